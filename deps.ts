@@ -4,4 +4,12 @@
  */
 
 // YAML, as written by people (policies.yml, settings, metadata).
-export { parseAllDocuments, parseDocument, stringify as stringifyYaml } from "yaml";
+export {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  parseAllDocuments,
+  parseDocument,
+  stringify as stringifyYaml,
+} from "yaml";
