@@ -13,3 +13,11 @@ export {
   parseDocument,
   stringify as stringifyYaml,
 } from "yaml";
+
+// X.509 certificates made by ourselves (start-up without given ones, tests). Heavy: only who makes certificates loads it.
+export type * as X509 from "@peculiar/x509";
+export const loadX509 = async (): Promise<typeof import("@peculiar/x509")> => {
+  // Its dependency injection refuses to load without this one.
+  await import("reflect-metadata");
+  return await import("@peculiar/x509");
+};

@@ -53,7 +53,7 @@ function standardOutput(text: string): number {
 
 const wallClock = () => (performance.timeOrigin + performance.now()) * 1000;
 
-/** Opens a log. What is left at the end of the process is written then. */
+/** Opens a log. What is left for standard output at the end of the process is written then. */
 export function createLog(settings: LogSettings): Log {
   const { level, format, output = standardOutput, clock = wallClock } = settings;
   const render = format === "json" ? jsonLine : textLine;
@@ -98,7 +98,8 @@ export function createLog(settings: LogSettings): Log {
     };
   }
 
-  process.on("exit", flush);
+  // An output of the caller's own is flushed by the caller.
+  if (output === standardOutput) process.on("exit", flush);
   return {
     trace: method("trace"),
     debug: method("debug"),
