@@ -1,9 +1,9 @@
 /**
- * Builds every policy of this repository from its source: Rust crates (a folder with a Cargo.toml) and Wasm text
- * (a folder with a policy.wat), for use as samples (`policies/`) and in tests (`tests/policies/`).
+ * Builds every policy of this repository, samples (`policies/`) and those that only tests use (`tests/policies/`), from
+ * source: a folder with a metadata.yml holds a Rust crate, which becomes `policy.wasm`, or Wasm texts `NAME.wat`, which
+ * become `NAME.wasm`, or both.
  *
- * Each becomes `<folder>/policy.wasm`, size-optimised and carrying its metadata.yml; `policies/digests.json` lists
- * their sha256. The files are committed, so only someone who changes a policy needs the Rust toolchain.
+ * Crates are optimised for size; every module carries the metadata; `policies/digests.json` lists their sha256. The files are committed, so only someone who changes a policy needs the Rust toolchain.
  *
  * usage: npm run build:policies [-- --check-only OUTDIR]
  *
@@ -37,6 +37,16 @@ const rustFeatures = [
   "reference-types",
   "sign-ext",
 ];
+const textFeatures = [
+  "bulk-memory",
+  "bulk-memory-opt",
+  "exception-handling",
+  "multivalue",
+  "mutable-globals",
+  "reference-types",
+  "sign-ext",
+  "tail-call",
+];
 
 /** Field order of the embedded metadata (spec/evaluator.md §9). */
 const metadataFields = [
@@ -61,13 +71,13 @@ await buildCrates();
 const folders = globSync(["policies/*/metadata.yml", "tests/policies/*/metadata.yml"], { cwd: root })
   .map(dirname).sort();
 const digests: Record<string, string> = {};
-const queue = [...folders];
+const queue = folders.flatMap(sources);
 await Promise.all([1, 2].map(async () => {
-  for (let folder = queue.shift(); folder !== undefined; folder = queue.shift()) {
-    const file = join(folder, "policy.wasm");
-    const wasm = withCustomSection(await code(folder), metadataSection, metadata(folder));
+  for (let source = queue.shift(); source !== undefined; source = queue.shift()) {
+    const file = join(source.folder, source.wasm);
+    const wasm = withCustomSection(await code(source), metadataSection, metadata(source.folder));
     refuseMachinePaths(file, wasm);
-    mkdirSync(join(outRoot, folder), { recursive: true });
+    mkdirSync(join(outRoot, source.folder), { recursive: true });
     writeFileSync(join(outRoot, file), wasm);
     digests[file] = createHash("sha256").update(wasm).digest("hex");
     console.log(`${file}: ${wasm.length} bytes`);
@@ -78,6 +88,8 @@ writeFileSync(join(outRoot, "policies/digests.json"), JSON.stringify(sorted, nul
 
 /** All crates at once: cargo unites the features of their dependencies, so one by one would give other binaries. */
 async function buildCrates(): Promise<void> {
+  // Fetched first, so that the folders of the registries are there to be mapped.
+  await run("cargo", ["fetch", "--locked", "--target", target], {});
   const registries = join(cargoHome, "registry/src");
   // rustc takes the last mapping that matches, so the folders come before what lies in them.
   const mappings = [
@@ -94,23 +106,33 @@ async function buildCrates(): Promise<void> {
   });
 }
 
-async function code(folder: string): Promise<Uint8Array> {
-  const text = join(root, folder, "policy.wat");
-  const name = basename(folder);
-  const built = join(workspace, "target", `${name}.policy.wasm`);
-  if (existsSync(text)) {
-    // Wasm text is there to exercise single instructions: assembled, not optimised.
-    await binaryen("wasm-as", [
-      "--enable-bulk-memory",
-      "--enable-reference-types",
-      "--enable-tail-call",
-      text,
-      "-o",
-      built,
-    ]);
+type Source = {
+  readonly folder: string;
+  readonly wasm: string;
+  readonly from: "crate" | "text";
+  readonly path: string;
+};
+
+function sources(folder: string): Source[] {
+  const texts = globSync("*.wat", { cwd: join(root, folder) }).sort().map((text): Source => ({
+    folder,
+    wasm: text.replace(/wat$/, "wasm"),
+    from: "text",
+    path: join(root, folder, text),
+  }));
+  if (!existsSync(join(root, folder, "Cargo.toml"))) return texts;
+  const crate = `${basename(folder).replaceAll("-", "_")}.wasm`;
+  const built = join(workspace, "target", target, "release", crate);
+  return [{ folder, wasm: "policy.wasm", from: "crate", path: built }, ...texts];
+}
+
+async function code({ folder, wasm, from, path }: Source): Promise<Uint8Array> {
+  const built = join(workspace, "target", `${basename(folder)}.${wasm}`);
+  if (from === "crate") {
+    await binaryen("wasm-opt", ["-Oz", ...rustFeatures.map((name) => `--enable-${name}`), path, "-o", built]);
   } else {
-    const crate = join(workspace, "target", target, "release", `${name.replaceAll("-", "_")}.wasm`);
-    await binaryen("wasm-opt", ["-Oz", ...rustFeatures.map((f) => `--enable-${f}`), crate, "-o", built]);
+    // Text is there to exercise single instructions: assembled as it is, not optimised.
+    await binaryen("wasm-as", [...textFeatures.map((name) => `--enable-${name}`), path, "-o", built]);
   }
   return readFileSync(built);
 }

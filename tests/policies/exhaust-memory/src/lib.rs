@@ -1,0 +1,61 @@
+//! Takes as much memory as it is told to, or as it can get; accepts everything else.
+use instructions::{Instructions, accept, answer, register, settings_are_valid};
+use kubewarden_policy_sdk::wapc_guest::CallResult;
+use std::hint::black_box;
+
+const PAGE: usize = 64 << 10;
+const MEBIBYTE: usize = 1 << 20;
+
+#[unsafe(no_mangle)]
+pub extern "C" fn wapc_init() {
+    register(validate, settings_are_valid);
+}
+
+fn validate(payload: &[u8]) -> CallResult {
+    let told = Instructions::of(payload)?;
+    match told.text("do") {
+        // Grows until the host says no, writes to every page, and answers how much it was.
+        "answer" => {
+            let pages = grow(usize::MAX);
+            answer(true, format!("grew by {pages} pages"))
+        }
+        // The same, but then it traps.
+        "trap" => {
+            black_box(grow(usize::MAX));
+            core::arch::wasm32::unreachable()
+        }
+        // Grows by `megabytes` and keeps them: an instance that is used again must not stay that big.
+        "grow" => {
+            let pages = grow(told.number("megabytes", 1) * MEBIBYTE / PAGE);
+            answer(true, format!("grew by {pages} pages"))
+        }
+        // As an innocent program does it: allocates until the allocator aborts.
+        "allocate" => {
+            let mut blocks = Vec::new();
+            loop {
+                blocks.push(black_box(vec![1u8; MEBIBYTE]));
+            }
+        }
+        "size" => answer(true, format!("{} pages", core::arch::wasm32::memory_size(0))),
+        _ => accept(),
+    }
+}
+
+/// Grows by up to `wanted` pages, first in big steps, and writes to each page so that the host has to provide it.
+fn grow(wanted: usize) -> usize {
+    let mut grown = 0;
+    for step in [256, 16, 1] {
+        while wanted - grown >= step {
+            let first = core::arch::wasm32::memory_grow(0, step);
+            if first == usize::MAX {
+                break;
+            }
+            for page in first..first + step {
+                // SAFETY: the host has just granted these pages, and the allocator knows nothing of them.
+                unsafe { ((page * PAGE) as *mut u8).write_volatile(1) };
+            }
+            grown += step;
+        }
+    }
+    grown
+}
