@@ -5,8 +5,8 @@ import { readYaml } from "./yaml_document.ts";
 
 /**
  * Reads one document; `null` stands for a text that holds none (empty, or only comments). The last of repeated keys
- * wins (spec/policy-server.md §2.1). JSON, which is what the controller writes, takes a reader of its own that is some
- * fifty times faster than YAML's; what that one does not take is read as YAML.
+ * wins (spec/policy-server.md §2.1). JSON, which is what the controller writes, takes a reader of its own that is about
+ * seven times faster than YAML's; what that one does not take is read as YAML.
  *
  * Throws {@link DocumentError}.
  */
