@@ -1,0 +1,76 @@
+/**
+ * The clock that instrumented guests ask whether they may go on (`render/instrument.ts`). It runs in the guest's own thread,
+ * so that nothing the rest of the process does delays it, and it gives the thread's owner a turn while a guest is busy.
+ */
+import { GUARD } from "../render/instrument.ts";
+
+/** Exports its only import, so that a JavaScript function can stand in a WebAssembly table: `() -> i32`. */
+const TRAMPOLINE = Uint8Array.of(
+  ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+  ...[0x01, 0x05, 0x01, 0x60, 0x00, 0x01, 0x7f], // type () -> i32
+  ...[0x02, 0x07, 0x01, 0x01, 0x68, 0x01, 0x74, 0x00, 0x00], // import "h" "t"
+  ...[0x07, 0x05, 0x01, 0x01, 0x74, 0x00, 0x00], // export "t"
+);
+
+/** Looks at the clock on every so many ticks; a tick comes about every few microseconds. */
+const TICKS_PER_LOOK = 8;
+
+/** Guests of one thread, of which at most one runs at a time. */
+export class Deadline {
+  readonly #tick: CallableFunction;
+  readonly #onBusy: (busyMs: number) => void;
+  #until = Infinity;
+  #started = 0;
+  #untilLook = TICKS_PER_LOOK;
+  #expired = false;
+
+  /** `onBusy` is called now and then while a guest runs, with how long it has been running, in milliseconds. */
+  constructor(onBusy: (busyMs: number) => void = () => {}) {
+    this.#onBusy = onBusy;
+    const ask = () => {
+      if (--this.#untilLook > 0) return 0;
+      this.#untilLook = TICKS_PER_LOOK;
+      return this.#look();
+    };
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(TRAMPOLINE), { h: { t: ask } });
+    this.#tick = instance.exports["t"] as CallableFunction;
+  }
+
+  #look(): 0 | 1 {
+    const now = performance.now();
+    this.#onBusy(now - this.#started);
+    if (now < this.#until) return 0;
+    this.#expired = true;
+    return 1;
+  }
+
+  /** Makes an instance ask this clock. */
+  attach(instance: WebAssembly.Instance): void {
+    (instance.exports[GUARD.tick] as WebAssembly.Table).set(0, this.#tick);
+  }
+
+  /** Begins a call that may take `limitMs`. */
+  arm(limitMs: number): void {
+    this.#started = performance.now();
+    this.#until = this.#started + limitMs;
+    this.#expired = false;
+    this.#untilLook = limitMs <= 0 ? 1 : TICKS_PER_LOOK;
+  }
+
+  /** Milliseconds left of the armed call; never negative. */
+  left(): number {
+    return Math.max(0, this.#until - performance.now());
+  }
+
+  /** Ends the armed call now: whatever the guest does next traps. */
+  expire(): void {
+    this.#expired = true;
+    this.#until = 0;
+    this.#untilLook = 1;
+  }
+
+  /** Whether the guest was stopped because its time was up. */
+  get expired(): boolean {
+    return this.#expired;
+  }
+}
