@@ -292,7 +292,7 @@ export class EvaluatorPool {
     work.port1.on("message", (message: FromWorker) => this.#receive(lane, message));
     const start = { port: work.port2, replies: replies.port2, signal } as unknown as WorkerStart;
     const running = this.#pool.run(start, {
-      transferList: [work.port2, replies.port2] as unknown as Transferable[],
+      transferList: [work.port2, replies.port2] as never,
       signal: lane.abort.signal,
     });
     running.then(

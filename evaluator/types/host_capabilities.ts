@@ -87,3 +87,17 @@ export function describe(list: CapabilityAllowList): string {
   if (list.kind === "all") return "[*]";
   return `[${[...list.prefixes.map((prefix) => `${prefix}*`), ...list.exact].join(", ")}]`;
 }
+
+/** Whether there is a host capability with this path, granted or not. */
+export function isCapability(path: string): boolean {
+  let node: CapabilityNode | null | undefined = CAPABILITIES;
+  for (const segment of path.split("/")) {
+    node = node && Object.hasOwn(node, segment) ? node[segment] : undefined;
+  }
+  return node === null;
+}
+
+/** Whether any host capability begins with this segment. */
+export function isCapabilityNamespace(namespace: string): boolean {
+  return Object.hasOwn(CAPABILITIES, namespace);
+}
