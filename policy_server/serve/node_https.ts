@@ -103,15 +103,13 @@ export const listenNode: Listen = async ({ host, port, tls, handler, maxBodyByte
   const address = server.address();
   return {
     port: typeof address === "object" && address !== null ? address.port : port,
-    // Rejects: the caller decides what to do where the runtime can't.
-    setTls: async (next) => {
-      const { setSecureContext } = server as HttpsServer;
-      if ("bun" in process.versions || !setSecureContext) {
-        throw new Error(
-          "node:https on Bun can't change certificates; restart the server or use --http-adapter bun-serve",
-        );
+    setTls: (next) => {
+      if ("bun" in process.versions) {
+        const reason = "node:https on Bun can't change certificates: restart the server, or use --http-adapter bun-serve";
+        return Promise.reject(new Error(reason));
       }
-      setSecureContext.call(server as HttpsServer, tlsOptions(next));
+      if (tls) (server as HttpsServer).setSecureContext(tlsOptions(next));
+      return Promise.resolve();
     },
     drain: (graceMs) => drain(graceMs),
   } satisfies HttpListener;

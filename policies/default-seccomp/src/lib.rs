@@ -71,7 +71,10 @@ fn validate(payload: &[u8]) -> CallResult {
     spec.insert("securityContext".to_owned(), &context);
     let spec = to_raw_value(&spec)?;
     pod.insert("spec".to_owned(), &spec);
-    Ok(serde_json::to_vec(&Mutation { accepted: true, mutated_object: pod })?)
+    Ok(serde_json::to_vec(&Mutation {
+        accepted: true,
+        mutated_object: pod,
+    })?)
 }
 
 /// The members of the object at `name`; none when it is absent or null.
@@ -89,11 +92,19 @@ fn given(parent: &Members, name: &str) -> bool {
 /// Kubernetes refuses seccomp profiles on pods that say they are for Windows.
 fn is_windows(spec: &Members) -> serde_json::Result<bool> {
     let system = members(spec, "os")?;
-    let name: Option<String> = system.get("name").map(|name| serde_json::from_str(name.get())).transpose()?;
+    let name: Option<String> = system
+        .get("name")
+        .map(|name| serde_json::from_str(name.get()))
+        .transpose()?;
     Ok(name.as_deref() == Some("windows"))
 }
 
 fn validate_settings(payload: &[u8]) -> CallResult {
-    let message = serde_json::from_slice::<Settings>(payload).err().map(|error| error.to_string());
-    Ok(serde_json::to_vec(&SettingsValidationResponse { valid: message.is_none(), message })?)
+    let message = serde_json::from_slice::<Settings>(payload)
+        .err()
+        .map(|error| error.to_string());
+    Ok(serde_json::to_vec(&SettingsValidationResponse {
+        valid: message.is_none(),
+        message,
+    })?)
 }

@@ -2,8 +2,10 @@
 //! StatefulSet, DaemonSet, ReplicationController, Job, CronJob).
 use k8s_openapi::api::core::v1::{PodSpec, SecurityContext};
 use kubewarden_policy_sdk::{
-    Error, accept_request, protocol_version_guest, reject_request, request::ValidationRequest,
-    settings::Validatable, validate_settings,
+    Error, accept_request, protocol_version_guest, reject_request,
+    request::ValidationRequest,
+    settings::Validatable,
+    validate_settings,
     wapc_guest::{CallResult, register_function},
 };
 use serde::Deserialize;
@@ -31,10 +33,15 @@ pub extern "C" fn wapc_init() {
 }
 
 fn validate(payload: &[u8]) -> CallResult {
-    let review: ValidationRequest<Settings> = ValidationRequest::new(payload)?;
+    let mut review: ValidationRequest<Settings> = ValidationRequest::new(payload)?;
     if review.request.object.is_null() {
         // Only a DELETE comes without an object, and it runs nothing.
         return accept_request();
+    }
+    if let Some(object) = review.request.object.as_object_mut() {
+        // The SDK copies the object to read it; what says nothing about containers need not be in the copy.
+        object.remove("metadata");
+        object.remove("status");
     }
     match review.extract_pod_spec_from_object() {
         Ok(Some(pod)) if is_privileged(&pod, &review.settings) => {
@@ -43,18 +50,36 @@ fn validate(payload: &[u8]) -> CallResult {
         Ok(_) => accept_request(),
         // A kind that runs no pods: the policy was given more than its rules name, and has nothing against it.
         Err(Error::Validation(_)) => accept_request(),
-        Err(unreadable) => reject_request(Some(format!("Cannot read the pod specification: {unreadable}")), None, None, None),
+        Err(unreadable) => reject_request(
+            Some(format!("Cannot read the pod specification: {unreadable}")),
+            None,
+            None,
+            None,
+        ),
     }
 }
 
 fn is_privileged(pod: &PodSpec, settings: &Settings) -> bool {
-    pod.containers.iter().any(|container| privileged(&container.security_context))
+    pod.containers
+        .iter()
+        .any(|container| privileged(&container.security_context))
         || !settings.skip_init_containers
-            && pod.init_containers.iter().flatten().any(|container| privileged(&container.security_context))
+            && pod
+                .init_containers
+                .iter()
+                .flatten()
+                .any(|container| privileged(&container.security_context))
         || !settings.skip_ephemeral_containers
-            && pod.ephemeral_containers.iter().flatten().any(|container| privileged(&container.security_context))
+            && pod
+                .ephemeral_containers
+                .iter()
+                .flatten()
+                .any(|container| privileged(&container.security_context))
 }
 
 fn privileged(context: &Option<SecurityContext>) -> bool {
-    context.as_ref().and_then(|context| context.privileged).unwrap_or(false)
+    context
+        .as_ref()
+        .and_then(|context| context.privileged)
+        .unwrap_or(false)
 }

@@ -59,15 +59,28 @@ fn validate(payload: &[u8]) -> CallResult {
         None => None,
         Some(amount) => match serde_json::from_str::<u64>(amount.get()) {
             Ok(amount) => Some(amount),
-            Err(_) => return reject(format!("amount has to be a whole number, not {}", amount.get()), 400),
+            Err(_) => {
+                return reject(
+                    format!("amount has to be a whole number, not {}", amount.get()),
+                    400,
+                );
+            }
         },
     };
     let Some(amount) = asked.or(settings.default_amount) else {
         return reject("amount has to be given".to_owned(), 400);
     };
-    let allowed = settings.quotas.get(&tenant).and_then(|quota| quota.get(&resource)).copied().unwrap_or(0);
+    let allowed = settings
+        .quotas
+        .get(&tenant)
+        .and_then(|quota| quota.get(&resource))
+        .copied()
+        .unwrap_or(0);
     if amount > allowed && (settings.on_excess == OnExcess::Reject || allowed == 0) {
-        return reject(format!("{tenant} may have {allowed} of {resource}, not {amount}"), 403);
+        return reject(
+            format!("{tenant} may have {allowed} of {resource}, not {amount}"),
+            403,
+        );
     }
     let granted = amount.min(allowed);
     if asked == Some(granted) {
@@ -76,7 +89,10 @@ fn validate(payload: &[u8]) -> CallResult {
     let granted = to_raw_value(&granted)?;
     let mut mutated_object = request;
     mutated_object.insert("amount".to_owned(), &granted);
-    Ok(serde_json::to_vec(&Mutation { accepted: true, mutated_object })?)
+    Ok(serde_json::to_vec(&Mutation {
+        accepted: true,
+        mutated_object,
+    })?)
 }
 
 fn text(request: &BTreeMap<String, &RawValue>, name: &str) -> Option<String> {
@@ -93,5 +109,8 @@ fn validate_settings(payload: &[u8]) -> CallResult {
         Ok(_) => None,
         Err(error) => Some(error.to_string()),
     };
-    Ok(serde_json::to_vec(&SettingsValidationResponse { valid: message.is_none(), message })?)
+    Ok(serde_json::to_vec(&SettingsValidationResponse {
+        valid: message.is_none(),
+        message,
+    })?)
 }

@@ -46,7 +46,9 @@ fn validate(payload: &[u8]) -> CallResult {
     for (label, pattern) in &settings.patterns {
         let Some(found) = value(label) else { continue };
         if !whole_value(pattern)?.is_match(found) {
-            wrong.push(format!("label \"{label}\" is \"{found}\", which does not match \"{pattern}\""));
+            wrong.push(format!(
+                "label \"{label}\" is \"{found}\", which does not match \"{pattern}\""
+            ));
         }
     }
     let warnings: Vec<String> = settings
@@ -83,7 +85,11 @@ fn validate_settings(payload: &[u8]) -> CallResult {
 }
 
 fn problems(settings: &Settings) -> Vec<String> {
-    let Settings { required, recommended, patterns } = settings;
+    let Settings {
+        required,
+        recommended,
+        patterns,
+    } = settings;
     let mut problems = Vec::new();
     if required.is_empty() && recommended.is_empty() && patterns.is_empty() {
         problems.push("nothing to check: give required, recommended or patterns".to_owned());
@@ -102,7 +108,9 @@ fn problems(settings: &Settings) -> Vec<String> {
     }
     for (label, pattern) in patterns {
         if let Err(error) = Regex::new(pattern) {
-            problems.push(format!("patterns: \"{pattern}\" of \"{label}\" is not a regular expression: {error}"));
+            problems.push(format!(
+                "patterns: \"{pattern}\" of \"{label}\" is not a regular expression: {error}"
+            ));
         }
     }
     problems
@@ -111,12 +119,16 @@ fn problems(settings: &Settings) -> Vec<String> {
 /// Syntax of label names as Kubernetes has it: an optional DNS subdomain and `/`, then up to 63 letters, digits, `-`, `_`, `.`
 /// that begin and end with a letter or digit.
 fn is_label_name(label: &str) -> bool {
-    let (prefix, name) = label.split_once('/').map_or((None, label), |(prefix, name)| (Some(prefix), name));
+    let (prefix, name) = label
+        .split_once('/')
+        .map_or((None, label), |(prefix, name)| (Some(prefix), name));
     let delimited = |text: &str, inner: &str, allowed: fn(&u8) -> bool| {
         let bytes = text.as_bytes();
         bytes.first().is_some_and(allowed)
             && bytes.last().is_some_and(allowed)
-            && bytes.iter().all(|byte| allowed(byte) || inner.as_bytes().contains(byte))
+            && bytes
+                .iter()
+                .all(|byte| allowed(byte) || inner.as_bytes().contains(byte))
     };
     let lower_or_digit = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     name.len() <= 63

@@ -36,7 +36,10 @@ fn validate(payload: &[u8]) -> CallResult {
                 blocks.push(black_box(vec![1u8; MEBIBYTE]));
             }
         }
-        "size" => answer(true, format!("{} pages", core::arch::wasm32::memory_size(0))),
+        "size" => answer(
+            true,
+            format!("{} pages", core::arch::wasm32::memory_size(0)),
+        ),
         _ => accept(),
     }
 }

@@ -82,11 +82,16 @@ fn garbage(way: &str, megabytes: usize) -> Option<CallResult> {
         }
         "host-call-nowhere" => {
             let nowhere = NOWHERE as *const u8;
-            unsafe { __host_call(nowhere, 0x1000, nowhere, 0x1000, nowhere, 0x1000, nowhere, 0x1000) };
+            unsafe {
+                __host_call(
+                    nowhere, 0x1000, nowhere, 0x1000, nowhere, 0x1000, nowhere, 0x1000,
+                )
+            };
             return None;
         }
         "host-response-to-nowhere" => {
-            let [binding, namespace, operation] = ["kubewarden", "no-such-namespace", "no-such-operation"];
+            let [binding, namespace, operation] =
+                ["kubewarden", "no-such-namespace", "no-such-operation"];
             unsafe {
                 __host_call(
                     binding.as_ptr(),

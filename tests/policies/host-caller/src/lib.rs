@@ -47,7 +47,9 @@ pub extern "C" fn wapc_init() {
 
 fn validate(payload: &[u8]) -> CallResult {
     let Payload { request } = serde_json::from_slice(payload)?;
-    let told = request.host_call.or(request.options.and_then(|options| options.host_call));
+    let told = request
+        .host_call
+        .or(request.options.and_then(|options| options.host_call));
     let call = match told {
         Some(call) => call,
         None => match Instructions::of(payload)?.text("host-call") {
@@ -60,9 +62,20 @@ fn validate(payload: &[u8]) -> CallResult {
         (None, Some(json)) => json.get(),
         (None, None) => "",
     };
-    match host_call(&call.binding, &call.namespace, &call.operation, sent.as_bytes()) {
+    match host_call(
+        &call.binding,
+        &call.namespace,
+        &call.operation,
+        sent.as_bytes(),
+    ) {
         Ok(response) => answer(true, String::from_utf8_lossy(&response).into_owned()),
         // The host's own words, without what the guest library puts before them.
-        Err(error) => answer(false, error.to_string().trim_start_matches("Host error: ").to_owned()),
+        Err(error) => answer(
+            false,
+            error
+                .to_string()
+                .trim_start_matches("Host error: ")
+                .to_owned(),
+        ),
     }
 }

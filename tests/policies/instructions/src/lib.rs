@@ -1,7 +1,9 @@
 //! How a request tells a test policy what to do: by the annotations of its object (`metadata.annotations`), or, in a raw
 //! request, by its own member `annotations`. Settings do it by a member `do`.
 use kubewarden_policy_sdk::{
-    accept_request, protocol_version_guest, response::ValidationResponse, settings::SettingsValidationResponse,
+    accept_request, protocol_version_guest,
+    response::ValidationResponse,
+    settings::SettingsValidationResponse,
     wapc_guest::{CallResult, register_function},
 };
 use serde::Deserialize;
@@ -17,8 +19,13 @@ pub struct Instructions {
 impl Instructions {
     pub fn of(payload: &[u8]) -> Result<Self, serde_json::Error> {
         let Payload { request } = serde_json::from_slice(payload)?;
-        let annotations = request.annotations.or(request.object.and_then(|object| object.metadata.annotations));
-        Ok(Instructions { uid: request.uid, annotations: annotations.unwrap_or_default() })
+        let annotations = request.annotations.or(request
+            .object
+            .and_then(|object| object.metadata.annotations));
+        Ok(Instructions {
+            uid: request.uid,
+            annotations: annotations.unwrap_or_default(),
+        })
     }
 
     /// The annotation `name`, or an empty text.
@@ -45,7 +52,10 @@ pub fn register(validate: fn(&[u8]) -> CallResult, validate_settings: fn(&[u8]) 
 }
 
 pub fn settings_are_valid(_settings: &[u8]) -> CallResult {
-    Ok(serde_json::to_vec(&SettingsValidationResponse { valid: true, message: None })?)
+    Ok(serde_json::to_vec(&SettingsValidationResponse {
+        valid: true,
+        message: None,
+    })?)
 }
 
 pub fn accept() -> CallResult {

@@ -11,7 +11,11 @@ struct Seen {
     settings: String,
 }
 
-static SEEN: Mutex<Seen> = Mutex::new(Seen { calls: 0, uid: String::new(), settings: String::new() });
+static SEEN: Mutex<Seen> = Mutex::new(Seen {
+    calls: 0,
+    uid: String::new(),
+    settings: String::new(),
+});
 
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
 unsafe extern "C" {
@@ -46,7 +50,14 @@ fn validate(payload: &[u8]) -> CallResult {
     seen.calls += 1;
     seen.uid = uid;
     unsafe { fd_close(STANDARD_ERROR) };
-    answer(true, if left.is_empty() { "nothing is left".to_owned() } else { left.join("; ") })
+    answer(
+        true,
+        if left.is_empty() {
+            "nothing is left".to_owned()
+        } else {
+            left.join("; ")
+        },
+    )
 }
 
 fn validate_settings(settings: &[u8]) -> CallResult {

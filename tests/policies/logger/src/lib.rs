@@ -29,7 +29,11 @@ fn validate(payload: &[u8]) -> CallResult {
             (0..told.number("times", 1000)).for_each(|line| info!(log, "line {line} of many"));
         }
         // One message of `megabytes`.
-        "shout" => info!(logger(&told.uid), "{}", "A".repeat(told.number("megabytes", 1usize) << 20)),
+        "shout" => info!(
+            logger(&told.uid),
+            "{}",
+            "A".repeat(told.number("megabytes", 1usize) << 20)
+        ),
         _ => every_level(&told.uid),
     }
     accept()
@@ -58,7 +62,13 @@ fn forge() {
     println!("{FORGED}");
     eprintln!("{FORGED}");
     // What is no log event at all: still a success for the guest (spec/evaluator.md §5.3).
-    for event in ["", "not JSON", "[]", r#"{"level":"loud","message":1}"#, r#"{"level":"info"}"#] {
+    for event in [
+        "",
+        "not JSON",
+        "[]",
+        r#"{"level":"loud","message":1}"#,
+        r#"{"level":"info"}"#,
+    ] {
         let _ = host_call("kubewarden", "tracing", "log", event.as_bytes());
     }
 }

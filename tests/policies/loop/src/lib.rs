@@ -41,7 +41,12 @@ fn hang(way: &str) {
         }
         // The time passes in the host, a little with each call.
         "host-calls" => loop {
-            let _ = host_call("kubewarden", "tracing", "log", br#"{"level":"debug","message":"still here"}"#);
+            let _ = host_call(
+                "kubewarden",
+                "tracing",
+                "log",
+                br#"{"level":"debug","message":"still here"}"#,
+            );
         },
         "console" => loop {
             console_log("still here");
