@@ -36,6 +36,16 @@ export class Deadline {
     this.#tick = instance.exports["t"] as CallableFunction;
   }
 
+  /**
+   * To be called when a host function returns to the guest: what the host does for a guest takes time that no payment of the
+   * guest's measures. Returns whether the guest's time is up; its budget must then be taken away, so that it asks at once.
+   */
+  afterHostCall(): boolean {
+    if (this.#look() === 0) return false;
+    this.expire();
+    return true;
+  }
+
   #look(): 0 | 1 {
     const now = performance.now();
     this.#onBusy(now - this.#started);

@@ -22,6 +22,7 @@ import type { ExecutionMode } from "../types/metadata.ts";
 import type { PreparedModule } from "../types/module.ts";
 import type { EvaluablePolicy } from "../types/policy.ts";
 import type { Operation, Outcome } from "../types/protocol.ts";
+import { GUARD } from "../render/instrument.ts";
 import { policyLogEntry } from "../render/policy_log.ts";
 import type { Deadline } from "./deadline.ts";
 import { link } from "./link.ts";
@@ -55,7 +56,11 @@ export class Engine {
     this.#deadline = deadline;
     this.#guestHost = {
       link: async (module, imports) => {
-        const instance = await link(module, imports);
+        let budget: WebAssembly.Global | undefined;
+        const instance = await link(module, imports, () => {
+          if (budget && deadline.afterHostCall()) budget.value = 0;
+        });
+        budget = instance.exports[GUARD.budget] as WebAssembly.Global;
         deadline.attach(instance);
         return instance;
       },

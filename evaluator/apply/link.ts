@@ -10,10 +10,14 @@ import { InstantiationError } from "../types/guest.ts";
 // deno-lint-ignore no-explicit-any
 type ImportedFunction = (...parameters: any[]) => unknown;
 
-/** An instance of `module` whose imports are the given functions. Throws {@link InstantiationError}. */
+/**
+ * An instance of `module` whose imports are the given functions; `returning` is called each time one of them is about to
+ * return to the guest, be it with an exception. Throws {@link InstantiationError}.
+ */
 export async function link(
   module: WebAssembly.Module,
   imports: WebAssembly.Imports,
+  returning: () => void,
 ): Promise<WebAssembly.Instance> {
   const missing = WebAssembly.Module.imports(module).filter(({ module: namespace, name, kind }) =>
     kind !== "function" || typeof imports[namespace]?.[name] !== "function"
@@ -31,7 +35,13 @@ export async function link(
     for (const [name, member] of Object.entries(members)) {
       // Extism passes its call context first.
       const call = member as ImportedFunction;
-      functions[namespace][name] = (_context, ...parameters) => call(...parameters);
+      functions[namespace][name] = (_context, ...parameters) => {
+        try {
+          return call(...parameters);
+        } finally {
+          returning();
+        }
+      };
     }
   }
   try {

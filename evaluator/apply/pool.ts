@@ -30,6 +30,8 @@ export interface PoolOptions {
   readonly worker: URL;
   /** How many slow evaluations may run at once. There is one thread more, for what would wait behind them. */
   readonly threads: number;
+  /** False: without that one thread more. A single slow policy then has the threads to itself. */
+  readonly spare?: boolean;
   /** Tasks that may wait or run; one more is refused with {@link OverloadedError}. */
   readonly maxTasks?: number;
   /** Bytes of requests that may wait. */
@@ -85,11 +87,13 @@ const NO_REQUEST: PiecedRequest = { pieces: [], length: 0, object: undefined };
 const ALLOWED: Verdict = { allowed: true, auditAnnotations: null, warnings: null };
 const ACCEPTED_OUTCOME: Outcome = { kind: "verdict", verdict: ALLOWED };
 /** How long a policy counts as slow after one of its calls was. */
-const SLOW_MS = 10_000;
+const SLOW_MS = 5_000;
 /** A lane takes tasks up to this many before the next lane is used: one busy thread costs less than two half busy ones. */
 const FULL_LANE = 48;
 /** A thread that makes no progress for this much longer than its policy's limit is replaced. */
 const STUCK_MS = 2_000;
+
+const load = (lane: Lane): number => lane.tasks.size + lane.pending.length;
 
 /** A pool of evaluating threads. */
 export class EvaluatorPool {
@@ -105,6 +109,7 @@ export class EvaluatorPool {
     left: number;
   }[] = [];
   readonly #inFlight = new Map<number, number>();
+  readonly #spares: number;
   readonly #maxTasks: number;
   readonly #maxBytes: number;
   readonly #watch: NodeJS.Timeout;
@@ -118,7 +123,8 @@ export class EvaluatorPool {
     this.#options = options;
     this.#maxTasks = options.maxTasks ?? 10_000;
     this.#maxBytes = options.maxBytes ?? 256 * 1024 * 1024;
-    const lanes = options.threads + 1;
+    this.#spares = options.spare === false ? 0 : 1;
+    const lanes = options.threads + this.#spares;
     this.#pool = new Tinypool({
       filename: options.worker.href,
       minThreads: lanes,
@@ -226,18 +232,20 @@ export class EvaluatorPool {
   }
 
   #chooseLane(slow: boolean): Lane | undefined {
-    const load = (lane: Lane) => lane.tasks.size + lane.pending.length;
     const free = this.#lanes.filter((lane) => !lane.busy);
     if (slow) {
-      // A slow policy gets a lane to itself, task by task, and never the last lane without one.
-      const lane = free.find((candidate) => load(candidate) === 0);
-      const taken = this.#lanes.filter((candidate) => candidate.busy || candidate.slow > 0).length;
-      return taken < this.#lanes.length - 1 ? lane : undefined;
+      // Slow policies share their lanes, and never take the last one that holds nothing slow.
+      const taken = this.#lanes.filter((lane) => lane.busy || lane.slow > 0);
+      const shared = free.filter((lane) => lane.slow > 0);
+      if (shared.length > 0) return this.#emptiest(shared);
+      if (taken.length >= this.#lanes.length - this.#spares) return undefined;
     }
     const quick = free.filter((lane) => lane.slow === 0);
-    const open = quick.find((lane) => load(lane) < FULL_LANE);
-    if (open) return open;
-    return quick.reduce<Lane | undefined>(
+    return quick.find((lane) => load(lane) < FULL_LANE) ?? this.#emptiest(quick);
+  }
+
+  #emptiest(lanes: readonly Lane[]): Lane | undefined {
+    return lanes.reduce<Lane | undefined>(
       (best, lane) => !best || load(lane) < load(best) ? lane : best,
       undefined,
     );
@@ -438,7 +446,7 @@ export class EvaluatorPool {
   }
 }
 
-/** The request that an {@link EvaluationRequest} holds, for {@link EvaluatorPool.validate}. */
+/** A request that is in one piece already. */
 export function wholeRequest(request: EvaluationRequest): PiecedRequest {
   return { pieces: [request.json], length: request.json.length, object: request.object };
 }

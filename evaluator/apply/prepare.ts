@@ -7,6 +7,7 @@ import type { PreparedModule } from "../types/module.ts";
 
 /** Raised for a module that can't be used; the message says why. */
 export class ModuleError extends Error {
+  /** The name of the error. */
   override readonly name = "ModuleError";
 }
 

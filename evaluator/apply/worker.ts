@@ -22,8 +22,9 @@ import {
 import { Deadline } from "./deadline.ts";
 import { Engine } from "./engine.ts";
 
-/** A guest that runs this long is busy: what is done is sent, what waits goes back. */
-const BUSY_MS = 2;
+/** A guest that runs this long is busy: what is done is sent, what waits goes back. Far above what a policy needs, because a
+ * thread may well be kept waiting for a processor. */
+const BUSY_MS = 10;
 /** Outcomes are sent when this many are done, even when more tasks wait. */
 const OUTCOMES_PER_MESSAGE = 32;
 

@@ -2,37 +2,55 @@
 
 /** Why a request was refused, field by field (`metav1.StatusCause`). */
 export interface StatusCause {
+  /** A machine-readable cause such as `FieldValueInvalid`. */
   readonly reason: string | null;
+  /** A text for people. */
   readonly message: string | null;
+  /** The path of the field, as in `spec.containers[0].image`. */
   readonly field: string | null;
 }
 
 /** More about a refusal (`metav1.StatusDetails`). `retry_after_seconds` is spelled as the original spells it. */
 export interface StatusDetails {
+  /** Name of the resource. */
   readonly name?: string;
+  /** API group of the resource. */
   readonly group?: string;
+  /** Kind of the resource. */
   readonly kind?: string;
+  /** Uid of the resource. */
   readonly uid?: string;
+  /** All causes, where there are several. */
   readonly causes?: readonly StatusCause[];
+  /** When to try again, in seconds. */
   readonly retry_after_seconds?: number;
 }
 
 /** The status of an admission response (`metav1.Status`). */
 export interface AdmissionStatus {
+  /** `Success` or `Failure`. */
   readonly status?: string;
+  /** The text that the user sees. */
   readonly message?: string;
+  /** A machine-readable reason such as `Forbidden`. */
   readonly reason?: string;
+  /** More about the refusal. */
   readonly details?: StatusDetails;
+  /** An HTTP-like code, 0 to 65535. */
   readonly code?: number;
 }
 
 /** What a policy answered to one request, before the server applies mode, mutation rule and custom message. */
 export interface Verdict {
+  /** Whether the request may pass. */
   readonly allowed: boolean;
+  /** What the policy has to say of it; absent when it said nothing. */
   readonly status?: AdmissionStatus;
   /** A JSON Patch (RFC 6902) as JSON text. */
   readonly patch?: string;
+  /** Annotations for the API server's audit log. */
   readonly auditAnnotations: Readonly<Record<string, string>> | null;
+  /** Warnings for the client. */
   readonly warnings: readonly string[] | null;
 }
 
@@ -52,7 +70,9 @@ export interface EvaluationRequest {
 
 /** A log entry that a policy sent, or a line that it printed. */
 export interface PolicyLogEntry {
+  /** How important it is. */
   readonly level: "trace" | "debug" | "info" | "warn" | "error";
+  /** The text; empty where the policy gave none. */
   readonly message: string;
   /** All further members of the entry as JSON text; undefined if it has none. */
   readonly data: string | undefined;
@@ -66,8 +86,11 @@ export type HostCallAnswer = { readonly ok: true; readonly payload: Uint8Array }
 
 /** A host call that the host's main thread has to answer. */
 export interface HostCall {
+  /** The capability's namespace, as in `kubernetes` or `oci`. */
   readonly namespace: string;
+  /** What is asked, as in `can_i` or `v1/verify`. */
   readonly operation: string;
+  /** The arguments, as a rule JSON. */
   readonly payload: Uint8Array;
 }
 

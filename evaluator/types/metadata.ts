@@ -10,29 +10,45 @@ const EXECUTION_MODES: readonly ExecutionMode[] = ["kubewarden-wapc", "wasi", "o
 
 /** Which resources and operations a policy is meant for. */
 export interface PolicyRule {
+  /** API groups; `*` for all, `""` for the core group. */
   readonly apiGroups: readonly string[];
+  /** API versions; `*` for all. */
   readonly apiVersions: readonly string[];
+  /** Plural resource names, `name/subresource`, or wildcards. */
   readonly resources: readonly string[];
+  /** `CREATE`, `UPDATE`, `DELETE`, `CONNECT` or `*`. */
   readonly operations: readonly string[];
 }
 
 /** A kind of resource that a context-aware policy wants to read. */
 export interface ContextAwareResource {
+  /** `v1` or `group/version`. */
   readonly apiVersion: string;
+  /** The kind in singular. */
   readonly kind: string;
 }
 
 /** A policy's metadata, defaults filled in. */
 export interface PolicyMetadata {
+  /** The version of the waPC protocol; null where the metadata has none. */
   readonly protocolVersion: "v1" | "Unknown" | null;
+  /** What the policy is meant for. */
   readonly rules: readonly PolicyRule[];
+  /** Title, author, description and the like, by their keys. */
   readonly annotations: Readonly<Record<string, string>>;
+  /** Whether the policy may change what it judges. */
   readonly mutating: boolean;
+  /** Whether the audit scanner may run it. */
   readonly backgroundAudit: boolean;
+  /** How the module is run. */
   readonly executionMode: ExecutionMode;
+  /** Whether it judges AdmissionRequests or any JSON. */
   readonly policyType: "kubernetes" | "raw";
+  /** Kinds that it wants to read from the cluster. */
   readonly contextAwareResources: readonly ContextAwareResource[];
+  /** Host capabilities that it uses; undefined where the metadata does not say. */
   readonly hostCapabilities: readonly string[] | undefined;
+  /** The oldest release of the original that can run it. */
   readonly minimumKubewardenVersion: string | undefined;
 }
 
