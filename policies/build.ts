@@ -3,7 +3,8 @@
  * source: a folder with a metadata.yml holds a Rust crate, which becomes `policy.wasm`, or Wasm texts `NAME.wat`, which
  * become `NAME.wasm`, or both.
  *
- * Crates are optimised for size; every module carries the metadata; `policies/digests.json` lists their sha256. The files are committed, so only someone who changes a policy needs the Rust toolchain.
+ * Crates are optimised for size; every module carries the metadata; `policies/digests.json` lists their sha256. The
+ * files are committed, so only someone who changes a policy needs the Rust toolchain.
  *
  * usage: npm run build:policies [-- --check-only OUTDIR]
  *
@@ -127,7 +128,8 @@ function sources(folder: string): Source[] {
 }
 
 async function code({ folder, wasm, from, path }: Source): Promise<Uint8Array> {
-  const built = join(workspace, "target", `${basename(folder)}.${wasm}`);
+  const built = join(workspace, "target/optimised", `${basename(folder)}.${wasm}`);
+  mkdirSync(dirname(built), { recursive: true });
   if (from === "crate") {
     await binaryen("wasm-opt", ["-Oz", ...rustFeatures.map((name) => `--enable-${name}`), path, "-o", built]);
   } else {

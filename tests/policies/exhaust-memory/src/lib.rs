@@ -1,14 +1,21 @@
 //! Takes as much memory as it is told to, or as it can get; accepts everything else.
 use instructions::{Instructions, accept, answer, register, settings_are_valid};
 use kubewarden_policy_sdk::wapc_guest::CallResult;
-use std::hint::black_box;
+use std::{
+    hint::black_box,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 const PAGE: usize = 64 << 10;
 const MEBIBYTE: usize = 1 << 20;
 
+/// How many there are when the initialisation ends.
+static PAGES_AT_FIRST: AtomicUsize = AtomicUsize::new(0);
+
 #[unsafe(no_mangle)]
 pub extern "C" fn wapc_init() {
     register(validate, settings_are_valid);
+    PAGES_AT_FIRST.store(core::arch::wasm32::memory_size(0), Relaxed);
 }
 
 fn validate(payload: &[u8]) -> CallResult {
@@ -36,10 +43,10 @@ fn validate(payload: &[u8]) -> CallResult {
                 blocks.push(black_box(vec![1u8; MEBIBYTE]));
             }
         }
-        "size" => answer(
-            true,
-            format!("{} pages", core::arch::wasm32::memory_size(0)),
-        ),
+        "size" => {
+            let more = core::arch::wasm32::memory_size(0) - PAGES_AT_FIRST.load(Relaxed);
+            answer(true, format!("{more} pages more than at first"))
+        }
         _ => accept(),
     }
 }
