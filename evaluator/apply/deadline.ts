@@ -12,8 +12,8 @@ const TRAMPOLINE = Uint8Array.of(
   ...[0x07, 0x05, 0x01, 0x01, 0x74, 0x00, 0x00], // export "t"
 );
 
-/** Looks at the clock on every so many ticks; a tick comes about every few microseconds. */
-const TICKS_PER_LOOK = 8;
+/** Looks at the clock on every so many ticks; a tick comes every few microseconds, or milliseconds at the very worst. */
+const TICKS_PER_LOOK = 2;
 
 /** Guests of one thread, of which at most one runs at a time. */
 export class Deadline {
@@ -65,6 +65,11 @@ export class Deadline {
     this.#until = this.#started + limitMs;
     this.#expired = false;
     this.#untilLook = limitMs <= 0 ? 1 : TICKS_PER_LOOK;
+  }
+
+  /** Gives the thread's owner a turn before work that no tick interrupts. */
+  longWork(): void {
+    this.#onBusy(Infinity);
   }
 
   /** Milliseconds left of the armed call; never negative. */

@@ -39,6 +39,10 @@ export interface EngineHost {
   readonly sleep: (milliseconds: number) => void;
 }
 
+/** What a policy may log while it judges one request, in characters; each entry counts {@link ENTRY_COST} besides. */
+const MAX_LOGGED = 2 << 20;
+const ENTRY_COST = 100;
+
 type Slot = { guest: Guest | undefined; dirty: boolean };
 
 /** The guests of one thread. */
@@ -50,6 +54,8 @@ export class Engine {
   readonly #slots = new Map<number, Slot>();
   readonly #guestHost: GuestHost;
   #current = -1;
+  /** How much was logged during the current task, see {@link MAX_LOGGED}. */
+  #logged = 0;
 
   constructor(host: EngineHost, deadline: Deadline) {
     this.#host = host;
@@ -67,7 +73,8 @@ export class Engine {
       arm: (limitMs) => deadline.arm(limitMs),
       expired: () => deadline.expired,
       call: (call) => this.#hostCall(call),
-      log: (entry) => host.log(this.#current, entry),
+      log: (entry) => this.#log(entry),
+      longWork: () => deadline.longWork(),
       sleep: (milliseconds) => host.sleep(Math.min(milliseconds, deadline.left())),
     };
   }
@@ -89,10 +96,23 @@ export class Engine {
     }
   }
 
+  #log(entry: PolicyLogEntry): void {
+    if (this.#logged > MAX_LOGGED) return;
+    this.#logged += ENTRY_COST + entry.message.length + (entry.data?.length ?? 0);
+    this.#host.log(
+      this.#current,
+      this.#logged <= MAX_LOGGED ? entry : {
+        level: "warn",
+        message: "log entries were dropped: the policy logs too much for one request",
+        data: undefined,
+      },
+    );
+  }
+
   #hostCall(call: GuestCall): HostCallAnswer {
     if (call.binding !== "kubewarden") return { ok: false, error: `unknown binding: ${call.binding}` };
     if (call.namespace === "tracing" && call.operation === "log") {
-      this.#host.log(this.#current, policyLogEntry(call.payload));
+      this.#log(policyLogEntry(call.payload));
       return { ok: true, payload: new Uint8Array(0) };
     }
     const { namespace, operation, payload } = call;
@@ -124,6 +144,7 @@ export class Engine {
     let slot = this.#slots.get(policy.module);
     if (!slot) this.#slots.set(policy.module, slot = { guest: undefined, dirty: false });
     this.#current = id;
+    this.#logged = 0;
     try {
       const guest = await this.#guest(policy, slot);
       slot.dirty = true;

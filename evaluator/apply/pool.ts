@@ -320,9 +320,10 @@ export class EvaluatorPool {
   }
 
   #receive(lane: Lane, message: FromWorker): void {
-    lane.progressAt = performance.now();
     switch (message.kind) {
       case "done":
+        // Nothing else is progress: a guest that can't be stopped may well log and call without end.
+        lane.progressAt = performance.now();
         for (let index = 0; index < message.outcomes.length; index += 2) {
           const outcome = message.outcomes[index + 1] as PackedOutcome;
           this.#finish(
@@ -437,7 +438,7 @@ export class EvaluatorPool {
     for (const lane of [...this.#lanes]) {
       const [running] = lane.tasks.values();
       if (!running) continue;
-      // Instantiation has a limit for each start function; the message of a slow call resets the count.
+      // Instantiation has a limit for each start function, of which there are up to three.
       const limitMs = 4 * (this.#policies.get(running.policy)?.policy.limitMs ?? 0);
       if (now - lane.progressAt <= limitMs + STUCK_MS) continue;
       lane.abort.abort();

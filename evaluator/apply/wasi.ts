@@ -117,6 +117,7 @@ export function wasiImports(host: WasiHost): Record<string, WasiFunction> {
       return ERRNO.success;
     },
     random_get(at: number, length: number) {
+      if (length >>> 0 > MAX_TRANSFER) return ERRNO.inval;
       const target = new Uint8Array(host.memory(), at >>> 0, length >>> 0);
       for (let start = 0; start < target.length; start += 65536) {
         const chunk = new Uint8Array(Math.min(65536, target.length - start));

@@ -1,11 +1,10 @@
 /**
  * Rewrites an untrusted module so that the host keeps hold of it, without changing what it computes:
  *
- * - **Deadline.** At the entry of every function that calls another and at every loop head the guest pays from a budget
- *   (a global); when it is spent, the guest asks the host ({@link GUARD.tick}, a table slot that the host fills) whether
- *   it may go on, and traps if not. A trap, unlike an exception, can't be caught by the guest. Bulk instructions pay by
- *   the length they work on, so that no single step between two payments takes long. A plain counter is as fast on Node
- *   as an atomic load of a shared flag and much faster on Bun, whose engine keeps atomics out of loops' fast path.
+ * - **Deadline.** The guest pays for loops and calls from a budget (`instrument_code.ts`); when it is spent, the guest asks
+ *   the host ({@link GUARD.tick}, a table slot that the host fills) whether it may go on, and traps if not. A trap, unlike an
+ *   exception, can't be caught by the guest. Bulk instructions pay by the length they work on. Measured, this costs as
+ *   little on Node as an atomic load of a shared flag, and much less on Bun; it needs no shared memory and no second thread.
  * - **Memory.** The guest's memory and tables get a maximum. `memory.grow` and `memory.size` go through a page count of
  *   the guest's own, so that a kept instance whose memory once grew looks exactly like a fresh one.
  * - **Isolation.** Mutable globals and the memory are exported under reserved names, so that the state after
@@ -16,7 +15,8 @@
  * valid module by itself (`WebAssembly.validate`), else its code might reach what is added here.
  */
 import { Reader, SECTION, type Section, sections, WasmFormatError, Writer } from "./wasm_binary.ts";
-import { MISC, skipImmediate } from "./wasm_instructions.ts";
+import { type Added, BUDGET, emitCode, type Signatures } from "./instrument_code.ts";
+import { readValueType, skipImmediate } from "./wasm_instructions.ts";
 
 /** Names under which an instrumented module exports what was added. */
 export const GUARD = {
@@ -52,18 +52,17 @@ export interface InstrumentedModule {
   readonly initialPages: number;
 }
 
-/** Payments before the guest has to ask. Small enough that 1,024 costly steps stay far below the deadline's tolerance. */
-const BUDGET = 1024;
-/** A bulk instruction pays one for this many (log2) bytes or elements. */
-const BULK_SHIFT = 8;
 /** No policy needs more; a table costs 8 bytes an element outside of the guest's memory. */
 const MAX_TABLE_ELEMENTS = 100_000;
 const I32 = 0x7f, V128 = 0x7b, I64 = 0x7e, F32 = 0x7d, F64 = 0x7c;
 
 interface Layout {
-  types: number;
+  /** How many parameters each type has. */
+  parameters: number[];
   importedFunctions: number;
   functions: number;
+  /** The type of each function that the module defines. */
+  functionTypes: number[];
   tables: number;
   memories: number;
   memoryImported: boolean;
@@ -74,33 +73,26 @@ interface Layout {
   unreadableGlobals: boolean;
 }
 
-/** Indices of what is added. */
-interface Added {
-  readonly typeVoid: number;
-  readonly typeAsk: number;
-  readonly typeMap: number;
-  readonly budget: number;
-  readonly pages: number;
-  readonly table: number;
-  readonly ask: number;
-  readonly bulk: number;
-  readonly grow: number;
-}
-
 /** Rewrites `module`. Throws {@link WasmFormatError} for what is malformed, not supported or over the limits. */
 export function instrument(module: Uint8Array, limits: GuardLimits): InstrumentedModule {
   const found = sections(module);
   const layout = readLayout(module, found, limits);
   const added: Added = {
-    typeVoid: layout.types,
-    typeAsk: layout.types + 1,
-    typeMap: layout.types + 2,
+    typeVoid: layout.parameters.length,
+    typeAsk: layout.parameters.length + 1,
+    typeMap: layout.parameters.length + 2,
     budget: layout.globals,
     pages: layout.globals + 1,
     table: layout.tables,
     ask: layout.functions,
-    bulk: layout.functions + 1,
-    grow: layout.functions + 2,
+    refill: layout.functions + 1,
+    bulk: layout.functions + 2,
+    grow: layout.functions + 3,
+  };
+  const signatures: Signatures = {
+    importedFunctions: layout.importedFunctions,
+    parameters: layout.functionTypes.map((type) => layout.parameters[type] ?? 0),
+    hasMemory: layout.memories > 0,
   };
   const out = new Writer(module.length + (module.length >> 2) + 1024);
   out.copy(module, 0, 8);
@@ -116,7 +108,7 @@ export function instrument(module: Uint8Array, limits: GuardLimits): Instrumente
   ];
   const rank = (id: number) => ORDER.indexOf(id);
   const emit = (id: number, section: Section | undefined) => {
-    if (id === SECTION.code) restorable = emitCode(out, module, section, layout, added) && restorable;
+    if (id === SECTION.code) restorable = emitCode(out, module, section, signatures, added) && restorable;
     else emitSection(out, module, id, section, layout, added, limits);
   };
   for (const section of found) {
@@ -133,9 +125,10 @@ const ORDER: readonly number[] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
 
 function readLayout(module: Uint8Array, found: readonly Section[], limits: GuardLimits): Layout {
   const layout: Layout = {
-    types: 0,
+    parameters: [],
     importedFunctions: 0,
     functions: 0,
+    functionTypes: [],
     tables: 0,
     memories: 0,
     memoryImported: false,
@@ -148,11 +141,11 @@ function readLayout(module: Uint8Array, found: readonly Section[], limits: Guard
   for (const { id, start, end } of found) {
     const reader = new Reader(module, start, end);
     if (id === SECTION.type) {
-      layout.types = reader.u32();
-      for (let index = 0; index < layout.types; index++) readFunctionType(reader);
+      for (let count = reader.u32(); count > 0; count--) layout.parameters.push(readFunctionType(reader));
     } else if (id === SECTION.import) readImports(reader, layout);
-    else if (id === SECTION.function) layout.functions += reader.u32();
-    else if (id === SECTION.table) layout.tables += reader.u32();
+    else if (id === SECTION.function) {
+      for (let count = reader.u32(); count > 0; count--) layout.functionTypes.push(reader.u32());
+    } else if (id === SECTION.table) layout.tables += reader.u32();
     else if (id === SECTION.memory) {
       const count = reader.u32();
       layout.memories += count;
@@ -179,22 +172,18 @@ function readLayout(module: Uint8Array, found: readonly Section[], limits: Guard
       }
     }
   }
-  layout.functions += layout.importedFunctions;
+  layout.functions = layout.importedFunctions + layout.functionTypes.length;
   if (layout.memories > 1) throw new WasmFormatError("modules with several memories are not supported");
   return layout;
 }
 
-function readFunctionType(reader: Reader): void {
+/** Passes over a function type. Returns how many parameters it has. */
+function readFunctionType(reader: Reader): number {
   if (reader.u8() !== 0x60) throw new WasmFormatError("garbage-collected types are not supported");
-  for (let list = 0; list < 2; list++) {
-    for (let count = reader.u32(); count > 0; count--) readValueType(reader);
-  }
-}
-
-function readValueType(reader: Reader): number {
-  const type = reader.u8();
-  if (type === 0x63 || type === 0x64) reader.skipLeb();
-  return type;
+  const parameters = reader.u32();
+  for (let count = parameters; count > 0; count--) readValueType(reader);
+  for (let count = reader.u32(); count > 0; count--) readValueType(reader);
+  return parameters;
 }
 
 function readMemoryLimits(reader: Reader): { min: number; max: number | undefined } {
@@ -284,8 +273,9 @@ function emitSection(
     list(3);
     content.raw(0x60, 0, 0, 0x60, 0, 1, I32, 0x60, 1, I32, 1, I32);
   } else if (id === SECTION.function) {
-    list(3);
-    for (const type of [added.typeVoid, added.typeMap, added.typeMap]) content.u32(type);
+    const types = [added.typeVoid, added.typeAsk, added.typeMap, added.typeMap];
+    list(types.length);
+    for (const type of types) content.u32(type);
   } else if (id === SECTION.table) {
     emitTables(content, module, section);
   } else if (
@@ -349,192 +339,4 @@ function emitTables(content: Writer, module: Uint8Array, section: Section | unde
     }
   }
   content.raw(0x70, 1, 1, 1);
-}
-
-/** The places of one function body at which something is put in or replaced. */
-const PLACE = { loop: 0, bulk: 1, size: 2, grow: 3 } as const;
-
-/** Rewrites the code section. Returns whether the code leaves tables and segments as they are. */
-function emitCode(
-  out: Writer,
-  module: Uint8Array,
-  section: Section | undefined,
-  layout: Layout,
-  added: Added,
-): boolean {
-  const content = new Writer(section ? Math.ceil((section.end - section.start) * 1.2) + 256 : 256);
-  const body = new Writer(4096);
-  const reader = section ? new Reader(module, section.start, section.end) : undefined;
-  const count = reader?.u32() ?? 0;
-  let stateless = true;
-  const places: number[] = [];
-  content.u32(count + 3);
-  for (let index = 0; reader !== undefined && index < count; index++) {
-    const size = reader.u32();
-    const end = reader.at + size;
-    if (end > reader.end) {
-      throw new WasmFormatError(`a function body that ends outside of the code section at byte ${reader.at}`);
-    }
-    const start = reader.at;
-    for (let groups = reader.u32(); groups > 0; groups--) {
-      reader.u32();
-      readValueType(reader);
-    }
-    const entry = reader.at;
-    let calls = false;
-    places.length = 0;
-    while (reader.at < end) {
-      const at = reader.at;
-      const opcode = reader.u8();
-      const misc = skipImmediate(opcode, reader);
-      if (opcode === 0x03) places.push(PLACE.loop, reader.at, reader.at);
-      else if (opcode >= 0x10 && opcode <= 0x15) calls = true;
-      else if (opcode === 0x3f) places.push(PLACE.size, at, reader.at);
-      else if (opcode === 0x40) {
-        places.push(PLACE.grow, at, reader.at);
-      } else if (opcode === 0x26) stateless = false;
-      else if (misc >= MISC.memoryInit) {
-        if (misc === MISC.memoryInit || misc === MISC.memoryCopy || misc === MISC.memoryFill) {
-          places.push(PLACE.bulk, at, at);
-        } else {
-          stateless = false;
-          if (
-            misc === MISC.tableInit || misc === MISC.tableCopy || misc === MISC.tableGrow ||
-            misc === MISC.tableFill
-          ) {
-            places.push(PLACE.bulk, at, at);
-          }
-        }
-      }
-    }
-    if (reader.at !== end) {
-      throw new WasmFormatError(`an instruction that crosses the end of its function at byte ${end}`);
-    }
-    const price = 1 + (size >> 10);
-    body.clear();
-    body.copy(module, start, entry);
-    if (calls) emitPayment(body, added, price);
-    let from = entry;
-    for (let place = 0; place < places.length; place += 3) {
-      const kind = places[place];
-      body.copy(module, from, places[place + 1]!);
-      from = places[place + 2]!;
-      if (kind === PLACE.loop) emitPayment(body, added, price);
-      else if (kind === PLACE.size) {
-        body.u8(0x23);
-        body.u32(added.pages);
-      } else {
-        body.u8(0x10);
-        body.u32(kind === PLACE.grow ? added.grow : added.bulk);
-      }
-    }
-    body.copy(module, from, end);
-    content.u32(body.length);
-    content.append(body);
-  }
-  for (const helper of [askBody(added), bulkBody(added), growBody(added, layout)]) {
-    content.u32(helper.length);
-    content.append(helper);
-  }
-  out.section(SECTION.code, content);
-  return stateless;
-}
-
-/** `budget -= price; if (budget < 0) ask()` */
-function emitPayment(body: Writer, added: Added, price: number): void {
-  body.u8(0x23);
-  body.u32(added.budget);
-  body.u8(0x41);
-  body.s32(price);
-  body.raw(0x6b, 0x24);
-  body.u32(added.budget);
-  body.u8(0x23);
-  body.u32(added.budget);
-  body.raw(0x41, 0, 0x48, 0x04, 0x40, 0x10);
-  body.u32(added.ask);
-  body.u8(0x0b);
-}
-
-/** `if (tick()) unreachable; budget = BUDGET` */
-function askBody(added: Added): Writer {
-  const body = new Writer(64);
-  body.raw(0, 0x41, 0, 0x11);
-  body.u32(added.typeAsk);
-  body.u32(added.table);
-  body.raw(0x04, 0x40, 0x00, 0x0b, 0x41);
-  body.s32(BUDGET);
-  body.u8(0x24);
-  body.u32(added.budget);
-  body.u8(0x0b);
-  return body;
-}
-
-/** `(length) => { budget -= length >>> BULK_SHIFT; if (budget < 0) ask(); return length }` */
-function bulkBody(added: Added): Writer {
-  const body = new Writer(64);
-  body.raw(0, 0x23);
-  body.u32(added.budget);
-  body.raw(0x20, 0, 0x41, BULK_SHIFT, 0x76, 0x6b, 0x24);
-  body.u32(added.budget);
-  body.u8(0x23);
-  body.u32(added.budget);
-  body.raw(0x41, 0, 0x48, 0x04, 0x40, 0x10);
-  body.u32(added.ask);
-  body.raw(0x0b, 0x20, 0, 0x0b);
-  return body;
-}
-
-/**
- * `memory.grow` over the guest's own page count: real growth only beyond what the memory has already. What lies between
- * the guest's count and the memory's end is kept zero by whoever restores the instance.
- */
-function growBody(added: Added, layout: Layout): Writer {
-  const body = new Writer(96);
-  if (layout.memories === 0) {
-    body.raw(0, 0x41, 0x7f, 0x0b);
-    return body;
-  }
-  // local 0: delta; local 1: pages missing from the real memory
-  body.raw(1, 1, I32);
-  // if (delta >u 65536) return -1: pages + delta can't overflow below
-  body.raw(0x20, 0, 0x41);
-  body.s32(65536);
-  body.raw(0x4b, 0x04, 0x40, 0x41, 0x7f, 0x0f, 0x0b);
-  // missing = pages + delta - memory.size
-  body.u8(0x23);
-  body.u32(added.pages);
-  body.raw(0x20, 0, 0x6a, 0x3f, 0, 0x6b, 0x21, 1);
-  // if (missing > 0 && memory.grow(missing) == -1) return -1
-  body.raw(
-    0x20,
-    1,
-    0x41,
-    0,
-    0x4a,
-    0x04,
-    0x40,
-    0x20,
-    1,
-    0x40,
-    0,
-    0x41,
-    0x7f,
-    0x46,
-    0x04,
-    0x40,
-    0x41,
-    0x7f,
-    0x0f,
-    0x0b,
-    0x0b,
-  );
-  // old = pages (left on the stack); pages += delta
-  body.u8(0x23);
-  body.u32(added.pages);
-  body.u8(0x23);
-  body.u32(added.pages);
-  body.raw(0x20, 0, 0x6a, 0x24);
-  body.u32(added.pages);
-  body.u8(0x0b);
-  return body;
 }

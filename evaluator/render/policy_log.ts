@@ -10,7 +10,8 @@ const LEVELS: Readonly<Record<string, PolicyLogEntry["level"]>> = {
   error: "error",
 };
 
-const MAX_ENTRY = 64 * 1024;
+/** No log entry of a policy is longer, in bytes. */
+export const MAX_LOG_ENTRY = 64 * 1024;
 
 /** The entry that a payload holds. What is no entry becomes an error entry that says so; the guest never learns of it. */
 export function policyLogEntry(payload: Uint8Array): PolicyLogEntry {
@@ -19,8 +20,8 @@ export function policyLogEntry(payload: Uint8Array): PolicyLogEntry {
     message: "Cannot log event",
     data: JSON.stringify({ reason }),
   });
-  if (payload.length > MAX_ENTRY) {
-    return wrong(`the entry has ${payload.length} bytes, the limit is ${MAX_ENTRY}`);
+  if (payload.length > MAX_LOG_ENTRY) {
+    return wrong(`the entry has ${payload.length} bytes, the limit is ${MAX_LOG_ENTRY}`);
   }
   let entry: unknown;
   try {

@@ -38,33 +38,33 @@ export interface Review {
 
 type Shape =
   | { readonly kind: "string" | "bool" | "any" }
-  | { readonly kind: "object"; readonly name: string; readonly strings: readonly string[] }
+  | { readonly kind: "object"; readonly name: string; readonly strings: readonly Key[] }
   | { readonly kind: "user" };
-interface Field {
+/** A member's name, also as the bytes that it is compared by. */
+interface Key {
   readonly name: string;
   readonly bytes: Uint8Array;
+}
+interface Field extends Key {
   readonly required: boolean;
   readonly shape: Shape;
 }
 
 const encoder = new TextEncoder();
-const field = (name: string, shape: Shape, required = false): Field => ({
-  name,
-  bytes: encoder.encode(name),
-  required,
-  shape,
-});
+const key = (name: string): Key => ({ name, bytes: encoder.encode(name) });
+const field = (name: string, shape: Shape, required = false): Field => ({ ...key(name), required, shape });
 const TEXT_SHAPE: Shape = { kind: "string" }, ANY: Shape = { kind: "any" };
 const GVK: Shape = {
   kind: "object",
   name: "a group, version and kind",
-  strings: ["group", "version", "kind"],
+  strings: ["group", "version", "kind"].map(key),
 };
 const GVR: Shape = {
   kind: "object",
   name: "a group, version and resource",
-  strings: ["group", "version", "resource"],
+  strings: ["group", "version", "resource"].map(key),
 };
+const USER_KEYS: readonly Key[] = ["username", "uid", "groups", "extra"].map(key);
 
 /** The members of a request that the original knows, required ones in the order in which it misses them. */
 const REQUEST_FIELDS: readonly Field[] = [
@@ -93,18 +93,18 @@ const REVIEW_FIELDS: readonly Field[] = [
 const OPEN_BRACE = 0x7b, OPEN_BRACKET = 0x5b, QUOTE = 0x22, NULL = 0x6e;
 const COMMA = Uint8Array.of(0x2c), OPEN = Uint8Array.of(OPEN_BRACE), CLOSE = Uint8Array.of(0x7d);
 
-/** The index in `fields` of the key whose quotes are at `start` and `end - 1`, -1 if it is none of them. */
-function fieldIndex(fields: readonly Field[], bytes: Uint8Array, start: number, end: number): number {
+/** The index in `keys` of the key whose quotes are at `start` and `end - 1`, -1 if it is none of them. */
+function keyIndex(keys: readonly Key[], bytes: Uint8Array, start: number, end: number): number {
   const length = end - start - 2;
-  candidates: for (let index = 0; index < fields.length; index++) {
-    const name = fields[index]!.bytes;
+  candidates: for (let index = 0; index < keys.length; index++) {
+    const name = keys[index]!.bytes;
     if (name.length !== length) continue;
     for (let at = 0; at < length; at++) if (bytes[start + 1 + at] !== name[at]) continue candidates;
     return index;
   }
   if (bytes.subarray(start, end).includes(0x5c)) {
     const name = stringValue(bytes, start, end);
-    return fields.findIndex((candidate) => candidate.name === name);
+    return keys.findIndex((candidate) => candidate.name === name);
   }
   return -1;
 }
@@ -138,15 +138,19 @@ function shapeError(bytes: Uint8Array, path: string, expected: string, at: numbe
   );
 }
 
-function scanString(bytes: Uint8Array, at: number, path: string): number {
-  if (bytes[at] !== QUOTE) throw shapeError(bytes, path, "a string", at);
+/** Passes over a string; `name` is its member's below `path`. */
+function scanString(bytes: Uint8Array, at: number, path: string, name: string): number {
+  if (bytes[at] !== QUOTE) throw shapeError(bytes, path === "" ? name : `${path}.${name}`, "a string", at);
   return skipString(bytes, at);
 }
 
-/** What a member's value was found to be. `clean` is false when it holds members that the guest must not see. */
+/** What a member's value was found to be. */
 interface Scanned {
-  end: number;
-  clean: boolean;
+  readonly end: number;
+  /** False when it holds members that the guest must not see. */
+  readonly clean: boolean;
+  /** The range of the last string of a {@link Shape} of strings: the kind or the resource. */
+  readonly last?: readonly [start: number, end: number];
 }
 
 /** Passes over an object with required string members (a GroupVersionKind or the like). */
@@ -157,54 +161,62 @@ function scanStrings(
   shape: Shape & { kind: "object" },
 ): Scanned {
   if (bytes[at] !== OPEN_BRACE) throw shapeError(bytes, path, `an object (${shape.name})`, at);
+  const keys = shape.strings;
   let seen = 0;
   let clean = true;
+  let last: readonly [number, number] = [at, at];
   const end = scanObject(bytes, at, (keyStart, keyEnd, valueStart) => {
-    const name = stringValue(bytes, keyStart, keyEnd);
-    const index = shape.strings.indexOf(name);
+    const index = keyIndex(keys, bytes, keyStart, keyEnd);
     if (index < 0) {
       clean = false;
       return skipValue(bytes, valueStart, Infinity);
     }
+    const { name } = keys[index]!;
     if (seen & (1 << index)) throw duplicate(path, name, bytes, keyStart);
     seen |= 1 << index;
-    return scanString(bytes, valueStart, `${path}.${name}`);
+    const valueEnd = scanString(bytes, valueStart, path, name);
+    if (index === keys.length - 1) last = [valueStart, valueEnd];
+    return valueEnd;
   });
-  const missing = shape.strings.findIndex((_, index) => !(seen & (1 << index)));
-  if (missing >= 0) throw missingField(path, shape.strings[missing]!, bytes, at);
-  return { end, clean };
+  if (seen !== (1 << keys.length) - 1) {
+    const missing = keys.find((_, index) => !(seen & (1 << index)))!;
+    throw missingField(path, missing.name, bytes, at);
+  }
+  return { end, clean, last };
+}
+
+function scanStringList(bytes: Uint8Array, at: number, path: string, name: string): number {
+  if (bytes[at] !== OPEN_BRACKET) throw shapeError(bytes, `${path}.${name}`, "an array of strings", at);
+  return scanArray(bytes, at, (element) => scanString(bytes, element, path, `${name}[]`));
 }
 
 /** Passes over the user of a request: every member is optional and may be null. */
 function scanUser(bytes: Uint8Array, at: number, path: string): Scanned {
   if (bytes[at] !== OPEN_BRACE) throw shapeError(bytes, path, "an object (the user)", at);
   let clean = true;
-  const strings = (start: number, where: string): number => {
-    if (bytes[start] !== OPEN_BRACKET) throw shapeError(bytes, where, "an array of strings", start);
-    return scanArray(bytes, start, (element) => scanString(bytes, element, `${where}[]`));
-  };
-  const end = scanObject(bytes, at, (keyStart, keyEnd, valueStart) => {
-    const name = stringValue(bytes, keyStart, keyEnd);
-    const where = `${path}.${name}`;
-    if (bytes[valueStart] === NULL) {
-      clean = false;
-      return skipValue(bytes, valueStart, 1);
-    }
-    if (name === "username" || name === "uid") return scanString(bytes, valueStart, where);
-    if (name === "groups") return strings(valueStart, where);
-    if (name === "extra") {
-      if (bytes[valueStart] !== OPEN_BRACE) {
-        throw shapeError(bytes, where, "an object of string arrays", valueStart);
-      }
-      return scanObject(bytes, valueStart, (start, keyEnd, value) => {
-        const key = `${where}.${stringValue(bytes, start, keyEnd)}`;
-        if (bytes[value] !== NULL) return strings(value, key);
-        clean = false;
-        return skipValue(bytes, value, 1);
-      });
-    }
+  const unclean = (valueStart: number): number => {
     clean = false;
     return skipValue(bytes, valueStart, Infinity);
+  };
+  const end = scanObject(bytes, at, (keyStart, keyEnd, valueStart) => {
+    const known = USER_KEYS[keyIndex(USER_KEYS, bytes, keyStart, keyEnd)];
+    if (!known || bytes[valueStart] === NULL) return unclean(valueStart);
+    switch (known.name) {
+      case "groups":
+        return scanStringList(bytes, valueStart, path, "groups");
+      case "extra":
+        if (bytes[valueStart] !== OPEN_BRACE) {
+          throw shapeError(bytes, `${path}.extra`, "an object of string arrays", valueStart);
+        }
+        return scanObject(
+          bytes,
+          valueStart,
+          (_keyStart, _keyEnd, value) =>
+            bytes[value] === NULL ? unclean(value) : scanStringList(bytes, value, path, "extra.*"),
+        );
+      default:
+        return scanString(bytes, valueStart, path, known.name);
+    }
   });
   return { end, clean };
 }
@@ -222,8 +234,10 @@ function missingField(path: string, name: string, bytes: Uint8Array, at: number)
 /** A member that holds what the guest must not see, written again without it. Holds strings only, so nothing is lost. */
 function rewritten(bytes: Uint8Array, start: number, end: number, shape: Shape): Uint8Array {
   const value = JSON.parse(decodeText(bytes, start, end)) as Record<string, unknown>;
-  const keep = shape.kind === "object" ? shape.strings : ["username", "uid", "groups", "extra"];
-  const kept = keep.filter((name) => Object.hasOwn(value, name) && value[name] !== null);
+  const keep = shape.kind === "object" ? shape.strings : USER_KEYS;
+  const kept = keep.map(({ name }) => name).filter((name) =>
+    Object.hasOwn(value, name) && value[name] !== null
+  );
   const extra = value["extra"];
   if (shape.kind === "user" && typeof extra === "object" && extra !== null) {
     value["extra"] = Object.fromEntries(Object.entries(extra).filter(([, groups]) => groups !== null));
@@ -283,7 +297,7 @@ function scanRequest(body: Uint8Array, at: number): { end: number; review: Revie
   let uid = "", operation = "", kind = "";
   let namespace: string | undefined;
   const end = scanObject(body, at, (keyStart, keyEnd, valueStart) => {
-    const index = fieldIndex(REQUEST_FIELDS, body, keyStart, keyEnd);
+    const index = keyIndex(REQUEST_FIELDS, body, keyStart, keyEnd);
     if (index < 0) return skipValue(body, valueStart, Infinity);
     const { name, required, shape } = REQUEST_FIELDS[index]!;
     if (seen & (1 << index)) throw duplicate("request", name, body, keyStart);
@@ -296,7 +310,7 @@ function scanRequest(body: Uint8Array, at: number): { end: number; review: Revie
         valueEnd = skipValue(body, valueStart, MAX_DEPTH - 2);
         break;
       case "string":
-        valueEnd = scanString(body, valueStart, `request.${name}`);
+        valueEnd = scanString(body, valueStart, "request", name);
         if (name === "uid") uid = stringValue(body, valueStart, valueEnd);
         else if (name === "operation") operation = stringValue(body, valueStart, valueEnd);
         else if (name === "namespace") namespace = stringValue(body, valueStart, valueEnd);
@@ -308,8 +322,11 @@ function scanRequest(body: Uint8Array, at: number): { end: number; review: Revie
         valueEnd = skipValue(body, valueStart, 1);
         break;
       case "object":
-        ({ end: valueEnd, clean } = scanStrings(body, valueStart, `request.${name}`, shape));
-        if (name === "requestKind") kind = requestKind(body, valueStart, valueEnd);
+        {
+          const scanned = scanStrings(body, valueStart, `request.${name}`, shape);
+          ({ end: valueEnd, clean } = scanned);
+          if (name === "requestKind") kind = stringValue(body, ...scanned.last!);
+        }
         break;
       case "user":
         ({ end: valueEnd, clean } = scanUser(body, valueStart, `request.${name}`));
@@ -337,10 +354,6 @@ function scanRequest(body: Uint8Array, at: number): { end: number; review: Revie
   return { end, review: { uid, namespace, operation, kind, pieces: list, length: pieces.length, object } };
 }
 
-function requestKind(body: Uint8Array, start: number, end: number): string {
-  return (JSON.parse(decodeText(body, start, end)) as { kind: string }).kind;
-}
-
 function scanReview<T>(
   body: Uint8Array,
   fields: readonly Field[],
@@ -352,7 +365,7 @@ function scanReview<T>(
   let seen = 0;
   let review: T | undefined;
   const end = scanObject(body, start, (keyStart, keyEnd, valueStart) => {
-    const index = fieldIndex(fields, body, keyStart, keyEnd);
+    const index = keyIndex(fields, body, keyStart, keyEnd);
     if (index < 0) return skipValue(body, valueStart, Infinity);
     const name = fields[index]!.name;
     if (seen & (1 << index)) throw duplicate("", name, body, keyStart);
@@ -362,7 +375,9 @@ function scanReview<T>(
       review = scanned.review;
       return scanned.end;
     }
-    return body[valueStart] === NULL ? skipValue(body, valueStart, 1) : scanString(body, valueStart, name);
+    return body[valueStart] === NULL
+      ? skipValue(body, valueStart, 1)
+      : scanString(body, valueStart, "", name);
   });
   expectEnd(body, end);
   if (review === undefined) throw missingField("", "request", body, start);
@@ -378,6 +393,7 @@ export function readReview(body: Uint8Array): Review {
 }
 
 const RAW_FIELDS = REVIEW_FIELDS.slice(0, 1);
+const UID = [key("uid")];
 
 /** Reads a raw review (`spec/policy-server.md §5.5`): only `request` is looked at, it may be any JSON. */
 export function readRawReview(body: Uint8Array): Review {
@@ -387,7 +403,7 @@ export function readRawReview(body: Uint8Array): Review {
     if (body[at] === OPEN_BRACE) {
       scanObject(body, at, (keyStart, keyEnd, valueStart) => {
         const valueEnd = skipValue(body, valueStart, Infinity);
-        if (stringValue(body, keyStart, keyEnd) === "uid") {
+        if (keyIndex(UID, body, keyStart, keyEnd) === 0) {
           uid = body[valueStart] === QUOTE ? stringValue(body, valueStart, valueEnd) : "";
         }
         return valueEnd;

@@ -76,9 +76,11 @@ export const MISC = {
 /** How many index operands follow each instruction behind 0xfc. */
 const MISC_OPERANDS = [0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 2, 1, 2, 1, 2, 1, 1, 1];
 
-function skipValueType(reader: Reader): void {
-  const byte = reader.u8();
-  if (byte === 0x63 || byte === 0x64) reader.skipLeb();
+/** Passes over a value type. Returns its first byte. */
+export function readValueType(reader: Reader): number {
+  const type = reader.u8();
+  if (type === 0x63 || type === 0x64) reader.skipLeb();
+  return type;
 }
 
 function skipBlockType(reader: Reader): void {
@@ -161,7 +163,7 @@ export function skipImmediate(opcode: number, reader: Reader): number {
       reader.skip(8);
       return -1;
     case SELECT:
-      for (let types = reader.u32(); types > 0; types--) skipValueType(reader);
+      for (let types = reader.u32(); types > 0; types--) readValueType(reader);
       return -1;
     case TRY_TABLE:
       skipBlockType(reader);

@@ -4,6 +4,7 @@ import { Snapshot } from "../apply/snapshot.ts";
 import { trapText } from "../apply/trap_text.ts";
 import { GuestExit, wasiImports } from "../apply/wasi.ts";
 import { GUARD } from "../render/instrument.ts";
+import { MAX_LOG_ENTRY } from "../render/policy_log.ts";
 import { AnswerError, settingsVerdictOf, verdictOf } from "../render/verdict.ts";
 import {
   type EvaluationRequest,
@@ -29,6 +30,10 @@ const BEFORE_REQUEST = encoder.encode('{"request":');
 const BEFORE_SETTINGS = encoder.encode(',"settings":');
 const END = encoder.encode("}");
 const NOTHING = new Uint8Array(0);
+/** Twice the largest request that the server takes by default: what a guest answers has to be parsed, copied and sent. */
+const MAX_RESPONSE = 16 << 20;
+/** To convert an answer of this size takes long enough that nothing should wait behind it. */
+const LARGE_RESPONSE = 256 << 10;
 
 /** How a call of the guest ended. */
 type CallResult =
@@ -79,6 +84,9 @@ class WapcGuest implements Guest {
         memory.set(this.#operation, operationAt >>> 0);
       },
       __guest_response: (at: number, length: number) => {
+        if (length >>> 0 > MAX_RESPONSE) {
+          throw new RangeError(`the response has ${length >>> 0} bytes, the limit is ${MAX_RESPONSE}`);
+        }
         this.#response = this.#bytes(at, length).slice();
       },
       __guest_error: (at: number, length: number) => {
@@ -101,11 +109,10 @@ class WapcGuest implements Guest {
       __host_error_len: () => this.#hostError.length,
       __host_error: (at: number) => this.#bytes(at, this.#hostError.length).set(this.#hostError),
       __console_log: (at: number, length: number) => {
-        this.#host.log({
-          level: "info",
-          message: `Guest module: ${this.#name(at, length)}`,
-          data: undefined,
-        });
+        const message = length >>> 0 > MAX_LOG_ENTRY
+          ? `Guest module: a text of ${length >>> 0} bytes was dropped, the limit is ${MAX_LOG_ENTRY}`
+          : `Guest module: ${this.#name(at, length)}`;
+        this.#host.log({ level: "info", message, data: undefined });
       },
     };
     const wasi = wasiImports({
@@ -188,6 +195,7 @@ class WapcGuest implements Guest {
       case "failed":
         return failure(`internal server error: Guest call failure: ${result.error}`);
       case "response":
+        if (result.bytes.length > LARGE_RESPONSE) this.#host.longWork();
         try {
           return verdictOf(result.bytes, request);
         } catch (error) {

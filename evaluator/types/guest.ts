@@ -32,6 +32,8 @@ export interface GuestHost {
   call(call: GuestCall): HostCallAnswer;
   /** Passes on what the policy being evaluated has to tell. */
   log(entry: PolicyLogEntry): void;
+  /** Tells that the host itself is about to work long for this guest. */
+  longWork(): void;
   /** Lets the thread sleep, for at most the time that the armed call has left. */
   sleep(milliseconds: number): void;
 }
