@@ -5,3 +5,19 @@
 
 // YAML, as written by people (policies.yml, settings, metadata).
 export { parseAllDocuments, parseDocument, stringify as stringifyYaml } from "yaml";
+
+// Policies from registries and file servers (`artifact/`): HTTP on Node; Bun has its own.
+export type { Dispatcher as UndiciDispatcher } from "undici";
+export const loadUndici = () => import("undici");
+
+// Signatures (`artifact/`).
+export { ASN1Obj, ByteStream, X509Certificate, X509SCTExtension } from "@sigstore/core";
+export type { Bundle } from "@sigstore/bundle";
+export type { SignedEntity, TrustMaterial } from "@sigstore/verify";
+export type { TrustedRoot } from "@sigstore/protobuf-specs";
+export const loadSigstoreBundle = () => import("@sigstore/bundle");
+export const loadSigstoreVerify = () => import("@sigstore/verify");
+export const loadSigstoreProtobuf = () => import("@sigstore/protobuf-specs");
+/** The TUF client, and the root keys of the public Sigstore instance that it starts from. */
+export const loadTuf = () => import("tuf-js");
+export const loadSigstoreSeeds = () => import("@sigstore/tuf/seeds.json", { with: { type: "json" } });
