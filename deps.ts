@@ -19,5 +19,8 @@ export const loadSigstoreBundle = () => import("@sigstore/bundle");
 export const loadSigstoreVerify = () => import("@sigstore/verify");
 export const loadSigstoreProtobuf = () => import("@sigstore/protobuf-specs");
 /** The TUF client, and the root keys of the public Sigstore instance that it starts from. */
+export type { Updater as TufUpdater } from "tuf-js";
 export const loadTuf = () => import("tuf-js");
 export const loadSigstoreSeeds = () => import("@sigstore/tuf/seeds.json", { with: { type: "json" } });
+/** What the TUF client must see for a missing file; its front door does not export it. */
+export const loadTufErrors = () => import("tuf-js/dist/error.js");

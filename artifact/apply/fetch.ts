@@ -101,13 +101,13 @@ export async function destinationPath(
   return directory ? join(destination.path, fileName(url)) : destination.path;
 }
 
-/** Downloads under way in this process, by the path that they write. */
+/** Downloads under way in this process. */
 const underWay = new Map<string, Promise<string>>();
 
-/** One download per path at a time; who comes later gets its result, or downloads if the first was stopped by its caller. */
-export async function onceAtATime(path: string, options: ArtifactOptions, download: () => Promise<string>) {
+/** One download per key at a time; who comes later gets its result, or downloads if the first was stopped by its caller. */
+export async function onceAtATime(key: string, options: ArtifactOptions, download: () => Promise<string>) {
   for (;;) {
-    const other = underWay.get(path);
+    const other = underWay.get(key);
     if (other === undefined) break;
     try {
       return await other;
@@ -116,11 +116,11 @@ export async function onceAtATime(path: string, options: ArtifactOptions, downlo
     }
   }
   const own = download();
-  underWay.set(path, own);
+  underWay.set(key, own);
   try {
     return await own;
   } finally {
-    underWay.delete(path);
+    underWay.delete(key);
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { createReadStream } from "node:fs";
 import { createHash, randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import process from "node:process";
@@ -129,6 +129,30 @@ export async function moduleSha256(path: string): Promise<string> {
     hash.update(piece as Uint8Array);
   }
   return hash.digest("hex");
+}
+
+/**
+ * Reads a module once and hands out only what has the wanted digest: what was verified is what runs, even if somebody else can
+ * write to the store.
+ *
+ * @param sha256 lower-case hex
+ * @throws {ArtifactError} `digest`, or `store` when it cannot be read
+ */
+export async function readModule(path: string, sha256: string): Promise<Uint8Array> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (cause) {
+    throw new ArtifactError("store", `cannot read ${path}: ${messageOf(cause)}`, cause);
+  }
+  const actual = createHash("sha256").update(bytes).digest("hex");
+  if (actual !== sha256) {
+    throw new ArtifactError(
+      "digest",
+      `${path} has changed since it was checked: sha256 ${actual} instead of ${sha256}`,
+    );
+  }
+  return bytes;
 }
 
 async function walk(directory: string, depth: number, found: string[]): Promise<void> {

@@ -20,11 +20,11 @@ export type SignedLayer = {
   readonly annotations: Readonly<Record<string, unknown>>;
   /** Only where everything that makes a certificate's name trustworthy was checked. */
   readonly identity: Identity | undefined;
-  /** The verified log entry of a simple-signing layer; absent for bundles (`§13` rule 2). */
-  readonly rekor: {
-    /** Seconds since 1970 at which the log took the entry in. */
-    readonly integratedTime: number;
-    /** Bytes (PEM) of the key or certificate that the log recorded. */
-    readonly publicKey: Uint8Array;
-  } | undefined;
+  /** SubjectPublicKeyInfo (DER) of the key that a verified log entry names: another key cannot have made this signature. */
+  readonly loggedKey: Uint8Array | undefined;
+  /**
+   * Seconds since 1970 at which the log took a simple-signing layer in, where that was verified. Bundles have none: they are
+   * no answer to a request for a Rekor bundle (`§13` rule 2).
+   */
+  readonly integratedTime: number | undefined;
 };
