@@ -52,6 +52,7 @@ export {
   fetchVerifiedPolicy,
   type ImageSignatures,
   imageSignatures,
+  NO_TRUST_ROOT_WARNINGS,
   type VerifiedImage,
   verifyLocalChecksum,
   verifyPolicy,

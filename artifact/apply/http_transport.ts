@@ -3,10 +3,11 @@
  * `proxy` options there (neither runtime's `fetch` takes the other's). No redirects, no retries, no time limits: those
  * are `http.ts`, written once.
  */
+import { createSecureContext, type SecureContext } from "node:tls";
 import { loadUndici, type UndiciDispatcher } from "../../deps.ts";
 
 export type TlsSettings = {
-  /** PEM texts; they are all that is trusted. */
+  /** PEM texts; they are all that is trusted. The same list is best the same array. */
   readonly ca: readonly string[];
   /** `false`: any certificate will do. */
   readonly verify: boolean;
@@ -79,6 +80,17 @@ function bunTransport(): Transport {
   };
 }
 
+/** Reading a few hundred roots takes tens of milliseconds: once per list of them. */
+const contexts = new WeakMap<readonly string[], SecureContext>();
+
+function secureContext({ ca, certificate }: TlsSettings): SecureContext {
+  const known = certificate === undefined ? contexts.get(ca) : undefined;
+  if (known !== undefined) return known;
+  const context = createSecureContext({ ca: [...ca], ...certificate });
+  if (certificate === undefined) contexts.set(ca, context);
+  return context;
+}
+
 function nodeTransport(): Transport {
   const dispatchers = new Map<string, UndiciDispatcher>();
   return {
@@ -88,8 +100,13 @@ function nodeTransport(): Transport {
       const key = `${origin} ${route.tls.verify} ${route.proxy ?? ""}`;
       let dispatcher = dispatchers.get(key);
       if (dispatcher === undefined) {
-        const { ca, verify, certificate } = route.tls;
-        const tls = { ca: [...ca], rejectUnauthorized: verify, ...certificate, timeout: route.connectMs };
+        const tls = {
+          ...(protocol === "https:" || route.proxy?.startsWith("https:")
+            ? { secureContext: secureContext(route.tls) }
+            : {}),
+          rejectUnauthorized: route.tls.verify,
+          timeout: route.connectMs,
+        };
         const limits = { headersTimeout: 0, bodyTimeout: 0 };
         dispatcher = route.proxy === undefined
           ? new undici.Agent({ connect: tls, ...limits })

@@ -7,6 +7,7 @@ import { registryHost } from "../render/reference.ts";
 import { ArtifactError, codeOf, messageOf } from "../types/error.ts";
 import type { ArtifactOptions, Limits } from "../types/options.ts";
 import type { Reference } from "../types/reference.ts";
+import type { Sources } from "../types/sources.ts";
 import { findCredentials } from "./docker_credentials.ts";
 import { log } from "./event.ts";
 import { createHttpClient, type HttpClient, type HttpRequest, type HttpResponse } from "./http.ts";
@@ -46,6 +47,23 @@ export type Registry = {
   readonly refusal: (response: HttpResponse) => Promise<ArtifactError>;
 };
 
+/** Roots with a host's own authorities, made once per sources and host so that TLS contexts are built once as well. */
+const authorityLists = new WeakMap<Sources, Map<string, readonly string[]>>();
+
+function authoritiesFor(host: string, sources: Sources, roots: readonly string[]): readonly string[] {
+  const own = sources.sourceAuthorities.get(host);
+  if (own === undefined) return roots;
+  const lists = authorityLists.get(sources) ?? new Map<string, readonly string[]>();
+  authorityLists.set(sources, lists);
+  const known = lists.get(host);
+  if (known !== undefined && known.length === roots.length + own.length && known[0] === roots[0]) {
+    return known;
+  }
+  const list = [...roots, ...own];
+  lists.set(host, list);
+  return list;
+}
+
 /** A client whose trust is the configured one: private authorities for their own host only, no verification where listed. */
 export function clientFor(options: ArtifactOptions, attempt: Attempt): HttpClient {
   const sources = sourcesOf(options);
@@ -53,7 +71,7 @@ export function clientFor(options: ArtifactOptions, attempt: Attempt): HttpClien
   const roots = trustedRoots(env);
   return createHttpClient({
     tlsFor: (host) => ({
-      ca: [...roots, ...sources.sourceAuthorities.get(host) ?? []],
+      ca: authoritiesFor(host, sources, roots),
       verify: attempt.verify || !sources.insecureSources.has(host),
     }),
     plainAllowed: (host) => sources.insecureSources.has(host),

@@ -25,7 +25,8 @@ import { fromBase64, keyFromPem, verifies } from "./signature/public_key.ts";
 import { materialOf } from "./signature/trust_material.ts";
 import { moduleExists, moduleSha256 } from "./store.ts";
 
-const NO_TRUST_ROOT = [
+/** What whoever goes on without a trust root says once, at WARN (`§10.4`). */
+export const NO_TRUST_ROOT_WARNINGS: readonly string[] = [
   "Sigstore Verifier created without Fulcio data: keyless signatures are going to be discarded because they cannot be verified",
   "Sigstore Verifier created without Rekor data: transparency log data won't be used",
   "Sigstore capabilities are going to be limited",
@@ -82,7 +83,6 @@ export async function imageSignatures(
   options: ArtifactOptions,
 ): Promise<ImageSignatures> {
   const reference = parseImage(image);
-  if (trustRoot === undefined) { for (const warning of NO_TRUST_ROOT) log(options, "warn", warning); }
   const { digest, found } = await lookForSignatures(reference, trustRoot, options);
   if (found.seen === 0) {
     const why = found.failures.length === 0 ? "" : `(${found.failures.join("; ")})`;

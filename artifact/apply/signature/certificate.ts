@@ -38,7 +38,7 @@ export function keyOf(certificate: X509Certificate): VerificationKey {
 type Subject = Identity["subject"];
 
 function subjectOf(certificate: X509Certificate): Subject | undefined {
-  for (const name of certificate.extension(OID.subjectAltName)?.valueObj.subs ?? []) {
+  for (const name of certificate.extension(OID.subjectAltName)?.valueObj.subs[0]?.subs ?? []) {
     if (name.tag.isContextSpecific(RFC822_NAME)) return { kind: "email", value: name.value.toString("utf8") };
     if (name.tag.isContextSpecific(URI_NAME)) return { kind: "uri", value: name.value.toString("utf8") };
   }
@@ -53,8 +53,8 @@ export function requireCodeSigning(certificate: X509Certificate): Subject {
   if (!certificate.extKeyUsage.digitalSignature) {
     throw new Error("§9.6 rule 4: the certificate's KeyUsage does not hold digitalSignature");
   }
-  const usages = certificate.extension(OID.extendedKeyUsage)?.valueObj.subs.map((usage) => usage.toOID()) ??
-    [];
+  const purposes = certificate.extension(OID.extendedKeyUsage)?.valueObj.subs[0]?.subs ?? [];
+  const usages = purposes.map((purpose) => purpose.toOID());
   if (!usages.includes(OID.codeSigning)) {
     throw new Error("§9.4 rule 5: the certificate's ExtendedKeyUsage does not hold codeSigning");
   }
