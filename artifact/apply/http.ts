@@ -96,7 +96,7 @@ function transportError(url: URL, error: unknown, proxy: string | undefined): Ar
 }
 
 /** Ends an exchange that takes too long; one per exchange. */
-function createDeadline(outer: AbortSignal | undefined) {
+function createDeadline(outer: AbortSignal | undefined, ended: () => void): Deadline {
   const controller = new AbortController();
   let reason: ArtifactError | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -115,15 +115,25 @@ function createDeadline(outer: AbortSignal | undefined) {
       clearTimeout(timer);
       timer = setTimeout(() => stop("timeout", message), ms);
     },
+    rest: () => clearTimeout(timer),
     end: () => {
       clearTimeout(timer);
       outer?.removeEventListener("abort", onAbort);
+      ended();
     },
     abort: () => controller.abort(),
   };
 }
 
-type Deadline = ReturnType<typeof createDeadline>;
+type Deadline = {
+  readonly signal: AbortSignal;
+  readonly reason: () => ArtifactError | undefined;
+  readonly allow: (ms: number, message: string) => void;
+  /** No limit until the next `allow`. */
+  readonly rest: () => void;
+  readonly end: () => void;
+  readonly abort: () => void;
+};
 
 async function* readBody(
   raw: RawResponse,
@@ -148,6 +158,8 @@ async function* readBody(
   try {
     allow();
     for await (const piece of raw.body) {
+      // A reader that takes its time (a slow disk) is not the server's fault.
+      deadline.rest();
       yield piece;
       allow();
     }
@@ -202,11 +214,13 @@ function redirected(
 export function createHttpClient(settings: HttpSettings): HttpClient {
   const { limits } = settings;
   const transport = createTransport();
+  const open = new Set<Deadline>();
 
   async function exchange(request: HttpRequest): Promise<HttpResponse & { readonly raw: RawResponse }> {
     const url = new URL(request.url);
     const proxy = proxyFor(url, settings.proxies);
-    const deadline = createDeadline(settings.signal);
+    const deadline: Deadline = createDeadline(settings.signal, () => open.delete(deadline));
+    open.add(deadline);
     deadline.allow(limits.responseMs, `${url.origin} did not answer within ${limits.responseMs} ms`);
     let raw: RawResponse;
     try {
@@ -253,7 +267,14 @@ export function createHttpClient(settings: HttpSettings): HttpClient {
         `${new URL(request.url).origin} redirects more than ${MAX_REDIRECTS} times`,
       );
     },
-    close: transport.close,
+    close: async () => {
+      // Answers that nobody read to their end, because an error came first.
+      for (const deadline of open) {
+        deadline.end();
+        deadline.abort();
+      }
+      await transport.close();
+    },
   };
 }
 
