@@ -178,6 +178,16 @@ async function verifyEvidence(
   return provenTimes(entity);
 }
 
+async function parseBundle(bytes: Uint8Array): Promise<Bundle> {
+  const { bundleFromJSON, ValidationError } = await loadSigstoreBundle();
+  try {
+    return bundleFromJSON(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch (error) {
+    if (!(error instanceof ValidationError)) throw error;
+    throw new Error(`§13 rule 2: invalid bundle: ${error.fields.join(", ")}`, { cause: error });
+  }
+}
+
 function certificateOf(bundle: Bundle): X509Certificate | undefined {
   const { content } = bundle.verificationMaterial;
   if (content.$case === "publicKey") return undefined;
@@ -203,8 +213,7 @@ export async function readBundle(
   trust: TrustMaterial,
   note: (reason: string) => void,
 ): Promise<SignedLayer> {
-  const { bundleFromJSON } = await loadSigstoreBundle();
-  const bundle = bundleFromJSON(JSON.parse(new TextDecoder().decode(bytes)));
+  const bundle = await parseBundle(bytes);
   const envelope = envelopeOf(bundle);
   const annotations = readStatement(envelope.payload, imageDigest);
   const signedBytes = preAuthEncoding(envelope.payloadType, envelope.payload);
@@ -224,6 +233,10 @@ export async function readBundle(
       identity: undefined,
       loggedKey: logged ? requireSameVerifier(bundle, undefined) : undefined,
     };
+  }
+  if (trust.trustRoot === undefined) {
+    note("there is no trust root: its log entry cannot be checked");
+    return { ...layer, identity: undefined, loggedKey: undefined };
   }
   const times = await verifyEvidence(bundle, keyOf(certificate), signedBytes, trust);
   const loggedKey = requireSameVerifier(bundle, derOf(certificate));
