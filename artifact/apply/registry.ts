@@ -102,7 +102,7 @@ export function fileServerAttempts(
 }
 
 /** Failures that another protocol cannot mend. */
-const FINAL = ["aborted", "not_wasm", "store", "limit"];
+const FINAL: readonly string[] = ["aborted", "not_wasm", "store", "limit", "signature"];
 
 /**
  * Runs an operation over each protocol in turn until one succeeds. The last failure is thrown; the earlier ones are named

@@ -47,7 +47,7 @@ function refuse(reason: string): never {
 /** Checks `algorithm:hex`; the texts are those of `§1.2`. */
 export function parseDigest(digest: string): { readonly algorithm: string; readonly hex: string } {
   const colon = digest.indexOf(":");
-  if (colon < 0) refuse("invalid checksum digest format");
+  if (colon < 0) refuse(digest.includes("/") ? "invalid reference format" : "invalid checksum digest format");
   const algorithm = digest.slice(0, colon);
   const hex = digest.slice(colon + 1);
   const length = HEX_LENGTH[algorithm];
