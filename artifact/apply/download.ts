@@ -4,6 +4,7 @@ import type { FileHandle } from "node:fs/promises";
 import { ArtifactError, messageOf } from "../types/error.ts";
 import type { Descriptor } from "../types/manifest.ts";
 import type { ArtifactOptions } from "../types/options.ts";
+import { createFileWriter } from "./file_writer.ts";
 import { type HttpResponse } from "./http.ts";
 import { clientFor, fileServerAttempts, refusalOf, type Registry, withProtocols } from "./registry.ts";
 import { type Sink, streamBlob } from "./registry_pull.ts";
@@ -30,6 +31,14 @@ function moduleSink(
   let total: number | undefined;
   let told = 0;
   let hash = createHash("sha256");
+  const writer = createFileWriter(file);
+  const saved = async (work: Promise<void>) => {
+    try {
+      await work;
+    } catch (cause) {
+      throw new ArtifactError("store", `wasm module cannot be save to "${path}": ${messageOf(cause)}`, cause);
+    }
+  };
   const requireWasm = () => {
     if (!WASM_MAGIC.every((byte, index) => head[index] === byte)) {
       throw new ArtifactError("not_wasm", "invalid wasm file");
@@ -42,7 +51,7 @@ function moduleSink(
       head = [];
       received = 0;
       hash = createHash("sha256");
-      await file.truncate(0);
+      await saved(writer.restart());
     },
     write: async (piece) => {
       if (head.length < WASM_MAGIC.length) {
@@ -50,15 +59,7 @@ function moduleSink(
         if (head.length === WASM_MAGIC.length) requireWasm();
       }
       if (sha256 === undefined) hash.update(piece);
-      try {
-        await writeAll(file, piece, received);
-      } catch (cause) {
-        throw new ArtifactError(
-          "store",
-          `wasm module cannot be save to "${path}": ${messageOf(cause)}`,
-          cause,
-        );
-      }
+      await saved(writer.write(piece));
       received += piece.length;
       const now = performance.now();
       if (options.onEvent !== undefined && now - told >= PROGRESS_MS) {
@@ -72,19 +73,14 @@ function moduleSink(
     expect: (bytes: number | undefined) => {
       total = bytes;
     },
-    finish: () => {
+    /** Waits until all is written; the SHA-256 of it. */
+    finish: async () => {
       requireWasm();
+      await saved(writer.settle());
       progress(true);
       return sha256 ?? hash.digest("hex");
     },
   };
-}
-
-async function writeAll(file: FileHandle, piece: Uint8Array, position: number): Promise<void> {
-  for (let written = 0; written < piece.length;) {
-    const { bytesWritten } = await file.write(piece, written, piece.length - written, position + written);
-    written += bytesWritten;
-  }
 }
 
 function tooLarge(what: string, maxBytes: number): ArtifactError {
@@ -112,7 +108,7 @@ export async function downloadLayer(
     const { sink, expect, finish } = moduleSink(file, path, reference, options, known);
     expect(layer.size);
     await streamBlob(registry, repository, layer, sink);
-    return finish();
+    return await finish();
   });
 }
 
@@ -165,7 +161,7 @@ export async function downloadFile(
             const response = await http.send({ method: "GET", url: url.uri, headers: {} });
             if (response.status !== 200) throw await refusalOf(response, "file servers get no credentials");
             await receive(response, module, url.uri, limits.moduleBytes);
-            return module.finish();
+            return await module.finish();
           });
         } finally {
           await http.close();

@@ -66,8 +66,9 @@ export type SigningServices = {
 
 /** Fulcio (certificates for whatever identity token) and Rekor, on one loopback port. */
 export async function startSigningServices(): Promise<SigningServices> {
-  let sigstore: TestSigstore | undefined;
+  const ready: { sigstore?: TestSigstore } = {};
   const server = await startServer(async (request, response, body) => {
+    const { sigstore } = ready;
     if (sigstore === undefined) throw new Error("not ready");
     if (request.url === "/api/v2/signingCert") {
       // cosign puts the token into the header; the mock looks for it in the body.
@@ -90,7 +91,8 @@ export async function startSigningServices(): Promise<SigningServices> {
     response.writeHead(404);
     response.end(`${request.method} ${request.url} is not served`);
   });
-  sigstore = await createSigstore(server.base);
+  const sigstore = await createSigstore(server.base);
+  ready.sigstore = sigstore;
   return { server, sigstore };
 }
 

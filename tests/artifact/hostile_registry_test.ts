@@ -12,7 +12,7 @@ const CONFIG = "application/vnd.wasm.config.v1+json";
 
 /** An in-memory registry with one policy, `tests/policy:v1`, and `change` in front of it. */
 async function withRegistry(
-  change: (registry: ReturnType<typeof memoryRegistry>, server: () => TestServer) => Answer | void,
+  change: (registry: ReturnType<typeof memoryRegistry>) => Answer | void,
   run: (
     server: TestServer,
     pull: (
@@ -26,9 +26,7 @@ async function withRegistry(
   const config = registry.blob("tests/policy", CONFIG, Buffer.from("{}"));
   const layer = registry.blob("tests/policy", WASM_LAYER, module);
   registry.manifest("tests/policy", "v1", { schemaVersion: 2, config, layers: [layer] }, OCI_MANIFEST);
-  let server: TestServer | undefined;
-  const answer = change(registry, () => server as TestServer) ?? registry.answer;
-  server = await startServer(answer);
+  const server = await startServer(change(registry) ?? registry.answer);
   const host = server.host;
   try {
     await inDirectory(async (directory) => {
@@ -36,7 +34,7 @@ async function withRegistry(
         const { options: defaults } = listening({ sources: insecure(host), ...options });
         return fetchPolicy(`${host}/${name}`, { kind: "store", root: directory }, defaults);
       };
-      await run(server as TestServer, pull, directory);
+      await run(server, pull, directory);
       const left = readdirSync(directory, { recursive: true }).filter((name) =>
         String(name).endsWith(".part")
       );
