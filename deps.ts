@@ -66,3 +66,6 @@ export const loadTuf = () => import("tuf-js");
 export const loadSigstoreSeeds = () => import("@sigstore/tuf/seeds.json", { with: { type: "json" } });
 /** What the TUF client must see for a missing file; its front door does not export it. */
 export const loadTufErrors = () => import("tuf-js/dist/error.js");
+
+// A load generator for benchmarks, where no better one is installed.
+export const loadAutocannon = (): Promise<typeof import("autocannon")> => import("autocannon");
