@@ -16,6 +16,7 @@ import { NO_METADATA, type PolicyMetadata } from "../../evaluator/types/metadata
 import type { PreparedModule } from "../../evaluator/types/module.ts";
 import type { Policy, PolicyEntry, PolicyGroup, PolicyModule } from "../types/policies.ts";
 import type { Log } from "./log.ts";
+import type { LoadModule } from "./module_source.ts";
 
 /** The version of the original whose policies are served (`minimumKubewardenVersion`). */
 export const COMPATIBLE_VERSION = "1.36.0";
@@ -42,9 +43,6 @@ export interface PolicySet {
   /** Lets go of modules and guests as soon as no request needs them. */
   dispose(): void;
 }
-
-/** Gets the bytes of a module. Throws an Error whose message says why it can't. */
-export type LoadModule = (url: string) => Promise<Uint8Array>;
 
 /** What a set is built with. */
 export interface PolicySetOptions {
@@ -75,6 +73,9 @@ export class PolicySetError extends Error {
     this.failures = failures;
   }
 }
+
+/** Modules that are fetched and prepared at once. */
+const PARALLEL_LOADS = 4;
 
 type Loaded =
   | { readonly kind: "loaded"; readonly module: number; readonly prepared: PreparedModule }
@@ -116,7 +117,12 @@ class Builder {
     const count = users.reduce((sum, { names }) => sum + names.length, 0);
     log.info("policies download", { policies_count: count, status: "init" });
     const loaded = new Map<string, Loaded>();
-    for (const { url, names } of users) loaded.set(url, await this.#load(url, names[0]!));
+    const queue = [...users];
+    await Promise.all(Array.from({ length: PARALLEL_LOADS }, async () => {
+      for (let next = queue.shift(); next; next = queue.shift()) {
+        loaded.set(next.url, await this.#load(next.url, next.names[0]!));
+      }
+    }));
     // A broken module or pattern is known before settings are validated; policies then are validated side by side.
     const served = new Map<string, ServedPolicy>();
     await Promise.all([...entries.values()].map(async (entry) => {
@@ -138,11 +144,7 @@ class Builder {
   async #load(url: string, name: string): Promise<Loaded> {
     const { log, loadModule, limits, pool } = this.#options;
     try {
-      const bytes = await loadModule(url).catch((error: Error) => {
-        throw new Error(`Error while downloading policy '${name}' from ${url}: ${error.message}`, {
-          cause: error,
-        });
-      });
+      const bytes = await loadModule(url, name);
       const metadata = readMetadata(bytes) ?? NO_METADATA;
       checkMetadata(metadata);
       const digest = createHash("sha256").update(bytes).digest("hex");

@@ -8,9 +8,9 @@ import { listenBun } from "./bun_serve.ts";
 import { listenNode } from "./node_https.ts";
 import { watchPolicies } from "./policies_watch.ts";
 import { watchTlsMaterial } from "./tls_watch.ts";
-import { loadModule } from "../apply/load_module.ts";
 import type { Log } from "../apply/log.ts";
 import { createMetrics } from "../apply/metrics.ts";
+import { artifactOptions, moduleSource } from "../apply/module_source.ts";
 import { loadPolicies } from "../apply/policies_file.ts";
 import { buildPolicySet, type PolicySet, type PolicySetOptions } from "../apply/policy_set.ts";
 import { loadTlsMaterial, type TlsMaterial } from "../apply/tls_material.ts";
@@ -44,6 +44,8 @@ function chooseAdapter(options: ServerOptions): Listen {
 export async function startServer(options: ServerOptions, log: Log): Promise<PolicyServer> {
   const listen = chooseAdapter(options);
   const entries = loadPolicies(options.policiesPath);
+  const artifact = await artifactOptions(options, log);
+  const loadModule = await moduleSource(options, artifact, log);
   const metrics = createMetrics({
     onOverflow: (attribute) =>
       log.warn("too many values of a metric's label, further ones count as `other`", { attribute }),
