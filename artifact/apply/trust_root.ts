@@ -19,6 +19,7 @@ import { createHttpClient, readBytes } from "./http.ts";
 import { PassingError, retrying } from "./retry.ts";
 import { environmentOf, limitsOf } from "./settings.ts";
 import { materialOf } from "./signature/trust_material.ts";
+import { loadX509 } from "./signature/x509.ts";
 import { trustedRoots } from "./trusted_roots.ts";
 
 export const PUBLIC_MIRROR = "https://tuf-repo-cdn.sigstore.dev";
@@ -42,7 +43,8 @@ export type TrustRootSource =
     readonly offline?: boolean;
   };
 
-function usable(source: string, root: TrustedRoot): TrustRoot {
+async function usable(source: string, root: TrustedRoot): Promise<TrustRoot> {
+  await loadX509();
   const trustRoot = { source, root };
   const { anchors } = materialOf(trustRoot);
   if (anchors.length === 0) {
@@ -63,7 +65,7 @@ async function fromFile(path: string): Promise<TrustRoot> {
   const document = parseTrustConfig(text, path);
   try {
     const protobuf = await loadSigstoreProtobuf();
-    return usable(path, protobuf.TrustedRoot.fromJSON(document));
+    return await usable(path, protobuf.TrustedRoot.fromJSON(document));
   } catch (cause) {
     if (cause instanceof ArtifactError) throw cause;
     const message = `could not parse Sigstore trust config file ${path}: ${messageOf(cause)}`;
@@ -176,12 +178,12 @@ async function fromTuf(
     }
   }
 
-  if (source.offline) return usable(`${metadataDir} (offline)`, await read(true));
+  if (source.offline) return await usable(`${metadataDir} (offline)`, await read(true));
   try {
-    return usable(mirror, await read(false));
+    return await usable(mirror, await read(false));
   } catch (error) {
     try {
-      const root = usable(`${metadataDir} (cached)`, await read(true));
+      const root = await usable(`${metadataDir} (cached)`, await read(true));
       log(options, "warn", "Cannot refresh the Sigstore trust root, using the cached one", {
         mirror,
         error: messageOf(error),

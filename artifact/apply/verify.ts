@@ -23,6 +23,7 @@ import { getDigest, getImage } from "./registry_pull.ts";
 import { findSignatures, type FoundSignatures } from "./signature/find_signatures.ts";
 import { fromBase64, keyFromPem, verifies } from "./signature/public_key.ts";
 import { materialOf } from "./signature/trust_material.ts";
+import { loadX509 } from "./signature/x509.ts";
 import { moduleExists, moduleSha256 } from "./store.ts";
 
 /** What whoever goes on without a trust root says once, at WARN (`§10.4`). */
@@ -50,6 +51,7 @@ async function lookForSignatures(
 ): Promise<{ readonly digest: string; readonly found: FoundSignatures }> {
   const name = formatReference(reference);
   try {
+    await loadX509();
     const trust = materialOf(trustRoot);
     return await withRegistry(reference, "pull", options, async (registry: Registry) => {
       let digest: string;

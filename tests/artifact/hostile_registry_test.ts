@@ -458,24 +458,32 @@ test("a layer's own addresses are tried when the registry fails, without credent
   }
 });
 
-test("parallel pulls of one module fetch it once; a stopped caller stops nobody else", () =>
-  withRegistry((registry) => {
+test("parallel pulls of one module fetch it once; a stopped caller stops nobody else", () => {
+  let onBlob = () => {};
+  let gate = Promise.resolve();
+  return withRegistry((registry) => {
     const manifest = registry.content.get("tests/policy/manifests/v1");
     registry.manifest("tests/policy", "again", Buffer.from(manifest?.bytes ?? []).toString(), OCI_MANIFEST);
     return instead(registry, /blobs/, async (_request, response) => {
-      await new Promise((resolve) => setTimeout(resolve, 150));
+      onBlob();
+      await gate;
       response.end(module);
     });
   }, async (server, pull) => {
     const policies = await Promise.all([pull(), pull(), pull(), pull("tests/policy:v1")]);
     assert.equal(new Set(policies.map((policy) => policy.sha256)), new Set([sha256(module)]));
     assert.is(server.requests.filter((request) => /blobs/.test(request.line)).length, 1);
+
     const controller = new AbortController();
+    let open = () => {};
+    gate = new Promise<void>((resolve) => open = resolve);
+    onBlob = () => controller.abort();
     const stopped = failure(pull("tests/policy:again", { signal: controller.signal }));
     const other = pull("tests/policy:again");
-    setTimeout(() => controller.abort(), 50);
     assert.is((await stopped).code, "aborted");
+    open();
     assert.is((await other).sha256, sha256(module), "the second caller's own download");
-  }));
+  });
+});
 
 test.run();
