@@ -2,7 +2,13 @@
 import { readdirSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type ArtifactOptions, fetchPolicy, manifestDigest, ociManifest } from "../../artifact/mod.ts";
+import {
+  type ArtifactOptions,
+  fetchPolicy,
+  manifestDigest,
+  ociManifest,
+  pushPolicy,
+} from "../../artifact/mod.ts";
 import { digestOf, OCI_INDEX, OCI_MANIFEST, sha256, WASM_LAYER, wasmModule } from "./_image.ts";
 import { type Answer, memoryRegistry, startServer, type TestServer } from "./_server.ts";
 import { failure, inDirectory, insecure, listening } from "./_setting.ts";
@@ -455,6 +461,44 @@ test("a layer's own addresses are tried when the registry fails, without credent
     });
   } finally {
     await mirror.stop();
+  }
+});
+
+test("a registry that takes no chunks gets the module whole; one that sends uploads elsewhere gets nothing", async () => {
+  const elsewhere = await startServer((_request, response) => void response.end());
+  let whole: Uint8Array = new Uint8Array();
+  let away = false;
+  const server = await startServer((request, response, body) => {
+    const url = request.url ?? "";
+    if (url === "/v2/") return void response.end();
+    if (request.method === "POST") {
+      response.writeHead(202, {
+        location: away ? `${elsewhere.base}/upload` : "/v2/tests/policy/blobs/uploads/1",
+      });
+      return void response.end();
+    }
+    // As some registries do: 200 to a PATCH, and a tag in the manifest's Location.
+    if (request.method === "PUT" && url.includes("/blobs/")) whole = body.length > 2 ? body : whole;
+    response.writeHead(request.method === "PUT" ? 201 : 200, { location: "/v2/tests/policy/manifests/v1" });
+    response.end();
+  });
+  try {
+    await inDirectory(async (directory) => {
+      const { writeFile } = await import("node:fs/promises");
+      await writeFile(`${directory}/policy.wasm`, module);
+      const { options } = listening({ sources: insecure(server.host) });
+      const push = () =>
+        pushPolicy(`${directory}/policy.wasm`, `registry://${server.host}/tests/policy:v1`, {}, options);
+      const pushed = await push();
+      assert.is(sha256(whole), sha256(module));
+      assert.match(pushed.digest, /^sha256:[0-9a-f]{64}$/, "the body's own digest");
+      away = true;
+      assert.match((await failure(push())).message, `sends an upload to another host: ${elsewhere.base}`);
+      assert.is(elsewhere.requests.length, 0);
+    });
+  } finally {
+    await server.stop();
+    await elsewhere.stop();
   }
 });
 
