@@ -8,6 +8,7 @@ import type { TrustRoot } from "../types/trust_root.ts";
 import { log } from "./event.ts";
 import { certificateFromPem, keyOf, requireCodeSigning, requireIssuer } from "./signature/certificate.ts";
 import { fromBase64, verifies } from "./signature/public_key.ts";
+import { loadX509 } from "./signature/x509.ts";
 import { imageSignatures, requireConfig } from "./verify.ts";
 
 export type SigstoreAnswer = {
@@ -69,6 +70,7 @@ export async function sigstoreVerify(
   options: ArtifactOptions = {},
   now: Date = new Date(),
 ): Promise<SigstoreAnswer> {
+  await loadX509();
   const certificate = request.kind === "certificate" ? readCertificate(request, now) : undefined;
   const found = await imageSignatures(request.image, trustRoot, options);
   if (request.kind === "signatures") {

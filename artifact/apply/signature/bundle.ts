@@ -7,13 +7,14 @@ import {
   loadSigstoreBundle,
   loadSigstoreVerify,
   type SignedEntity,
-  X509Certificate,
+  type X509Certificate,
 } from "../../../deps.ts";
 import { messageOf } from "../../types/error.ts";
 import type { Identity, SignedLayer } from "../../types/signed_layer.ts";
 import { derOf, keyOf, requireIdentity } from "./certificate.ts";
 import { keyFromDer, type VerificationKey, verifies } from "./public_key.ts";
 import { type RecordedKey, recordedKey } from "./rekor_entry.ts";
+import { certificateFromDer } from "./x509.ts";
 import type { TrustMaterial } from "./trust_material.ts";
 
 const PAYLOAD_TYPE = "application/vnd.in-toto+json";
@@ -81,7 +82,7 @@ function recordedVerifier(body: Uint8Array): RecordedKey {
     if (verifier["x509Certificate"] === undefined) {
       return { spki: keyFromDer(raw(verifier["publicKey"])).spki };
     }
-    const certificate = X509Certificate.parse(raw(verifier["x509Certificate"]));
+    const certificate = certificateFromDer(raw(verifier["x509Certificate"]));
     return { certificate: derOf(certificate), spki: certificate.publicKey };
   };
   switch (`${String(entry["kind"])} ${String(entry["apiVersion"])}`) {
@@ -192,7 +193,7 @@ function certificateOf(bundle: Bundle): X509Certificate | undefined {
   const { content } = bundle.verificationMaterial;
   if (content.$case === "publicKey") return undefined;
   if (content.$case === "certificate") {
-    return X509Certificate.parse(Buffer.from(content.certificate.rawBytes));
+    return certificateFromDer(content.certificate.rawBytes);
   }
   throw new Error("§13 rule 2: verificationMaterial must be a single certificate");
 }

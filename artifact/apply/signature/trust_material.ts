@@ -1,6 +1,7 @@
 /** A trust root in the form in which it is used: parsed certificates and keys (`spec/fetch-verify.md §10.2`). */
-import { X509Certificate } from "../../../deps.ts";
+import type { X509Certificate } from "../../../deps.ts";
 import type { TrustRoot } from "../../types/trust_root.ts";
+import { certificateFromDer } from "./x509.ts";
 import { keyFromDer, type VerificationKey } from "./public_key.ts";
 
 export type Validity = {
@@ -67,7 +68,7 @@ export function materialOf(trustRoot: TrustRoot | undefined): TrustMaterial {
     material = {
       anchors: certificateAuthorities.flatMap((authority) =>
         (authority.certChain?.certificates ?? []).map(({ rawBytes }) => ({
-          certificate: X509Certificate.parse(Buffer.from(rawBytes)),
+          certificate: certificateFromDer(rawBytes),
           validFor: { start: authority.validFor?.start, end: authority.validFor?.end },
         }))
       ),
