@@ -58,7 +58,8 @@ export type SigstoreCore = typeof import("@sigstore/core");
 export const loadSigstoreCore = () => import("@sigstore/core");
 export type { Bundle } from "@sigstore/bundle";
 export type { SignedEntity, TrustMaterial } from "@sigstore/verify";
-export type { TrustedRoot } from "@sigstore/protobuf-specs";
+/** Certificate authorities and logs, as Sigstore's specifications define them. */
+export type TrustedRoot = import("@sigstore/protobuf-specs").TrustedRoot;
 export const loadSigstoreBundle = () => import("@sigstore/bundle");
 export const loadSigstoreVerify = () => import("@sigstore/verify");
 export const loadSigstoreProtobuf = () => import("@sigstore/protobuf-specs");

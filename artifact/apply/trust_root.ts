@@ -30,6 +30,7 @@ const TUF_LIMITS = { connectMs: 10_000, responseMs: 30_000, retries: 3, retryMs:
 const REFRESH_LIMITS = { connectMs: 3000, responseMs: 5000, retries: 0 };
 const TUF_SIZES = { maxRootRotations: 1024, rootMaxLength: 1024 * 1024, targetsMaxLength: 10 * 1024 * 1024 };
 
+/** Where a trust root is taken from. */
 export type TrustRootSource =
   /** A `ClientTrustConfig` file. */
   | { readonly kind: "file"; readonly path: string }

@@ -1,7 +1,9 @@
 /** What this room tells its caller while it works: log lines and the progress of downloads. */
 
+/** How important a log line is. */
 export type LogLevel = "debug" | "info" | "warn";
 
+/** A log line, or how far a download has come. */
 export type ArtifactEvent =
   | {
     readonly kind: "log";
@@ -19,4 +21,5 @@ export type ArtifactEvent =
     readonly done: boolean;
   };
 
+/** Hears of events as they happen. */
 export type OnEvent = (event: ArtifactEvent) => void;

@@ -45,6 +45,7 @@ export const DEFAULT_LIMITS: Limits = {
 /** The names of environment variables and their values. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** Options of every operation; all of them may be left out. */
 export type ArtifactOptions = {
   /** From `readSources`; default: nothing insecure, no private authorities, proxies from the environment. */
   readonly sources?: Sources;

@@ -9,6 +9,7 @@ import {
 } from "./strict_document.ts";
 import { parseYaml } from "./yaml_text.ts";
 
+/** Proxies to go through. */
 export type Proxies = {
   readonly httpProxy: string | undefined;
   readonly httpsProxy: string | undefined;
@@ -16,6 +17,7 @@ export type Proxies = {
   readonly noProxy: string | undefined;
 };
 
+/** How registries and file servers are reached (`sources.yml`). */
 export type Sources = {
   /** `host[:port]`, compared as exact strings with what the URI says. */
   readonly insecureSources: ReadonlySet<string>;

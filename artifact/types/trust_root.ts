@@ -3,9 +3,11 @@ import { ArtifactError, messageOf } from "./error.ts";
 import { type Mapping, readMapping } from "./strict_document.ts";
 import type { TrustedRoot } from "../../deps.ts";
 
+/** A trust root that has been checked to hold something to trust. */
 export type TrustRoot = {
   /** Where it came from, for messages. */
   readonly source: string;
+  /** As Sigstore defines it. */
   readonly root: TrustedRoot;
 };
 
