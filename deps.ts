@@ -58,8 +58,7 @@ export type SigstoreCore = typeof import("@sigstore/core");
 export const loadSigstoreCore = () => import("@sigstore/core");
 export type { Bundle } from "@sigstore/bundle";
 export type { SignedEntity, TrustMaterial } from "@sigstore/verify";
-/** Certificate authorities and logs, as Sigstore's specifications define them. */
-export type TrustedRoot = import("@sigstore/protobuf-specs").TrustedRoot;
+export type { TrustedRoot } from "@sigstore/protobuf-specs";
 export const loadSigstoreBundle = () => import("@sigstore/bundle");
 export const loadSigstoreVerify = () => import("@sigstore/verify");
 export const loadSigstoreProtobuf = () => import("@sigstore/protobuf-specs");

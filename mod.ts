@@ -73,8 +73,6 @@ export type {
   VerifiedImage,
 } from "./artifact/mod.ts";
 
-export type { TrustedRoot } from "./deps.ts";
-
 /** No policy comes near; a module is held in memory twice while it is prepared. */
 const MAX_MODULE_BYTES = 256 * 1024 * 1024;
 

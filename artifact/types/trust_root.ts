@@ -7,9 +7,14 @@ import type { TrustedRoot } from "../../deps.ts";
 export type TrustRoot = {
   /** Where it came from, for messages. */
   readonly source: string;
-  /** As Sigstore defines it. */
-  readonly root: TrustedRoot;
+  /** Sigstore's `TrustedRoot` message; {@link trustedRootOf} gives it its type, which is no part of our own API. */
+  readonly root: object;
 };
+
+/** Certificate authorities and logs of a trust root. */
+export function trustedRootOf({ root }: TrustRoot): TrustedRoot {
+  return root as TrustedRoot;
+}
 
 /** Every field name of Sigstore's `ClientTrustConfig` that may hold something of ours, in Protobuf's JSON spelling. */
 const FIELDS = new Set([

@@ -16,6 +16,7 @@ import { keyFromDer, type VerificationKey, verifies } from "./public_key.ts";
 import { type RecordedKey, recordedKey } from "./rekor_entry.ts";
 import { certificateFromDer } from "./x509.ts";
 import type { TrustMaterial } from "./trust_material.ts";
+import { trustedRootOf } from "../../types/trust_root.ts";
 
 const PAYLOAD_TYPE = "application/vnd.in-toto+json";
 const STATEMENT_TYPE = "https://in-toto.io/Statement/v1";
@@ -173,7 +174,10 @@ async function verifyEvidence(
   const spare = trust.rekor[0]?.key.key;
   const publicKey = key?.key ?? spare;
   if (publicKey === undefined) throw new Error("the trust root has no transparency log");
-  const material = toTrustMaterial(trust.trustRoot.root, () => ({ publicKey, validFor: () => true }));
+  const material = toTrustMaterial(
+    trustedRootOf(trust.trustRoot),
+    () => ({ publicKey, validFor: () => true }),
+  );
   const thresholds = { tlogThreshold: 1, ctlogThreshold: 0, timestampThreshold: key === undefined ? 0 : 1 };
   new Verifier(material, thresholds).verify(entity);
   return provenTimes(entity);
