@@ -10,6 +10,7 @@ import {
   type X509Certificate,
 } from "../../../deps.ts";
 import { messageOf } from "../../types/error.ts";
+import { trustedRootOf } from "../../types/trust_root.ts";
 import type { Identity, SignedLayer } from "../../types/signed_layer.ts";
 import { derOf, keyOf, requireIdentity } from "./certificate.ts";
 import { keyFromDer, type VerificationKey, verifies } from "./public_key.ts";
@@ -173,7 +174,10 @@ async function verifyEvidence(
   const spare = trust.rekor[0]?.key.key;
   const publicKey = key?.key ?? spare;
   if (publicKey === undefined) throw new Error("the trust root has no transparency log");
-  const material = toTrustMaterial(trust.trustRoot.root, () => ({ publicKey, validFor: () => true }));
+  const material = toTrustMaterial(
+    trustedRootOf(trust.trustRoot),
+    () => ({ publicKey, validFor: () => true }),
+  );
   const thresholds = { tlogThreshold: 1, ctlogThreshold: 0, timestampThreshold: key === undefined ? 0 : 1 };
   new Verifier(material, thresholds).verify(entity);
   return provenTimes(entity);
