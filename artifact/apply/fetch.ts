@@ -20,7 +20,7 @@ export type Destination =
   /** An existing directory takes the file under its own name; anything else is the file itself. Always downloaded. */
   | { readonly kind: "file"; readonly path: string };
 
-/** Where a fetched policy is. */
+/** A policy that is on this disk. */
 export type FetchedPolicy = {
   /** As it was given. */
   readonly uri: string;

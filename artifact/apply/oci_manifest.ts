@@ -8,6 +8,7 @@ import { hostPlatform } from "./fetch.ts";
 import { type Registry, registryFailure, withRegistry } from "./registry.ts";
 import { getBlob, getDigest, getImage, getManifest } from "./registry_pull.ts";
 
+/** A manifest, index or configuration as JSON. */
 export type OciDocument = Readonly<Record<string, unknown>>;
 
 async function ask<T>(

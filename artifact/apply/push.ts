@@ -14,6 +14,7 @@ import { type FetchedManifest, getManifest, getTags } from "./registry_pull.ts";
 import { hasBlob, putBlob, putManifest } from "./registry_push.ts";
 import { moduleSha256 } from "./store.ts";
 
+/** What was pushed, named so that it cannot change. */
 export type PushedPolicy = {
   /** `<registry>/<repository>@<digest>`. */
   readonly immutableReference: string;

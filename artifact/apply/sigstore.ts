@@ -11,6 +11,7 @@ import { fromBase64, verifies } from "./signature/public_key.ts";
 import { loadX509 } from "./signature/x509.ts";
 import { imageSignatures, requireConfig } from "./verify.ts";
 
+/** What a policy is told, ready to be written as JSON. */
 export type SigstoreAnswer = {
   /** An image that is not trusted is an error, never `false`. */
   readonly is_trusted: true;

@@ -22,6 +22,7 @@ import { materialOf } from "./signature/trust_material.ts";
 import { loadX509 } from "./signature/x509.ts";
 import { trustedRoots } from "./trusted_roots.ts";
 
+/** The public Sigstore instance's TUF repository. */
 export const PUBLIC_MIRROR = "https://tuf-repo-cdn.sigstore.dev";
 const TARGET = "trusted_root.json";
 /** `§10.1` rule 4. */
@@ -30,7 +31,7 @@ const TUF_LIMITS = { connectMs: 10_000, responseMs: 30_000, retries: 3, retryMs:
 const REFRESH_LIMITS = { connectMs: 3000, responseMs: 5000, retries: 0 };
 const TUF_SIZES = { maxRootRotations: 1024, rootMaxLength: 1024 * 1024, targetsMaxLength: 10 * 1024 * 1024 };
 
-/** Where a trust root is taken from. */
+/** Where to get a trust root. */
 export type TrustRootSource =
   /** A `ClientTrustConfig` file. */
   | { readonly kind: "file"; readonly path: string }

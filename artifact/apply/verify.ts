@@ -26,7 +26,7 @@ export const NO_TRUST_ROOT_WARNINGS: readonly string[] = [
   "Sigstore capabilities are going to be limited",
 ];
 
-/** An image whose signatures are as required. */
+/** What was verified. */
 export type VerifiedImage = {
   /** Digest of what the reference points to; of a multi-platform image, that of its index. */
   readonly digest: string;

@@ -26,7 +26,7 @@ export class ArtifactError extends Error {
   /** What kind of thing went wrong. */
   readonly code: ArtifactErrorCode;
 
-  /** An error whose `message` is the whole text for people. */
+  /** `cause` is the error underneath. */
   constructor(code: ArtifactErrorCode, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = "ArtifactError";

@@ -1,9 +1,8 @@
 /** What this room tells its caller while it works: log lines and the progress of downloads. */
 
-/** How important a log line is. */
 export type LogLevel = "debug" | "info" | "warn";
 
-/** A log line, or how far a download has come. */
+/** A log line, or the progress of a download. */
 export type ArtifactEvent =
   | {
     readonly kind: "log";
@@ -21,5 +20,5 @@ export type ArtifactEvent =
     readonly done: boolean;
   };
 
-/** Hears of events as they happen. */
+/** Gets events; it is called synchronously and must not throw. */
 export type OnEvent = (event: ArtifactEvent) => void;

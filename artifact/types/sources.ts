@@ -9,7 +9,7 @@ import {
 } from "./strict_document.ts";
 import { parseYaml } from "./yaml_text.ts";
 
-/** Proxies to go through. */
+/** URLs of the proxies, and what goes past them. */
 export type Proxies = {
   readonly httpProxy: string | undefined;
   readonly httpsProxy: string | undefined;
@@ -17,7 +17,7 @@ export type Proxies = {
   readonly noProxy: string | undefined;
 };
 
-/** How registries and file servers are reached (`sources.yml`). */
+/** The content of `sources.yml`, certificates read. */
 export type Sources = {
   /** `host[:port]`, compared as exact strings with what the URI says. */
   readonly insecureSources: ReadonlySet<string>;
@@ -27,6 +27,7 @@ export type Sources = {
   readonly proxies: Proxies | undefined;
 };
 
+/** Nothing insecure, no private authorities, proxies from the environment. */
 export const NO_SOURCES: Sources = {
   insecureSources: new Set(),
   sourceAuthorities: new Map(),

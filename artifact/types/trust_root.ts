@@ -3,17 +3,17 @@ import { ArtifactError, messageOf } from "./error.ts";
 import { type Mapping, readMapping } from "./strict_document.ts";
 import type { TrustedRoot } from "../../deps.ts";
 
-/** A trust root that has been checked to hold something to trust. */
+/** A trust root, as `loadTrustRoot` gives it. */
 export type TrustRoot = {
   /** Where it came from, for messages. */
   readonly source: string;
-  /** Sigstore's `TrustedRoot` message; {@link trustedRootOf} gives it its type, which is no part of our own API. */
+  /** Sigstore's `TrustedRoot` message, decoded; only `trustedRootOf` looks into it. */
   readonly root: object;
 };
 
-/** Certificate authorities and logs of a trust root. */
-export function trustedRootOf({ root }: TrustRoot): TrustedRoot {
-  return root as TrustedRoot;
+/** The message inside a trust root. */
+export function trustedRootOf(trustRoot: TrustRoot): TrustedRoot {
+  return trustRoot.root as TrustedRoot;
 }
 
 /** Every field name of Sigstore's `ClientTrustConfig` that may hold something of ours, in Protobuf's JSON spelling. */

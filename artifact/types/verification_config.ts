@@ -15,7 +15,7 @@ import {
 } from "./strict_document.ts";
 import { parseYaml } from "./yaml_text.ts";
 
-/** Annotations that a signature must carry, by key. */
+/** Names and values that must be on the same signature. */
 export type Annotations = ReadonlyMap<string, string>;
 
 /** Whom a certificate must have been issued to. */
@@ -24,7 +24,7 @@ export type Subject =
   /** A URL whose path ends in `/`, so that a prefix never ends in the middle of a name. */
   | { readonly kind: "urlPrefix"; readonly value: string };
 
-/** One signature that is asked for. */
+/** Somebody who must have signed. */
 export type Signature =
   | {
     readonly kind: "pubKey";
@@ -47,7 +47,7 @@ export type Signature =
     readonly annotations: Annotations | undefined;
   };
 
-/** Who must have signed a policy. */
+/** Who must have signed. */
 export type VerificationConfig = {
   /** Every entry must be met. */
   readonly allOf: readonly Signature[] | undefined;

@@ -3,6 +3,7 @@
  * also sign wrongly in every way that a rule forbids.
  */
 import { createHash, generateKeyPairSync, type KeyObject, sign, webcrypto } from "node:crypto";
+import type { X509 } from "../../deps.ts";
 import { initializeCA, initializeCTLog, initializeTLog, initializeTSA, x509 } from "./_packages.ts";
 import type { Layer } from "./_image.ts";
 
@@ -92,7 +93,7 @@ function utf8String(value: string): Uint8Array {
   return Buffer.concat([Buffer.from([0x0c, ...length]), bytes]);
 }
 
-function sctExtension(sct: ArrayBuffer): x509.Extension {
+function sctExtension(sct: ArrayBuffer): X509.Extension {
   const list = Buffer.concat([Buffer.from([0, sct.byteLength]), Buffer.from(sct)]);
   const head = list.length < 128 ? [0x04, list.length] : [0x04, 0x81, list.length];
   return new x509.Extension("1.3.6.1.4.1.11129.2.4.2", false, Buffer.concat([Buffer.from(head), list]));
@@ -177,7 +178,7 @@ export async function createSigstore(url = "http://rekor.test") {
         ...(options.repository === undefined
           ? []
           : [new x509.Extension("1.3.6.1.4.1.57264.1.5", false, Buffer.from(options.repository))]),
-      ] as x509.Extension[],
+      ] as X509.Extension[],
     };
     const sct = options.sct ?? "genuine";
     if (sct !== "none") {

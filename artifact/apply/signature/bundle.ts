@@ -10,13 +10,13 @@ import {
   type X509Certificate,
 } from "../../../deps.ts";
 import { messageOf } from "../../types/error.ts";
+import { trustedRootOf } from "../../types/trust_root.ts";
 import type { Identity, SignedLayer } from "../../types/signed_layer.ts";
 import { derOf, keyOf, requireIdentity } from "./certificate.ts";
 import { keyFromDer, type VerificationKey, verifies } from "./public_key.ts";
 import { type RecordedKey, recordedKey } from "./rekor_entry.ts";
 import { certificateFromDer } from "./x509.ts";
 import type { TrustMaterial } from "./trust_material.ts";
-import { trustedRootOf } from "../../types/trust_root.ts";
 
 const PAYLOAD_TYPE = "application/vnd.in-toto+json";
 const STATEMENT_TYPE = "https://in-toto.io/Statement/v1";

@@ -1,5 +1,5 @@
 /** A trust root in the form in which it is used: parsed certificates and keys (`spec/fetch-verify.md §10.2`). */
-import type { X509Certificate } from "../../../deps.ts";
+import type { TrustedRoot, X509Certificate } from "../../../deps.ts";
 import { trustedRootOf, type TrustRoot } from "../../types/trust_root.ts";
 import { certificateFromDer } from "./x509.ts";
 import { keyFromDer, type VerificationKey } from "./public_key.ts";
@@ -37,7 +37,7 @@ export function holds(validFor: Validity, moment: Date): boolean {
     (validFor.end === undefined || moment <= validFor.end);
 }
 
-type Instance = ReturnType<typeof trustedRootOf>["tlogs"][number];
+type Instance = TrustedRoot["tlogs"][number];
 
 function logKeys(instances: readonly Instance[], what: string): readonly LogKey[] {
   return instances.flatMap((instance) => {
