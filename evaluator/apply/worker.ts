@@ -29,6 +29,8 @@ const BUSY_MS = 10;
 const MISSING_MESSAGE_MS = 1;
 /** Outcomes are sent when this many are done, even when more tasks wait. */
 const OUTCOMES_PER_MESSAGE = 32;
+/** … or when the last ones were sent so long ago. */
+const FLUSH_MS = 2;
 
 function pack(outcome: Outcome): PackedOutcome {
   if (outcome.kind !== "verdict") return outcome;
@@ -50,6 +52,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
   let calls = 0;
   let replied = 0;
   let closing = false;
+  let flushedAt = 0;
 
   /**
    * Waits for the counter at `index` to be another than `seen`, for at most `limitMs`. On Bun a message that was posted, and
@@ -61,6 +64,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
   };
   const post = (message: FromWorker) => port.postMessage(message);
   const flush = () => {
+    flushedAt = performance.now();
     if (outcomes.length === 0) return;
     post({ kind: "done", outcomes });
     outcomes = [];
@@ -128,6 +132,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
     }
   };
 
+  post({ kind: "ready" });
   while (!closing) {
     const seen = Atomics.load(signal, SIGNAL.inbox);
     receive();
@@ -143,7 +148,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
       // Not in one expression with the push: a flush while the guest runs puts another array in its place.
       const outcome = pack(await engine.run(policy, operation, request));
       outcomes.push(id, outcome);
-      if (outcomes.length >= 2 * OUTCOMES_PER_MESSAGE) flush();
+      if (outcomes.length >= 2 * OUTCOMES_PER_MESSAGE || performance.now() - flushedAt > FLUSH_MS) flush();
     }
     waiting.length = 0;
     next = 0;

@@ -116,14 +116,9 @@ class Builder {
     const users = usersOfModules(entries);
     const count = users.reduce((sum, { names }) => sum + names.length, 0);
     log.info("policies download", { policies_count: count, status: "init" });
-    const loaded = new Map<string, Loaded>();
-    const queue = [...users];
-    await Promise.all(Array.from({ length: PARALLEL_LOADS }, async () => {
-      for (let next = queue.shift(); next; next = queue.shift()) {
-        loaded.set(next.url, await this.#load(next.url, next.names[0]!));
-      }
-    }));
-    // A broken module or pattern is known before settings are validated; policies then are validated side by side.
+    const slots = new Slots(PARALLEL_LOADS);
+    const loaded = new Map(users.map(({ url, names }) => [url, slots.run(() => this.#load(url, names[0]!))]));
+    // Settings are validated in the worker threads while the next modules are prepared here.
     const served = new Map<string, ServedPolicy>();
     await Promise.all([...entries.values()].map(async (entry) => {
       served.set(
@@ -170,7 +165,7 @@ class Builder {
     id: string,
     fullName: string,
     entry: PolicyModule,
-    loaded: ReadonlyMap<string, Loaded>,
+    loaded: ReadonlyMap<string, Promise<Loaded>>,
   ): Promise<Evaluable> {
     const { pool, policyTimeoutSeconds, capabilities, log } = this.#options;
     const allowed = parseCapabilities(entry.hostCapabilities);
@@ -181,7 +176,7 @@ class Builder {
         `bootstrap failure: invalid hostCapabilities pattern for policy ${fullName}: ${allowed}`,
       );
     }
-    const module = loaded.get(entry.module)!;
+    const module = await loaded.get(entry.module)!;
     if (module.kind === "failed") {
       return this.#fail(fullName, `bootstrap failure: ${fullName}: ${module.reason}`);
     }
@@ -217,11 +212,11 @@ class Builder {
     return { kind: "ready", policy };
   }
 
-  async #policy(entry: Policy, loaded: ReadonlyMap<string, Loaded>): Promise<ServedPolicy> {
+  async #policy(entry: Policy, loaded: ReadonlyMap<string, Promise<Loaded>>): Promise<ServedPolicy> {
     return { kind: "policy", entry, evaluable: await this.#evaluable(entry.name, entry.name, entry, loaded) };
   }
 
-  async #group(entry: PolicyGroup, loaded: ReadonlyMap<string, Loaded>): Promise<ServedPolicy> {
+  async #group(entry: PolicyGroup, loaded: ReadonlyMap<string, Promise<Loaded>>): Promise<ServedPolicy> {
     const members = await Promise.all(
       [...entry.policies].map(async ([name, member]) =>
         [name, await this.#evaluable(name, `${entry.name}/${name}`, member, loaded)] as const
@@ -239,6 +234,28 @@ class Builder {
       this.#fail(entry.name, `error evaluating policy group expression: ${entry.name}: ${expression}`);
     }
     return { kind: "group", entry, members: new Map(members), expression };
+  }
+}
+
+/** Lets so many things be done at once, in the order in which they were asked for. */
+class Slots {
+  readonly #waiting: (() => void)[] = [];
+  #free: number;
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    }
   }
 }
 
