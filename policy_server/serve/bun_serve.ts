@@ -95,12 +95,11 @@ export const listenBun: Listen = ({ host, port, tls, handler, maxBodyBytes, requ
       active--;
     }
   };
-  const open = (settings: TlsSettings | undefined, at: number): BunServer =>
+  const open = (settings: TlsSettings | undefined, at: number, reusePort: boolean): BunServer =>
     bun.serve({
       hostname: host,
       port: at,
-      // A listener with new certificates is opened beside the old one, see setTls.
-      reusePort: settings !== undefined,
+      reusePort,
       idleTimeout: 255,
       // One byte more than the limit reaches the handler, which knows how to say so.
       maxRequestBodySize: maxBodyBytes + 64 * 1024 * 1024,
@@ -116,7 +115,10 @@ export const listenBun: Listen = ({ host, port, tls, handler, maxBodyBytes, requ
     });
   let server: BunServer;
   try {
-    server = open(tls, port);
+    // A listener with new certificates is opened beside the old one, see setTls; that needs a shared port. A port that another
+    // process shares already would be shared too, so it is bound for ourselves once before.
+    if (tls !== undefined && port !== 0) void open(tls, port, false).stop(true);
+    server = open(tls, port, tls !== undefined);
   } catch (error) {
     return Promise.reject(error);
   }
@@ -126,7 +128,7 @@ export const listenBun: Listen = ({ host, port, tls, handler, maxBodyBytes, requ
       port: bound,
       setTls: (next) => {
         const old = server;
-        server = open(next, bound);
+        server = open(next, bound, true);
         // Established connections of the old one are served until their clients close them.
         void old.stop(false);
         return Promise.resolve();
