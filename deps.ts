@@ -5,3 +5,11 @@
 
 // YAML, as written by people (policies.yml, settings, metadata).
 export { parseAllDocuments, parseDocument, stringify as stringifyYaml } from "yaml";
+
+// Kubernetes: kubeconfig files, in-cluster credentials and exec plugins. Heavy (hundreds of generated API classes), so a loader.
+export type { HttpLibrary as KubernetesHttpLibrary, KubeConfig } from "@kubernetes/client-node";
+export const loadKubernetesClient = (): Promise<typeof import("@kubernetes/client-node")> =>
+  import("@kubernetes/client-node");
+
+// X.509: certificate authorities and leaves.
+export const loadX509 = (): Promise<typeof import("@peculiar/x509")> => import("@peculiar/x509");
