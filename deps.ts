@@ -12,4 +12,7 @@ export const loadKubernetesClient = (): Promise<typeof import("@kubernetes/clien
   import("@kubernetes/client-node");
 
 // X.509: certificate authorities and leaves.
-export const loadX509 = (): Promise<typeof import("@peculiar/x509")> => import("@peculiar/x509");
+export const loadX509 = async (): Promise<typeof import("@peculiar/x509")> => {
+  await import("reflect-metadata"); // its dependency injection needs the polyfill first
+  return await import("@peculiar/x509");
+};

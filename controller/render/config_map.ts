@@ -86,15 +86,14 @@ export function isServable(policy: Policy): boolean {
   return !isGroup(policy) || Object.keys(policy.spec.policies ?? {}).length > 0;
 }
 
-/** `policies.yml` entries by id, without the ones for old ids. */
-export function policyEntries(server: PolicyServer, policies: readonly Policy[]): Map<string, string> {
+function entryOf(server: PolicyServer, policy: Policy): string {
   const granted = server.spec.namespacedPoliciesCapabilities ?? EVERY_CAPABILITY;
-  return new Map(
-    policies.filter(isServable).map((policy) => [
-      policyId(policy),
-      entry(policy, isNamespaced(policy) ? granted : EVERY_CAPABILITY),
-    ]),
-  );
+  return entry(policy, isNamespaced(policy) ? granted : EVERY_CAPABILITY);
+}
+
+/** The entry that a policy is to have, in the canonical form of `ServedPolicy.text`. */
+export function wantedEntry(server: PolicyServer, policy: Policy): string {
+  return sortedJson(parseExactly(entryOf(server, policy)));
 }
 
 function byBytes(entries: Iterable<readonly [string, string]>): string {
@@ -110,7 +109,9 @@ export function policiesFile(
   policies: readonly Policy[],
   legacyIds: ReadonlySet<string> = new Set(),
 ): string {
-  const entries = policyEntries(server, policies);
+  const entries = new Map(
+    policies.filter(isServable).map((policy) => [policyId(policy), entryOf(server, policy)]),
+  );
   const all = new Map(entries);
   const claimed = new Map<string, number>();
   for (const policy of policies) {
@@ -174,6 +175,8 @@ export type ServedPolicy = {
   readonly namespace: string;
   readonly name: string;
   readonly mode: string;
+  /** The whole entry, in one canonical form. */
+  readonly text: string;
 };
 
 function served(value: unknown): ServedPolicy | undefined {
@@ -187,6 +190,7 @@ function served(value: unknown): ServedPolicy | undefined {
     namespace: typeof name?.["Namespace"] === "string" ? name["Namespace"] : "",
     name: typeof name?.["Name"] === "string" ? name["Name"] : "",
     mode: fields["policyMode"],
+    text: sortedJson(value),
   };
 }
 

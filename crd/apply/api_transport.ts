@@ -117,6 +117,9 @@ async function* webChunks(body: ReadableStream<Uint8Array> | null): AsyncGenerat
   }
 }
 
+/** How long, in milliseconds, credentials are used before the kubeconfig is asked again. */
+const CREDENTIALS_MS = 20_000;
+
 type Credential = () => Promise<Credentials>;
 
 function bunTransport(server: string, credentials: Credential): ApiTransport {
@@ -213,5 +216,15 @@ export async function connect({ kubeconfig }: Connection): Promise<ApiTransport>
       "no Kubernetes API server is known: give a kubeconfig, or run in a pod with a service account",
     );
   }
-  return openTransport(cluster.server, () => credentialsOf(config));
+  // Tokens from files and plugins live for minutes; asking for them at every request would cost more than the request.
+  let known: { readonly until: number; readonly credentials: Promise<Credentials> } | undefined;
+  return openTransport(cluster.server, () => {
+    const now = Date.now();
+    if (known === undefined || known.until < now) {
+      const credentials = credentialsOf(config);
+      known = { until: now + CREDENTIALS_MS, credentials };
+      credentials.catch(() => known = undefined);
+    }
+    return known.credentials;
+  });
 }

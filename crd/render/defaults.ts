@@ -34,6 +34,10 @@ export function defaultingPatch(kind: Kind, object: Json): PatchOperation[] {
         value: DEFAULT_POLICY_SERVER,
       });
     }
+    // Left empty they are refused with the text that says so; absent, the schema would say less.
+    for (const name of kindDescription(kind).group ? ["expression", "message"] : []) {
+      if (spec[name] === undefined) patch.push({ op: "add", path: `/spec/${name}`, value: "" });
+    }
     // Manifests without `mutating` are in the field: the original stores them as not mutating (§15, 4).
     if (!kindDescription(kind).group && spec["mutating"] === undefined) {
       patch.push({ op: "add", path: "/spec/mutating", value: false });
