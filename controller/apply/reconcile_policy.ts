@@ -30,8 +30,10 @@ import { ensure, ensureAbsent, setFinalizers } from "./ensure.ts";
 import { type Again, holdingServer, legacyWebhooks, timestamp } from "./reconcile_policy_server.ts";
 import { policyStore, serverView, type World } from "./world.ts";
 
-/** How long a policy that waits for its server may show the same status, in milliseconds, before details are updated. */
-const PENDING_UPDATE_MS = 10_000;
+/** Details of a policy that waits for its server are written at most once in this time, in milliseconds. */
+const PENDING_UPDATE_MS = 2_000;
+/** How long the first status of a policy waits for its server's configuration to hold it, in milliseconds. */
+const FIRST_STATUS_MS = 2_000;
 /** How long a state that passes by itself (old configuration, no pod ready) is not yet reported, in milliseconds. */
 const PASSING_STATE_MS = 5_000;
 
@@ -42,6 +44,7 @@ type Memory = {
   /** Since when something is not as it should be. */
   unsettledSince?: number;
   writtenAt?: number;
+  seenAt?: number;
 };
 
 const memories = new WeakMap<World, Map<string, Memory>>();
@@ -160,11 +163,24 @@ async function reconcileBound(world: World, policy: Policy, server: PolicyServer
   const store = policyStore(world.stores, policy.kind);
   let current = policy;
   let exists = webhookOf(world, policy).anyLive;
+  if (policy.status === undefined) {
+    memory.seenAt ??= world.now();
+    const left = memory.seenAt + FIRST_STATUS_MS - world.now();
+    // Its server is just being told of it: one status then says what two would.
+    if (served === undefined && left > 0) return left;
+  }
+  if (reachable && policy.status?.policyStatus !== "active") {
+    // People and scripts wait for `pending` before `active`: it is said even when it lasts only a moment.
+    if (policy.status?.policyStatus !== "pending") {
+      await writeStatus(world, policy, { state: "pending", webhook: exists });
+      current = store.get(policy.metadata.name, policy.metadata.namespace) ?? policy;
+    }
+  }
   if (reachable) {
     memory.reachedWith = wanted;
-    if (!(policy.metadata.finalizers ?? []).includes(FINALIZER)) {
-      const finalizers = [...(policy.metadata.finalizers ?? []), FINALIZER];
-      current = await setFinalizers(world, customResource(policy.kind), store, policy, finalizers);
+    if (!(current.metadata.finalizers ?? []).includes(FINALIZER)) {
+      const finalizers = [...(current.metadata.finalizers ?? []), FINALIZER];
+      current = await setFinalizers(world, customResource(policy.kind), store, current, finalizers);
     }
     const { desired } = webhookOf(world, policy);
     await holdingServer(world, server.metadata.name, () =>

@@ -10,12 +10,21 @@ export const OBJECT_DIFFERENCES = {
   envWins: "DECISIONS.md 3: spec.env cannot override the variables that the controller sets",
   appliedReplicas:
     "issue 6: the annotation kubewarden.io/applied-replicas lets a manual scale or an autoscaler survive while the spec stays",
+  inputsDigest:
+    "spec/controller.md, sharp edge 17: the annotation kubewarden.io/inputs-digest on the pods rolls a server when its " +
+    "verification, trust, pull-secret or client-CA object changes",
   hostNetworkStrategy:
     "spec/controller.md, sharp edge 23: on the host's network a surging pod cannot bind its ports; maxSurge 0, maxUnavailable 1",
   matchLabelsKept:
     "spec/crds.md §15, 7: namespaceSelector.matchLabels of cluster-wide policies are kept beside the exclusion of our namespace",
   sortedKeys:
     "spec/controller.md, sharp edge 11: the tracking annotations list their keys sorted, not in random order",
+} as const;
+
+/** A difference in the statuses. */
+export const STATUS_DIFFERENCES = {
+  settled: "spec/crds.md §15, 9: the original says PolicyActive=False of an active policy whose webhook is in force while its " +
+    "server rolls (in the recordings on the host's network it rolls for ever); ours says what is",
 } as const;
 
 /** A difference in what is stored for a request that both accept. */
