@@ -37,19 +37,29 @@ export async function ensure<T extends KubeObject>(world: World, desired: Desire
     live = await client.patch<T>(resource, namespace, name, "json", adoptionPatch(whole));
     store.put(live);
   }
-  const foreign = live === undefined ? undefined : removeForeign(live, object, exact);
-  if (foreign !== undefined) {
-    world.log("info", "removing what others added", { object: key, patch: foreign });
-    live = await client.patch<T>(resource, namespace, name, "json", foreign);
-    store.put(live);
-  }
+  live = await applyIfNeeded(world, desired, live, key);
+  const foreign = removeForeign(live, object, exact);
+  if (foreign === undefined) return live;
+  world.log("info", "removing what others added", { object: key, patch: foreign });
+  const result = await client.patch<T>(resource, namespace, name, "json", foreign);
+  store.put(result);
+  return result;
+}
+
+async function applyIfNeeded<T extends KubeObject>(
+  world: World,
+  { resource, store, object }: Desired<T>,
+  live: T | undefined,
+  key: string,
+): Promise<T> {
   if (live !== undefined && !needsApply(live, object)) return live;
   const text = JSON.stringify(object);
   const last = appliedBy(world).get(key);
   if (live !== undefined && last?.text === text && last.resourceVersion === live.metadata.resourceVersion) {
     return live;
   }
-  const result = await client.patch<T>(resource, namespace, name, "apply", object);
+  const { name, namespace } = object.metadata;
+  const result = await world.client.patch<T>(resource, namespace, name, "apply", object);
   appliedBy(world).set(key, { text, resourceVersion: result.metadata.resourceVersion });
   store.put(result);
   return result;

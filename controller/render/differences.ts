@@ -117,31 +117,40 @@ function at(object: unknown, path: readonly string[]): unknown {
 const pointer = (path: readonly (string | number)[]) =>
   path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 
+/** Pointers to everything in `live` that `desired` does not have; of unkeyed lists of another length, nothing. */
+function foreign(live: unknown, desired: unknown, path: readonly (string | number)[]): string[] {
+  if (Array.isArray(live) && Array.isArray(desired)) {
+    const key = keyOf(desired);
+    if (key === undefined) {
+      // Such lists are applied whole.
+      return live.length === desired.length
+        ? live.flatMap((item, index) => foreign(item, desired[index], [...path, index]))
+        : [];
+    }
+    // From the end: removing an item moves those behind it.
+    return [...live.entries()].reverse().flatMap(([index, item]) => {
+      const wanted = desired.find((candidate) => (candidate as Fields)[key] === fields(item)?.[key]);
+      return wanted === undefined ? [pointer([...path, index])] : foreign(item, wanted, [...path, index]);
+    });
+  }
+  const existing = fields(live);
+  const wanted = fields(desired);
+  if (existing === undefined || wanted === undefined) return [];
+  return Object.entries(existing).flatMap(([name, value]) =>
+    wanted[name] === undefined ? [pointer([...path, name])] : foreign(value, wanted[name], [...path, name])
+  );
+}
+
 /**
- * The patch that takes away what others added below the given paths (maps and lists with keys), or `undefined` when there
- * is nothing. It holds only for the live object's version.
+ * The patch that takes away what others added below the given paths, or `undefined` when there is nothing. It holds only for
+ * the live object's version.
  */
 export function removeForeign(
   live: KubeObject,
   desired: KubeObject,
   paths: readonly (readonly string[])[],
 ): JsonPatch | undefined {
-  const removals: string[] = [];
-  for (const path of paths) {
-    const existing = at(live, path);
-    const wanted = at(desired, path);
-    if (Array.isArray(existing) && Array.isArray(wanted)) {
-      const key = keyOf(wanted) ?? "name";
-      const kept = new Set(wanted.map((item) => fields(item)?.[key]));
-      for (let index = existing.length - 1; index >= 0; index--) {
-        if (!kept.has(fields(existing[index])?.[key])) removals.push(pointer([...path, index]));
-      }
-    } else {
-      for (const key of Object.keys(fields(existing) ?? {})) {
-        if (fields(wanted)?.[key] === undefined) removals.push(pointer([...path, key]));
-      }
-    }
-  }
+  const removals = paths.flatMap((path) => foreign(at(live, path), at(desired, path) ?? {}, path));
   if (removals.length === 0) return undefined;
   return [
     { op: "test", path: "/metadata/resourceVersion", value: live.metadata.resourceVersion },

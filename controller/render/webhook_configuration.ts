@@ -45,15 +45,12 @@ export function namespaceSelector(policy: Policy, namespace: string): LabelSelec
 }
 
 function rules(policy: Policy): readonly Rule[] {
-  const given = policy.spec.rules ?? [];
-  return isNamespaced(policy) ? given.map((rule) => ({ ...rule, scope: "Namespaced" })) : given;
+  const scope = isNamespaced(policy) ? "Namespaced" : undefined;
+  return (policy.spec.rules ?? []).map((rule) => ({ ...rule, scope: scope ?? given(rule.scope, "*") }));
 }
 
-/** Leaves out what is absent, empty or null: the API server then fills in its own default. */
-function present<T extends object>(fields: T): Partial<T> {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined && value !== null && value !== ""),
-  ) as Partial<T>;
+function given(value: string | undefined, preset: string): string {
+  return value === undefined || value === "" ? preset : value;
 }
 
 /** The webhook configuration of a policy. */
@@ -76,15 +73,15 @@ export function renderWebhookConfiguration(
     },
     rules: rules(policy),
     admissionReviewVersions: ["v1"],
-    sideEffects: spec.sideEffects === undefined || spec.sideEffects === "" ? "None" : spec.sideEffects,
-    ...present({
-      failurePolicy: spec.failurePolicy,
-      matchPolicy: spec.matchPolicy,
-      objectSelector: spec.objectSelector,
-      namespaceSelector: namespaceSelector(policy, input.namespace),
-      timeoutSeconds: spec.timeoutSeconds,
-      matchConditions: (spec.matchConditions ?? []).length === 0 ? undefined : spec.matchConditions,
-    }),
+    // The API server's own defaults are spelled out: what is not said could be changed by hand unnoticed.
+    sideEffects: given(spec.sideEffects, "None"),
+    failurePolicy: given(spec.failurePolicy, "Fail"),
+    matchPolicy: given(spec.matchPolicy, "Equivalent"),
+    objectSelector: spec.objectSelector ?? {},
+    namespaceSelector: namespaceSelector(policy, input.namespace) ?? {},
+    timeoutSeconds: spec.timeoutSeconds ?? 10,
+    ...(webhookKind(policy) === "MutatingWebhookConfiguration" ? { reinvocationPolicy: "Never" } : {}),
+    ...((spec.matchConditions ?? []).length === 0 ? {} : { matchConditions: spec.matchConditions }),
   };
   return {
     apiVersion: "admissionregistration.k8s.io/v1",

@@ -66,6 +66,7 @@ export type Webhook = {
   readonly timeoutSeconds?: number;
   readonly admissionReviewVersions?: readonly string[];
   readonly matchConditions?: readonly MatchCondition[];
+  readonly reinvocationPolicy?: string;
 };
 
 export type WebhookKind = "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration";

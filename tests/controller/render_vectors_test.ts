@@ -19,7 +19,7 @@ import {
   withOurIds,
 } from "./vectors.ts";
 
-/** Defaults that the API server adds to the recorded objects; a controller does not set them. */
+/** Defaults that the API server adds to the recorded objects; of webhook configurations we spell them out. */
 function withoutServerDefaults(object: Recorded): Recorded {
   const copy = structuredClone(object);
   delete copy.metadata.annotations?.["deployment.kubernetes.io/revision"];
@@ -52,14 +52,6 @@ function withoutServerDefaults(object: Recorded): Recorded {
       container.readinessProbe = { httpGet };
       for (const variable of container.env) delete variable.valueFrom?.fieldRef?.apiVersion;
     }
-  }
-  for (const webhook of copy.webhooks ?? []) {
-    if (Object.keys(webhook.objectSelector).length === 0) delete webhook.objectSelector;
-    if (Object.keys(webhook.namespaceSelector).length === 0) delete webhook.namespaceSelector;
-    if (webhook.failurePolicy === "Fail") delete webhook.failurePolicy;
-    if (webhook.matchPolicy === "Equivalent") delete webhook.matchPolicy;
-    delete webhook.reinvocationPolicy;
-    for (const rule of webhook.rules) if (rule.scope === "*") delete rule.scope;
   }
   return copy;
 }
