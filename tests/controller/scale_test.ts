@@ -1,5 +1,6 @@
 // What many policies cost: time until they are active, writes as the API server counts them, memory of the controller's process. The
 // figures are printed; what is asserted are counts and bounds that no machine's speed changes.
+import process from "node:process";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { customResource } from "../../controller/types/resources.ts";
@@ -105,6 +106,36 @@ async function quiet(controller: ControllerProcess, player: Player): Promise<voi
   }, { limitMs: 120_000, pauseMs: 250 });
 }
 
+async function createMany({ harness, player, controller }: Context, count: number): Promise<number> {
+  const prefix = `n${count}-`;
+  const before = await writes(harness);
+  const started = performance.now();
+  await inParallel(count, 16, async (index) => {
+    const answer = await harness.create(policy(`${prefix}${index}`, `s${index % SERVERS}`));
+    if (answer.kind !== "ClusterAdmissionPolicy") throw new Error(answer.message);
+  });
+  const created = performance.now();
+  await until(`${count} policies are active`, async () => await active(harness, prefix) === count, {
+    limitMs: 180_000,
+    pauseMs: 250,
+  });
+  const seconds = (performance.now() - started) / 1000;
+  await quiet(controller, player);
+  const made = difference(await writes(harness), before);
+  // The policies themselves were written by the test.
+  const perPolicy = sum(made, ["POST clusteradmissionpolicies"]) / count;
+  const rss = await controller.metric("process_resident_memory_bytes") / 1e6;
+  console.log(
+    `\n${count} policies on ${SERVERS} servers: created in ${
+      ((created - started) / 1000).toFixed(1)
+    } s, active after ` +
+      `${seconds.toFixed(1)} s, ${perPolicy.toFixed(2)} writes each, controller ${rss.toFixed(0)} MB\n  ` +
+      JSON.stringify(made),
+  );
+  assert.ok(perPolicy <= 4, `${perPolicy} writes per policy`);
+  return perPolicy;
+}
+
 if (binariesFolder() === undefined) {
   test.skip(`1,000 policies (${HOW_TO_GET_BINARIES})`, () => {});
 } else {
@@ -138,45 +169,19 @@ if (binariesFolder() === undefined) {
     await harness?.stop();
   });
 
-  async function createMany({ harness, player, controller }: Context, count: number): Promise<number> {
-    const prefix = `n${count}-`;
-    const before = await writes(harness);
-    const started = performance.now();
-    await inParallel(count, 16, async (index) => {
-      const answer = await harness.create(policy(`${prefix}${index}`, `s${index % SERVERS}`));
-      if (answer.kind !== "ClusterAdmissionPolicy") throw new Error(answer.message);
-    });
-    const created = performance.now();
-    await until(`${count} policies are active`, async () => await active(harness, prefix) === count, {
-      limitMs: 180_000,
-      pauseMs: 250,
-    });
-    const seconds = (performance.now() - started) / 1000;
-    await quiet(controller, player);
-    const made = difference(await writes(harness), before);
-    // The policies themselves were written by the test.
-    const perPolicy = sum(made, ["POST clusteradmissionpolicies"]) / count;
-    const rss = await controller.metric("process_resident_memory_bytes") / 1e6;
-    console.log(
-      `\n${count} policies on ${SERVERS} servers: created in ${
-        ((created - started) / 1000).toFixed(1)
-      } s, active after ` +
-        `${seconds.toFixed(1)} s, ${perPolicy.toFixed(2)} writes each, controller ${rss.toFixed(0)} MB\n  ` +
-        JSON.stringify(made),
-    );
-    assert.ok(perPolicy <= 4, `${perPolicy} writes per policy`);
-    return perPolicy;
-  }
-
   test("100 policies", async (context) => {
     await createMany(context, 100);
   });
 
+  const more = Number(process.env["CONTROLLER_SCALE"] ?? 0);
   test("1,000 policies become active with at most 4 writes each, in under 250 MB", async (context) => {
     await createMany(context, 1000);
     const rss = await context.controller.metric("process_resident_memory_bytes") / 1e6;
     assert.ok(rss < 250, `${rss} MB`);
   });
+
+  // CONTROLLER_SCALE=3000 shows that the cost grows no faster than their number; it takes some minutes.
+  if (more > 0) test(`${more} policies`, async (context) => void await createMany(context, more));
 
   test("a settled cluster is left alone, however often everything is looked at again", async ({ harness, player, controller }) => {
     const before = await writes(harness);
