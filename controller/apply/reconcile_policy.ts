@@ -33,7 +33,7 @@ import { policyStore, serverState, type World } from "./world.ts";
 /** Details of a policy that waits for its server are written at most once in this time, in milliseconds. */
 const PENDING_UPDATE_MS = 4_000;
 /** How long the first status of a policy waits for its server's configuration to hold it, in milliseconds. */
-const FIRST_STATUS_MS = 2_000;
+const FIRST_STATUS_MS = 5_000;
 /** How long a state that passes by itself (old configuration, no pod ready) is not yet reported, in milliseconds. */
 const PASSING_STATE_MS = 5_000;
 

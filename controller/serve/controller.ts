@@ -80,7 +80,7 @@ const SERVER_WORKERS = 4;
 const POLICY_WORKERS = 12;
 /** A server whose policies keep coming is rolled after this time and then ever less often, in milliseconds. */
 const ROLL_PAUSE_MS = 1_000;
-const LONGEST_ROLL_PAUSE_MS = 8_000;
+const LONGEST_ROLL_PAUSE_MS = 4_000;
 
 const METRIC_NAMES: { readonly [K in PolicyKind]: string } = {
   AdmissionPolicy: "admissionpolicy",

@@ -348,7 +348,7 @@ if (binariesFolder() === undefined) {
   test("a policy that its server cannot load says why, on its status and in an Event", async ({ harness, player }) => {
     const policy = cap("broken", { policyServer: "broken" });
     const error = "failed to fetch module: 404 Not Found";
-    player.fail(`starting\n${JSON.stringify({ policy: "kw.cap.broken", error })}\n`);
+    player.fail(`starting\n${JSON.stringify({ policy: "kw.cap.broken", reason: error })}\n`);
     await create(harness, server("broken"), policy);
     const found = await when(harness, policy, "has the reason", (seen) => condition(seen, "PolicyLoaded"));
     assert.is(condition(found, "PolicyLoaded").status, "False");

@@ -230,7 +230,7 @@ test("load errors: JSON lines among others, from pods that are not ready, the la
     metadata: { name: "p" },
     status: { conditions: [{ type: "Ready", status: ready }], containerStatuses: [{ name: "c", lastState }] },
   });
-  const line = (policy: string, error: string) => JSON.stringify({ policy, error });
+  const line = (policy: string, reason: string) => JSON.stringify({ policy, reason });
   const found = loadErrors([
     failing(end(`panic\n${line("kw.cap.a", "new")}\n{"policy":1}\n[`, "2026-01-02T00:00:00Z")),
     failing(end(line("kw.cap.a", "old") + "\n" + line("kw.cap.b", "b"), "2026-01-01T00:00:00Z")),

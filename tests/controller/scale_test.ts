@@ -39,6 +39,8 @@ async function writes({ plane }: Harness): Promise<Map<string, number>> {
     const label = (name: string) => new RegExp(`(?:^|,)${name}="([^"]*)"`).exec(match[1]!)?.[1] ?? "";
     const verb = label("verb");
     if (!WRITES.includes(verb) || PLAYED.includes(label("resource"))) continue;
+    // The controller applies its Deployments; patches of them are the played Deployment controller's.
+    if (verb === "PATCH" && label("resource") === "deployments") continue;
     const key = `${verb} ${label("resource")}${
       label("subresource") === "" ? "" : `/${label("subresource")}`
     }`;
@@ -102,7 +104,7 @@ async function quiet(controller: ControllerProcess, player: Player): Promise<voi
     const count = await controller.metric("controller_runtime_reconcile_total");
     if (count !== last) since = performance.now();
     last = count;
-    return performance.now() - since > 2500;
+    return performance.now() - since > 1500;
   }, { limitMs: 120_000, pauseMs: 250 });
 }
 
@@ -186,12 +188,12 @@ if (binariesFolder() === undefined) {
   test("a settled cluster is left alone, however often everything is looked at again", async ({ harness, player, controller }) => {
     const before = await writes(harness);
     const looked = await controller.metric("controller_runtime_reconcile_total");
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 3; round++) {
       controller.child.kill("SIGHUP");
       await quiet(controller, player);
     }
     const looks = await controller.metric("controller_runtime_reconcile_total") - looked;
-    assert.ok(looks >= 5 * 1100, `looked ${looks} times`);
+    assert.ok(looks >= 3 * 1100, `looked ${looks} times`);
     assert.equal(difference(await writes(harness), before), {}, "nothing is written");
   });
 
