@@ -3,7 +3,8 @@ import * as assert from "uvu/assert";
 import { customResourceDefinitions, KINDS, legacyPolicyId, policyId, withDefaults } from "../../crd/mod.ts";
 
 // deno-lint-ignore no-explicit-any
-const byName = new Map<string, any>(customResourceDefinitions().map((crd) => [crd.metadata.name, crd]));
+type Any = any;
+const byName = new Map<string, Any>(customResourceDefinitions().map((crd) => [crd.metadata.name, crd]));
 
 test("five CRDs with the names, scopes, short names and versions of the group", () => {
   assert.equal([...byName.keys()].sort(), [
@@ -23,9 +24,8 @@ test("five CRDs with the names, scopes, short names and versions of the group", 
       singular: kind.toLowerCase(),
     });
     assert.is(spec.scope, namespaced ? "Namespaced" : "Cluster");
-    // deno-lint-ignore no-explicit-any
     const versions = spec.versions.map((
-      { name, served, storage, deprecated }: any,
+      { name, served, storage, deprecated }: Any,
     ) => [name, served, storage, deprecated]);
     const alpha = v1alpha2 === undefined ? [] : [["v1alpha2", true, false, true]];
     assert.equal(versions, [...alpha, ["v1", true, true, undefined]]);
@@ -37,12 +37,10 @@ test("five CRDs with the names, scopes, short names and versions of the group", 
 });
 
 test("printer columns, in order", () => {
-  // deno-lint-ignore no-explicit-any
   const columns = (crd: string, version: string) =>
     byName.get(crd).spec.versions.find(({ name }: { name: string }) => name === version)
       .additionalPrinterColumns
-      // deno-lint-ignore no-explicit-any
-      .map(({ name }: any) => name);
+      .map(({ name }: Any) => name);
   const policy = "clusteradmissionpolicies.policies.kubewarden.io";
   assert.equal(columns(policy, "v1"), [
     "Policy Server",
@@ -60,8 +58,7 @@ test("printer columns, in order", () => {
 });
 
 test("required fields and defaults", () => {
-  // deno-lint-ignore no-explicit-any
-  const spec = (crd: string, version = "v1"): any =>
+  const spec = (crd: string, version = "v1"): Any =>
     byName.get(`${crd}.policies.kubewarden.io`).spec.versions
       .find(({ name }: { name: string }) => name === version).schema.openAPIV3Schema.properties.spec;
   assert.equal(spec("clusteradmissionpolicies").required, ["module", "mutating", "rules"]);

@@ -1,0 +1,54 @@
+/**
+ * Bundles the programs with esbuild: one file each, tree-shaken, so that a process loads no more than it needs. The bundles
+ * need nothing beside them; images hold just these.
+ *
+ * usage: build.ts [OUTDIR]      (default: dist)
+ */
+import { build, type Plugin } from "esbuild";
+import { rmSync } from "node:fs";
+import { resolve } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL(".", import.meta.url));
+const outdir = resolve(process.argv[2] ?? `${root}dist`);
+
+/** Extism names the runtime's own WASI in a static import, though guests here never get it (`deps.ts`). */
+const withoutWasi: Plugin = {
+  name: "without-wasi",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(node:)?wasi$/ }, () => ({ path: "wasi", namespace: "without-wasi" }));
+    onLoad({ filter: /.*/, namespace: "without-wasi" }, () => ({
+      contents:
+        "export class WASI { constructor() { throw new Error('the runtime\\'s own WASI is not used'); } }",
+    }));
+  },
+};
+
+rmSync(outdir, { recursive: true, force: true });
+await build({
+  absWorkingDir: root,
+  entryPoints: {
+    policy_server: "policy_server/main.ts",
+    worker: "evaluator/apply/worker.ts",
+    mod: "mod.ts",
+    // Tinypool looks for the code of its threads here, seen from the file that it stands in.
+    "entry/worker": "node_modules/tinypool/dist/entry/worker.js",
+  },
+  outdir,
+  bundle: true,
+  format: "esm",
+  platform: "node",
+  target: "node24",
+  conditions: ["node"],
+  sourcemap: "linked",
+  plugins: [withoutWasi],
+  // The package's files for Node are CommonJS, of which a bundle always gets all.
+  alias: { yaml: `${root}node_modules/yaml/browser/index.js` },
+  // CommonJS packages ask for `require`, which an ES module hasn't got.
+  banner: {
+    js:
+      'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+  },
+  logLevel: "warning",
+});

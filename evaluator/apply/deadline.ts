@@ -1,0 +1,81 @@
+/**
+ * The clock that instrumented guests ask whether they may go on (`render/instrument.ts`). It runs in the guest's own thread,
+ * so that nothing the rest of the process does delays it, and it gives the thread's owner a turn while a guest is busy.
+ */
+import { GUARD } from "../render/instrument.ts";
+
+/** Exports its only import, so that a JavaScript function can stand in a WebAssembly table: `() -> i32`. */
+const TRAMPOLINE = Uint8Array.of(
+  ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+  ...[0x01, 0x05, 0x01, 0x60, 0x00, 0x01, 0x7f], // type () -> i32
+  ...[0x02, 0x07, 0x01, 0x01, 0x68, 0x01, 0x74, 0x00, 0x00], // import "h" "t"
+  ...[0x07, 0x05, 0x01, 0x01, 0x74, 0x00, 0x00], // export "t"
+);
+
+/** Guests of one thread, of which at most one runs at a time. */
+export class Deadline {
+  readonly #tick: CallableFunction;
+  readonly #onBusy: (busyMs: number) => void;
+  #until = Infinity;
+  #started = 0;
+  #expired = false;
+
+  /** `onBusy` is called now and then while a guest runs, with how long it has been running, in milliseconds. */
+  constructor(onBusy: (busyMs: number) => void = () => {}) {
+    this.#onBusy = onBusy;
+    const ask = () => this.#look();
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(TRAMPOLINE), { h: { t: ask } });
+    this.#tick = instance.exports["t"] as CallableFunction;
+  }
+
+  /**
+   * To be called when a host function returns to the guest: what the host does for a guest takes time that no payment of the
+   * guest's measures. Returns whether the guest's time is up; its budget must then be taken away, so that it asks at once.
+   */
+  afterHostCall(): boolean {
+    if (this.#look() === 0) return false;
+    this.expire();
+    return true;
+  }
+
+  #look(): 0 | 1 {
+    const now = performance.now();
+    this.#onBusy(now - this.#started);
+    if (now < this.#until) return 0;
+    this.#expired = true;
+    return 1;
+  }
+
+  /** Makes an instance ask this clock. */
+  attach(instance: WebAssembly.Instance): void {
+    (instance.exports[GUARD.tick] as WebAssembly.Table).set(0, this.#tick);
+  }
+
+  /** Begins a call that may take `limitMs`. */
+  arm(limitMs: number): void {
+    this.#started = performance.now();
+    this.#until = this.#started + limitMs;
+    this.#expired = false;
+  }
+
+  /** Gives the thread's owner a turn before work that no tick interrupts. */
+  longWork(): void {
+    this.#onBusy(Infinity);
+  }
+
+  /** Milliseconds left of the armed call; never negative. */
+  left(): number {
+    return Math.max(0, this.#until - performance.now());
+  }
+
+  /** Ends the armed call now: whatever the guest does next traps. */
+  expire(): void {
+    this.#expired = true;
+    this.#until = 0;
+  }
+
+  /** Whether the guest was stopped because its time was up. */
+  get expired(): boolean {
+    return this.#expired;
+  }
+}

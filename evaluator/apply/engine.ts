@@ -1,0 +1,190 @@
+/**
+ * Evaluates policies in the thread it lives in. It keeps one guest for each module, puts it back to its snapshot after every
+ * call, and makes a new one where that can't be done.
+ */
+import { wapc } from "../runtimes/wapc.ts";
+import {
+  type EvaluationRequest,
+  failure,
+  type HostCall,
+  type HostCallAnswer,
+  type PolicyLogEntry,
+  TEXT,
+} from "../types/evaluation.ts";
+import {
+  type Guest,
+  type GuestCall,
+  type GuestHost,
+  InstantiationError,
+  type Runtime,
+} from "../types/guest.ts";
+import type { ExecutionMode } from "../types/metadata.ts";
+import type { PreparedModule } from "../types/module.ts";
+import type { EvaluablePolicy } from "../types/policy.ts";
+import type { Operation, Outcome } from "../types/protocol.ts";
+import { GUARD } from "../render/instrument.ts";
+import { policyLogEntry } from "../render/policy_log.ts";
+import type { Deadline } from "./deadline.ts";
+import { link } from "./link.ts";
+
+/** The execution modes that this build can run. */
+export const RUNTIMES: Partial<Record<ExecutionMode, Runtime>> = { "kubewarden-wapc": wapc };
+
+/** What an engine needs from outside of its thread. */
+export interface EngineHost {
+  /** Answers a host call of a policy while the guest waits, for at most `limitMs`. */
+  readonly call: (policy: number, call: HostCall, limitMs: number) => HostCallAnswer;
+  readonly log: (policy: number, entry: PolicyLogEntry) => void;
+  /** Lets the thread sleep. */
+  readonly sleep: (milliseconds: number) => void;
+}
+
+/** What a policy may log while it judges one request, in characters; each entry counts {@link ENTRY_COST} besides. */
+const MAX_LOGGED = 2 << 20;
+const ENTRY_COST = 100;
+
+type Slot = { guest: Guest | undefined; dirty: boolean };
+
+/** The guests of one thread. */
+export class Engine {
+  readonly #host: EngineHost;
+  readonly #deadline: Deadline;
+  readonly #modules = new Map<number, PreparedModule>();
+  readonly #policies = new Map<number, EvaluablePolicy>();
+  readonly #slots = new Map<number, Slot>();
+  readonly #guestHost: GuestHost;
+  #current = -1;
+  /** How much was logged during the current task, see {@link MAX_LOGGED}. */
+  #logged = 0;
+
+  constructor(host: EngineHost, deadline: Deadline) {
+    this.#host = host;
+    this.#deadline = deadline;
+    this.#guestHost = {
+      link: async (module, imports) => {
+        let budget: WebAssembly.Global | undefined;
+        const entering = () => {
+          // A loop may go round some more times before it has to ask; the host no longer works for it.
+          if (deadline.expired) throw new Error("the time is up");
+        };
+        const returning = () => {
+          if (budget && deadline.afterHostCall()) budget.value = 0;
+        };
+        const instance = await link(module, imports, entering, returning);
+        budget = instance.exports[GUARD.budget] as WebAssembly.Global;
+        deadline.attach(instance);
+        return instance;
+      },
+      arm: (limitMs) => deadline.arm(limitMs),
+      expired: () => deadline.expired,
+      call: (call) => this.#hostCall(call),
+      log: (entry) => this.#log(entry),
+      longWork: () => deadline.longWork(),
+      sleep: (milliseconds) => host.sleep(Math.min(milliseconds, deadline.left())),
+    };
+  }
+
+  addModule(id: number, module: PreparedModule): void {
+    this.#modules.set(id, module);
+  }
+
+  addPolicy(id: number, policy: EvaluablePolicy): void {
+    this.#policies.set(id, policy);
+  }
+
+  /** Forgets policies and modules, and the guests made of them. */
+  remove(policies: readonly number[], modules: readonly number[]): void {
+    for (const id of policies) this.#policies.delete(id);
+    for (const id of modules) {
+      this.#modules.delete(id);
+      this.#slots.delete(id);
+    }
+  }
+
+  #log(entry: PolicyLogEntry): void {
+    if (this.#logged > MAX_LOGGED) return;
+    this.#logged += ENTRY_COST + entry.message.length + (entry.data?.length ?? 0);
+    this.#host.log(
+      this.#current,
+      this.#logged <= MAX_LOGGED ? entry : {
+        level: "warn",
+        message: "log entries were dropped: the policy logs too much for one request",
+        data: undefined,
+      },
+    );
+  }
+
+  #hostCall(call: GuestCall): HostCallAnswer {
+    if (call.binding !== "kubewarden") return { ok: false, error: `unknown binding: ${call.binding}` };
+    if (call.namespace === "tracing" && call.operation === "log") {
+      this.#log(policyLogEntry(call.payload));
+      return { ok: true, payload: new Uint8Array(0) };
+    }
+    const { namespace, operation, payload } = call;
+    const answer = this.#host.call(this.#current, { namespace, operation, payload }, this.#deadline.left());
+    // Time spent in host calls counts; a guest that comes back late is stopped at its next step.
+    if (this.#deadline.left() === 0) this.#deadline.expire();
+    return answer;
+  }
+
+  async #guest(policy: EvaluablePolicy, slot: Slot): Promise<Guest> {
+    if (slot.guest && slot.dirty && !slot.guest.restore()) slot.guest = undefined;
+    slot.dirty = false;
+    slot.guest ??= await this.#instantiate(policy.module, policy.limitMs);
+    return slot.guest;
+  }
+
+  #instantiate(id: number, limitMs: number): Promise<Guest> {
+    const prepared = this.#modules.get(id);
+    if (!prepared) throw new InstantiationError("its module was removed");
+    const runtime = RUNTIMES[prepared.mode];
+    if (!runtime) throw new InstantiationError(`this build can't run execution mode ${prepared.mode}`);
+    return runtime(prepared, limitMs, this.#guestHost);
+  }
+
+  /** Evaluates one request, or validates the policy's settings. Never throws. */
+  async run(id: number, operation: Operation, request: EvaluationRequest | undefined): Promise<Outcome> {
+    const policy = this.#policies.get(id);
+    if (!policy) return { kind: "error", message: "the policy was removed" };
+    let slot = this.#slots.get(policy.module);
+    if (!slot) this.#slots.set(policy.module, slot = { guest: undefined, dirty: false });
+    this.#current = id;
+    this.#logged = 0;
+    try {
+      const guest = await this.#guest(policy, slot);
+      slot.dirty = true;
+      switch (operation) {
+        case "validate":
+          if (!request) return { kind: "error", message: "no request was given" };
+          return { kind: "verdict", verdict: guest.validate(request, policy) };
+        case "validate_settings":
+          return { kind: "settings", settings: guest.validateSettings(policy) };
+        case "protocol_version":
+          return { kind: "protocol", version: guest.protocolVersion(policy.limitMs) };
+      }
+    } catch (error) {
+      slot.guest = undefined;
+      if (error instanceof InstantiationError) {
+        if (error.interrupted && operation === "validate") {
+          return { kind: "verdict", verdict: failure(TEXT.interrupted) };
+        }
+        return {
+          kind: "error",
+          message: `unable to rehydrate wapc module: cannot build Wapc host: ${error.message}`,
+        };
+      }
+      return { kind: "error", message: error instanceof Error ? error.message : String(error) };
+    } finally {
+      this.#current = -1;
+    }
+  }
+
+  /** Puts guests that were used back to their snapshots, so that the next request finds them ready. */
+  tidy(): void {
+    for (const slot of this.#slots.values()) {
+      if (!slot.dirty) continue;
+      slot.dirty = false;
+      if (!slot.guest?.restore()) slot.guest = undefined;
+    }
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * Answers the host calls of one policy (`spec/evaluator.md §5.1`): first the gate of its capability list, then unknown names,
+ * then the capability itself. The call `tracing/log` never comes here; it is answered in the guest's own thread.
+ */
+import type { HostCallAnswer, HostCallHandler } from "../types/evaluation.ts";
+import {
+  allows,
+  type CapabilityAllowList,
+  describe,
+  isCapability,
+  isCapabilityNamespace,
+} from "../types/host_capabilities.ts";
+
+/** One capability: takes the payload, gives the answer's bytes, throws an Error with the text for the guest. */
+export type Capability = (payload: Uint8Array, policy: string) => Promise<Uint8Array> | Uint8Array;
+
+/** The capabilities that the host has, by path (`oci/v1/verify`). */
+export type Capabilities = Readonly<Record<string, Capability>>;
+
+/** What is told about a call that was not granted. */
+export type OnViolation = (policy: string, capability: string, allowed: string) => void;
+
+const failed = (error: string): HostCallAnswer => ({ ok: false, error });
+
+/** The handler of one policy's host calls. */
+export function hostCallHandler(
+  policy: string,
+  allowed: CapabilityAllowList,
+  capabilities: Capabilities,
+  onViolation: OnViolation = () => {},
+): HostCallHandler {
+  return async ({ namespace, operation, payload }) => {
+    const path = `${namespace}/${operation}`;
+    if (!allows(allowed, path)) {
+      onViolation(policy, path, describe(allowed));
+      return failed(
+        `Policy has not been granted access to the '${path}' host capability. The violation has been reported.`,
+      );
+    }
+    if (!isCapability(path)) {
+      const known = namespace === "tracing" || isCapabilityNamespace(namespace.split("/")[0]!);
+      return failed(known ? `unknown operation: ${operation}` : `unknown namespace: ${namespace}`);
+    }
+    const capability = capabilities[path];
+    if (!capability) {
+      return failed(
+        namespace === "kubernetes"
+          ? "Callback evaluation failure: kube::Client was not initialized properly"
+          : "Cannot process Wasm guest request: callback channel not provided",
+      );
+    }
+    try {
+      return { ok: true, payload: await capability(payload, policy) };
+    } catch (error) {
+      return failed(`Callback evaluation failure: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  };
+}

@@ -1,0 +1,135 @@
+/** A policy as a value to call: what the embeddable library hands out (`mod.ts`). */
+import { readRawReview, readReview } from "../render/review.ts";
+import type {
+  HostCall,
+  HostCallAnswer,
+  HostCallHandler,
+  PolicyLogEntry,
+  SettingsVerdict,
+  Verdict,
+} from "../types/evaluation.ts";
+import { NO_METADATA, type PolicyMetadata } from "../types/metadata.ts";
+import type { Outcome } from "../types/protocol.ts";
+import { InlineEvaluator, type PolicyEvaluator } from "./inline.ts";
+import { EvaluatorPool } from "./pool.ts";
+import { prepareModule, readMetadata } from "./prepare.ts";
+import { WORKER_URL } from "./worker_url.ts";
+
+/** How a policy is loaded. */
+export interface PolicyOptions {
+  /** The policy's settings; `{}` unless given. An object is sent as JSON; text is taken as JSON, numbers as they are written. */
+  readonly settings?: Readonly<Record<string, unknown>> | string;
+  /** How long one call of the policy may take, in milliseconds; 2000 unless given, `Infinity` for no limit. */
+  readonly timeoutMs?: number;
+  /** Memory that the policy may use, in MiB; 256 unless given. */
+  readonly memoryMib?: number;
+  /** Worker threads to evaluate in; 1 unless given. 0 evaluates in the calling thread, which then waits for the policy. */
+  readonly threads?: number;
+  /** Gets what the policy logs and prints. */
+  readonly onLog?: (entry: PolicyLogEntry) => void;
+  /** Answers the policy's host calls; unless given, none is granted. With `threads: 0` it must not return a promise. */
+  readonly onHostCall?: (call: HostCall) => HostCallAnswer | Promise<HostCallAnswer>;
+  /** Names the policy in errors. */
+  readonly name?: string;
+}
+
+/** Raised when a policy can't be loaded or run; the message says why. */
+export class PolicyError extends Error {
+  /** The name of the error. */
+  override readonly name = "PolicyError";
+}
+
+const encoder = new TextEncoder();
+
+const notGranted: HostCallHandler = ({ namespace, operation }) => ({
+  ok: false,
+  error: `Policy has not been granted access to the '${namespace}/${operation}' host capability. ` +
+    "The violation has been reported.",
+});
+
+/** A loaded policy. Close it, or declare it with `await using`, to end its threads. */
+export class Policy implements AsyncDisposable {
+  /** What the module says of itself. */
+  readonly metadata: PolicyMetadata;
+  readonly #evaluator: PolicyEvaluator;
+  readonly #policy: number;
+
+  private constructor(metadata: PolicyMetadata, evaluator: PolicyEvaluator, policy: number) {
+    this.metadata = metadata;
+    this.#evaluator = evaluator;
+    this.#policy = policy;
+  }
+
+  /** Loads a policy from the bytes of its module. Throws {@link PolicyError} or `ModuleError`. */
+  static async fromBytes(module: Uint8Array, options: PolicyOptions = {}): Promise<Policy> {
+    const {
+      settings = {},
+      timeoutMs = 2000,
+      memoryMib = 256,
+      threads = 1,
+      onLog,
+      onHostCall,
+      name = "policy",
+    } = options;
+    const metadata = readMetadata(module) ?? NO_METADATA;
+    const prepared = await prepareModule(module, { memoryMib });
+    const evaluator: PolicyEvaluator = threads > 0
+      ? new EvaluatorPool({ worker: WORKER_URL, threads, spare: false, onLog: (_, entry) => onLog?.(entry) })
+      : new InlineEvaluator((_, entry) => onLog?.(entry));
+    const definition = {
+      id: name,
+      module: evaluator.addModule(prepared),
+      settings: encoder.encode(typeof settings === "string" ? settings : JSON.stringify(settings)),
+      limitMs: timeoutMs,
+    };
+    return new Policy(metadata, evaluator, evaluator.addPolicy(definition, onHostCall ?? notGranted));
+  }
+
+  /**
+   * Judges an AdmissionRequest (the `request` of an AdmissionReview), or for a raw policy any JSON value. Text and bytes are
+   * taken as JSON and reach the policy as they are. Throws for a request that is no JSON or of the wrong shape.
+   */
+  async validate(request: unknown): Promise<Verdict> {
+    const json = typeof request === "string"
+      ? encoder.encode(request)
+      : request instanceof Uint8Array
+      ? request
+      : encoder.encode(JSON.stringify(request));
+    const body = new Uint8Array(json.length + 12);
+    body.set(encoder.encode('{"request":'));
+    body.set(json, 11);
+    body[body.length - 1] = 0x7d;
+    const review = this.metadata.policyType === "raw" ? readRawReview(body) : readReview(body);
+    const outcome = await this.#evaluator.validate(this.#policy, review);
+    if (outcome.kind === "verdict") return outcome.verdict;
+    throw unexpected(outcome);
+  }
+
+  /** Whether the policy takes the settings it was loaded with. */
+  async validateSettings(): Promise<SettingsVerdict> {
+    const outcome = await this.#evaluator.validateSettings(this.#policy);
+    if (outcome.kind === "settings") return outcome.settings;
+    throw unexpected(outcome);
+  }
+
+  /** The protocol version that the policy answers when it is asked; only waPC and Extism policies can be. */
+  async protocolVersion(): Promise<string> {
+    const outcome = await this.#evaluator.protocolVersion(this.#policy);
+    if (outcome.kind === "protocol") return outcome.version;
+    throw unexpected(outcome);
+  }
+
+  /** Ends the policy's threads. What still runs ends with an error. */
+  close(): Promise<void> {
+    return this.#evaluator.close();
+  }
+
+  /** The same as {@link Policy.close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function unexpected(outcome: Outcome): PolicyError {
+  return new PolicyError(outcome.kind === "error" ? outcome.message : `unexpected outcome ${outcome.kind}`);
+}

@@ -1,0 +1,459 @@
+/**
+ * The worker threads that evaluate, seen from the main thread. Tinypool owns the threads; each runs one long task, `serve`,
+ * that takes its work from a port.
+ *
+ * Tasks of one turn of the event loop travel as one message. A thread whose guest runs long gives back what it has not begun
+ * (`worker.ts`), and policies that did so of late are *slow*: they never get the last free thread, so that a policy that loops
+ * for ever leaves room for all others.
+ */
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { Tinypool } from "../../deps.ts";
+import type { EvaluationRequest, HostCallHandler, PolicyLogEntry, Verdict } from "../types/evaluation.ts";
+import type { PreparedModule } from "../types/module.ts";
+import type { EvaluablePolicy } from "../types/policy.ts";
+import {
+  ACCEPTED,
+  type FromWorker,
+  type HostCallReply,
+  type Operation,
+  type Outcome,
+  type PackedOutcome,
+  SIGNAL,
+  type TaskHeader,
+  type ToWorker,
+  type WorkerStart,
+} from "../types/protocol.ts";
+
+/** How a pool is set up. */
+export interface PoolOptions {
+  /** The file that holds `worker.ts`, or its bundle. */
+  readonly worker: URL;
+  /** How many slow evaluations may run at once. There is one thread more, for what would wait behind them. */
+  readonly threads: number;
+  /** False: without that one thread more. A single slow policy then has the threads to itself. */
+  readonly spare?: boolean;
+  /** Tasks that may wait or run; one more is refused with {@link OverloadedError}. */
+  readonly maxTasks?: number;
+  /** Bytes of requests that may wait. */
+  readonly maxBytes?: number;
+  /** Gets what policies log. */
+  readonly onLog?: (policy: string, entry: PolicyLogEntry) => void;
+  /** Gets what went wrong with a thread; it has been replaced already. */
+  readonly onThreadError?: (message: string) => void;
+}
+
+/** A request as the pieces that make it up, so that it is copied once, into the message to its thread. */
+export interface PiecedRequest {
+  readonly pieces: readonly Uint8Array[];
+  readonly length: number;
+  readonly object: readonly [start: number, end: number] | undefined;
+}
+
+/** Raised when more is asked than the pool lets wait. */
+export class OverloadedError extends Error {
+  override readonly name = "OverloadedError";
+}
+
+interface Task {
+  readonly id: number;
+  readonly policy: number;
+  readonly operation: Operation;
+  readonly request: PiecedRequest;
+  readonly resolve: (outcome: Outcome) => void;
+}
+
+interface RegisteredPolicy {
+  readonly policy: EvaluablePolicy;
+  readonly handler: HostCallHandler;
+  /** When the policy stops to count as slow, in milliseconds of the process. */
+  slowUntil: number;
+}
+
+interface Lane {
+  readonly port: MessagePort;
+  readonly replies: MessagePort;
+  readonly signal: Int32Array;
+  readonly abort: AbortController;
+  /** Tasks in the order in which they were sent; the first is the one that runs. */
+  readonly tasks: Map<number, Task>;
+  pending: Task[];
+  busy: boolean;
+  slow: number;
+  progressAt: number;
+  closed: boolean;
+}
+
+const NO_REQUEST: PiecedRequest = { pieces: [], length: 0, object: undefined };
+const ALLOWED: Verdict = { allowed: true, auditAnnotations: null, warnings: null };
+const ACCEPTED_OUTCOME: Outcome = { kind: "verdict", verdict: ALLOWED };
+/** How long a policy counts as slow after one of its calls was. */
+const SLOW_MS = 5_000;
+/** A lane takes tasks up to this many before the next lane is used: one busy thread costs less than two half busy ones. */
+const FULL_LANE = 48;
+/** A thread that has not ended by then is left to itself. */
+const CLOSE_MS = 1_000;
+/** A thread that makes no progress for this much longer than its policy's limit is replaced. */
+const STUCK_MS = 2_000;
+
+const load = (lane: Lane): number => lane.tasks.size + lane.pending.length;
+
+/** A pool of evaluating threads. */
+export class EvaluatorPool {
+  readonly #options: PoolOptions;
+  readonly #pool: Tinypool;
+  readonly #lanes: Lane[] = [];
+  readonly #modules = new Map<number, PreparedModule>();
+  readonly #policies = new Map<number, RegisteredPolicy>();
+  readonly #waiting: Task[] = [];
+  readonly #removals: {
+    readonly policies: readonly number[];
+    readonly modules: readonly number[];
+    left: number;
+  }[] = [];
+  readonly #inFlight = new Map<number, number>();
+  readonly #spares: number;
+  readonly #maxTasks: number;
+  readonly #maxBytes: number;
+  readonly #watch: NodeJS.Timeout;
+  #ids = 0;
+  #tasks = 0;
+  #bytes = 0;
+  #flushing = false;
+  #closed = false;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+    this.#maxTasks = options.maxTasks ?? 10_000;
+    this.#maxBytes = options.maxBytes ?? 256 * 1024 * 1024;
+    this.#spares = options.spare === false ? 0 : 1;
+    const lanes = options.threads + this.#spares;
+    this.#pool = new Tinypool({
+      filename: options.worker.href,
+      minThreads: lanes,
+      // Room for a thread that takes the place of one that can't be stopped.
+      maxThreads: lanes * 2,
+      concurrentTasksPerWorker: 1,
+      idleTimeout: 60_000,
+      useAtomics: false,
+      // Bun can't end a thread whose guest spins. Tinypool would turn that into an unhandled rejection, which ends the process.
+      terminateTimeout: 0,
+    });
+    for (let lane = 0; lane < lanes; lane++) this.#lanes.push(this.#openLane());
+    this.#watch = setInterval(() => this.#replaceStuckLanes(), 500);
+    this.#watch.unref();
+  }
+
+  /** Makes a module known to all threads. Returns its number. */
+  addModule(module: PreparedModule): number {
+    const id = ++this.#ids;
+    this.#modules.set(id, module);
+    this.#tell({ kind: "module", id, module });
+    return id;
+  }
+
+  /** Makes a policy known to all threads. Returns its number, by which {@link validate} knows it. */
+  addPolicy(policy: EvaluablePolicy, handler: HostCallHandler): number {
+    const id = ++this.#ids;
+    this.#policies.set(id, { policy, handler, slowUntil: -Infinity });
+    this.#tell({ kind: "policy", id, policy });
+    return id;
+  }
+
+  /** Forgets policies and modules as soon as no task needs them. */
+  remove(policies: readonly number[], modules: readonly number[]): void {
+    const left = policies.reduce((sum, policy) => sum + (this.#inFlight.get(policy) ?? 0), 0);
+    this.#removals.push({ policies, modules, left });
+    this.#settleRemovals(undefined);
+  }
+
+  /** Judges one request. Throws {@link OverloadedError} when too much waits. */
+  validate(policy: number, request: PiecedRequest): Promise<Outcome> {
+    return this.#submit(policy, "validate", request);
+  }
+
+  validateSettings(policy: number): Promise<Outcome> {
+    return this.#submit(policy, "validate_settings", NO_REQUEST);
+  }
+
+  protocolVersion(policy: number): Promise<Outcome> {
+    return this.#submit(policy, "protocol_version", NO_REQUEST);
+  }
+
+  /** Ends all threads. What still runs is not waited for; tasks that are not done end with an error. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#watch);
+    for (const lane of this.#lanes) this.#closeLane(lane);
+    const left = [
+      ...this.#waiting,
+      ...this.#lanes.flatMap((lane) => [...lane.tasks.values(), ...lane.pending]),
+    ];
+    for (const task of left) task.resolve({ kind: "error", message: "the evaluator was closed" });
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_MS));
+    await Promise.race([this.#pool.destroy(), late]);
+    clearTimeout(timer);
+  }
+
+  #submit(policy: number, operation: Operation, request: PiecedRequest): Promise<Outcome> {
+    if (this.#closed) return Promise.reject(new Error("the evaluator was closed"));
+    if (this.#tasks >= this.#maxTasks || this.#bytes + request.length > this.#maxBytes) {
+      return Promise.reject(new OverloadedError(`${this.#tasks} evaluations wait already`));
+    }
+    this.#tasks++;
+    this.#bytes += request.length;
+    this.#inFlight.set(policy, (this.#inFlight.get(policy) ?? 0) + 1);
+    return new Promise((resolve) => {
+      this.#waiting.push({ id: ++this.#ids, policy, operation, request, resolve });
+      this.#scheduleFlush();
+    });
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      this.#dispatch();
+    });
+  }
+
+  /** Gives waiting tasks to lanes, and sends each lane what it got. */
+  #dispatch(): void {
+    const now = performance.now();
+    const held: Task[] = [];
+    for (const task of this.#waiting.splice(0)) {
+      const slow = (this.#policies.get(task.policy)?.slowUntil ?? 0) > now;
+      const lane = this.#chooseLane(slow);
+      if (!lane) {
+        held.push(task);
+        continue;
+      }
+      if (slow) lane.slow++;
+      lane.pending.push(task);
+    }
+    this.#waiting.unshift(...held);
+    for (const lane of this.#lanes) if (lane.pending.length > 0) this.#send(lane);
+  }
+
+  #chooseLane(slow: boolean): Lane | undefined {
+    const free = this.#lanes.filter((lane) => !lane.busy);
+    if (slow) {
+      // Slow policies share their lanes, and never take the last one that holds nothing slow.
+      const taken = this.#lanes.filter((lane) => lane.busy || lane.slow > 0);
+      const shared = free.filter((lane) => lane.slow > 0);
+      if (shared.length > 0) return this.#emptiest(shared);
+      if (taken.length >= this.#lanes.length - this.#spares) return undefined;
+    }
+    const quick = free.filter((lane) => lane.slow === 0);
+    return quick.find((lane) => load(lane) < FULL_LANE) ?? this.#emptiest(quick);
+  }
+
+  #emptiest(lanes: readonly Lane[]): Lane | undefined {
+    return lanes.reduce<Lane | undefined>(
+      (best, lane) => !best || load(lane) < load(best) ? lane : best,
+      undefined,
+    );
+  }
+
+  #send(lane: Lane): void {
+    const tasks = lane.pending;
+    lane.pending = [];
+    if (lane.tasks.size === 0) lane.progressAt = performance.now();
+    const bytes = new Uint8Array(tasks.reduce((sum, task) => sum + task.request.length, 0));
+    let at = 0;
+    const headers = tasks.map(({ id, policy, operation, request }): TaskHeader => {
+      const start = at;
+      for (const piece of request.pieces) {
+        bytes.set(piece, at);
+        at += piece.length;
+      }
+      const [objectStart, objectEnd] = request.object ?? [-1, -1];
+      return [id, policy, operation, start, at, objectStart, objectEnd];
+    });
+    for (const task of tasks) lane.tasks.set(task.id, task);
+    this.#post(lane, { kind: "tasks", tasks: headers, bytes }, [bytes.buffer]);
+  }
+
+  #post(lane: Lane, message: ToWorker, transfer: ArrayBuffer[] = []): void {
+    // The DOM's and Node's declarations of a message port differ in the list's type.
+    lane.port.postMessage(message, transfer as never[]);
+    Atomics.add(lane.signal, SIGNAL.inbox, 1);
+    Atomics.notify(lane.signal, SIGNAL.inbox);
+  }
+
+  #tell(message: ToWorker): void {
+    for (const lane of this.#lanes) this.#post(lane, message);
+  }
+
+  #openLane(): Lane {
+    const work = new MessageChannel();
+    const replies = new MessageChannel();
+    const signal = new Int32Array(new SharedArrayBuffer(8));
+    const lane: Lane = {
+      port: work.port1,
+      replies: replies.port1,
+      signal,
+      abort: new AbortController(),
+      tasks: new Map(),
+      pending: [],
+      busy: false,
+      slow: 0,
+      progressAt: performance.now(),
+      closed: false,
+    };
+    work.port1.on("message", (message: FromWorker) => this.#receive(lane, message));
+    const start = { port: work.port2, replies: replies.port2, signal } as unknown as WorkerStart;
+    const running = this.#pool.run(start, {
+      transferList: [work.port2, replies.port2] as never,
+      signal: lane.abort.signal,
+    });
+    running.then(
+      () => this.#laneEnded(lane, "it ended by itself"),
+      (error) => this.#laneEnded(lane, error instanceof Error ? error.message : String(error)),
+    );
+    for (const [id, module] of this.#modules) this.#post(lane, { kind: "module", id, module });
+    for (const [id, { policy }] of this.#policies) this.#post(lane, { kind: "policy", id, policy });
+    return lane;
+  }
+
+  #closeLane(lane: Lane): void {
+    lane.closed = true;
+    this.#post(lane, { kind: "close" });
+    lane.port.close();
+    lane.replies.close();
+  }
+
+  #receive(lane: Lane, message: FromWorker): void {
+    switch (message.kind) {
+      case "done":
+        // Nothing else is progress: a guest that can't be stopped may well log and call without end.
+        lane.progressAt = performance.now();
+        for (let index = 0; index < message.outcomes.length; index += 2) {
+          const outcome = message.outcomes[index + 1] as PackedOutcome;
+          this.#finish(
+            lane,
+            message.outcomes[index] as number,
+            outcome === ACCEPTED ? ACCEPTED_OUTCOME : outcome,
+          );
+        }
+        lane.busy = false;
+        if (lane.tasks.size === 0) lane.slow = 0;
+        if (this.#waiting.length > 0) this.#scheduleFlush();
+        return;
+      case "busy":
+        return this.#laneBusy(lane, message.returned);
+      case "call":
+        this.#answer(lane, message.call, message.policy, message.request);
+        return;
+      case "log": {
+        const policy = this.#policies.get(message.policy)?.policy.id ?? "";
+        this.#options.onLog?.(policy, message.entry);
+      }
+    }
+  }
+
+  #laneBusy(lane: Lane, returned: readonly number[]): void {
+    lane.busy = true;
+    const back: Task[] = [];
+    for (const id of returned) {
+      const task = lane.tasks.get(id);
+      if (!task) continue;
+      lane.tasks.delete(id);
+      back.push(task);
+    }
+    const [running] = lane.tasks.values();
+    const policy = running && this.#policies.get(running.policy);
+    if (policy) policy.slowUntil = performance.now() + SLOW_MS;
+    lane.slow = Math.max(lane.slow, 1);
+    if (back.length === 0) return;
+    this.#waiting.unshift(...back);
+    this.#scheduleFlush();
+  }
+
+  #finish(lane: Lane, id: number, outcome: Outcome): void {
+    const task = lane.tasks.get(id);
+    if (!task) return;
+    lane.tasks.delete(id);
+    this.#settle(task, outcome);
+  }
+
+  #settle(task: Task, outcome: Outcome): void {
+    this.#tasks--;
+    this.#bytes -= task.request.length;
+    const left = this.#inFlight.get(task.policy)! - 1;
+    if (left === 0) this.#inFlight.delete(task.policy);
+    else this.#inFlight.set(task.policy, left);
+    if (this.#removals.length > 0) this.#settleRemovals(task.policy);
+    task.resolve(outcome);
+  }
+
+  #settleRemovals(policy: number | undefined): void {
+    for (const removal of [...this.#removals]) {
+      if (policy !== undefined && removal.policies.includes(policy)) removal.left--;
+      if (removal.left > 0) continue;
+      this.#removals.splice(this.#removals.indexOf(removal), 1);
+      for (const id of removal.policies) this.#policies.delete(id);
+      for (const id of removal.modules) this.#modules.delete(id);
+      this.#tell({ kind: "remove", policies: removal.policies, modules: removal.modules });
+    }
+  }
+
+  async #answer(
+    lane: Lane,
+    call: number,
+    policyId: number,
+    request: Parameters<HostCallHandler>[0],
+  ): Promise<void> {
+    const handler = this.#policies.get(policyId)?.handler;
+    let reply: HostCallReply;
+    try {
+      const answer = handler
+        ? await handler(request)
+        : { ok: false as const, error: "the policy was removed" };
+      reply = { call, answer };
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      reply = { call, answer: { ok: false, error: `Callback evaluation failure: ${text}` } };
+    }
+    if (lane.closed) return;
+    lane.replies.postMessage(reply);
+    Atomics.add(lane.signal, SIGNAL.reply, 1);
+    Atomics.notify(lane.signal, SIGNAL.reply);
+  }
+
+  /** A thread is gone: its running task failed, all others go to another thread. */
+  #laneEnded(lane: Lane, reason: string): void {
+    if (this.#closed || lane.closed) return;
+    lane.closed = true;
+    lane.port.close();
+    lane.replies.close();
+    const [running, ...others] = [...lane.tasks.values(), ...lane.pending];
+    lane.tasks.clear();
+    lane.pending = [];
+    this.#lanes[this.#lanes.indexOf(lane)] = this.#openLane();
+    this.#options.onThreadError?.(`an evaluating thread was replaced: ${reason}`);
+    if (running) this.#settle(running, { kind: "error", message: `the evaluating thread ended: ${reason}` });
+    this.#waiting.unshift(...others);
+    this.#scheduleFlush();
+  }
+
+  #replaceStuckLanes(): void {
+    const now = performance.now();
+    for (const lane of [...this.#lanes]) {
+      const [running] = lane.tasks.values();
+      if (!running) continue;
+      // Instantiation has a limit for each start function, of which there are up to three.
+      const limitMs = 4 * (this.#policies.get(running.policy)?.policy.limitMs ?? 0);
+      if (now - lane.progressAt <= limitMs + STUCK_MS) continue;
+      lane.abort.abort();
+      this.#laneEnded(lane, `its guest was over its time limit and did not stop`);
+    }
+  }
+}
+
+/** A request that is in one piece already. */
+export function wholeRequest(request: EvaluationRequest): PiecedRequest {
+  return { pieces: [request.json], length: request.json.length, object: request.object };
+}

@@ -1,0 +1,54 @@
+/** From the bytes of a policy's module to a module that can be run: checked, instrumented, compiled. */
+import { customSections } from "../render/custom_section.ts";
+import { instrument } from "../render/instrument.ts";
+import { WasmFormatError } from "../render/wasm_binary.ts";
+import { METADATA_SECTION, NO_METADATA, parseMetadata, type PolicyMetadata } from "../types/metadata.ts";
+import type { PreparedModule } from "../types/module.ts";
+
+/** Raised for a module that can't be used; the message says why. */
+export class ModuleError extends Error {
+  /** The name of the error. */
+  override readonly name = "ModuleError";
+}
+
+/** Limits of a module's guests. */
+export interface ModuleLimits {
+  /** Memory of one guest, in MiB. */
+  readonly memoryMib: number;
+}
+
+/** The metadata that a module carries; undefined if it has none. Throws {@link ModuleError}. */
+export function readMetadata(module: Uint8Array): PolicyMetadata | undefined {
+  let section: Uint8Array | undefined;
+  try {
+    section = customSections(module, METADATA_SECTION)[0];
+  } catch (error) {
+    throw new ModuleError(`cannot parse custom section of wasm module: ${(error as Error).message}`);
+  }
+  if (!section) return undefined;
+  try {
+    return parseMetadata(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(section)));
+  } catch (error) {
+    const reason = (error as Error).message;
+    throw new ModuleError(
+      `cannot deserialize custom section \`${METADATA_SECTION}\` of wasm module: ${reason}`,
+    );
+  }
+}
+
+/** Checks, instruments and compiles a module. Throws {@link ModuleError}. */
+export async function prepareModule(module: Uint8Array, limits: ModuleLimits): Promise<PreparedModule> {
+  const mode = (readMetadata(module) ?? NO_METADATA).executionMode;
+  const maxPages = limits.memoryMib * 16;
+  try {
+    // The guest's code must be valid by itself before anything is added that it could reach (`render/instrument.ts`).
+    if (!WebAssembly.validate(module as BufferSource)) {
+      await WebAssembly.compile(module as BufferSource);
+      throw new WasmFormatError("not a valid module");
+    }
+    const { bytes, restorable } = instrument(module, { maxPages });
+    return { module: await WebAssembly.compile(bytes as BufferSource), mode, restorable, maxPages };
+  } catch (error) {
+    throw new ModuleError(`error when building wasm module: ${(error as Error).message}`);
+  }
+}

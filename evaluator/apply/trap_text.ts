@@ -1,0 +1,25 @@
+/** What ended a guest's code, in words that don't depend on the runtime. */
+import { GuestExit } from "./wasi.ts";
+
+/** Traps as Node and Bun word them, and as they are told to users. */
+const TRAPS: readonly (readonly [RegExp, string])[] = [
+  [/unreachable/i, "unreachable instruction executed"],
+  [/call stack|stack overflow/i, "call stack exhausted"],
+  [/out.of.bounds memory|memory access out of bounds/i, "out of bounds memory access"],
+  [
+    /out.of.bounds table|table index is out of bounds|table access/i,
+    "undefined element: out of bounds table access",
+  ],
+  [/divi(de|sion) by zero|remainder by zero/i, "integer divide by zero"],
+  [/divide result unrepresentable|integer overflow/i, "integer overflow"],
+  [/null function|uninitialized element|call_indirect to a null/i, "uninitialized element"],
+  [/signature|null table entry/i, "indirect call type mismatch"],
+];
+
+/** The text of an error that left a guest. */
+export function trapText(error: unknown): string {
+  if (error instanceof GuestExit) return `error while executing: ${error.message}`;
+  const message = error instanceof Error ? error.message : String(error);
+  const known = TRAPS.find(([pattern]) => pattern.test(message));
+  return `error while executing: wasm trap: ${known ? known[1] : message}`;
+}

@@ -1,0 +1,220 @@
+/**
+ * WASI preview 1 for guests that get nothing of the host's: a clock, randomness, arguments and three pipes; no files, no
+ * network, no environment. One implementation for all runtimes. Unknown and refused calls answer with an error number.
+ *
+ * Source: WASI preview 1 witx; `spec/evaluator.md §2.1, §6`.
+ */
+
+/** What a guest gets through WASI. */
+export interface WasiHost {
+  /** The guest's memory; asked anew at each call, because it may have grown. */
+  readonly memory: () => ArrayBufferLike;
+  readonly args: readonly string[];
+  /** Fills `target` from standard input and returns how many bytes it gave; 0 is the end, for now. */
+  readonly stdin: (target: Uint8Array) => number;
+  readonly stdout: (bytes: Uint8Array) => void;
+  readonly stderr: (bytes: Uint8Array) => void;
+  /** Lets the guest's thread sleep, for at most this many milliseconds. */
+  readonly sleep: (milliseconds: number) => void;
+}
+
+/** Raised by `proc_exit`; the guest's code doesn't go on. */
+export class GuestExit extends Error {
+  override readonly name = "GuestExit";
+  readonly code: number;
+
+  constructor(code: number) {
+    super(`the guest exited with code ${code}`);
+    this.code = code;
+  }
+}
+
+const ERRNO = { success: 0, badf: 8, fault: 21, inval: 28, nosys: 52, notcapable: 76, spipe: 70 } as const;
+/** A single read or write moves at most this much; guests loop. */
+const MAX_TRANSFER = 1 << 20;
+
+/** Functions that take a file descriptor that no guest has: they answer EBADF. */
+const NO_SUCH_FILE = [
+  "fd_advise",
+  "fd_allocate",
+  "fd_datasync",
+  "fd_fdstat_set_rights",
+  "fd_filestat_set_size",
+  "fd_filestat_set_times",
+  "fd_pread",
+  "fd_prestat_get",
+  "fd_prestat_dir_name",
+  "fd_pwrite",
+  "fd_readdir",
+  "fd_renumber",
+  "fd_sync",
+  "path_create_directory",
+  "path_filestat_get",
+  "path_filestat_set_times",
+  "path_link",
+  "path_open",
+  "path_readlink",
+  "path_remove_directory",
+  "path_rename",
+  "path_symlink",
+  "path_unlink_file",
+  "sock_accept",
+  "sock_recv",
+  "sock_send",
+  "sock_shutdown",
+];
+
+type WasiFunction = (...args: never[]) => number;
+
+/** The functions of `wasi_snapshot_preview1` (also to be linked as `wasi_unstable`). */
+export function wasiImports(host: WasiHost): Record<string, WasiFunction> {
+  const encoder = new TextEncoder();
+  const view = () => new DataView(host.memory());
+  const args = host.args.map((arg) => encoder.encode(`${arg}\0`));
+  const isPipe = (fd: number) => fd >= 0 && fd <= 2;
+
+  /** The byte ranges of an iovec array, cut at {@link MAX_TRANSFER} bytes in total. */
+  function* ranges(list: number, count: number): Generator<Uint8Array> {
+    let left = MAX_TRANSFER;
+    const memory = view();
+    for (let index = 0; index < (count >>> 0) && left > 0; index++) {
+      const at = memory.getUint32((list >>> 0) + index * 8, true);
+      const length = Math.min(memory.getUint32((list >>> 0) + index * 8 + 4, true), left);
+      left -= length;
+      if (length > 0) yield new Uint8Array(host.memory(), at, length);
+    }
+  }
+
+  const functions: Record<string, WasiFunction> = {
+    args_sizes_get(countAt: number, sizeAt: number) {
+      view().setUint32(countAt >>> 0, args.length, true);
+      view().setUint32(sizeAt >>> 0, args.reduce((sum, arg) => sum + arg.length, 0), true);
+      return ERRNO.success;
+    },
+    args_get(pointersAt: number, bytesAt: number) {
+      let at = bytesAt >>> 0;
+      args.forEach((arg, index) => {
+        view().setUint32((pointersAt >>> 0) + index * 4, at, true);
+        new Uint8Array(host.memory(), at, arg.length).set(arg);
+        at += arg.length;
+      });
+      return ERRNO.success;
+    },
+    environ_sizes_get(countAt: number, sizeAt: number) {
+      view().setUint32(countAt >>> 0, 0, true);
+      view().setUint32(sizeAt >>> 0, 0, true);
+      return ERRNO.success;
+    },
+    environ_get: () => ERRNO.success,
+    clock_res_get(_clock: number, at: number) {
+      view().setBigUint64(at >>> 0, 1000n, true);
+      return ERRNO.success;
+    },
+    clock_time_get(clock: number, _precision: bigint, at: number) {
+      // 0 is the wall clock; all others count from some point of the past.
+      const milliseconds = clock === 0 ? performance.timeOrigin + performance.now() : performance.now();
+      view().setBigUint64(at >>> 0, BigInt(Math.round(milliseconds * 1000)) * 1000n, true);
+      return ERRNO.success;
+    },
+    random_get(at: number, length: number) {
+      if (length >>> 0 > MAX_TRANSFER) return ERRNO.inval;
+      const target = new Uint8Array(host.memory(), at >>> 0, length >>> 0);
+      for (let start = 0; start < target.length; start += 65536) {
+        const chunk = new Uint8Array(Math.min(65536, target.length - start));
+        target.set(crypto.getRandomValues(chunk), start);
+      }
+      return ERRNO.success;
+    },
+    fd_write(fd: number, list: number, count: number, writtenAt: number) {
+      if (fd !== 1 && fd !== 2) return ERRNO.badf;
+      let written = 0;
+      for (const range of ranges(list, count)) {
+        (fd === 1 ? host.stdout : host.stderr)(range);
+        written += range.length;
+      }
+      view().setUint32(writtenAt >>> 0, written, true);
+      return ERRNO.success;
+    },
+    fd_read(fd: number, list: number, count: number, readAt: number) {
+      if (fd !== 0) return ERRNO.badf;
+      let read = 0;
+      for (const range of ranges(list, count)) {
+        const given = host.stdin(range);
+        read += given;
+        if (given < range.length) break;
+      }
+      view().setUint32(readAt >>> 0, read, true);
+      return ERRNO.success;
+    },
+    fd_close: (fd: number) => isPipe(fd) ? ERRNO.success : ERRNO.badf,
+    fd_fdstat_get(fd: number, at: number) {
+      if (!isPipe(fd)) return ERRNO.badf;
+      const start = at >>> 0;
+      new Uint8Array(host.memory(), start, 24).fill(0); // file type 0: unknown, as the original's pipes are
+      // rights: fd_read for standard input, fd_write for the other two
+      view().setBigUint64(start + 8, fd === 0 ? 1n << 1n : 1n << 6n, true);
+      return ERRNO.success;
+    },
+    fd_fdstat_set_flags: (fd: number) => isPipe(fd) ? ERRNO.success : ERRNO.badf,
+    fd_filestat_get(fd: number, at: number) {
+      if (!isPipe(fd)) return ERRNO.badf;
+      new Uint8Array(host.memory(), at >>> 0, 64).fill(0);
+      return ERRNO.success;
+    },
+    fd_seek: (fd: number) => isPipe(fd) ? ERRNO.spipe : ERRNO.badf,
+    fd_tell: (fd: number) => isPipe(fd) ? ERRNO.spipe : ERRNO.badf,
+    poll_oneoff(subscriptions: number, events: number, count: number, countAt: number) {
+      return pollOnce(view, host, subscriptions >>> 0, events >>> 0, count >>> 0, countAt >>> 0);
+    },
+    proc_exit(code: number): number {
+      throw new GuestExit(code);
+    },
+    proc_raise: () => ERRNO.nosys,
+    sched_yield: () => ERRNO.success,
+  };
+  for (const name of NO_SUCH_FILE) functions[name] = () => ERRNO.badf;
+  for (const [name, call] of Object.entries(functions)) {
+    functions[name] = (...parameters: never[]) => {
+      try {
+        return call(...parameters);
+      } catch (error) {
+        // A pointer outside of the guest's memory is the guest's mistake, not the host's.
+        if (error instanceof RangeError) return ERRNO.fault;
+        throw error;
+      }
+    };
+  }
+  return functions;
+}
+
+/** Waits for the earliest clock among the subscriptions; the pipes are never ready. */
+function pollOnce(
+  view: () => DataView,
+  host: WasiHost,
+  subscriptions: number,
+  events: number,
+  count: number,
+  countAt: number,
+): number {
+  if (count === 0 || count > 1024) return ERRNO.inval;
+  let earliest: { readonly userdata: bigint; readonly milliseconds: number } | undefined;
+  for (let index = 0; index < count; index++) {
+    const at = subscriptions + index * 48;
+    const memory = view();
+    if (memory.getUint8(at + 8) !== 0) continue;
+    const clock = memory.getUint32(at + 16, true);
+    const timeout = Number(memory.getBigUint64(at + 24, true)) / 1e6;
+    const absolute = (memory.getUint16(at + 40, true) & 1) !== 0;
+    const now = clock === 0 ? performance.timeOrigin + performance.now() : performance.now();
+    const milliseconds = absolute ? Math.max(0, timeout - now) : timeout;
+    if (!earliest || milliseconds < earliest.milliseconds) {
+      earliest = { userdata: memory.getBigUint64(at, true), milliseconds };
+    }
+  }
+  if (!earliest) return ERRNO.notcapable;
+  host.sleep(earliest.milliseconds);
+  new Uint8Array(host.memory(), events, 32).fill(0);
+  view().setBigUint64(events, earliest.userdata, true);
+  view().setUint32(countAt, 1, true);
+  return ERRNO.success;
+}

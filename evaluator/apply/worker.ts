@@ -1,0 +1,156 @@
+/**
+ * The worker thread: takes tasks from its inbox, evaluates them one after the other, and answers.
+ *
+ * It blocks on a shared counter while there is nothing to do, because waking from that is quicker than the event loop. A task
+ * that runs long holds up nobody: from within the guest's ticks the worker sends what is done and gives back what has not
+ * begun, so that another thread can take it.
+ */
+import { receiveMessageOnPort } from "node:worker_threads";
+import type { MessagePort as NodePort } from "node:worker_threads";
+import type { HostCall, HostCallAnswer, PolicyLogEntry } from "../types/evaluation.ts";
+import {
+  ACCEPTED,
+  type FromWorker,
+  type HostCallReply,
+  type Outcome,
+  type PackedOutcome,
+  SIGNAL,
+  type TaskHeader,
+  type ToWorker,
+  type WorkerStart,
+} from "../types/protocol.ts";
+import { Deadline } from "./deadline.ts";
+import { Engine } from "./engine.ts";
+
+/** A guest that runs this long is busy: what is done is sent, what waits goes back. Far above what a policy needs, because a
+ * thread may well be kept waiting for a processor. */
+const BUSY_MS = 10;
+/** How soon to look again for a message that must have come. */
+const MISSING_MESSAGE_MS = 1;
+/** Outcomes are sent when this many are done, even when more tasks wait. */
+const OUTCOMES_PER_MESSAGE = 32;
+
+function pack(outcome: Outcome): PackedOutcome {
+  if (outcome.kind !== "verdict") return outcome;
+  const { allowed, status, patch, warnings, auditAnnotations } = outcome.verdict;
+  return allowed && !status && patch === undefined && !warnings && !auditAnnotations ? ACCEPTED : outcome;
+}
+
+/** Evaluates until told to close. The thread's owner calls it once, through Tinypool. */
+export default async function serve(start: WorkerStart): Promise<void> {
+  const port = start.port as unknown as NodePort;
+  const replies = start.replies as unknown as NodePort;
+  const { signal } = start;
+  /** Messages that are no tasks keep their order with the tasks around them. */
+  const inbox: Exclude<ToWorker, { kind: "tasks" }>[] = [];
+  const waiting: { readonly header: TaskHeader; readonly bytes: Uint8Array }[] = [];
+  let next = 0;
+  let received = 0;
+  let outcomes: (number | PackedOutcome)[] = [];
+  let calls = 0;
+  let replied = 0;
+  let closing = false;
+
+  /**
+   * Waits for the counter at `index` to be another than `seen`, for at most `limitMs`. On Bun a message that was posted, and
+   * counted, may not be there to be received yet: while fewer were received than counted, it looks again after a moment.
+   */
+  const rest = (index: number, seen: number, got: number, limitMs: number) => {
+    const limit = ((seen - got) | 0) > 0 ? Math.min(limitMs, MISSING_MESSAGE_MS) : limitMs;
+    Atomics.wait(signal, index, seen, Number.isFinite(limit) ? limit : undefined);
+  };
+  const post = (message: FromWorker) => port.postMessage(message);
+  const flush = () => {
+    if (outcomes.length === 0) return;
+    post({ kind: "done", outcomes });
+    outcomes = [];
+  };
+  const receive = () => {
+    for (;;) {
+      const next = receiveMessageOnPort(port);
+      if (!next) return;
+      received++;
+      const message = next.message as ToWorker;
+      if (message.kind === "tasks") {
+        for (const header of message.tasks) waiting.push({ header, bytes: message.bytes });
+      } else inbox.push(message);
+    }
+  };
+  let told = false;
+  const onBusy = (busyMs: number) => {
+    if (busyMs < BUSY_MS) return;
+    flush();
+    receive();
+    const returned = waiting.splice(next).map(({ header }) => header[0]);
+    if (told && returned.length === 0) return;
+    told = true;
+    post({ kind: "busy", returned });
+  };
+  const deadline = new Deadline(onBusy);
+
+  const call = (policy: number, request: HostCall, limitMs: number): HostCallAnswer => {
+    onBusy(Infinity);
+    const id = ++calls;
+    let seen = Atomics.load(signal, SIGNAL.reply);
+    post({ kind: "call", call: id, policy, request });
+    const until = performance.now() + limitMs;
+    for (;;) {
+      for (let reply = receiveMessageOnPort(replies); reply; reply = receiveMessageOnPort(replies)) {
+        replied++;
+        const { call: answered, answer } = reply.message as HostCallReply;
+        if (answered === id) return answer;
+      }
+      const left = until - performance.now();
+      if (left <= 0) return { ok: false, error: "Callback evaluation failure: the policy's time is up" };
+      rest(SIGNAL.reply, seen, replied, left);
+      seen = Atomics.load(signal, SIGNAL.reply);
+    }
+  };
+  const engine = new Engine({
+    call,
+    log: (policy: number, entry: PolicyLogEntry) => post({ kind: "log", policy, entry }),
+    sleep: (milliseconds) => {
+      onBusy(milliseconds);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+    },
+  }, deadline);
+
+  const handle = (message: (typeof inbox)[number]) => {
+    switch (message.kind) {
+      case "module":
+        return engine.addModule(message.id, message.module);
+      case "policy":
+        return engine.addPolicy(message.id, message.policy);
+      case "remove":
+        return engine.remove(message.policies, message.modules);
+      case "close":
+        closing = true;
+    }
+  };
+
+  while (!closing) {
+    const seen = Atomics.load(signal, SIGNAL.inbox);
+    receive();
+    // The owner sends a policy before its first task and removes it after its last, so what is no task goes first.
+    for (const message of inbox.splice(0)) handle(message);
+    while (next < waiting.length) {
+      const { header: [id, policy, operation, from, to, objectStart, objectEnd], bytes } = waiting[next++]!;
+      told = false;
+      const request = {
+        json: bytes.subarray(from, to),
+        object: objectStart < 0 ? undefined : [objectStart, objectEnd] as const,
+      };
+      // Not in one expression with the push: a flush while the guest runs puts another array in its place.
+      const outcome = pack(await engine.run(policy, operation, request));
+      outcomes.push(id, outcome);
+      if (outcomes.length >= 2 * OUTCOMES_PER_MESSAGE) flush();
+    }
+    waiting.length = 0;
+    next = 0;
+    flush();
+    engine.tidy();
+    if (!closing) rest(SIGNAL.inbox, seen, received, Infinity);
+  }
+  port.close();
+  replies.close();
+}

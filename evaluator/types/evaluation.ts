@@ -1,0 +1,110 @@
+/** What goes into an evaluation and what comes out of it (`spec/evaluator.md §3, §4`). */
+
+/** Why a request was refused, field by field (`metav1.StatusCause`). */
+export interface StatusCause {
+  /** A machine-readable cause such as `FieldValueInvalid`. */
+  readonly reason: string | null;
+  /** A text for people. */
+  readonly message: string | null;
+  /** The path of the field, as in `spec.containers[0].image`. */
+  readonly field: string | null;
+}
+
+/** More about a refusal (`metav1.StatusDetails`). `retry_after_seconds` is spelled as the original spells it. */
+export interface StatusDetails {
+  /** Name of the resource. */
+  readonly name?: string;
+  /** API group of the resource. */
+  readonly group?: string;
+  /** Kind of the resource. */
+  readonly kind?: string;
+  /** Uid of the resource. */
+  readonly uid?: string;
+  /** All causes, where there are several. */
+  readonly causes?: readonly StatusCause[];
+  /** When to try again, in seconds. */
+  readonly retry_after_seconds?: number;
+}
+
+/** The status of an admission response (`metav1.Status`). */
+export interface AdmissionStatus {
+  /** `Success` or `Failure`. */
+  readonly status?: string;
+  /** The text that the user sees. */
+  readonly message?: string;
+  /** A machine-readable reason such as `Forbidden`. */
+  readonly reason?: string;
+  /** More about the refusal. */
+  readonly details?: StatusDetails;
+  /** An HTTP-like code, 0 to 65535. */
+  readonly code?: number;
+}
+
+/** What a policy answered to one request, before the server applies mode, mutation rule and custom message. */
+export interface Verdict {
+  /** Whether the request may pass. */
+  readonly allowed: boolean;
+  /** What the policy has to say of it; absent when it said nothing. */
+  readonly status?: AdmissionStatus;
+  /** A JSON Patch (RFC 6902) as JSON text. */
+  readonly patch?: string;
+  /** Annotations for the API server's audit log. */
+  readonly auditAnnotations: Readonly<Record<string, string>> | null;
+  /** Warnings for the client. */
+  readonly warnings: readonly string[] | null;
+}
+
+/** Whether a policy takes its settings. */
+export type SettingsVerdict = { readonly valid: true } | {
+  readonly valid: false;
+  readonly message: string | null;
+};
+
+/** One request to be judged. */
+export interface EvaluationRequest {
+  /** The request as JSON, as the guest is to see it (`spec/evaluator.md §3.1`). */
+  readonly json: Uint8Array;
+  /** Where in `json` the object stands that a mutation is compared with; undefined if the request has none. */
+  readonly object: readonly [start: number, end: number] | undefined;
+}
+
+/** A log entry that a policy sent, or a line that it printed. */
+export interface PolicyLogEntry {
+  /** How important it is. */
+  readonly level: "trace" | "debug" | "info" | "warn" | "error";
+  /** The text; empty where the policy gave none. */
+  readonly message: string;
+  /** All further members of the entry as JSON text; undefined if it has none. */
+  readonly data: string | undefined;
+}
+
+/** The answer to a host call: bytes, or the text of an error. */
+export type HostCallAnswer = { readonly ok: true; readonly payload: Uint8Array } | {
+  readonly ok: false;
+  readonly error: string;
+};
+
+/** A host call that the host's main thread has to answer. */
+export interface HostCall {
+  /** The capability's namespace, as in `kubernetes` or `oci`. */
+  readonly namespace: string;
+  /** What is asked, as in `can_i` or `v1/verify`. */
+  readonly operation: string;
+  /** The arguments, as a rule JSON. */
+  readonly payload: Uint8Array;
+}
+
+/** Answers host calls of one policy. It must never throw: what goes wrong is an answer with `ok: false`. */
+export type HostCallHandler = (call: HostCall) => HostCallAnswer | Promise<HostCallAnswer>;
+
+/** Texts that clients see (`spec/evaluator.md §3.3, §4.2`). */
+export const TEXT = {
+  interrupted: "Policy execution interrupted because it exceeded the allowed execution time",
+  mutationOfNothing:
+    "Incoming object is null, which happens only with DELETE operations, but the policy is attempting a mutation. This is not allowed",
+} as const;
+
+/** A verdict that refuses because something failed: `internal server error` and the like, code 500. */
+export function failure(message: string): Verdict {
+  return { allowed: false, status: { message, code: 500 }, auditAnnotations: null, warnings: null };
+}

@@ -1,0 +1,63 @@
+/**
+ * The one shape of every execution mode: `runtimes/<mode>.ts` exports a {@link Runtime}, which turns a prepared module into a
+ * {@link Guest}. A guest lives in one thread and is called by it, one call at a time.
+ */
+import type {
+  EvaluationRequest,
+  HostCallAnswer,
+  PolicyLogEntry,
+  SettingsVerdict,
+  Verdict,
+} from "./evaluation.ts";
+import type { PreparedModule } from "./module.ts";
+import type { EvaluablePolicy } from "./policy.ts";
+
+/** A host call as the guest makes it; all names are the guest's words. */
+export interface GuestCall {
+  readonly binding: string;
+  readonly namespace: string;
+  readonly operation: string;
+  readonly payload: Uint8Array;
+}
+
+/** What the host's thread does for the guest that runs in it. */
+export interface GuestHost {
+  /** Links a module; the guest's start functions have not run yet. Throws {@link InstantiationError}. */
+  link(module: WebAssembly.Module, imports: WebAssembly.Imports): Promise<WebAssembly.Instance>;
+  /** Begins a call that may take `limitMs`. */
+  arm(limitMs: number): void;
+  /** Whether the last armed call was stopped because its time was up. */
+  expired(): boolean;
+  /** Answers a host call in the name of the policy that is being evaluated; the guest waits. */
+  call(call: GuestCall): HostCallAnswer;
+  /** Passes on what the policy being evaluated has to tell. */
+  log(entry: PolicyLogEntry): void;
+  /** Tells that the host itself is about to work long for this guest. */
+  longWork(): void;
+  /** Lets the thread sleep, for at most the time that the armed call has left. */
+  sleep(milliseconds: number): void;
+}
+
+/** A guest, ready to be called. */
+export interface Guest {
+  validate(request: EvaluationRequest, policy: EvaluablePolicy): Verdict;
+  validateSettings(policy: EvaluablePolicy): SettingsVerdict;
+  /** The version of the protocol that the guest says it speaks. Throws Error where the mode has none. */
+  protocolVersion(limitMs: number): string;
+  /** Puts the guest back to where it was before its first call. False when it must be dropped and made anew instead. */
+  restore(): boolean;
+}
+
+/** Makes a guest of a module: links it and runs its start functions, each within `limitMs`. Throws {@link InstantiationError}. */
+export type Runtime = (prepared: PreparedModule, limitMs: number, host: GuestHost) => Promise<Guest>;
+
+/** Raised when a guest can't be made. `interrupted` tells that a start function was stopped because its time was up. */
+export class InstantiationError extends Error {
+  override readonly name = "InstantiationError";
+  readonly interrupted: boolean;
+
+  constructor(message: string, interrupted = false) {
+    super(message);
+    this.interrupted = interrupted;
+  }
+}

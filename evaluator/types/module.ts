@@ -1,0 +1,12 @@
+/** A policy's module, ready to be instantiated by any thread. */
+import type { ExecutionMode } from "./metadata.ts";
+
+/** An instrumented and compiled module. It can be posted to another thread, which then shares its machine code. */
+export interface PreparedModule {
+  readonly module: WebAssembly.Module;
+  readonly mode: ExecutionMode;
+  /** Whether an instance can be put back to a snapshot, see `render/instrument.ts`. */
+  readonly restorable: boolean;
+  /** The guest's memory never grows beyond this many pages of 64 KiB. */
+  readonly maxPages: number;
+}

@@ -1,0 +1,16 @@
+/** A module with what one policy makes of it. */
+
+/** What an engine has to know of a policy to evaluate it. */
+export interface EvaluablePolicy {
+  /** Names the policy in log entries and host calls. */
+  readonly id: string;
+  /** Which prepared module it runs, as registered with the engine. */
+  readonly module: number;
+  /** The settings as JSON text in UTF-8; `{}` when there are none. */
+  readonly settings: Uint8Array;
+  /** How long one call of the guest may take, in milliseconds; `Infinity` for no limit. */
+  readonly limitMs: number;
+}
+
+/** A policy before any engine knows its module. */
+export type PolicyDefinition = Omit<EvaluablePolicy, "module">;

@@ -1,0 +1,74 @@
+/** The messages between the host's main thread and the worker threads that evaluate. */
+import type { HostCall, HostCallAnswer, PolicyLogEntry, SettingsVerdict, Verdict } from "./evaluation.ts";
+import type { PreparedModule } from "./module.ts";
+import type { EvaluablePolicy } from "./policy.ts";
+
+/** What can be asked of a policy. */
+export type Operation = "validate" | "validate_settings" | "protocol_version";
+
+/** What came of a task. `error` means that the policy could not be run at all. */
+export type Outcome =
+  | { readonly kind: "verdict"; readonly verdict: Verdict }
+  | { readonly kind: "settings"; readonly settings: SettingsVerdict }
+  | { readonly kind: "protocol"; readonly version: string }
+  | { readonly kind: "error"; readonly message: string };
+
+/**
+ * Outcomes as they travel: the most frequent one, an acceptance that says nothing, as a number, because cloning an object
+ * costs more than many an evaluation.
+ */
+export type PackedOutcome = Outcome | typeof ACCEPTED;
+/** Stands for a verdict that allows without a word. */
+export const ACCEPTED = 1;
+
+/** Some tasks, sent together. `bytes` holds their requests one behind the other. */
+export interface TaskBatch {
+  readonly kind: "tasks";
+  readonly tasks: readonly TaskHeader[];
+  readonly bytes: Uint8Array;
+}
+
+/** One task of a batch: where its request stands in the batch's bytes, and its object in the request (-1: none). */
+export type TaskHeader = readonly [
+  id: number,
+  policy: number,
+  operation: Operation,
+  start: number,
+  end: number,
+  objectStart: number,
+  objectEnd: number,
+];
+
+/** What the main thread tells a worker. */
+export type ToWorker =
+  | TaskBatch
+  | { readonly kind: "module"; readonly id: number; readonly module: PreparedModule }
+  | { readonly kind: "policy"; readonly id: number; readonly policy: EvaluablePolicy }
+  | { readonly kind: "remove"; readonly policies: readonly number[]; readonly modules: readonly number[] }
+  | { readonly kind: "close" };
+
+/** What a worker tells the main thread. */
+export type FromWorker =
+  /** Tasks that are done: id, outcome, id, outcome … in the order in which they were done. */
+  | { readonly kind: "done"; readonly outcomes: readonly (number | PackedOutcome)[] }
+  /** The task that runs has been running for a while; the tasks named have not begun and go back. */
+  | { readonly kind: "busy"; readonly returned: readonly number[] }
+  | { readonly kind: "call"; readonly call: number; readonly policy: number; readonly request: HostCall }
+  | { readonly kind: "log"; readonly policy: number; readonly entry: PolicyLogEntry };
+
+/** The answer to a host call, sent on a port of its own to the worker that waits for it. */
+export interface HostCallReply {
+  readonly call: number;
+  readonly answer: HostCallAnswer;
+}
+
+/** What a worker is started with. */
+export interface WorkerStart {
+  readonly port: MessagePort;
+  readonly replies: MessagePort;
+  /** Two counters that are increased and notified when there is a message on `port` and on `replies`. */
+  readonly signal: Int32Array;
+}
+
+/** Indices into {@link WorkerStart.signal}. */
+export const SIGNAL = { inbox: 0, reply: 1 } as const;

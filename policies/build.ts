@@ -1,0 +1,198 @@
+/**
+ * Builds every policy of this repository, samples (`policies/`) and those that only tests use (`tests/policies/`), from
+ * source: a folder with a metadata.yml holds a Rust crate, which becomes `policy.wasm`, or Wasm texts `NAME.wat`, which
+ * become `NAME.wasm`, or both.
+ *
+ * Crates are optimised for size; every module carries the metadata; `policies/digests.json` lists their sha256. The
+ * files are committed, so only someone who changes a policy needs the Rust toolchain.
+ *
+ * usage: npm run build:policies [-- --check-only OUTDIR]
+ *
+ * `--check-only` writes the same tree below OUTDIR and leaves the committed files alone. The bytes may differ from the
+ * committed ones (another compiler, another folder); what must agree is how both answer their suites.
+ */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { basename, dirname, join, relative, resolve } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { parseDocument } from "../deps.ts";
+import { withCustomSection } from "../evaluator/render/custom_section.ts";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const workspace = join(root, "policies");
+const target = "wasm32-wasip1";
+const metadataSection = "io.kubewarden.metadata";
+
+/** What rustc uses for this target; wasm-opt must neither reject it nor bring in anything a runtime may lack. */
+const rustFeatures = [
+  "bulk-memory",
+  "bulk-memory-opt",
+  "call-indirect-overlong",
+  "multivalue",
+  "mutable-globals",
+  "nontrapping-float-to-int",
+  "reference-types",
+  "sign-ext",
+];
+const textFeatures = [
+  "bulk-memory",
+  "bulk-memory-opt",
+  "exception-handling",
+  "multivalue",
+  "mutable-globals",
+  "reference-types",
+  "sign-ext",
+  "tail-call",
+];
+
+/** Field order of the embedded metadata (spec/evaluator.md §9). */
+const metadataFields = [
+  "protocolVersion",
+  "rules",
+  "annotations",
+  "mutating",
+  "backgroundAudit",
+  "executionMode",
+  "policyType",
+  "contextAwareResources",
+  "hostCapabilities",
+  "minimumKubewardenVersion",
+];
+
+const { values: { "check-only": checkOnly } } = parseArgs({ options: { "check-only": { type: "string" } } });
+const outRoot = checkOnly === undefined ? root : resolve(checkOnly);
+const cargoHome = process.env.CARGO_HOME ?? join(homedir(), ".cargo");
+/** Where cargo builds; CI keeps it between checkouts. */
+const targetFolder = resolve(process.env.CARGO_TARGET_DIR ?? join(workspace, "target"));
+const rustupHome = process.env.RUSTUP_HOME ?? join(homedir(), ".rustup");
+
+await buildCrates();
+const folders = globSync(["policies/*/metadata.yml", "tests/policies/*/metadata.yml"], { cwd: root })
+  .map(dirname).sort();
+const digests: Record<string, string> = {};
+const queue = folders.flatMap(sources);
+await Promise.all([1, 2].map(async () => {
+  for (let source = queue.shift(); source !== undefined; source = queue.shift()) {
+    const file = join(source.folder, source.wasm);
+    const wasm = withCustomSection(await code(source), metadataSection, metadata(source.folder));
+    refuseMachinePaths(file, wasm);
+    mkdirSync(join(outRoot, source.folder), { recursive: true });
+    writeFileSync(join(outRoot, file), wasm);
+    digests[file] = createHash("sha256").update(wasm).digest("hex");
+    console.log(`${file}: ${wasm.length} bytes`);
+  }
+}));
+const sorted = Object.fromEntries(Object.entries(digests).sort());
+writeFileSync(join(outRoot, "policies/digests.json"), JSON.stringify(sorted, null, 2) + "\n");
+
+/** All crates at once: cargo unites the features of their dependencies, so one by one would give other binaries. */
+async function buildCrates(): Promise<void> {
+  // Fetched first, so that the folders of the registries are there to be mapped.
+  await run("cargo", ["fetch", "--locked", "--target", target], {});
+  const registries = join(cargoHome, "registry/src");
+  // rustc takes the last mapping that matches, so the folders come before what lies in them.
+  const mappings = [
+    [rustupHome, "/rustup"],
+    [cargoHome, "/cargo"],
+    ...(existsSync(registries) ? readdirSync(registries) : []).map((
+      name,
+    ) => [join(registries, name), "/cargo"]),
+    [root, "/portreeve"],
+  ];
+  await run("cargo", ["build", "--release", "--locked", "--workspace", "--target", target], {
+    CARGO_ENCODED_RUSTFLAGS: mappings.map(([from, to]) => `--remap-path-prefix=${from}=${to}`).join("\x1f"),
+    CARGO_TARGET_DIR: targetFolder,
+  });
+}
+
+type Source = {
+  readonly folder: string;
+  readonly wasm: string;
+  readonly from: "crate" | "text";
+  readonly path: string;
+};
+
+function sources(folder: string): Source[] {
+  const texts = globSync("*.wat", { cwd: join(root, folder) }).sort().map((text): Source => ({
+    folder,
+    wasm: text.replace(/wat$/, "wasm"),
+    from: "text",
+    path: join(root, folder, text),
+  }));
+  if (!existsSync(join(root, folder, "Cargo.toml"))) return texts;
+  const crate = `${basename(folder).replaceAll("-", "_")}.wasm`;
+  const built = join(targetFolder, target, "release", crate);
+  return [{ folder, wasm: "policy.wasm", from: "crate", path: built }, ...texts];
+}
+
+async function code({ folder, wasm, from, path }: Source): Promise<Uint8Array> {
+  const built = join(targetFolder, "optimised", `${basename(folder)}.${wasm}`);
+  mkdirSync(dirname(built), { recursive: true });
+  if (from === "crate") {
+    await binaryen("wasm-opt", ["-Oz", ...rustFeatures.map((name) => `--enable-${name}`), path, "-o", built]);
+  } else {
+    // Text is there to exercise single instructions: assembled as it is, not optimised.
+    await binaryen("wasm-as", [...textFeatures.map((name) => `--enable-${name}`), path, "-o", built]);
+  }
+  return readFileSync(built);
+}
+
+/** The content of the metadata section: metadata.yml as compact JSON, completed with the defaults that are always written. */
+function metadata(folder: string): Uint8Array {
+  const file = join(folder, "metadata.yml");
+  const document = parseDocument(readFileSync(join(root, file), "utf8"));
+  if (document.errors.length > 0) throw new Error(`${file}: ${document.errors[0]!.message}`);
+  const written: Record<string, unknown> = document.toJS();
+  const unknown = Object.keys(written).filter((key) => !metadataFields.includes(key));
+  if (unknown.length > 0) throw new Error(`${file}: unknown field ${unknown.join(", ")}`);
+  const complete: Record<string, unknown> = {
+    protocolVersion: "v1",
+    backgroundAudit: true,
+    executionMode: "kubewarden-wapc",
+    policyType: "kubernetes",
+    contextAwareResources: [],
+    ...written,
+  };
+  const ordered = metadataFields.filter((key) => key in complete).map((key) => [key, complete[key]]);
+  return new TextEncoder().encode(JSON.stringify(Object.fromEntries(ordered)));
+}
+
+/** A binary that names folders of the machine it was built on says more than it should and differs on every machine. */
+function refuseMachinePaths(file: string, wasm: Uint8Array): void {
+  const bytes = Buffer.from(wasm.buffer, wasm.byteOffset, wasm.length);
+  const found = ["/root", "/home", "/Users", homedir(), root, cargoHome, rustupHome].find((path) =>
+    path.length > 1 && bytes.includes(path)
+  );
+  if (found === undefined) return;
+  const at = bytes.indexOf(found);
+  const context = bytes.subarray(at, at + 100).toString("latin1").replace(/[^\x20-\x7e]/g, ".");
+  throw new Error(`${file} holds a path of this machine: ${context}`);
+}
+
+function binaryen(tool: "wasm-as" | "wasm-opt", args: readonly string[]): Promise<void> {
+  return run(process.execPath, [join(root, "node_modules/.bin", tool), ...args], {});
+}
+
+function run(command: string, args: readonly string[], env: Record<string, string>): Promise<void> {
+  return new Promise((done, fail) => {
+    const child = spawn(command, args, {
+      cwd: workspace,
+      stdio: "inherit",
+      env: { ...process.env, ...env },
+    });
+    child.on("error", (error) =>
+      fail(
+        new Error(
+          `cannot run ${command}: ${error.message} (policies need Rust: rustup target add ${target})`,
+        ),
+      ));
+    child.on("close", (status) => {
+      if (status === 0) done();
+      else fail(new Error(`${relative(root, command)} ${args.join(" ")} ended with ${status}`));
+    });
+  });
+}

@@ -1,0 +1,236 @@
+/** One request against the current policy set: lookup, evaluation, the rules of the policy, metrics (`spec/policy-server.md §6, §7`). */
+import { type EvaluatorPool, OverloadedError } from "../../evaluator/apply/pool.ts";
+import {
+  evaluateExpression,
+  type Expression,
+  ExpressionError,
+} from "../../evaluator/render/group_expression.ts";
+import type { Review } from "../../evaluator/render/review.ts";
+import { failure, type StatusCause, TEXT, type Verdict } from "../../evaluator/types/evaluation.ts";
+import { admissionResponse, ALLOWED } from "../render/admission_response.ts";
+import type { AdmissionResponse, RequestOrigin, ResponseRules } from "../types/admission.ts";
+import type { Log } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+import type { Evaluable, PolicySet, ServedPolicy } from "./policy_set.ts";
+
+/** What comes of a request. */
+export type Evaluated =
+  | { readonly kind: "response"; readonly response: AdmissionResponse }
+  | { readonly kind: "unknown" }
+  | { readonly kind: "invalid_id" }
+  | { readonly kind: "overloaded" }
+  | { readonly kind: "error" };
+
+/** What evaluations need of the server. */
+export interface EvaluationContext {
+  readonly pool: EvaluatorPool;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly alwaysAcceptNamespace: string | null;
+}
+
+/** Raised inside of an evaluation that must end with HTTP status 500. */
+class InternalError extends Error {}
+
+type Judged = { readonly verdict: Verdict; readonly rules: ResponseRules };
+
+const MEMBER_MUTATES = "mutation is not allowed inside of policy group";
+
+/** Evaluates `review` with the policy called `id`: a policy, a group, or `group/member`. */
+export async function evaluate(
+  context: EvaluationContext,
+  set: PolicySet,
+  id: string,
+  review: Review,
+  origin: RequestOrigin,
+): Promise<Evaluated> {
+  const [name = "", member, ...others] = id.split("/");
+  if (others.length > 0 || name === "" || member === "") return { kind: "invalid_id" };
+  const served = set.policies.get(name);
+  if (!served) return { kind: "unknown" };
+  if (member !== undefined && !(served.kind === "group" && served.members.has(member))) {
+    return { kind: "unknown" };
+  }
+  const started = performance.now();
+  const rules = rulesOf(served, id, member);
+  if (
+    origin !== "raw" && context.alwaysAcceptNamespace !== null &&
+    review.namespace === context.alwaysAcceptNamespace
+  ) {
+    record(context, { verdict: ALLOWED, rules }, review, origin, started);
+    return { kind: "response", response: ALLOWED };
+  }
+  const reason = member === undefined ? failureOf(served) : memberFailure(served, member);
+  if (reason !== undefined) {
+    context.metrics.recordInitializationError(id, reason);
+    return { kind: "response", response: failure(reason) };
+  }
+  try {
+    const verdict = served.kind === "group" && member === undefined
+      ? await judgeGroup(context, served, review)
+      : await judge(context, evaluableOf(served, member), review);
+    const judged = { verdict, rules };
+    record(context, judged, review, origin, started);
+    return { kind: "response", response: respond(context, judged, origin) };
+  } catch (error) {
+    if (error instanceof OverloadedError) return { kind: "overloaded" };
+    if (!(error instanceof InternalError)) throw error;
+    context.log.error(`Evaluation error: ${error.message}`, { policy_id: id });
+    return { kind: "error" };
+  }
+}
+
+function rulesOf(served: ServedPolicy, id: string, member: string | undefined): ResponseRules {
+  if (member !== undefined) return { policy: id, mode: "protect", allowedToMutate: false, message: null };
+  const { entry } = served;
+  return entry.kind === "policy"
+    ? { policy: id, mode: entry.policyMode, allowedToMutate: entry.allowedToMutate, message: entry.message }
+    : { policy: id, mode: entry.policyMode, allowedToMutate: false, message: null };
+}
+
+function evaluableOf(served: ServedPolicy, member: string | undefined): Evaluable {
+  return served.kind === "policy" ? served.evaluable : served.members.get(member!)!;
+}
+
+function memberFailure(served: ServedPolicy, member: string): string | undefined {
+  const evaluable = evaluableOf(served, member);
+  return evaluable.kind === "failed" ? evaluable.reason : undefined;
+}
+
+/** Why a policy or group can't be served. A group with a member that failed is no group: `!member()` would let all pass. */
+function failureOf(served: ServedPolicy): string | undefined {
+  if (served.kind === "policy") return memberFailure(served, "");
+  if (typeof served.expression === "string") {
+    return `error evaluating policy group expression: ${served.expression}`;
+  }
+  for (const evaluable of served.members.values()) if (evaluable.kind === "failed") return evaluable.reason;
+  return undefined;
+}
+
+async function judge(context: EvaluationContext, evaluable: Evaluable, review: Review): Promise<Verdict> {
+  if (evaluable.kind === "failed") return failure(evaluable.reason);
+  const outcome = await context.pool.validate(evaluable.policy, review);
+  if (outcome.kind === "verdict") return outcome.verdict;
+  throw new InternalError(outcome.kind === "error" ? outcome.message : `unexpected outcome ${outcome.kind}`);
+}
+
+async function judgeGroup(
+  context: EvaluationContext,
+  group: ServedPolicy & { kind: "group" },
+  review: Review,
+): Promise<Verdict> {
+  const { entry, members, expression } = group;
+  /** The last verdict of each member that was asked. */
+  const asked = new Map<string, Verdict>();
+  const failed = new Set<string>();
+  const ask = async (name: string): Promise<boolean> => {
+    const verdict = await judge(context, members.get(name)!, review).catch((error) => {
+      if (!(error instanceof InternalError)) throw error;
+      const reason = `Attempted to rehydrated policy '${name}': ${error.message}`;
+      throw new ExpressionError(`error invoking ${entry.name}/${name}: ${reason}`);
+    });
+    const mutates = verdict.patch !== undefined;
+    asked.set(name, mutates ? { ...verdict, allowed: false, status: { message: MEMBER_MUTATES } } : verdict);
+    if (isFailure(verdict)) failed.add(name);
+    return verdict.allowed && !mutates;
+  };
+  let accepted: boolean;
+  try {
+    if (typeof expression === "string") throw new ExpressionError(expression);
+    accepted = await evaluateExpression(expression, ask);
+    if (accepted && failed.size > 0 && !await acceptedWhatever(expression, failed, asked, ask)) {
+      const reasons = [...failed].map((name) => `${name}: ${asked.get(name)!.status?.message ?? ""}`);
+      throw new ExpressionError(`it depends on members that failed: ${reasons.join(", ")}`);
+    }
+  } catch (error) {
+    if (!(error instanceof ExpressionError)) throw error;
+    return failure(`error evaluating policy group expression: ${error.message}`);
+  }
+  if (accepted) return ALLOWED;
+  const causes = [...asked].filter(([, verdict]) => !verdict.allowed).map(([name, verdict]): StatusCause => ({
+    reason: null,
+    message: verdict.status?.message ?? null,
+    field: `spec.policies.${name}`,
+  }));
+  return {
+    allowed: false,
+    status: { message: entry.message, details: { causes } },
+    auditAnnotations: null,
+    warnings: null,
+  };
+}
+
+/** Whether the policy could not judge: it trapped, was interrupted, or answered with what is no answer. */
+function isFailure({ allowed, status }: Verdict): boolean {
+  const message = status?.message ?? "";
+  return !allowed && status?.code === 500 &&
+    (message === TEXT.interrupted || message.startsWith("internal server error: "));
+}
+
+/** More failed members than this are not tried in all combinations: the group is refused. */
+const MAX_TRIED = 6;
+
+/**
+ * Whether an expression is true whatever its failed members would have answered. Counting a failure as "no" alone would
+ * let `!member()` pass when the member is made to fail (`spec/policy-server.md §19.2`).
+ */
+async function acceptedWhatever(
+  expression: Expression,
+  failed: ReadonlySet<string>,
+  asked: ReadonlyMap<string, Verdict>,
+  ask: (name: string) => Promise<boolean>,
+): Promise<boolean> {
+  const names = [...failed];
+  if (names.length > MAX_TRIED) return false;
+  for (let answers = 1; answers < 1 << names.length; answers++) {
+    const accepted = await evaluateExpression(expression, (name) => {
+      const index = names.indexOf(name);
+      if (index >= 0) return (answers & (1 << index)) !== 0;
+      return asked.get(name)?.allowed ?? ask(name);
+    });
+    // A member that was asked only now may have failed too.
+    if (!accepted || failed.size > names.length) return false;
+  }
+  return true;
+}
+
+function respond(
+  context: EvaluationContext,
+  { verdict, rules }: Judged,
+  origin: RequestOrigin,
+): AdmissionResponse {
+  if (origin === "audit") return verdict;
+  if (rules.mode === "monitor" && context.log.enabled("info")) {
+    const { allowed, status, patch } = verdict;
+    context.log.info("policy evaluation (monitor mode)", {
+      policy_id: rules.policy,
+      allowed_to_mutate: rules.allowedToMutate,
+      response: `AdmissionResponse { allowed: ${allowed}, status: ${JSON.stringify(status ?? null)}, patch: ${
+        patch ?? null
+      } }`,
+    });
+  }
+  return admissionResponse(verdict, rules);
+}
+
+function record(
+  { metrics }: EvaluationContext,
+  { verdict, rules }: Judged,
+  review: Review,
+  origin: RequestOrigin,
+  started: number,
+): void {
+  metrics.recordEvaluation({
+    policyName: rules.policy,
+    policyMode: rules.mode,
+    accepted: verdict.allowed,
+    mutated: verdict.patch !== undefined,
+    errorCode: verdict.status?.code,
+    review: origin === "raw" ? undefined : {
+      requestOrigin: origin,
+      kind: review.kind,
+      operation: review.operation,
+      namespace: review.namespace,
+    },
+  }, performance.now() - started);
+}

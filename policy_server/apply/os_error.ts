@@ -1,0 +1,17 @@
+/** System errors in the words that the original's users know. */
+
+const TEXTS: Readonly<Record<string, string>> = {
+  ENOENT: "No such file or directory (os error 2)",
+  EACCES: "Permission denied (os error 13)",
+  EEXIST: "File exists (os error 17)",
+  ENOTDIR: "Not a directory (os error 20)",
+  EISDIR: "Is a directory (os error 21)",
+  EADDRINUSE: "Address already in use (os error 98)",
+  EADDRNOTAVAIL: "Cannot assign requested address (os error 99)",
+};
+
+/** `No such file or directory (os error 2)` for an `ENOENT`, and so on; other errors have their own message. */
+export function osErrorText(error: unknown): string {
+  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
+  return typeof code === "string" && TEXTS[code] !== undefined ? TEXTS[code] : String(message ?? error);
+}

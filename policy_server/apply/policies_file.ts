@@ -1,0 +1,26 @@
+/** Reads the policies file (spec/policy-server.md §2.1). */
+import { readFileSync, statSync } from "node:fs";
+import { MAX_TEXT_LENGTH } from "../types/document.ts";
+import { parsePolicies, policiesFilePrefix, type PolicyEntry } from "../types/policies.ts";
+import { osErrorText } from "./os_error.ts";
+
+/**
+ * Reads and parses the file. Throws `PoliciesFileError` for what it holds, and an `Error` with the same prefix where it
+ * can't be read: `error while loading policies from "policies.yml": No such file or directory (os error 2)`.
+ */
+export function loadPolicies(path: string): ReadonlyMap<string, PolicyEntry> {
+  return parsePolicies(readText(path), path);
+}
+
+function readText(path: string): string {
+  try {
+    // A character of UTF-8 has at most four bytes; the parser counts characters.
+    if (statSync(path).size > 4 * MAX_TEXT_LENGTH) {
+      throw new Error(`longer than ${MAX_TEXT_LENGTH} characters`);
+    }
+    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
+  } catch (error) {
+    const reason = error instanceof TypeError ? "the file is not valid UTF-8" : osErrorText(error);
+    throw new Error(`${policiesFilePrefix(path)}${reason}`, { cause: error });
+  }
+}

@@ -1,0 +1,290 @@
+/**
+ * The policies that a server serves, made ready from the entries of policies.yml: modules loaded, prepared once each,
+ * settings validated (`spec/policy-server.md §3`). A set is immutable; a new one is built to the side and takes its place.
+ */
+import { createHash } from "node:crypto";
+import { type Capabilities, hostCallHandler } from "../../evaluator/apply/host_calls.ts";
+import type { EvaluatorPool } from "../../evaluator/apply/pool.ts";
+import { type ModuleLimits, prepareModule, readMetadata } from "../../evaluator/apply/prepare.ts";
+import {
+  type Expression,
+  expressionError,
+  parseExpression,
+} from "../../evaluator/render/group_expression.ts";
+import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
+import { NO_METADATA, type PolicyMetadata } from "../../evaluator/types/metadata.ts";
+import type { PreparedModule } from "../../evaluator/types/module.ts";
+import type { Policy, PolicyEntry, PolicyGroup, PolicyModule } from "../types/policies.ts";
+import type { Log } from "./log.ts";
+import type { LoadModule } from "./module_source.ts";
+
+/** The version of the original whose policies are served (`minimumKubewardenVersion`). */
+export const COMPATIBLE_VERSION = "1.36.0";
+
+/** A policy or member that can be evaluated, or what is wrong with it. */
+export type Evaluable =
+  | { readonly kind: "ready"; readonly policy: number }
+  | { readonly kind: "failed"; readonly reason: string };
+
+/** What is served under one name. */
+export type ServedPolicy =
+  | { readonly kind: "policy"; readonly entry: Policy; readonly evaluable: Evaluable }
+  | {
+    readonly kind: "group";
+    readonly entry: PolicyGroup;
+    readonly members: ReadonlyMap<string, Evaluable>;
+    /** The parsed expression, or what is wrong with it. */
+    readonly expression: Expression | string;
+  };
+
+/** All policies by name. */
+export interface PolicySet {
+  readonly policies: ReadonlyMap<string, ServedPolicy>;
+  /** Lets go of modules and guests as soon as no request needs them. */
+  dispose(): void;
+}
+
+/** What a set is built with. */
+export interface PolicySetOptions {
+  readonly pool: EvaluatorPool;
+  readonly loadModule: LoadModule;
+  readonly limits: ModuleLimits;
+  /** Seconds that a policy without a timeout of its own may take; null: no limit for any policy. */
+  readonly policyTimeoutSeconds: number | null;
+  readonly continueOnErrors: boolean;
+  readonly capabilities: Capabilities;
+  readonly log: Log;
+}
+
+/** What keeps one policy from being served. */
+export interface PolicyFailure {
+  /** The name in policies.yml; `group/member` for a member. */
+  readonly policy: string;
+  readonly message: string;
+}
+
+/** Raised when policies can't be served. It names all of them, with the reason for each. */
+export class PolicySetError extends Error {
+  override readonly name = "PolicySetError";
+  readonly failures: readonly PolicyFailure[];
+
+  constructor(failures: readonly PolicyFailure[]) {
+    super(failures.map(({ message }) => message).join("\n"));
+    this.failures = failures;
+  }
+}
+
+/** Modules that are fetched and prepared at once. */
+const PARALLEL_LOADS = 4;
+
+type Loaded =
+  | { readonly kind: "loaded"; readonly module: number; readonly prepared: PreparedModule }
+  | { readonly kind: "failed"; readonly reason: string };
+
+/** Builds the set. Throws {@link PolicySetError}, having let go of all that was made ready. */
+export async function buildPolicySet(
+  entries: ReadonlyMap<string, PolicyEntry>,
+  options: PolicySetOptions,
+): Promise<PolicySet> {
+  const builder = new Builder(options);
+  try {
+    return await builder.build(entries);
+  } catch (error) {
+    builder.dispose();
+    throw error;
+  }
+}
+
+class Builder {
+  readonly #options: PolicySetOptions;
+  readonly #modules = new Map<string, number>();
+  readonly #policies: number[] = [];
+  readonly #failures: PolicyFailure[] = [];
+  /** Failures that no flag lets pass. */
+  #fatal = false;
+
+  constructor(options: PolicySetOptions) {
+    this.#options = options;
+  }
+
+  dispose(): void {
+    this.#options.pool.remove(this.#policies, [...this.#modules.values()]);
+  }
+
+  async build(entries: ReadonlyMap<string, PolicyEntry>): Promise<PolicySet> {
+    const { log, continueOnErrors } = this.#options;
+    const users = usersOfModules(entries);
+    const count = users.reduce((sum, { names }) => sum + names.length, 0);
+    log.info("policies download", { policies_count: count, status: "init" });
+    const loaded = new Map<string, Loaded>();
+    const queue = [...users];
+    await Promise.all(Array.from({ length: PARALLEL_LOADS }, async () => {
+      for (let next = queue.shift(); next; next = queue.shift()) {
+        loaded.set(next.url, await this.#load(next.url, next.names[0]!));
+      }
+    }));
+    // A broken module or pattern is known before settings are validated; policies then are validated side by side.
+    const served = new Map<string, ServedPolicy>();
+    await Promise.all([...entries.values()].map(async (entry) => {
+      served.set(
+        entry.name,
+        entry.kind === "policy" ? await this.#policy(entry, loaded) : await this.#group(entry, loaded),
+      );
+    }));
+    if (this.#failures.length > 0 && (this.#fatal || !continueOnErrors)) {
+      throw new PolicySetError(this.#failures);
+    }
+    for (const { policy, message } of this.#failures) {
+      log.error("policy is not served", { policy_id: policy, error: message });
+    }
+    const inOrder = new Map([...entries.keys()].map((name) => [name, served.get(name)!]));
+    return { policies: inOrder, dispose: () => this.dispose() };
+  }
+
+  async #load(url: string, name: string): Promise<Loaded> {
+    const { log, loadModule, limits, pool } = this.#options;
+    try {
+      const bytes = await loadModule(url, name);
+      const metadata = readMetadata(bytes) ?? NO_METADATA;
+      checkMetadata(metadata);
+      const digest = createHash("sha256").update(bytes).digest("hex");
+      log.info("policy download", { name, path: url, sha256sum: digest, mutating: metadata.mutating });
+      const prepared = await prepareModule(bytes, limits);
+      let module = this.#modules.get(digest);
+      if (module === undefined) this.#modules.set(digest, module = pool.addModule(prepared));
+      return { kind: "loaded", module, prepared };
+    } catch (error) {
+      const reason = (error as Error).message;
+      log.error("policy download failed", { name, url, error: reason });
+      return { kind: "failed", reason };
+    }
+  }
+
+  #fail(policy: string, message: string): Evaluable {
+    this.#failures.push({ policy, message });
+    return { kind: "failed", reason: message };
+  }
+
+  /** Makes a policy or member ready. `id` names it in logs, `fullName` in errors. */
+  async #evaluable(
+    id: string,
+    fullName: string,
+    entry: PolicyModule,
+    loaded: ReadonlyMap<string, Loaded>,
+  ): Promise<Evaluable> {
+    const { pool, policyTimeoutSeconds, capabilities, log } = this.#options;
+    const allowed = parseCapabilities(entry.hostCapabilities);
+    if (typeof allowed === "string") {
+      this.#fatal = true;
+      return this.#fail(
+        fullName,
+        `bootstrap failure: invalid hostCapabilities pattern for policy ${fullName}: ${allowed}`,
+      );
+    }
+    const module = loaded.get(entry.module)!;
+    if (module.kind === "failed") {
+      return this.#fail(fullName, `bootstrap failure: ${fullName}: ${module.reason}`);
+    }
+    const limitSeconds = policyTimeoutSeconds === null
+      ? Infinity
+      : entry.timeoutEvalSeconds ?? policyTimeoutSeconds;
+    const definition = {
+      id,
+      module: module.module,
+      settings: new TextEncoder().encode(entry.settingsJson),
+      limitMs: limitSeconds * 1000,
+    };
+    const handler = hostCallHandler(id, allowed, capabilities, (policy, capability, list) => {
+      log.error("Policy tried to access a host capability that it was not granted", {
+        policy,
+        capability,
+        allowed_capabilities: list,
+      });
+    });
+    const policy = pool.addPolicy(definition, handler);
+    this.#policies.push(policy);
+    const outcome = await pool.validateSettings(policy);
+    if (outcome.kind === "error") {
+      return this.#fail(
+        fullName,
+        `WebAssembly failure: cannot rehydrate PolicyEvaluatorPre: ${outcome.message}`,
+      );
+    }
+    if (outcome.kind === "settings" && !outcome.settings.valid) {
+      const reason = outcome.settings.message ?? "no message";
+      return this.#fail(fullName, `Policy settings are invalid: ${reason}`);
+    }
+    return { kind: "ready", policy };
+  }
+
+  async #policy(entry: Policy, loaded: ReadonlyMap<string, Loaded>): Promise<ServedPolicy> {
+    return { kind: "policy", entry, evaluable: await this.#evaluable(entry.name, entry.name, entry, loaded) };
+  }
+
+  async #group(entry: PolicyGroup, loaded: ReadonlyMap<string, Loaded>): Promise<ServedPolicy> {
+    const members = await Promise.all(
+      [...entry.policies].map(async ([name, member]) =>
+        [name, await this.#evaluable(name, `${entry.name}/${name}`, member, loaded)] as const
+      ),
+    );
+    let expression: Expression | string;
+    try {
+      expression = parseExpression(entry.expression);
+      const error = await expressionError(expression, [...entry.policies.keys()]);
+      if (error !== undefined) expression = error;
+    } catch (error) {
+      expression = (error as Error).message;
+    }
+    if (typeof expression === "string") {
+      this.#fail(entry.name, `error evaluating policy group expression: ${entry.name}: ${expression}`);
+    }
+    return { kind: "group", entry, members: new Map(members), expression };
+  }
+}
+
+/** Every module's URL once, with the names of those who use it; members are named as the original names them here. */
+function usersOfModules(
+  entries: ReadonlyMap<string, PolicyEntry>,
+): readonly { url: string; names: readonly string[] }[] {
+  const users = new Map<string, string[]>();
+  const add = (url: string, name: string) => {
+    const names = users.get(url);
+    if (names) names.push(name);
+    else users.set(url, [name]);
+  };
+  for (const entry of entries.values()) {
+    if (entry.kind === "policy") add(entry.module, entry.name);
+    else for (const [member, { module }] of entry.policies) add(module, `${entry.name}/#${member}`);
+  }
+  return [...users].map(([url, names]) => ({ url, names }));
+}
+
+/** `spec/policy-server.md §3.4`. */
+function checkMetadata(metadata: PolicyMetadata): void {
+  const { minimumKubewardenVersion: minimum, executionMode, protocolVersion } = metadata;
+  if (minimum !== undefined) {
+    const [major, minor] = versionNumbers(minimum);
+    const [ourMajor, ourMinor] = versionNumbers(COMPATIBLE_VERSION);
+    if (major > ourMajor || (major === ourMajor && minor > ourMinor)) {
+      throw new Error(
+        `Policy required Kubewarden version ${minimum} but is running on ${COMPATIBLE_VERSION}`,
+      );
+    }
+  }
+  if (executionMode !== "kubewarden-wapc" || protocolVersion === "v1") return;
+  throw new Error(
+    protocolVersion === null
+      ? "Policy is missing protocol version, which is required for KubewardenWapc execution mode"
+      : `Policy uses protocol version ${protocolVersion} but only V1 is supported`,
+  );
+}
+
+function versionNumbers(version: string): readonly [major: number, minor: number] {
+  const match = /^(\d+)\.(\d+)\.\d+(?:[-+].*)?$/.exec(version);
+  if (!match) {
+    throw new Error(
+      `minimumKubewardenVersion: \`${version}\` is not a version of the form MAJOR.MINOR.PATCH`,
+    );
+  }
+  return [Number(match[1]), Number(match[2])];
+}

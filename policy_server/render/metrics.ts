@@ -1,0 +1,41 @@
+/** The metrics as Prometheus reads them, named as the collector's Prometheus exporter names them (DECISIONS.md 6). */
+import {
+  type Attributes,
+  EVALUATIONS,
+  LATENCY,
+  LATENCY_BOUNDS_MS,
+  type MetricsSnapshot,
+} from "../types/metrics.ts";
+
+/** The media type of {@link prometheusText}. */
+export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", '"': '\\"', "\n": "\\n" };
+
+function labels(attributes: Attributes): string {
+  return Object.entries(attributes)
+    .map(([name, value]) => `${name}="${String(value).replace(/[\\"\n]/g, (char) => ESCAPES[char] ?? char)}"`)
+    .join(",");
+}
+
+/** The text exposition of all values; ends with a line break. */
+export function prometheusText(snapshot: MetricsSnapshot): string {
+  const lines = [
+    `# HELP ${EVALUATIONS} Number of policy evaluations`,
+    `# TYPE ${EVALUATIONS} counter`,
+    ...snapshot.evaluations.map(({ attributes, value }) => `${EVALUATIONS}{${labels(attributes)}} ${value}`),
+    `# HELP ${LATENCY} Duration of policy evaluations in milliseconds`,
+    `# TYPE ${LATENCY} histogram`,
+  ];
+  for (const { attributes, counts, sum, count } of snapshot.latency) {
+    const own = labels(attributes);
+    let below = 0;
+    LATENCY_BOUNDS_MS.forEach((bound, i) => {
+      below += counts[i] ?? 0;
+      lines.push(`${LATENCY}_bucket{${own},le="${bound}"} ${below}`);
+    });
+    lines.push(`${LATENCY}_bucket{${own},le="+Inf"} ${count}`, `${LATENCY}_sum{${own}} ${sum}`);
+    lines.push(`${LATENCY}_count{${own}} ${count}`);
+  }
+  return `${lines.join("\n")}\n`;
+}

@@ -1,0 +1,187 @@
+/** The server's routes, for any HTTP library (`spec/policy-server.md §5`). Routing needs only a method and a URL. */
+import { isUtf8 } from "node:buffer";
+import { Router } from "../../deps.ts";
+import { JsonSyntaxError, position } from "../../evaluator/render/json_scan.ts";
+import { readRawReview, readReview, type Review, ReviewShapeError } from "../../evaluator/render/review.ts";
+import { evaluate, type EvaluationContext } from "../apply/evaluate.ts";
+import type { PolicySet } from "../apply/policy_set.ts";
+import { errorAnswer, rawAnswer, reviewAnswer } from "../render/admission_response.ts";
+import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "../render/metrics.ts";
+import type { RequestOrigin } from "../types/admission.ts";
+import { BodyError, type HttpHandler, type HttpRequest, type HttpResponse } from "../types/http.ts";
+
+const JSON_TYPE = { "content-type": "application/json" };
+const TEXT_TYPE = { "content-type": "text/plain; charset=utf-8" };
+const NO_HEADERS = {};
+const NOT_FOUND: HttpResponse = { status: 404, headers: NO_HEADERS, body: "" };
+const EMPTY: HttpResponse = { status: 200, headers: NO_HEADERS, body: "" };
+const WENT_WRONG = "Something went wrong";
+
+const METHOD_NOT_ALLOWED: HttpResponse = { status: 405, headers: { allow: "POST" }, body: "" };
+const READ_ONLY: HttpResponse = { status: 405, headers: { allow: "GET,HEAD" }, body: "" };
+
+/** `application/json` or `application/*+json`, with any parameters. */
+const JSON_CONTENT = /^\s*application\/(?:[^;\s/]+\+)?json\s*(?:;|$)/i;
+
+/** What the main listener's handler works with. The set is asked for once a request: it may be swapped at any time. */
+export interface HandlerContext extends EvaluationContext {
+  readonly policySet: () => PolicySet;
+}
+
+type Routed = HttpRequest & { readonly params: { readonly id: string } };
+
+/** A path segment, percent-decoded as the original does: what is no escape stays as it is. Undefined if it isn't UTF-8. */
+function decodeSegment(segment: string): string | undefined {
+  if (!segment.includes("%")) return segment;
+  const bytes = new TextEncoder().encode(segment);
+  const decoded: number[] = [];
+  for (let at = 0; at < bytes.length; at++) {
+    const escape = bytes[at] === 0x25
+      ? /^[0-9a-fA-F]{2}$/.exec(String.fromCharCode(...bytes.subarray(at + 1, at + 3)))
+      : null;
+    if (escape) at += 2;
+    decoded.push(escape ? parseInt(escape[0], 16) : bytes[at]!);
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(decoded));
+  } catch {
+    return undefined;
+  }
+}
+
+const FAULTS: Readonly<Record<BodyError["reason"], number>> = { too_large: 413, failed: 400, timeout: 408 };
+
+function parseReview(
+  body: Uint8Array,
+  origin: RequestOrigin,
+): Review | { readonly status: 400 | 422; readonly text: string } {
+  const notJson = (reason: string) =>
+    ({ status: 400, text: `Failed to parse the request body as JSON: ${reason}` }) as const;
+  if (!isUtf8(body)) return notJson("the body is not UTF-8");
+  try {
+    return origin === "raw" ? readRawReview(body) : readReview(body);
+  } catch (error) {
+    if (error instanceof JsonSyntaxError) return notJson(`${error.message} at ${position(body, error.at)}`);
+    if (!(error instanceof ReviewShapeError)) throw error;
+    return {
+      status: 422,
+      text: `Failed to deserialize the JSON body into the target type: ${error.message}`,
+    };
+  }
+}
+
+/** The answer to a review that arrived at `origin` for the policy named by the path segment. */
+async function answerReview(
+  context: HandlerContext,
+  request: Routed,
+  origin: RequestOrigin,
+): Promise<HttpResponse> {
+  const json = (status: number, message: string) => ({
+    status,
+    headers: JSON_TYPE,
+    body: errorAnswer(status, message),
+  });
+  // Faults of the request are JSON on /validate and plain text elsewhere (spec/policy-server.md §5.2, a quirk to keep).
+  const fault = (status: number, message: string) =>
+    origin === "validate" ? json(status, message) : { status, headers: TEXT_TYPE, body: message };
+  const id = decodeSegment(request.params.id);
+  if (id === undefined) {
+    return { status: 400, headers: TEXT_TYPE, body: "Invalid URL: Invalid UTF-8 in `policy_id`" };
+  }
+  if (!JSON_CONTENT.test(request.contentType ?? "")) {
+    return fault(415, "Expected request with `Content-Type: application/json`");
+  }
+  let body: Uint8Array;
+  try {
+    body = await request.body();
+  } catch (error) {
+    if (!(error instanceof BodyError)) throw error;
+    return fault(FAULTS[error.reason], `Failed to buffer the request body: ${error.message}`);
+  }
+  const review = parseReview(body, origin);
+  if ("status" in review) return fault(review.status, review.text);
+  if (context.log.enabled("debug")) {
+    context.log.debug("admission review", { policy_id: id, review: new TextDecoder().decode(body) });
+  }
+  const evaluated = await evaluate(context, context.policySet(), id, review, origin);
+  switch (evaluated.kind) {
+    case "response": {
+      const answer = origin === "raw"
+        ? rawAnswer(review.uid, evaluated.response)
+        : reviewAnswer(review.uid, evaluated.response);
+      return { status: 200, headers: JSON_TYPE, body: answer };
+    }
+    case "unknown":
+      return json(404, `unknown policy: ${id}`);
+    case "overloaded":
+      return json(503, "too many requests are waiting for evaluation, try again later");
+    case "invalid_id":
+    case "error":
+      return json(500, WENT_WRONG);
+  }
+}
+
+/** The handler of the main listener. */
+export function policyHandler(context: HandlerContext): HttpHandler {
+  const { log } = context;
+  const router = Router();
+  const route = (path: string, origin: RequestOrigin) => {
+    router.post(path, (request) => logged(request as unknown as Routed, origin)).all(
+      path,
+      () => METHOD_NOT_ALLOWED,
+    );
+  };
+  const logged = async (request: Routed, origin: RequestOrigin): Promise<HttpResponse> => {
+    const started = performance.now();
+    log.debug("started processing request", { uri: request.url });
+    const response = await answerReview(context, request, origin);
+    const latency = `${Math.floor(performance.now() - started)} ms`;
+    log.info("finished processing request", { latency, status: response.status }, ON_RESPONSE);
+    if (response.status >= 500) {
+      log.error(
+        "response failed",
+        { classification: `Status code: ${response.status}`, latency },
+        ON_FAILURE,
+      );
+    }
+    return response;
+  };
+  route("/validate/:id", "validate");
+  route("/audit/:id", "audit");
+  route("/validate_raw/:id", "raw");
+  return guarded(router, (error) => log.error("Evaluation error", { error: String(error) }));
+}
+
+const ON_RESPONSE = { target: "tower_http::trace::on_response" };
+const ON_FAILURE = { target: "tower_http::trace::on_failure" };
+
+/** The handler of the readiness listener: answers as soon as it listens, and shows the metrics. */
+export function readinessHandler(context: Pick<HandlerContext, "metrics" | "log">): HttpHandler {
+  const router = Router();
+  router.get("/readiness", () => EMPTY).head("/readiness", () => EMPTY).all("/readiness", () => READ_ONLY);
+  const metrics = (): HttpResponse => ({
+    status: 200,
+    headers: { "content-type": PROMETHEUS_CONTENT_TYPE },
+    body: prometheusText(context.metrics.snapshot()),
+  });
+  router.get("/metrics", metrics).head("/metrics", metrics).all("/metrics", () => READ_ONLY);
+  return guarded(router, (error) => context.log.error("readiness listener", { error: String(error) }));
+}
+
+/** The router as a handler that answers everything, and with nothing of an error but that there was one. */
+function guarded(
+  router: { fetch(request: never): Promise<unknown> },
+  onError: (error: unknown) => void,
+): HttpHandler {
+  return async (request) => {
+    // The router lets a path end in slashes, which the original doesn't know.
+    const query = request.url.indexOf("?");
+    if (request.url.charCodeAt((query < 0 ? request.url.length : query) - 1) === 0x2f) return NOT_FOUND;
+    try {
+      return await router.fetch(request as never) as HttpResponse | undefined ?? NOT_FOUND;
+    } catch (error) {
+      onError(error);
+      return { status: 500, headers: JSON_TYPE, body: errorAnswer(500, WENT_WRONG) };
+    }
+  };
+}

@@ -1,0 +1,138 @@
+/** Serves with `node:http` and `node:https`, on Node and on Bun. */
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
+import {
+  createServer as createHttpsServer,
+  type Server as HttpsServer,
+  type ServerOptions,
+} from "node:https";
+import { Server as TcpServer } from "node:net";
+import process from "node:process";
+import {
+  BodyError,
+  type HttpListener,
+  type HttpRequest,
+  type Listen,
+  type TlsSettings,
+} from "../types/http.ts";
+
+const NO_BODY = new Uint8Array(0);
+
+function tlsOptions(tls: TlsSettings): ServerOptions {
+  const { cert, key, clientCas } = tls;
+  return {
+    cert,
+    key,
+    minVersion: "TLSv1.2",
+    ...(clientCas && { ca: [...clientCas], requestCert: true, rejectUnauthorized: true }),
+  };
+}
+
+/** Reads a body, at most `maxBytes` of it. */
+function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
+  const tooLarge = () => new BodyError("too_large", `length limit exceeded (${maxBytes} bytes)`);
+  const announced = Number(request.headers["content-length"] ?? 0);
+  if (announced > maxBytes) return Promise.reject(tooLarge());
+  return new Promise((resolve, reject) => {
+    let first: Uint8Array | undefined;
+    let chunks: Uint8Array[] | undefined;
+    let length = 0;
+    request.on("data", (chunk: Uint8Array) => {
+      length += chunk.length;
+      if (length > maxBytes) {
+        request.removeAllListeners("data");
+        request.resume();
+        return reject(tooLarge());
+      }
+      if (first === undefined) first = chunk;
+      else (chunks ??= [first]).push(chunk);
+    });
+    request.on("end", () => resolve(chunks ? Buffer.concat(chunks, length) : first ?? NO_BODY));
+    request.on("error", (error) => reject(new BodyError("failed", error.message)));
+    request.on("aborted", () => reject(new BodyError("failed", "the client went away")));
+  });
+}
+
+/** Binds a listener. */
+export const listenNode: Listen = async ({ host, port, tls, handler, maxBodyBytes, requestTimeoutMs }) => {
+  let draining = false;
+  let active = 0;
+  let onIdle: (() => void) | undefined;
+
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    active++;
+    const adapted: HttpRequest = {
+      method: request.method ?? "",
+      url: `http://host${request.url ?? "/"}`,
+      contentType: request.headers["content-type"],
+      body: () => readBody(request, maxBodyBytes),
+    };
+    const { status, headers, body } = await handler(adapted);
+    const head: Record<string, string | number> = { ...headers, "content-length": Buffer.byteLength(body) };
+    // A body that was not read to its end makes the connection useless for another request.
+    if (draining || !request.complete) head["connection"] = "close";
+    response.writeHead(status, head);
+    response.end(body);
+    response.once("close", () => {
+      if (--active === 0) onIdle?.();
+    });
+  };
+
+  const limits = {
+    requestTimeout: requestTimeoutMs,
+    headersTimeout: Math.min(requestTimeoutMs, 15_000),
+    connectionsCheckingInterval: 1_000,
+    keepAliveTimeout: 0,
+    maxHeaderSize: 16 * 1024,
+  };
+  const server = tls
+    ? createHttpsServer({ ...limits, ...tlsOptions(tls) }, serve)
+    : createHttpServer(limits, serve);
+  server.on("clientError", (_error, socket) => {
+    if (socket.writable) {
+      socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    } else socket.destroy();
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host, port }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  server.on("error", () => {}); // of single connections; the handler's log tells what matters
+  const address = server.address();
+  return {
+    port: typeof address === "object" && address !== null ? address.port : port,
+    setTls: (next) => {
+      if ("bun" in process.versions) {
+        const reason =
+          "node:https on Bun can't change certificates: restart the server, or use --http-adapter bun-serve";
+        return Promise.reject(new Error(reason));
+      }
+      if (tls) (server as HttpsServer).setSecureContext(tlsOptions(next));
+      return Promise.resolve();
+    },
+    drain: (graceMs) => drain(graceMs),
+  } satisfies HttpListener;
+
+  async function drain(graceMs: number): Promise<void> {
+    draining = true;
+    const closed = new Promise<void>((resolve) => server.once("close", () => resolve()));
+    // http.Server's own close() would cut connections that are idle right now, maybe with a request on its way.
+    if ("bun" in process.versions) server.close();
+    else TcpServer.prototype.close.call(server);
+    const settle = Math.min(graceMs, 1_000);
+    await new Promise((resolve) => setTimeout(resolve, settle));
+    server.closeIdleConnections();
+    if (active > 0) {
+      let limit: NodeJS.Timeout | undefined;
+      await Promise.race([
+        new Promise<void>((resolve) => onIdle = resolve),
+        new Promise<void>((resolve) => limit = setTimeout(resolve, graceMs - settle)),
+      ]);
+      clearTimeout(limit);
+    }
+    server.closeAllConnections();
+    await closed;
+  }
+};

@@ -1,0 +1,94 @@
+/**
+ * A YAML or JSON document as a tree that loses nothing: numbers keep their digits and their integer or float form,
+ * every value knows where it stands, so that errors can name line and column. `read_document.ts` reads it,
+ * {@link jsonText} writes it as compact JSON.
+ */
+
+/** One value. `at` is its offset in the text; `weight` about the length of its JSON text with all aliases expanded. */
+export type DocumentValue =
+  & { readonly at: number; readonly weight: number }
+  & (
+    | { readonly kind: "null" }
+    | { readonly kind: "boolean"; readonly value: boolean }
+    /** `json` is the number as JSON text. */
+    | { readonly kind: "number"; readonly json: string; readonly integer: boolean }
+    | { readonly kind: "string"; readonly value: string }
+    | { readonly kind: "list"; readonly items: readonly DocumentValue[] }
+    | { readonly kind: "map"; readonly entries: readonly DocumentEntry[] }
+  );
+
+/** One key with its value. Keys of other kinds than string are kept as their text (`1: x` has the key text `1`). */
+export type DocumentEntry = {
+  readonly key: string;
+  readonly keyKind: DocumentValue["kind"];
+  readonly keyAt: number;
+  readonly value: DocumentValue;
+};
+
+/** Deeper values than this are refused, as the original's readers do. */
+export const MAX_DEPTH = 128;
+/** Longest text read, in UTF-16 units. A ConfigMap, where the file comes from, holds at most 1 MiB. */
+export const MAX_TEXT_LENGTH = 4 * 1024 * 1024;
+/** What aliases may expand to in all, in characters of JSON. */
+export const MAX_EXPANDED_LENGTH = 32 * 1024 * 1024;
+
+/** The text is no single, bounded YAML document; `at` is the offset of the fault. */
+export class DocumentError extends Error {
+  override readonly name = "DocumentError";
+  readonly at: number;
+  constructor(message: string, at: number) {
+    super(message);
+    this.at = at;
+  }
+}
+
+/** The map of `entries` with the last of repeated keys in the place of the first. */
+export function mapOf(entries: Iterable<DocumentEntry>, at: number): DocumentValue {
+  const byKey = new Map<string, DocumentEntry>();
+  let weight = 2;
+  for (const entry of entries) {
+    byKey.set(`${entry.keyKind} ${entry.key}`, entry);
+    weight += entry.key.length + 4 + entry.value.weight;
+  }
+  return bounded({ kind: "map", at, weight, entries: [...byKey.values()] });
+}
+
+/** The list of `items`. */
+export function listOf(items: readonly DocumentValue[], at: number): DocumentValue {
+  return bounded({
+    kind: "list",
+    at,
+    weight: items.reduce((sum, item) => sum + item.weight + 1, 2),
+    items,
+  });
+}
+
+function bounded(value: DocumentValue): DocumentValue {
+  if (value.weight <= MAX_EXPANDED_LENGTH) return value;
+  throw new DocumentError(`aliases expand to more than ${MAX_EXPANDED_LENGTH} characters`, value.at);
+}
+
+/** The value as compact JSON, keys in the order of the document, numbers as they were written. */
+export function jsonText(value: DocumentValue): string {
+  switch (value.kind) {
+    case "null":
+      return "null";
+    case "boolean":
+      return String(value.value);
+    case "number":
+      return value.json;
+    case "string":
+      return JSON.stringify(value.value);
+    case "list":
+      return `[${value.items.map(jsonText).join(",")}]`;
+    case "map":
+      return `{${value.entries.map((e) => `${JSON.stringify(e.key)}:${jsonText(e.value)}`).join(",")}}`;
+  }
+}
+
+/** Line and column of an offset, both from 1, the column in characters. */
+export function positionOf(text: string, at: number): { readonly line: number; readonly column: number } {
+  const before = text.slice(0, at);
+  const lineStart = before.lastIndexOf("\n") + 1;
+  return { line: before.split("\n").length, column: [...before.slice(lineStart)].length + 1 };
+}

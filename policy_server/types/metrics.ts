@@ -1,0 +1,66 @@
+/** The policy server's two instruments (spec/policy-server.md §12): names, buckets, attributes. */
+import type { PolicyMode } from "./policies.ts";
+
+/** Monotonic counter of evaluations and of requests to policies that could not be made ready. */
+export const EVALUATIONS = "kubewarden_policy_evaluations_total";
+/** Histogram of evaluation times in whole milliseconds. */
+export const LATENCY = "kubewarden_policy_evaluation_latency_milliseconds";
+/** Upper bounds of the histogram's buckets in milliseconds, inclusive; one more bucket has no bound. */
+export const LATENCY_BOUNDS_MS = [
+  0,
+  5,
+  10,
+  25,
+  50,
+  75,
+  100,
+  250,
+  500,
+  750,
+  1000,
+  2500,
+  5000,
+  7500,
+  10000,
+] as const;
+
+/** What is recorded about one evaluation. `accepted`, `mutated` and `errorCode` are the policy's own verdict. */
+export type Evaluation = {
+  /** The textual policy id; that of the group for a group. */
+  readonly policyName: string;
+  readonly policyMode: PolicyMode;
+  readonly accepted: boolean;
+  readonly mutated: boolean;
+  readonly errorCode?: number | undefined;
+  /** What only an AdmissionReview has; absent for raw requests. */
+  readonly review?: EvaluatedReview | undefined;
+};
+
+/** The part of an evaluation's attributes that comes from an AdmissionReview. */
+export type EvaluatedReview = {
+  readonly requestOrigin: "validate" | "audit";
+  /** `requestKind.kind`, `""` when absent. */
+  readonly kind: string;
+  readonly operation: string;
+  readonly namespace?: string | undefined;
+};
+
+/** Attributes of a series with their types, as OTLP has them; Prometheus shows all of them as text. */
+export type Attributes = Readonly<Record<string, string | number | boolean>>;
+
+/** One counter value. */
+export type CounterPoint = { readonly attributes: Attributes; readonly value: number };
+
+/** One histogram: `counts[i]` is the number of values in bucket i, not cumulated, one longer than the bounds. */
+export type HistogramPoint = {
+  readonly attributes: Attributes;
+  readonly counts: readonly number[];
+  readonly sum: number;
+  readonly count: number;
+};
+
+/** All values at one moment. */
+export type MetricsSnapshot = {
+  readonly evaluations: readonly CounterPoint[];
+  readonly latency: readonly HistogramPoint[];
+};

@@ -1,0 +1,321 @@
+/**
+ * `policies.yml`: which policies and policy groups a server serves (spec/policy-server.md §2.1).
+ *
+ * An entry is read as a policy first, then as a group; the first shape that fits wins. Unknown keys are ignored in
+ * entries (the controller writes some) and refused in group members.
+ */
+import { type DocumentEntry, DocumentError, type DocumentValue, jsonText, positionOf } from "./document.ts";
+import { nearestName } from "./nearest.ts";
+import { readDocument } from "./read_document.ts";
+
+/** Whether a verdict is enforced (`protect`) or only logged and measured (`monitor`). */
+export type PolicyMode = "protect" | "monitor";
+
+/** One kind of Kubernetes resource that a policy may read. */
+export type ContextAwareResource = { readonly apiVersion: string; readonly kind: string };
+
+/** What a policy and a group's member have in common. */
+export type PolicyModule = {
+  /** Where the Wasm comes from, as written; without `://` it is a registry reference (§3.3). */
+  readonly module: string;
+  /** The settings object as compact JSON: numbers have the digits and the form of the file. `{}` where none are set. */
+  readonly settingsJson: string;
+  /** Without repeats, in the order of the file. */
+  readonly contextAwareResources: readonly ContextAwareResource[];
+  /** Seconds; `null`: the server's `--policy-timeout` holds. May be as large as 2^64 - 1. */
+  readonly timeoutEvalSeconds: number | null;
+  /** Patterns as written; empty denies all. `evaluator/types/host_capabilities.ts` checks them. */
+  readonly hostCapabilities: readonly string[];
+};
+
+/** A single policy. `name` is its id and the URL's path segment. */
+export type Policy = PolicyModule & {
+  readonly kind: "policy";
+  readonly name: string;
+  readonly policyMode: PolicyMode;
+  readonly allowedToMutate: boolean;
+  /** The text that replaces the policy's own rejection message; `null`: none. */
+  readonly message: string | null;
+};
+
+/** Policies joined by an expression. Each member is a function of the expression, named by its key. */
+export type PolicyGroup = {
+  readonly kind: "group";
+  readonly name: string;
+  readonly policyMode: PolicyMode;
+  readonly policies: ReadonlyMap<string, PolicyModule>;
+  readonly expression: string;
+  readonly message: string;
+};
+
+/** One entry of the file. */
+export type PolicyEntry = Policy | PolicyGroup;
+
+/** The file can't be used. `message` is the whole text for the user; the other members say where the fault is. */
+export class PoliciesFileError extends Error {
+  override readonly name = "PoliciesFileError";
+  readonly path: string;
+  readonly line: number;
+  readonly column: number;
+  constructor(path: string, reason: string, at: { readonly line: number; readonly column: number }) {
+    super(`${policiesFilePrefix(path)}${reason} at line ${at.line} column ${at.column}`);
+    this.path = path;
+    this.line = at.line;
+    this.column = at.column;
+  }
+}
+
+/** What every error about the file begins with; also for one that can't be read (§2.1, errors 1 and 2). */
+export function policiesFilePrefix(path: string): string {
+  return `error while loading policies from ${JSON.stringify(path)}: `;
+}
+
+/**
+ * Reads the text of the policies file found at `path` (named in errors only). Names keep the order of the file.
+ *
+ * Throws {@link PoliciesFileError}, e.g. `error while loading policies from "policies.yml": psp.policyMode: expected
+ * "protect" or "monitor", found "Protect" at line 3 column 15`.
+ */
+export function parsePolicies(text: string, path: string): ReadonlyMap<string, PolicyEntry> {
+  try {
+    const root = readDocument(text);
+    if (root === null) {
+      throw new DocumentError("EOF while parsing a value: the file is empty (`{}` = no policies)", 0);
+    }
+    if (root.kind !== "map") throw mismatch("", root, "a map of policy names to policies");
+    // Keys that differ in kind only (`1` and `"1"`) are one name.
+    return new Map(root.entries.map((entry) => [policyName(entry), policyEntry(entry)]));
+  } catch (error) {
+    if (!(error instanceof DocumentError)) throw error;
+    throw new PoliciesFileError(path, error.message, positionOf(text, error.at));
+  }
+}
+
+function policyName(entry: DocumentEntry): string {
+  const { key, keyAt, keyKind } = entry;
+  if (keyKind === "map" || keyKind === "list" || keyKind === "null") {
+    throw new DocumentError(`expected a policy name, found ${article(keyKind)} as key`, keyAt);
+  }
+  if (key === "") throw new DocumentError("Not a valid Policy ID: (the policy's name is empty)", keyAt);
+  if (key.includes("/")) throw new DocumentError(`policy name '${key}' contains a '/' character`, keyAt);
+  return key;
+}
+
+const MODULE_FIELDS = [
+  "module",
+  "settings",
+  "contextAwareResources",
+  "timeoutEvalSeconds",
+  "hostCapabilities",
+] as const;
+const POLICY_FIELDS = [...MODULE_FIELDS, "policyMode", "allowedToMutate", "message"] as const;
+const GROUP_FIELDS = ["policyMode", "policies", "expression", "message"] as const;
+
+function policyEntry({ key: name, value }: DocumentEntry): PolicyEntry {
+  if (value.kind !== "map") throw mismatch(name, value, "a policy or a policy group");
+  try {
+    return policy(name, value);
+  } catch (asPolicy) {
+    try {
+      return policyGroup(name, value);
+    } catch (asGroup) {
+      // Neither shape fits: report the one that was meant.
+      const has = (field: string) => value.entries.some((entry) => entry.key === field);
+      throw !has("module") && (has("policies") || has("expression")) ? asGroup : asPolicy;
+    }
+  }
+}
+
+function policy(name: string, value: DocumentValue): Policy {
+  const fields = fieldsOf(value);
+  return {
+    kind: "policy",
+    name,
+    ...policyModule(name, value, fields, POLICY_FIELDS),
+    policyMode: policyMode(name, fields),
+    allowedToMutate: optional(name, fields, "allowedToMutate", boolean) ?? false,
+    message: optional(name, fields, "message", string),
+  };
+}
+
+function policyGroup(name: string, value: DocumentValue): PolicyGroup {
+  const fields = fieldsOf(value);
+  const policies = required(name, value, fields, "policies", GROUP_FIELDS);
+  if (policies.kind !== "map") {
+    throw mismatch(`${name}.policies`, policies, "a map of member names to policies");
+  }
+  const group: PolicyGroup = {
+    kind: "group",
+    name,
+    policyMode: policyMode(name, fields),
+    expression: string(`${name}.expression`, required(name, value, fields, "expression", GROUP_FIELDS)),
+    message: string(`${name}.message`, required(name, value, fields, "message", GROUP_FIELDS)),
+    policies: new Map(policies.entries.map((entry) => groupMember(`${name}.policies`, entry))),
+  };
+  const offenders = policies.entries.filter((entry) => entry.key.includes("/"));
+  if (offenders[0] !== undefined) {
+    const names = JSON.stringify(offenders.map((entry) => entry.key)).replaceAll('","', '", "');
+    throw new DocumentError(
+      `policy group '${name}' contains policies with invalid names: ${names}`,
+      offenders[0].keyAt,
+    );
+  }
+  return group;
+}
+
+function groupMember(path: string, entry: DocumentEntry): readonly [string, PolicyModule] {
+  const { key, keyKind, keyAt, value } = entry;
+  if (keyKind !== "string") {
+    throw new DocumentError(`${path}: expected a string as key, found ${key || keyKind}`, keyAt);
+  }
+  if (key === "") throw new DocumentError(`${path}: a member's name is empty`, keyAt);
+  const at = `${path}.${key}`;
+  if (value.kind !== "map") throw mismatch(at, value, "a policy");
+  const unknown = value.entries.find((field) =>
+    field.keyKind !== "string" || !(MODULE_FIELDS as readonly string[]).includes(field.key)
+  );
+  if (unknown !== undefined) {
+    const near = nearestName(unknown.key, MODULE_FIELDS);
+    const advice = near === undefined
+      ? `expected one of ${MODULE_FIELDS.join(", ")}`
+      : `did you mean "${near}"?`;
+    throw new DocumentError(`${at}: unknown field ${JSON.stringify(unknown.key)}, ${advice}`, unknown.keyAt);
+  }
+  return [key, policyModule(at, value, fieldsOf(value), MODULE_FIELDS)];
+}
+
+type Fields = ReadonlyMap<string, DocumentValue>;
+
+function fieldsOf(value: DocumentValue): Fields {
+  const entries = value.kind === "map" ? value.entries : [];
+  return new Map(entries.filter((e) => e.keyKind === "string").map((entry) => [entry.key, entry.value]));
+}
+
+function policyModule(
+  path: string,
+  value: DocumentValue,
+  fields: Fields,
+  known: readonly string[],
+): PolicyModule {
+  return {
+    module: string(`${path}.module`, required(path, value, fields, "module", known)),
+    settingsJson: settingsJson(path, fields),
+    contextAwareResources: contextAwareResources(path, fields),
+    timeoutEvalSeconds: optional(path, fields, "timeoutEvalSeconds", unsigned),
+    hostCapabilities: list(path, fields, "hostCapabilities", "a list of strings").map((item, i) =>
+      string(`${path}.hostCapabilities[${i}]`, item)
+    ),
+  };
+}
+
+function policyMode(path: string, fields: Fields): PolicyMode {
+  const value = fields.get("policyMode");
+  if (value === undefined) return "protect";
+  if (value.kind === "string" && (value.value === "protect" || value.value === "monitor")) return value.value;
+  throw mismatch(`${path}.policyMode`, value, '"protect" or "monitor"');
+}
+
+function settingsJson(path: string, fields: Fields): string {
+  const settings = fields.get("settings");
+  if (settings === undefined || settings.kind === "null") return "{}";
+  if (settings.kind !== "map") throw mismatch(`${path}.settings`, settings, "a map or null");
+  checkKeys(`${path}.settings`, settings);
+  return jsonText(settings);
+}
+
+/** JSON has string keys only. */
+function checkKeys(path: string, value: DocumentValue): void {
+  if (value.kind === "list") value.items.forEach((item, i) => checkKeys(`${path}[${i}]`, item));
+  if (value.kind !== "map") return;
+  for (const { key, keyKind, keyAt, value: held } of value.entries) {
+    if (keyKind !== "string") {
+      const found = key === "" ? article(keyKind) : key;
+      throw new DocumentError(`${path}: expected a string as key, found ${found} (quote it)`, keyAt);
+    }
+    checkKeys(`${path}.${key}`, held);
+  }
+}
+
+function contextAwareResources(path: string, fields: Fields): readonly ContextAwareResource[] {
+  const seen = new Map<string, ContextAwareResource>();
+  list(path, fields, "contextAwareResources", "a list of apiVersion and kind").forEach((item, i) => {
+    const at = `${path}.contextAwareResources[${i}]`;
+    if (item.kind !== "map") throw mismatch(at, item, "a map with apiVersion and kind");
+    const known = ["apiVersion", "kind"];
+    const held = fieldsOf(item);
+    const apiVersion = string(`${at}.apiVersion`, required(at, item, held, "apiVersion", known));
+    const kind = string(`${at}.kind`, required(at, item, held, "kind", known));
+    seen.set(`${apiVersion} ${kind}`, { apiVersion, kind });
+  });
+  return [...seen.values()];
+}
+
+/** The field's value; an error that names the key which was probably meant where it is missing. */
+function required(
+  path: string,
+  owner: DocumentValue,
+  fields: Fields,
+  field: string,
+  known: readonly string[],
+): DocumentValue {
+  const value = fields.get(field);
+  if (value !== undefined) return value;
+  const typo = owner.kind === "map"
+    ? owner.entries.find((e) => !known.includes(e.key) && nearestName(e.key, [field]) !== undefined)
+    : undefined;
+  if (typo === undefined) throw new DocumentError(`${path}: missing field "${field}"`, owner.at);
+  throw new DocumentError(
+    `${path}: missing field "${field}", found "${typo.key}": did you mean "${field}"?`,
+    typo.keyAt,
+  );
+}
+
+function optional<T>(
+  path: string,
+  fields: Fields,
+  field: string,
+  read: (path: string, value: DocumentValue, orNull: string) => T,
+): T | null {
+  const value = fields.get(field);
+  return value === undefined || value.kind === "null" ? null : read(`${path}.${field}`, value, " or null");
+}
+
+function list(path: string, fields: Fields, field: string, expected: string): readonly DocumentValue[] {
+  const value = fields.get(field);
+  if (value === undefined) return [];
+  if (value.kind !== "list") throw mismatch(`${path}.${field}`, value, expected);
+  return value.items;
+}
+
+function string(path: string, value: DocumentValue, orNull = ""): string {
+  if (value.kind === "string") return value.value;
+  throw mismatch(path, value, `a string${orNull}`);
+}
+
+function boolean(path: string, value: DocumentValue, orNull: string): boolean {
+  if (value.kind === "boolean") return value.value;
+  throw mismatch(path, value, `true or false${orNull}`);
+}
+
+function unsigned(path: string, value: DocumentValue, orNull: string): number {
+  if (value.kind === "number" && value.integer && !value.json.startsWith("-")) {
+    if (BigInt(value.json) < 2n ** 64n) return Number(value.json);
+  }
+  throw mismatch(path, value, `a whole number of seconds, 0 or more${orNull}`);
+}
+
+function mismatch(path: string, value: DocumentValue, expected: string): DocumentError {
+  const where = path === "" ? "" : `${path}: `;
+  return new DocumentError(`${where}expected ${expected}, found ${shown(value)}`, value.at);
+}
+
+/** What was found, as the user wrote it, cut where it is long. */
+function shown(value: DocumentValue): string {
+  if (value.kind === "map" || value.kind === "list") return article(value.kind);
+  const text = jsonText(value);
+  return text.length <= 80 ? text : `${text.slice(0, 80)}…`;
+}
+
+function article(kind: DocumentValue["kind"]): string {
+  return kind === "null" ? "null" : `a ${kind}`;
+}

@@ -1,0 +1,132 @@
+/**
+ * Reads YAML into the tree of {@link DocumentValue}. The YAML package gives the nodes; what a plain scalar means is
+ * decided here from its text (YAML 1.2 core rules), because that keeps the digits and does not depend on a `%YAML`
+ * directive. Merge keys are plain keys.
+ */
+import { isAlias, isMap, isScalar, isSeq, parseDocument } from "../../deps.ts";
+import {
+  type DocumentEntry,
+  DocumentError,
+  type DocumentValue,
+  listOf,
+  mapOf,
+  MAX_DEPTH,
+} from "./document.ts";
+
+const CORE = "tag:yaml.org,2002:";
+const TAGS: Readonly<Record<string, readonly DocumentValue["kind"][]>> = {
+  [`${CORE}map`]: ["map"],
+  [`${CORE}seq`]: ["list"],
+  [`${CORE}str`]: ["string"],
+  [`${CORE}null`]: ["null"],
+  [`${CORE}bool`]: ["boolean"],
+  [`${CORE}int`]: ["number"],
+  [`${CORE}float`]: ["number"],
+};
+
+const FLOAT = /^([-+]?)([0-9]*)(?:\.([0-9]*))?([eE][-+]?[0-9]+)?$/;
+/** Longest `0x…` or `0o…` read; far beyond 64 bits, short enough to be converted at no cost. */
+const MAX_RADIX_DIGITS = 64;
+
+type YamlNode = { readonly range?: readonly [number, number, number] | null; readonly tag?: string };
+
+/** Reads the only document of `text`; `null` where there is none. Throws {@link DocumentError}. */
+export function readYaml(text: string): DocumentValue | null {
+  let document: ReturnType<typeof parseDocument>;
+  try {
+    document = parseDocument(text, {
+      schema: "failsafe",
+      merge: false,
+      uniqueKeys: false,
+      keepSourceTokens: false,
+      prettyErrors: false,
+      logLevel: "error",
+    });
+  } catch (error) {
+    // The package's own recursion has no limit but the stack.
+    if (error instanceof RangeError) throw new DocumentError(`nested more than ${MAX_DEPTH} levels deep`, 0);
+    throw error;
+  }
+  const fault = document.errors[0];
+  if (fault !== undefined) {
+    const text = fault.code === "MULTIPLE_DOCS" ? "more than one document, expected one" : fault.message;
+    throw new DocumentError(text, fault.pos[0]);
+  }
+  if (document.contents === null) return null;
+
+  const anchors = new Map<string, DocumentValue | "open">();
+
+  function value(node: unknown, at: number, depth: number): DocumentValue {
+    if (isAlias(node)) return aliased(node.source, node.range?.[0] ?? at);
+    if (!isScalar(node) && !isMap(node) && !isSeq(node)) return { kind: "null", at, weight: 4 };
+    const start = (node as YamlNode).range?.[0] ?? at;
+    if (depth > MAX_DEPTH) throw new DocumentError(`nested more than ${MAX_DEPTH} levels deep`, start);
+    if (node.anchor !== undefined) anchors.set(node.anchor, "open");
+    const result = isScalar(node)
+      ? scalar(node.source ?? "", node.type === "PLAIN", node.tag, start)
+      : isSeq(node)
+      ? listOf(node.items.map((item) => value(item, start, depth + 1)), start)
+      : mapOf(node.items.map((pair) => entry(pair.key, pair.value, start, depth)), start);
+    checkTag(node.tag, result);
+    if (node.anchor !== undefined) anchors.set(node.anchor, result);
+    return result;
+  }
+
+  function entry(keyNode: unknown, valueNode: unknown, at: number, depth: number): DocumentEntry {
+    const key = value(keyNode, at, depth + 1);
+    const text = key.kind === "string" ? key.value : isScalar(keyNode) ? keyNode.source ?? "" : "";
+    return { key: text, keyKind: key.kind, keyAt: key.at, value: value(valueNode, key.at, depth + 1) };
+  }
+
+  function aliased(name: string, at: number): DocumentValue {
+    const target = anchors.get(name);
+    if (target === undefined) throw new DocumentError(`alias *${name} has no anchor before it`, at);
+    if (target === "open") throw new DocumentError(`alias *${name} stands inside what it names`, at);
+    return target;
+  }
+
+  return value(document.contents, 0, 0);
+}
+
+function checkTag(tag: string | undefined, value: DocumentValue): void {
+  if (tag === undefined || tag === "!") return;
+  const kinds = TAGS[tag];
+  if (kinds === undefined) throw new DocumentError(`tag ${tag} is not supported`, value.at);
+  if (!kinds.includes(value.kind)) throw new DocumentError(`tag ${tag} does not fit the value`, value.at);
+}
+
+/** `source` is the scalar's text without quotes and escapes. */
+function scalar(source: string, plain: boolean, tag: string | undefined, at: number): DocumentValue {
+  const resolves = tag === undefined ? plain : tag !== "!" && tag !== `${CORE}str`;
+  return (resolves ? coreScalar(source, at) : undefined) ??
+    { kind: "string", at, weight: source.length + 2, value: source };
+}
+
+function coreScalar(source: string, at: number): DocumentValue | undefined {
+  if (/^(?:~|null|Null|NULL|)$/.test(source)) return { kind: "null", at, weight: 4 };
+  if (/^(?:true|True|TRUE)$/.test(source)) return { kind: "boolean", at, weight: 4, value: true };
+  if (/^(?:false|False|FALSE)$/.test(source)) return { kind: "boolean", at, weight: 5, value: false };
+  const number = (json: string, integer: boolean): DocumentValue => {
+    return { kind: "number", at, weight: json.length, json, integer };
+  };
+  if (/^0o[0-7]+$|^0x[0-9a-fA-F]+$/.test(source)) {
+    if (source.length > MAX_RADIX_DIGITS) throw new DocumentError("number with too many digits", at);
+    return number(BigInt(source).toString(), true);
+  }
+  if (/^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$/.test(source)) {
+    throw new DocumentError(`${source} can't be written as JSON, expected a finite number`, at);
+  }
+  // Digits behind a leading zero (`0644`) are text, as for the reader of the original: no reading of them as a number
+  // is the one that everybody expects.
+  if (/^[-+]?0[0-9]+$/.test(source)) return undefined;
+  if (/^[-+]?[0-9]+$/.test(source)) {
+    return number(/^[-+]?0$/.test(source) ? "0" : source.replace("+", ""), true);
+  }
+  const float = FLOAT.exec(source);
+  if (float === null || !/^[-+]?\.?[0-9]/.test(source)) return undefined;
+  if (!Number.isFinite(Number(source))) throw new DocumentError(`number ${source} is out of range`, at);
+  const [, sign, whole = "", fraction, exponent = ""] = float;
+  const digits = whole.replace(/^0+(?=.)/, "") || "0";
+  const tail = fraction === undefined ? "" : `.${fraction || "0"}`;
+  return number(`${sign === "-" ? "-" : ""}${digits}${tail}${exponent}`, false);
+}

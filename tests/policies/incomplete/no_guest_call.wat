@@ -1,0 +1,4 @@
+;; Has no __guest_call.
+(module
+  (memory (export "memory") 1)
+  (func (export "wapc_init")))

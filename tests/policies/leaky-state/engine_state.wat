@@ -1,0 +1,96 @@
+;; Keeps what it saw outside its memory (globals of each kind, a table's slot, the sizes of table and memory) and tells it to the
+;; next request if the host lets it. The message is `nothing is left` or a list of what was left, each item ended by `; `.
+(module
+  (import "wapc" "__guest_request" (func $request (param i32 i32)))
+  (import "wapc" "__guest_response" (func $respond (param i32 i32)))
+  (memory (export "memory") 64)
+  (table $table 1 16 funcref)
+  (global $calls (mut i32) (i32.const 0))
+  ;; the first 16 letters of the first uid in the request
+  (global $uid_head (mut i64) (i64.const 0))
+  (global $uid_tail (mut i64) (i64.const 0))
+  (global $double (mut f64) (f64.const 0))
+  (global $float (mut f32) (f32.const 0))
+  (global $function (mut funcref) (ref.null func))
+  (elem declare func $kept)
+  (func $kept)
+
+  (data (i32.const 4096) "{\"valid\":true}")
+  (data (i32.const 4128) "{\"accepted\":true,\"message\":\"")
+  (data (i32.const 4160) "nothing is left")
+  (data (i32.const 4192) "\"}")
+  (data (i32.const 4224) "the uid in integers: ")
+  (data (i32.const 4256) "; ")
+  (data (i32.const 4288) "a counter; ")
+  (data (i32.const 4320) "a double; ")
+  (data (i32.const 4352) "a float; ")
+  (data (i32.const 4384) "a function in a global; ")
+  (data (i32.const 4416) "a function in the table; ")
+  (data (i32.const 4448) "a bigger table; ")
+  (data (i32.const 4480) "a bigger memory; ")
+  (data (i32.const 4512) "\"uid\":\"")
+
+  ;; Puts `length` bytes from `from` at `at` and gives where the next go.
+  (func $append (param $at i32) (param $from i32) (param $length i32) (result i32)
+    (memory.copy (local.get $at) (local.get $from) (local.get $length))
+    (i32.add (local.get $at) (local.get $length)))
+
+  (func (export "__guest_call") (param $operation_length i32) (param $length i32) (result i32)
+    (local $at i32)
+    (local $letter i32)
+    (if (i32.ne (local.get $operation_length) (i32.const 8))
+      (then (call $respond (i32.const 4096) (i32.const 14)) (return (i32.const 1))))
+    ;; the request goes to 64 KiB and on; there is room for less than 4 MiB
+    (if (i32.gt_u (local.get $length) (i32.const 4000000)) (then unreachable))
+    (call $request (i32.const 0) (i32.const 65536))
+
+    (local.set $at (call $append (i32.const 1024) (i32.const 4128) (i32.const 28)))
+    (if (i64.ne (global.get $uid_head) (i64.const 0))
+      (then
+        (local.set $at (call $append (local.get $at) (i32.const 4224) (i32.const 21)))
+        (i64.store (local.get $at) (global.get $uid_head))
+        (i64.store offset=8 (local.get $at) (global.get $uid_tail))
+        (local.set $at (call $append (i32.add (local.get $at) (i32.const 16)) (i32.const 4256) (i32.const 2)))))
+    (if (global.get $calls)
+      (then (local.set $at (call $append (local.get $at) (i32.const 4288) (i32.const 11)))))
+    (if (f64.ne (global.get $double) (f64.const 0))
+      (then (local.set $at (call $append (local.get $at) (i32.const 4320) (i32.const 10)))))
+    (if (f32.ne (global.get $float) (f32.const 0))
+      (then (local.set $at (call $append (local.get $at) (i32.const 4352) (i32.const 9)))))
+    (if (i32.eqz (ref.is_null (global.get $function)))
+      (then (local.set $at (call $append (local.get $at) (i32.const 4384) (i32.const 24)))))
+    (if (i32.eqz (ref.is_null (table.get $table (i32.const 0))))
+      (then (local.set $at (call $append (local.get $at) (i32.const 4416) (i32.const 25)))))
+    (if (i32.gt_u (table.size $table) (i32.const 1))
+      (then (local.set $at (call $append (local.get $at) (i32.const 4448) (i32.const 16)))))
+    (if (i32.gt_u (memory.size) (i32.const 64))
+      (then (local.set $at (call $append (local.get $at) (i32.const 4480) (i32.const 17)))))
+    (if (i32.eq (local.get $at) (i32.const 1052))
+      (then (local.set $at (call $append (local.get $at) (i32.const 4160) (i32.const 15)))))
+    (local.set $at (call $append (local.get $at) (i32.const 4192) (i32.const 2)))
+    (call $respond (i32.const 1024) (i32.sub (local.get $at) (i32.const 1024)))
+
+    (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+    (global.set $double (f64.const 1.5))
+    (global.set $float (f32.const 2.5))
+    (global.set $function (ref.func $kept))
+    (table.set $table (i32.const 0) (ref.func $kept))
+    (drop (table.grow $table (ref.func $kept) (i32.const 1)))
+    (drop (memory.grow (i32.const 1)))
+    ;; The marker before a uid is seven letters; an eight-byte load is compared without its last.
+    (local.set $at (i32.const 65536))
+    (block $done
+      (loop $search
+        (br_if $done (i32.ge_u (local.get $letter) (local.get $length)))
+        (if
+          (i64.eq
+            (i64.and (i64.load (local.get $at)) (i64.const 0x00ffffffffffffff))
+            (i64.and (i64.load (i32.const 4512)) (i64.const 0x00ffffffffffffff)))
+          (then
+            (global.set $uid_head (i64.load offset=7 (local.get $at)))
+            (global.set $uid_tail (i64.load offset=15 (local.get $at)))
+            (br $done)))
+        (local.set $at (i32.add (local.get $at) (i32.const 1)))
+        (local.set $letter (i32.add (local.get $letter) (i32.const 1)))
+        (br $search)))
+    (i32.const 1)))

@@ -1,0 +1,18 @@
+;; Its _start ends with proc_exit(0), which is no error: wapc_init still runs, and the policy answers (spec/evaluator.md §2.2).
+(module
+  (import "wapc" "__guest_response" (func $respond (param i32 i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "{\"valid\":true}")
+  (data (i32.const 64) "{\"accepted\":true,\"message\":\"initialised\"}")
+  (data (i32.const 128) "{\"accepted\":false,\"message\":\"not initialised\"}")
+  (global $initialised (mut i32) (i32.const 0))
+  (func (export "_start") (call $exit (i32.const 0)))
+  (func (export "wapc_init") (global.set $initialised (i32.const 1)))
+  (func (export "__guest_call") (param $operation_length i32) (param i32) (result i32)
+    (if (i32.ne (local.get $operation_length) (i32.const 8))
+      (then (call $respond (i32.const 0) (i32.const 14)) (return (i32.const 1))))
+    (if (global.get $initialised)
+      (then (call $respond (i32.const 64) (i32.const 41)))
+      (else (call $respond (i32.const 128) (i32.const 46))))
+    (i32.const 1)))

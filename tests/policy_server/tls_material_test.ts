@@ -1,0 +1,174 @@
+// spec/policy-server.md §11.1, §11.2, §19 row 22.
+import { createPrivateKey } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createSecureContext } from "node:tls";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { createLog } from "../../policy_server/apply/log.ts";
+import {
+  loadClientCas,
+  loadServerPair,
+  loadTlsMaterial,
+  TlsMaterialError,
+} from "../../policy_server/apply/tls_material.ts";
+import { identity } from "./certificates.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "tls-material-"));
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+
+let count = 0;
+function file(...parts: readonly string[]): string {
+  const path = join(folder, `${count++}.pem`);
+  writeFileSync(path, parts.join("\n"));
+  return path;
+}
+
+function recorded() {
+  const lines: string[] = [];
+  const log = createLog({ level: "info", format: "text", output: (text) => (lines.push(text), 0) });
+  return { log, text: () => (log.flush(), lines.join("")) };
+}
+
+const pair = (certFile: string, keyFile: string) => loadServerPair({ certFile, keyFile, clientCaFiles: [] });
+
+function refusal(load: () => unknown): string {
+  try {
+    load();
+  } catch (error) {
+    assert.instance(error, TlsMaterialError);
+    return (error as Error).message;
+  }
+  throw new Error("accepted");
+}
+
+const root = await identity("root");
+const intermediate = await identity("intermediate", root, true);
+const server = await identity("server", intermediate);
+const other = await identity("other");
+
+test("a certificate with its key loads and serves", () => {
+  const loaded = pair(file(other.cert), file(other.key));
+  createSecureContext({ cert: loaded.cert, key: loaded.key });
+  assert.is(loaded.fingerprints.size, 2);
+});
+
+test("a chain behind the certificate is kept, with text between the blocks left out", () => {
+  const loaded = pair(file("# leaf", server.cert, "# chain", intermediate.cert), file(server.key));
+  createSecureContext({ cert: loaded.cert, key: loaded.key });
+  assert.is(loaded.cert.match(/BEGIN CERTIFICATE/g)?.length, 2);
+  assert.not.match(loaded.cert, "#");
+});
+
+test("keys in PKCS#8, and in SEC1 behind curve parameters", () => {
+  const sec1 = createPrivateKey(other.key).export({ format: "pem", type: "sec1" }).toString();
+  const parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----";
+  const loaded = pair(file(other.cert), file(parameters, sec1));
+  assert.match(loaded.key, /^-----BEGIN EC PRIVATE KEY-----/);
+  createSecureContext({ cert: loaded.cert, key: loaded.key });
+});
+
+test("files that hold no or too much", () => {
+  const keyPath = file(other.key);
+  const certPath = file(other.cert);
+  for (const empty of [file(""), keyPath, file("-----BEGIN CERTIFICATE-----\nAAAA\n")]) {
+    assert.is(
+      refusal(() => pair(empty, keyPath)),
+      `Expected exactly one certificate in certificate file, found 0: "${empty}" has no PEM certificate`,
+    );
+  }
+  const none = file("nothing");
+  assert.is(
+    refusal(() => pair(certPath, none)),
+    `Expected exactly one key in key file, found 0: "${none}" has 0 unencrypted PEM private keys`,
+  );
+  assert.match(
+    refusal(() => pair(certPath, file(other.key, server.key))),
+    /^Expected exactly one key in key file, found 2: /,
+  );
+  const encrypted = createPrivateKey(other.key).export({
+    format: "pem",
+    type: "pkcs8",
+    cipher: "aes-256-cbc",
+    passphrase: "x",
+  }).toString();
+  assert.match(
+    refusal(() => pair(certPath, file(encrypted))),
+    /^Expected exactly one key in key file, found 0: .* is encrypted, which is not supported$/,
+  );
+});
+
+test("blocks that hold no certificate or key", () => {
+  const cert = file("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----");
+  const key = file("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----");
+  assert.ok(
+    refusal(() => pair(cert, key)).startsWith(`invalid certificate 1 in certificate file "${cert}": `),
+  );
+  assert.ok(
+    refusal(() => pair(file(other.cert), key)).startsWith(`invalid private key in key file "${key}": `),
+  );
+});
+
+test("a key that belongs to another certificate is found at once, with both files named", () => {
+  const cert = file(server.cert, intermediate.cert);
+  const wrong = file(other.key);
+  assert.is(
+    refusal(() => pair(cert, wrong)),
+    `the private key in "${wrong}" does not belong to the certificate in "${cert}"`,
+  );
+  assert.match(
+    refusal(() => pair(file(intermediate.cert, server.cert), file(server.key))),
+    "must come first",
+  );
+});
+
+test("files that can't be read", () => {
+  const cert = join(folder, "absent.pem");
+  assert.is(
+    refusal(() => pair(cert, file(other.key))),
+    `cannot read TLS certificate file "${cert}": No such file or directory (os error 2)`,
+  );
+  assert.is(
+    refusal(() => pair(file(other.cert), folder)),
+    `cannot read TLS key file "${folder}": Is a directory (os error 21)`,
+  );
+  assert.match(
+    refusal(() => pair(file("x".repeat(5 * 1024 * 1024)), file(other.key))),
+    "longer than 4194304 bytes",
+  );
+});
+
+test("client CAs: several files, several certificates in one, the bad ones counted", () => {
+  const { log, text } = recorded();
+  const bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+  const loaded = loadClientCas([file(root.cert, intermediate.cert), file(other.cert, bad)], log);
+  assert.is(loaded.certificates.length, 3);
+  createSecureContext({ ca: [...loaded.certificates] });
+  assert.match(
+    text(),
+    /certs: Loaded client CA certificates client_ca_certs_added=3 client_ca_certs_ignored=1\n$/,
+  );
+});
+
+test("no usable client CA", () => {
+  const { log } = recorded();
+  const empty = file("");
+  assert.ok(
+    refusal(() => loadClientCas([empty], log)).startsWith(
+      "Cannot build client verifier: no root trust anchors were provided",
+    ),
+  );
+});
+
+test("everything together; without client CA files clients need no certificate", () => {
+  const { log, text } = recorded();
+  const certFile = file(other.cert);
+  const keyFile = file(other.key);
+  assert.is(loadTlsMaterial({ certFile, keyFile, clientCaFiles: [] }, log).clientCas, null);
+  assert.is(text(), "");
+  const material = loadTlsMaterial({ certFile, keyFile, clientCaFiles: [file(root.cert)] }, log);
+  assert.equal(material.clientCas?.certificates, [root.cert.trim()]);
+});
+
+test.run();
