@@ -359,6 +359,33 @@ if (binariesFolder() === undefined) {
     assert.ok(await client.get(SECRETS, NAMESPACE, "kubewarden-ca"));
     await controller.stop();
   });
+
+  test("on the host's network a server whose ports are taken says so, and rolls without surge", async ({ harness }) => {
+    const controller = await harness.startController({ hostNetwork: true });
+    await create(harness, server("host-a"), server("host-b", { readinessProbePort: 9081 }));
+    const available = (name: string, status: string) =>
+      until(`${name} is ${status}`, async () => {
+        const found = await harness.read(server(name));
+        return found.status?.conditions?.find((entry: Any) =>
+          entry.type === "HostPortsAvailable" && entry.status === status
+        );
+      });
+    const clash = await available("host-b", "False");
+    assert.match(clash.message, /webhookPort 8443 is also webhookPort of PolicyServer "host-a"/);
+    await available("host-a", "False");
+    const { spec } = await harness.client.get<Any>(DEPLOYMENTS, NAMESPACE, "policy-server-host-b");
+    assert.equal(spec.strategy.rollingUpdate, { maxSurge: 0, maxUnavailable: 1 });
+    assert.is(spec.template.spec.hostNetwork, true);
+    assert.is(spec.template.spec.dnsPolicy, "ClusterFirstWithHostNet");
+    const servers = customResource("PolicyServer");
+    await harness.client.patch(servers, undefined, "host-b", "merge", { spec: { webhookPort: 9443 + 1 } });
+    await available("host-b", "True");
+    await harness.client.patch(servers, undefined, "host-a", "merge", {
+      spec: { webhookPort: 9446, readinessProbePort: 9082 },
+    });
+    await available("host-a", "True");
+    await controller.stop();
+  });
 }
 
 test.run();
