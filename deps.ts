@@ -71,3 +71,8 @@ export const loadTufErrors = () => import("tuf-js/dist/error.js");
 
 // A load generator for benchmarks, where no better one is installed.
 export const loadAutocannon = (): Promise<typeof import("autocannon")> => import("autocannon");
+
+// Kubernetes: kubeconfig files, in-cluster credentials and exec plugins. Heavy (hundreds of generated API classes), so a loader.
+export type { HttpLibrary as KubernetesHttpLibrary, KubeConfig } from "@kubernetes/client-node";
+export const loadKubernetesClient = (): Promise<typeof import("@kubernetes/client-node")> =>
+  import("@kubernetes/client-node");
