@@ -76,3 +76,7 @@ export const loadAutocannon = (): Promise<typeof import("autocannon")> => import
 export type { HttpLibrary as KubernetesHttpLibrary, KubeConfig } from "@kubernetes/client-node";
 export const loadKubernetesClient = (): Promise<typeof import("@kubernetes/client-node")> =>
   import("@kubernetes/client-node");
+
+// Regular expressions with the syntax and the linear time of RE2, for Rego's builtins.
+export type { RE2JS } from "re2js";
+export const loadRe2 = () => import("re2js");
