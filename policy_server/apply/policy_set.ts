@@ -188,6 +188,7 @@ class Builder {
       module: module.module,
       settings: new TextEncoder().encode(entry.settingsJson),
       limitMs: limitSeconds * 1000,
+      contextAwareResources: entry.contextAwareResources,
     };
     const handler = hostCallHandler(id, allowed, capabilities, (policy, capability, list) => {
       log.error("Policy tried to access a host capability that it was not granted", {
