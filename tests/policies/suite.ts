@@ -60,7 +60,8 @@ export async function judgeBySuite(
   const suite = members(documentOf(suitePath), ["policy", "settings", "cases"], suitePath);
   const policyFile = suite.get("policy");
   const module = wasm(policyFile?.kind === "string" ? policyFile.value : "policy.wasm");
-  const readAs = readMetadata(module)?.policyType === "raw" ? readRawReview : readReview;
+  const metadata = readMetadata(module);
+  const readAs = metadata?.policyType === "raw" ? readRawReview : readReview;
   const cases = suite.get("cases");
   if (cases?.kind !== "list" || cases.items.length === 0) throw new Error(`${suitePath}: there are no cases`);
 
@@ -84,6 +85,7 @@ export async function judgeBySuite(
         module: number,
         settings: encoder.encode(settings ? jsonText(settings) : "{}"),
         limitMs: LIMIT_MS,
+        contextAwareResources: metadata?.contextAwareResources ?? [],
       }, hostCallHandler(name, parseCapabilities([]) as CapabilityAllowList, {}));
 
       const validation = await pool.validateSettings(policy);
