@@ -76,16 +76,16 @@ export class Engine {
     this.#deadline = deadline;
     this.#guestHost = {
       link: async (module, imports) => {
-        let budget: WebAssembly.Global | undefined;
+        const guard: { budget?: WebAssembly.Global } = {};
         const entering = () => {
           // A loop may go round some more times before it has to ask; the host no longer works for it.
           if (deadline.expired) throw new Error("the time is up");
         };
         const returning = () => {
-          if (budget && deadline.afterHostCall()) budget.value = 0;
+          if (guard.budget && deadline.afterHostCall()) guard.budget.value = 0;
         };
         const instance = await link(module, imports, entering, returning);
-        budget = instance.exports[GUARD.budget] as WebAssembly.Global;
+        guard.budget = instance.exports[GUARD.budget] as WebAssembly.Global;
         deadline.attach(instance);
         return instance;
       },
