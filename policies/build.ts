@@ -1,10 +1,10 @@
 /**
  * Builds every policy of this repository, samples (`policies/`) and those that only tests use (`tests/policies/`), from
- * source: a folder with a metadata.yml holds a Rust crate, which becomes `policy.wasm`, or Wasm texts `NAME.wat`, which
- * become `NAME.wasm`, or both.
+ * source: a folder with a metadata.yml holds what becomes `policy.wasm`, a Rust crate, a Go module or an AssemblyScript file
+ * `policy.ts`, or Wasm texts `NAME.wat`, which become `NAME.wasm`, or both.
  *
  * Crates are optimised for size; every module carries the metadata; `policies/digests.json` lists their sha256. The
- * files are committed, so only someone who changes a policy needs the Rust toolchain.
+ * files are committed, so only someone who changes a policy needs the toolchains of Rust and Go.
  *
  * usage: npm run build:policies [-- --check-only OUTDIR]
  *
@@ -112,7 +112,7 @@ async function buildCrates(): Promise<void> {
 type Source = {
   readonly folder: string;
   readonly wasm: string;
-  readonly from: "crate" | "text";
+  readonly from: "crate" | "go" | "assemblyscript" | "text";
   readonly path: string;
 };
 
@@ -123,20 +123,44 @@ function sources(folder: string): Source[] {
     from: "text",
     path: join(root, folder, text),
   }));
-  if (!existsSync(join(root, folder, "Cargo.toml"))) return texts;
-  const crate = `${basename(folder).replaceAll("-", "_")}.wasm`;
-  const built = join(targetFolder, target, "release", crate);
-  return [{ folder, wasm: "policy.wasm", from: "crate", path: built }, ...texts];
+  const has = (file: string) => existsSync(join(root, folder, file));
+  const policy = { folder, wasm: "policy.wasm" };
+  if (has("go.mod")) return [{ ...policy, from: "go", path: join(root, folder) }, ...texts];
+  if (has("policy.ts")) {
+    return [{ ...policy, from: "assemblyscript", path: join(root, folder, "policy.ts") }, ...texts];
+  }
+  if (!has("Cargo.toml")) return texts;
+  // A program keeps its crate's name, a library doesn't.
+  const crate = has("src/main.rs") ? basename(folder) : basename(folder).replaceAll("-", "_");
+  const built = join(targetFolder, target, "release", `${crate}.wasm`);
+  return [{ ...policy, from: "crate", path: built }, ...texts];
 }
 
 async function code({ folder, wasm, from, path }: Source): Promise<Uint8Array> {
   const built = join(targetFolder, "optimised", `${basename(folder)}.${wasm}`);
   mkdirSync(dirname(built), { recursive: true });
-  if (from === "crate") {
-    await binaryen("wasm-opt", ["-Oz", ...rustFeatures.map((name) => `--enable-${name}`), path, "-o", built]);
-  } else {
-    // Text is there to exercise single instructions: assembled as it is, not optimised.
-    await binaryen("wasm-as", [...textFeatures.map((name) => `--enable-${name}`), path, "-o", built]);
+  switch (from) {
+    case "crate":
+      await tool("wasm-opt", ["-Oz", ...rustFeatures.map((name) => `--enable-${name}`), path, "-o", built]);
+      break;
+    case "go":
+      // wasm-opt takes a minute for 2% of the size.
+      await run(
+        "go",
+        ["build", "-C", path, "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", built, "."],
+        { GOOS: "wasip1", GOARCH: "wasm", GOTOOLCHAIN: "local" },
+      );
+      break;
+    case "assemblyscript":
+      // What is never freed is given back after each call, together with the rest of the memory.
+      await tool("asc", [
+        ...[relative(root, path), "--baseDir", root, "--outFile", relative(root, built)],
+        ...["--transform", "json-as", "--optimize", "--runtime", "stub", "--disableWarning"],
+      ]);
+      break;
+    case "text":
+      // Text is there to exercise single instructions: assembled as it is, not optimised.
+      await tool("wasm-as", [...textFeatures.map((name) => `--enable-${name}`), path, "-o", built]);
   }
   return readFileSync(built);
 }
@@ -173,8 +197,8 @@ function refuseMachinePaths(file: string, wasm: Uint8Array): void {
   throw new Error(`${file} holds a path of this machine: ${context}`);
 }
 
-function binaryen(tool: "wasm-as" | "wasm-opt", args: readonly string[]): Promise<void> {
-  return run(process.execPath, [join(root, "node_modules/.bin", tool), ...args], {});
+function tool(name: "asc" | "wasm-as" | "wasm-opt", args: readonly string[]): Promise<void> {
+  return run(process.execPath, [join(root, "node_modules/.bin", name), ...args], {});
 }
 
 function run(command: string, args: readonly string[], env: Record<string, string>): Promise<void> {
@@ -187,7 +211,7 @@ function run(command: string, args: readonly string[], env: Record<string, strin
     child.on("error", (error) =>
       fail(
         new Error(
-          `cannot run ${command}: ${error.message} (policies need Rust: rustup target add ${target})`,
+          `cannot run ${command}: ${error.message} (policies need Go, and Rust: rustup target add ${target})`,
         ),
       ));
     child.on("close", (status) => {

@@ -2,7 +2,9 @@
  * Evaluates policies in the thread it lives in. It keeps one guest for each module, puts it back to its snapshot after every
  * call, and makes a new one where that can't be done.
  */
+import { extism } from "../runtimes/extism.ts";
 import { wapc } from "../runtimes/wapc.ts";
+import { wasi } from "../runtimes/wasi.ts";
 import {
   type EvaluationRequest,
   failure,
@@ -28,7 +30,18 @@ import type { Deadline } from "./deadline.ts";
 import { link } from "./link.ts";
 
 /** The execution modes that this build can run. */
-export const RUNTIMES: Partial<Record<ExecutionMode, Runtime>> = { "kubewarden-wapc": wapc };
+export const RUNTIMES: Partial<Record<ExecutionMode, Runtime>> = {
+  "kubewarden-wapc": wapc,
+  wasi,
+  extism,
+};
+
+/** What stands before the reason why a guest could not be made (`spec/evaluator.md §1`). */
+const NOT_INSTANTIATED: Partial<Record<ExecutionMode, string>> = {
+  "kubewarden-wapc": "unable to rehydrate wapc module: cannot build Wapc host: ",
+  wasi: "error when building wasi precompiled stack: ",
+  extism: "unable to make an Extism plug-in: ",
+};
 
 /** What an engine needs from outside of its thread. */
 export interface EngineHost {
@@ -168,10 +181,8 @@ export class Engine {
         if (error.interrupted && operation === "validate") {
           return { kind: "verdict", verdict: failure(TEXT.interrupted) };
         }
-        return {
-          kind: "error",
-          message: `unable to rehydrate wapc module: cannot build Wapc host: ${error.message}`,
-        };
+        const mode = this.#modules.get(policy.module)?.mode;
+        return { kind: "error", message: `${mode && NOT_INSTANTIATED[mode] || ""}${error.message}` };
       }
       return { kind: "error", message: error instanceof Error ? error.message : String(error) };
     } finally {

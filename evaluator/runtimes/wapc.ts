@@ -117,7 +117,7 @@ class WapcGuest implements Guest {
     };
     const wasi = wasiImports({
       memory: () => this.#memory.buffer,
-      args: [],
+      args: () => [],
       stdin: () => 0,
       stdout: (bytes) => this.#output.write("stdout", bytes),
       stderr: (bytes) => this.#output.write("stderr", bytes),
