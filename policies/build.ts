@@ -6,10 +6,11 @@
  * Crates are optimised for size; every module carries the metadata; `policies/digests.json` lists their sha256. The
  * files are committed, so only someone who changes a policy needs the toolchains of Rust and Go.
  *
- * usage: npm run build:policies [-- --check-only OUTDIR]
+ * usage: npm run build:policies [-- [--check-only OUTDIR] [FOLDER ...]]
  *
  * `--check-only` writes the same tree below OUTDIR and leaves the committed files alone. The bytes may differ from the
- * committed ones (another compiler, another folder); what must agree is how both answer their suites.
+ * committed ones (another compiler, another folder); what must agree is how both answer their suites. FOLDERs
+ * (`policies/NAME`, `tests/policies/NAME`) are the only ones to be built.
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -63,18 +64,27 @@ const metadataFields = [
   "minimumKubewardenVersion",
 ];
 
-const { values: { "check-only": checkOnly } } = parseArgs({ options: { "check-only": { type: "string" } } });
+const { values: { "check-only": checkOnly }, positionals: chosen } = parseArgs({
+  options: { "check-only": { type: "string" } },
+  allowPositionals: true,
+});
 const outRoot = checkOnly === undefined ? root : resolve(checkOnly);
 const cargoHome = process.env.CARGO_HOME ?? join(homedir(), ".cargo");
 /** Where cargo builds; CI keeps it between checkouts. */
 const targetFolder = resolve(process.env.CARGO_TARGET_DIR ?? join(workspace, "target"));
 const rustupHome = process.env.RUSTUP_HOME ?? join(homedir(), ".rustup");
 
-await buildCrates();
 const folders = globSync(["policies/*/metadata.yml", "tests/policies/*/metadata.yml"], { cwd: root })
-  .map(dirname).sort();
-const digests: Record<string, string> = {};
+  .map(dirname).filter((folder) =>
+    chosen.length === 0 || chosen.some((name) => name.replace(/\/$/, "") === folder)
+  )
+  .sort();
+const digestsFile = join(outRoot, "policies/digests.json");
+const digests: Record<string, string> = chosen.length > 0 && existsSync(digestsFile)
+  ? JSON.parse(readFileSync(digestsFile, "utf8"))
+  : {};
 const queue = folders.flatMap(sources);
+if (queue.some(({ from }) => from === "crate")) await buildCrates();
 await Promise.all([1, 2].map(async () => {
   for (let source = queue.shift(); source !== undefined; source = queue.shift()) {
     const file = join(source.folder, source.wasm);
@@ -87,9 +97,12 @@ await Promise.all([1, 2].map(async () => {
   }
 }));
 const sorted = Object.fromEntries(Object.entries(digests).sort());
-writeFileSync(join(outRoot, "policies/digests.json"), JSON.stringify(sorted, null, 2) + "\n");
+writeFileSync(digestsFile, JSON.stringify(sorted, null, 2) + "\n");
 
-/** All crates at once: cargo unites the features of their dependencies, so one by one would give other binaries. */
+/**
+ * All crates at once: cargo unites the features of their dependencies, so one by one would give other binaries. Those of
+ * Extism's kit are kept apart, they would make all others larger.
+ */
 async function buildCrates(): Promise<void> {
   // Fetched first, so that the folders of the registries are there to be mapped.
   await run("cargo", ["fetch", "--locked", "--target", target], {});
@@ -103,10 +116,12 @@ async function buildCrates(): Promise<void> {
     ) => [join(registries, name), "/cargo"]),
     [root, "/portreeve"],
   ];
-  await run("cargo", ["build", "--release", "--locked", "--workspace", "--target", target], {
-    CARGO_ENCODED_RUSTFLAGS: mappings.map(([from, to]) => `--remap-path-prefix=${from}=${to}`).join("\x1f"),
-    CARGO_TARGET_DIR: targetFolder,
-  });
+  for (const crates of [["--workspace", "--exclude", "extism-rust"], ["--package", "extism-rust"]]) {
+    await run("cargo", ["build", "--release", "--locked", ...crates, "--target", target], {
+      CARGO_ENCODED_RUSTFLAGS: mappings.map(([from, to]) => `--remap-path-prefix=${from}=${to}`).join("\x1f"),
+      CARGO_TARGET_DIR: targetFolder,
+    });
+  }
 }
 
 type Source = {

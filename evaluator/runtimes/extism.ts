@@ -15,6 +15,7 @@ import { HostCallError, readHostCall, writeHostCallAnswer } from "../render/exti
 import { GUARD } from "../render/instrument.ts";
 import { AnswerError, settingsVerdictOf, verdictOf } from "../render/verdict.ts";
 import {
+  ANSWER,
   type EvaluationRequest,
   failure,
   type SettingsVerdict,
@@ -154,6 +155,9 @@ class ExtismGuest implements Guest {
       if (typeof status === "number" && status !== 0) {
         return { kind: "failed", error: `${name} returned ${status} without an error` };
       }
+      if (output && output.length > ANSWER.max) {
+        return { kind: "failed", error: `an output of ${output.length} bytes; the limit is ${ANSWER.max}` };
+      }
       return { kind: "answer", bytes: output ?? NOTHING };
     } catch (error) {
       this.#usable = false;
@@ -176,6 +180,7 @@ class ExtismGuest implements Guest {
       case "failed":
         return failure(`internal server error: Extism plug-in failure: ${result.error}`);
       case "answer":
+        if (result.bytes.length > ANSWER.large) this.#host.longWork();
         try {
           return verdictOf(result.bytes, request);
         } catch (error) {

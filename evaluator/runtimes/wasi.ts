@@ -9,6 +9,7 @@ import { GuestExit, wasiImports } from "../apply/wasi.ts";
 import { GUARD } from "../render/instrument.ts";
 import { AnswerError, settingsVerdictOf, verdictOf } from "../render/verdict.ts";
 import {
+  ANSWER,
   type EvaluationRequest,
   failure,
   type SettingsVerdict,
@@ -25,8 +26,6 @@ const BEFORE_REQUEST = encoder.encode('{"request":');
 const BEFORE_SETTINGS = encoder.encode(',"settings":');
 const END = encoder.encode("}");
 
-/** What a guest may write to standard output; a Kubernetes object has at most 3 MiB. */
-const MAX_STDOUT = 32 * 1024 * 1024;
 /** What is kept of standard error; it may become the message of a verdict. */
 const MAX_STDERR = 64 * 1024;
 /** Answers of host calls that the guest has not read yet. */
@@ -129,9 +128,11 @@ class Output {
 class WasiGuest implements Guest {
   readonly #host: GuestHost;
   readonly #stdin = new Input();
-  readonly #stdout = new Output(MAX_STDOUT);
+  readonly #stdout = new Output(ANSWER.max);
   readonly #stderr = new Output(MAX_STDERR);
   #args: readonly string[] = [];
+  /** What the program exited with first; it may catch what ends it, but not take that back. */
+  #exitCode: number | undefined;
   #instance!: WebAssembly.Instance;
   #snapshot: Snapshot | undefined;
   #usable = true;
@@ -178,6 +179,11 @@ class WasiGuest implements Guest {
       stderr: (bytes) => this.#stderr.write(bytes),
       sleep: (milliseconds) => this.#host.sleep(milliseconds),
     });
+    const exit = wasi["proc_exit"] as (code: number) => number;
+    wasi["proc_exit"] = (code: number) => {
+      this.#exitCode ??= code;
+      return exit(code);
+    };
     return {
       wasi_snapshot_preview1: wasi,
       wasi_unstable: wasi,
@@ -202,13 +208,12 @@ class WasiGuest implements Guest {
     for (const pipe of [this.#stdin, this.#stdout, this.#stderr]) pipe.clear();
     for (const part of input) this.#stdin.append(part);
     this.#host.arm(limitMs);
-    let succeeded = true;
+    this.#exitCode = undefined;
     let trap: string | undefined;
     try {
       if (typeof startSection === "function") startSection();
       start();
     } catch (error) {
-      succeeded = error instanceof GuestExit && error.code === 0;
       if (!(error instanceof GuestExit)) trap = trapText(error);
     }
     // A guest that exits has ended as it wanted to; one that trapped is not used again.
@@ -219,7 +224,7 @@ class WasiGuest implements Guest {
     }
     // The verdict has room for what the guest itself said only.
     if (trap !== undefined) this.#host.log({ level: "error", message: trap, data: undefined });
-    return this.#ended(succeeded);
+    return this.#ended(trap === undefined && (this.#exitCode ?? 0) === 0);
   }
 
   #ended(succeeded: boolean): RunResult {
@@ -231,7 +236,7 @@ class WasiGuest implements Guest {
         this.#host.log({ level: "warn", message: stderr, data: JSON.stringify({ stream: "stderr" }) });
       }
       if (this.#stdout.dropped > 0) {
-        return { kind: "failed", error: `the policy wrote over ${MAX_STDOUT} bytes to standard output` };
+        return { kind: "failed", error: `the policy wrote over ${ANSWER.max} bytes to standard output` };
       }
       const bytes = this.#stdout.bytes();
       if (textOf(bytes) === undefined) return { kind: "failed", error: NOT_TEXT("stdout") };
@@ -259,6 +264,7 @@ class WasiGuest implements Guest {
       case "failed":
         return failure(result.error);
       case "answer":
+        if (result.bytes.length > ANSWER.large) this.#host.longWork();
         try {
           return verdictOf(result.bytes, request);
         } catch (error) {

@@ -2,8 +2,10 @@
 import { Memory } from "@extism/as-pdk";
 import { JSON } from "json-as";
 
+@external("extism:host/user", "host_call")
 declare function host_call(call: u64): u64;
 
+@external("extism:host/env", "length")
 declare function length(block: u64): u64;
 
 @json
