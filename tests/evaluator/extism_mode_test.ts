@@ -1,5 +1,11 @@
 /** Execution mode `extism` (`docs/extism_policies.md`): plug-ins of the official kits, and plug-ins that misbehave. */
-import { readFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type HostCall, type HostCallAnswer, loadPolicy, type PolicyLogEntry } from "../../mod.ts";
@@ -87,6 +93,39 @@ async function failureOf(module: Uint8Array, timeoutMs = 10_000): Promise<string
   assert.is(status?.code, 500);
   return status!.message!.replace("internal server error: Extism plug-in failure: ", "");
 }
+
+test("the examples of the documentation are the plug-ins that are tested here", () => {
+  const text = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+  const sources = [
+    "extism-assemblyscript/host_call.ts",
+    "extism-assemblyscript/policy.ts",
+    "extism-rust/src/lib.rs",
+  ]
+    .map((path) => text(`tests/policies/${path}`)).join("\n");
+  const blocks = [...text("docs/extism_policies.md").matchAll(/```(?:AssemblyScript|rust)\n(.*?)```/gs)];
+  assert.is(blocks.length, 5);
+  for (const [, block] of blocks) assert.ok(sources.includes(block!.trimEnd()), block);
+});
+
+test("the AssemblyScript plug-in is built by what npm installs, to the bytes that are committed", async () => {
+  const root = fileURLToPath(new URL("../..", import.meta.url));
+  const folder = mkdtempSync(join(tmpdir(), "extism-"));
+  try {
+    const built = join(folder, "policy.wasm");
+    await promisify(execFile)(process.execPath, [
+      ...[
+        join(root, "node_modules/assemblyscript/bin/asc.js"),
+        "tests/policies/extism-assemblyscript/policy.ts",
+      ],
+      ...["--baseDir", root, "--outFile", relative(root, built), "--transform", "json-as"],
+      ...["--optimize", "--runtime", "stub", "--disableWarning"],
+    ], { cwd: root });
+    const code = readFileSync(built);
+    assert.ok(code.equals(ASSEMBLYSCRIPT.subarray(0, code.length)), "npm run build:policies was forgotten");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
 
 test("the Rust kit: a host call and a mutation", async () => {
   const calls: HostCall[] = [];
@@ -324,7 +363,7 @@ test("host calls that can't be read are answered, not trapped", async () => {
     assert.equal(JSON.parse(await failureOf(caller(json))), { ok: false, error });
   }
   const syntax = JSON.parse(await failureOf(caller('{"namespace":')));
-  assert.match(syntax.error, /^host_call: expected /);
+  assert.match(syntax.error, /^host_call: .* at line 1 column 14$/);
 });
 
 test("a payload goes to the host and back byte for byte", async () => {

@@ -1,5 +1,6 @@
 /** Execution mode `wasi` (`spec/evaluator.md §6`): what programs may do, and what they can't do to their host. */
 import { readFileSync } from "node:fs";
+import binaryen from "binaryen";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { HostCall, PolicyLogEntry } from "../../mod.ts";
@@ -285,6 +286,27 @@ test("a module that can't be put back gets a new instance each time", async () =
       (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))`);
   await using policy = await loadPolicy(module);
   for (let turn = 0; turn < 3; turn++) assert.ok((await policy.validate("{}")).allowed);
+});
+
+test("typed function references, which Go's compiler makes use of", async () => {
+  const module = binaryen.parseText(`(module
+    (type $answer (func))
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 100) "{\\"accepted\\":true}")
+    (elem declare func $print)
+    (func $print (type $answer)
+      (i32.store (i32.const 0) (i32.const 100))
+      (i32.store (i32.const 4) (i32.const 17))
+      (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+    (func (export "_start") (local $call (ref null $answer))
+      (local.set $call (ref.func $print))
+      (call_ref $answer (ref.as_non_null (local.get $call)))))`);
+  module.setFeatures(binaryen.Features.ReferenceTypes | binaryen.Features.GC);
+  const metadata = { rules: [], mutating: false, executionMode: "wasi", policyType: "raw" };
+  await using policy = await loadPolicy(withMetadata(module.emitBinary(), JSON.stringify(metadata)));
+  module.dispose();
+  for (let turn = 0; turn < 2; turn++) assert.ok((await policy.validate("{}")).allowed);
 });
 
 test("there is no protocol version to ask for", async () => {
