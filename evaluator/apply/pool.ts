@@ -60,6 +60,8 @@ interface Task {
   readonly operation: Operation;
   readonly request: PiecedRequest;
   readonly resolve: (outcome: Outcome) => void;
+  /** What it is expected to take, in milliseconds, since it was given to a lane. */
+  costMs: number;
 }
 
 interface RegisteredPolicy {
@@ -67,6 +69,8 @@ interface RegisteredPolicy {
   readonly handler: HostCallHandler;
   /** When the policy stops to count as slow, in milliseconds of the process. */
   slowUntil: number;
+  /** What an evaluation takes, in milliseconds: a moving average. */
+  costMs: number;
 }
 
 interface Lane {
@@ -77,6 +81,8 @@ interface Lane {
   /** Tasks in the order in which they were sent; the first is the one that runs. */
   readonly tasks: Map<number, Task>;
   pending: Task[];
+  /** What the tasks sent and pending are expected to take, in milliseconds. */
+  backlogMs: number;
   ready: boolean;
   busy: boolean;
   slow: number;
@@ -89,8 +95,13 @@ const ALLOWED: Verdict = { allowed: true, auditAnnotations: null, warnings: null
 const ACCEPTED_OUTCOME: Outcome = { kind: "verdict", verdict: ALLOWED };
 /** How long a policy counts as slow after one of its calls was. */
 const SLOW_MS = 5_000;
-/** A lane takes tasks up to this many before the next lane is used: one busy thread costs less than two half busy ones. */
-const FULL_LANE = 48;
+/** A lane takes this much work before the next lane is used: one busy thread costs less than two half busy ones. */
+const FULL_LANE_MS = 2;
+/** What a first evaluation is expected to take, and how much of the expectation each later one replaces. */
+const FIRST_COST_MS = 1;
+const COST_WEIGHT = 0.1;
+/** What is not a request comes at start-up, once for each policy, and makes its guest first: the threads share that. */
+const PREPARATION_MS = 20;
 /** A thread that has not ended by then is left to itself. */
 const CLOSE_MS = 1_000;
 /** A thread that makes no progress for this much longer than its policy's limit is replaced … */
@@ -98,7 +109,12 @@ const STUCK_MS = 5_000;
 /** … and one that has not even begun, after this time: on a busy machine, loading its code takes its time. */
 const START_MS = 60_000;
 
-const load = (lane: Lane): number => lane.tasks.size + lane.pending.length;
+function leastBacklog(lanes: readonly Lane[]): Lane | undefined {
+  return lanes.reduce<Lane | undefined>(
+    (best, lane) => !best || lane.backlogMs < best.backlogMs ? lane : best,
+    undefined,
+  );
+}
 
 /** A pool of evaluating threads. */
 export class EvaluatorPool {
@@ -157,7 +173,7 @@ export class EvaluatorPool {
   /** Makes a policy known to all threads. Returns its number, by which {@link validate} knows it. */
   addPolicy(policy: EvaluablePolicy, handler: HostCallHandler): number {
     const id = ++this.#ids;
-    this.#policies.set(id, { policy, handler, slowUntil: -Infinity });
+    this.#policies.set(id, { policy, handler, slowUntil: -Infinity, costMs: FIRST_COST_MS });
     this.#tell({ kind: "policy", id, policy });
     return id;
   }
@@ -208,7 +224,7 @@ export class EvaluatorPool {
     this.#bytes += request.length;
     this.#inFlight.set(policy, (this.#inFlight.get(policy) ?? 0) + 1);
     return new Promise((resolve) => {
-      this.#waiting.push({ id: ++this.#ids, policy, operation, request, resolve });
+      this.#waiting.push({ id: ++this.#ids, policy, operation, request, resolve, costMs: 0 });
       this.#scheduleFlush();
     });
   }
@@ -228,38 +244,32 @@ export class EvaluatorPool {
     const held: Task[] = [];
     for (const task of this.#waiting.splice(0)) {
       const slow = (this.#policies.get(task.policy)?.slowUntil ?? 0) > now;
-      const lane = this.#chooseLane(slow, task.operation);
+      const lane = this.#chooseLane(slow);
       if (!lane) {
         held.push(task);
         continue;
       }
       if (slow) lane.slow++;
+      task.costMs = task.operation === "validate"
+        ? this.#policies.get(task.policy)?.costMs ?? 0
+        : PREPARATION_MS;
+      lane.backlogMs += task.costMs;
       lane.pending.push(task);
     }
     this.#waiting.unshift(...held);
     for (const lane of this.#lanes) if (lane.pending.length > 0) this.#send(lane);
   }
 
-  #chooseLane(slow: boolean, operation: Operation): Lane | undefined {
+  #chooseLane(slow: boolean): Lane | undefined {
     const free = this.#lanes.filter((lane) => !lane.busy);
+    const quick = free.filter((lane) => lane.slow === 0);
     if (slow) {
       // Slow policies share their lanes, and never take the last one that holds nothing slow.
-      const taken = this.#lanes.filter((lane) => lane.busy || lane.slow > 0);
-      const shared = free.filter((lane) => lane.slow > 0);
-      if (shared.length > 0) return this.#emptiest(shared);
-      if (taken.length >= this.#lanes.length - this.#spares) return undefined;
+      const shared = leastBacklog(free.filter((lane) => lane.slow > 0));
+      const taken = this.#lanes.filter((lane) => lane.busy || lane.slow > 0).length;
+      if (shared?.backlogMs === 0 || taken >= this.#lanes.length - this.#spares) return shared;
     }
-    const quick = free.filter((lane) => lane.slow === 0);
-    // What is not a request comes at start-up, once for each policy, and makes its guest first: all threads share that.
-    if (operation !== "validate") return this.#emptiest(quick);
-    return quick.find((lane) => load(lane) < FULL_LANE) ?? this.#emptiest(quick);
-  }
-
-  #emptiest(lanes: readonly Lane[]): Lane | undefined {
-    return lanes.reduce<Lane | undefined>(
-      (best, lane) => !best || load(lane) < load(best) ? lane : best,
-      undefined,
-    );
+    return quick.find((lane) => lane.backlogMs < FULL_LANE_MS) ?? leastBacklog(quick);
   }
 
   #send(lane: Lane): void {
@@ -303,6 +313,7 @@ export class EvaluatorPool {
       abort: new AbortController(),
       tasks: new Map(),
       pending: [],
+      backlogMs: 0,
       ready: false,
       busy: false,
       slow: 0,
@@ -339,13 +350,13 @@ export class EvaluatorPool {
       case "done":
         // Nothing else is progress: a guest that can't be stopped may well log and call without end.
         lane.progressAt = performance.now();
-        for (let index = 0; index < message.outcomes.length; index += 2) {
-          const outcome = message.outcomes[index + 1] as PackedOutcome;
-          this.#finish(
-            lane,
-            message.outcomes[index] as number,
-            outcome === ACCEPTED ? ACCEPTED_OUTCOME : outcome,
-          );
+        for (let index = 0; index < message.outcomes.length; index += 3) {
+          const [id, outcome, tookMs] = message.outcomes.slice(index, index + 3) as [
+            number,
+            PackedOutcome,
+            number,
+          ];
+          this.#finish(lane, id, outcome === ACCEPTED ? ACCEPTED_OUTCOME : outcome, tookMs);
         }
         lane.busy = false;
         if (lane.tasks.size === 0) lane.slow = 0;
@@ -367,10 +378,8 @@ export class EvaluatorPool {
     lane.busy = true;
     const back: Task[] = [];
     for (const id of returned) {
-      const task = lane.tasks.get(id);
-      if (!task) continue;
-      lane.tasks.delete(id);
-      back.push(task);
+      const task = this.#takeBack(lane, id);
+      if (task) back.push(task);
     }
     const [running] = lane.tasks.values();
     const policy = running && this.#policies.get(running.policy);
@@ -381,11 +390,21 @@ export class EvaluatorPool {
     this.#scheduleFlush();
   }
 
-  #finish(lane: Lane, id: number, outcome: Outcome): void {
-    const task = lane.tasks.get(id);
+  #finish(lane: Lane, id: number, outcome: Outcome, tookMs: number): void {
+    const task = this.#takeBack(lane, id);
     if (!task) return;
-    lane.tasks.delete(id);
+    const policy = this.#policies.get(task.policy);
+    if (policy && task.operation === "validate") policy.costMs += (tookMs - policy.costMs) * COST_WEIGHT;
     this.#settle(task, outcome);
+  }
+
+  /** Takes a task from the lane that it was sent to. */
+  #takeBack(lane: Lane, id: number): Task | undefined {
+    const task = lane.tasks.get(id);
+    if (!task) return undefined;
+    lane.tasks.delete(id);
+    lane.backlogMs = lane.tasks.size + lane.pending.length === 0 ? 0 : lane.backlogMs - task.costMs;
+    return task;
   }
 
   #settle(task: Task, outcome: Outcome): void {

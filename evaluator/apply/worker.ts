@@ -146,9 +146,11 @@ export default async function serve(start: WorkerStart): Promise<void> {
         object: objectStart < 0 ? undefined : [objectStart, objectEnd] as const,
       };
       // Not in one expression with the push: a flush while the guest runs puts another array in its place.
+      const started = performance.now();
       const outcome = pack(await engine.run(policy, operation, request));
-      outcomes.push(id, outcome);
-      if (outcomes.length >= 2 * OUTCOMES_PER_MESSAGE || performance.now() - flushedAt > FLUSH_MS) flush();
+      const ended = performance.now();
+      outcomes.push(id, outcome, ended - started);
+      if (outcomes.length >= 3 * OUTCOMES_PER_MESSAGE || ended - flushedAt > FLUSH_MS) flush();
     }
     waiting.length = 0;
     next = 0;

@@ -51,7 +51,7 @@ export type ToWorker =
 export type FromWorker =
   /** The thread has loaded its code and takes its first messages. */
   | { readonly kind: "ready" }
-  /** Tasks that are done: id, outcome, id, outcome … in the order in which they were done. */
+  /** Tasks that are done: id, outcome, milliseconds taken; id, outcome … in the order in which they were done. */
   | { readonly kind: "done"; readonly outcomes: readonly (number | PackedOutcome)[] }
   /** The task that runs has been running for a while; the tasks named have not begun and go back. */
   | { readonly kind: "busy"; readonly returned: readonly number[] }
