@@ -47,3 +47,22 @@ export { Tinypool } from "tinypool";
 
 // Routing of HTTP requests.
 export { Router } from "itty-router";
+
+// Policies from registries and file servers (`artifact/`): HTTP on Node; Bun has its own.
+export type { Dispatcher as UndiciDispatcher } from "undici";
+export const loadUndici = () => import("undici");
+
+// Signatures (`artifact/`).
+export { ASN1Obj, ByteStream, X509Certificate, X509SCTExtension } from "@sigstore/core";
+export type { Bundle } from "@sigstore/bundle";
+export type { SignedEntity, TrustMaterial } from "@sigstore/verify";
+export type { TrustedRoot } from "@sigstore/protobuf-specs";
+export const loadSigstoreBundle = () => import("@sigstore/bundle");
+export const loadSigstoreVerify = () => import("@sigstore/verify");
+export const loadSigstoreProtobuf = () => import("@sigstore/protobuf-specs");
+/** The TUF client, and the root keys of the public Sigstore instance that it starts from. */
+export type { Updater as TufUpdater } from "tuf-js";
+export const loadTuf = () => import("tuf-js");
+export const loadSigstoreSeeds = () => import("@sigstore/tuf/seeds.json", { with: { type: "json" } });
+/** What the TUF client must see for a missing file; its front door does not export it. */
+export const loadTufErrors = () => import("tuf-js/dist/error.js");

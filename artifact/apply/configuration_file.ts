@@ -1,0 +1,91 @@
+/** Reads the files that say where policies come from and who must have signed them. */
+import { readFile } from "node:fs/promises";
+import { X509Certificate } from "../../deps.ts";
+import { ArtifactError, messageOf } from "../types/error.ts";
+import type { ArtifactOptions } from "../types/options.ts";
+import { type AuthorityEntry, parseSources, type Sources } from "../types/sources.ts";
+import {
+  configWarnings,
+  parseVerificationConfig,
+  type VerificationConfig,
+} from "../types/verification_config.ts";
+import { log } from "./event.ts";
+
+const NO_CERTIFICATE = "Invalid certificate: Raw certificate is not in PEM nor in DER encoding";
+const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]+?-----END \1-----/;
+
+async function readAuthority(entry: AuthorityEntry): Promise<string> {
+  let bytes: Uint8Array;
+  if (entry.type === "Path") {
+    try {
+      bytes = await readFile(entry.path);
+    } catch (cause) {
+      throw new ArtifactError("config", `Cannot read certificate from file: ${messageOf(cause)}`, cause);
+    }
+  } else bytes = typeof entry.data === "string" ? new TextEncoder().encode(entry.data) : entry.data;
+  const text = new TextDecoder().decode(bytes);
+  if (PEM_BLOCK.test(text)) return text;
+  try {
+    // The structure alone: whether the key is strong enough is for the TLS library, when it is used.
+    const der = Buffer.from(bytes);
+    if (!X509Certificate.parse(der).tbsCertificate.toDER().length) throw new Error("empty");
+    return `-----BEGIN CERTIFICATE-----\n${
+      der.toString("base64").replace(/.{64}/g, "$&\n")
+    }\n-----END CERTIFICATE-----\n`;
+  } catch (cause) {
+    throw new ArtifactError("config", NO_CERTIFICATE, cause);
+  }
+}
+
+/**
+ * Loads `sources.yml`; what `Path` authorities name is read now, relative to the working directory.
+ *
+ * @throws {ArtifactError} `config`, `error while loading sources from <path>: …`; one bad entry fails the whole file
+ */
+export async function readSources(path: string): Promise<Sources> {
+  try {
+    let text: string;
+    try {
+      text = await readFile(path, "utf8");
+    } catch (cause) {
+      throw new ArtifactError("config", `Cannot read certificate from file: ${messageOf(cause)}`, cause);
+    }
+    const document = parseSources(text);
+    const authorities = new Map<string, string[]>();
+    for (const { host, entry } of document.authorities) {
+      try {
+        authorities.set(host, [...authorities.get(host) ?? [], await readAuthority(entry)]);
+      } catch (cause) {
+        const at = `source_authorities.${host}${entry.type === "Path" ? `, ${entry.path}` : ""}`;
+        throw new ArtifactError("config", `${messageOf(cause)} (${at})`, cause);
+      }
+    }
+    return {
+      insecureSources: document.insecureSources,
+      sourceAuthorities: authorities,
+      proxies: document.proxies,
+    };
+  } catch (cause) {
+    throw new ArtifactError("config", `error while loading sources from ${path}: ${messageOf(cause)}`, cause);
+  }
+}
+
+/**
+ * Loads a verification configuration, and warns of what is allowed but hardly meant.
+ *
+ * @throws {ArtifactError} `config`, with the texts of `spec/fetch-verify.md §8`
+ */
+export async function readVerificationConfig(
+  path: string,
+  options: Pick<ArtifactOptions, "onEvent"> = {},
+): Promise<VerificationConfig> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (cause) {
+    throw new ArtifactError("config", `failed to read verification file: ${messageOf(cause)}`, cause);
+  }
+  const config = parseVerificationConfig(text);
+  for (const warning of configWarnings(config, text)) log(options, "warn", warning, { file: path });
+  return config;
+}

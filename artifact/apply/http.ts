@@ -1,0 +1,305 @@
+/**
+ * The HTTP client of this room: redirects under our rules, a time limit on every step, credentials that never follow a
+ * redirect to another host, and errors that say which host, what happened, and what to do
+ * (`spec/fetch-verify.md §2.4`).
+ */
+import { proxyFor } from "../render/proxy.ts";
+import { ArtifactError, type ArtifactErrorCode, messageOf } from "../types/error.ts";
+import type { Limits } from "../types/options.ts";
+import type { Proxies } from "../types/sources.ts";
+import { createTransport, type HttpMethod, type RawResponse, type TlsSettings } from "./http_transport.ts";
+
+export type HttpRequest = {
+  readonly method: HttpMethod;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+};
+
+export type HttpResponse = {
+  readonly status: number;
+  /** Lower-case names. */
+  readonly header: (name: string) => string | undefined;
+  /** After redirects. */
+  readonly url: string;
+  /** The body in pieces; fails when a limit is passed or the connection breaks. Read it, or `discard` it. */
+  readonly body: AsyncIterable<Uint8Array>;
+  readonly discard: () => void;
+};
+
+export type HttpClient = {
+  readonly send: (request: HttpRequest) => Promise<HttpResponse>;
+  /** Ends what is left of the client's connections. */
+  readonly close: () => Promise<void>;
+};
+
+export type HttpSettings = {
+  /** Called once per request: a certificate that the runtime refuses must fail only its own host. */
+  readonly tlsFor: (hostAndPort: string) => TlsSettings;
+  /** Whether a host may be spoken to without TLS when a redirect leads there from `https:`. */
+  readonly plainAllowed: (hostAndPort: string) => boolean;
+  readonly proxies: Proxies;
+  readonly limits: Limits;
+  readonly signal: AbortSignal | undefined;
+};
+
+export const USER_AGENT = "portreeve";
+const MAX_REDIRECTS = 10;
+const SMALL_BODY_BYTES = 16 * 1024;
+const REDIRECTS = [301, 302, 303, 307, 308];
+
+/** What a certificate that was refused is called, by the codes of OpenSSL (Node) and BoringSSL (Bun). */
+const TLS_ADVICE: readonly (readonly [RegExp, string])[] = [
+  [/CERT_HAS_EXPIRED/, "the server's certificate has expired: renew it"],
+  [/CERT_NOT_YET_VALID/, "the server's certificate is not valid yet: check both clocks"],
+  [/ALTNAME|HOSTNAME_MISMATCH/, "the server's certificate was issued for another name"],
+  [
+    /SELF_SIGNED|UNABLE_TO_(?:GET_ISSUER|VERIFY)|UNKNOWN_ISSUER|CERT_UNTRUSTED|CERT_SIGNATURE|INVALID_CA/,
+    "the server's certificate comes from an unknown authority: add that authority to source_authorities in sources.yml",
+  ],
+  [
+    /ERR_SSL|WRONG_VERSION|EPROTO|ERR_TLS|CRYPTO|KEY_TOO_SMALL|MD_TOO_WEAK|PEM/,
+    "no TLS session: the server speaks plain HTTP or its TLS settings do not fit " +
+    "(for plain HTTP list the host in insecure_sources)",
+  ],
+];
+
+/** The error and what caused it, outermost first; aggregated attempts (IPv4, IPv6) included. */
+function chainOf(error: unknown, depth = 0): readonly Error[] {
+  if (!(error instanceof Error) || depth > 5) return [];
+  const parts = error instanceof AggregateError
+    ? error.errors.flatMap((part) => chainOf(part, depth + 1))
+    : [];
+  return [error, ...parts, ...chainOf(error.cause, depth + 1)];
+}
+
+function transportError(url: URL, error: unknown, proxy: string | undefined): ArtifactError {
+  const chain = chainOf(error);
+  const codes = chain.map((part) => (part as Error & { code?: unknown }).code).filter((code) =>
+    typeof code === "string"
+  );
+  const text = [...codes, ...chain.map((part) => part.message)].join(" ");
+  const via = proxy === undefined ? "" : ` through the proxy ${new URL(proxy).host}`;
+  const advice = url.protocol === "https:" ? TLS_ADVICE.find(([pattern]) => pattern.test(text)) : undefined;
+  if (advice !== undefined) {
+    const code = codes[0] ?? messageOf(error);
+    return new ArtifactError("tls", `cannot reach ${url.origin}${via}: ${advice[1]} (${code})`, error);
+  }
+  const detail = [...new Set(chain.map((part) => part.message))].filter((message) => message !== "").join(
+    ": ",
+  );
+  return new ArtifactError(
+    "connect",
+    `cannot reach ${url.origin}${via}: ${detail || codes[0] || messageOf(error)}`,
+    error,
+  );
+}
+
+/** Ends an exchange that takes too long; one per exchange. */
+function createDeadline(outer: AbortSignal | undefined, ended: () => void): Deadline {
+  const controller = new AbortController();
+  let reason: ArtifactError | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const stop = (code: ArtifactErrorCode, message: string) => {
+    reason ??= new ArtifactError(code, message);
+    controller.abort(reason);
+  };
+  const onAbort = () => stop("aborted", "stopped by the caller");
+  if (outer?.aborted) onAbort();
+  else outer?.addEventListener("abort", onAbort, { once: true });
+  return {
+    signal: controller.signal,
+    reason: () => reason,
+    /** From now on, `ms` until the exchange is stopped with this message. */
+    allow: (ms: number, message: string) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => stop("timeout", message), ms);
+    },
+    rest: () => clearTimeout(timer),
+    end: () => {
+      clearTimeout(timer);
+      outer?.removeEventListener("abort", onAbort);
+      ended();
+    },
+    abort: () => controller.abort(),
+  };
+}
+
+type Deadline = {
+  readonly signal: AbortSignal;
+  readonly reason: () => ArtifactError | undefined;
+  readonly allow: (ms: number, message: string) => void;
+  /** No limit until the next `allow`. */
+  readonly rest: () => void;
+  readonly end: () => void;
+  readonly abort: () => void;
+};
+
+async function* readBody(
+  raw: RawResponse,
+  url: URL,
+  deadline: Deadline,
+  limits: Limits,
+): AsyncIterable<Uint8Array> {
+  const latest = performance.now() + limits.transferMs;
+  let finished = false;
+  const allow = () => {
+    const left = latest - performance.now();
+    if (left < limits.idleMs) {
+      deadline.allow(
+        Math.max(0, left),
+        `${url.origin} needed more than ${limits.transferMs} ms to send ${url.pathname}`,
+      );
+    } else {deadline.allow(
+        limits.idleMs,
+        `${url.origin} sent nothing for ${limits.idleMs} ms while sending ${url.pathname}`,
+      );}
+  };
+  try {
+    allow();
+    for await (const piece of raw.body) {
+      // A reader that takes its time (a slow disk) is not the server's fault.
+      deadline.rest();
+      yield piece;
+      allow();
+    }
+    finished = true;
+  } catch (error) {
+    throw deadline.reason() ?? transportError(url, error, undefined);
+  } finally {
+    deadline.end();
+    if (!finished) deadline.abort();
+  }
+}
+
+async function drain(body: AsyncIterable<Uint8Array>): Promise<void> {
+  try {
+    for await (const _piece of body);
+  } catch {
+    // Nobody wants this body, nor how it ended.
+  }
+}
+
+/** The next request of a redirect, `undefined` when the answer is to be taken as it is. */
+function redirected(
+  request: HttpRequest,
+  response: RawResponse,
+  settings: HttpSettings,
+): HttpRequest | undefined {
+  const location = response.header("location");
+  if (!REDIRECTS.includes(response.status) || location === undefined) return undefined;
+  if (request.method !== "GET" && request.method !== "HEAD") return undefined;
+  const from = new URL(request.url);
+  let to: URL;
+  try {
+    to = new URL(location, from);
+  } catch (cause) {
+    throw new ArtifactError("protocol", `${from.origin} redirects to what is no URL: ${location}`, cause);
+  }
+  if (to.protocol !== "https:" && to.protocol !== "http:") {
+    throw new ArtifactError("protocol", `${from.origin} redirects to an unsupported address: ${location}`);
+  }
+  if (from.protocol === "https:" && to.protocol === "http:" && !settings.plainAllowed(to.host)) {
+    throw new ArtifactError(
+      "protocol",
+      `${from.origin} redirects to ${to.origin}, which gives TLS up: refused (list ${to.host} in insecure_sources to allow it)`,
+    );
+  }
+  // What proves who we are is for the host that we meant to talk to.
+  const { authorization: _authorization, ...rest } = request.headers;
+  return { ...request, url: to.href, headers: to.origin === from.origin ? request.headers : rest };
+}
+
+/** A client for one operation; close it when the operation is over. */
+export function createHttpClient(settings: HttpSettings): HttpClient {
+  const { limits } = settings;
+  const transport = createTransport();
+  const open = new Set<Deadline>();
+
+  async function exchange(request: HttpRequest): Promise<HttpResponse & { readonly raw: RawResponse }> {
+    const url = new URL(request.url);
+    const proxy = proxyFor(url, settings.proxies);
+    const deadline: Deadline = createDeadline(settings.signal, () => open.delete(deadline));
+    open.add(deadline);
+    deadline.allow(limits.responseMs, `${url.origin} did not answer within ${limits.responseMs} ms`);
+    let raw: RawResponse;
+    try {
+      deadline.signal.throwIfAborted();
+      raw = await transport.exchange(
+        {
+          method: request.method,
+          url: request.url,
+          headers: { "user-agent": USER_AGENT, "accept-encoding": "identity", ...request.headers },
+          body: request.body,
+          signal: deadline.signal,
+        },
+        { tls: settings.tlsFor(url.host), proxy, connectMs: limits.connectMs },
+      );
+    } catch (error) {
+      deadline.end();
+      throw deadline.reason() ?? transportError(url, error, proxy);
+    }
+    const body = readBody(raw, url, deadline, limits);
+    const small = Number(raw.header("content-length") ?? "-1");
+    const discard = () => {
+      // A short body is read to its end, so that the connection can be used again.
+      if (request.method === "HEAD" || (small >= 0 && small <= SMALL_BODY_BYTES)) void drain(body);
+      else {
+        deadline.end();
+        deadline.abort();
+      }
+    };
+    return { status: raw.status, header: raw.header, url: request.url, body, discard, raw };
+  }
+
+  return {
+    send: async (request) => {
+      let current = request;
+      for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
+        const response = await exchange(current);
+        const next = redirected(current, response.raw, settings);
+        if (next === undefined) return response;
+        response.discard();
+        current = next;
+      }
+      throw new ArtifactError(
+        "protocol",
+        `${new URL(request.url).origin} redirects more than ${MAX_REDIRECTS} times`,
+      );
+    },
+    close: async () => {
+      // Answers that nobody read to their end, because an error came first.
+      for (const deadline of open) {
+        deadline.end();
+        deadline.abort();
+      }
+      await transport.close();
+    },
+  };
+}
+
+/**
+ * Reads a body into memory.
+ *
+ * @throws {ArtifactError} `limit` as soon as it is longer than `maxBytes`
+ */
+export async function readBytes(response: HttpResponse, maxBytes: number, what: string): Promise<Uint8Array> {
+  const declared = Number(response.header("content-length") ?? "0");
+  const tooLarge = () =>
+    new ArtifactError(
+      "limit",
+      `${what} from ${new URL(response.url).origin} is larger than ${maxBytes} bytes`,
+    );
+  if (declared > maxBytes) {
+    response.discard();
+    throw tooLarge();
+  }
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of response.body) {
+    length += piece.length;
+    if (length > maxBytes) throw tooLarge();
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
+}

@@ -1,0 +1,78 @@
+/** What a policy may ask about an image without its content (`spec/fetch-verify.md §12.1`). */
+import { typedDocument } from "../render/manifest_document.ts";
+import { manifestName } from "../render/reference.ts";
+import { ArtifactError, prefixed } from "../types/error.ts";
+import type { ArtifactOptions } from "../types/options.ts";
+import { parseImage, type Reference } from "../types/reference.ts";
+import { hostPlatform, REGISTRY_PREFIX } from "./fetch.ts";
+import { type Registry, withRegistry } from "./registry.ts";
+import { getBlob, getDigest, getImage, getManifest } from "./registry_pull.ts";
+
+export type OciDocument = Readonly<Record<string, unknown>>;
+
+async function ask<T>(
+  image: string,
+  options: ArtifactOptions,
+  question: (registry: Registry, reference: Reference) => Promise<T>,
+): Promise<T> {
+  const reference = parseImage(image);
+  try {
+    return await withRegistry(reference, "pull", options, (registry) => question(registry, reference));
+  } catch (error) {
+    throw prefixed(REGISTRY_PREFIX, error, "protocol");
+  }
+}
+
+/**
+ * The digest that an image reference stands for; of a multi-platform image, the digest of its index.
+ *
+ * @throws {ArtifactError}
+ */
+export function manifestDigest(image: string, options: ArtifactOptions = {}): Promise<string> {
+  return ask(
+    image,
+    options,
+    (registry, reference) => getDigest(registry, reference.repository, manifestName(reference)),
+  );
+}
+
+/**
+ * The manifest or index itself, with the fields that the specification knows.
+ *
+ * @throws {ArtifactError}
+ */
+export function ociManifest(image: string, options: ArtifactOptions = {}): Promise<OciDocument> {
+  return ask(
+    image,
+    options,
+    async (registry, reference) =>
+      typedDocument((await getManifest(registry, reference.repository, manifestName(reference))).manifest),
+  );
+}
+
+/**
+ * The image manifest for this process's platform, its digest, and its configuration blob.
+ *
+ * @throws {ArtifactError}
+ */
+export function ociManifestAndConfig(
+  image: string,
+  options: ArtifactOptions = {},
+): Promise<{ readonly manifest: OciDocument; readonly digest: string; readonly config: unknown }> {
+  return ask(image, options, async (registry, { repository, ...reference }) => {
+    const found = await getImage(
+      registry,
+      repository,
+      manifestName({ repository, ...reference }),
+      hostPlatform(),
+    );
+    const blob = await getBlob(registry, repository, found.manifest.config);
+    let config: unknown;
+    try {
+      config = JSON.parse(new TextDecoder().decode(blob));
+    } catch (cause) {
+      throw new ArtifactError("protocol", `the configuration of ${image} is no JSON`, cause);
+    }
+    return { manifest: typedDocument(found.manifest), digest: found.digest, config };
+  });
+}

@@ -1,0 +1,271 @@
+/**
+ * One operation on one registry: which protocols are tried, how each request is authorized, what its refusals are called
+ * (`spec/fetch-verify.md §2.3`, `§6`). What is asked for is in `registry_pull.ts` and `registry_push.ts`.
+ */
+import { effectiveProxies } from "../render/proxy.ts";
+import { registryHost } from "../render/reference.ts";
+import { ArtifactError, codeOf, messageOf } from "../types/error.ts";
+import type { ArtifactOptions, Limits } from "../types/options.ts";
+import type { Reference } from "../types/reference.ts";
+import type { Sources } from "../types/sources.ts";
+import { findCredentials } from "./docker_credentials.ts";
+import { log } from "./event.ts";
+import { createHttpClient, type HttpClient, type HttpRequest, type HttpResponse } from "./http.ts";
+import { authorizationFor } from "./registry_auth.ts";
+import { PassingError, retrying } from "./retry.ts";
+import { environmentOf, limitsOf, sourcesOf } from "./settings.ts";
+import { trustedRoots } from "./trusted_roots.ts";
+
+export type Attempt = {
+  readonly name: "HTTPS" | "HTTPS without certificate verification" | "HTTP";
+  readonly scheme: "https" | "http";
+  readonly verify: boolean;
+};
+
+const VERIFIED: Attempt = { name: "HTTPS", scheme: "https", verify: true };
+const UNVERIFIED: Attempt = {
+  name: "HTTPS without certificate verification",
+  scheme: "https",
+  verify: false,
+};
+const PLAIN: Attempt = { name: "HTTP", scheme: "http", verify: false };
+
+const MAX_ERROR_BYTES = 64 * 1024;
+const MAX_ERROR_CHARACTERS = 1000;
+
+/** A registry, spoken to over one protocol for one operation. */
+export type Registry = {
+  readonly base: string;
+  readonly limits: Limits;
+  /** Sends with the repository's authorization. */
+  readonly send: (repository: string, request: HttpRequest) => Promise<HttpResponse>;
+  /** Sends as it is: for addresses that are not the registry's. */
+  readonly sendAnonymously: (request: HttpRequest) => Promise<HttpResponse>;
+  /** Repeats a step that has no effect on the registry. */
+  readonly retry: <T>(step: () => Promise<T>) => Promise<T>;
+  /** What to throw for an answer that is not what was asked for. Reads the body. */
+  readonly refusal: (response: HttpResponse) => Promise<ArtifactError>;
+};
+
+/** Roots with a host's own authorities, made once per sources and host so that TLS contexts are built once as well. */
+const authorityLists = new WeakMap<Sources, Map<string, readonly string[]>>();
+
+function authoritiesFor(host: string, sources: Sources, roots: readonly string[]): readonly string[] {
+  const own = sources.sourceAuthorities.get(host);
+  if (own === undefined) return roots;
+  const lists = authorityLists.get(sources) ?? new Map<string, readonly string[]>();
+  authorityLists.set(sources, lists);
+  const known = lists.get(host);
+  if (known !== undefined && known.length === roots.length + own.length && known[0] === roots[0]) {
+    return known;
+  }
+  const list = [...roots, ...own];
+  lists.set(host, list);
+  return list;
+}
+
+/** A client whose trust is the configured one: private authorities for their own host only, no verification where listed. */
+export function clientFor(options: ArtifactOptions, attempt: Attempt): HttpClient {
+  const sources = sourcesOf(options);
+  const env = environmentOf(options);
+  const roots = trustedRoots(env);
+  return createHttpClient({
+    tlsFor: (host) => ({
+      ca: authoritiesFor(host, sources, roots),
+      verify: attempt.verify || !sources.insecureSources.has(host),
+    }),
+    plainAllowed: (host) => sources.insecureSources.has(host),
+    proxies: effectiveProxies(sources, env),
+    limits: limitsOf(options),
+    signal: options.signal,
+  });
+}
+
+/** The three protocols for an insecure host, verified HTTPS alone for any other. */
+function registryAttempts(hostAndPort: string, options: ArtifactOptions): readonly Attempt[] {
+  return sourcesOf(options).insecureSources.has(hostAndPort) ? [VERIFIED, UNVERIFIED, PLAIN] : [VERIFIED];
+}
+
+/** As for registries, but the URL says which scheme is spoken: `https:` is never downgraded. */
+export function fileServerAttempts(
+  scheme: "http" | "https",
+  hostAndPort: string,
+  options: ArtifactOptions,
+): readonly Attempt[] {
+  const insecure = sourcesOf(options).insecureSources.has(hostAndPort);
+  if (scheme === "https") return insecure ? [VERIFIED, UNVERIFIED] : [VERIFIED];
+  if (insecure) return [PLAIN];
+  throw new ArtifactError(
+    "connect",
+    `http://${hostAndPort} is refused: without TLS only hosts in insecure_sources are spoken to (add "${hostAndPort}" there)`,
+  );
+}
+
+/** Failures that another protocol cannot mend. */
+const FINAL: readonly string[] = ["aborted", "not_wasm", "store", "limit", "signature"];
+
+/**
+ * Runs an operation over each protocol in turn until one succeeds. The last failure is thrown; the earlier ones are named
+ * in its message.
+ */
+export async function withProtocols<T>(
+  attempts: readonly Attempt[],
+  hostAndPort: string,
+  options: ArtifactOptions,
+  operation: (attempt: Attempt, last: boolean) => Promise<T>,
+): Promise<T> {
+  const failures: string[] = [];
+  for (const attempt of attempts) {
+    try {
+      return await operation(attempt, attempt === attempts.at(-1));
+    } catch (error) {
+      const code = codeOf(error);
+      if (attempts.length === 1 || code === undefined || FINAL.includes(code)) throw error;
+      log(options, "info", "operation failed", {
+        err: messageOf(error),
+        client_protocol: attempt.name,
+        insecure_source: true,
+        host: hostAndPort,
+      });
+      if (attempt === attempts.at(-1)) {
+        throw new ArtifactError(code, `${messageOf(error)}; tried before: ${failures.join("; ")}`, error);
+      }
+      failures.push(`${attempt.name}: ${messageOf(error)}`);
+    }
+  }
+  throw new ArtifactError("connect", `no protocol to reach ${hostAndPort}`);
+}
+
+function retryAfterMs(response: HttpResponse): number {
+  const value = response.header("retry-after");
+  if (value === undefined) return 0;
+  const ms = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  return Number.isFinite(ms) ? Math.max(0, ms) : 0;
+}
+
+/** The start of a body that is only read for its message. */
+async function excerpt(response: HttpResponse): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for await (const piece of response.body) {
+      pieces.push(piece);
+      length += piece.length;
+      if (length >= MAX_ERROR_BYTES) break;
+    }
+  } catch (error) {
+    if (codeOf(error) === "aborted") throw error;
+  }
+  return Buffer.concat(pieces).toString("utf8");
+}
+
+function printable(text: string): string {
+  // deno-lint-ignore no-control-regex
+  const line = text.replace(/[\x00-\x1f\x7f-\x9f]+/g, " ").trim();
+  return line.length > MAX_ERROR_CHARACTERS ? `${line.slice(0, MAX_ERROR_CHARACTERS)}…` : line;
+}
+
+/** The messages of the registry's own error body, `undefined` if it has another shape. */
+function apiErrors(body: string): string | undefined {
+  try {
+    const { errors } = JSON.parse(body);
+    if (!Array.isArray(errors) || errors.length === 0) return undefined;
+    return errors.slice(0, 10).map((item) =>
+      `OCI API error: ${printable(String(item?.message ?? item?.code ?? ""))}`
+    )
+      .join(", ");
+  } catch {
+    return undefined;
+  }
+}
+
+/** What an answer other than the wanted one is called (`§6.4`). */
+export async function refusalOf(response: HttpResponse, explanation: string): Promise<ArtifactError> {
+  const { status, url } = response;
+  const body = await excerpt(response);
+  if (status === 401) return new ArtifactError("unauthorized", `Not authorized: url ${url} (${explanation})`);
+  if (status >= 200 && status < 300) {
+    return new ArtifactError(
+      "protocol",
+      `OCI distribution spec violation: Expected HTTP Status 200 OK, got ${status}: url ${url}`,
+    );
+  }
+  const envelope = status < 500 ? apiErrors(body) : undefined;
+  const message = envelope === undefined
+    ? `Server error: url ${url}, code: ${status}, message: ${printable(body)}`
+    : `Registry error: url ${url}, envelope: OCI API errors: [${envelope}]`;
+  if (status === 429) return new PassingError("throttled", message, retryAfterMs(response));
+  if ([500, 502, 503, 504].includes(status)) {
+    return new PassingError("server", message, retryAfterMs(response));
+  }
+  return new ArtifactError(status === 404 ? "not_found" : "server", message);
+}
+
+/**
+ * Runs an operation on the registry of a reference, over each protocol in turn.
+ *
+ * @throws {ArtifactError} what the operation throws
+ */
+export async function withRegistry<T>(
+  reference: Reference,
+  access: "pull" | "push",
+  options: ArtifactOptions,
+  operation: (registry: Registry) => Promise<T>,
+): Promise<T> {
+  const limits = limitsOf(options);
+  const found = await findCredentials(reference.registry, options);
+  const sources = sourcesOf(options);
+  const attempts = registryAttempts(reference.registry, options);
+  return await withProtocols(attempts, reference.registry, options, async (attempt, last) => {
+    const http = clientFor(options, attempt);
+    const base = `${attempt.scheme}://${registryHost(reference)}`;
+    let explanation = found.explanation;
+    const settings = {
+      limits,
+      signal: options.signal,
+      onEvent: options.onEvent,
+      // On an insecure host a refused connection most likely means that another protocol is spoken.
+      retryConnect: last,
+    };
+    const retry = <R>(step: () => Promise<R>) => retrying(settings, step);
+    const authorizations = new Map<string, Promise<string | undefined>>();
+    const authorization = (repository: string) => {
+      let known = authorizations.get(repository);
+      if (known === undefined) {
+        known = retry(() =>
+          authorizationFor({
+            base,
+            http,
+            credentials: found.credentials,
+            access,
+            plainAllowed: (host) => sources.insecureSources.has(host),
+            onRefused: (reason) => {
+              explanation = `${explanation}; ${reason}`;
+              log(options, "warn", reason, { registry: reference.registry });
+            },
+          }, repository)
+        );
+        authorizations.set(repository, known);
+      }
+      return known;
+    };
+    try {
+      return await operation({
+        base,
+        limits,
+        send: async (repository, request) => {
+          const value = await authorization(repository);
+          const headers = value === undefined
+            ? request.headers
+            : { ...request.headers, authorization: value };
+          return await http.send({ ...request, headers });
+        },
+        sendAnonymously: http.send,
+        retry,
+        refusal: (response) => refusalOf(response, explanation),
+      });
+    } finally {
+      await http.close();
+    }
+  });
+}

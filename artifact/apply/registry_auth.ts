@@ -1,0 +1,117 @@
+/** How a request to a registry is authorized: `GET /v2/`, then a token or Basic (`spec/fetch-verify.md §6.1`). */
+import { type Challenge, parseChallenge, tokenUrl } from "../render/challenge.ts";
+import type { Credentials } from "../types/docker_config.ts";
+import { ArtifactError, messageOf } from "../types/error.ts";
+import { type HttpClient, type HttpRequest, readBytes } from "./http.ts";
+
+const MAX_TOKEN_BYTES = 1024 * 1024;
+
+export type AuthSettings = {
+  /** `https://host[:port]` of the registry. */
+  readonly base: string;
+  readonly http: HttpClient;
+  readonly credentials: Credentials;
+  readonly access: "pull" | "push";
+  /** Whether secrets may go to a host without TLS. */
+  readonly plainAllowed: (hostAndPort: string) => boolean;
+  readonly onRefused: (reason: string) => void;
+};
+
+function basic(username: string, password: string): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
+}
+
+function tokenRequest(
+  settings: AuthSettings,
+  challenge: Challenge & { scheme: "bearer" },
+  scope: string,
+): HttpRequest {
+  const { credentials } = settings;
+  if (credentials.kind !== "identity_token") {
+    return {
+      method: "GET",
+      url: tokenUrl(challenge, scope),
+      headers: credentials.kind === "basic"
+        ? { authorization: basic(credentials.username, credentials.password) }
+        : {},
+    };
+  }
+  const form = new URLSearchParams({
+    grant_type: "refresh_token",
+    service: challenge.service ?? "",
+    scope,
+    client_id: "portreeve",
+    refresh_token: credentials.token,
+  });
+  return {
+    method: "POST",
+    url: challenge.realm,
+    headers: { "content-type": "application/x-www-form-urlencoded" },
+    body: new TextEncoder().encode(form.toString()),
+  };
+}
+
+async function bearer(
+  settings: AuthSettings,
+  challenge: Challenge & { scheme: "bearer" },
+  scope: string,
+): Promise<string | undefined> {
+  const { base, credentials, plainAllowed } = settings;
+  const request = tokenRequest(settings, challenge, scope);
+  const realm = new URL(request.url);
+  const downgraded = base.startsWith("https:") && realm.protocol !== "https:" && !plainAllowed(realm.host);
+  if (downgraded && credentials.kind !== "anonymous") {
+    throw new ArtifactError(
+      "protocol",
+      `${base} asks for credentials to be sent to ${realm.origin} without TLS: refused ` +
+        `(list ${realm.host} in insecure_sources to allow it)`,
+    );
+  }
+  const response = await settings.http.send(request);
+  if (response.status !== 200) {
+    response.discard();
+    settings.onRefused(`${realm.origin} gave no token: status ${response.status}`);
+    return undefined;
+  }
+  const bytes = await readBytes(response, MAX_TOKEN_BYTES, "the token");
+  try {
+    const { token, access_token: accessToken } = JSON.parse(Buffer.from(bytes).toString("utf8"));
+    const value = token ?? accessToken;
+    if (typeof value !== "string" || !/^[\x21-\x7e]+$/.test(value)) throw new Error("no token in it");
+    return `Bearer ${value}`;
+  } catch {
+    settings.onRefused(`${realm.origin} answered with no token`);
+    return undefined;
+  }
+}
+
+/**
+ * The `Authorization` header for one repository, `undefined` for none: also when no token is to be had, as the request
+ * that follows says it better.
+ */
+export async function authorizationFor(
+  settings: AuthSettings,
+  repository: string,
+): Promise<string | undefined> {
+  const { base, credentials } = settings;
+  const ping = await settings.http.send({ method: "GET", url: `${base}/v2/`, headers: {} });
+  const header = ping.header("www-authenticate");
+  ping.discard();
+  if (header === undefined || header === "") return undefined;
+  const challenge = parseChallenge(header);
+  if (challenge.scheme === "basic") {
+    if (credentials.kind === "identity_token") {
+      settings.onRefused("IdentityToken credential not supported. Using anonymous instead");
+    }
+    return credentials.kind === "basic" ? basic(credentials.username, credentials.password) : undefined;
+  }
+  const scope = `repository:${repository}:${settings.access === "push" ? "pull,push" : "pull"}`;
+  try {
+    return await bearer(settings, challenge, scope);
+  } catch (error) {
+    if (error instanceof TypeError) {
+      throw new ArtifactError("protocol", `${base} names no usable realm: ${messageOf(error)}`);
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,160 @@
+/** What is written to a registry: blobs in chunks, manifests (`spec/fetch-verify.md §7`). */
+import { ArtifactError } from "../types/error.ts";
+import { isDigest } from "../types/reference.ts";
+import { sha256Hex } from "./digest.ts";
+import type { HttpResponse } from "./http.ts";
+import type { Registry } from "./registry.ts";
+
+const CHUNK_BYTES = 4 * 1024 * 1024;
+
+async function locationOf(registry: Registry, response: HttpResponse, wanted: number): Promise<string> {
+  const location = response.header("location");
+  if (response.status !== wanted) throw await registry.refusal(response);
+  response.discard();
+  if (location === undefined) {
+    throw new ArtifactError(
+      "protocol",
+      `OCI distribution spec violation: no Location header from ${response.url}`,
+    );
+  }
+  const next = new URL(location, response.url);
+  // An upload carries the repository's authorization: it stays with the registry.
+  if (next.host !== new URL(registry.base).host) {
+    throw new ArtifactError("protocol", `${registry.base} sends an upload to another host: ${next.origin}`);
+  }
+  return next.href;
+}
+
+/** Cuts a stream into chunks of the size that uploads use. */
+async function* chunksOf(
+  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): AsyncIterable<Uint8Array> {
+  let waiting: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of pieces) {
+    waiting.push(piece);
+    length += piece.length;
+    if (length < CHUNK_BYTES) continue;
+    const all = Buffer.concat(waiting);
+    let from = 0;
+    for (; all.length - from >= CHUNK_BYTES; from += CHUNK_BYTES) {
+      yield all.subarray(from, from + CHUNK_BYTES);
+    }
+    waiting = [all.subarray(from)];
+    length = all.length - from;
+  }
+  if (length > 0) yield Buffer.concat(waiting);
+}
+
+/**
+ * Uploads a blob whose digest is known.
+ *
+ * @param pieces read once
+ */
+export async function putBlob(
+  registry: Registry,
+  repository: string,
+  digest: string,
+  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<void> {
+  const start = await registry.send(repository, {
+    method: "POST",
+    url: `${registry.base}/v2/${repository}/blobs/uploads/`,
+    headers: { "content-length": "0" },
+  });
+  let location = await locationOf(registry, start, 202);
+  let sent = 0;
+  for await (const chunk of chunksOf(pieces)) {
+    const response = await registry.send(repository, {
+      method: "PATCH",
+      url: location,
+      headers: {
+        "content-type": "application/octet-stream",
+        "content-length": String(chunk.length),
+        "content-range": `${sent}-${sent + chunk.length - 1}`,
+      },
+      body: chunk,
+    });
+    location = await locationOf(registry, response, 202);
+    sent += chunk.length;
+  }
+  const target = new URL(location);
+  target.searchParams.set("digest", digest);
+  const end = await registry.send(repository, {
+    method: "PUT",
+    url: target.href,
+    headers: { "content-length": "0" },
+  });
+  if (end.status !== 201) throw await registry.refusal(end);
+  end.discard();
+}
+
+/** Whether the registry holds a blob already. */
+export async function hasBlob(registry: Registry, repository: string, digest: string): Promise<boolean> {
+  const response = await registry.send(repository, {
+    method: "HEAD",
+    url: `${registry.base}/v2/${repository}/blobs/${digest}`,
+    headers: {},
+  });
+  response.discard();
+  return response.status === 200;
+}
+
+/**
+ * The digest in a pushed manifest's `Location` (`§7` rule 5).
+ *
+ * @throws {ArtifactError} `protocol`, with the texts of that rule
+ */
+export function digestOfLocation(location: string): string {
+  const refuse = (message: string): never => {
+    throw new ArtifactError("protocol", message);
+  };
+  if (!URL.canParse(location) || !location.includes("/")) {
+    refuse(`Cannot extract manifest digest from the OCI registry response: ${location}`);
+  }
+  const digest = location.slice(location.lastIndexOf("/") + 1);
+  const [algorithm, hex] = digest.split(":");
+  if (hex === undefined) refuse(`Invalid digest: ${digest}`);
+  if (algorithm !== "sha256" && algorithm !== "sha512") {
+    refuse(`unknown algorithm '${algorithm}' for manifest ${digest}`);
+  }
+  if (!isDigest(digest)) refuse(`The digest of the returned manifest is not valid: ${digest}`);
+  return digest;
+}
+
+/**
+ * Uploads a manifest.
+ *
+ * @returns its digest: from `Location`, else `Docker-Content-Digest`, else the SHA-256 of the body, as registries may put the
+ *   tag into `Location`
+ */
+export async function putManifest(
+  registry: Registry,
+  repository: string,
+  name: string,
+  mediaType: string,
+  body: Uint8Array,
+): Promise<string> {
+  const own = `sha256:${sha256Hex(body)}`;
+  const response = await registry.send(repository, {
+    method: "PUT",
+    url: `${registry.base}/v2/${repository}/manifests/${name}`,
+    headers: { "content-type": mediaType, "content-length": String(body.length) },
+    body,
+  });
+  if (response.status !== 201) throw await registry.refusal(response);
+  const location = response.header("location");
+  const announced = response.header("docker-content-digest");
+  response.discard();
+  const last = location?.slice(location.lastIndexOf("/") + 1);
+  const digest = location !== undefined && last?.includes(":")
+    ? digestOfLocation(new URL(location, response.url).href)
+    : announced || own;
+  if (digest.startsWith("sha256:") && digest !== own) {
+    throw new ArtifactError(
+      "digest",
+      `Digest error: Invalid digest. Expected ${own}, got ${digest} (${response.url})`,
+    );
+  }
+  return digest;
+}

@@ -1,0 +1,251 @@
+/**
+ * Sigstore bundles v0.3, which cosign 3 attaches to images (`spec/fetch-verify.md §13`). `@sigstore/verify` checks logs,
+ * timestamps and the statement's signature; who signed is judged by the same rules as for simple signing.
+ */
+import {
+  type Bundle,
+  loadSigstoreBundle,
+  loadSigstoreVerify,
+  type SignedEntity,
+  X509Certificate,
+} from "../../../deps.ts";
+import { messageOf } from "../../types/error.ts";
+import type { Identity, SignedLayer } from "../../types/signed_layer.ts";
+import { derOf, keyOf, requireIdentity } from "./certificate.ts";
+import { keyFromDer, type VerificationKey, verifies } from "./public_key.ts";
+import { type RecordedKey, recordedKey } from "./rekor_entry.ts";
+import type { TrustMaterial } from "./trust_material.ts";
+
+const PAYLOAD_TYPE = "application/vnd.in-toto+json";
+const STATEMENT_TYPE = "https://in-toto.io/Statement/v1";
+const PREDICATE_TYPE = "https://sigstore.dev/cosign/sign/v1";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fields(value: unknown, what: string): Fields {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new Error(`${what} is no JSON object`);
+  }
+  return value as Fields;
+}
+
+/** What the envelope's signature is made over (DSSE v1). */
+function preAuthEncoding(type: string, payload: Uint8Array): Uint8Array {
+  const head = `DSSEv1 ${Buffer.byteLength(type)} ${type} ${payload.length} `;
+  return Buffer.concat([Buffer.from(head), payload]);
+}
+
+/** The statement's annotations, once it is clear that it is a signature of this image. */
+function readStatement(payload: Uint8Array, imageDigest: string): Fields {
+  const text = new TextDecoder("utf-8", { fatal: true }).decode(payload);
+  const numbers = (_key: string, value: unknown, context?: { source?: string }) =>
+    typeof value === "number" ? context?.source ?? String(value) : value;
+  const statement = fields(
+    JSON.parse(text, numbers as (key: string, value: unknown) => unknown),
+    "the statement",
+  );
+  if (statement["_type"] !== STATEMENT_TYPE) {
+    throw new Error("§13 rule 2: the statement's _type is another one");
+  }
+  if (statement["predicateType"] !== PREDICATE_TYPE) {
+    throw new Error(
+      `§13 rule 2: the statement is no signature (predicateType ${String(statement["predicateType"])})`,
+    );
+  }
+  const subjects = statement["subject"];
+  const subject = fields(Array.isArray(subjects) ? subjects[0] : undefined, "the statement's subject");
+  const sha256 = fields(subject["digest"], "the subject's digest")["sha256"];
+  if (`sha256:${String(sha256)}` !== imageDigest) {
+    throw new Error("§13 rule 2: the statement is about another image (subject[0].digest.sha256)");
+  }
+  const annotations = subject["annotations"] ?? null;
+  return annotations === null ? {} : fields(annotations, "the subject's annotations");
+}
+
+function first(value: unknown): Fields {
+  return fields(Array.isArray(value) ? value[0] : undefined, "the log entry's signature");
+}
+
+/** DER of the certificate or key that a log entry recorded, in each form that logs have. */
+function recordedVerifier(body: Uint8Array): RecordedKey {
+  const entry = fields(JSON.parse(new TextDecoder().decode(body)), "the log entry's body");
+  const spec = fields(entry["spec"], "the log entry's spec");
+  const pem = (value: unknown) => recordedKey(Buffer.from(String(value), "base64"));
+  const structured = (signature: unknown) => {
+    const verifier = fields(
+      fields(signature, "the log entry's signature")["verifier"],
+      "the log entry's verifier",
+    );
+    const raw = (value: unknown) =>
+      Buffer.from(String(fields(value, "the log entry's verifier")["rawBytes"]), "base64");
+    if (verifier["x509Certificate"] === undefined) {
+      return { spki: keyFromDer(raw(verifier["publicKey"])).spki };
+    }
+    const certificate = X509Certificate.parse(raw(verifier["x509Certificate"]));
+    return { certificate: derOf(certificate), spki: certificate.publicKey };
+  };
+  switch (`${String(entry["kind"])} ${String(entry["apiVersion"])}`) {
+    case "dsse 0.0.1":
+      return pem(first(spec["signatures"])["verifier"]);
+    case "hashedrekord 0.0.1":
+      return pem(fields(fields(spec["signature"], "signature")["publicKey"], "publicKey")["content"]);
+    case "dsse 0.0.2":
+      return structured(first(fields(spec["dsseV002"], "dsseV002")["signatures"]));
+    case "hashedrekord 0.0.2":
+      return structured(fields(spec["hashedRekordV002"], "hashedRekordV002")["signature"]);
+    default:
+      throw new Error(
+        `§13 rule 2: unsupported log entry ${String(entry["kind"])} ${String(entry["apiVersion"])}`,
+      );
+  }
+}
+
+type Envelope = {
+  readonly payloadType: string;
+  readonly payload: Uint8Array;
+  readonly signature: Uint8Array;
+};
+
+function envelopeOf(bundle: Bundle): Envelope {
+  if (bundle.content.$case !== "dsseEnvelope") {
+    throw new Error("§13 rule 2: the bundle holds no DSSE envelope");
+  }
+  const { payloadType, payload, signatures } = bundle.content.dsseEnvelope;
+  if (payloadType !== PAYLOAD_TYPE) {
+    throw new Error(`§13 rule 2: the envelope's payloadType is ${payloadType}`);
+  }
+  const signature = signatures[0];
+  if (signature === undefined || signatures.length !== 1) {
+    throw new Error("§13 rule 2: the envelope must have exactly one signature");
+  }
+  return { payloadType, payload, signature: signature.sig };
+}
+
+/** DER of what a log recorded must be what the bundle shows. */
+function requireSameVerifier(bundle: Bundle, certificate: Uint8Array | undefined): Uint8Array | undefined {
+  let spki: Uint8Array | undefined;
+  for (const entry of bundle.verificationMaterial.tlogEntries) {
+    const recorded = recordedVerifier(entry.canonicalizedBody);
+    const same = certificate === undefined ||
+      (recorded.certificate !== undefined && Buffer.from(recorded.certificate).equals(certificate));
+    if (!same) throw new Error("§13 rule 2: the log entry is about another certificate (verifier)");
+    spki = recorded.spki;
+  }
+  return spki;
+}
+
+/** Moments that were proven: by a log's promise, or by a timestamp authority; only after everything was verified. */
+function provenTimes(entity: SignedEntity): readonly Date[] {
+  return entity.timestamps.flatMap((timestamp) => {
+    if (timestamp.$case === "timestamp-authority") return [timestamp.timestamp.signingTime];
+    const { inclusionPromise, integratedTime } = timestamp.tlogEntry;
+    return inclusionPromise === undefined ? [] : [new Date(Number(integratedTime) * 1000)];
+  });
+}
+
+/** Logs, timestamps and, for certificates, the signature. */
+async function verifyEvidence(
+  bundle: Bundle,
+  key: VerificationKey | undefined,
+  signedBytes: Uint8Array,
+  trust: TrustMaterial,
+): Promise<readonly Date[]> {
+  if (trust.trustRoot === undefined) {
+    throw new Error("there is no trust root: its log entry cannot be checked");
+  }
+  const { toSignedEntity, toTrustMaterial, Verifier } = await loadSigstoreVerify();
+  const plain = toSignedEntity(bundle);
+  const { signature } = plain.signature;
+  const entity: SignedEntity = {
+    ...plain,
+    // Certificates are judged by our own rules; the library gets the bare key.
+    key: { $case: "public-key", hint: "" },
+    signature: {
+      signature,
+      compareSignature: (other) => plain.signature.compareSignature(other),
+      compareDigest: (digest) => plain.signature.compareDigest(digest),
+      compareSignedDigest: (digest) => plain.signature.compareSignedDigest(digest),
+      // Without a certificate, the key is the one that the configuration names: `pubKey` entries ask for it.
+      verifySignature: () => key === undefined || verifies(key, signedBytes, signature),
+    },
+  };
+  const spare = trust.rekor[0]?.key.key;
+  const publicKey = key?.key ?? spare;
+  if (publicKey === undefined) throw new Error("the trust root has no transparency log");
+  const material = toTrustMaterial(trust.trustRoot.root, () => ({ publicKey, validFor: () => true }));
+  const thresholds = { tlogThreshold: 1, ctlogThreshold: 0, timestampThreshold: key === undefined ? 0 : 1 };
+  new Verifier(material, thresholds).verify(entity);
+  return provenTimes(entity);
+}
+
+async function parseBundle(bytes: Uint8Array): Promise<Bundle> {
+  const { bundleFromJSON, ValidationError } = await loadSigstoreBundle();
+  try {
+    return bundleFromJSON(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch (error) {
+    if (!(error instanceof ValidationError)) throw error;
+    throw new Error(`§13 rule 2: invalid bundle: ${error.fields.join(", ")}`, { cause: error });
+  }
+}
+
+function certificateOf(bundle: Bundle): X509Certificate | undefined {
+  const { content } = bundle.verificationMaterial;
+  if (content.$case === "publicKey") return undefined;
+  if (content.$case === "certificate") {
+    return X509Certificate.parse(Buffer.from(content.certificate.rawBytes));
+  }
+  throw new Error("§13 rule 2: verificationMaterial must be a single certificate");
+}
+
+/**
+ * Checks one bundle.
+ *
+ * A bundle by certificate must prove when it was made. One by public key is good for `pubKey` entries alone; its log entries,
+ * if any, must be genuine where there is a trust root to tell.
+ *
+ * @param note told why the bundle gives no identity though it carries a certificate
+ * @throws {Error} why the bundle does not count at all
+ */
+export async function readBundle(
+  source: string,
+  bytes: Uint8Array,
+  imageDigest: string,
+  trust: TrustMaterial,
+  note: (reason: string) => void,
+): Promise<SignedLayer> {
+  const bundle = await parseBundle(bytes);
+  const envelope = envelopeOf(bundle);
+  const annotations = readStatement(envelope.payload, imageDigest);
+  const signedBytes = preAuthEncoding(envelope.payloadType, envelope.payload);
+  const layer = {
+    source,
+    signedBytes,
+    signature: Buffer.from(envelope.signature).toString("base64"),
+    annotations,
+    integratedTime: undefined,
+  };
+  const certificate = certificateOf(bundle);
+  if (certificate === undefined) {
+    const logged = bundle.verificationMaterial.tlogEntries.length > 0 && trust.rekor.length > 0;
+    if (logged) await verifyEvidence(bundle, undefined, signedBytes, trust);
+    return {
+      ...layer,
+      identity: undefined,
+      loggedKey: logged ? requireSameVerifier(bundle, undefined) : undefined,
+    };
+  }
+  if (trust.trustRoot === undefined) {
+    note("there is no trust root: its log entry cannot be checked");
+    return { ...layer, identity: undefined, loggedKey: undefined };
+  }
+  const times = await verifyEvidence(bundle, keyOf(certificate), signedBytes, trust);
+  const loggedKey = requireSameVerifier(bundle, derOf(certificate));
+  let identity: Identity | undefined;
+  try {
+    for (const moment of times) identity = requireIdentity(certificate, trust.anchors, trust.ctlogs, moment);
+  } catch (error) {
+    identity = undefined;
+    note(messageOf(error));
+  }
+  return { ...layer, identity, loggedKey };
+}

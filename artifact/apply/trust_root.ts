@@ -1,0 +1,217 @@
+/** Gets the trust root: from a file, or from a TUF repository and its cache (`spec/fetch-verify.md §10`). */
+import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import {
+  loadSigstoreProtobuf,
+  loadSigstoreSeeds,
+  loadTuf,
+  loadTufErrors,
+  type TrustedRoot,
+  type TufUpdater,
+} from "../../deps.ts";
+import { environmentProxies } from "../render/proxy.ts";
+import { ArtifactError, messageOf } from "../types/error.ts";
+import type { ArtifactOptions } from "../types/options.ts";
+import { parseTrustConfig, type TrustRoot } from "../types/trust_root.ts";
+import { log } from "./event.ts";
+import { createHttpClient, readBytes } from "./http.ts";
+import { PassingError, retrying } from "./retry.ts";
+import { environmentOf, limitsOf } from "./settings.ts";
+import { materialOf } from "./signature/trust_material.ts";
+import { trustedRoots } from "./trusted_roots.ts";
+
+export const PUBLIC_MIRROR = "https://tuf-repo-cdn.sigstore.dev";
+const TARGET = "trusted_root.json";
+/** `§10.1` rule 4. */
+const TUF_LIMITS = { connectMs: 10_000, responseMs: 30_000, retries: 3, retryMs: 100, retryMaxMs: 1000 };
+const TUF_SIZES = { maxRootRotations: 1024, rootMaxLength: 1024 * 1024, targetsMaxLength: 10 * 1024 * 1024 };
+
+export type TrustRootSource =
+  /** A `ClientTrustConfig` file. */
+  | { readonly kind: "file"; readonly path: string }
+  | {
+    readonly kind: "tuf";
+    /** Metadata and target are kept here, a folder for each mirror. */
+    readonly cacheDir: string;
+    /** Default: the public instance. A mirror of another instance needs `rootPath`. */
+    readonly mirror?: string;
+    /** The `root.json` to start from; default: the public instance's, embedded. */
+    readonly rootPath?: string;
+    /** Use the cache alone; it must not have expired. */
+    readonly offline?: boolean;
+  };
+
+function usable(source: string, root: TrustedRoot): TrustRoot {
+  const trustRoot = { source, root };
+  const { anchors } = materialOf(trustRoot);
+  if (anchors.length === 0) {
+    throw new ArtifactError("trust_root", `Fulcio certificates not found (${source})`);
+  }
+  return trustRoot;
+}
+
+/** @throws {ArtifactError} `trust_root`, with the texts of `§10.3` */
+async function fromFile(path: string): Promise<TrustRoot> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (cause) {
+    const message = `could not read Sigstore trust config file ${path}: ${messageOf(cause)}`;
+    throw new ArtifactError("trust_root", message, cause);
+  }
+  const document = parseTrustConfig(text, path);
+  try {
+    const protobuf = await loadSigstoreProtobuf();
+    return usable(path, protobuf.TrustedRoot.fromJSON(document));
+  } catch (cause) {
+    if (cause instanceof ArtifactError) throw cause;
+    const message = `could not parse Sigstore trust config file ${path}: ${messageOf(cause)}`;
+    throw new ArtifactError("trust_root", message, cause);
+  }
+}
+
+/** A TUF client whose requests are ours: proxies of the environment, no private authorities, our time limits. */
+async function createFetcher(options: ArtifactOptions, offline: boolean) {
+  const { BaseFetcher } = await loadTuf();
+  const { DownloadHTTPError } = await loadTufErrors();
+  const limits = { ...limitsOf(options), ...TUF_LIMITS, ...options.limits };
+  const env = environmentOf(options);
+  const roots = trustedRoots(env);
+  const http = createHttpClient({
+    tlsFor: () => ({ ca: roots, verify: true }),
+    // A mirror on this very network may be plain HTTP: what it serves is signed.
+    plainAllowed: () => true,
+    proxies: environmentProxies(env),
+    limits,
+    signal: options.signal,
+  });
+  const settings = { limits, signal: options.signal, onEvent: options.onEvent, retryConnect: true };
+  const ask = (url: string) =>
+    retrying(settings, async () => {
+      const response = await http.send({ method: "GET", url, headers: {} });
+      if (response.status === 200) return await readBytes(response, TUF_SIZES.targetsMaxLength, url);
+      response.discard();
+      const message = `${url} answered with status ${response.status}`;
+      if (response.status === 429 || response.status >= 500) throw new PassingError("server", message, 0);
+      throw new DownloadHTTPError(message, response.status);
+    });
+  class Fetcher extends BaseFetcher {
+    override async fetch(url: string): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+      if (offline) throw new Error(`offline: ${url} is not asked for`);
+      const bytes = new Uint8Array(await ask(url));
+      return new Blob([bytes]).stream() as ReadableStream<Uint8Array<ArrayBuffer>>;
+    }
+  }
+  return { fetcher: new Fetcher(), close: http.close };
+}
+
+async function writeWhole(path: string, content: Uint8Array): Promise<void> {
+  const unfinished = `${path}.${process.pid}.part`;
+  const file = await open(unfinished, "w");
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(unfinished, path);
+}
+
+/** The `root.json` that a cache starts from. */
+async function firstRoot(mirror: string, rootPath: string | undefined): Promise<Uint8Array> {
+  if (rootPath !== undefined) return await readFile(rootPath);
+  const { default: seeds } = await loadSigstoreSeeds();
+  const seed = (seeds as Readonly<Record<string, { readonly "root.json": string }>>)[mirror];
+  if (seed === undefined) {
+    throw new ArtifactError(
+      "trust_root",
+      `no TUF root is known for ${mirror}: say which root.json to start from`,
+    );
+  }
+  return Buffer.from(seed["root.json"], "base64");
+}
+
+async function fromTuf(
+  source: TrustRootSource & { kind: "tuf" },
+  options: ArtifactOptions,
+): Promise<TrustRoot> {
+  const mirror = (source.mirror ?? PUBLIC_MIRROR).replace(/\/+$/, "");
+  const url = new URL(mirror);
+  const metadataDir = join(source.cacheDir, encodeURIComponent(url.host + url.pathname.replace(/\/$/, "")));
+  const targetDir = join(metadataDir, "targets");
+  const rootFile = join(metadataDir, "root.json");
+  await mkdir(targetDir, { recursive: true });
+  const { Updater } = await loadTuf();
+  const seed = async () => await writeWhole(rootFile, await firstRoot(mirror, source.rootPath));
+
+  async function read(offline: boolean): Promise<TrustedRoot> {
+    const { fetcher, close } = await createFetcher(options, offline);
+    const create = (): TufUpdater =>
+      new Updater({
+        metadataBaseUrl: mirror,
+        targetBaseUrl: `${mirror}/targets`,
+        metadataDir,
+        targetDir,
+        fetcher,
+        forceCache: offline,
+        config: TUF_SIZES,
+      });
+    try {
+      let updater: TufUpdater;
+      try {
+        updater = create();
+      } catch {
+        // No root yet, or one that a killed process left half written.
+        await seed();
+        updater = create();
+      }
+      const target = await updater.getTargetInfo(TARGET);
+      if (target === undefined) throw new Error(`${mirror} has no target ${TARGET}`);
+      const path = await updater.findCachedTarget(target) ?? await updater.downloadTarget(target);
+      const protobuf = await loadSigstoreProtobuf();
+      return protobuf.TrustedRoot.fromJSON(JSON.parse(await readFile(path, "utf8")));
+    } finally {
+      await close();
+    }
+  }
+
+  if (source.offline) return usable(`${metadataDir} (offline)`, await read(true));
+  try {
+    return usable(mirror, await read(false));
+  } catch (error) {
+    try {
+      const root = usable(`${metadataDir} (cached)`, await read(true));
+      log(options, "warn", "Cannot refresh the Sigstore trust root, using the cached one", {
+        mirror,
+        error: messageOf(error),
+      });
+      return root;
+    } catch {
+      throw error;
+    }
+  }
+}
+
+/**
+ * Gets the trust root. A failure is an error, never an empty root: without one, callers pass `undefined` to `verifyPolicy`,
+ * which then meets no keyless entry.
+ *
+ * @throws {ArtifactError} `trust_root`
+ */
+export async function loadTrustRoot(
+  source: TrustRootSource,
+  options: ArtifactOptions = {},
+): Promise<TrustRoot> {
+  if (source.kind === "file") return await fromFile(source.path);
+  try {
+    return await fromTuf(source, options);
+  } catch (cause) {
+    if (cause instanceof ArtifactError && cause.code === "aborted") throw cause;
+    const where = source.mirror ?? PUBLIC_MIRROR;
+    const message = `Cannot create Sigstore trust root from ${where} (cache ${source.cacheDir}): ${
+      messageOf(cause)
+    }`;
+    throw new ArtifactError("trust_root", message, cause);
+  }
+}

@@ -1,0 +1,60 @@
+/** The certificate authorities that every TLS connection of this room trusts. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import tls from "node:tls";
+import { ArtifactError } from "../types/error.ts";
+import type { Environment } from "../types/options.ts";
+
+const PEM_BLOCK =
+  /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[\s\S]*?-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
+
+function certificatesIn(file: string): readonly string[] {
+  return readFileSync(file, "utf8").match(PEM_BLOCK) ?? [];
+}
+
+/** `SSL_CERT_FILE` and `SSL_CERT_DIR`, as OpenSSL and Go understand them: they replace the system's roots. */
+function fromEnvironment(env: Environment): readonly string[] | undefined {
+  const [file, directories] = [env["SSL_CERT_FILE"], env["SSL_CERT_DIR"]];
+  if (!file && !directories) return undefined;
+  const found: string[] = [];
+  if (file) {
+    try {
+      found.push(...certificatesIn(file));
+    } catch (cause) {
+      throw new ArtifactError("config", `SSL_CERT_FILE: cannot read ${file}`, cause);
+    }
+    if (found.length === 0) {
+      throw new ArtifactError("config", `SSL_CERT_FILE: ${file} holds no PEM certificate`);
+    }
+  }
+  for (const directory of (directories ?? "").split(":").filter((name) => name !== "")) {
+    let names: readonly string[];
+    try {
+      names = readdirSync(directory);
+    } catch (cause) {
+      throw new ArtifactError("config", `SSL_CERT_DIR: cannot list ${directory}`, cause);
+    }
+    for (const name of names) {
+      try {
+        found.push(...certificatesIn(join(directory, name)));
+      } catch {
+        // A directory or an unreadable file among the certificates: OpenSSL passes over it as well.
+      }
+    }
+  }
+  return found;
+}
+
+let systemRoots: readonly string[] | undefined;
+
+/**
+ * PEM texts of the roots: `SSL_CERT_FILE`/`SSL_CERT_DIR`, else the operating system's, else those built into the runtime.
+ *
+ * @throws {ArtifactError} `config` when the environment names something unreadable
+ */
+export function trustedRoots(env: Environment): readonly string[] {
+  const configured = fromEnvironment(env);
+  if (configured !== undefined) return [...new Set(configured)];
+  systemRoots ??= [...new Set(tls.getCACertificates("system"))];
+  return systemRoots.length > 0 ? systemRoots : tls.rootCertificates;
+}

@@ -1,0 +1,69 @@
+/** Which proxy, if any, a request goes through (`spec/fetch-verify.md §2.4`, `§4.3`). */
+import type { Environment } from "../types/options.ts";
+import type { Proxies, Sources } from "../types/sources.ts";
+
+/** The environment's proxies; upper-case names come first. Empty values count as absent. */
+export function environmentProxies(env: Environment): Proxies {
+  const read = (name: string) => env[name.toUpperCase()] || env[name] || undefined;
+  return { httpProxy: read("http_proxy"), httpsProxy: read("https_proxy"), noProxy: read("no_proxy") };
+}
+
+/** What the sources file says whole, else the environment: the file wins, as documented. */
+export function effectiveProxies(sources: Sources, env: Environment): Proxies {
+  return sources.proxies ?? environmentProxies(env);
+}
+
+function ipv4(text: string): number | undefined {
+  const parts = text.split(".").map((part) => (/^\d{1,3}$/.test(part) ? Number(part) : 256));
+  if (parts.length !== 4 || parts.some((part) => part > 255)) return undefined;
+  return parts.reduce((sum, part) => sum * 256 + part, 0);
+}
+
+/** An IPv6 address as a number, `undefined` for anything else. */
+function ipv6(text: string): bigint | undefined {
+  if (!/^[0-9a-f:.]+$/i.test(text) || !text.includes(":")) return undefined;
+  const [head = "", tail, more] = text.split("::");
+  if (more !== undefined) return undefined;
+  const words = (part: string) => (part === "" ? [] : part.split(":"));
+  const first = words(head);
+  const last = words(tail ?? "");
+  const gap = tail === undefined ? 0 : 8 - first.length - last.length;
+  const all = [...first, ...Array<string>(Math.max(0, gap)).fill("0"), ...last];
+  if (all.length !== 8 || !all.every((word) => /^[0-9a-f]{1,4}$/i.test(word))) return undefined;
+  return all.reduce((sum, word) => (sum << 16n) | BigInt(`0x${word}`), 0n);
+}
+
+function inNetwork(host: string, entry: string): boolean {
+  const [network = "", length] = entry.split("/");
+  const bits = length === undefined ? undefined : Number(length);
+  if (bits !== undefined && !Number.isInteger(bits)) return false;
+  const [host4, network4] = [ipv4(host), ipv4(network)];
+  if (host4 !== undefined && network4 !== undefined) {
+    const size = 2 ** (32 - Math.min(32, Math.max(0, bits ?? 32)));
+    return Math.floor(host4 / size) === Math.floor(network4 / size);
+  }
+  const [host6, network6] = [ipv6(host), ipv6(network)];
+  if (host6 === undefined || network6 === undefined) return false;
+  const shift = BigInt(128 - Math.min(128, Math.max(0, bits ?? 128)));
+  return host6 >> shift === network6 >> shift;
+}
+
+/** Whether a `no_proxy` list exempts a host: `*`, IP, CIDR, or a domain and its subdomains. */
+export function exempt(noProxy: string | undefined, hostname: string, port: string): boolean {
+  const host = hostname.replace(/^\[|\]$/g, "").toLowerCase();
+  return (noProxy ?? "").split(",").map((entry) => entry.trim().toLowerCase()).some((entry) => {
+    if (entry === "") return false;
+    if (entry === "*") return true;
+    const domain = entry.replace(/^\*?\./, "");
+    return host === domain || host.endsWith(`.${domain}`) || `${host}:${port}` === domain ||
+      inNetwork(host, entry);
+  });
+}
+
+/** The proxy's URL for a target, `undefined` for a direct connection. A proxy without scheme is `http://`. */
+export function proxyFor(target: URL, proxies: Proxies): string | undefined {
+  const proxy = target.protocol === "https:" ? proxies.httpsProxy : proxies.httpProxy;
+  const port = target.port || (target.protocol === "https:" ? "443" : "80");
+  if (proxy === undefined || proxy === "" || exempt(proxies.noProxy, target.hostname, port)) return undefined;
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(proxy) ? proxy : `http://${proxy}`;
+}

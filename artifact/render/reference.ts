@@ -1,0 +1,32 @@
+/** Image references as text. */
+import type { Reference } from "../types/reference.ts";
+
+/** `<registry>/<repository>[:tag][@digest]` (`spec/fetch-verify.md §1.2`). */
+export function formatReference(reference: Reference): string {
+  const tag = reference.tag === undefined ? "" : `:${reference.tag}`;
+  const digest = reference.digest === undefined ? "" : `@${reference.digest}`;
+  return `${reference.registry}/${reference.repository}${tag}${digest}`;
+}
+
+/** `<registry>/<repository>@<digest>`: the tag is dropped. */
+export function immutableReference(reference: Reference, digest: string): string {
+  return `${reference.registry}/${reference.repository}@${digest}`;
+}
+
+/** What goes into the URL of a manifest: the digest if there is one, else the tag. */
+export function manifestName(reference: Reference): string {
+  return reference.digest ?? reference.tag ?? "latest";
+}
+
+/** The host that is spoken to: Docker Hub's API lives on another name than its references. */
+export function registryHost(reference: Reference): string {
+  return reference.registry === "docker.io" ? "index.docker.io" : reference.registry;
+}
+
+/**
+ * Whether the reference may name something else tomorrow and is pulled at every start (`§2.2`).
+ * A digest makes it immutable whatever its tag says.
+ */
+export function isLatest(reference: Reference): boolean {
+  return reference.digest === undefined && reference.tag === "latest";
+}

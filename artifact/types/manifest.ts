@@ -1,0 +1,136 @@
+/** OCI manifests and indexes, Docker's included, read from bytes that a registry sent (`spec/fetch-verify.md §6.2`). */
+import { ArtifactError } from "./error.ts";
+import { isDigest } from "./reference.ts";
+
+export const MEDIA_TYPE = {
+  dockerManifest: "application/vnd.docker.distribution.manifest.v2+json",
+  dockerList: "application/vnd.docker.distribution.manifest.list.v2+json",
+  ociManifest: "application/vnd.oci.image.manifest.v1+json",
+  ociIndex: "application/vnd.oci.image.index.v1+json",
+  wasmLayer: "application/vnd.wasm.content.layer.v1+wasm",
+  /** The newer convention for Wasm artifacts; accepted besides the one above. */
+  wasm: "application/wasm",
+  wasmConfig: "application/vnd.wasm.config.v1+json",
+  simpleSigning: "application/vnd.dev.cosign.simplesigning.v1+json",
+  bundle: "application/vnd.dev.sigstore.bundle.v0.3+json",
+} as const;
+
+/** In the order in which they are offered to the registry. */
+export const MANIFEST_TYPES: readonly string[] = [
+  MEDIA_TYPE.dockerManifest,
+  MEDIA_TYPE.dockerList,
+  MEDIA_TYPE.ociManifest,
+  MEDIA_TYPE.ociIndex,
+];
+
+export type Platform = {
+  readonly os: string;
+  readonly architecture: string;
+};
+
+export type Descriptor = {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly size: number;
+  readonly urls: readonly string[];
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly artifactType: string | undefined;
+  /** Only in an index. */
+  readonly platform: Platform | undefined;
+};
+
+export type Manifest =
+  | {
+    readonly kind: "image";
+    readonly config: Descriptor;
+    readonly layers: readonly Descriptor[];
+    /** The document as it was sent. */
+    readonly document: Readonly<Record<string, unknown>>;
+  }
+  | {
+    readonly kind: "index";
+    readonly manifests: readonly Descriptor[];
+    readonly document: Readonly<Record<string, unknown>>;
+  };
+
+/** More entries than this are no image: the work on hostile manifests stays bounded. */
+const MAX_DESCRIPTORS = 4096;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function refuse(reason: string): never {
+  throw new ArtifactError("protocol", `Failed to parse the manifest: ${reason}`);
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function readStrings(value: unknown): Readonly<Record<string, string>> {
+  if (!isFields(value)) return {};
+  return Object.fromEntries(
+    Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+  );
+}
+
+function readDescriptor(value: unknown, where: string): Descriptor {
+  if (!isFields(value)) refuse(`${where} is no descriptor`);
+  const { mediaType, digest, size, urls, annotations, artifactType, platform } = value;
+  if (typeof mediaType !== "string") refuse(`${where} has no mediaType`);
+  if (typeof digest !== "string" || !isDigest(digest)) {
+    refuse(`the digest of ${where} is not valid: ${JSON.stringify(digest)}`);
+  }
+  if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) {
+    refuse(`${where} has no valid size`);
+  }
+  return {
+    mediaType,
+    digest,
+    size,
+    urls: Array.isArray(urls) ? urls.filter((url): url is string => typeof url === "string").slice(0, 8) : [],
+    annotations: readStrings(annotations),
+    artifactType: typeof artifactType === "string" ? artifactType : undefined,
+    platform: isFields(platform) && typeof platform["os"] === "string" &&
+        typeof platform["architecture"] === "string"
+      ? { os: platform["os"], architecture: platform["architecture"] }
+      : undefined,
+  };
+}
+
+function readDescriptors(value: unknown, where: string): readonly Descriptor[] {
+  if (!Array.isArray(value)) refuse(`${where} is no list`);
+  if (value.length > MAX_DESCRIPTORS) refuse(`${where} has more than ${MAX_DESCRIPTORS} entries`);
+  return value.map((item, index) => readDescriptor(item, `${where}[${index}]`));
+}
+
+/**
+ * Reads a manifest or index. The image shape is tried first.
+ *
+ * @throws {ArtifactError} `media_type` for versions and types that are not known, `protocol` for what is no manifest
+ */
+export function parseManifest(text: string): Manifest {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch (cause) {
+    throw new ArtifactError("protocol", `Failed to parse the manifest: it is no JSON`, cause);
+  }
+  if (!isFields(document)) refuse("it is no JSON object");
+  const { schemaVersion, mediaType } = document;
+  if (schemaVersion !== 2) {
+    throw new ArtifactError("media_type", `Unsupported schema version: ${JSON.stringify(schemaVersion)}`);
+  }
+  if (mediaType !== undefined && !MANIFEST_TYPES.includes(mediaType as string)) {
+    throw new ArtifactError("media_type", `Unsupported media type: ${String(mediaType)}`);
+  }
+  if (document["config"] !== undefined && document["layers"] !== undefined) {
+    return {
+      kind: "image",
+      config: readDescriptor(document["config"], "config"),
+      layers: readDescriptors(document["layers"], "layers"),
+      document,
+    };
+  }
+  if (document["manifests"] === undefined) refuse("it has neither layers nor manifests");
+  return { kind: "index", manifests: readDescriptors(document["manifests"], "manifests"), document };
+}

@@ -1,0 +1,93 @@
+/** `sources.yml`: hosts without trustworthy TLS, private authorities, proxies (`spec/fetch-verify.md §4`). */
+import {
+  DocumentError,
+  type Mapping,
+  readList,
+  readMapping,
+  readOptionalString,
+  readString,
+} from "./strict_document.ts";
+import { parseYaml } from "./yaml_text.ts";
+
+export type Proxies = {
+  readonly httpProxy: string | undefined;
+  readonly httpsProxy: string | undefined;
+  /** Comma list of IP, CIDR, `*` and domains. */
+  readonly noProxy: string | undefined;
+};
+
+export type Sources = {
+  /** `host[:port]`, compared as exact strings with what the URI says. */
+  readonly insecureSources: ReadonlySet<string>;
+  /** `host[:port]` to PEM texts; they are added to the trusted roots for that host alone. */
+  readonly sourceAuthorities: ReadonlyMap<string, readonly string[]>;
+  /** Absent: the environment's. Present: used whole, no field is merged with the environment. */
+  readonly proxies: Proxies | undefined;
+};
+
+export const NO_SOURCES: Sources = {
+  insecureSources: new Set(),
+  sourceAuthorities: new Map(),
+  proxies: undefined,
+};
+
+/** An authority as written: what `Path` names is read by `apply/sources_file.ts`. */
+export type AuthorityEntry =
+  | { readonly type: "Path"; readonly path: string }
+  | { readonly type: "Data"; readonly data: string | Uint8Array };
+
+export type SourcesDocument = {
+  readonly insecureSources: ReadonlySet<string>;
+  readonly authorities: readonly { readonly host: string; readonly entry: AuthorityEntry }[];
+  readonly proxies: Proxies | undefined;
+};
+
+function readAuthority(value: unknown, where: string): AuthorityEntry {
+  const mapping = readMapping(value, "an authority with `type: Path` or `type: Data`", where);
+  const type = readString(mapping, "type", where);
+  if (type === "Path") return { type, path: readString(mapping, "path", where) };
+  if (type !== "Data") {
+    throw new DocumentError(`unknown variant \`${type}\`, expected \`Path\` or \`Data\` at ${where}`);
+  }
+  const data = mapping["data"];
+  if (!Array.isArray(data)) return { type, data: readString(mapping, "data", where) };
+  if (!data.every((byte) => Number.isInteger(byte) && byte >= 0 && byte <= 255)) {
+    throw new DocumentError(`\`data\` holds something that is no byte at ${where}`);
+  }
+  return { type, data: Uint8Array.from(data as number[]) };
+}
+
+function readProxies(mapping: Mapping): Proxies {
+  return {
+    httpProxy: readOptionalString(mapping, "http_proxy", "proxies"),
+    httpsProxy: readOptionalString(mapping, "https_proxy", "proxies"),
+    noProxy: readOptionalString(mapping, "no_proxy", "proxies"),
+  };
+}
+
+/**
+ * Reads the text of a sources file. Unknown keys are ignored, an empty document is fine.
+ *
+ * @throws {DocumentError} what is wrong and where
+ */
+export function parseSources(text: string): SourcesDocument {
+  const document = parseYaml(text);
+  const root = document === null ? {} : readMapping(document, "a map", "");
+  const insecure = readList(root["insecure_sources"] ?? [], "insecure_sources").map((host, index) => {
+    if (typeof host === "string") return host;
+    throw new DocumentError(`insecure_sources[${index}] is no string: write it as "host" or "host:port"`);
+  });
+  const hosts = readMapping(root["source_authorities"] ?? {}, "a map", "source_authorities");
+  const authorities = Object.entries(hosts).flatMap(([host, list]) =>
+    readList(list, `source_authorities.${host}`).map((item, index) => ({
+      host,
+      entry: readAuthority(item, `source_authorities.${host}[${index}]`),
+    }))
+  );
+  const proxies = root["proxies"] ?? undefined;
+  return {
+    insecureSources: new Set(insecure),
+    authorities,
+    proxies: proxies === undefined ? undefined : readProxies(readMapping(proxies, "a map", "proxies")),
+  };
+}

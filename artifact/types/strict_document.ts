@@ -1,0 +1,89 @@
+/**
+ * Reads a parsed YAML or JSON document field by field. The messages are worded as the original's decoder words them,
+ * because people and tests look for them (`spec/fetch-verify.md §8` rule 3); where that wording is free, the place in
+ * the document is added.
+ */
+
+export type Mapping = Readonly<Record<string, unknown>>;
+
+/** Thrown by the readers below; whoever reads the whole document puts its own prefix before the message. */
+export class DocumentError extends Error {}
+
+function quoted(names: readonly string[]): string {
+  const ticked = names.map((name) => `\`${name}\``);
+  if (ticked.length === 1) return ticked[0] ?? "";
+  return ticked.length === 2 ? ticked.join(" or ") : `one of ${ticked.join(", ")}`;
+}
+
+function describe(value: unknown): string {
+  if (value === null || value === undefined) return "unit value";
+  if (typeof value === "string") return `string ${JSON.stringify(value)}`;
+  if (typeof value === "boolean") return `boolean \`${value}\``;
+  if (typeof value === "number") {
+    return Number.isInteger(value) ? `integer \`${value}\`` : `floating point \`${value}\``;
+  }
+  return Array.isArray(value) ? "sequence" : "map";
+}
+
+export function invalidType(value: unknown, expected: string, where: string): never {
+  throw new DocumentError(`invalid type: ${describe(value)}, expected ${expected}${where && ` at ${where}`}`);
+}
+
+export function missingField(name: string): never {
+  throw new DocumentError(`missing field \`${name}\``);
+}
+
+export function unknownVariant(name: string, known: readonly string[], where: string): never {
+  throw new DocumentError(`unknown variant \`${name}\`, expected ${quoted(known)}${where && ` at ${where}`}`);
+}
+
+export function readMapping(value: unknown, expected: string, where: string): Mapping {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    invalidType(value, expected, where);
+  }
+  return value as Mapping;
+}
+
+/** Refuses keys that are not in `known`. */
+export function refuseUnknown(mapping: Mapping, known: readonly string[], where: string): void {
+  for (const key of Object.keys(mapping)) {
+    if (!known.includes(key)) {
+      throw new DocumentError(
+        `unknown field \`${key}\`, expected ${quoted(known)}${where && ` at ${where}`}`,
+      );
+    }
+  }
+}
+
+export function readString(mapping: Mapping, name: string, where: string): string {
+  const value = mapping[name];
+  if (value === undefined) missingField(name);
+  if (typeof value !== "string") invalidType(value, "a string", where && `${where}.${name}`);
+  return value;
+}
+
+/** Absent and `null` are the same. */
+export function readOptionalString(mapping: Mapping, name: string, where: string): string | undefined {
+  return mapping[name] === undefined || mapping[name] === null ? undefined : readString(mapping, name, where);
+}
+
+export function readList(value: unknown, where: string): readonly unknown[] {
+  if (!Array.isArray(value)) invalidType(value, "a sequence", where);
+  return value;
+}
+
+/** A map of strings to strings, `undefined` where it is absent or `null`. */
+export function readStringMap(
+  mapping: Mapping,
+  name: string,
+  where: string,
+): ReadonlyMap<string, string> | undefined {
+  const value = mapping[name];
+  if (value === undefined || value === null) return undefined;
+  const place = where && `${where}.${name}`;
+  const entries = Object.entries(readMapping(value, "a map", place)).map(([key, item]): [string, string] => {
+    if (typeof item !== "string") invalidType(item, "a string", place && `${place}.${key}`);
+    return [key, item];
+  });
+  return new Map(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+}

@@ -1,0 +1,286 @@
+/** sources.yml and the verification configuration: what is read, and what is said when it cannot be. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import {
+  type ArtifactEvent,
+  dockerConfigDir,
+  parseVerificationConfig,
+  readSources,
+  readVerificationConfig,
+  signatureYaml,
+} from "../../artifact/mod.ts";
+import { effectiveProxies } from "../../artifact/render/proxy.ts";
+import { createAuthority } from "./_certificates.ts";
+import { failure, inDirectory } from "./_setting.ts";
+
+const authority = await createAuthority();
+
+/** Loads a sources file; paths in its error are written `P`. */
+function sources(content: string | object, files: Readonly<Record<string, string | Uint8Array>> = {}) {
+  return inDirectory(async (directory) => {
+    for (const [name, data] of Object.entries(files)) await writeFile(join(directory, name), data);
+    const path = join(directory, "sources.yml");
+    const text = typeof content === "string" ? content : JSON.stringify(content);
+    await writeFile(path, text.replaceAll("@DIR@", directory));
+    return await readSources(path).then((read) => ({ read, message: "" }), (error) => ({
+      read: undefined,
+      message: String(error.message).replaceAll(path, "P").replaceAll(directory, "D"),
+    }));
+  });
+}
+
+test("sources: everything that may be written", async () => {
+  const { read, message } = await sources(
+    `
+insecure_sources: ["localhost:5000", h.test]
+source_authorities:
+  a.test:
+    - { type: Data, data: ${JSON.stringify(authority.ca)} }
+    - { type: Path, path: "@DIR@/ca.der" }
+  b.test:5000:
+    - { type: Path, path: "@DIR@/ca.pem" }
+    - type: Data
+      data: [${[...authority.der].join(", ")}]
+proxies: { https_proxy: "http://p.test:3128" }
+something_new: [1]
+`,
+    { "ca.der": authority.der, "ca.pem": authority.ca },
+  );
+  assert.is(message, "");
+  assert.equal(read?.insecureSources, new Set(["localhost:5000", "h.test"]));
+  const base64 = (pem: string | undefined) => (pem ?? "").replace(/-----[^-]+-----|\s/g, "");
+  for (const host of ["a.test", "b.test:5000"]) {
+    const list = read?.sourceAuthorities.get(host) ?? [];
+    assert.equal(list.map(base64), [base64(authority.ca), base64(authority.ca)], host);
+  }
+  assert.equal(read?.proxies, { httpProxy: undefined, httpsProxy: "http://p.test:3128", noProxy: undefined });
+  for (const empty of ["", "{}", "---\n", "proxies: null\n"]) {
+    assert.is((await sources(empty)).message, "", empty);
+  }
+  assert.is((await sources({ insecure_sources: ["x"] })).read?.insecureSources.size, 1, "JSON is read too");
+});
+
+test("sources: one bad entry fails the whole file, with its place", async () => {
+  const cases: readonly (readonly [string, string])[] = [
+    ["source_authorities: { h: [{ something: unknown }] }", "missing field `type`"],
+    ["source_authorities: { h: [{ path: 1 }] }", "missing field `type`"],
+    [
+      "source_authorities: { h: [{ type: path, path: x }] }",
+      "unknown variant `path`, expected `Path` or `Data`",
+    ],
+    ["source_authorities: { h: [{ type: Path }] }", "missing field `path`"],
+    [
+      "source_authorities: { h: [{ type: Data, data: [300] }] }",
+      "holds something that is no byte at source_authorities.h[0]",
+    ],
+    [
+      "source_authorities: { h: [{ type: Path, path: /nonexistent.pem }] }",
+      "Cannot read certificate from file: ENOENT",
+    ],
+    [
+      "source_authorities: { h: [{ type: Path, path: '@DIR@/no.pem' }] }",
+      "Invalid certificate: Raw certificate is not in PEM nor in DER encoding (source_authorities.h, D/no.pem)",
+    ],
+    [
+      "source_authorities: { h: [{ type: Data, data: x }] }",
+      "Invalid certificate: Raw certificate is not in PEM nor in DER encoding",
+    ],
+    ["insecure_sources: [1]", "insecure_sources[0] is no string"],
+    ["insecure_sources: h", "expected a sequence at insecure_sources"],
+    ["proxies: { http_proxy: 1 }", "invalid type: integer `1`, expected a string at proxies.http_proxy"],
+    ["[1]", "invalid type: sequence, expected a map"],
+    ["a: [", "at line 1"],
+    [
+      "a: &a [x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b]\nd: [*c, *c, *c, *c]",
+      "alias",
+    ],
+  ];
+  for (const [text, reason] of cases) {
+    const { message } = await sources(text, { "no.pem": "no certificate" });
+    assert.ok(message.startsWith("error while loading sources from P: "), message);
+    assert.ok(message.includes(reason), `${reason}\n${message}`);
+  }
+  const absent = await failure(readSources("/nonexistent/sources.yml"));
+  assert.match(
+    absent.message,
+    "error while loading sources from /nonexistent/sources.yml: Cannot read certificate from file: ENOENT",
+  );
+});
+
+test("proxies: the file is used whole, else the environment, upper case first", async () => {
+  const env = { HTTP_PROXY: "http://up", http_proxy: "http://low", https_proxy: "http://s", NO_PROXY: "" };
+  const none = (await sources("{}")).read;
+  assert.ok(none);
+  assert.equal(effectiveProxies(none, env), {
+    httpProxy: "http://up",
+    httpsProxy: "http://s",
+    noProxy: undefined,
+  });
+  const file = (await sources("proxies: { no_proxy: x.test }")).read;
+  assert.ok(file);
+  assert.equal(effectiveProxies(file, env), {
+    httpProxy: undefined,
+    httpsProxy: undefined,
+    noProxy: "x.test",
+  });
+});
+
+test("Docker's configuration directory: option, DOCKER_CONFIG, home", () => {
+  assert.is(dockerConfigDir({ dockerConfigDir: "/a", env: { DOCKER_CONFIG: "/b", HOME: "/c" } }), "/a");
+  assert.is(dockerConfigDir({ env: { DOCKER_CONFIG: "/b", HOME: "/c" } }), "/b");
+  assert.is(dockerConfigDir({ env: { HOME: "/c" } }), "/c/.docker");
+});
+
+const parse = (text: string) => parseVerificationConfig(text);
+const refusal = (text: string) => {
+  try {
+    parse(text);
+    return "accepted";
+  } catch (error) {
+    return (error as Error).message;
+  }
+};
+
+test("verification: every kind and subject form", () => {
+  const config = parse(`
+apiVersion: v1
+allOf:
+  - kind: githubAction
+    owner: kubewarden
+  - kind: githubAction
+    owner: kubewarden
+    repo: policy
+    annotations: { env: prod }
+anyOf:
+  minimumMatches: 2
+  signatures:
+    - kind: pubKey
+      owner: us
+      key: |
+        -----BEGIN PUBLIC KEY-----
+        AAAA
+        -----END PUBLIC KEY-----
+      annotations: { stable: "true", env: prod }
+    - kind: genericIssuer
+      issuer: https://github.com/login/oauth
+      subject: { equal: user1@provider.com }
+    - kind: genericIssuer
+      issuer: https://x.test
+      subject: { urlPrefix: "HTTPS://GitHub.com:443/kubewarden" }
+`);
+  assert.is(config.allOf?.length, 2);
+  assert.is(config.anyOf?.minimumMatches, 2);
+  const [key, equal, prefix] = config.anyOf?.signatures ?? [];
+  assert.ok(key && equal && prefix);
+  assert.is(
+    signatureYaml(equal),
+    "kind: genericIssuer\nissuer: https://github.com/login/oauth\nsubject: !equal user1@provider.com\nannotations: null\n",
+  );
+  assert.is(
+    signatureYaml(prefix),
+    "kind: genericIssuer\nissuer: https://x.test\nsubject: !urlPrefix https://github.com/kubewarden/\nannotations: null\n",
+  );
+  assert.is(
+    signatureYaml(key),
+    "kind: pubKey\nowner: us\nkey: |\n  -----BEGIN PUBLIC KEY-----\n  AAAA\n  -----END PUBLIC KEY-----\n" +
+      "annotations:\n  env: prod\n  stable: 'true'\n",
+  );
+  const github = config.allOf?.[0];
+  assert.is(
+    github && signatureYaml(github),
+    "kind: githubAction\nowner: kubewarden\nrepo: null\nannotations: null\n",
+  );
+});
+
+test("verification: what is refused, with the specified texts", () => {
+  const entry = (fields: string) => `apiVersion: v1\nallOf:\n  - { ${fields} }\n`;
+  const invalid = "Not a valid configuration file: ";
+  assert.is(
+    refusal(entry("kind: genericIssuer, issuer: https://x.test")),
+    `${invalid}missing field \`subject\``,
+  );
+  assert.is(refusal(entry("kind: pubKey")), `${invalid}missing field \`key\``);
+  assert.is(refusal(entry("kind: githubAction")), `${invalid}missing field \`owner\``);
+  assert.is(refusal(entry("owner: x")), `${invalid}missing field \`kind\``);
+  const cases: readonly (readonly [string, string])[] = [
+    [
+      entry("kind: keyless"),
+      "unknown variant `keyless`, expected one of `pubKey`, `genericIssuer`, `githubAction`",
+    ],
+    [
+      entry("kind: pubKey, key: x, x: 1"),
+      "unknown field `x`, expected one of `kind`, `owner`, `key`, `annotations` at allOf[0]",
+    ],
+    [
+      entry("kind: pubKey, key: x, annotations: { a: true }"),
+      "invalid type: boolean `true`, expected a string",
+    ],
+    [entry("kind: pubKey, key: x, annotations: { a: 1 }"), "invalid type: integer `1`, expected a string"],
+    [
+      entry("kind: genericIssuer, issuer: i, subject: { equal: a, urlPrefix: b }"),
+      "exactly one of `equal` or `urlPrefix`",
+    ],
+    [
+      entry("kind: genericIssuer, issuer: i, subject: { like: a }"),
+      "unknown variant `like`, expected `equal` or `urlPrefix`",
+    ],
+    [entry("kind: genericIssuer, issuer: i, subject: { urlPrefix: nothing }"), "expected a URL"],
+    ["apiVersion: v1\nsomeOf: []", "unknown field `someOf`, expected one of `apiVersion`, `allOf`, `anyOf`"],
+    [
+      "apiVersion: v1\nanyOf: { signatures: [], x: 1 }",
+      "unknown field `x`, expected `minimumMatches` or `signatures`",
+    ],
+    [
+      "apiVersion: v1\nanyOf: { minimumMatches: 256, signatures: [] }",
+      "invalid value: integer `256`, expected u8",
+    ],
+    ["apiVersion: v1\nanyOf: { minimumMatches: 1 }", "missing field `signatures`"],
+    ["apiVersion: v1\nallOf: {}", "invalid type: map, expected a sequence"],
+    ["- 1", "invalid type: sequence, expected struct"],
+  ];
+  for (const [text, reason] of cases) {
+    const message = refusal(text);
+    assert.ok(message.startsWith(invalid) && message.includes(reason), `${reason}\n${message}`);
+  }
+  assert.is(refusal("apiVersion: v2\nallOf: []"), "Not a supported configuration version: Unsupported");
+  assert.is(refusal("apiVersion: v1"), "config is missing signatures in both allOf and anyOff list");
+  assert.is(
+    refusal("apiVersion: v1\nallOf: null"),
+    "config is missing signatures in both allOf and anyOff list",
+  );
+  assert.not.match(refusal("allOf: ["), "Not a valid configuration file");
+  assert.is(refusal("{}"), "accepted", "without apiVersion, neither list is fine");
+  assert.is(refusal("allOf: []"), "accepted");
+});
+
+test("verification: files that cannot be read, and what is accepted with a warning", () =>
+  inDirectory(async (directory) => {
+    const absent = await failure(readVerificationConfig(join(directory, "absent.yml")));
+    assert.match(absent.message, "failed to read verification file: ENOENT");
+    await mkdir(join(directory, "folder"));
+    assert.match(
+      (await failure(readVerificationConfig(join(directory, "folder")))).message,
+      "failed to read verification file",
+    );
+    const warnings = async (text: string) => {
+      const path = join(directory, "verification.yml");
+      await writeFile(path, text);
+      const events: ArtifactEvent[] = [];
+      await readVerificationConfig(path, { onEvent: (event) => void events.push(event) });
+      return events.map((event) => event.kind === "log" ? `${event.level} ${event.message}` : "").join("\n");
+    };
+    assert.match(await warnings("allOf: []"), /warn .*has no apiVersion[\s\S]*warn allOf is an empty list/);
+    assert.match(
+      await warnings("apiVersion: v1\nanyOf: { minimumMatches: 0, signatures: [] }"),
+      "minimumMatches is 0",
+    );
+    assert.match(
+      await warnings("apiVersion: v1\nanyOf: { minimumMatches: 2, signatures: [] }"),
+      "it can never be met",
+    );
+    assert.is(await warnings("apiVersion: v1\nallOf: [{ kind: githubAction, owner: x }]"), "");
+  }));
+
+test.run();

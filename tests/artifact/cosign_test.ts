@@ -1,0 +1,203 @@
+/** What the real cosign signs, with keys and keyless, in both of its formats, is accepted for what it is. */
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import {
+  copyArtifact,
+  fetchVerifiedPolicy,
+  parseVerificationConfig,
+  readModule,
+  type TrustRoot,
+  verifyPolicy,
+} from "../../artifact/mod.ts";
+import { cosign, COSIGN_MISSING, COSIGN_THERE, identityToken, startSigningServices } from "./_cosign.ts";
+import { putPolicy, sha256, wasmModule } from "./_image.ts";
+import { REGISTRY_BINARY, REGISTRY_MISSING, startRegistry } from "./_registry.ts";
+import { failure, inDirectory, insecure, listening, trustRootOf } from "./_setting.ts";
+
+const missing = [
+  ...(COSIGN_THERE ? [] : [COSIGN_MISSING]),
+  ...(REGISTRY_BINARY === undefined ? [REGISTRY_MISSING] : []),
+];
+if (missing.length > 0) test.skip(`cosign: ${missing.join("; ")}`, () => {});
+const real: typeof test = (missing.length > 0 ? test.skip : test) as typeof test;
+
+const FORMATS = [
+  ["simple signing", ["--new-bundle-format=false"]],
+  ["bundle", []],
+] as const;
+
+async function withCosign(
+  run: (
+    host: string,
+    directory: string,
+    sign: (image: string, ...args: string[]) => Promise<string>,
+  ) => Promise<void>,
+) {
+  const registry = await startRegistry();
+  try {
+    await inDirectory(async (directory) => {
+      const sign = (image: string, ...args: string[]) =>
+        cosign(directory, "sign", "--use-signing-config=false", "--allow-http-registry", ...args, image);
+      await run(registry.host, directory, sign);
+    });
+  } finally {
+    await registry.stop();
+  }
+}
+
+async function verify(reference: string, host: string, entries: readonly unknown[], root?: TrustRoot) {
+  const { options } = listening({ sources: insecure(host) });
+  const config = parseVerificationConfig(JSON.stringify({ apiVersion: "v1", allOf: entries }));
+  return await verifyPolicy(reference, config, root, options).then(
+    ({ digest }) => digest,
+    (error) => error.message as string,
+  );
+}
+
+real(
+  "key pairs, with annotations, in both formats; another key or annotation is refused",
+  () =>
+    withCosign(async (host, directory, sign) => {
+      for (const name of ["one", "two"]) {
+        await cosign(directory, "generate-key-pair", "--output-key-prefix", name);
+      }
+      const [one, two] = [
+        await readFile(join(directory, "one.pub"), "utf8"),
+        await readFile(join(directory, "two.pub"), "utf8"),
+      ];
+      for (const [index, [format, flags]] of FORMATS.entries()) {
+        const repository = `tests/key${index}`;
+        const module = wasmModule(format);
+        const digest = await putPolicy(`http://${host}`, repository, "v1", module);
+        const reference = `${host}/${repository}:v1`;
+        await sign(
+          `${host}/${repository}@${digest}`,
+          "--key",
+          "one.key",
+          "--tlog-upload=false",
+          "-a",
+          "env=prod",
+          ...flags,
+        );
+        const entry = (key: string, annotations?: object) => ({ kind: "pubKey", key, annotations });
+        assert.is(await verify(reference, host, [entry(one)]), digest, format);
+        assert.is(await verify(reference, host, [entry(one, { env: "prod" })]), digest, format);
+        assert.match(
+          await verify(reference, host, [entry(one, { env: "dev" })]),
+          "missing signatures",
+          format,
+        );
+        assert.match(await verify(reference, host, [entry(two)]), "missing signatures", format);
+
+        const config = parseVerificationConfig(JSON.stringify({ apiVersion: "v1", allOf: [entry(one)] }));
+        const { options } = listening({ sources: insecure(host) });
+        const store = { kind: "store", root: directory } as const;
+        const policy = await fetchVerifiedPolicy(reference, config, undefined, store, options);
+        assert.equal(
+          [policy.digest, policy.sha256, policy.downloaded],
+          [digest, sha256(module), true],
+          format,
+        );
+        assert.is(
+          (await fetchVerifiedPolicy(reference, config, undefined, store, options)).downloaded,
+          false,
+        );
+        // Somebody changes the stored file: the next start repairs it, and whoever loads it in between is told.
+        await writeFile(policy.path, wasmModule("tampered"));
+        assert.match(
+          (await failure(readModule(policy.path, policy.sha256))).message,
+          "has changed since it was checked",
+        );
+        assert.is((await fetchVerifiedPolicy(reference, config, undefined, store, options)).downloaded, true);
+        assert.is(sha256(await readModule(policy.path, policy.sha256)), sha256(module));
+        // A tag that moved to something unsigned is not followed.
+        await putPolicy(`http://${host}`, repository, "v1", wasmModule("moved"));
+        assert.match(await verify(reference, host, [entry(one)]), "no signatures found", format);
+        // Signatures travel with a copy.
+        await copyArtifact(`${host}/${repository}@${digest}`, `${host}/copies/key${index}:v1`, options);
+        assert.is(
+          await verify(`${host}/copies/key${index}:v1`, host, [entry(one)]),
+          digest,
+          `${format}, copied`,
+        );
+      }
+    }),
+);
+
+real(
+  "keyless, in both formats: generic issuer and GitHub action, by a Fulcio and Rekor of our own",
+  async () => {
+    const { server, sigstore } = await startSigningServices();
+    try {
+      await withCosign(async (host, directory, sign) => {
+        await writeFile(join(directory, "root.json"), JSON.stringify(sigstore.trustedRoot()));
+        const root = await trustRootOf(sigstore.trustedRoot());
+        const uri = "https://github.com/kubewarden/policy/.github/workflows/release.yml@refs/heads/main";
+        const issuer = "https://token.actions.githubusercontent.com";
+        const token = identityToken({ sub: uri, iss: issuer, repository: "kubewarden/policy" });
+        for (const [index, [format, flags]] of FORMATS.entries()) {
+          const repository = `tests/keyless${index}`;
+          const digest = await putPolicy(`http://${host}`, repository, "v1", wasmModule(format));
+          const services = [
+            "--fulcio-url",
+            server.base,
+            "--rekor-url",
+            server.base,
+            "--trusted-root",
+            "root.json",
+          ];
+          await sign(
+            `${host}/${repository}@${digest}`,
+            "--identity-token",
+            token,
+            "-a",
+            "env=prod",
+            ...services,
+            ...flags,
+          );
+          const met = (entry: object, trust: TrustRoot | undefined = root) =>
+            verify(`${host}/${repository}:v1`, host, [entry], trust);
+          for (
+            const entry of [
+              { kind: "githubAction", owner: "kubewarden" },
+              { kind: "githubAction", owner: "kubewarden", repo: "policy", annotations: { env: "prod" } },
+              { kind: "genericIssuer", issuer, subject: { equal: uri } },
+              { kind: "genericIssuer", issuer, subject: { urlPrefix: "https://github.com/kubewarden" } },
+            ]
+          ) assert.is(await met(entry), digest, `${format}: ${JSON.stringify(entry)}`);
+          for (
+            const entry of [
+              { kind: "githubAction", owner: "kube" },
+              { kind: "githubAction", owner: "kubewarden", annotations: { env: "dev" } },
+              { kind: "genericIssuer", issuer, subject: { equal: `${uri}x` } },
+              { kind: "genericIssuer", issuer: "https://accounts.test", subject: { equal: uri } },
+            ]
+          ) assert.match(await met(entry), "missing signatures", `${format}: ${JSON.stringify(entry)}`);
+          const foreign = await trustRootOf(await startSigningServicesRoot());
+          assert.match(
+            await met({ kind: "githubAction", owner: "kubewarden" }, foreign),
+            /No Signature Layer passed verification|missing signatures/,
+            "another Sigstore's root",
+          );
+          assert.not.equal(
+            await verify(`${host}/${repository}:v1`, host, [{ kind: "githubAction", owner: "kubewarden" }]),
+            digest,
+          );
+        }
+      });
+    } finally {
+      await server.stop();
+    }
+  },
+);
+
+/** The trusted root of a Sigstore that signed none of this. */
+async function startSigningServicesRoot(): Promise<unknown> {
+  const { server, sigstore } = await startSigningServices();
+  await server.stop();
+  return sigstore.trustedRoot();
+}
+
+test.run();
