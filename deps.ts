@@ -66,3 +66,8 @@ export const loadTuf = () => import("tuf-js");
 export const loadSigstoreSeeds = () => import("@sigstore/tuf/seeds.json", { with: { type: "json" } });
 /** What the TUF client must see for a missing file; its front door does not export it. */
 export const loadTufErrors = () => import("tuf-js/dist/error.js");
+
+// Kubernetes: kubeconfig files, in-cluster credentials and exec plugins. Heavy (hundreds of generated API classes), so a loader.
+export type { HttpLibrary as KubernetesHttpLibrary, KubeConfig } from "@kubernetes/client-node";
+export const loadKubernetesClient = (): Promise<typeof import("@kubernetes/client-node")> =>
+  import("@kubernetes/client-node");

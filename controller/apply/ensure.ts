@@ -1,0 +1,105 @@
+/** Brings one object to what it should be, and writes nothing when it is that already. */
+import { adoptionPatch, isOriginals } from "../render/adoption.ts";
+import { needsApply, removeForeign } from "../render/differences.ts";
+import type { KubeObject } from "../types/objects.ts";
+import type { Resource } from "../types/resources.ts";
+import { isNotFound } from "./kube_client.ts";
+import type { Store } from "./store.ts";
+import type { World } from "./world.ts";
+
+export type Desired<T extends KubeObject> = {
+  readonly resource: Resource;
+  readonly store: Store<T>;
+  readonly object: KubeObject;
+  /** Paths below which the object is to hold what we say and nothing else. */
+  readonly exact?: readonly (readonly string[])[];
+};
+
+/** What was applied last: an object that the API server stores in other words than ours is not applied for ever. */
+type Applied = { readonly text: string; readonly resourceVersion: string | undefined };
+const applied = new WeakMap<World, Map<string, Applied>>();
+
+function appliedBy(world: World): Map<string, Applied> {
+  let known = applied.get(world);
+  if (known === undefined) applied.set(world, known = new Map());
+  return known;
+}
+
+/** Makes the object exist as desired and returns it as it is then. */
+export async function ensure<T extends KubeObject>(world: World, desired: Desired<T>): Promise<T> {
+  const { resource, store, object, exact = [] } = desired;
+  const { client } = world;
+  const { name, namespace } = object.metadata;
+  let live = store.get(name, namespace);
+  const key = `${resource.plural}/${namespace ?? ""}/${name}`;
+  if (live !== undefined && isOriginals(live)) {
+    const whole = await client.get<T>(resource, namespace, name);
+    live = await client.patch<T>(resource, namespace, name, "json", adoptionPatch(whole));
+    store.put(live);
+  }
+  live = await applyIfNeeded(world, desired, live, key);
+  const foreign = removeForeign(live, object, exact);
+  if (foreign === undefined) return live;
+  world.log("info", "removing what others added", { object: key, patch: foreign });
+  const result = await client.patch<T>(resource, namespace, name, "json", foreign);
+  store.put(result);
+  return result;
+}
+
+async function applyIfNeeded<T extends KubeObject>(
+  world: World,
+  { resource, store, object }: Desired<T>,
+  live: T | undefined,
+  key: string,
+): Promise<T> {
+  if (live !== undefined && !needsApply(live, object)) return live;
+  const text = JSON.stringify(object);
+  const last = appliedBy(world).get(key);
+  if (live !== undefined && last?.text === text && last.resourceVersion === live.metadata.resourceVersion) {
+    return live;
+  }
+  const { name, namespace } = object.metadata;
+  const result = await world.client.patch<T>(resource, namespace, name, "apply", object);
+  appliedBy(world).set(key, { text, resourceVersion: result.metadata.resourceVersion });
+  store.put(result);
+  return result;
+}
+
+/** Deletes an object that is known to exist; of another object of the same name it takes no notice. */
+export async function ensureAbsent<T extends KubeObject>(
+  world: World,
+  resource: Resource,
+  store: Store<T>,
+  name: string,
+  namespace?: string,
+): Promise<void> {
+  const live = store.get(name, namespace);
+  if (live === undefined) return;
+  await world.client.remove(resource, namespace, name, live.metadata.uid);
+  appliedBy(world).delete(`${resource.plural}/${namespace ?? ""}/${name}`);
+  store.drop(live);
+}
+
+/** Sets the finalizers of an object of ours; a version that others changed meanwhile is left to the next pass. */
+export async function setFinalizers<T extends KubeObject>(
+  world: World,
+  resource: Resource,
+  store: Store<T>,
+  object: T,
+  finalizers: readonly string[],
+): Promise<T> {
+  const { name, namespace, resourceVersion } = object.metadata;
+  try {
+    const result = await world.client.patch<T>(resource, namespace, name, "merge", {
+      metadata: { resourceVersion, finalizers },
+    });
+    if (result.metadata.deletionTimestamp !== undefined && finalizers.length === 0) store.drop(object);
+    else store.put(result);
+    return result;
+  } catch (error) {
+    // Already gone: somebody else removed the last finalizer.
+    if (!isNotFound(error)) throw error;
+    store.drop(object);
+    return object;
+  }
+}

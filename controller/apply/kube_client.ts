@@ -1,0 +1,242 @@
+/** Calls to the Kubernetes API: what is sent, what comes back, and errors that say what was tried. */
+import type { ApiTransport } from "../../crd/apply/api_transport.ts";
+import { parseExactly } from "../render/json.ts";
+import { FIELD_MANAGER } from "../render/names.ts";
+import type { KubeObject } from "../types/objects.ts";
+import { type Resource, resourcePath } from "../types/resources.ts";
+
+/** An answer of the API server that is no success. */
+export class ApiError extends Error {
+  readonly status: number;
+  /** Kubernetes' word for it, such as `NotFound`, `Conflict`, `Invalid`. */
+  readonly reason: string;
+  readonly details: unknown;
+  /** The API server's own sentence, without what we tried. */
+  readonly answer: string;
+
+  constructor(tried: string, status: number, reason: string, answer: string, details: unknown) {
+    super(`${tried}: ${answer}`);
+    this.name = "ApiError";
+    this.status = status;
+    this.reason = reason;
+    this.answer = answer;
+    this.details = details;
+  }
+}
+
+export function isNotFound(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 404;
+}
+
+export function isConflict(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 409;
+}
+
+export type ListPage<T> = {
+  readonly items: readonly T[];
+  readonly resourceVersion: string;
+  readonly next: string | undefined;
+};
+
+export type Selection = { readonly labelSelector?: string; readonly fieldSelector?: string };
+
+export type PatchType = "apply" | "merge" | "json";
+export type WriteOptions = { readonly subresource?: string; readonly dryRun?: boolean };
+
+export type KubeClient = {
+  get<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string): Promise<T>;
+  list<T extends KubeObject>(
+    resource: Resource,
+    namespace: string | undefined,
+    selection: Selection & { readonly limit?: number; readonly next?: string | undefined },
+  ): Promise<ListPage<T>>;
+  /** The lines of a watch; ends when the server or `signal` ends it. */
+  watch(
+    resource: Resource,
+    namespace: string | undefined,
+    selection: Selection & { readonly resourceVersion: string; readonly timeoutSeconds: number },
+    signal: AbortSignal,
+  ): AsyncIterable<string>;
+  create<T extends KubeObject>(resource: Resource, object: KubeObject, options?: WriteOptions): Promise<T>;
+  /** `apply` is server-side apply with our field manager, taking over fields that others hold. */
+  patch<T extends KubeObject>(
+    resource: Resource,
+    namespace: string | undefined,
+    name: string,
+    type: PatchType,
+    body: unknown,
+    options?: WriteOptions,
+  ): Promise<T>;
+  replace<T extends KubeObject>(resource: Resource, object: KubeObject): Promise<T>;
+  /** Deletes an object; with `uid`, only while it is that very object. A missing one is no error. */
+  remove(resource: Resource, namespace: string | undefined, name: string, uid?: string): Promise<void>;
+};
+
+const CONTENT_TYPES: { readonly [T in PatchType]: string } = {
+  apply: "application/apply-patch+yaml",
+  merge: "application/merge-patch+json",
+  json: "application/json-patch+json",
+};
+const REQUEST_LIMIT_MS = 30_000;
+/** How often a throttled request is sent again before its caller hears of it. */
+const THROTTLE_RETRIES = 4;
+const THROTTLE_WAIT_LIMIT_MS = 10_000;
+/** A watch's line holds one object; etcd's limit is 1.5 MiB. */
+const LINE_LIMIT = 8 * 1024 * 1024;
+
+type Observe = (request: { readonly method: string; readonly code: number }) => void;
+
+function problem(tried: string, status: number, text: string): ApiError {
+  try {
+    const body = JSON.parse(text) as { message?: string; reason?: string; details?: unknown };
+    return new ApiError(
+      tried,
+      status,
+      body.reason ?? "",
+      body.message ?? `HTTP status ${status}`,
+      body.details,
+    );
+  } catch {
+    return new ApiError(tried, status, "", text.trim().slice(0, 300) || `HTTP status ${status}`, undefined);
+  }
+}
+
+async function* lines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of chunks) {
+    rest += decoder.decode(chunk, { stream: true });
+    if (rest.length > LINE_LIMIT) {
+      throw new Error(`the watch sent a line of more than ${LINE_LIMIT} characters`);
+    }
+    let end = rest.indexOf("\n");
+    while (end >= 0) {
+      if (end > 0) yield rest.slice(0, end);
+      rest = rest.slice(end + 1);
+      end = rest.indexOf("\n");
+    }
+  }
+}
+
+function query(parameters: { readonly [name: string]: string | number | undefined }): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== undefined) search.set(name, String(value));
+  }
+  const text = search.toString();
+  return text === "" ? "" : `?${text}`;
+}
+
+/** A client over a transport; `observe` hears of every answer (0: none came). */
+export function kubeClient(transport: ApiTransport, observe: Observe = () => {}): KubeClient {
+  async function once(method: string, path: string, body: unknown, contentType: string) {
+    const signal = AbortSignal.timeout(REQUEST_LIMIT_MS);
+    try {
+      const answer = await transport.request({
+        method,
+        path,
+        signal,
+        headers: {
+          accept: "application/json",
+          ...(body === undefined ? {} : { "content-type": contentType }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      const text = await answer.text();
+      observe({ method, code: answer.status });
+      return { status: answer.status, text, retryAfter: Number(answer.headers["retry-after"] ?? NaN) };
+    } catch (error) {
+      observe({ method, code: 0 });
+      throw error;
+    }
+  }
+
+  async function send(method: string, path: string, body?: unknown, contentType = "application/json") {
+    for (let attempt = 0;; attempt++) {
+      const answer = await once(method, path, body, contentType);
+      if (answer.status >= 200 && answer.status < 300) return parseExactly(answer.text);
+      const throttled = answer.status === 429 || (answer.status === 503 && !Number.isNaN(answer.retryAfter));
+      if (!throttled || attempt >= THROTTLE_RETRIES) {
+        throw problem(`${method} ${path.split("?")[0]}`, answer.status, answer.text);
+      }
+      const wait = Math.min((answer.retryAfter || 1) * 1000, THROTTLE_WAIT_LIMIT_MS);
+      await new Promise((resolve) => setTimeout(resolve, wait));
+    }
+  }
+
+  return {
+    get: async (resource, namespace, name) =>
+      await send("GET", resourcePath(resource, namespace, name)) as never,
+    async list<T extends KubeObject>(
+      resource: Resource,
+      namespace: string | undefined,
+      { limit, next, labelSelector, fieldSelector }: Parameters<KubeClient["list"]>[2],
+    ) {
+      const path = resourcePath(resource, namespace) +
+        query({ limit, continue: next, labelSelector, fieldSelector });
+      const page = await send("GET", path) as {
+        items?: readonly T[] | null;
+        metadata: { resourceVersion: string; continue?: string };
+      };
+      return {
+        items: page.items ?? [],
+        resourceVersion: page.metadata.resourceVersion,
+        next: page.metadata.continue === "" ? undefined : page.metadata.continue,
+      };
+    },
+    async *watch(
+      resource,
+      namespace,
+      { resourceVersion, timeoutSeconds, labelSelector, fieldSelector },
+      signal,
+    ) {
+      const path = resourcePath(resource, namespace) + query({
+        watch: "true",
+        allowWatchBookmarks: "true",
+        resourceVersion,
+        timeoutSeconds,
+        labelSelector,
+        fieldSelector,
+      });
+      const answer = await transport.request({ method: "GET", path, signal });
+      observe({ method: "GET", code: answer.status });
+      if (answer.status !== 200) {
+        throw problem(`watch ${path.split("?")[0]}`, answer.status, await answer.text());
+      }
+      yield* lines(answer.chunks());
+    },
+    create: async (resource, object, { dryRun } = {}) =>
+      await send(
+        "POST",
+        resourcePath(resource, object.metadata.namespace) +
+          query({ fieldManager: FIELD_MANAGER, dryRun: dryRun === true ? "All" : undefined }),
+        object,
+      ) as never,
+    patch: async (resource, namespace, name, type, body, { subresource, dryRun } = {}) =>
+      await send(
+        "PATCH",
+        resourcePath(resource, namespace, name, subresource) + query({
+          fieldManager: FIELD_MANAGER,
+          force: type === "apply" ? "true" : undefined,
+          dryRun: dryRun === true ? "All" : undefined,
+        }),
+        body,
+        CONTENT_TYPES[type],
+      ) as never,
+    replace: async (resource, object) =>
+      await send(
+        "PUT",
+        resourcePath(resource, object.metadata.namespace, object.metadata.name) +
+          query({ fieldManager: FIELD_MANAGER }),
+        object,
+      ) as never,
+    async remove(resource, namespace, name, uid) {
+      const body = uid === undefined ? undefined : { preconditions: { uid } };
+      try {
+        await send("DELETE", resourcePath(resource, namespace, name), body);
+      } catch (error) {
+        if (!isNotFound(error)) throw error;
+      }
+    },
+  };
+}

@@ -1,0 +1,216 @@
+/** The ConfigMap of a PolicyServer: its policies and its sources (spec/controller.md §5.2). */
+import {
+  isGroup,
+  isNamespaced,
+  legacyPolicyId,
+  type Policy,
+  policyId,
+  type PolicyServer,
+} from "../../crd/types.ts";
+import type { ConfigMap } from "../types/objects.ts";
+import type { ControllerSettings } from "../types/settings.ts";
+import { compareBytes, orderedJson, parseExactly, sortedJson } from "./json.ts";
+import { ownedMetadata, POLICY_SERVER_LABEL } from "./names.ts";
+
+const EVERY_CAPABILITY = ["*"] as const;
+
+type SourceFields = {
+  readonly module?: string;
+  readonly settings?: unknown;
+  readonly timeoutEvalSeconds?: number;
+  readonly contextAwareResources?: readonly { readonly apiVersion: string; readonly kind: string }[];
+};
+
+function contextAware(fields: SourceFields): string | undefined {
+  const resources = fields.contextAwareResources ?? [];
+  if (resources.length === 0) return undefined;
+  const entries = resources.map(({ apiVersion, kind }) =>
+    orderedJson([["apiVersion", sortedJson(apiVersion ?? "")], ["kind", sortedJson(kind ?? "")]])
+  );
+  return `[${entries.join(",")}]`;
+}
+
+const optional = (value: unknown) => value === undefined || value === null ? undefined : sortedJson(value);
+
+function entry(policy: Policy, capabilities: readonly string[]): string {
+  const head = [
+    [
+      "namespacedName",
+      orderedJson([
+        ["Namespace", sortedJson(policy.metadata.namespace ?? "")],
+        ["Name", sortedJson(policy.metadata.name)],
+      ]),
+    ],
+  ] as const;
+  const mode = ["policyMode", sortedJson(policy.spec.mode ?? "protect")] as const;
+  const hostCapabilities = ["hostCapabilities", sortedJson(capabilities)] as const;
+  // What a namespaced policy may not have is left out even where an object stored long ago holds it.
+  const readable = (fields: SourceFields) => isNamespaced(policy) ? undefined : contextAware(fields);
+  if (isGroup(policy)) {
+    const members = Object.entries(policy.spec.policies ?? {}).map(([name, member]) =>
+      [
+        name,
+        orderedJson([
+          ["module", sortedJson(member.module ?? "")],
+          ["settings", sortedJson(member.settings ?? null)],
+          ["contextAwareResources", readable(member)],
+          ["timeoutEvalSeconds", optional(member.timeoutEvalSeconds)],
+          hostCapabilities,
+        ]),
+      ] as const
+    );
+    return orderedJson([
+      ...head,
+      mode,
+      ["policies", byBytes(members)],
+      ["expression", sortedJson(policy.spec.expression ?? "")],
+      ["message", sortedJson(policy.spec.message ?? "")],
+    ]);
+  }
+  const fields: SourceFields & { readonly mutating?: boolean; readonly message?: string } = policy.spec;
+  return orderedJson([
+    ...head,
+    ["module", sortedJson(fields.module ?? "")],
+    mode,
+    ["allowedToMutate", sortedJson(fields.mutating ?? false)],
+    ["contextAwareResources", readable(fields)],
+    ["settings", sortedJson(fields.settings ?? null)],
+    ["message", (fields.message ?? "") === "" ? undefined : sortedJson(fields.message)],
+    ["timeoutEvalSeconds", optional(fields.timeoutEvalSeconds)],
+    hostCapabilities,
+  ]);
+}
+
+/** A group without members cannot be served and would keep its server from starting: it is left out. */
+export function isServable(policy: Policy): boolean {
+  return !isGroup(policy) || Object.keys(policy.spec.policies ?? {}).length > 0;
+}
+
+function entryOf(server: PolicyServer, policy: Policy): string {
+  const granted = server.spec.namespacedPoliciesCapabilities ?? EVERY_CAPABILITY;
+  return entry(policy, isNamespaced(policy) ? granted : EVERY_CAPABILITY);
+}
+
+/** The entry that a policy is to have, in the canonical form of `ServedPolicy.text`. */
+export function wantedEntry(server: PolicyServer, policy: Policy): string {
+  return sortedJson(parseExactly(entryOf(server, policy)));
+}
+
+function byBytes(entries: Iterable<readonly [string, string]>): string {
+  return orderedJson([...entries].sort(([a], [b]) => compareBytes(a, b)));
+}
+
+/**
+ * `policies.yml`. A policy whose webhook of before the upgrade still exists is served under its old id too, unless two
+ * policies share that id (spec/controller.md §11.3).
+ */
+export function policiesFile(
+  server: PolicyServer,
+  policies: readonly Policy[],
+  legacyIds: ReadonlySet<string> = new Set(),
+): string {
+  const entries = new Map(
+    policies.filter(isServable).map((policy) => [policyId(policy), entryOf(server, policy)]),
+  );
+  const all = new Map(entries);
+  const claimed = new Map<string, number>();
+  for (const policy of policies) {
+    const old = legacyPolicyId(policy);
+    claimed.set(old, (claimed.get(old) ?? 0) + 1);
+  }
+  for (const policy of policies) {
+    const old = legacyPolicyId(policy);
+    const current = entries.get(policyId(policy));
+    if (legacyIds.has(old) && claimed.get(old) === 1 && current !== undefined) all.set(old, current);
+  }
+  return byBytes(all);
+}
+
+/** `sources.yml`. */
+export function sourcesFile({ spec }: PolicyServer): string {
+  const insecure = spec.insecureSources ?? [];
+  const authorities = Object.entries(spec.sourceAuthorities ?? {}).map(([uri, certificates]) =>
+    [
+      uri,
+      `[${
+        (certificates ?? []).map((data) => orderedJson([["type", '"Data"'], ["data", sortedJson(data)]]))
+          .join(",")
+      }]`,
+    ] as const
+  );
+  return orderedJson([
+    ["insecure_sources", insecure.length === 0 ? undefined : sortedJson(insecure)],
+    ["source_authorities", authorities.length === 0 ? undefined : byBytes(authorities)],
+  ]);
+}
+
+/** Whether the server needs `sources.yml` mounted. */
+export function hasSources({ spec }: PolicyServer): boolean {
+  return (spec.insecureSources ?? []).length > 0 || Object.keys(spec.sourceAuthorities ?? {}).length > 0;
+}
+
+/** The ConfigMap `policy-server-<name>`. */
+export function renderConfigMap(
+  server: PolicyServer,
+  policies: readonly Policy[],
+  settings: ControllerSettings,
+  legacyIds: ReadonlySet<string> = new Set(),
+): ConfigMap & { readonly data: { readonly [key: string]: string } } {
+  return {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: {
+      ...ownedMetadata(server, settings.namespace),
+      labels: { [POLICY_SERVER_LABEL]: server.metadata.name },
+    },
+    data: {
+      "policies.yml": policiesFile(server, policies, legacyIds),
+      "sources.yml": sourcesFile(server),
+    },
+  };
+}
+
+/** What a policy server was told of one policy. */
+export type ServedPolicy = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly mode: string;
+  /** The whole entry, in one canonical form. */
+  readonly text: string;
+};
+
+function served(value: unknown): ServedPolicy | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const fields = value as { [key: string]: unknown };
+  const name = fields["namespacedName"] as { [key: string]: unknown } | undefined;
+  const hasModule = typeof fields["module"] === "string";
+  const hasMembers = typeof fields["policies"] === "object" && fields["policies"] !== null;
+  if (hasModule === hasMembers || typeof fields["policyMode"] !== "string") return undefined;
+  return {
+    namespace: typeof name?.["Namespace"] === "string" ? name["Namespace"] : "",
+    name: typeof name?.["Name"] === "string" ? name["Name"] : "",
+    mode: fields["policyMode"],
+    text: sortedJson(value),
+  };
+}
+
+/**
+ * Reads `policies.yml` back, entry by entry: one that cannot be read hides no other. `undefined` when the ConfigMap has no
+ * such file or the file is no JSON object.
+ */
+export function readPolicies(configMap: ConfigMap): ReadonlyMap<string, ServedPolicy> | undefined {
+  const text = configMap.data?.["policies.yml"];
+  if (text === undefined) return undefined;
+  let file: unknown;
+  try {
+    file = parseExactly(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof file !== "object" || file === null || Array.isArray(file)) return undefined;
+  const entries = Object.entries(file).flatMap(([id, value]) => {
+    const policy = served(value);
+    return policy === undefined ? [] : [[id, policy] as const];
+  });
+  return new Map(entries);
+}

@@ -1,0 +1,174 @@
+/** Command-line flags as Go programs take them, and the controller's own (spec/controller.md §1.1, §1.2). */
+import type { ControllerSettings } from "../types/settings.ts";
+import { defaultSettings } from "../types/settings.ts";
+
+type FlagKind = "bool" | "int" | "string";
+type Flag = { readonly kind: FlagKind; readonly preset: string; readonly help: string };
+
+export const FLAGS: { readonly [name: string]: Flag } = {
+  "deployments-namespace": { kind: "string", preset: "", help: "Namespace of the policy servers; default: the pod's own." },
+  "leader-elect": { kind: "bool", preset: "false", help: "Let only one of several controllers write." },
+  "metrics-bind-address": { kind: "string", preset: ":8088", help: "Address of /metrics; 0 turns it off." },
+  "health-probe-bind-address": { kind: "string", preset: ":8081", help: "Address of /healthz and /readyz." },
+  "webhook-server-port": { kind: "int", preset: "9443", help: "Port of the controller's own webhooks." },
+  "webhook-service-name": {
+    kind: "string",
+    preset: "kubewarden-controller-webhook-service",
+    help: "Service in front of the controller's webhooks; its certificate is made out to it.",
+  },
+  "always-accept-admission-reviews-on-deployments-namespace": {
+    kind: "bool",
+    preset: "false",
+    help: "Policy servers accept every request of the deployments namespace.",
+  },
+  "client-ca-configmap-name": {
+    kind: "string",
+    preset: "",
+    help: "ConfigMap whose client-ca.crt signs the API server's client certificate; turns mutual TLS on.",
+  },
+  "image-pull-secrets": { kind: "string", preset: "", help: "imagePullSecrets of the policy servers' pods, by commas." },
+  "host-network": { kind: "bool", preset: "false", help: "Policy servers use their node's network." },
+  "enable-metrics": { kind: "bool", preset: "false", help: "Policy servers emit metrics." },
+  "enable-tracing": { kind: "bool", preset: "false", help: "Policy servers emit logs and traces by OTLP." },
+  "enable-otel-sidecar": { kind: "bool", preset: "false", help: "Telemetry goes to a sidecar of each pod." },
+  "opentelemetry-certificate-secret": { kind: "string", preset: "", help: "Secret with the collector's authority." },
+  "opentelemetry-client-certificate-secret": {
+    kind: "string",
+    preset: "",
+    help: "Secret with the certificate and key for the collector.",
+  },
+  "policy-server-metrics-port": { kind: "int", preset: "", help: "Metrics port of the policy servers; default 8080." },
+  kubeconfig: { kind: "string", preset: "", help: "A kubeconfig file; default: the pod's service account." },
+  "zap-devel": { kind: "bool", preset: "false", help: "Accepted for compatibility." },
+  "zap-encoder": { kind: "string", preset: "json", help: "Accepted for compatibility." },
+  "zap-log-level": { kind: "string", preset: "info", help: "debug, info, error, panic or a positive number." },
+  "zap-stacktrace-level": { kind: "string", preset: "error", help: "Accepted for compatibility." },
+  "zap-time-encoding": { kind: "string", preset: "rfc3339", help: "Accepted for compatibility." },
+};
+
+export type Values = { readonly [name: string]: string };
+export type Parsed =
+  | { readonly kind: "values"; readonly values: Values; readonly given: ReadonlySet<string> }
+  | { readonly kind: "help" }
+  | { readonly kind: "problem"; readonly problem: string };
+
+const TRUE = ["1", "t", "T", "TRUE", "true", "True"];
+const FALSE = ["0", "f", "F", "FALSE", "false", "False"];
+
+/** Parses arguments; stops at the first that is no flag, as Go does. */
+export function parseFlags(args: readonly string[], flags = FLAGS): Parsed {
+  const values: { [name: string]: string } = {};
+  const given = new Set<string>();
+  for (const [name, { preset }] of Object.entries(flags)) values[name] = preset;
+  for (let index = 0; index < args.length; index++) {
+    const match = /^--?([^-=][^=]*)(?:=([\s\S]*))?$/.exec(args[index]!);
+    if (match === null) break;
+    const [, name = "", inline] = match;
+    if (name === "h" || name === "help") return { kind: "help" };
+    const flag = Object.hasOwn(flags, name) ? flags[name] : undefined;
+    if (flag === undefined) return { kind: "problem", problem: `flag provided but not defined: -${name}` };
+    let value = inline;
+    if (value === undefined) {
+      if (flag.kind === "bool") value = "true";
+      else if (index + 1 < args.length) value = args[++index]!;
+      else return { kind: "problem", problem: `flag needs an argument: -${name}` };
+    }
+    if (flag.kind === "bool" && ![...TRUE, ...FALSE].includes(value)) {
+      return { kind: "problem", problem: `invalid boolean value ${JSON.stringify(value)} for -${name}: parse error` };
+    }
+    if (flag.kind === "int" && !/^[+-]?\d+$/.test(value)) {
+      return { kind: "problem", problem: `invalid value ${JSON.stringify(value)} for flag -${name}: parse error` };
+    }
+    values[name] = flag.kind === "bool" ? String(TRUE.includes(value)) : value;
+    given.add(name);
+  }
+  return { kind: "values", values, given };
+}
+
+/** The text of `--help`. */
+export function usage(program: string): string {
+  const lines = Object.entries(FLAGS).flatMap(([name, { kind, preset, help }]) => [
+    `  -${name}${kind === "bool" ? "" : ` ${kind}`}`,
+    `    \t${help}${preset === "" || preset === "false" ? "" : ` (default ${preset})`}`,
+  ]);
+  return `Usage of ${program}:\n${lines.join("\n")}\n`;
+}
+
+export const METRICS_PORT_VARIABLE = "KUBEWARDEN_POLICY_SERVER_SERVICES_METRICS_PORT";
+
+/** What is wrong with flags or environment: the line that is logged, and the error in it. */
+export type SettingsProblem = { readonly message: string; readonly error: string };
+
+function port(text: string): number | undefined {
+  const value = /^[+-]?\d{1,10}$/.test(text) ? Number(text) : NaN;
+  return value >= 1 && value <= 65535 ? value : undefined;
+}
+
+/** How to work, from parsed flags and the environment; `ownNamespace` is the pod's. */
+export function settingsFrom(
+  values: Values,
+  environment: { readonly [name: string]: string | undefined },
+  ownNamespace: string | undefined,
+): ControllerSettings | SettingsProblem {
+  const text = (name: string) => values[name] ?? "";
+  const optional = (name: string) => text(name) === "" ? undefined : text(name);
+  const on = (name: string) => text(name) === "true";
+  if (port(text("webhook-server-port")) === undefined) {
+    return { message: "invalid webhook server port", error: "port must be between 1 and 65535" };
+  }
+  if (on("host-network") && on("enable-otel-sidecar")) {
+    return {
+      message: "incompatible flags: a sidecar cannot share the node's network with its policy server",
+      error: "--host-network and --enable-otel-sidecar are mutually exclusive",
+    };
+  }
+  const fromVariable = environment[METRICS_PORT_VARIABLE] ?? "";
+  const metricsText = optional("policy-server-metrics-port") ?? (fromVariable === "" ? "8080" : fromVariable);
+  if (!/^[+-]?\d+$/.test(metricsText)) {
+    return { message: "cannot parse env var as integer port", error: `${METRICS_PORT_VARIABLE}=${metricsText}` };
+  }
+  const metricsPort = port(metricsText);
+  if (metricsPort === undefined) {
+    return { message: "invalid env var port value", error: "port must be between 1 and 65535" };
+  }
+  const namespace = optional("deployments-namespace") ?? ownNamespace;
+  if (namespace === undefined) {
+    return { message: "no deployments namespace", error: "--deployments-namespace is needed outside a pod" };
+  }
+  const ownPort = (name: string, address: string) => {
+    const found = port(address.slice(address.lastIndexOf(":") + 1));
+    return found === undefined ? [] : [{ name, port: found }];
+  };
+  const otel = Object.entries(environment).filter((entry): entry is [string, string] =>
+    entry[0].startsWith("OTEL_EXPORTER_OTLP_") && entry[1] !== undefined
+  );
+  return {
+    ...defaultSettings(namespace),
+    alwaysAcceptReviewsInNamespace: on("always-accept-admission-reviews-on-deployments-namespace"),
+    clientCaConfigMap: optional("client-ca-configmap-name"),
+    imagePullSecrets: text("image-pull-secrets").split(",").map((name) => name.trim()).filter((name) => name !== ""),
+    hostNetwork: on("host-network"),
+    metrics: on("enable-metrics"),
+    tracing: on("enable-tracing"),
+    otelSidecar: on("enable-otel-sidecar"),
+    otelCertificateSecret: optional("opentelemetry-certificate-secret"),
+    otelClientCertificateSecret: optional("opentelemetry-client-certificate-secret"),
+    otelEnvironment: Object.fromEntries(otel),
+    metricsPort,
+    webhookServiceName: text("webhook-service-name"),
+    ownPorts: [
+      ...ownPort("webhook", text("webhook-server-port")),
+      ...ownPort("health probe", text("health-probe-bind-address")),
+      ...ownPort("metrics", text("metrics-bind-address")),
+    ],
+  };
+}
+
+export type LogLevel = "debug" | "info" | "error";
+
+/** The least of what is logged; `undefined` when the flag's text is none of zap's levels. */
+export function logLevel(text: string): LogLevel | undefined {
+  if (text === "debug" || text === "info" || text === "error") return text;
+  if (text === "panic") return "error";
+  return /^[1-9]\d*$/.test(text) ? "debug" : undefined;
+}

@@ -1,0 +1,307 @@
+/**
+ * The controller as a running thing: it follows the cluster, answers its webhooks, and while it is the leader brings everything
+ * to what the resources say.
+ */
+import process from "node:process";
+import type { ApiTransport } from "../../crd/apply/api_transport.ts";
+import { type PolicyKind } from "../../crd/types.ts";
+import { eventWriter } from "../apply/events.ts";
+import { kubeClient } from "../apply/kube_client.ts";
+import { reconcilePolicy } from "../apply/reconcile_policy.ts";
+import { reconcilePolicyServer } from "../apply/reconcile_policy_server.ts";
+import { removeOrphan } from "../apply/remove_orphans.ts";
+import { rotateCertificates } from "../apply/rotate_certificates.ts";
+import type { Store } from "../apply/store.ts";
+import { createStores, policyStore, type World } from "../apply/world.ts";
+import { createMetrics, type Metrics } from "../render/metrics.ts";
+import type { KubeObject, WebhookKind } from "../types/objects.ts";
+import {
+  BUDGETS,
+  CONFIG_MAPS,
+  customResource,
+  DEPLOYMENTS,
+  MUTATING,
+  PODS,
+  REPLICA_SETS,
+  type Resource,
+  SECRETS,
+  SERVICES,
+  VALIDATING,
+} from "../types/resources.ts";
+import type { ControllerSettings } from "../types/settings.ts";
+import { becomeLeader, type Leadership, LEASE_NAME } from "./leader_election.ts";
+import { type PlainServer, startMetrics, startProbes } from "./probes.ts";
+import { createQueue, type QueueOptions, type WorkQueue } from "./queue.ts";
+import { follow } from "./reflector.ts";
+import { connectTriggers, triggerAll, type Triggers } from "./triggers.ts";
+import type { TlsServer } from "./tls_server.ts";
+import { startWebhookServer, type WebhookServerOptions } from "./webhook_server.ts";
+
+export type Log = World["log"];
+
+export type ControllerOptions = {
+  readonly settings: ControllerSettings;
+  readonly transport: ApiTransport;
+  log: Log;
+  /** Absent: the process serves no webhooks. */
+  readonly webhooks?: WebhookServerOptions;
+  /** Addresses such as `:8081`; absent: not served. */
+  readonly probeAddress?: string | undefined;
+  readonly metricsAddress?: string | undefined;
+  /** Absent: this controller writes without asking whether there are others. */
+  readonly election?: {
+    readonly identity: string;
+    readonly leaseSeconds?: number;
+    readonly renewSeconds?: number;
+    readonly retrySeconds?: number;
+  };
+  /** Milliseconds since the epoch; the real clock unless a test moves it. */
+  now?(): number;
+};
+
+export type Controller = {
+  readonly world: World;
+  readonly metrics: Metrics;
+  readonly ports: { readonly webhooks?: number; readonly probes?: number; readonly metrics?: number };
+  /** Whether it is the leader. */
+  leading(): boolean;
+  /** Looks at everything again, as it does from time to time by itself. */
+  resync(): void;
+  /** Resolves when no work is being done or due. */
+  idle(): Promise<void>;
+  /** Aborted when leadership is lost: the process should end. */
+  readonly lost: AbortSignal;
+  stop(): Promise<void>;
+};
+
+const RESYNC_MS = 10 * 3_600_000;
+const CERTIFICATES_MS = 12 * 3_600_000;
+const SERVER_WORKERS = 4;
+const POLICY_WORKERS = 12;
+/** A server whose policies keep coming is rolled at most once in this time, in milliseconds. */
+const ROLL_PAUSE_MS = 1500;
+const ROLL_MEMORY_MS = 5_000;
+
+const METRIC_NAMES: { readonly [K in PolicyKind]: string } = {
+  AdmissionPolicy: "admissionpolicy",
+  ClusterAdmissionPolicy: "clusteradmissionpolicy",
+  AdmissionPolicyGroup: "admissionpolicygroup",
+  ClusterAdmissionPolicyGroup: "clusteradmissionpolicygroup",
+};
+
+type Queues = {
+  readonly servers: WorkQueue;
+  readonly policies: WorkQueue;
+  readonly certificates: WorkQueue;
+  readonly orphans: WorkQueue;
+};
+
+function startQueues(world: World, metrics: Metrics): Queues {
+  const queue = (
+    nameOf: (key: string) => string,
+    workers: number,
+    work: QueueOptions["work"],
+  ): WorkQueue =>
+    createQueue({
+      workers,
+      work,
+      done(key, result, seconds, error) {
+        const controller = nameOf(key);
+        metrics.add("controller_runtime_reconcile_total", { controller, result });
+        metrics.observe("controller_runtime_reconcile_time_seconds", { controller }, seconds);
+        metrics.observe("workqueue_work_duration_seconds", { name: controller }, seconds);
+        if (error === undefined) return;
+        metrics.add("controller_runtime_reconcile_errors_total", { controller });
+        metrics.add("workqueue_retries_total", { name: controller });
+        world.log("error", "Reconciler error", { controller, key, error: String(error) });
+      },
+    });
+  return {
+    servers: queue(() => "policyserver", SERVER_WORKERS, (name) => reconcilePolicyServer(world, name)),
+    policies: queue((key) => METRIC_NAMES[key.split("|")[0] as PolicyKind], POLICY_WORKERS, (key) => {
+      const [kind, name, namespace] = key.split("|") as [PolicyKind, string, string];
+      return reconcilePolicy(world, kind, name, namespace === "" ? undefined : namespace);
+    }),
+    certificates: queue(() => "certificates", 1, async () => {
+      await rotateCertificates(world);
+      return undefined;
+    }),
+    orphans: queue(() => "orphans", 1, async (key) => {
+      const [kind, name] = key.split("|") as [WebhookKind, string];
+      await removeOrphan(world, kind, name);
+      return undefined;
+    }),
+  };
+}
+
+function triggersInto(queues: Queues): Triggers {
+  const rolled = new Map<string, number>();
+  return {
+    server(name, afterMs = 0) {
+      // Only changes of policies may wait for others of their kind; what was damaged is repaired at once.
+      const recently = performance.now() - (rolled.get(name) ?? -Infinity) < ROLL_MEMORY_MS;
+      if (afterMs > 0) rolled.set(name, performance.now());
+      queues.servers.add(name, afterMs > 0 && recently ? ROLL_PAUSE_MS : afterMs);
+    },
+    policy: (kind, name, namespace) => queues.policies.add(`${kind}|${name}|${namespace ?? ""}`),
+    certificates: () => queues.certificates.add("certificates"),
+    orphan: (kind, name) => queues.orphans.add(`${kind}|${name}`),
+  };
+}
+
+/** Starts to follow everything; resolves when all of it is known once. */
+async function followAll(world: World, signal: AbortSignal): Promise<void> {
+  const { stores, client, settings: { namespace }, log } = world;
+  const one = <T extends KubeObject>(resource: Resource, store: Store<T>, fieldSelector?: string) =>
+    follow({
+      client,
+      resource,
+      store,
+      signal,
+      log,
+      ...(fieldSelector === undefined ? {} : { selection: { fieldSelector } }),
+      namespace: resource.namespaced && !resource.apiVersion.startsWith("policies.") ? namespace : undefined,
+    });
+  await Promise.all([
+    one(customResource("PolicyServer"), stores.policyServers),
+    ...(Object.keys(METRIC_NAMES) as PolicyKind[]).map((kind) =>
+      one(customResource(kind), policyStore(stores, kind))
+    ),
+    one(VALIDATING, stores.webhooks.ValidatingWebhookConfiguration),
+    one(MUTATING, stores.webhooks.MutatingWebhookConfiguration),
+    one(CONFIG_MAPS, stores.configMaps),
+    // Helm keeps whole releases in Secrets, a megabyte each.
+    one(SECRETS, stores.secrets, "type!=helm.sh/release.v1"),
+    one(SERVICES, stores.services),
+    one(DEPLOYMENTS, stores.deployments),
+    one(BUDGETS, stores.budgets),
+    one(REPLICA_SETS, stores.replicaSets),
+    one(PODS, stores.pods),
+  ]);
+}
+
+function countPolicies({ stores }: World, metrics: Metrics): void {
+  const counts = new Map<string, number>();
+  for (const kind of Object.keys(METRIC_NAMES) as PolicyKind[]) {
+    for (const { spec, status } of policyStore(stores, kind).all()) {
+      const key = JSON.stringify([kind, spec.policyServer ?? "", status?.policyStatus ?? "unscheduled"]);
+      counts.set(key, (counts.get(key) ?? 0) + 1);
+    }
+  }
+  metrics.clear("kubewarden_policies");
+  for (const [key, count] of counts) {
+    const [kind, policy_server, policy_status] = JSON.parse(key) as [string, string, string];
+    metrics.set("kubewarden_policies", { kind, policy_server, policy_status }, count);
+  }
+}
+
+/** Starts the controller; resolves when it serves, which may be before it leads. */
+export async function startController(options: ControllerOptions): Promise<Controller> {
+  const { settings, transport, log, election } = options;
+  const now = options.now ?? Date.now;
+  const ending = new AbortController();
+  const lost = new AbortController();
+  const metrics = createMetrics();
+  const host = new URL(transport.server).host;
+  const client = kubeClient(
+    transport,
+    ({ method, code }) => metrics.add("rest_client_requests_total", { method, code: String(code), host }),
+  );
+  const events = eventWriter(client, now, log);
+  const world: World = { settings, client, stores: createStores(), now, log, note: events.note };
+
+  let webhookServer: TlsServer | undefined;
+  let synced = false;
+  const problem = () =>
+    options.webhooks !== undefined && webhookServer === undefined
+      ? "the webhook server does not listen yet"
+      : synced
+      ? undefined
+      : "the cluster's objects are not known yet";
+  const plain: PlainServer[] = [];
+  const probes = options.probeAddress === undefined
+    ? undefined
+    : await startProbes(options.probeAddress, problem);
+  const render = () => {
+    metrics.set("process_resident_memory_bytes", {}, process.memoryUsage().rss);
+    countPolicies(world, metrics);
+    return metrics.text();
+  };
+  const metricsServer = options.metricsAddress === undefined
+    ? undefined
+    : await startMetrics(options.metricsAddress, render);
+  for (const server of [probes, metricsServer]) if (server !== undefined) plain.push(server);
+  if (options.webhooks !== undefined) {
+    webhookServer = await startWebhookServer(world, metrics, options.webhooks);
+  }
+
+  let queues: Queues | undefined;
+  let leadership: Leadership | undefined;
+  let triggers: Triggers | undefined;
+  const timers: ReturnType<typeof setInterval>[] = [];
+  const status = (value: number) => metrics.set("leader_election_master_status", { name: LEASE_NAME }, value);
+  status(0);
+
+  /** Leads until stopped or the Lease is lost. */
+  const lead = () => {
+    if (ending.signal.aborted) return;
+    status(1);
+    queues = startQueues(world, metrics);
+    triggers = triggersInto(queues);
+    connectTriggers(world, triggers);
+    triggerAll(world, triggers);
+    timers.push(
+      setInterval(() => triggerAll(world, triggers!), RESYNC_MS),
+      setInterval(() => triggers!.certificates(), CERTIFICATES_MS),
+    );
+  };
+  const ready = followAll(world, ending.signal).then(async () => {
+    synced = true;
+    log("info", "the cluster's objects are known");
+    if (election === undefined) return lead();
+    leadership = await becomeLeader({
+      ...election,
+      client,
+      namespace: settings.namespace,
+      signal: ending.signal,
+      log,
+    });
+    leadership.lost.addEventListener("abort", () => {
+      status(0);
+      void queues?.policies.stop();
+      void queues?.servers.stop();
+      void queues?.certificates.stop();
+      void queues?.orphans.stop();
+      lost.abort();
+    });
+    lead();
+  });
+  ready.catch((error) => {
+    if (!ending.signal.aborted) log("error", "cannot lead", { error: String(error) });
+  });
+
+  const all = () => queues === undefined ? [] : Object.values(queues);
+  return {
+    world,
+    metrics,
+    ports: {
+      ...(webhookServer === undefined ? {} : { webhooks: webhookServer.port }),
+      ...(probes === undefined ? {} : { probes: probes.port }),
+      ...(metricsServer === undefined ? {} : { metrics: metricsServer.port }),
+    },
+    leading: () => queues !== undefined && !lost.signal.aborted,
+    resync: () => triggers !== undefined && triggerAll(world, triggers),
+    async idle() {
+      for (let round = 0; round < 2; round++) for (const queue of all()) await queue.idle();
+      await events.idle();
+    },
+    lost: lost.signal,
+    async stop() {
+      for (const timer of timers) clearInterval(timer);
+      await Promise.all(all().map((queue) => queue.stop()));
+      await leadership?.release();
+      ending.abort();
+      await Promise.all([webhookServer?.stop(), ...plain.map((server) => server.stop())]);
+    },
+  };
+}

@@ -1,0 +1,128 @@
+/**
+ * Keeps a store equal to what the API server holds: a list, then a watch from there, and again from the start when the watch is
+ * too old (410 Gone), for as long as the controller runs.
+ */
+import { ApiError, type KubeClient, type Selection } from "../apply/kube_client.ts";
+import type { Store } from "../apply/store.ts";
+import { parseExactly } from "../render/json.ts";
+import type { KubeObject } from "../types/objects.ts";
+import type { Resource } from "../types/resources.ts";
+
+export type ReflectorOptions<T extends KubeObject> = {
+  readonly client: KubeClient;
+  readonly resource: Resource;
+  readonly namespace?: string | undefined;
+  readonly selection?: Selection;
+  readonly store: Store<T>;
+  readonly signal: AbortSignal;
+  log(level: "debug" | "error", message: string, fields: { readonly [name: string]: unknown }): void;
+};
+
+const PAGE = 500;
+/** A watch is renewed after five to ten minutes, not all of them at once. */
+const WATCH_SECONDS = 300;
+/** Without even a bookmark for so long, in milliseconds, a connection is taken for dead. */
+const SILENCE_MS = 5 * 60_000;
+/** Between two watches, so that a server which ends them at once is not pressed, in milliseconds. */
+const RENEWAL_PAUSE_MS = 50;
+const FIRST_PAUSE_MS = 200;
+const LAST_PAUSE_MS = 15_000;
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    }, { once: true });
+  });
+}
+
+type WatchEvent = {
+  readonly type: string;
+  readonly object: KubeObject & { readonly code?: number; readonly message?: string };
+};
+
+/** Starts to follow a resource; resolves when the store has been filled for the first time. */
+export function follow<T extends KubeObject>(options: ReflectorOptions<T>): Promise<void> {
+  const { client, resource, namespace, selection = {}, store, signal, log } = options;
+  const typed = (object: KubeObject): T =>
+    ({ ...object, apiVersion: resource.apiVersion, kind: resource.kind }) as unknown as T;
+
+  async function list(): Promise<string> {
+    const items: T[] = [];
+    let next: string | undefined;
+    for (;;) {
+      const page = await client.list<T>(resource, namespace, { ...selection, limit: PAGE, next });
+      items.push(...page.items.map(typed));
+      next = page.next;
+      if (next === undefined) {
+        store.replace(items);
+        return page.resourceVersion;
+      }
+    }
+  }
+
+  /** Watches from a version; returns the version to go on from, or `undefined` when a new list is needed. */
+  async function watch(from: string): Promise<string | undefined> {
+    const silence = new AbortController();
+    let timer = setTimeout(() => silence.abort(), SILENCE_MS);
+    let version = from;
+    try {
+      const timeoutSeconds = Math.round(WATCH_SECONDS * (1 + Math.random()));
+      const either = AbortSignal.any([signal, silence.signal]);
+      const lines = client.watch(
+        resource,
+        namespace,
+        { ...selection, resourceVersion: from, timeoutSeconds },
+        either,
+      );
+      for await (const line of lines) {
+        clearTimeout(timer);
+        timer = setTimeout(() => silence.abort(), SILENCE_MS);
+        const { type, object } = parseExactly(line) as WatchEvent;
+        if (type === "ERROR") {
+          if (object.code === 410) return undefined;
+          throw new Error(`the watch ended: ${object.message ?? "no reason given"}`);
+        }
+        version = object.metadata.resourceVersion ?? version;
+        if (type === "ADDED" || type === "MODIFIED") store.put(typed(object));
+        else if (type === "DELETED") store.drop(typed(object));
+      }
+      return version;
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 410) return undefined;
+      // A broken connection: what was seen so far was seen.
+      if (!(error instanceof ApiError) && version !== from) return version;
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  return new Promise((filled) => {
+    void (async () => {
+      let version: string | undefined;
+      let wait = FIRST_PAUSE_MS;
+      while (!signal.aborted) {
+        try {
+          if (version === undefined) {
+            version = await list();
+            filled();
+          }
+          version = await watch(version);
+          wait = FIRST_PAUSE_MS;
+          await pause(RENEWAL_PAUSE_MS, signal);
+        } catch (error) {
+          if (signal.aborted) return;
+          log("error", "cannot follow a resource, trying again", {
+            resource: resource.plural,
+            error: String(error),
+          });
+          await pause(wait, signal);
+          wait = Math.min(wait * 2, LAST_PAUSE_MS);
+        }
+      }
+    })();
+  });
+}

@@ -1,0 +1,143 @@
+/**
+ * An HTTPS server on Node and on Bun, whose certificate can be changed without refusing or dropping a connection: on Node the
+ * listener gets a new secure context; Bun cannot do that, so a second listener on the same port takes over from the first.
+ */
+import { Buffer } from "node:buffer";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import process from "node:process";
+import { createSecureContext } from "node:tls";
+
+export type HttpRequest = {
+  readonly method: string;
+  readonly path: string;
+  readonly contentType: string | undefined;
+  /** `undefined` when the body is larger than the limit. */
+  readonly body: string | undefined;
+};
+export type HttpAnswer = { readonly status: number; readonly contentType: string; readonly body: string };
+
+export type TlsMaterial = {
+  readonly cert: string;
+  readonly key: string;
+  /** Authorities of the clients that are let in; absent: clients need no certificate. */
+  readonly clientCa?: string | undefined;
+};
+
+export type TlsServerOptions = {
+  readonly port: number;
+  readonly hostname?: string | undefined;
+  readonly tls: TlsMaterial;
+  /** Largest body, in bytes. */
+  readonly bodyLimit: number;
+  handle(request: HttpRequest): Promise<HttpAnswer>;
+};
+
+export type TlsServer = {
+  readonly port: number;
+  /** Uses another certificate for connections from now on. Throws when it cannot be used. */
+  update(tls: TlsMaterial): void;
+  stop(): Promise<void>;
+};
+
+/** A client that sends nothing for so long, in seconds, is let go. */
+const IDLE_SECONDS = 60;
+
+type BunServer = { readonly port: number; stop(force?: boolean): Promise<void> };
+declare const Bun: { serve(options: { readonly [key: string]: unknown }): BunServer };
+
+function onBun({ port, hostname, tls, bodyLimit, handle }: TlsServerOptions): TlsServer {
+  const answer = async (request: Request): Promise<Response> => {
+    const url = new URL(request.url);
+    const length = Number(request.headers.get("content-length") ?? 0);
+    const bytes = length > bodyLimit ? undefined : await request.arrayBuffer();
+    const body = bytes === undefined || bytes.byteLength > bodyLimit
+      ? undefined
+      : new TextDecoder().decode(bytes);
+    const contentType = request.headers.get("content-type") ?? undefined;
+    const result = await handle({ method: request.method, path: url.pathname, contentType, body });
+    return new Response(result.body, {
+      status: result.status,
+      headers: { "content-type": result.contentType },
+    });
+  };
+  const listen = (on: number, { cert, key, clientCa }: TlsMaterial) =>
+    Bun.serve({
+      port: on,
+      hostname: hostname ?? "::",
+      reusePort: true,
+      idleTimeout: IDLE_SECONDS,
+      maxRequestBodySize: bodyLimit + 1024 * 1024,
+      tls: {
+        cert,
+        key,
+        ...(clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: true }),
+      },
+      fetch: answer,
+    });
+  let current = listen(port, tls);
+  const fixed = current.port;
+  return {
+    port: fixed,
+    update(next) {
+      const successor = listen(fixed, next);
+      const former = current;
+      current = successor;
+      void former.stop();
+    },
+    stop: () => current.stop(true),
+  };
+}
+
+function onNode({ port, hostname, tls, bodyLimit, handle }: TlsServerOptions): Promise<TlsServer> {
+  const context = ({ cert, key, clientCa }: TlsMaterial) => ({
+    cert,
+    key,
+    ...(clientCa === undefined ? {} : { ca: clientCa }),
+  });
+  const server = createServer({
+    ...context(tls),
+    ...(tls.clientCa === undefined ? {} : { requestCert: true, rejectUnauthorized: true }),
+    minVersion: "TLSv1.2",
+    keepAliveTimeout: IDLE_SECONDS * 1000,
+  }, (request, response) => {
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    request.on("data", (chunk: Uint8Array) => {
+      size += chunk.length;
+      if (size <= bodyLimit) chunks.push(chunk);
+    });
+    request.on("error", () => response.destroy());
+    request.on("end", () => {
+      const body = size > bodyLimit ? undefined : Buffer.concat(chunks).toString("utf8");
+      const path = (request.url ?? "/").split("?")[0]!;
+      handle({ method: request.method ?? "GET", path, contentType: request.headers["content-type"], body })
+        .then(({ status, contentType, body }) => {
+          response.writeHead(status, { "content-type": contentType });
+          response.end(body);
+        }, () => response.destroy());
+    });
+  });
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, hostname, () =>
+      resolve({
+        port: (server.address() as AddressInfo).port,
+        update(next) {
+          createSecureContext(context(next));
+          server.setSecureContext(context(next));
+        },
+        stop: () =>
+          new Promise((closed) => {
+            server.close(() => closed());
+            server.closeIdleConnections();
+            setTimeout(() => server.closeAllConnections(), 1000).unref();
+          }),
+      }));
+  });
+}
+
+/** Starts to listen; rejects when the port is taken or the certificate cannot be used. */
+export async function startTlsServer(options: TlsServerOptions): Promise<TlsServer> {
+  return "bun" in process.versions ? onBun(options) : await onNode(options);
+}

@@ -1,0 +1,140 @@
+/** The controller's own admission webhooks, on the paths that the charts register (spec/controller.md §2). */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Kind, KINDS } from "../../crd/types.ts";
+import { admitDefaults, admitValid } from "../apply/admit.ts";
+import type { World } from "../apply/world.ts";
+import { BODY_LIMIT, readReview, renderReview, type Verdict } from "../render/admission_review.ts";
+import type { Metrics } from "../render/metrics.ts";
+import {
+  type HttpAnswer,
+  type HttpRequest,
+  startTlsServer,
+  type TlsMaterial,
+  type TlsServer,
+} from "./tls_server.ts";
+
+/** Where the chart mounts the serving certificate. */
+export const CERTIFICATE_FOLDER = "/tmp/k8s-webhook-server/serving-certs";
+const RELOAD_MS = 5_000;
+const JSON_TYPE = "application/json";
+
+type Route = { readonly kind: Kind; readonly mutating: boolean };
+
+const ROUTES: ReadonlyMap<string, Route> = new Map(
+  KINDS.flatMap(({ kind }): (readonly [string, Route])[] => {
+    const suffix = `policies-kubewarden-io-v1-${kind.toLowerCase()}`;
+    return [[`/mutate-${suffix}`, { kind, mutating: true }], [`/validate-${suffix}`, {
+      kind,
+      mutating: false,
+    }]];
+  }),
+);
+
+async function answer(world: World, route: Route, request: HttpRequest): Promise<string> {
+  if (request.body === undefined) {
+    return renderReview({
+      allowed: false,
+      code: 413,
+      message: `request entity is too large; limit is ${BODY_LIMIT} bytes`,
+    });
+  }
+  const review = readReview(request.contentType, request.body);
+  if ("problem" in review) return renderReview({ allowed: false, code: 400, message: review.problem });
+  let verdict: Verdict;
+  try {
+    verdict = route.mutating
+      ? admitDefaults(route.kind, review.request)
+      : await admitValid(world, route.kind, review.request);
+  } catch (error) {
+    world.log("error", "cannot answer an admission request", { kind: route.kind, error: String(error) });
+    verdict = { allowed: false, code: 500, message: `cannot validate the ${route.kind}: ${String(error)}` };
+  }
+  return renderReview(verdict, review.request.uid, review.apiVersion);
+}
+
+/** Answers requests to the webhook paths; everything else is not found. */
+export function webhookHandler(
+  world: World,
+  metrics: Metrics,
+): (request: HttpRequest) => Promise<HttpAnswer> {
+  let inFlight = 0;
+  return async (request) => {
+    const route = ROUTES.get(request.path);
+    if (route === undefined) return { status: 404, contentType: "text/plain", body: "404 page not found\n" };
+    const labels = { webhook: request.path };
+    const started = performance.now();
+    metrics.set("controller_runtime_webhook_requests_in_flight", labels, ++inFlight);
+    const body = await answer(world, route, request);
+    metrics.set("controller_runtime_webhook_requests_in_flight", labels, --inFlight);
+    metrics.observe(
+      "controller_runtime_webhook_latency_seconds",
+      labels,
+      (performance.now() - started) / 1000,
+    );
+    metrics.add("controller_runtime_webhook_requests_total", { ...labels, code: "200" });
+    return { status: 200, contentType: JSON_TYPE, body };
+  };
+}
+
+export type WebhookServerOptions = {
+  readonly port: number;
+  readonly hostname?: string | undefined;
+  /** Folder with `tls.crt`, `tls.key` and, with mutual TLS, `client-ca/client-ca.crt`. */
+  readonly certificates: string;
+  readonly mutualTls: boolean;
+};
+
+function readMaterial({ certificates, mutualTls }: WebhookServerOptions): TlsMaterial {
+  const read = (name: string) => readFileSync(join(certificates, name), "utf8");
+  return {
+    cert: read("tls.crt"),
+    key: read("tls.key"),
+    clientCa: mutualTls ? read("client-ca/client-ca.crt") : undefined,
+  };
+}
+
+/** Starts the webhook server; its certificate is read again when the files change. */
+export async function startWebhookServer(
+  world: World,
+  metrics: Metrics,
+  options: WebhookServerOptions,
+): Promise<TlsServer> {
+  if (!existsSync(join(options.certificates, "tls.crt"))) {
+    throw new Error(
+      `no certificate for the webhook server: ${join(options.certificates, "tls.crt")} does not exist`,
+    );
+  }
+  let material = readMaterial(options);
+  metrics.add("certwatcher_read_certificate_total", {});
+  const server = await startTlsServer({
+    port: options.port,
+    hostname: options.hostname,
+    tls: material,
+    bodyLimit: BODY_LIMIT,
+    handle: webhookHandler(world, metrics),
+  });
+  const timer = setInterval(() => {
+    try {
+      const next = readMaterial(options);
+      if (next.cert === material.cert && next.key === material.key) return;
+      metrics.add("certwatcher_read_certificate_total", {});
+      // The authority of clients is read once, as in the original: a change of trust is an administrator's restart.
+      server.update({ ...next, clientCa: material.clientCa });
+      material = next;
+      world.log("info", "the webhook server uses a new certificate");
+    } catch (error) {
+      // The kubelet swaps the files one after the other: the next look finds them whole.
+      metrics.add("certwatcher_read_certificate_errors_total", {});
+      world.log("error", "cannot read the webhook server's certificate", { error: String(error) });
+    }
+  }, RELOAD_MS);
+  return {
+    port: server.port,
+    update: (tls) => server.update(tls),
+    stop() {
+      clearInterval(timer);
+      return server.stop();
+    },
+  };
+}

@@ -1,0 +1,57 @@
+/** The resources that the controller reads and writes, and their places in the API. */
+import { API_GROUP, type Kind, KINDS } from "../../crd/types.ts";
+
+export type Resource = {
+  readonly kind: string;
+  readonly apiVersion: string;
+  readonly plural: string;
+  readonly namespaced: boolean;
+};
+
+function resource(apiVersion: string, kind: string, plural: string, namespaced = true): Resource {
+  return { apiVersion, kind, plural, namespaced };
+}
+
+export const CONFIG_MAPS = resource("v1", "ConfigMap", "configmaps");
+export const SECRETS = resource("v1", "Secret", "secrets");
+export const SERVICES = resource("v1", "Service", "services");
+export const PODS = resource("v1", "Pod", "pods");
+export const EVENTS = resource("v1", "Event", "events");
+export const DEPLOYMENTS = resource("apps/v1", "Deployment", "deployments");
+export const REPLICA_SETS = resource("apps/v1", "ReplicaSet", "replicasets");
+export const BUDGETS = resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets");
+export const LEASES = resource("coordination.k8s.io/v1", "Lease", "leases");
+export const VALIDATING = resource(
+  "admissionregistration.k8s.io/v1",
+  "ValidatingWebhookConfiguration",
+  "validatingwebhookconfigurations",
+  false,
+);
+export const MUTATING = resource(
+  "admissionregistration.k8s.io/v1",
+  "MutatingWebhookConfiguration",
+  "mutatingwebhookconfigurations",
+  false,
+);
+
+const OWN: { readonly [kind: string]: Resource } = Object.fromEntries(
+  KINDS.map(({ kind, plural, namespaced }) => [kind, resource(`${API_GROUP}/v1`, kind, plural, namespaced)]),
+);
+
+/** The resource of one of our five kinds, in v1. */
+export function customResource(kind: Kind): Resource {
+  return OWN[kind]!;
+}
+
+/** Path of a collection, or of one object in it. */
+export function resourcePath(
+  { apiVersion, plural, namespaced }: Resource,
+  namespace?: string,
+  name?: string,
+  subresource?: string,
+): string {
+  const root = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+  const within = namespaced && namespace !== undefined ? `/namespaces/${encodeURIComponent(namespace)}` : "";
+  const object = name === undefined ? "" : `/${encodeURIComponent(name)}`;
+  return `${root}${within}/${plural}${object}${subresource === undefined ? "" : `/${subresource}`}`;
+}
