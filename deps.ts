@@ -71,3 +71,6 @@ export const loadTufErrors = () => import("tuf-js/dist/error.js");
 export type { HttpLibrary as KubernetesHttpLibrary, KubeConfig } from "@kubernetes/client-node";
 export const loadKubernetesClient = (): Promise<typeof import("@kubernetes/client-node")> =>
   import("@kubernetes/client-node");
+
+// A load generator for benchmarks, where no better one is installed.
+export const loadAutocannon = (): Promise<typeof import("autocannon")> => import("autocannon");

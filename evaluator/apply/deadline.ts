@@ -12,26 +12,18 @@ const TRAMPOLINE = Uint8Array.of(
   ...[0x07, 0x05, 0x01, 0x01, 0x74, 0x00, 0x00], // export "t"
 );
 
-/** Looks at the clock on every so many ticks; a tick comes every few microseconds, or milliseconds at the very worst. */
-const TICKS_PER_LOOK = 2;
-
 /** Guests of one thread, of which at most one runs at a time. */
 export class Deadline {
   readonly #tick: CallableFunction;
   readonly #onBusy: (busyMs: number) => void;
   #until = Infinity;
   #started = 0;
-  #untilLook = TICKS_PER_LOOK;
   #expired = false;
 
   /** `onBusy` is called now and then while a guest runs, with how long it has been running, in milliseconds. */
   constructor(onBusy: (busyMs: number) => void = () => {}) {
     this.#onBusy = onBusy;
-    const ask = () => {
-      if (--this.#untilLook > 0) return 0;
-      this.#untilLook = TICKS_PER_LOOK;
-      return this.#look();
-    };
+    const ask = () => this.#look();
     const instance = new WebAssembly.Instance(new WebAssembly.Module(TRAMPOLINE), { h: { t: ask } });
     this.#tick = instance.exports["t"] as CallableFunction;
   }
@@ -64,7 +56,6 @@ export class Deadline {
     this.#started = performance.now();
     this.#until = this.#started + limitMs;
     this.#expired = false;
-    this.#untilLook = limitMs <= 0 ? 1 : TICKS_PER_LOOK;
   }
 
   /** Gives the thread's owner a turn before work that no tick interrupts. */
@@ -81,7 +72,6 @@ export class Deadline {
   expire(): void {
     this.#expired = true;
     this.#until = 0;
-    this.#untilLook = 1;
   }
 
   /** Whether the guest was stopped because its time was up. */

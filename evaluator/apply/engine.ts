@@ -63,9 +63,14 @@ export class Engine {
     this.#guestHost = {
       link: async (module, imports) => {
         let budget: WebAssembly.Global | undefined;
-        const instance = await link(module, imports, () => {
+        const entering = () => {
+          // A loop may go round some more times before it has to ask; the host no longer works for it.
+          if (deadline.expired) throw new Error("the time is up");
+        };
+        const returning = () => {
           if (budget && deadline.afterHostCall()) budget.value = 0;
-        });
+        };
+        const instance = await link(module, imports, entering, returning);
         budget = instance.exports[GUARD.budget] as WebAssembly.Global;
         deadline.attach(instance);
         return instance;

@@ -11,12 +11,14 @@ import { InstantiationError } from "../types/guest.ts";
 type ImportedFunction = (...parameters: any[]) => unknown;
 
 /**
- * An instance of `module` whose imports are the given functions; `returning` is called each time one of them is about to
- * return to the guest, be it with an exception. Throws {@link InstantiationError}.
+ * An instance of `module` whose imports are the given functions. Before each call of one of them `entering` is called, which
+ * refuses by throwing, and when it is about to return to the guest, be it with an exception, `returning`. Throws
+ * {@link InstantiationError}.
  */
 export async function link(
   module: WebAssembly.Module,
   imports: WebAssembly.Imports,
+  entering: () => void,
   returning: () => void,
 ): Promise<WebAssembly.Instance> {
   const missing = WebAssembly.Module.imports(module).filter(({ module: namespace, name, kind }) =>
@@ -36,6 +38,7 @@ export async function link(
       // Extism passes its call context first.
       const call = member as ImportedFunction;
       functions[namespace][name] = (_context, ...parameters) => {
+        entering();
         try {
           return call(...parameters);
         } finally {

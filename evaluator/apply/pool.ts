@@ -90,6 +90,8 @@ const ACCEPTED_OUTCOME: Outcome = { kind: "verdict", verdict: ALLOWED };
 const SLOW_MS = 5_000;
 /** A lane takes tasks up to this many before the next lane is used: one busy thread costs less than two half busy ones. */
 const FULL_LANE = 48;
+/** A thread that has not ended by then is left to itself. */
+const CLOSE_MS = 1_000;
 /** A thread that makes no progress for this much longer than its policy's limit is replaced. */
 const STUCK_MS = 2_000;
 
@@ -133,7 +135,8 @@ export class EvaluatorPool {
       concurrentTasksPerWorker: 1,
       idleTimeout: 60_000,
       useAtomics: false,
-      terminateTimeout: 1_000,
+      // Bun can't end a thread whose guest spins. Tinypool would turn that into an unhandled rejection, which ends the process.
+      terminateTimeout: 0,
     });
     for (let lane = 0; lane < lanes; lane++) this.#lanes.push(this.#openLane());
     this.#watch = setInterval(() => this.#replaceStuckLanes(), 500);
@@ -187,7 +190,10 @@ export class EvaluatorPool {
       ...this.#lanes.flatMap((lane) => [...lane.tasks.values(), ...lane.pending]),
     ];
     for (const task of left) task.resolve({ kind: "error", message: "the evaluator was closed" });
-    await this.#pool.destroy();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_MS));
+    await Promise.race([this.#pool.destroy(), late]);
+    clearTimeout(timer);
   }
 
   #submit(policy: number, operation: Operation, request: PiecedRequest): Promise<Outcome> {

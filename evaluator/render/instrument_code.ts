@@ -2,18 +2,24 @@
  * The code section of an instrumented module (`instrument.ts`): where the guest pays, and what it pays with.
  *
  * Two things can make code run long: loops, and calls. At a loop head the guest pays from a local variable, which costs next to
- * nothing, and fills that from the global budget a chunk at a time. At the entry of a function it pays from the global budget;
- * functions from which a single call leads on, and leaves, pay nothing, unless such calls alone make a circle.
+ * nothing, and fills that from the global budget a chunk at a time. At the entry of a function it pays from the global budget.
+ * Short functions from which a single call leads on, and short leaves, pay nothing, unless such calls alone make a circle: what
+ * they cost is part of the price that their callers pay. So a unit stands for a bounded amount of straight code, however a
+ * hostile module spreads it over functions.
  */
 import { Reader, SECTION, type Section, WasmFormatError, Writer } from "./wasm_binary.ts";
 import { MISC, readValueType, skipImmediate } from "./wasm_instructions.ts";
 
-/** Units before the guest has to ask. Even if every unit were as costly as can be, they take some milliseconds. */
-export const BUDGET = 16_384;
+/** Units before the guest has to ask. With the slowest instructions there are (a square root a byte) they take some 40 ms. */
+export const BUDGET = 8_192;
 /** Units that a loop takes from the budget at once. */
 const CHUNK = 64;
 /** A loop iteration or a call costs one unit, and one more for this many (log2) bytes of the function's code. */
 const CODE_SHIFT = 10;
+/** What a function that pays nothing, and what it calls, may cost its callers at most, in bytes of code. */
+const FREE_COST = 256;
+/** What a local variable, which is set to zero at entry, counts in bytes of code. */
+const LOCAL_COST = 4;
 /** A bulk instruction costs a unit for this many (log2) bytes or elements. */
 const BULK_SHIFT = 8;
 const I32 = 0x7f;
@@ -54,14 +60,14 @@ interface Body {
   /** Kind, start, end; kind, start, end … of places, in order. */
   readonly places: readonly number[];
   readonly loops: boolean;
-  /** Number of call instructions, and the function that the last direct one calls; -1 if any call is indirect. */
-  readonly calls: number;
-  readonly callee: number;
+  /** The functions that are called directly, one entry a call instruction, and the number of other calls. */
+  readonly callees: readonly number[];
+  readonly indirectCalls: number;
   /** Whether tables and segments stay as they are. */
   readonly stateless: boolean;
 }
 
-const NO_PLACES: readonly number[] = [];
+const NONE: readonly number[] = [];
 
 function readBody(reader: Reader, sectionEnd: number): Body {
   const size = reader.u32();
@@ -79,17 +85,15 @@ function readBody(reader: Reader, sectionEnd: number): Body {
   const entry = reader.at;
   let places: number[] | undefined;
   let loops = false;
-  let calls = 0;
-  let callee = -1;
-  let indirect = false;
+  let callees: number[] | undefined;
+  let indirectCalls = 0;
   let stateless = true;
   while (reader.at < end) {
     const at = reader.at;
     const opcode = reader.u8();
     // Calls are read here for their target; all else is only measured.
     if (opcode === 0x10 || opcode === 0x12) {
-      calls++;
-      callee = reader.u32();
+      (callees ??= []).push(reader.u32());
       continue;
     }
     const misc = skipImmediate(opcode, reader);
@@ -97,8 +101,7 @@ function readBody(reader: Reader, sectionEnd: number): Body {
       loops = true;
       (places ??= []).push(PLACE.loop, reader.at, reader.at);
     } else if (opcode >= 0x11 && opcode <= 0x15) {
-      calls++;
-      indirect = true;
+      indirectCalls++;
     } else if (opcode === 0x3f) (places ??= []).push(PLACE.size, at, reader.at);
     else if (opcode === 0x40) (places ??= []).push(PLACE.grow, at, reader.at);
     else if (opcode === 0x26) stateless = false;
@@ -121,10 +124,10 @@ function readBody(reader: Reader, sectionEnd: number): Body {
     entry,
     localGroups,
     locals,
-    places: places ?? NO_PLACES,
+    places: places ?? NONE,
     loops,
-    calls,
-    callee: indirect ? -1 : callee,
+    callees: callees ?? NONE,
+    indirectCalls,
     stateless,
   };
 }
@@ -141,26 +144,43 @@ const BULK: ReadonlySet<number> = new Set([
   MISC.tableFill,
 ]);
 
+/** What a body costs by itself when it is run once without going round a loop, in bytes of code. */
+const ownCost = ({ start, end, locals }: Body): number => end - start + LOCAL_COST * locals;
+
 /**
- * Which functions pay at their entry: those with an indirect call or several calls, and one of every circle of functions
- * with a single call. What is left can only run through its own code once and hand on.
+ * What each function costs its callers because it does not pay at its own entry; 0 for those that do. These are the ones
+ * with an indirect call or several calls, one of every circle of functions with a single call, and those that cost too much.
  */
-function payingFunctions(bodies: readonly Body[], importedFunctions: number): Uint8Array {
-  const pays = new Uint8Array(bodies.length);
-  bodies.forEach(({ calls, callee }, index) => {
-    if (calls > 1 || (calls === 1 && callee < 0)) pays[index] = 1;
+function freeCosts(bodies: readonly Body[], importedFunctions: number): readonly number[] {
+  const costs = new Array<number>(bodies.length).fill(-1);
+  const handsOn = ({ callees, indirectCalls }: Body) => callees.length === 1 && indirectCalls === 0;
+  bodies.forEach(({ callees, indirectCalls }, index) => {
+    if (callees.length > 1 || indirectCalls > 0) costs[index] = 0;
   });
   // 0: not looked at; otherwise the walk that came by.
   const walked = new Int32Array(bodies.length);
   for (let start = 0; start < bodies.length; start++) {
+    const chain: number[] = [];
     let at = start;
-    while (at >= 0 && at < bodies.length && !pays[at] && walked[at] === 0 && bodies[at]!.calls === 1) {
+    while (at >= 0 && at < bodies.length && costs[at]! < 0 && walked[at] === 0) {
       walked[at] = start + 1;
-      at = bodies[at]!.callee - importedFunctions;
+      chain.push(at);
+      at = handsOn(bodies[at]!) ? bodies[at]!.callees[0]! - importedFunctions : -1;
     }
-    if (at >= 0 && at < bodies.length && !pays[at] && walked[at] === start + 1) pays[at] = 1;
+    // The walk has come round to where it was before.
+    if (at >= 0 && at < bodies.length && costs[at]! < 0) costs[at] = 0;
+    // Calls into the host are measured by the clock.
+    let cost = at >= 0 && at < bodies.length ? costs[at]! : 0;
+    for (const index of chain.reverse()) {
+      if (costs[index] === 0) cost = 0;
+      else {
+        cost += ownCost(bodies[index]!);
+        if (cost > FREE_COST) cost = 0;
+        costs[index] = cost;
+      }
+    }
   }
-  return pays;
+  return costs;
 }
 
 /** Writes the rewritten code section. Returns whether all code leaves tables and segments as they are. */
@@ -176,14 +196,17 @@ export function emitCode(
     const reader = new Reader(module, section.start, section.end);
     for (let count = reader.u32(); count > 0; count--) bodies.push(readBody(reader, section.end));
   }
-  const pays = payingFunctions(bodies, signatures.importedFunctions);
+  const costs = freeCosts(bodies, signatures.importedFunctions);
   const helpers = [askBody(added), refillBody(added), bulkBody(added), growBody(added, signatures.hasMemory)];
   const content = new Writer(section ? Math.ceil((section.end - section.start) * 1.2) + 256 : 256);
   content.u32(bodies.length + helpers.length);
   const written = new Writer(4096);
   bodies.forEach((body, index) => {
     written.clear();
-    emitBody(written, module, body, pays[index] === 1, signatures.parameters[index] ?? 0, added);
+    let cost = ownCost(body) + FREE_COST * body.indirectCalls;
+    for (const callee of body.callees) cost += costs[callee - signatures.importedFunctions] ?? 0;
+    const price = 1 + (cost >> CODE_SHIFT);
+    emitBody(written, module, body, costs[index] === 0, price, signatures.parameters[index] ?? 0, added);
     content.u32(written.length);
     content.append(written);
   });
@@ -200,10 +223,10 @@ function emitBody(
   module: Uint8Array,
   body: Body,
   pays: boolean,
+  price: number,
   parameters: number,
   added: Added,
 ): void {
-  const price = 1 + ((body.end - body.start) >> CODE_SHIFT);
   const credit = parameters + body.locals;
   if (body.loops) {
     // One more local: what the function's loops have left of their chunk.

@@ -1,0 +1,137 @@
+/** Policy servers and floors, each a process of its own on a runtime of its own. */
+import { existsSync, globSync, statSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { loopbackCertificate } from "./certificate.ts";
+import { isReady } from "./client.ts";
+import { freePorts, type Running, start, temporaryFolder, untilReady } from "./processes.ts";
+
+/** The repository's folder. */
+export const ROOT: string = fileURLToPath(new URL("../../", import.meta.url));
+
+export type Runtime = "node" | "bun";
+
+/** Far more than a start takes; a server that isn't ready by then hangs. */
+const START_LIMIT_MS = 120_000;
+
+/** The runtimes that the repository pins, whatever this machine has of its own. */
+function executable(runtime: Runtime): string {
+  const path = join(ROOT, "node_modules/.bin", runtime);
+  if (!existsSync(path)) throw new Error(`${path} is missing: run npm ci`);
+  return path;
+}
+
+/** The files that all servers of a benchmark share. */
+export type Bench = {
+  readonly folder: string;
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** The program that is measured. */
+  readonly program: string;
+};
+
+/** Makes the certificate and chooses what is measured: the bundle where there is one, unless `fromSource`. */
+export async function prepareBench(fromSource: boolean): Promise<Bench> {
+  const folder = temporaryFolder();
+  const { cert, key } = await loopbackCertificate();
+  const certFile = join(folder, "cert.pem");
+  const keyFile = join(folder, "key.pem");
+  writeFileSync(certFile, cert);
+  writeFileSync(keyFile, key, { mode: 0o600 });
+  const bundle = join(ROOT, "dist/policy_server.js");
+  const program = !fromSource && existsSync(bundle) ? bundle : join(ROOT, "policy_server/main.ts");
+  return { folder, certFile, keyFile, program };
+}
+
+/** Whether the program is a bundle that is older than a source it was made from. */
+export function isStale({ program }: Bench): boolean {
+  if (program.endsWith(".ts")) return false;
+  const built = statSync(program).mtimeMs;
+  return globSync(["deps.ts", "policy_server/**/*.ts", "evaluator/**/*.ts"], { cwd: ROOT })
+    .some((file) => statSync(join(ROOT, file)).mtimeMs > built);
+}
+
+/** One entry of a policies file. */
+export type PolicyEntry = {
+  readonly module: string;
+  readonly settings?: Readonly<Record<string, unknown>>;
+  readonly allowedToMutate?: boolean;
+  readonly timeoutEvalSeconds?: number;
+};
+
+/** Writes a policies file (JSON is YAML); modules are paths. */
+export function writePolicies(file: string, entries: Readonly<Record<string, PolicyEntry>>): void {
+  const policies = Object.entries(entries).map(([id, { module, ...rest }]) =>
+    [id, { module: pathToFileURL(module).href, ...rest }] as const
+  );
+  writeFileSync(file, JSON.stringify(Object.fromEntries(policies), null, 2));
+}
+
+/** A server that serves. */
+export type Serving = {
+  readonly url: string;
+  readonly running: Running;
+  /** From the start of the process to readiness, in milliseconds. */
+  readonly readyMs: number;
+};
+
+export type ServerStart = {
+  readonly runtime: Runtime;
+  readonly adapter: "node-https" | "bun-serve";
+  readonly policiesFile: string;
+  /** Further flags of the policy server. */
+  readonly flags: readonly string[];
+};
+
+/** Starts the policy server and waits until its readiness probe says 200. */
+export async function startServer(bench: Bench, options: ServerStart): Promise<Serving> {
+  const [port, readinessPort] = await freePorts(2) as [number, number];
+  const started = performance.now();
+  const running = start({
+    command: executable(options.runtime),
+    args: [
+      bench.program,
+      ...["--addr", "127.0.0.1", "--port", String(port), "--readiness-probe-port", String(readinessPort)],
+      ...["--cert-file", bench.certFile, "--key-file", bench.keyFile],
+      ...["--policies", options.policiesFile, "--http-adapter", options.adapter],
+      ...options.flags,
+    ],
+  });
+  await untilReady(
+    `the policy server on ${options.runtime}`,
+    running,
+    () => isReady(readinessPort),
+    START_LIMIT_MS,
+  );
+  return { url: `https://127.0.0.1:${port}`, running, readyMs: performance.now() - started };
+}
+
+/** Starts the HTTP floor, which answers the reviews of each policy with the given bytes. */
+export async function startFloor(
+  bench: Bench,
+  runtime: Runtime,
+  answers: Readonly<Record<string, string>>,
+): Promise<Serving> {
+  const [port] = await freePorts(1) as [number];
+  const answersFile = join(bench.folder, "answers.json");
+  writeFileSync(answersFile, JSON.stringify(answers));
+  const started = performance.now();
+  const running = start({
+    command: executable(runtime),
+    args: [join(ROOT, "bench/floor.ts"), String(port), bench.certFile, bench.keyFile, answersFile],
+  });
+  await untilReady(`the floor on ${runtime}`, running, () => listens(port), START_LIMIT_MS);
+  return { url: `https://127.0.0.1:${port}`, running, readyMs: performance.now() - started };
+}
+
+function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: "127.0.0.1", port });
+    socket.on("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on("error", () => resolve(false));
+  });
+}
