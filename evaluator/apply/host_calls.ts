@@ -2,7 +2,8 @@
  * Answers the host calls of one policy (`spec/evaluator.md §5.1`): first the gate of its capability list, then unknown names,
  * then the capability itself. The call `tracing/log` never comes here; it is answered in the guest's own thread.
  */
-import type { HostCallAnswer, HostCallHandler } from "../types/evaluation.ts";
+import { type HostCallAnswer, HostCallError, type HostCallHandler } from "../types/evaluation.ts";
+import type { ContextAwareResource } from "../types/metadata.ts";
 import {
   allows,
   type CapabilityAllowList,
@@ -11,8 +12,19 @@ import {
   isCapabilityNamespace,
 } from "../types/host_capabilities.ts";
 
-/** One capability: takes the payload, gives the answer's bytes, throws an Error with the text for the guest. */
-export type Capability = (payload: Uint8Array, policy: string) => Promise<Uint8Array> | Uint8Array;
+/** The policy that makes a call. */
+export interface Caller {
+  /** Its id, for log lines. */
+  readonly policy: string;
+  /** The kinds that it may read from the cluster. */
+  readonly contextAwareResources: readonly ContextAwareResource[];
+}
+
+/**
+ * One capability: takes the payload, gives the answer's bytes. It throws a {@link HostCallError} with the text for the guest, or
+ * any other Error when it failed. The bytes may be shared memory.
+ */
+export type Capability = (payload: Uint8Array, caller: Caller) => Promise<Uint8Array> | Uint8Array;
 
 /** The capabilities that the host has, by path (`oci/v1/verify`). */
 export type Capabilities = Readonly<Record<string, Capability>>;
@@ -24,7 +36,7 @@ const failed = (error: string): HostCallAnswer => ({ ok: false, error });
 
 /** The handler of one policy's host calls. */
 export function hostCallHandler(
-  policy: string,
+  caller: Caller,
   allowed: CapabilityAllowList,
   capabilities: Capabilities,
   onViolation: OnViolation = () => {},
@@ -32,7 +44,7 @@ export function hostCallHandler(
   return async ({ namespace, operation, payload }) => {
     const path = `${namespace}/${operation}`;
     if (!allows(allowed, path)) {
-      onViolation(policy, path, describe(allowed));
+      onViolation(caller.policy, path, describe(allowed));
       return failed(
         `Policy has not been granted access to the '${path}' host capability. The violation has been reported.`,
       );
@@ -50,8 +62,9 @@ export function hostCallHandler(
       );
     }
     try {
-      return { ok: true, payload: await capability(payload, policy) };
+      return { ok: true, payload: await capability(payload, caller) };
     } catch (error) {
+      if (error instanceof HostCallError) return failed(error.message);
       return failed(`Callback evaluation failure: ${error instanceof Error ? error.message : String(error)}`);
     }
   };

@@ -94,6 +94,14 @@ export interface HostCall {
   readonly payload: Uint8Array;
 }
 
+/**
+ * Raised by a host capability for an error whose text the guest gets as it is; every other error is told as a failed callback
+ * (`spec/evaluator.md §5.1` rules 4, 5 and 7).
+ */
+export class HostCallError extends Error {
+  override readonly name = "HostCallError";
+}
+
 /** Answers host calls of one policy. It must never throw: what goes wrong is an answer with `ok: false`. */
 export type HostCallHandler = (call: HostCall) => HostCallAnswer | Promise<HostCallAnswer>;
 

@@ -192,7 +192,8 @@ class Builder {
       settings: new TextEncoder().encode(entry.settingsJson),
       limitMs: limitSeconds * 1000,
     };
-    const handler = hostCallHandler(id, allowed, capabilities, (policy, capability, list) => {
+    const caller = { policy: id, contextAwareResources: entry.contextAwareResources };
+    const handler = hostCallHandler(caller, allowed, capabilities, (policy, capability, list) => {
       log.error("Policy tried to access a host capability that it was not granted", {
         policy,
         capability,
