@@ -22,7 +22,7 @@ export interface Caller {
 
 /**
  * One capability: takes the payload, gives the answer's bytes. It throws a {@link HostCallError} with the text for the guest, or
- * any other Error when it failed. The bytes may be shared memory.
+ * any other Error when it failed.
  */
 export type Capability = (payload: Uint8Array, caller: Caller) => Promise<Uint8Array> | Uint8Array;
 

@@ -56,6 +56,7 @@ const FIRST_PAUSE_MS = 200;
 const LAST_PAUSE_MS = 15_000;
 /** Who may list but not watch gets a list of this age, in milliseconds. */
 const UNWATCHED_MS = 5_000;
+const encoder = new TextEncoder();
 /** What an object costs besides its text: the entry, its key, its place in the map. */
 const ENTRY_BYTES = 200;
 
@@ -152,16 +153,13 @@ export class FollowedList {
     return this.#objects;
   }
 
-  /** The objects as policies get them. The bytes are shared memory, so that no thread has to copy them. */
+  /**
+   * The objects as policies get them. The bytes are not shared memory, though that would save a copy for each call: Node does
+   * not count shared memory when it decides to collect garbage, and a list that changes often would fill the machine.
+   */
   answer(): Uint8Array {
-    if (this.#answer) return this.#answer;
     const { apiVersion, kind } = this.resource;
-    const text = listText(apiVersion, kind, this.#objects.values());
-    const size = Buffer.byteLength(text);
-    const answer = Buffer.from(new SharedArrayBuffer(size));
-    answer.write(text);
-    this.#answer = new Uint8Array(answer.buffer, answer.byteOffset, size);
-    return this.#answer;
+    return this.#answer ??= encoder.encode(listText(apiVersion, kind, this.#objects.values()));
   }
 
   /** Lets go of what {@link answer} keeps; it is made again when needed. */

@@ -122,12 +122,12 @@ if (there) {
     await api("POST", configMaps("two"), configMap("c", { k: "4" }, { labels: { app: "x" } }));
     server = await serverOf(plane.admin);
   });
-  test.after(async () => {
-    for (const cluster of clusters) cluster.close();
-    await closeCallers();
-    await plane.stop();
-  });
 }
+test.after(async () => {
+  for (const cluster of clusters) cluster.close();
+  await closeCallers();
+  if (there) await plane.stop();
+});
 
 real("lists of all namespaces and of one, by label and by field", async () => {
   const { caller } = server;
@@ -236,8 +236,7 @@ real("kinds that are not there, and scopes that don't fit", async () => {
   );
   assert.is(
     await told(LIST, { api_version: "v2", kind: "ConfigMap" }),
-    `${CALLBACK}error finding resource v2 / ConfigMap: cannot determine group and version for v2`
-      .replace("error finding resource v2 / ConfigMap: ", ""),
+    `${CALLBACK}cannot determine group and version for v2`,
   );
   assert.match(
     await told(LIST, { api_version: "absent.test/v1", kind: "Thing" }),
