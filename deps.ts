@@ -53,7 +53,9 @@ export type { Dispatcher as UndiciDispatcher } from "undici";
 export const loadUndici = () => import("undici");
 
 // Signatures (`artifact/`).
-export { ASN1Obj, ByteStream, X509Certificate, X509SCTExtension } from "@sigstore/core";
+export type { X509Certificate } from "@sigstore/core";
+export type SigstoreCore = typeof import("@sigstore/core");
+export const loadSigstoreCore = () => import("@sigstore/core");
 export type { Bundle } from "@sigstore/bundle";
 export type { SignedEntity, TrustMaterial } from "@sigstore/verify";
 export type { TrustedRoot } from "@sigstore/protobuf-specs";

@@ -45,6 +45,34 @@ export type {
   PolicyRule,
 } from "./evaluator/types/metadata.ts";
 
+export {
+  ArtifactError,
+  fetchPolicy,
+  loadTrustRoot,
+  parseVerificationConfig,
+  verifyPolicy,
+} from "./artifact/mod.ts";
+export type {
+  Annotations,
+  ArtifactErrorCode,
+  ArtifactEvent,
+  ArtifactOptions,
+  Destination,
+  Environment,
+  FetchedPolicy,
+  Limits,
+  LogLevel,
+  OnEvent,
+  Proxies,
+  Signature,
+  Sources,
+  Subject,
+  TrustRoot,
+  TrustRootSource,
+  VerificationConfig,
+  VerifiedImage,
+} from "./artifact/mod.ts";
+
 /** No policy comes near; a module is held in memory twice while it is prepared. */
 const MAX_MODULE_BYTES = 256 * 1024 * 1024;
 

@@ -26,8 +26,9 @@ export {
   type Subject,
   type VerificationConfig,
 } from "./types/verification_config.ts";
-export { readSigstoreRequest, type SigstoreRequest } from "./types/sigstore_request.ts";
+export { readSigstoreRequest, type SigstoreRequest, type SigstoreSubject } from "./types/sigstore_request.ts";
 export { DocumentError } from "./types/strict_document.ts";
+export type { Identity, SignedLayer } from "./types/signed_layer.ts";
 export type { TrustRoot } from "./types/trust_root.ts";
 export { formatReference, immutableReference } from "./render/reference.ts";
 export { signatureYaml } from "./render/constraint.ts";

@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import { uidOf, verify } from "./apply/client.ts";
 import { listeningProcess } from "./apply/listening_process.ts";
 import { drive, findGenerator, type Generator, GET_WRK } from "./apply/load.ts";
-import { residentMb } from "./apply/processes.ts";
+import { processorMs, residentMb } from "./apply/processes.ts";
 import {
   type Bench,
   isStale,
@@ -23,7 +23,7 @@ import {
 } from "./apply/servers.ts";
 import { type Plan, quick, steps } from "./render/plan.ts";
 import { goals, goalsTable, rowsTable } from "./render/report.ts";
-import { summarize } from "./render/summary.ts";
+import { costs, summarize } from "./render/summary.ts";
 import type { Sample, Subject, Workload } from "./types/measurement.ts";
 import { WORKLOADS } from "./types/workloads.ts";
 
@@ -43,7 +43,7 @@ const HELP = `usage: npm run bench -- [options]
   --duration SECONDS   of one run [default: 5]
   --rounds N           how often everything is repeated; medians are shown [default: 3]
   --server-flags TEXT  further flags of the servers under test, e.g. "--workers 1 --log-level error"
-  --source             measure the sources though there is a bundle in dist/
+  --program FILE       measure this policy server [default: dist/policy_server.js if built, else policy_server/main.ts]
   --generator NAME     wrk or autocannon [default: wrk where it is installed]
   --threads N          of wrk [default: 1]
 `;
@@ -59,7 +59,7 @@ const { values } = parseArgs({
     duration: { type: "string", default: "5" },
     rounds: { type: "string", default: "3" },
     "server-flags": { type: "string", default: "" },
-    source: { type: "boolean", default: false },
+    program: { type: "string" },
     generator: { type: "string" },
     threads: { type: "string", default: "1" },
     help: { type: "boolean", default: false },
@@ -153,9 +153,9 @@ async function run(): Promise<number> {
   ]) as Generator;
   if (generator === "autocannon" && values.generator === undefined) console.error(GET_WRK);
 
-  const bench = await prepareBench(values.source);
-  console.error(`measured: ${bench.program.slice(ROOT.length)}, driven by ${generator}`);
-  if (isStale(bench)) console.error("the bundle is older than the sources: npm run build, or --source");
+  const bench = await prepareBench(values.program);
+  console.error(`measured: ${bench.program}, driven by ${generator}`);
+  if (isStale(bench)) console.error("the bundle is older than the sources: npm run build");
   const prepared = plan.policies.map((name) =>
     prepare(bench, WORKLOADS.find(({ policy }) => policy === name)!)
   );
@@ -177,6 +177,7 @@ async function run(): Promise<number> {
   for (const step of steps(plan)) {
     const { policy, connections } = step;
     const subject = subjects.find(({ name }) => name === step.subject)!;
+    const before = processorMs(subject.pid);
     const load = await drive({
       ...find(policy),
       generator,
@@ -185,7 +186,13 @@ async function run(): Promise<number> {
       connections,
       seconds: plan.seconds,
     });
-    samples.push({ ...step, ...load, rssMb: residentMb(subject.pid) });
+    const after = processorMs(subject.pid);
+    samples.push({
+      ...step,
+      ...load,
+      rssMb: residentMb(subject.pid),
+      processorMs: before === null || after === null ? null : after - before,
+    });
     console.error(
       `round ${step.round}/${plan.rounds}  ${policy}  ${connections} connections  ${subject.name}: ` +
         `${load.requestsPerSecond.toFixed(0)}/s, p99 ${load.p99Ms.toFixed(2)} ms` +
@@ -194,7 +201,7 @@ async function run(): Promise<number> {
   }
 
   const rows = summarize(samples);
-  console.log(`\n${rowsTable(rows)}`);
+  console.log(`\n${rowsTable(rows, costs(samples))}`);
   const held = goals(rows, WORKLOADS[0]!.policy);
   if (held.length > 0) console.log(`\n${goalsTable(held)}`);
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);

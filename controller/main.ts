@@ -18,7 +18,9 @@ const LEVELS: readonly LogLevel[] = ["debug", "info", "error"];
 export function jsonLog(least: LogLevel): Log {
   return (level, msg, fields = {}) => {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
-    console.error(JSON.stringify({ level, ts: new Date().toISOString(), logger: "controller", msg, ...fields }));
+    console.error(
+      JSON.stringify({ level, ts: new Date().toISOString(), logger: "controller", msg, ...fields }),
+    );
   };
 }
 
@@ -44,7 +46,9 @@ export async function run(args: readonly string[], certificates = CERTIFICATE_FO
   const { values } = parsed;
   const level = logLevel(values["zap-log-level"] ?? "info");
   if (level === undefined) {
-    console.error(`invalid value "${values["zap-log-level"]}" for flag -zap-log-level\n${usage("controller")}`);
+    console.error(
+      `invalid value "${values["zap-log-level"]}" for flag -zap-log-level\n${usage("controller")}`,
+    );
     return 2;
   }
   const log = jsonLog(level);
@@ -54,7 +58,10 @@ export async function run(args: readonly string[], certificates = CERTIFICATE_FO
     return 1;
   }
   if (settings.hostNetwork) {
-    log("info", "WARNING: policy servers use their nodes' network: every port they bind is bound on the node");
+    log(
+      "info",
+      "WARNING: policy servers use their nodes' network: every port they bind is bound on the node",
+    );
   }
   const address = (name: string) => values[name] === "0" || values[name] === "" ? undefined : values[name];
   let controller: Controller;
@@ -86,6 +93,8 @@ export async function run(args: readonly string[], certificates = CERTIFICATE_FO
     };
     process.once("SIGTERM", () => stop("SIGTERM"));
     process.once("SIGINT", () => stop("SIGINT"));
+    // Everything is looked at again, as it is every ten hours.
+    process.on("SIGHUP", () => controller.resync());
     controller.lost.addEventListener("abort", () => resolve("lost"));
   });
   log("info", why === "lost" ? "no longer the leader: ending" : "stopping", { signal: why });

@@ -66,6 +66,8 @@ const metadataFields = [
 const { values: { "check-only": checkOnly } } = parseArgs({ options: { "check-only": { type: "string" } } });
 const outRoot = checkOnly === undefined ? root : resolve(checkOnly);
 const cargoHome = process.env.CARGO_HOME ?? join(homedir(), ".cargo");
+/** Where cargo builds; CI keeps it between checkouts. */
+const targetFolder = resolve(process.env.CARGO_TARGET_DIR ?? join(workspace, "target"));
 const rustupHome = process.env.RUSTUP_HOME ?? join(homedir(), ".rustup");
 
 await buildCrates();
@@ -103,7 +105,7 @@ async function buildCrates(): Promise<void> {
   ];
   await run("cargo", ["build", "--release", "--locked", "--workspace", "--target", target], {
     CARGO_ENCODED_RUSTFLAGS: mappings.map(([from, to]) => `--remap-path-prefix=${from}=${to}`).join("\x1f"),
-    CARGO_TARGET_DIR: join(workspace, "target"),
+    CARGO_TARGET_DIR: targetFolder,
   });
 }
 
@@ -123,12 +125,12 @@ function sources(folder: string): Source[] {
   }));
   if (!existsSync(join(root, folder, "Cargo.toml"))) return texts;
   const crate = `${basename(folder).replaceAll("-", "_")}.wasm`;
-  const built = join(workspace, "target", target, "release", crate);
+  const built = join(targetFolder, target, "release", crate);
   return [{ folder, wasm: "policy.wasm", from: "crate", path: built }, ...texts];
 }
 
 async function code({ folder, wasm, from, path }: Source): Promise<Uint8Array> {
-  const built = join(workspace, "target/optimised", `${basename(folder)}.${wasm}`);
+  const built = join(targetFolder, "optimised", `${basename(folder)}.${wasm}`);
   mkdirSync(dirname(built), { recursive: true });
   if (from === "crate") {
     await binaryen("wasm-opt", ["-Oz", ...rustFeatures.map((name) => `--enable-${name}`), path, "-o", built]);

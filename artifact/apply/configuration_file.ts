@@ -1,6 +1,6 @@
 /** Reads the files that say where policies come from and who must have signed them. */
+import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { X509Certificate } from "../../deps.ts";
 import { ArtifactError, messageOf } from "../types/error.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { type AuthorityEntry, parseSources, type Sources } from "../types/sources.ts";
@@ -27,8 +27,7 @@ async function readAuthority(entry: AuthorityEntry): Promise<string> {
   if (PEM_BLOCK.test(text)) return text;
   try {
     // The structure alone: whether the key is strong enough is for the TLS library, when it is used.
-    const der = Buffer.from(bytes);
-    if (!X509Certificate.parse(der).tbsCertificate.toDER().length) throw new Error("empty");
+    const der = new X509Certificate(bytes).raw;
     return `-----BEGIN CERTIFICATE-----\n${
       der.toString("base64").replace(/.{64}/g, "$&\n")
     }\n-----END CERTIFICATE-----\n`;

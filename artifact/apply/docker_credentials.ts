@@ -101,7 +101,7 @@ export async function findCredentials(server: string, options: ArtifactOptions):
     return {
       credentials,
       explanation: credentials.kind === "anonymous"
-        ? `${file} has no credentials for ${server}`
+        ? `${file} has no credentials for ${server}: log in with \`docker login ${server}\``
         : `with the credentials for ${server} in ${file}`,
     };
   } catch (error) {

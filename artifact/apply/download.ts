@@ -59,8 +59,8 @@ function moduleSink(
         if (head.length === WASM_MAGIC.length) requireWasm();
       }
       if (sha256 === undefined) hash.update(piece);
-      await saved(writer.write(piece));
       received += piece.length;
+      await saved(writer.write(piece));
       const now = performance.now();
       if (options.onEvent !== undefined && now - told >= PROGRESS_MS) {
         told = now;

@@ -5,12 +5,12 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { formatReference, manifestName } from "../render/reference.ts";
 import { reusable } from "../render/store_path.ts";
-import { ArtifactError, codeOf, prefixed } from "../types/error.ts";
+import { ArtifactError, codeOf } from "../types/error.ts";
 import { type Descriptor, type Manifest, MEDIA_TYPE, type Platform } from "../types/manifest.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { parsePolicyUrl, type PolicyUrl, type Reference } from "../types/reference.ts";
 import { downloadFile, downloadLayer } from "./download.ts";
-import { withRegistry } from "./registry.ts";
+import { registryFailure, withRegistry } from "./registry.ts";
 import { getImage } from "./registry_pull.ts";
 import { makeParent, moduleExists, moduleSha256, storePath } from "./store.ts";
 
@@ -20,6 +20,7 @@ export type Destination =
   /** An existing directory takes the file under its own name; anything else is the file itself. Always downloaded. */
   | { readonly kind: "file"; readonly path: string };
 
+/** A policy that is on this disk. */
 export type FetchedPolicy = {
   /** As it was given. */
   readonly uri: string;
@@ -29,8 +30,6 @@ export type FetchedPolicy = {
   /** Whether it came over the network now. */
   readonly downloaded: boolean;
 };
-
-export const REGISTRY_PREFIX = "Fail to interact with OCI registry: ";
 
 /** The running process's platform in Go's names, which images use. */
 export function hostPlatform(): Platform {
@@ -66,7 +65,7 @@ async function pull(reference: Reference, path: string, options: ArtifactOptions
   } catch (error) {
     const code = codeOf(error);
     if (code === "not_wasm" || code === "store" || code === "aborted") throw error;
-    throw prefixed(REGISTRY_PREFIX, error, "protocol");
+    throw registryFailure(reference, error);
   }
 }
 
@@ -104,13 +103,24 @@ export async function destinationPath(
 /** Downloads under way in this process. */
 const underWay = new Map<string, Promise<string>>();
 
+/** Somebody else's promise, for as long as the own caller wants to wait for it. */
+function orStopped<T>(other: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return other;
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = () => reject(new ArtifactError("aborted", "stopped by the caller"));
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    other.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
 /** One download per key at a time; who comes later gets its result, or downloads if the first was stopped by its caller. */
 export async function onceAtATime(key: string, options: ArtifactOptions, download: () => Promise<string>) {
   for (;;) {
     const other = underWay.get(key);
     if (other === undefined) break;
     try {
-      return await other;
+      return await orStopped(other, options.signal);
     } catch (error) {
       if (codeOf(error) !== "aborted" || options.signal?.aborted) throw error;
     }

@@ -12,7 +12,7 @@ const MAX_UNDER_WAY = 4;
 const SYNC_BYTES = 16 * 1024 * 1024;
 
 export type FileWriter = {
-  /** Takes a piece; waits only while too much is under way. */
+  /** Takes a piece, which is the writer's from now on: it may be empty afterwards. Waits while too much is under way. */
   readonly write: (piece: Uint8Array) => Promise<void>;
   /** Waits until everything is in the file. Every failure since the last call is thrown here or by `write`. */
   readonly settle: () => Promise<void>;
@@ -20,67 +20,79 @@ export type FileWriter = {
   readonly restart: () => Promise<void>;
 };
 
-async function writeAll(file: FileHandle, pieces: readonly Uint8Array[], position: number): Promise<void> {
-  const { bytesWritten } = await file.writev(pieces as Uint8Array[], position);
-  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
-  if (bytesWritten === length) return;
-  // A disk that is nearly full writes less: the rest piece by piece, until it says why.
-  const whole = Buffer.concat(pieces);
-  for (let at = bytesWritten; at < length;) {
-    at += (await file.write(whole, at, length - at, position + at)).bytesWritten;
+async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    at += (await file.write(bytes, at, bytes.length - at, position + at)).bytesWritten;
+  }
+}
+
+/**
+ * Gives a copied piece's memory back now. Node collects what sockets read only once some 64 MB of it lie about, which is all
+ * the memory that a pull takes. A piece that is only a part of its buffer is left alone: the rest may be somebody's.
+ */
+function release(piece: Uint8Array): void {
+  const { buffer } = piece;
+  if ("Bun" in globalThis || !(buffer instanceof ArrayBuffer)) return;
+  if (piece.byteOffset === 0 && piece.byteLength === buffer.byteLength && !buffer.detached) {
+    buffer.transfer(0);
   }
 }
 
 export function createFileWriter(file: FileHandle): FileWriter {
-  let batch: Uint8Array[] = [];
+  const spare: Uint8Array[] = [];
+  let batch: Uint8Array | undefined;
   let batched = 0;
   let position = 0;
   let unsynced = 0;
-  let syncing: Promise<void> | undefined;
+  let syncing = false;
   const underWay = new Set<Promise<void>>();
   let failed: { readonly error: unknown } | undefined;
 
-  const track = (work: Promise<void>): Promise<void> => {
-    const tracked = work.catch((error) => {
+  const track = (work: Promise<void>): void => {
+    const tracked: Promise<void> = work.catch((error) => {
       failed ??= { error };
     }).finally(() => underWay.delete(tracked));
     underWay.add(tracked);
-    return tracked;
   };
   const send = () => {
-    const pieces = batch;
-    track(writeAll(file, pieces, position));
+    if (batch === undefined || batched === 0) return;
+    const full = batch;
+    track(writeAll(file, full.subarray(0, batched), position).finally(() => spare.push(full)));
     position += batched;
     unsynced += batched;
-    batch = [];
+    batch = undefined;
     batched = 0;
-    if (unsynced >= SYNC_BYTES && syncing === undefined) {
+    if (unsynced >= SYNC_BYTES && !syncing) {
       unsynced = 0;
-      syncing = track(file.datasync()).then(() => {
-        syncing = undefined;
-      });
+      syncing = true;
+      track(file.datasync().finally(() => syncing = false));
     }
   };
   const throwFailure = () => {
     if (failed !== undefined) throw failed.error;
   };
   const settle = async () => {
-    if (batched > 0) send();
+    send();
     await Promise.all(underWay);
     throwFailure();
   };
   return {
     write: async (piece) => {
       throwFailure();
-      batch.push(piece);
-      batched += piece.length;
-      if (batched < BATCH_BYTES) return;
-      send();
-      while (underWay.size > MAX_UNDER_WAY) await Promise.race(underWay);
+      for (let from = 0; from < piece.length;) {
+        batch ??= spare.pop() ?? new Uint8Array(BATCH_BYTES);
+        const part = piece.subarray(from, from + batch.length - batched);
+        batch.set(part, batched);
+        batched += part.length;
+        from += part.length;
+        if (batched < batch.length) break;
+        send();
+        while (underWay.size > MAX_UNDER_WAY) await Promise.race(underWay);
+      }
+      release(piece);
     },
     settle,
     restart: async () => {
-      batch = [];
       batched = 0;
       await settle();
       position = 0;

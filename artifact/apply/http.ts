@@ -4,7 +4,7 @@
  * (`spec/fetch-verify.md §2.4`).
  */
 import { proxyFor } from "../render/proxy.ts";
-import { ArtifactError, type ArtifactErrorCode, messageOf } from "../types/error.ts";
+import { ArtifactError, messageOf } from "../types/error.ts";
 import type { Limits } from "../types/options.ts";
 import type { Proxies } from "../types/sources.ts";
 import { createTransport, type HttpMethod, type RawResponse, type TlsSettings } from "./http_transport.ts";
@@ -95,45 +95,51 @@ function transportError(url: URL, error: unknown, proxy: string | undefined): Ar
   );
 }
 
-/** Ends an exchange that takes too long; one per exchange. */
-function createDeadline(outer: AbortSignal | undefined, ended: () => void): Deadline {
-  const controller = new AbortController();
-  let reason: ArtifactError | undefined;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const stop = (code: ArtifactErrorCode, message: string) => {
-    reason ??= new ArtifactError(code, message);
-    controller.abort(reason);
-  };
-  const onAbort = () => stop("aborted", "stopped by the caller");
-  if (outer?.aborted) onAbort();
-  else outer?.addEventListener("abort", onAbort, { once: true });
-  return {
-    signal: controller.signal,
-    reason: () => reason,
-    /** From now on, `ms` until the exchange is stopped with this message. */
-    allow: (ms: number, message: string) => {
-      clearTimeout(timer);
-      timer = setTimeout(() => stop("timeout", message), ms);
-    },
-    rest: () => clearTimeout(timer),
-    end: () => {
-      clearTimeout(timer);
-      outer?.removeEventListener("abort", onAbort);
-      ended();
-    },
-    abort: () => controller.abort(),
-  };
-}
-
+/** Ends an exchange that takes too long, or whose caller gave up; one per exchange. */
 type Deadline = {
   readonly signal: AbortSignal;
   readonly reason: () => ArtifactError | undefined;
+  /** From now on, `ms` until the exchange is stopped with this message. */
   readonly allow: (ms: number, message: string) => void;
   /** No limit until the next `allow`. */
   readonly rest: () => void;
+  readonly stop: (reason: ArtifactError) => void;
+  /** The exchange is over. */
   readonly end: () => void;
-  readonly abort: () => void;
 };
+
+function createDeadline(ended: (deadline: Deadline) => void): Deadline {
+  const controller = new AbortController();
+  let reason: ArtifactError | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const deadline: Deadline = {
+    signal: controller.signal,
+    reason: () => reason,
+    allow: (ms, message) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => deadline.stop(new ArtifactError("timeout", message)), ms);
+    },
+    rest: () => clearTimeout(timer),
+    stop: (why) => {
+      reason ??= why;
+      clearTimeout(timer);
+      controller.abort(reason);
+    },
+    end: () => {
+      clearTimeout(timer);
+      ended(deadline);
+    },
+  };
+  return deadline;
+}
+
+function discarded(): ArtifactError {
+  return new ArtifactError("aborted", "the answer was not read to its end");
+}
+
+function stoppedByCaller(): ArtifactError {
+  return new ArtifactError("aborted", "stopped by the caller");
+}
 
 async function* readBody(
   raw: RawResponse,
@@ -168,7 +174,7 @@ async function* readBody(
     throw deadline.reason() ?? transportError(url, error, undefined);
   } finally {
     deadline.end();
-    if (!finished) deadline.abort();
+    if (!finished) deadline.stop(discarded());
   }
 }
 
@@ -215,16 +221,20 @@ export function createHttpClient(settings: HttpSettings): HttpClient {
   const { limits } = settings;
   const transport = createTransport();
   const open = new Set<Deadline>();
+  const onAbort = () => {
+    for (const deadline of open) deadline.stop(stoppedByCaller());
+  };
+  settings.signal?.addEventListener("abort", onAbort);
 
   async function exchange(request: HttpRequest): Promise<HttpResponse & { readonly raw: RawResponse }> {
     const url = new URL(request.url);
     const proxy = proxyFor(url, settings.proxies);
-    const deadline: Deadline = createDeadline(settings.signal, () => open.delete(deadline));
+    if (settings.signal?.aborted) throw stoppedByCaller();
+    const deadline = createDeadline((ended) => open.delete(ended));
     open.add(deadline);
     deadline.allow(limits.responseMs, `${url.origin} did not answer within ${limits.responseMs} ms`);
     let raw: RawResponse;
     try {
-      deadline.signal.throwIfAborted();
       raw = await transport.exchange(
         {
           method: request.method,
@@ -246,7 +256,7 @@ export function createHttpClient(settings: HttpSettings): HttpClient {
       if (request.method === "HEAD" || (small >= 0 && small <= SMALL_BODY_BYTES)) void drain(body);
       else {
         deadline.end();
-        deadline.abort();
+        deadline.stop(discarded());
       }
     };
     return { status: raw.status, header: raw.header, url: request.url, body, discard, raw };
@@ -271,8 +281,9 @@ export function createHttpClient(settings: HttpSettings): HttpClient {
       // Answers that nobody read to their end, because an error came first.
       for (const deadline of open) {
         deadline.end();
-        deadline.abort();
+        deadline.stop(discarded());
       }
+      settings.signal?.removeEventListener("abort", onAbort);
       await transport.close();
     },
   };

@@ -1,13 +1,14 @@
 /** What a policy may ask about an image without its content (`spec/fetch-verify.md §12.1`). */
 import { typedDocument } from "../render/manifest_document.ts";
 import { manifestName } from "../render/reference.ts";
-import { ArtifactError, prefixed } from "../types/error.ts";
+import { ArtifactError } from "../types/error.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { parseImage, type Reference } from "../types/reference.ts";
-import { hostPlatform, REGISTRY_PREFIX } from "./fetch.ts";
-import { type Registry, withRegistry } from "./registry.ts";
+import { hostPlatform } from "./fetch.ts";
+import { type Registry, registryFailure, withRegistry } from "./registry.ts";
 import { getBlob, getDigest, getImage, getManifest } from "./registry_pull.ts";
 
+/** A manifest, index or configuration as JSON. */
 export type OciDocument = Readonly<Record<string, unknown>>;
 
 async function ask<T>(
@@ -19,7 +20,7 @@ async function ask<T>(
   try {
     return await withRegistry(reference, "pull", options, (registry) => question(registry, reference));
   } catch (error) {
-    throw prefixed(REGISTRY_PREFIX, error, "protocol");
+    throw registryFailure(reference, error);
   }
 }
 

@@ -9,12 +9,12 @@ import type { ArtifactOptions } from "../types/options.ts";
 import { parseImage, parseReference, type Reference } from "../types/reference.ts";
 import { requireDigest, startHash } from "./digest.ts";
 import { log } from "./event.ts";
-import { REGISTRY_PREFIX } from "./fetch.ts";
-import { type Registry, withRegistry } from "./registry.ts";
+import { type Registry, registryFailure, withRegistry } from "./registry.ts";
 import { type FetchedManifest, getManifest, getTags } from "./registry_pull.ts";
 import { hasBlob, putBlob, putManifest } from "./registry_push.ts";
 import { moduleSha256 } from "./store.ts";
 
+/** What was pushed, named so that it cannot change. */
 export type PushedPolicy = {
   /** `<registry>/<repository>@<digest>`. */
   readonly immutableReference: string;
@@ -54,11 +54,10 @@ export async function pushPolicy(
   const { repository } = reference;
   try {
     const digest = await withRegistry(reference, "push", options, async (registry) => {
-      const file = createReadStream(path, { highWaterMark: 1024 * 1024 });
-      await putBlob(registry, repository, layer.digest, file as AsyncIterable<Uint8Array>);
-      await putBlob(registry, repository, EMPTY_CONFIG.digest, [
-        new TextEncoder().encode(EMPTY_CONFIG.content),
-      ]);
+      const open = () => createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Uint8Array>;
+      await putBlob(registry, repository, layer.digest, open);
+      const config = [new TextEncoder().encode(EMPTY_CONFIG.content)];
+      await putBlob(registry, repository, EMPTY_CONFIG.digest, () => config);
       return await putManifest(
         registry,
         repository,
@@ -69,7 +68,7 @@ export async function pushPolicy(
     });
     return { digest, immutableReference: immutableReference(reference, digest) };
   } catch (error) {
-    throw prefixed(REGISTRY_PREFIX, error, "protocol");
+    throw registryFailure(reference, error);
   }
 }
 
@@ -82,14 +81,14 @@ async function copyBlob(
   blob: Descriptor,
 ): Promise<void> {
   if (await hasBlob(to, toRepository, blob.digest)) return;
-  const response = await from.send(fromRepository, {
-    method: "GET",
-    url: `${from.base}/v2/${fromRepository}/blobs/${blob.digest}`,
-    headers: {},
-  });
-  if (response.status !== 200) throw await from.refusal(response);
-  const hash = startHash(blob.digest);
   async function* checked() {
+    const response = await from.send(fromRepository, {
+      method: "GET",
+      url: `${from.base}/v2/${fromRepository}/blobs/${blob.digest}`,
+      headers: {},
+    });
+    if (response.status !== 200) throw await from.refusal(response);
+    const hash = startHash(blob.digest);
     let size = 0;
     for await (const piece of response.body) {
       size += piece.length;
@@ -99,7 +98,7 @@ async function copyBlob(
     }
     requireDigest(blob.digest, hash, response.url);
   }
-  await putBlob(to, toRepository, blob.digest, checked());
+  await putBlob(to, toRepository, blob.digest, checked);
 }
 
 type Route = {
@@ -197,6 +196,6 @@ export async function listTags(image: string, options: ArtifactOptions = {}): Pr
       (registry) => getTags(registry, reference.repository),
     );
   } catch (error) {
-    throw prefixed(REGISTRY_PREFIX, error, "protocol");
+    throw registryFailure(reference, error);
   }
 }

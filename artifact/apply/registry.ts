@@ -3,7 +3,7 @@
  * (`spec/fetch-verify.md §2.3`, `§6`). What is asked for is in `registry_pull.ts` and `registry_push.ts`.
  */
 import { effectiveProxies } from "../render/proxy.ts";
-import { registryHost } from "../render/reference.ts";
+import { formatReference, registryHost } from "../render/reference.ts";
 import { ArtifactError, codeOf, messageOf } from "../types/error.ts";
 import type { ArtifactOptions, Limits } from "../types/options.ts";
 import type { Reference } from "../types/reference.ts";
@@ -32,6 +32,16 @@ const PLAIN: Attempt = { name: "HTTP", scheme: "http", verify: false };
 
 const MAX_ERROR_BYTES = 64 * 1024;
 const MAX_ERROR_CHARACTERS = 1000;
+
+/** Stands before every failure of a registry's (`§2.4`). */
+const REGISTRY_PREFIX = "Fail to interact with OCI registry: ";
+
+/** A registry's failure as it is shown: with the reference, if the message does not hold it already. */
+export function registryFailure(reference: Reference, error: unknown): ArtifactError {
+  const message = messageOf(error);
+  const about = message.includes(reference.repository) ? "" : ` (${formatReference(reference)})`;
+  return new ArtifactError(codeOf(error) ?? "protocol", `${REGISTRY_PREFIX}${message}${about}`, error);
+}
 
 /** A registry, spoken to over one protocol for one operation. */
 export type Registry = {

@@ -126,6 +126,7 @@ export async function getImage(
 export type Sink = {
   /** Called before the first byte of each try. */
   readonly start: () => Promise<void>;
+  /** The piece is the sink's from now on. */
   readonly write: (piece: Uint8Array) => Promise<void>;
 };
 

@@ -1,10 +1,11 @@
 /** What is written to a registry: blobs in chunks, manifests (`spec/fetch-verify.md §7`). */
-import { ArtifactError } from "../types/error.ts";
+import { ArtifactError, codeOf } from "../types/error.ts";
 import { isDigest } from "../types/reference.ts";
 import { sha256Hex } from "./digest.ts";
 import type { HttpResponse } from "./http.ts";
 import type { Registry } from "./registry.ts";
 
+const OCTETS = "application/octet-stream";
 const CHUNK_BYTES = 4 * 1024 * 1024;
 
 async function locationOf(registry: Registry, response: HttpResponse, wanted: number): Promise<string> {
@@ -46,30 +47,49 @@ async function* chunksOf(
   if (length > 0) yield Buffer.concat(waiting);
 }
 
-/**
- * Uploads a blob whose digest is known.
- *
- * @param pieces read once
- */
-export async function putBlob(
-  registry: Registry,
-  repository: string,
-  digest: string,
-  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-): Promise<void> {
-  const start = await registry.send(repository, {
+type Pieces = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+function startUpload(registry: Registry, repository: string): Promise<HttpResponse> {
+  return registry.send(repository, {
     method: "POST",
     url: `${registry.base}/v2/${repository}/blobs/uploads/`,
     headers: { "content-length": "0" },
   });
-  let location = await locationOf(registry, start, 202);
+}
+
+async function endUpload(
+  registry: Registry,
+  repository: string,
+  location: string,
+  digest: string,
+  body: Uint8Array | undefined,
+): Promise<void> {
+  const target = new URL(location);
+  target.searchParams.set("digest", digest);
+  const end = await registry.send(repository, {
+    method: "PUT",
+    url: target.href,
+    headers: { "content-type": OCTETS, "content-length": String(body?.length ?? 0) },
+    ...(body === undefined ? {} : { body }),
+  });
+  if (end.status !== 201) throw await registry.refusal(end);
+  end.discard();
+}
+
+async function putInChunks(
+  registry: Registry,
+  repository: string,
+  digest: string,
+  pieces: Pieces,
+): Promise<void> {
+  let location = await locationOf(registry, await startUpload(registry, repository), 202);
   let sent = 0;
   for await (const chunk of chunksOf(pieces)) {
     const response = await registry.send(repository, {
       method: "PATCH",
       url: location,
       headers: {
-        "content-type": "application/octet-stream",
+        "content-type": OCTETS,
         "content-length": String(chunk.length),
         "content-range": `${sent}-${sent + chunk.length - 1}`,
       },
@@ -78,15 +98,30 @@ export async function putBlob(
     location = await locationOf(registry, response, 202);
     sent += chunk.length;
   }
-  const target = new URL(location);
-  target.searchParams.set("digest", digest);
-  const end = await registry.send(repository, {
-    method: "PUT",
-    url: target.href,
-    headers: { "content-length": "0" },
-  });
-  if (end.status !== 201) throw await registry.refusal(end);
-  end.discard();
+  await endUpload(registry, repository, location, digest, undefined);
+}
+
+/**
+ * Uploads a blob whose digest is known: in chunks, or whole where the registry answers chunks with another success than the
+ * specification's.
+ *
+ * @param open gives the blob's bytes from the start; called once more for the second way
+ */
+export async function putBlob(
+  registry: Registry,
+  repository: string,
+  digest: string,
+  open: () => Pieces,
+): Promise<void> {
+  try {
+    return await putInChunks(registry, repository, digest, open());
+  } catch (error) {
+    if (codeOf(error) !== "protocol") throw error;
+  }
+  const pieces: Uint8Array[] = [];
+  for await (const piece of open()) pieces.push(piece);
+  const location = await locationOf(registry, await startUpload(registry, repository), 202);
+  await endUpload(registry, repository, location, digest, Buffer.concat(pieces));
 }
 
 /** Whether the registry holds a blob already. */

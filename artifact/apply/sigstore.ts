@@ -8,8 +8,10 @@ import type { TrustRoot } from "../types/trust_root.ts";
 import { log } from "./event.ts";
 import { certificateFromPem, keyOf, requireCodeSigning, requireIssuer } from "./signature/certificate.ts";
 import { fromBase64, verifies } from "./signature/public_key.ts";
+import { loadX509 } from "./signature/x509.ts";
 import { imageSignatures, requireConfig } from "./verify.ts";
 
+/** What a policy is told, ready to be written as JSON. */
 export type SigstoreAnswer = {
   /** An image that is not trusted is an error, never `false`. */
   readonly is_trusted: true;
@@ -69,6 +71,7 @@ export async function sigstoreVerify(
   options: ArtifactOptions = {},
   now: Date = new Date(),
 ): Promise<SigstoreAnswer> {
+  await loadX509();
   const certificate = request.kind === "certificate" ? readCertificate(request, now) : undefined;
   const found = await imageSignatures(request.image, trustRoot, options);
   if (request.kind === "signatures") {

@@ -20,6 +20,7 @@ const ABANDONED_MS = 60 * 60_000;
 /** Longer than any layout of a store; bounds the walk. */
 const MAX_DEPTH = 64;
 
+/** A file of a store and the URI that it stands for. */
 export type StoredPolicy = {
   readonly uri: string;
   readonly path: string;

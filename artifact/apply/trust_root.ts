@@ -19,14 +19,19 @@ import { createHttpClient, readBytes } from "./http.ts";
 import { PassingError, retrying } from "./retry.ts";
 import { environmentOf, limitsOf } from "./settings.ts";
 import { materialOf } from "./signature/trust_material.ts";
+import { loadX509 } from "./signature/x509.ts";
 import { trustedRoots } from "./trusted_roots.ts";
 
+/** The public Sigstore instance's TUF repository. */
 export const PUBLIC_MIRROR = "https://tuf-repo-cdn.sigstore.dev";
 const TARGET = "trusted_root.json";
 /** `§10.1` rule 4. */
 const TUF_LIMITS = { connectMs: 10_000, responseMs: 30_000, retries: 3, retryMs: 100, retryMaxMs: 1000 };
+/** With a good cache at hand, a network that is not there must not hold up the start. */
+const REFRESH_LIMITS = { connectMs: 3000, responseMs: 5000, retries: 0 };
 const TUF_SIZES = { maxRootRotations: 1024, rootMaxLength: 1024 * 1024, targetsMaxLength: 10 * 1024 * 1024 };
 
+/** Where to get a trust root. */
 export type TrustRootSource =
   /** A `ClientTrustConfig` file. */
   | { readonly kind: "file"; readonly path: string }
@@ -42,7 +47,8 @@ export type TrustRootSource =
     readonly offline?: boolean;
   };
 
-function usable(source: string, root: TrustedRoot): TrustRoot {
+async function usable(source: string, root: TrustedRoot): Promise<TrustRoot> {
+  await loadX509();
   const trustRoot = { source, root };
   const { anchors } = materialOf(trustRoot);
   if (anchors.length === 0) {
@@ -63,7 +69,7 @@ async function fromFile(path: string): Promise<TrustRoot> {
   const document = parseTrustConfig(text, path);
   try {
     const protobuf = await loadSigstoreProtobuf();
-    return usable(path, protobuf.TrustedRoot.fromJSON(document));
+    return await usable(path, protobuf.TrustedRoot.fromJSON(document));
   } catch (cause) {
     if (cause instanceof ArtifactError) throw cause;
     const message = `could not parse Sigstore trust config file ${path}: ${messageOf(cause)}`;
@@ -71,11 +77,15 @@ async function fromFile(path: string): Promise<TrustRoot> {
   }
 }
 
+/** From the cache alone, a quick look whether there is something newer, or as long as it takes. */
+type Way = "offline" | "refresh" | "download";
+
 /** A TUF client whose requests are ours: proxies of the environment, no private authorities, our time limits. */
-async function createFetcher(options: ArtifactOptions, offline: boolean) {
+async function createFetcher(options: ArtifactOptions, way: Way) {
   const { BaseFetcher } = await loadTuf();
   const { DownloadHTTPError } = await loadTufErrors();
-  const limits = { ...limitsOf(options), ...TUF_LIMITS, ...options.limits };
+  const quick = way === "refresh" ? REFRESH_LIMITS : {};
+  const limits = { ...limitsOf(options), ...TUF_LIMITS, ...quick, ...options.limits };
   const env = environmentOf(options);
   const roots = trustedRoots(env);
   const http = createHttpClient({
@@ -98,7 +108,7 @@ async function createFetcher(options: ArtifactOptions, offline: boolean) {
     });
   class Fetcher extends BaseFetcher {
     override async fetch(url: string): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
-      if (offline) throw new Error(`offline: ${url} is not asked for`);
+      if (way === "offline") throw new Error(`offline: ${url} is not asked for`);
       const bytes = new Uint8Array(await ask(url));
       return new Blob([bytes]).stream() as ReadableStream<Uint8Array<ArrayBuffer>>;
     }
@@ -145,8 +155,8 @@ async function fromTuf(
   const { Updater } = await loadTuf();
   const seed = async () => await writeWhole(rootFile, await firstRoot(mirror, source.rootPath));
 
-  async function read(offline: boolean): Promise<TrustedRoot> {
-    const { fetcher, close } = await createFetcher(options, offline);
+  async function read(way: Way): Promise<TrustedRoot> {
+    const { fetcher, close } = await createFetcher(options, way);
     const create = (): TufUpdater =>
       new Updater({
         metadataBaseUrl: mirror,
@@ -154,7 +164,7 @@ async function fromTuf(
         metadataDir,
         targetDir,
         fetcher,
-        forceCache: offline,
+        forceCache: way === "offline",
         config: TUF_SIZES,
       });
     try {
@@ -176,20 +186,19 @@ async function fromTuf(
     }
   }
 
-  if (source.offline) return usable(`${metadataDir} (offline)`, await read(true));
+  if (source.offline) return await usable(`${metadataDir} (offline)`, await read("offline"));
+  const cached = await read("offline").then((root) => usable(`${metadataDir} (cached)`, root)).catch(() =>
+    undefined
+  );
   try {
-    return usable(mirror, await read(false));
+    return await usable(mirror, await read(cached === undefined ? "download" : "refresh"));
   } catch (error) {
-    try {
-      const root = usable(`${metadataDir} (cached)`, await read(true));
-      log(options, "warn", "Cannot refresh the Sigstore trust root, using the cached one", {
-        mirror,
-        error: messageOf(error),
-      });
-      return root;
-    } catch {
-      throw error;
-    }
+    if (cached === undefined || options.signal?.aborted) throw error;
+    log(options, "warn", "Cannot refresh the Sigstore trust root, using the cached one", {
+      mirror,
+      error: messageOf(error),
+    });
+    return cached;
   }
 }
 

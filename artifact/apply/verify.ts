@@ -10,19 +10,13 @@ import type { TrustRoot } from "../types/trust_root.ts";
 import type { VerificationConfig } from "../types/verification_config.ts";
 import { downloadLayer } from "./download.ts";
 import { log } from "./event.ts";
-import {
-  type Destination,
-  destinationPath,
-  type FetchedPolicy,
-  hostPlatform,
-  onceAtATime,
-  REGISTRY_PREFIX,
-} from "./fetch.ts";
-import { type Registry, withRegistry } from "./registry.ts";
+import { type Destination, destinationPath, type FetchedPolicy, hostPlatform, onceAtATime } from "./fetch.ts";
+import { type Registry, registryFailure, withRegistry } from "./registry.ts";
 import { getDigest, getImage } from "./registry_pull.ts";
 import { findSignatures, type FoundSignatures } from "./signature/find_signatures.ts";
 import { fromBase64, keyFromPem, verifies } from "./signature/public_key.ts";
 import { materialOf } from "./signature/trust_material.ts";
+import { loadX509 } from "./signature/x509.ts";
 import { moduleExists, moduleSha256 } from "./store.ts";
 
 /** What whoever goes on without a trust root says once, at WARN (`§10.4`). */
@@ -32,6 +26,7 @@ export const NO_TRUST_ROOT_WARNINGS: readonly string[] = [
   "Sigstore capabilities are going to be limited",
 ];
 
+/** What was verified. */
 export type VerifiedImage = {
   /** Digest of what the reference points to; of a multi-platform image, that of its index. */
   readonly digest: string;
@@ -50,6 +45,7 @@ async function lookForSignatures(
 ): Promise<{ readonly digest: string; readonly found: FoundSignatures }> {
   const name = formatReference(reference);
   try {
+    await loadX509();
     const trust = materialOf(trustRoot);
     return await withRegistry(reference, "pull", options, async (registry: Registry) => {
       let digest: string;
@@ -268,6 +264,6 @@ export async function fetchVerifiedPolicy(
   } catch (error) {
     const code = codeOf(error);
     if (code === "not_wasm" || code === "store" || code === "aborted" || code === "signature") throw error;
-    throw prefixed(REGISTRY_PREFIX, error, "protocol");
+    throw registryFailure(reference, error);
   }
 }

@@ -23,8 +23,10 @@ export type ArtifactErrorCode =
 
 /** Thrown by every function of this room that can fail; `cause` keeps the error underneath. */
 export class ArtifactError extends Error {
+  /** What kind of thing went wrong. */
   readonly code: ArtifactErrorCode;
 
+  /** `cause` is the error underneath. */
   constructor(code: ArtifactErrorCode, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = "ArtifactError";

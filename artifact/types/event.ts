@@ -2,6 +2,7 @@
 
 export type LogLevel = "debug" | "info" | "warn";
 
+/** A log line, or the progress of a download. */
 export type ArtifactEvent =
   | {
     readonly kind: "log";
@@ -19,4 +20,5 @@ export type ArtifactEvent =
     readonly done: boolean;
   };
 
+/** Gets events; it is called synchronously and must not throw. */
 export type OnEvent = (event: ArtifactEvent) => void;

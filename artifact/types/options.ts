@@ -28,6 +28,7 @@ export type Limits = {
   readonly retryMaxMs: number;
 };
 
+/** What counts where a caller sets nothing. */
 export const DEFAULT_LIMITS: Limits = {
   manifestBytes: 4 * 1024 * 1024,
   moduleBytes: 512 * 1024 * 1024,
@@ -45,6 +46,7 @@ export const DEFAULT_LIMITS: Limits = {
 /** The names of environment variables and their values. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** What a caller may set for one call; nothing is remembered between calls. */
 export type ArtifactOptions = {
   /** From `readSources`; default: nothing insecure, no private authorities, proxies from the environment. */
   readonly sources?: Sources;

@@ -16,6 +16,7 @@ export type Reference = {
   readonly digest: string | undefined;
 };
 
+/** Where a policy is, by the scheme of its URI. */
 export type PolicyUrl =
   | { readonly scheme: "file"; readonly uri: string }
   | {

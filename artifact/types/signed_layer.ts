@@ -9,6 +9,7 @@ export type Identity = {
   readonly githubRepository: string | undefined;
 };
 
+/** A signature that can be used. */
 export type SignedLayer = {
   /** Where it was found, for log lines. */
   readonly source: string;

@@ -13,13 +13,15 @@ import {
 } from "./strict_document.ts";
 import { type Annotations, type Signature, urlPrefix } from "./verification_config.ts";
 
-type Common = {
+/** What every request holds. */
+export type SigstoreSubject = {
   readonly image: string;
   readonly annotations: Annotations | undefined;
 };
 
+/** A policy's question about the signatures of an image. */
 export type SigstoreRequest =
-  & Common
+  & SigstoreSubject
   & (
     /** Every entry must have signed, each with all annotations. */
     | { readonly kind: "signatures"; readonly signatures: readonly Signature[] }

@@ -9,6 +9,7 @@ import {
 } from "./strict_document.ts";
 import { parseYaml } from "./yaml_text.ts";
 
+/** URLs of the proxies, and what goes past them. */
 export type Proxies = {
   readonly httpProxy: string | undefined;
   readonly httpsProxy: string | undefined;
@@ -16,6 +17,7 @@ export type Proxies = {
   readonly noProxy: string | undefined;
 };
 
+/** The content of `sources.yml`, certificates read. */
 export type Sources = {
   /** `host[:port]`, compared as exact strings with what the URI says. */
   readonly insecureSources: ReadonlySet<string>;
@@ -25,6 +27,7 @@ export type Sources = {
   readonly proxies: Proxies | undefined;
 };
 
+/** Nothing insecure, no private authorities, proxies from the environment. */
 export const NO_SOURCES: Sources = {
   insecureSources: new Set(),
   sourceAuthorities: new Map(),

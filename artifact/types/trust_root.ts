@@ -3,11 +3,18 @@ import { ArtifactError, messageOf } from "./error.ts";
 import { type Mapping, readMapping } from "./strict_document.ts";
 import type { TrustedRoot } from "../../deps.ts";
 
+/** A trust root, as `loadTrustRoot` gives it. */
 export type TrustRoot = {
   /** Where it came from, for messages. */
   readonly source: string;
-  readonly root: TrustedRoot;
+  /** Sigstore's `TrustedRoot` message, decoded; only `trustedRootOf` looks into it. */
+  readonly root: object;
 };
+
+/** The message inside a trust root. */
+export function trustedRootOf(trustRoot: TrustRoot): TrustedRoot {
+  return trustRoot.root as TrustedRoot;
+}
 
 /** Every field name of Sigstore's `ClientTrustConfig` that may hold something of ours, in Protobuf's JSON spelling. */
 const FIELDS = new Set([

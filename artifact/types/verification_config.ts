@@ -15,13 +15,16 @@ import {
 } from "./strict_document.ts";
 import { parseYaml } from "./yaml_text.ts";
 
+/** Names and values that must be on the same signature. */
 export type Annotations = ReadonlyMap<string, string>;
 
+/** Whom a certificate must have been issued to. */
 export type Subject =
   | { readonly kind: "equal"; readonly value: string }
   /** A URL whose path ends in `/`, so that a prefix never ends in the middle of a name. */
   | { readonly kind: "urlPrefix"; readonly value: string };
 
+/** Somebody who must have signed. */
 export type Signature =
   | {
     readonly kind: "pubKey";
@@ -44,6 +47,7 @@ export type Signature =
     readonly annotations: Annotations | undefined;
   };
 
+/** Who must have signed. */
 export type VerificationConfig = {
   /** Every entry must be met. */
   readonly allOf: readonly Signature[] | undefined;

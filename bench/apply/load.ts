@@ -87,6 +87,7 @@ export async function drive(options: LoadOptions): Promise<Load> {
   }
   const result = JSON.parse(line) as Result;
   return {
+    requests: result.requests,
     requestsPerSecond: result.requests / (result.duration / 1e6),
     p50Ms: result.p50 / 1000,
     p90Ms: result.p90 / 1000,

@@ -130,3 +130,19 @@ export function residentMb(pid: number | undefined): number | null {
     return null; // ended, or not Linux
   }
 }
+
+/** Linux counts processor time in these, whatever the kernel's own tick is. */
+const TICKS_PER_SECOND = 100;
+
+/** The processor time that a process has used up with all its threads, in milliseconds; null where that can't be read. */
+export function processorMs(pid: number | undefined): number | null {
+  if (pid === undefined) return null;
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The name, in parentheses, may hold spaces; utime and stime are fields 14 and 15 (proc_pid_stat(5)).
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) * 1000 / TICKS_PER_SECOND;
+  } catch {
+    return null; // ended, or not Linux
+  }
+}

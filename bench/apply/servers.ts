@@ -1,7 +1,7 @@
 /** Policy servers and floors, each a process of its own on a runtime of its own. */
 import { existsSync, globSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { loopbackCertificate } from "./certificate.ts";
 import { isReady } from "./client.ts";
@@ -9,6 +9,8 @@ import { freePorts, type Running, start, temporaryFolder, untilReady } from "./p
 
 /** The repository's folder. */
 export const ROOT: string = fileURLToPath(new URL("../../", import.meta.url));
+
+const BUNDLE = join(ROOT, "dist/policy_server.js");
 
 export type Runtime = "node" | "bun";
 
@@ -31,22 +33,25 @@ export type Bench = {
   readonly program: string;
 };
 
-/** Makes the certificate and chooses what is measured: the bundle where there is one, unless `fromSource`. */
-export async function prepareBench(fromSource: boolean): Promise<Bench> {
+/** Makes the certificate and chooses what is measured: `program`, else the bundle where there is one, else the source. */
+export async function prepareBench(program: string | undefined): Promise<Bench> {
   const folder = temporaryFolder();
   const { cert, key } = await loopbackCertificate();
   const certFile = join(folder, "cert.pem");
   const keyFile = join(folder, "key.pem");
   writeFileSync(certFile, cert);
   writeFileSync(keyFile, key, { mode: 0o600 });
-  const bundle = join(ROOT, "dist/policy_server.js");
-  const program = !fromSource && existsSync(bundle) ? bundle : join(ROOT, "policy_server/main.ts");
-  return { folder, certFile, keyFile, program };
+  const candidates = program === undefined
+    ? [BUNDLE, join(ROOT, "policy_server/main.ts")]
+    : [resolve(program)];
+  const found = candidates.find((path) => existsSync(path));
+  if (found === undefined) throw new Error(`${candidates.at(-1)} does not exist`);
+  return { folder, certFile, keyFile, program: found };
 }
 
-/** Whether the program is a bundle that is older than a source it was made from. */
+/** Whether the program is the repository's bundle and older than a source it was made from. */
 export function isStale({ program }: Bench): boolean {
-  if (program.endsWith(".ts")) return false;
+  if (program !== BUNDLE) return false;
   const built = statSync(program).mtimeMs;
   return globSync(["deps.ts", "policy_server/**/*.ts", "evaluator/**/*.ts"], { cwd: ROOT })
     .some((file) => statSync(join(ROOT, file)).mtimeMs > built);

@@ -1,5 +1,5 @@
 /** The result as text. */
-import type { Row } from "../types/measurement.ts";
+import type { Cost, Row } from "../types/measurement.ts";
 import { floorOf } from "./summary.ts";
 
 /** Cells in columns: the first column to the left, numbers to the right. */
@@ -34,6 +34,7 @@ const HEAD = [
   "p99 ms",
   "p99.9 ms",
   "errors",
+  "CPU us/req",
   "RSS MB",
   "of floor",
   "p50 x floor",
@@ -41,13 +42,16 @@ const HEAD = [
 ];
 
 /** All rows as a table, with latencies as multiples of the floor's beside the share of its requests. */
-export function rowsTable(rows: readonly Row[]): string {
+export function rowsTable(rows: readonly Row[], costs: readonly Cost[]): string {
   const times = (value: number, floor: number | undefined) =>
     floor === undefined ? "-" : `${(value / floor).toFixed(2)}`;
   return table(
     HEAD,
     rows.map((row) => {
       const floor = floorRow(row, rows);
+      const cost = costs.find(({ subject, policy, connections }) =>
+        subject === row.subject && policy === row.policy && connections === row.connections
+      );
       return [
         row.subject,
         row.policy,
@@ -58,6 +62,7 @@ export function rowsTable(rows: readonly Row[]): string {
         milliseconds(row.p99Ms),
         milliseconds(row.p999Ms),
         String(row.errors),
+        cost?.microseconds.toFixed(0) ?? "-",
         row.rssMb?.toFixed(0) ?? "-",
         row.ratioToFloor === null ? "-" : `${(row.ratioToFloor * 100).toFixed(1)}%`,
         times(row.p50Ms, floor?.p50Ms),

@@ -1,5 +1,5 @@
 /** From the samples of all rounds to the rows of the result. */
-import type { Row, Sample } from "../types/measurement.ts";
+import type { Cost, Row, Sample } from "../types/measurement.ts";
 
 /** The middle value; of an even number of values the mean of the middle two. NaN of none. */
 export function median(values: readonly number[]): number {
@@ -31,15 +31,31 @@ function round(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }
 
-/** The rows, in the order in which their first samples were taken. */
-export function summarize(samples: readonly Sample[]): Row[] {
-  const subjects = [...new Set(samples.map(({ subject }) => subject))];
+/** The samples of one row each, in the order in which the first ones were taken. */
+function byRow(samples: readonly Sample[]): Sample[][] {
   const groups = new Map<string, Sample[]>();
   for (const sample of samples) {
     const key = JSON.stringify([sample.policy, sample.connections, sample.subject]);
     groups.set(key, [...groups.get(key) ?? [], sample]);
   }
-  return [...groups.values()].map((group): Row => {
+  return [...groups.values()];
+}
+
+/** The processor time per request, over all rounds; nothing for subjects whose process isn't known. */
+export function costs(samples: readonly Sample[]): Cost[] {
+  return byRow(samples).flatMap((group) => {
+    const { subject, policy, connections } = group[0]!;
+    if (group.some(({ processorMs }) => processorMs === null)) return [];
+    const total = group.reduce((sum, { processorMs }) => sum + processorMs!, 0);
+    const requests = group.reduce((sum, sample) => sum + sample.requests, 0);
+    return [{ subject, policy, connections, microseconds: total * 1000 / requests }];
+  });
+}
+
+/** The rows, in the order in which their first samples were taken. */
+export function summarize(samples: readonly Sample[]): Row[] {
+  const subjects = [...new Set(samples.map(({ subject }) => subject))];
+  return byRow(samples).map((group): Row => {
     const { subject, policy, connections } = group[0]!;
     const floor = floorOf(subject, subjects);
     // Paired by round: what else the machine did in that round slowed both.

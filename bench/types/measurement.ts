@@ -26,6 +26,7 @@ export type Subject = {
 
 /** What the load generator saw in one run. Latencies in milliseconds. */
 export type Load = {
+  readonly requests: number;
   readonly requestsPerSecond: number;
   readonly p50Ms: number;
   readonly p90Ms: number;
@@ -44,6 +45,8 @@ export type Sample = Load & {
   readonly connections: number;
   readonly round: number;
   readonly rssMb: number | null;
+  /** Processor time of the subject's process in the run, in milliseconds. */
+  readonly processorMs: number | null;
 };
 
 /** A line of the result: medians over the rounds, all errors, the highest RSS. */
@@ -62,3 +65,9 @@ export type Row = {
   /** requestsPerSecond as a share of the floor's in the same round; null when that floor wasn't measured. */
   readonly ratioToFloor: number | null;
 };
+
+/**
+ * Processor time that a subject spends on a request, in microseconds, with all its threads. Unlike the rest of a row it hardly
+ * depends on what else the machine does, but it says nothing of latency.
+ */
+export type Cost = Pick<Row, "subject" | "policy" | "connections"> & { readonly microseconds: number };

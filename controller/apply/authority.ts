@@ -34,9 +34,18 @@ export function hasOldAuthority({ stores, settings }: World): boolean {
   return (stores.secrets.get(CA_SECRET, settings.namespace)?.data?.["old-ca.crt"] ?? "") !== "";
 }
 
+const bundles = new WeakMap<Secret, string>();
+
 /** `caBundle` of every webhook: the current authority and, during a rotation, the outgoing one. Base64 of PEM. */
 export function caBundle(world: World): string {
-  const { data } = authoritySecret(world);
-  const parts = [decode(data?.["ca.crt"]), decode(data?.["old-ca.crt"])].filter((part) => part !== "");
-  return encode(parts.map((part) => part.endsWith("\n") ? part : `${part}\n`).join(""));
+  const secret = authoritySecret(world);
+  let bundle = bundles.get(secret);
+  if (bundle === undefined) {
+    const parts = [decode(secret.data?.["ca.crt"]), decode(secret.data?.["old-ca.crt"])].filter((part) =>
+      part !== ""
+    );
+    bundle = encode(parts.map((part) => part.endsWith("\n") ? part : `${part}\n`).join(""));
+    bundles.set(secret, bundle);
+  }
+  return bundle;
 }

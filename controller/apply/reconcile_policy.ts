@@ -10,10 +10,10 @@ import {
   type PolicyStatus,
 } from "../../crd/types.ts";
 import { wantedEntry } from "../render/config_map.ts";
-import { needsApply } from "../render/differences.ts";
+import { needsApply, removeForeign } from "../render/differences.ts";
 import { loadErrors } from "../render/load_errors.ts";
 import { serverObjectName } from "../render/names.ts";
-import { rollout, type ServerView } from "../render/reachability.ts";
+import type { Rollout } from "../render/reachability.ts";
 import {
   configurationState,
   POLICY_LOADED,
@@ -22,18 +22,18 @@ import {
   samePolicyStatus,
   UNIQUELY_REACHABLE,
 } from "../render/status.ts";
-import { renderWebhookConfiguration } from "../render/webhook_configuration.ts";
+import { renderWebhookConfiguration, webhookKind } from "../render/webhook_configuration.ts";
 import type { WebhookConfiguration, WebhookKind } from "../types/objects.ts";
 import { customResource, MUTATING, VALIDATING } from "../types/resources.ts";
 import { caBundle } from "./authority.ts";
 import { ensure, ensureAbsent, setFinalizers } from "./ensure.ts";
 import { type Again, holdingServer, legacyWebhooks, timestamp } from "./reconcile_policy_server.ts";
-import { policyStore, serverView, type World } from "./world.ts";
+import { policyStore, serverState, type World } from "./world.ts";
 
 /** Details of a policy that waits for its server are written at most once in this time, in milliseconds. */
-const PENDING_UPDATE_MS = 2_000;
+const PENDING_UPDATE_MS = 4_000;
 /** How long the first status of a policy waits for its server's configuration to hold it, in milliseconds. */
-const FIRST_STATUS_MS = 2_000;
+const FIRST_STATUS_MS = 5_000;
 /** How long a state that passes by itself (old configuration, no pod ready) is not yet reported, in milliseconds. */
 const PASSING_STATE_MS = 5_000;
 
@@ -61,6 +61,8 @@ const RESOURCES: { readonly [K in WebhookKind]: typeof VALIDATING } = {
   ValidatingWebhookConfiguration: VALIDATING,
   MutatingWebhookConfiguration: MUTATING,
 };
+/** Where a webhook configuration of ours holds what we say and nothing else. */
+const EXACT = [["metadata", "labels"], ["metadata", "annotations"], ["webhooks"]];
 const KINDS: readonly WebhookKind[] = ["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"];
 
 async function removeWebhooks(world: World, policy: Policy, except?: WebhookKind): Promise<void> {
@@ -116,39 +118,53 @@ function noteTransition(world: World, policy: Policy, status: PolicyStatus): voi
   }
 }
 
-/** The webhook configuration that the policy is to have, as far as it exists. */
-function webhookOf(world: World, policy: Policy): {
-  readonly desired: WebhookConfiguration & { readonly kind: WebhookKind };
-  readonly live: WebhookConfiguration | undefined;
-  readonly anyLive: boolean;
-} {
-  const { stores, settings: { namespace } } = world;
-  const desired = renderWebhookConfiguration(policy, { namespace, caBundle: caBundle(world) });
-  const live = stores.webhooks[desired.kind].get(policyId(policy));
-  return {
-    desired,
-    live,
-    anyLive: KINDS.some((kind) => stores.webhooks[kind].get(policyId(policy)) !== undefined),
-  };
+function desiredWebhook(world: World, policy: Policy): WebhookConfiguration & { readonly kind: WebhookKind } {
+  return renderWebhookConfiguration(policy, {
+    namespace: world.settings.namespace,
+    caBundle: caBundle(world),
+  });
+}
+
+const webhookExists = ({ stores }: World, policy: Policy) =>
+  KINDS.some((kind) => stores.webhooks[kind].get(policyId(policy)) !== undefined);
+
+/** Webhook configurations that were found to be as they should, with what they were compared with. */
+const compared = new WeakMap<WebhookConfiguration, { readonly policy: string; readonly caBundle: string }>();
+
+/** Whether the policy's webhook configuration exists and is as it should be. */
+function webhookIsCurrent(world: World, policy: Policy): boolean {
+  const live = world.stores.webhooks[webhookKind(policy)].get(policyId(policy));
+  if (live === undefined) return false;
+  const version = `${policy.metadata.uid}/${policy.metadata.generation}`;
+  const before = compared.get(live);
+  if (before?.policy === version && before.caBundle === caBundle(world)) return true;
+  const desired = desiredWebhook(world, policy);
+  if (needsApply(live, desired) || removeForeign(live, desired, EXACT) !== undefined) return false;
+  compared.set(live, { policy: version, caBundle: caBundle(world) });
+  return true;
+}
+
+const entries = new WeakMap<Policy, { readonly server: PolicyServer; readonly text: string }>();
+
+/** The entry that the server is to have of the policy. */
+function entryFor(server: PolicyServer, policy: Policy): string {
+  const known = entries.get(policy);
+  if (known?.server === server) return known.text;
+  const text = wantedEntry(server, policy);
+  entries.set(policy, { server, text });
+  return text;
 }
 
 /**
  * Whether the policy counts as reachable. While other policies roll the server, the pods that still run the former
  * configuration serve this one's unchanged entry all the same, so its condition stays and nothing is written.
  */
-function stillReachable(
-  world: World,
-  policy: Policy,
-  view: ServerView,
-  wanted: string,
-  unchanged: boolean,
-): boolean {
+function stillReachable(world: World, policy: Policy, state: Rollout, wanted: string): boolean {
   const said = policy.status?.conditions?.find(({ type }) => type === UNIQUELY_REACHABLE)?.status === "True";
   if (!said) return false;
   const { reachedWith, unsettledSince } = memoryOf(world, policyId(policy));
   // After a restart it is not known with what the policy was reached: that its webhook is as it should be has to do.
-  if (reachedWith === undefined ? !unchanged : reachedWith !== wanted) return false;
-  const state = rollout(view);
+  if (reachedWith === undefined ? !webhookIsCurrent(world, policy) : reachedWith !== wanted) return false;
   if (state.state === "served" || state.someReady) return true;
   return unsettledSince === undefined || world.now() - unsettledSince < PASSING_STATE_MS;
 }
@@ -156,13 +172,13 @@ function stillReachable(
 async function reconcileBound(world: World, policy: Policy, server: PolicyServer): Promise<Again> {
   const id = policyId(policy);
   const memory = memoryOf(world, id);
-  const view = serverView(world, server.metadata.name);
-  const wanted = wantedEntry(server, policy);
+  const { view, rollout } = serverState(world, server.metadata.name);
+  const wanted = entryFor(server, policy);
   const served = view.served?.get(id);
-  const reachable = served?.text === wanted && rollout(view).state === "served";
+  const reachable = served?.text === wanted && rollout.state === "served";
   const store = policyStore(world.stores, policy.kind);
   let current = policy;
-  let exists = webhookOf(world, policy).anyLive;
+  let exists = webhookExists(world, policy);
   if (policy.status === undefined) {
     memory.seenAt ??= world.now();
     const left = memory.seenAt + FIRST_STATUS_MS - world.now();
@@ -182,20 +198,20 @@ async function reconcileBound(world: World, policy: Policy, server: PolicyServer
       const finalizers = [...(current.metadata.finalizers ?? []), FINALIZER];
       current = await setFinalizers(world, customResource(policy.kind), store, current, finalizers);
     }
-    const { desired } = webhookOf(world, policy);
-    await holdingServer(world, server.metadata.name, () =>
-      ensure(world, {
-        resource: RESOURCES[desired.kind],
-        store: world.stores.webhooks[desired.kind],
-        object: desired,
-        exact: [["metadata", "labels"], ["metadata", "annotations"], ["webhooks"]],
-      }));
+    const kind = webhookKind(policy);
+    if (!webhookIsCurrent(world, policy)) {
+      const { webhooks } = world.stores;
+      const object = desiredWebhook(world, policy);
+      await holdingServer(
+        world,
+        server.metadata.name,
+        () => ensure(world, { resource: RESOURCES[kind], store: webhooks[kind], object, exact: EXACT }),
+      );
+    }
     exists = true;
     // Only now: a policy that changed from validating to mutating is never without a webhook.
-    await removeWebhooks(world, policy, desired.kind);
+    await removeWebhooks(world, policy, kind);
   }
-  const { desired, live } = webhookOf(world, policy);
-  const unchanged = live !== undefined && !needsApply(live, desired);
   const configuration = view.deployment === undefined || view.configMap === undefined
     ? undefined
     : configurationState(view.deployment, view.configMap);
@@ -212,7 +228,7 @@ async function reconcileBound(world: World, policy: Policy, server: PolicyServer
     ...(configuration === undefined ? {} : {
       server: {
         deployment: serverObjectName(server.metadata.name),
-        reachable: reachable || stillReachable(world, policy, view, wanted, unchanged),
+        reachable: reachable || stillReachable(world, policy, rollout, wanted),
         configuration: configuration === "mismatch" && passing ? "match" : configuration,
         mode: served?.mode,
       },

@@ -10,6 +10,8 @@ export type Store<T extends KubeObject> = {
   get(name: string, namespace?: string): T | undefined;
   all(): Iterable<T>;
   readonly size: number;
+  /** Grows with every change. */
+  readonly changes: number;
   /** Takes an object from a watch or from a write's answer; one that is older than what is known is ignored. */
   put(object: T): void;
   /** Takes note of an object's end. */
@@ -36,7 +38,9 @@ export function createStore<T extends KubeObject>(slim: (object: T) => T = (obje
   const ended = new Map<string, number>();
   const listeners: StoreListener<T>[] = [];
   const keyOf = ({ metadata }: T) => storeKey(metadata.name, metadata.namespace);
+  let changes = 0;
   const tell = (now: T | undefined, before: T | undefined) => {
+    changes += 1;
     for (const listener of listeners) listener(now, before);
   };
   const end = (object: T) => {
@@ -50,6 +54,9 @@ export function createStore<T extends KubeObject>(slim: (object: T) => T = (obje
     all: () => objects.values(),
     get size() {
       return objects.size;
+    },
+    get changes() {
+      return changes;
     },
     put(object) {
       const key = keyOf(object);

@@ -13,7 +13,7 @@ import type {
 import { readPolicies, type ServedPolicy } from "../render/config_map.ts";
 import { ORIGINAL_MANAGERS } from "../render/adoption.ts";
 import { FIELD_MANAGER, POLICY_SERVER_LABEL, serverObjectName } from "../render/names.ts";
-import type { ServerView } from "../render/reachability.ts";
+import { type Rollout, rollout, type ServerView } from "../render/reachability.ts";
 import type {
   ConfigMap,
   Deployment,
@@ -147,16 +147,33 @@ export function servedPolicies(configMap: ConfigMap): ReadonlyMap<string, Served
   return readCache.get(configMap);
 }
 
-/** What the cluster holds of one policy server. */
-export function serverView({ stores, settings }: World, policyServer: string): ServerView {
+/** A server's view with what follows from it, and the state of the stores in which it was taken. */
+type Taken = { readonly stamp: string; readonly view: ServerView; readonly rollout: Rollout };
+const taken = new WeakMap<World, Map<string, Taken>>();
+
+/**
+ * What the cluster holds of one policy server, and how far its rollout is. Thousands of policies ask for it after one change: it
+ * is put together once.
+ */
+export function serverState(world: World, policyServer: string): Omit<Taken, "stamp"> {
+  const { stores, settings } = world;
+  const stamp = [stores.configMaps, stores.deployments, stores.replicaSets, stores.pods]
+    .map(({ changes }) => changes).join();
+  let views = taken.get(world);
+  if (views === undefined) taken.set(world, views = new Map());
+  const known = views.get(policyServer);
+  if (known?.stamp === stamp) return known;
   const name = serverObjectName(policyServer);
   const configMap = stores.configMaps.get(name, settings.namespace);
   const belongs = (object: KubeObject) => object.metadata.labels?.[POLICY_SERVER_LABEL] === policyServer;
-  return {
+  const view: ServerView = {
     configMap,
     served: configMap === undefined ? undefined : servedPolicies(configMap),
     deployment: stores.deployments.get(name, settings.namespace),
     replicaSets: [...stores.replicaSets.all()].filter(belongs),
     pods: [...stores.pods.all()].filter(belongs),
   };
+  const state = { stamp, view, rollout: rollout(view) };
+  views.set(policyServer, state);
+  return state;
 }

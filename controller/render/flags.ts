@@ -6,7 +6,11 @@ type FlagKind = "bool" | "int" | "string";
 type Flag = { readonly kind: FlagKind; readonly preset: string; readonly help: string };
 
 export const FLAGS: { readonly [name: string]: Flag } = {
-  "deployments-namespace": { kind: "string", preset: "", help: "Namespace of the policy servers; default: the pod's own." },
+  "deployments-namespace": {
+    kind: "string",
+    preset: "",
+    help: "Namespace of the policy servers; default: the pod's own.",
+  },
   "leader-elect": { kind: "bool", preset: "false", help: "Let only one of several controllers write." },
   "metrics-bind-address": { kind: "string", preset: ":8088", help: "Address of /metrics; 0 turns it off." },
   "health-probe-bind-address": { kind: "string", preset: ":8081", help: "Address of /healthz and /readyz." },
@@ -26,22 +30,38 @@ export const FLAGS: { readonly [name: string]: Flag } = {
     preset: "",
     help: "ConfigMap whose client-ca.crt signs the API server's client certificate; turns mutual TLS on.",
   },
-  "image-pull-secrets": { kind: "string", preset: "", help: "imagePullSecrets of the policy servers' pods, by commas." },
+  "image-pull-secrets": {
+    kind: "string",
+    preset: "",
+    help: "imagePullSecrets of the policy servers' pods, by commas.",
+  },
   "host-network": { kind: "bool", preset: "false", help: "Policy servers use their node's network." },
   "enable-metrics": { kind: "bool", preset: "false", help: "Policy servers emit metrics." },
   "enable-tracing": { kind: "bool", preset: "false", help: "Policy servers emit logs and traces by OTLP." },
   "enable-otel-sidecar": { kind: "bool", preset: "false", help: "Telemetry goes to a sidecar of each pod." },
-  "opentelemetry-certificate-secret": { kind: "string", preset: "", help: "Secret with the collector's authority." },
+  "opentelemetry-certificate-secret": {
+    kind: "string",
+    preset: "",
+    help: "Secret with the collector's authority.",
+  },
   "opentelemetry-client-certificate-secret": {
     kind: "string",
     preset: "",
     help: "Secret with the certificate and key for the collector.",
   },
-  "policy-server-metrics-port": { kind: "int", preset: "", help: "Metrics port of the policy servers; default 8080." },
+  "policy-server-metrics-port": {
+    kind: "int",
+    preset: "",
+    help: "Metrics port of the policy servers; default 8080.",
+  },
   kubeconfig: { kind: "string", preset: "", help: "A kubeconfig file; default: the pod's service account." },
   "zap-devel": { kind: "bool", preset: "false", help: "Accepted for compatibility." },
   "zap-encoder": { kind: "string", preset: "json", help: "Accepted for compatibility." },
-  "zap-log-level": { kind: "string", preset: "info", help: "debug, info, error, panic or a positive number." },
+  "zap-log-level": {
+    kind: "string",
+    preset: "info",
+    help: "debug, info, error, panic or a positive number.",
+  },
   "zap-stacktrace-level": { kind: "string", preset: "error", help: "Accepted for compatibility." },
   "zap-time-encoding": { kind: "string", preset: "rfc3339", help: "Accepted for compatibility." },
 };
@@ -74,10 +94,16 @@ export function parseFlags(args: readonly string[], flags = FLAGS): Parsed {
       else return { kind: "problem", problem: `flag needs an argument: -${name}` };
     }
     if (flag.kind === "bool" && ![...TRUE, ...FALSE].includes(value)) {
-      return { kind: "problem", problem: `invalid boolean value ${JSON.stringify(value)} for -${name}: parse error` };
+      return {
+        kind: "problem",
+        problem: `invalid boolean value ${JSON.stringify(value)} for -${name}: parse error`,
+      };
     }
     if (flag.kind === "int" && !/^[+-]?\d+$/.test(value)) {
-      return { kind: "problem", problem: `invalid value ${JSON.stringify(value)} for flag -${name}: parse error` };
+      return {
+        kind: "problem",
+        problem: `invalid value ${JSON.stringify(value)} for flag -${name}: parse error`,
+      };
     }
     values[name] = flag.kind === "bool" ? String(TRUE.includes(value)) : value;
     given.add(name);
@@ -125,7 +151,10 @@ export function settingsFrom(
   const fromVariable = environment[METRICS_PORT_VARIABLE] ?? "";
   const metricsText = optional("policy-server-metrics-port") ?? (fromVariable === "" ? "8080" : fromVariable);
   if (!/^[+-]?\d+$/.test(metricsText)) {
-    return { message: "cannot parse env var as integer port", error: `${METRICS_PORT_VARIABLE}=${metricsText}` };
+    return {
+      message: "cannot parse env var as integer port",
+      error: `${METRICS_PORT_VARIABLE}=${metricsText}`,
+    };
   }
   const metricsPort = port(metricsText);
   if (metricsPort === undefined) {
@@ -146,7 +175,9 @@ export function settingsFrom(
     ...defaultSettings(namespace),
     alwaysAcceptReviewsInNamespace: on("always-accept-admission-reviews-on-deployments-namespace"),
     clientCaConfigMap: optional("client-ca-configmap-name"),
-    imagePullSecrets: text("image-pull-secrets").split(",").map((name) => name.trim()).filter((name) => name !== ""),
+    imagePullSecrets: text("image-pull-secrets").split(",").map((name) => name.trim()).filter((name) =>
+      name !== ""
+    ),
     hostNetwork: on("host-network"),
     metrics: on("enable-metrics"),
     tracing: on("enable-tracing"),

@@ -8,7 +8,7 @@ import type { Pod } from "../types/objects.ts";
 const MESSAGE_LIMIT = 16_384;
 const LINE_LIMIT = 64;
 
-function readLine(line: string): readonly [id: string, error: string] | undefined {
+function readLine(line: string): readonly [id: string, reason: string] | undefined {
   let value: unknown;
   try {
     value = JSON.parse(line);
@@ -16,8 +16,8 @@ function readLine(line: string): readonly [id: string, error: string] | undefine
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const { policy, error } = value as { readonly policy?: unknown; readonly error?: unknown };
-  return typeof policy === "string" && typeof error === "string" ? [policy, error] : undefined;
+  const { policy, reason } = value as { readonly policy?: unknown; readonly reason?: unknown };
+  return typeof policy === "string" && typeof reason === "string" ? [policy, reason] : undefined;
 }
 
 /** Load errors by policy id, from the termination messages of pods that are not ready. The latest end counts. */

@@ -78,9 +78,9 @@ const RESYNC_MS = 10 * 3_600_000;
 const CERTIFICATES_MS = 12 * 3_600_000;
 const SERVER_WORKERS = 4;
 const POLICY_WORKERS = 12;
-/** A server whose policies keep coming is rolled at most once in this time, in milliseconds. */
-const ROLL_PAUSE_MS = 1500;
-const ROLL_MEMORY_MS = 5_000;
+/** A server whose policies keep coming is rolled after this time and then ever less often, in milliseconds. */
+const ROLL_PAUSE_MS = 1_000;
+const LONGEST_ROLL_PAUSE_MS = 4_000;
 
 const METRIC_NAMES: { readonly [K in PolicyKind]: string } = {
   AdmissionPolicy: "admissionpolicy",
@@ -135,13 +135,21 @@ function startQueues(world: World, metrics: Metrics): Queues {
 }
 
 function triggersInto(queues: Queues): Triggers {
-  const rolled = new Map<string, number>();
+  const rolls = new Map<string, { readonly last: number; readonly pause: number }>();
   return {
     server(name, afterMs = 0) {
       // Only changes of policies may wait for others of their kind; what was damaged is repaired at once.
-      const recently = performance.now() - (rolled.get(name) ?? -Infinity) < ROLL_MEMORY_MS;
-      if (afterMs > 0) rolled.set(name, performance.now());
-      queues.servers.add(name, afterMs > 0 && recently ? ROLL_PAUSE_MS : afterMs);
+      if (afterMs === 0) return queues.servers.add(name);
+      const now = performance.now();
+      const known = rolls.get(name);
+      const fresh = known !== undefined && now < known.last + known.pause + LONGEST_ROLL_PAUSE_MS;
+      if (!fresh) {
+        rolls.set(name, { last: now + afterMs, pause: ROLL_PAUSE_MS });
+        return queues.servers.add(name, afterMs);
+      }
+      if (now < known.last) return;
+      rolls.set(name, { last: now + known.pause, pause: Math.min(known.pause * 2, LONGEST_ROLL_PAUSE_MS) });
+      queues.servers.add(name, known.pause);
     },
     policy: (kind, name, namespace) => queues.policies.add(`${kind}|${name}|${namespace ?? ""}`),
     certificates: () => queues.certificates.add("certificates"),

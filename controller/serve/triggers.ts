@@ -31,6 +31,8 @@ const POLICY_KINDS: readonly PolicyKind[] = [
 const SERVER_PREFIX = serverObjectName("");
 /** Time, in milliseconds, for the policies of one manifest to arrive before their server is rolled. */
 const GATHER_MS = 100;
+/** Time, in milliseconds, for the changes of one server's objects to arrive before its policies are looked at. */
+const BOUND_MS = 50;
 
 /** Whether something besides the status changed. */
 function changed(now: KubeObject | undefined, before: KubeObject | undefined): boolean {
@@ -59,10 +61,17 @@ export function triggerAll({ stores }: World, triggers: Triggers): void {
 /** Connects the stores to the triggers. */
 export function connectTriggers(world: World, triggers: Triggers): void {
   const { stores, settings } = world;
+  const waiting = new Set<string>();
+  /** All policies of a server, a moment later: one rollout changes many objects. */
   const bound = (server: string) => {
-    for (const { kind, metadata } of boundPolicies(stores, server)) {
-      triggers.policy(kind, metadata.name, metadata.namespace);
-    }
+    if (waiting.has(server)) return;
+    waiting.add(server);
+    setTimeout(() => {
+      waiting.delete(server);
+      for (const { kind, metadata } of boundPolicies(stores, server)) {
+        triggers.policy(kind, metadata.name, metadata.namespace);
+      }
+    }, BOUND_MS);
   };
   const everyServer = () => {
     for (const { metadata } of stores.policyServers.all()) triggers.server(metadata.name);
@@ -149,6 +158,11 @@ export function connectTriggers(world: World, triggers: Triggers): void {
         if (policy === undefined || isNamespaced(policy) !== (namespace !== undefined)) continue;
         known ||= policyId(policy) === configuration.metadata.name;
         triggers.policy(policyKind, name, namespace);
+        const server = policy.spec.policyServer ?? "";
+        // A server that is being deleted waits for the last webhook to go.
+        if (stores.policyServers.get(server)?.metadata.deletionTimestamp !== undefined) {
+          triggers.server(server);
+        }
         if (policyId(policy) !== configuration.metadata.name && policy.spec.policyServer !== undefined) {
           // A webhook of before the upgrade decides whether its old id is still served.
           triggers.server(policy.spec.policyServer, GATHER_MS);

@@ -77,6 +77,7 @@ interface Lane {
   /** Tasks in the order in which they were sent; the first is the one that runs. */
   readonly tasks: Map<number, Task>;
   pending: Task[];
+  ready: boolean;
   busy: boolean;
   slow: number;
   progressAt: number;
@@ -92,8 +93,10 @@ const SLOW_MS = 5_000;
 const FULL_LANE = 48;
 /** A thread that has not ended by then is left to itself. */
 const CLOSE_MS = 1_000;
-/** A thread that makes no progress for this much longer than its policy's limit is replaced. */
-const STUCK_MS = 2_000;
+/** A thread that makes no progress for this much longer than its policy's limit is replaced … */
+const STUCK_MS = 5_000;
+/** … and one that has not even begun, after this time: on a busy machine, loading its code takes its time. */
+const START_MS = 60_000;
 
 const load = (lane: Lane): number => lane.tasks.size + lane.pending.length;
 
@@ -225,7 +228,7 @@ export class EvaluatorPool {
     const held: Task[] = [];
     for (const task of this.#waiting.splice(0)) {
       const slow = (this.#policies.get(task.policy)?.slowUntil ?? 0) > now;
-      const lane = this.#chooseLane(slow);
+      const lane = this.#chooseLane(slow, task.operation);
       if (!lane) {
         held.push(task);
         continue;
@@ -237,7 +240,7 @@ export class EvaluatorPool {
     for (const lane of this.#lanes) if (lane.pending.length > 0) this.#send(lane);
   }
 
-  #chooseLane(slow: boolean): Lane | undefined {
+  #chooseLane(slow: boolean, operation: Operation): Lane | undefined {
     const free = this.#lanes.filter((lane) => !lane.busy);
     if (slow) {
       // Slow policies share their lanes, and never take the last one that holds nothing slow.
@@ -247,6 +250,8 @@ export class EvaluatorPool {
       if (taken.length >= this.#lanes.length - this.#spares) return undefined;
     }
     const quick = free.filter((lane) => lane.slow === 0);
+    // What is not a request comes at start-up, once for each policy, and makes its guest first: all threads share that.
+    if (operation !== "validate") return this.#emptiest(quick);
     return quick.find((lane) => load(lane) < FULL_LANE) ?? this.#emptiest(quick);
   }
 
@@ -298,6 +303,7 @@ export class EvaluatorPool {
       abort: new AbortController(),
       tasks: new Map(),
       pending: [],
+      ready: false,
       busy: false,
       slow: 0,
       progressAt: performance.now(),
@@ -327,6 +333,9 @@ export class EvaluatorPool {
 
   #receive(lane: Lane, message: FromWorker): void {
     switch (message.kind) {
+      case "ready":
+        lane.ready = true;
+        return;
       case "done":
         // Nothing else is progress: a guest that can't be stopped may well log and call without end.
         lane.progressAt = performance.now();
@@ -446,7 +455,7 @@ export class EvaluatorPool {
       if (!running) continue;
       // Instantiation has a limit for each start function, of which there are up to three.
       const limitMs = 4 * (this.#policies.get(running.policy)?.policy.limitMs ?? 0);
-      if (now - lane.progressAt <= limitMs + STUCK_MS) continue;
+      if (now - lane.progressAt <= (lane.ready ? limitMs + STUCK_MS : START_MS)) continue;
       lane.abort.abort();
       this.#laneEnded(lane, `its guest was over its time limit and did not stop`);
     }

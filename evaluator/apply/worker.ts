@@ -25,8 +25,12 @@ import { Engine } from "./engine.ts";
 /** A guest that runs this long is busy: what is done is sent, what waits goes back. Far above what a policy needs, because a
  * thread may well be kept waiting for a processor. */
 const BUSY_MS = 10;
+/** How soon to look again for a message that must have come. */
+const MISSING_MESSAGE_MS = 1;
 /** Outcomes are sent when this many are done, even when more tasks wait. */
 const OUTCOMES_PER_MESSAGE = 32;
+/** … or when the last ones were sent so long ago. */
+const FLUSH_MS = 2;
 
 function pack(outcome: Outcome): PackedOutcome {
   if (outcome.kind !== "verdict") return outcome;
@@ -43,21 +47,34 @@ export default async function serve(start: WorkerStart): Promise<void> {
   const inbox: Exclude<ToWorker, { kind: "tasks" }>[] = [];
   const waiting: { readonly header: TaskHeader; readonly bytes: Uint8Array }[] = [];
   let next = 0;
+  let received = 0;
   let outcomes: (number | PackedOutcome)[] = [];
   let calls = 0;
+  let replied = 0;
   let closing = false;
+  let flushedAt = 0;
 
+  /**
+   * Waits for the counter at `index` to be another than `seen`, for at most `limitMs`. On Bun a message that was posted, and
+   * counted, may not be there to be received yet: while fewer were received than counted, it looks again after a moment.
+   */
+  const rest = (index: number, seen: number, got: number, limitMs: number) => {
+    const limit = ((seen - got) | 0) > 0 ? Math.min(limitMs, MISSING_MESSAGE_MS) : limitMs;
+    Atomics.wait(signal, index, seen, Number.isFinite(limit) ? limit : undefined);
+  };
   const post = (message: FromWorker) => port.postMessage(message);
   const flush = () => {
+    flushedAt = performance.now();
     if (outcomes.length === 0) return;
     post({ kind: "done", outcomes });
     outcomes = [];
   };
   const receive = () => {
     for (;;) {
-      const received = receiveMessageOnPort(port);
-      if (!received) return;
-      const message = received.message as ToWorker;
+      const next = receiveMessageOnPort(port);
+      if (!next) return;
+      received++;
+      const message = next.message as ToWorker;
       if (message.kind === "tasks") {
         for (const header of message.tasks) waiting.push({ header, bytes: message.bytes });
       } else inbox.push(message);
@@ -83,12 +100,13 @@ export default async function serve(start: WorkerStart): Promise<void> {
     const until = performance.now() + limitMs;
     for (;;) {
       for (let reply = receiveMessageOnPort(replies); reply; reply = receiveMessageOnPort(replies)) {
+        replied++;
         const { call: answered, answer } = reply.message as HostCallReply;
         if (answered === id) return answer;
       }
       const left = until - performance.now();
       if (left <= 0) return { ok: false, error: "Callback evaluation failure: the policy's time is up" };
-      Atomics.wait(signal, SIGNAL.reply, seen, Number.isFinite(left) ? left : undefined);
+      rest(SIGNAL.reply, seen, replied, left);
       seen = Atomics.load(signal, SIGNAL.reply);
     }
   };
@@ -114,6 +132,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
     }
   };
 
+  post({ kind: "ready" });
   while (!closing) {
     const seen = Atomics.load(signal, SIGNAL.inbox);
     receive();
@@ -126,14 +145,16 @@ export default async function serve(start: WorkerStart): Promise<void> {
         json: bytes.subarray(from, to),
         object: objectStart < 0 ? undefined : [objectStart, objectEnd] as const,
       };
-      outcomes.push(id, pack(await engine.run(policy, operation, request)));
-      if (outcomes.length >= 2 * OUTCOMES_PER_MESSAGE) flush();
+      // Not in one expression with the push: a flush while the guest runs puts another array in its place.
+      const outcome = pack(await engine.run(policy, operation, request));
+      outcomes.push(id, outcome);
+      if (outcomes.length >= 2 * OUTCOMES_PER_MESSAGE || performance.now() - flushedAt > FLUSH_MS) flush();
     }
     waiting.length = 0;
     next = 0;
     flush();
     engine.tidy();
-    if (!closing) Atomics.wait(signal, SIGNAL.inbox, seen);
+    if (!closing) rest(SIGNAL.inbox, seen, received, Infinity);
   }
   port.close();
   replies.close();

@@ -49,6 +49,8 @@ export type ToWorker =
 
 /** What a worker tells the main thread. */
 export type FromWorker =
+  /** The thread has loaded its code and takes its first messages. */
+  | { readonly kind: "ready" }
   /** Tasks that are done: id, outcome, id, outcome … in the order in which they were done. */
   | { readonly kind: "done"; readonly outcomes: readonly (number | PackedOutcome)[] }
   /** The task that runs has been running for a while; the tasks named have not begun and go back. */

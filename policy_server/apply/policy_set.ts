@@ -16,6 +16,7 @@ import { NO_METADATA, type PolicyMetadata } from "../../evaluator/types/metadata
 import type { PreparedModule } from "../../evaluator/types/module.ts";
 import type { Policy, PolicyEntry, PolicyGroup, PolicyModule } from "../types/policies.ts";
 import type { Log } from "./log.ts";
+import type { LoadModule } from "./module_source.ts";
 
 /** The version of the original whose policies are served (`minimumKubewardenVersion`). */
 export const COMPATIBLE_VERSION = "1.36.0";
@@ -42,9 +43,6 @@ export interface PolicySet {
   /** Lets go of modules and guests as soon as no request needs them. */
   dispose(): void;
 }
-
-/** Gets the bytes of a module. Throws an Error whose message says why it can't. */
-export type LoadModule = (url: string) => Promise<Uint8Array>;
 
 /** What a set is built with. */
 export interface PolicySetOptions {
@@ -75,6 +73,9 @@ export class PolicySetError extends Error {
     this.failures = failures;
   }
 }
+
+/** Modules that are fetched and prepared at once. */
+const PARALLEL_LOADS = 4;
 
 type Loaded =
   | { readonly kind: "loaded"; readonly module: number; readonly prepared: PreparedModule }
@@ -115,9 +116,9 @@ class Builder {
     const users = usersOfModules(entries);
     const count = users.reduce((sum, { names }) => sum + names.length, 0);
     log.info("policies download", { policies_count: count, status: "init" });
-    const loaded = new Map<string, Loaded>();
-    for (const { url, names } of users) loaded.set(url, await this.#load(url, names[0]!));
-    // A broken module or pattern is known before settings are validated; policies then are validated side by side.
+    const slots = new Slots(PARALLEL_LOADS);
+    const loaded = new Map(users.map(({ url, names }) => [url, slots.run(() => this.#load(url, names[0]!))]));
+    // Settings are validated in the worker threads while the next modules are prepared here.
     const served = new Map<string, ServedPolicy>();
     await Promise.all([...entries.values()].map(async (entry) => {
       served.set(
@@ -138,11 +139,7 @@ class Builder {
   async #load(url: string, name: string): Promise<Loaded> {
     const { log, loadModule, limits, pool } = this.#options;
     try {
-      const bytes = await loadModule(url).catch((error: Error) => {
-        throw new Error(`Error while downloading policy '${name}' from ${url}: ${error.message}`, {
-          cause: error,
-        });
-      });
+      const bytes = await loadModule(url, name);
       const metadata = readMetadata(bytes) ?? NO_METADATA;
       checkMetadata(metadata);
       const digest = createHash("sha256").update(bytes).digest("hex");
@@ -168,7 +165,7 @@ class Builder {
     id: string,
     fullName: string,
     entry: PolicyModule,
-    loaded: ReadonlyMap<string, Loaded>,
+    loaded: ReadonlyMap<string, Promise<Loaded>>,
   ): Promise<Evaluable> {
     const { pool, policyTimeoutSeconds, capabilities, log } = this.#options;
     const allowed = parseCapabilities(entry.hostCapabilities);
@@ -179,7 +176,7 @@ class Builder {
         `bootstrap failure: invalid hostCapabilities pattern for policy ${fullName}: ${allowed}`,
       );
     }
-    const module = loaded.get(entry.module)!;
+    const module = await loaded.get(entry.module)!;
     if (module.kind === "failed") {
       return this.#fail(fullName, `bootstrap failure: ${fullName}: ${module.reason}`);
     }
@@ -216,11 +213,11 @@ class Builder {
     return { kind: "ready", policy };
   }
 
-  async #policy(entry: Policy, loaded: ReadonlyMap<string, Loaded>): Promise<ServedPolicy> {
+  async #policy(entry: Policy, loaded: ReadonlyMap<string, Promise<Loaded>>): Promise<ServedPolicy> {
     return { kind: "policy", entry, evaluable: await this.#evaluable(entry.name, entry.name, entry, loaded) };
   }
 
-  async #group(entry: PolicyGroup, loaded: ReadonlyMap<string, Loaded>): Promise<ServedPolicy> {
+  async #group(entry: PolicyGroup, loaded: ReadonlyMap<string, Promise<Loaded>>): Promise<ServedPolicy> {
     const members = await Promise.all(
       [...entry.policies].map(async ([name, member]) =>
         [name, await this.#evaluable(name, `${entry.name}/${name}`, member, loaded)] as const
@@ -238,6 +235,28 @@ class Builder {
       this.#fail(entry.name, `error evaluating policy group expression: ${entry.name}: ${expression}`);
     }
     return { kind: "group", entry, members: new Map(members), expression };
+  }
+}
+
+/** Lets so many things be done at once, in the order in which they were asked for. */
+class Slots {
+  readonly #waiting: (() => void)[] = [];
+  #free: number;
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    }
   }
 }
 

@@ -1,10 +1,6 @@
 /** Whom keyless signatures may come from, got when the first one is to be verified (`spec/policy-server.md §3.1`). */
-import {
-  type ArtifactOptions,
-  loadTrustRoot,
-  type TrustRoot,
-  type TrustRootSource,
-} from "../../artifact/mod.ts";
+import { type ArtifactOptions, loadTrustRoot, type TrustRoot } from "../../artifact/mod.ts";
+import type { ServerOptions } from "../types/options.ts";
 import type { Log } from "./log.ts";
 
 /** A trust root is got anew after so many milliseconds: Sigstore turns its keys, servers live for months. */
@@ -12,12 +8,19 @@ const REFRESH_MS = 24 * 60 * 60_000;
 /** A failure is not repeated sooner than this, so that a server without network does not try for every request. */
 const RETRY_MS = 60_000;
 
-/** Gives the trust root; undefined as long as none can be had. The log hears why. Never rejects. */
+/** Gives the trust root; undefined as long as none can be had. Never rejects. */
+export type TrustRootGetter = () => Promise<TrustRoot | undefined>;
+
+/** The trust root that the flags name. The log hears why there is none. */
 export function trustRootSource(
-  source: TrustRootSource,
+  { sigstoreTrustConfigPath: path, sigstoreCacheDir: cacheDir }: Pick<
+    ServerOptions,
+    "sigstoreTrustConfigPath" | "sigstoreCacheDir"
+  >,
   options: ArtifactOptions,
   log: Log,
-): () => Promise<TrustRoot | undefined> {
+): TrustRootGetter {
+  const source = path === null ? { kind: "tuf", cacheDir } as const : { kind: "file", path } as const;
   let current: Promise<TrustRoot | undefined> | undefined;
   let last: TrustRoot | undefined;
   let until = 0;

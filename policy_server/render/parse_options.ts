@@ -248,7 +248,7 @@ function tlsPaths(
   throw valueFault("client CA certificate requires server certificate and key to be specified");
 }
 
-/** One line for each given flag that has no effect yet; throws for one without which it is not safe to serve. */
+/** One line for each given flag that has no effect yet. */
 function notices(given: GivenFlags): readonly string[] {
   const lines = new Map<string, string>();
   for (const flag of FLAGS) {
@@ -257,7 +257,6 @@ function notices(given: GivenFlags): readonly string[] {
     if (flag.value.kind === "boolean" && parsedBoolean(value.text) === false) continue;
     if (flag.unavailable.value !== undefined && flag.unavailable.value !== value.text) continue;
     const name = value.from === flag.name ? flag.name : `${flag.name} (${value.from})`;
-    if (flag.unavailable.effect === "fatal") throw valueFault(`${name}: ${flag.unavailable.text}`);
     lines.set(flag.name, `${name}: ${flag.unavailable.text}`);
   }
   return [...lines.values()];

@@ -28,18 +28,41 @@ interface BunRuntime {
 
 const EXPECTED_EMPTY = [204, 304];
 
+/** Reads a body that came without its length, piece by piece: what is too large is known before all of it is held. */
+async function readPieces(
+  stream: ReadableStream<Uint8Array>,
+  maxBytes: number,
+  tooLarge: () => Error,
+): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  const reader = stream.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return Buffer.concat(pieces, length);
+    length += value.length;
+    if (length > maxBytes) {
+      void reader.cancel().catch(() => {});
+      throw tooLarge();
+    }
+    pieces.push(value);
+  }
+}
+
 /** Reads a body of at most `maxBytes` within `timeoutMs`. */
 async function readBody(request: Request, maxBytes: number, timeoutMs: number): Promise<Uint8Array> {
   const tooLarge = () => new BodyError("too_large", `length limit exceeded (${maxBytes} bytes)`);
-  if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge();
+  const announced = request.headers.get("content-length");
+  if (Number(announced ?? 0) > maxBytes) throw tooLarge();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new BodyError("timeout", "the body did not arrive in time")), timeoutMs);
   });
   try {
-    const bytes = new Uint8Array(await Promise.race([request.arrayBuffer(), late]));
-    if (bytes.length > maxBytes) throw tooLarge();
-    return bytes;
+    const whole = announced === null && request.body
+      ? readPieces(request.body, maxBytes, tooLarge)
+      : request.arrayBuffer().then((buffer) => new Uint8Array(buffer));
+    return await Promise.race([whole, late]);
   } catch (error) {
     if (error instanceof BodyError) throw error;
     throw new BodyError("failed", error instanceof Error ? error.message : String(error));
@@ -72,12 +95,11 @@ export const listenBun: Listen = ({ host, port, tls, handler, maxBodyBytes, requ
       active--;
     }
   };
-  const open = (settings: TlsSettings | undefined, at: number): BunServer =>
+  const open = (settings: TlsSettings | undefined, at: number, reusePort: boolean): BunServer =>
     bun.serve({
       hostname: host,
       port: at,
-      // A listener with new certificates is opened beside the old one, see setTls.
-      reusePort: settings !== undefined,
+      reusePort,
       idleTimeout: 255,
       // One byte more than the limit reaches the handler, which knows how to say so.
       maxRequestBodySize: maxBodyBytes + 64 * 1024 * 1024,
@@ -93,7 +115,10 @@ export const listenBun: Listen = ({ host, port, tls, handler, maxBodyBytes, requ
     });
   let server: BunServer;
   try {
-    server = open(tls, port);
+    // A listener with new certificates is opened beside the old one, see setTls; that needs a shared port. A port that another
+    // process shares already would be shared too, so it is bound for ourselves once before.
+    if (tls !== undefined && port !== 0) void open(tls, port, false).stop(true);
+    server = open(tls, port, tls !== undefined);
   } catch (error) {
     return Promise.reject(error);
   }
@@ -103,7 +128,7 @@ export const listenBun: Listen = ({ host, port, tls, handler, maxBodyBytes, requ
       port: bound,
       setTls: (next) => {
         const old = server;
-        server = open(next, bound);
+        server = open(next, bound, true);
         // Established connections of the old one are served until their clients close them.
         void old.stop(false);
         return Promise.resolve();

@@ -105,7 +105,8 @@ export const listenNode: Listen = async ({ host, port, tls, handler, maxBodyByte
     port: typeof address === "object" && address !== null ? address.port : port,
     setTls: (next) => {
       if ("bun" in process.versions) {
-        const reason = "node:https on Bun can't change certificates: restart the server, or use --http-adapter bun-serve";
+        const reason =
+          "node:https on Bun can't change certificates: restart the server, or use --http-adapter bun-serve";
         return Promise.reject(new Error(reason));
       }
       if (tls) (server as HttpsServer).setSecureContext(tlsOptions(next));

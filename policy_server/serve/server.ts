@@ -1,6 +1,5 @@
 /** A policy server: builds its policies, listens, takes new policies and certificates while it serves, and ends in good order. */
 import process from "node:process";
-import { type ArtifactOptions, readSources } from "../../artifact/mod.ts";
 import { EvaluatorPool } from "../../evaluator/apply/pool.ts";
 import { WORKER_URL } from "../../evaluator/apply/worker_url.ts";
 import type { HandlerContext } from "./handler.ts";
@@ -11,9 +10,9 @@ import { watchPolicies } from "./policies_watch.ts";
 import { watchTlsMaterial } from "./tls_watch.ts";
 import { allCapabilities } from "../apply/capabilities/all.ts";
 import { clusterIsConfigured, environmentCluster } from "../apply/kubernetes/cluster.ts";
-import { loadModule } from "../apply/load_module.ts";
 import type { Log } from "../apply/log.ts";
 import { createMetrics } from "../apply/metrics.ts";
+import { artifactOptions, moduleSource } from "../apply/module_source.ts";
 import { loadPolicies } from "../apply/policies_file.ts";
 import { buildPolicySet, type PolicySet, type PolicySetOptions } from "../apply/policy_set.ts";
 import { trustRootSource } from "../apply/trust_root.ts";
@@ -45,18 +44,6 @@ function chooseAdapter(options: ServerOptions): Listen {
   return onBun && options.httpAdapter !== "node-https" ? listenBun : listenNode;
 }
 
-/** How policies and images are fetched. */
-async function artifactOptions(options: ServerOptions, log: Log): Promise<ArtifactOptions> {
-  const { sourcesPath, dockerConfigJsonPath } = options;
-  return {
-    onEvent: (event) => {
-      if (event.kind === "log") log[event.level](event.message, event.fields);
-    },
-    ...(sourcesPath === null ? {} : { sources: await readSources(sourcesPath) }),
-    ...(dockerConfigJsonPath === null ? {} : { dockerConfigDir: dockerConfigJsonPath }),
-  };
-}
-
 /** Whether any policy reads objects of the cluster. */
 function readsCluster(entries: ReadonlyMap<string, PolicyEntry>): boolean {
   const reads = ({ contextAwareResources }: PolicyModule) => contextAwareResources.length > 0;
@@ -70,6 +57,8 @@ export async function startServer(options: ServerOptions, log: Log): Promise<Pol
   const listen = chooseAdapter(options);
   const entries = loadPolicies(options.policiesPath);
   const artifact = await artifactOptions(options, log);
+  const trustRoot = trustRootSource(options, artifact, log);
+  const loadModule = await moduleSource(options, artifact, trustRoot, log);
   const cluster = environmentCluster(
     (message, error) => log.warn(message, { error: error.message }),
     (error) =>
@@ -96,18 +85,7 @@ export async function startServer(options: ServerOptions, log: Log): Promise<Pol
     limits: { memoryMib: options.policyMemoryLimitMib },
     policyTimeoutSeconds: options.policyTimeoutSeconds,
     continueOnErrors: options.continueOnErrors,
-    capabilities: allCapabilities({
-      artifact,
-      trustRoot: trustRootSource(
-        options.sigstoreTrustConfigPath === null
-          ? { kind: "tuf", cacheDir: options.sigstoreCacheDir }
-          : { kind: "file", path: options.sigstoreTrustConfigPath },
-        artifact,
-        log,
-      ),
-      cluster: cluster.source,
-      log,
-    }),
+    capabilities: allCapabilities({ artifact, trustRoot, cluster: cluster.source, log }),
     log,
   };
   const listeners: HttpListener[] = [];

@@ -10,11 +10,10 @@ export type FlagValue =
   | { readonly kind: "choice"; readonly placeholder: string; readonly choices: readonly string[] };
 
 /**
- * Says that a flag is accepted though what it asks for does not work yet. `notice`: the server starts and says so;
- * `fatal`: it must not start, because it would serve less safely than it was told to. `value`: only for that value.
+ * Says that a flag is accepted though what it asks for does not work yet: the server starts and says so. `value`: only for
+ * that value.
  */
 export type Unavailable = {
-  readonly effect: "notice" | "fatal";
   readonly value?: string;
   readonly text: string;
 };
@@ -31,13 +30,8 @@ export type Flag = {
 };
 
 const DAEMON: Unavailable = {
-  effect: "notice",
   text:
     "running as a daemon is not available; the server stays in the foreground, let the service manager detach it",
-};
-const SIGSTORE: Unavailable = {
-  effect: "notice",
-  text: "signature verification is not available yet; the option has no effect",
 };
 
 const TABLE = [
@@ -105,21 +99,12 @@ const TABLE = [
     variable: "KUBEWARDEN_SOURCES_PATH",
     value: { kind: "text", placeholder: "FILE" },
     help: "YAML file with insecure sources, certificate authorities and proxies of registries",
-    unavailable: {
-      effect: "notice",
-      text: "the sources file is not read yet; only sources with publicly trusted certificates work",
-    },
   },
   {
     name: "--verification-path",
     variable: "KUBEWARDEN_VERIFICATION_CONFIG_PATH",
     value: { kind: "text", placeholder: "FILE" },
     help: "YAML file with the signatures that policies must have; turns verification on",
-    unavailable: {
-      effect: "fatal",
-      text: "signature verification is not available yet and no policy may be served unverified; " +
-        "remove the option to serve policies without verification",
-    },
   },
   {
     name: "--sigstore-cache-dir",
@@ -127,14 +112,12 @@ const TABLE = [
     value: { kind: "text", placeholder: "DIRECTORY" },
     defaultText: "sigstore-data",
     help: "Where Sigstore's trust root is kept; made if missing",
-    unavailable: SIGSTORE,
   },
   {
     name: "--sigstore-trust-config",
     variable: "KUBEWARDEN_SIGSTORE_TRUST_CONFIG_PATH",
     value: { kind: "path", placeholder: "FILE" },
     help: "JSON file with Sigstore's ClientTrustConfig, used instead of the public trust root",
-    unavailable: SIGSTORE,
   },
   {
     name: "--docker-config-json-path",
@@ -156,7 +139,6 @@ const TABLE = [
     defaultText: "text",
     help: "Format of the log",
     unavailable: {
-      effect: "notice",
       value: "otlp",
       text: "traces are not sent over OTLP yet; the log goes to standard output as text",
     },
@@ -173,7 +155,6 @@ const TABLE = [
     value: { kind: "boolean" },
     help: "Send metrics over OTLP",
     unavailable: {
-      effect: "notice",
       text: "metrics are not pushed over OTLP yet; GET /metrics on the readiness listener has them",
     },
   },
@@ -182,7 +163,7 @@ const TABLE = [
     variable: "KUBEWARDEN_ENABLE_PPROF",
     value: { kind: "boolean" },
     help: "Serve profiles below /debug/pprof",
-    unavailable: { effect: "notice", text: "profiles are not available yet; /debug/pprof answers 404" },
+    unavailable: { text: "profiles are not available yet; /debug/pprof answers 404" },
   },
   {
     name: "--always-accept-admission-reviews-on-namespace",

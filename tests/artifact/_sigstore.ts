@@ -3,7 +3,8 @@
  * also sign wrongly in every way that a rule forbids.
  */
 import { createHash, generateKeyPairSync, type KeyObject, sign, webcrypto } from "node:crypto";
-import { initializeCA, initializeCTLog, initializeTLog, x509 } from "./_packages.ts";
+import type { X509 } from "../../deps.ts";
+import { initializeCA, initializeCTLog, initializeTLog, initializeTSA, x509 } from "./_packages.ts";
 import type { Layer } from "./_image.ts";
 
 x509.cryptoProvider.set(webcrypto as unknown as Crypto);
@@ -92,7 +93,7 @@ function utf8String(value: string): Uint8Array {
   return Buffer.concat([Buffer.from([0x0c, ...length]), bytes]);
 }
 
-function sctExtension(sct: ArrayBuffer): x509.Extension {
+function sctExtension(sct: ArrayBuffer): X509.Extension {
   const list = Buffer.concat([Buffer.from([0, sct.byteLength]), Buffer.from(sct)]);
   const head = list.length < 128 ? [0x04, list.length] : [0x04, 0x81, list.length];
   return new x509.Extension("1.3.6.1.4.1.11129.2.4.2", false, Buffer.concat([Buffer.from(head), list]));
@@ -102,12 +103,19 @@ const ISSUER = "CN=sigstore,O=sigstore.mock";
 
 /** @param url where the log says it lives; part of its checkpoints */
 export async function createSigstore(url = "http://rekor.test") {
-  const [caKeys, ctKeys, logKeys, foreignKeys, otherCtKeys] = Array.from({ length: 5 }, () => keyPair());
-  if (!caKeys || !ctKeys || !logKeys || !foreignKeys || !otherCtKeys) throw new Error("unreachable");
+  const [caKeys, ctKeys, logKeys, foreignKeys, otherCtKeys, tsaKeys] = Array.from(
+    { length: 6 },
+    () => keyPair(),
+  );
+  if (!tsaKeys || !caKeys || !ctKeys || !logKeys || !foreignKeys || !otherCtKeys) {
+    throw new Error("unreachable");
+  }
   const ctlog = await initializeCTLog(ctKeys as never);
   const otherCtlog = await initializeCTLog(otherCtKeys as never);
   const ca = await initializeCA(caKeys as never, ctlog);
   const tlog = await initializeTLog(url, logKeys as never);
+  // Whole seconds: the mock writes fractions of them in a form that not every reader takes.
+  const tsa = await initializeTSA(tsaKeys as never, new Date(Math.ceil(Date.now() / 1000) * 1000 + 2000));
   const spki = (keys: KeyPair) => keys.publicKey.export({ type: "spki", format: "der" });
   const logId = createHash("sha256").update(spki(logKeys)).digest("hex");
   let serial = 10;
@@ -170,7 +178,7 @@ export async function createSigstore(url = "http://rekor.test") {
         ...(options.repository === undefined
           ? []
           : [new x509.Extension("1.3.6.1.4.1.57264.1.5", false, Buffer.from(options.repository))]),
-      ] as x509.Extension[],
+      ] as X509.Extension[],
     };
     const sct = options.sct ?? "genuine";
     if (sct !== "none") {
@@ -262,6 +270,8 @@ export async function createSigstore(url = "http://rekor.test") {
     readonly statement?: (statement: any) => unknown;
     // deno-lint-ignore no-explicit-any
     readonly body?: (body: any) => unknown;
+    /** As Rekor v2 does it: no promise of the log's, but a timestamp, over the signature or over something else. */
+    readonly timestamp?: "genuine" | "another" | "none";
     // deno-lint-ignore no-explicit-any
     readonly change?: (bundle: any) => void;
   }): Promise<Layer> {
@@ -289,15 +299,47 @@ export async function createSigstore(url = "http://rekor.test") {
       algorithm: "sha256",
       value: createHash("sha256").update(bytes).digest("hex"),
     });
-    const body = {
-      apiVersion: "0.0.1",
-      kind: "dsse",
-      spec: {
-        envelopeHash: hash(JSON.stringify(envelope)),
-        payloadHash: hash(payload),
-        signatures: [{ signature: made, verifier: Buffer.from(options.certificate.pem).toString("base64") }],
-      },
-    };
+    const second = options.timestamp !== undefined;
+    const body = second
+      ? {
+        apiVersion: "0.0.2",
+        kind: "dsse",
+        spec: {
+          dsseV002: {
+            payloadHash: {
+              algorithm: "SHA2_256",
+              digest: createHash("sha256").update(payload).digest("base64"),
+            },
+            signatures: [{
+              content: made,
+              verifier: {
+                x509Certificate: { rawBytes: Buffer.from(options.certificate.der).toString("base64") },
+                keyDetails: "PKIX_ECDSA_P256_SHA_256",
+              },
+            }],
+          },
+        },
+      }
+      : {
+        apiVersion: "0.0.1",
+        kind: "dsse",
+        spec: {
+          envelopeHash: hash(JSON.stringify(envelope)),
+          payloadHash: hash(payload),
+          signatures: [{
+            signature: made,
+            verifier: Buffer.from(options.certificate.pem).toString("base64"),
+          }],
+        },
+      };
+    const stamped = options.timestamp === "genuine" ? Buffer.from(made, "base64") : Buffer.from("another");
+    const timestamp = await tsa.timestamp({
+      artifactHash: createHash("sha256").update(stamped).digest(),
+      hashAlgorithmOID: "2.16.840.1.101.3.4.2.1",
+      policyOID: "1.2.3.4.1",
+      nonce: 1,
+      certReq: true,
+    }) as Uint8Array;
     // deno-lint-ignore no-explicit-any
     const logged = Object.values(await tlog.log((options.body?.(body) ?? body) as never) as any)[0] as any;
     const { inclusionProof } = logged.verification;
@@ -308,9 +350,11 @@ export async function createSigstore(url = "http://rekor.test") {
         tlogEntries: [{
           logIndex: String(logged.logIndex),
           logId: { keyId: Buffer.from(logged.logID, "hex").toString("base64") },
-          kindVersion: { kind: "dsse", version: "0.0.1" },
+          kindVersion: { kind: "dsse", version: second ? "0.0.2" : "0.0.1" },
           integratedTime: String(logged.integratedTime),
-          inclusionPromise: { signedEntryTimestamp: logged.verification.signedEntryTimestamp },
+          ...(second
+            ? {}
+            : { inclusionPromise: { signedEntryTimestamp: logged.verification.signedEntryTimestamp } }),
           inclusionProof: {
             logIndex: String(inclusionProof.logIndex),
             rootHash: Buffer.from(inclusionProof.rootHash, "hex").toString("base64"),
@@ -320,6 +364,11 @@ export async function createSigstore(url = "http://rekor.test") {
           },
           canonicalizedBody: logged.body,
         }],
+        ...(options.timestamp === undefined || options.timestamp === "none" ? {} : {
+          timestampVerificationData: {
+            rfc3161Timestamps: [{ signedTimestamp: Buffer.from(timestamp).toString("base64") }],
+          },
+        }),
       },
       dsseEnvelope: envelope,
     };
@@ -353,7 +402,16 @@ export async function createSigstore(url = "http://rekor.test") {
         validFor: always,
       }],
       ctlogs: [logOf(ctKeys as KeyPair, `${url}/ct`)],
-      timestampAuthorities: [],
+      timestampAuthorities: [{
+        subject: { organization: "sigstore.mock", commonName: "tsa" },
+        uri: url,
+        certChain: {
+          certificates: [tsa.intCertificate, tsa.rootCertificate].map((each) => ({
+            rawBytes: Buffer.from(each as Uint8Array).toString("base64"),
+          })),
+        },
+        validFor: always,
+      }],
     };
     change(value);
     return value;

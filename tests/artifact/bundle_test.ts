@@ -157,6 +157,29 @@ test("one place that fails is a warning if the other has what is needed, and the
   );
 });
 
+test("as Rekor v2 does it: no promise of the log's, but a timestamp over the signature", async () => {
+  const made = (timestamp: "genuine" | "another" | "none", certificate = user()) => async (d: string) => [
+    await sigstore.bundle(d, { certificate: await certificate, timestamp }),
+  ];
+  const good = await verify(made("genuine"));
+  assert.is(good.error, undefined, good.lines.join("\n"));
+  for (const timestamp of ["another", "none"] as const) {
+    const { error, lines } = await verify(made(timestamp));
+    assert.match(error?.message ?? "accepted", "No Signature Layer passed verification", timestamp);
+    assert.ok(lines.some((line) => /timestamp/.test(line)), lines.join("\n"));
+  }
+  const long = 3_600_000;
+  const expired = sigstore.certificate({
+    email: "user@provider.test",
+    notBefore: new Date(Date.now() - 2 * long),
+    notAfter: new Date(Date.now() - long),
+  });
+  assert.match((await verify(made("genuine", expired))).error?.message ?? "accepted", "missing signatures");
+  const untrusted = await trustRootOf(sigstore.trustedRoot((root) => root.timestampAuthorities = []));
+  const { error } = await verify(made("genuine"), { root: untrusted });
+  assert.match(error?.message ?? "accepted", "No Signature Layer passed verification");
+});
+
 const wrongs: readonly (readonly [string, string | RegExp, (digest: string) => Promise<Layer>])[] = [
   [
     "another image",

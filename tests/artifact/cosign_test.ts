@@ -193,6 +193,42 @@ real(
   },
 );
 
+real(
+  "key pairs with log entries, in both formats: the log must be the trusted one, and must name the key",
+  async () => {
+    const { server, sigstore } = await startSigningServices();
+    try {
+      await withCosign(async (host, directory, sign) => {
+        await writeFile(join(directory, "root.json"), JSON.stringify(sigstore.trustedRoot()));
+        await cosign(directory, "generate-key-pair");
+        const key = await readFile(join(directory, "cosign.pub"), "utf8");
+        const root = await trustRootOf(sigstore.trustedRoot());
+        const foreign = await trustRootOf(await startSigningServicesRoot());
+        for (const [index, [format, flags]] of FORMATS.entries()) {
+          const repository = `tests/logged${index}`;
+          const digest = await putPolicy(`http://${host}`, repository, "v1", wasmModule(format));
+          const services = ["--rekor-url", server.base, "--trusted-root", "root.json"];
+          await sign(`${host}/${repository}@${digest}`, "--key", "cosign.key", ...services, ...flags);
+          const entry = [{ kind: "pubKey", key }];
+          assert.is(await verify(`${host}/${repository}:v1`, host, entry, root), digest, format);
+          assert.is(
+            await verify(`${host}/${repository}:v1`, host, entry),
+            digest,
+            `${format}, no trust root`,
+          );
+          assert.match(
+            await verify(`${host}/${repository}:v1`, host, entry, foreign),
+            "No Signature Layer passed",
+            format,
+          );
+        }
+      });
+    } finally {
+      await server.stop();
+    }
+  },
+);
+
 /** The trusted root of a Sigstore that signed none of this. */
 async function startSigningServicesRoot(): Promise<unknown> {
   const { server, sigstore } = await startSigningServices();

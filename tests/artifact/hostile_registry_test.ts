@@ -2,7 +2,13 @@
 import { readdirSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type ArtifactOptions, fetchPolicy, manifestDigest, ociManifest } from "../../artifact/mod.ts";
+import {
+  type ArtifactOptions,
+  fetchPolicy,
+  manifestDigest,
+  ociManifest,
+  pushPolicy,
+} from "../../artifact/mod.ts";
 import { digestOf, OCI_INDEX, OCI_MANIFEST, sha256, WASM_LAYER, wasmModule } from "./_image.ts";
 import { type Answer, memoryRegistry, startServer, type TestServer } from "./_server.ts";
 import { failure, inDirectory, insecure, listening } from "./_setting.ts";
@@ -458,24 +464,70 @@ test("a layer's own addresses are tried when the registry fails, without credent
   }
 });
 
-test("parallel pulls of one module fetch it once; a stopped caller stops nobody else", () =>
-  withRegistry((registry) => {
+test("a registry that takes no chunks gets the module whole; one that sends uploads elsewhere gets nothing", async () => {
+  const elsewhere = await startServer((_request, response) => void response.end());
+  let whole: Uint8Array = new Uint8Array();
+  let away = false;
+  const server = await startServer((request, response, body) => {
+    const url = request.url ?? "";
+    if (url === "/v2/") return void response.end();
+    if (request.method === "POST") {
+      response.writeHead(202, {
+        location: away ? `${elsewhere.base}/upload` : "/v2/tests/policy/blobs/uploads/1",
+      });
+      return void response.end();
+    }
+    // As some registries do: 200 to a PATCH, and a tag in the manifest's Location.
+    if (request.method === "PUT" && url.includes("/blobs/")) whole = body.length > 2 ? body : whole;
+    response.writeHead(request.method === "PUT" ? 201 : 200, { location: "/v2/tests/policy/manifests/v1" });
+    response.end();
+  });
+  try {
+    await inDirectory(async (directory) => {
+      const { writeFile } = await import("node:fs/promises");
+      await writeFile(`${directory}/policy.wasm`, module);
+      const { options } = listening({ sources: insecure(server.host) });
+      const push = () =>
+        pushPolicy(`${directory}/policy.wasm`, `registry://${server.host}/tests/policy:v1`, {}, options);
+      const pushed = await push();
+      assert.is(sha256(whole), sha256(module));
+      assert.match(pushed.digest, /^sha256:[0-9a-f]{64}$/, "the body's own digest");
+      away = true;
+      assert.match((await failure(push())).message, `sends an upload to another host: ${elsewhere.base}`);
+      assert.is(elsewhere.requests.length, 0);
+    });
+  } finally {
+    await server.stop();
+    await elsewhere.stop();
+  }
+});
+
+test("parallel pulls of one module fetch it once; a stopped caller stops nobody else", () => {
+  let onBlob = () => {};
+  let gate = Promise.resolve();
+  return withRegistry((registry) => {
     const manifest = registry.content.get("tests/policy/manifests/v1");
     registry.manifest("tests/policy", "again", Buffer.from(manifest?.bytes ?? []).toString(), OCI_MANIFEST);
     return instead(registry, /blobs/, async (_request, response) => {
-      await new Promise((resolve) => setTimeout(resolve, 150));
+      onBlob();
+      await gate;
       response.end(module);
     });
   }, async (server, pull) => {
     const policies = await Promise.all([pull(), pull(), pull(), pull("tests/policy:v1")]);
     assert.equal(new Set(policies.map((policy) => policy.sha256)), new Set([sha256(module)]));
     assert.is(server.requests.filter((request) => /blobs/.test(request.line)).length, 1);
+
     const controller = new AbortController();
+    let open = () => {};
+    gate = new Promise<void>((resolve) => open = resolve);
+    onBlob = () => controller.abort();
     const stopped = failure(pull("tests/policy:again", { signal: controller.signal }));
     const other = pull("tests/policy:again");
-    setTimeout(() => controller.abort(), 50);
     assert.is((await stopped).code, "aborted");
+    open();
     assert.is((await other).sha256, sha256(module), "the second caller's own download");
-  }));
+  });
+});
 
 test.run();

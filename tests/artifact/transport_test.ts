@@ -115,6 +115,7 @@ test("a host that is not there is named, with what was tried", async () => {
   for (
     const text of [
       `cannot reach http://${server.host}`,
+      `${server.host}/tests/policy:v1`,
       "tried before: HTTPS: ",
       "HTTPS without certificate verification: ",
     ]

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { loadTrustRoot } from "../../artifact/mod.ts";
+import { trustedRootOf } from "../../artifact/types/trust_root.ts";
 import { startServer, type TestServer } from "./_server.ts";
 import { failure, inDirectory, listening } from "./_setting.ts";
 import { createSigstore } from "./_sigstore.ts";
@@ -46,8 +47,8 @@ test("a trust-config file: only its trusted root counts, in both spellings", asy
   ) {
     const { root, message } = await fromFile(document);
     assert.is(message, "");
-    assert.is(root?.root.tlogs.length, 1);
-    assert.is(root?.root.certificateAuthorities.length, 1);
+    assert.is(root && trustedRootOf(root).tlogs.length, 1);
+    assert.is(root && trustedRootOf(root).certificateAuthorities.length, 1);
   }
 });
 
@@ -116,7 +117,7 @@ test("a TUF mirror; its metadata and target are cached", () =>
     } as const;
     const { options } = listening();
     const root = await loadTrustRoot(source, options);
-    assert.is(root.root.tlogs[0]?.baseUrl, "http://rekor.test");
+    assert.is(trustedRootOf(root).tlogs[0]?.baseUrl, "http://rekor.test");
     const [folder = ""] = await readdir(join(directory, "cache"));
     assert.equal((await readdir(join(directory, "cache", folder))).sort(), [
       "root.json",

@@ -23,7 +23,8 @@ export const OBJECT_DIFFERENCES = {
 
 /** A difference in the statuses. */
 export const STATUS_DIFFERENCES = {
-  settled: "spec/crds.md §15, 9: the original says PolicyActive=False of an active policy whose webhook is in force while its " +
+  settled:
+    "spec/crds.md §15, 9: the original says PolicyActive=False of an active policy whose webhook is in force while its " +
     "server rolls (in the recordings on the host's network it rolls for ever); ours says what is",
 } as const;
 

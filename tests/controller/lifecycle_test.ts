@@ -54,7 +54,12 @@ const condition = (object: Any, type: string) =>
   (object.status?.conditions ?? []).find((entry: Any) => entry.type === type);
 
 /** Waits until an object of ours looks as wanted; its last look is in the failure's message. */
-async function when(harness: Harness, object: Any, what: string, holds: (found: Any) => unknown): Promise<Any> {
+async function when(
+  harness: Harness,
+  object: Any,
+  what: string,
+  holds: (found: Any) => unknown,
+): Promise<Any> {
   let seen: Any;
   try {
     return await until(`${object.kind} ${object.metadata.name} ${what}`, async () => {
@@ -72,7 +77,12 @@ const active = (harness: Harness, object: Any) => when(harness, object, "is acti
 const get = ({ client }: Harness, resource: Resource, name: string): Promise<Any | undefined> =>
   client.get<Any>(resource, resource.namespaced ? NAMESPACE : undefined, name).catch(() => undefined);
 
-async function patch({ client }: Harness, object: Any, body: Any, type: "merge" | "json" = "merge"): Promise<Any> {
+async function patch(
+  { client }: Harness,
+  object: Any,
+  body: Any,
+  type: "merge" | "json" = "merge",
+): Promise<Any> {
   return await client.patch<Any>(
     customResource(object.kind as Kind),
     object.metadata.namespace,
@@ -86,7 +96,8 @@ async function remove({ client }: Harness, object: Any): Promise<void> {
   await client.remove(customResource(object.kind as Kind), object.metadata.namespace, object.metadata.name);
 }
 
-const gone = (harness: Harness, object: Any) => when(harness, object, "is gone", (found) => found.code === 404);
+const gone = (harness: Harness, object: Any) =>
+  when(harness, object, "is gone", (found) => found.code === 404);
 
 if (binariesFolder() === undefined) {
   test.skip(`the life of resources (${HOW_TO_GET_BINARIES})`, () => {});
@@ -110,12 +121,20 @@ if (binariesFolder() === undefined) {
 
     player.freeze(true);
     await create(harness, server("steps"));
-    const pending = await when(harness, policy, "is pending", (found) =>
-      isStatus("pending")(found) && found.status.mode === "protect");
+    const pending = await when(
+      harness,
+      policy,
+      "is pending",
+      (found) => isStatus("pending")(found) && found.status.mode === "protect",
+    );
     assert.is(condition(pending, "PolicyActive").message, "The policy webhook has not been created");
     assert.is(condition(pending, "PolicyUniquelyReachable").reason, "LatestReplicaSetIsNotUniquelyReachable");
     assert.is(condition(pending, "PolicyServerConfigurationUpToDate").reason, "ConfigurationVersionMatch");
-    assert.is(await get(harness, VALIDATING, "kw.cap.steps"), undefined, "nobody is asked before pods serve it");
+    assert.is(
+      await get(harness, VALIDATING, "kw.cap.steps"),
+      undefined,
+      "nobody is asked before pods serve it",
+    );
 
     player.freeze(false);
     const now = await active(harness, policy);
@@ -125,10 +144,16 @@ if (binariesFolder() === undefined) {
 
     await remove(harness, server("steps"));
     const again = await when(harness, policy, "is scheduled", isStatus("scheduled"));
-    assert.equal(again.status.conditions.map(({ type, status }: Any) => [type, status]), [["PolicyActive", "False"]]);
+    assert.equal(again.status.conditions.map(({ type, status }: Any) => [type, status]), [[
+      "PolicyActive",
+      "False",
+    ]]);
     await gone(harness, server("steps"));
     assert.is(await get(harness, VALIDATING, "kw.cap.steps"), undefined);
-    await until("its Service is gone too", async () => await get(harness, SERVICES, "policy-server-steps") === undefined);
+    await until(
+      "its Service is gone too",
+      async () => await get(harness, SERVICES, "policy-server-steps") === undefined,
+    );
 
     await create(harness, server("steps"));
     await active(harness, policy);
@@ -151,46 +176,78 @@ if (binariesFolder() === undefined) {
     await client.patch(VALIDATING, undefined, "kw.cap.repair", "merge", {
       metadata: { labels: null, annotations: null },
     });
-    await restored("labels and annotations return", VALIDATING, "kw.cap.repair", ({ metadata }) =>
-      metadata.labels?.["app.kubernetes.io/part-of"] === "kubewarden" &&
-      metadata.annotations?.kubewardenPolicyName === "repair");
+    await restored(
+      "labels and annotations return",
+      VALIDATING,
+      "kw.cap.repair",
+      ({ metadata }) =>
+        metadata.labels?.["app.kubernetes.io/part-of"] === "kubewarden" &&
+        metadata.annotations?.kubewardenPolicyName === "repair",
+    );
 
     const [webhook] = before.webhooks;
     await client.patch(VALIDATING, undefined, "kw.cap.repair", "merge", {
       metadata: { labels: { foreign: "1" } },
-      webhooks: [{ ...webhook, failurePolicy: "Ignore", clientConfig: { ...webhook.clientConfig, caBundle: "" } }, {
+      webhooks: [{
+        ...webhook,
+        failurePolicy: "Ignore",
+        clientConfig: { ...webhook.clientConfig, caBundle: "" },
+      }, {
         ...webhook,
         name: "another.kubewarden.admission",
       }],
     });
-    await restored("the one webhook is as before", VALIDATING, "kw.cap.repair", ({ webhooks, metadata }) =>
-      webhooks.length === 1 && webhooks[0].failurePolicy === webhook.failurePolicy &&
-      webhooks[0].clientConfig.caBundle === webhook.clientConfig.caBundle && metadata.labels.foreign === undefined);
+    await restored(
+      "the one webhook is as before",
+      VALIDATING,
+      "kw.cap.repair",
+      ({ webhooks, metadata }) =>
+        webhooks.length === 1 && webhooks[0].failurePolicy === webhook.failurePolicy &&
+        webhooks[0].clientConfig.caBundle === webhook.clientConfig.caBundle &&
+        metadata.labels.foreign === undefined,
+    );
 
     await client.remove(VALIDATING, undefined, "kw.cap.repair");
     await restored("a deleted webhook configuration returns", VALIDATING, "kw.cap.repair", () => true);
     await client.remove(DEPLOYMENTS, NAMESPACE, "policy-server-repair");
     await restored("a deleted Deployment returns", DEPLOYMENTS, "policy-server-repair", () => true);
     await client.remove(SECRETS, NAMESPACE, "policy-server-repair");
-    await restored("a deleted Secret returns", SECRETS, "policy-server-repair", ({ data }) => data["tls.crt"]);
+    await restored(
+      "a deleted Secret returns",
+      SECRETS,
+      "policy-server-repair",
+      ({ data }) => data["tls.crt"],
+    );
     await client.remove(BUDGETS, NAMESPACE, "policy-server-repair");
     await restored("a deleted budget returns", BUDGETS, "policy-server-repair", () => true);
     await client.patch(SERVICES, NAMESPACE, "policy-server-repair", "merge", {
       spec: { selector: { extra: "1" }, ports: [{ port: 444, targetPort: 1, name: "x" }] },
     });
-    await restored("the Service leads to the pods again", SERVICES, "policy-server-repair", ({ spec }) =>
-      spec.selector.extra === undefined && spec.ports.length === 1 && spec.ports[0].port === 443);
+    await restored(
+      "the Service leads to the pods again",
+      SERVICES,
+      "policy-server-repair",
+      ({ spec }) =>
+        spec.selector.extra === undefined && spec.ports.length === 1 && spec.ports[0].port === 443,
+    );
     await client.patch(CONFIG_MAPS, NAMESPACE, "policy-server-repair", "merge", {
       data: { "policies.yml": "not: [json", more: "x" },
     });
-    await restored("the ConfigMap is as before", CONFIG_MAPS, "policy-server-repair", ({ data }) =>
-      Object.keys(data).length === 2 && JSON.parse(data["policies.yml"])["kw.cap.repair"] !== undefined);
+    await restored(
+      "the ConfigMap is as before",
+      CONFIG_MAPS,
+      "policy-server-repair",
+      ({ data }) =>
+        Object.keys(data).length === 2 && JSON.parse(data["policies.yml"])["kw.cap.repair"] !== undefined,
+    );
     await client.remove(CONFIG_MAPS, NAMESPACE, "policy-server-repair");
     await restored("a deleted ConfigMap returns", CONFIG_MAPS, "policy-server-repair", () => true);
     await active(harness, policy);
     await patch(harness, server("repair"), { spec: { minAvailable: null } });
-    await until("the budget goes when it is no longer wanted", async () =>
-      await get(harness, BUDGETS, "policy-server-repair") === undefined);
+    await until(
+      "the budget goes when it is no longer wanted",
+      async () => await get(harness, BUDGETS, "policy-server-repair") === undefined,
+    );
   });
 
   test("a manual scale, a restart and foreign annotations survive; a changed spec counts", async ({ harness, controller }) => {
@@ -200,15 +257,19 @@ if (binariesFolder() === undefined) {
     const { admin } = harness.plane;
     const scale = await admin.request({
       method: "PATCH",
-      path: `/apis/apps/v1/namespaces/${NAMESPACE}/deployments/policy-server-scaled/scale?fieldManager=kubectl`,
+      path:
+        `/apis/apps/v1/namespaces/${NAMESPACE}/deployments/policy-server-scaled/scale?fieldManager=kubectl`,
       headers: { "content-type": "application/merge-patch+json" },
       body: JSON.stringify({ spec: { replicas: 5 } }),
     });
     assert.is(scale.status, 200, await scale.text());
-    const restarted = { spec: { template: { metadata: { annotations: { "kubectl.kubernetes.io/restartedAt": "now" } } } } };
+    const restarted = {
+      spec: { template: { metadata: { annotations: { "kubectl.kubernetes.io/restartedAt": "now" } } } },
+    };
     const answer = await admin.request({
       method: "PATCH",
-      path: `/apis/apps/v1/namespaces/${NAMESPACE}/deployments/policy-server-scaled?fieldManager=kubectl-rollout`,
+      path:
+        `/apis/apps/v1/namespaces/${NAMESPACE}/deployments/policy-server-scaled?fieldManager=kubectl-rollout`,
       headers: { "content-type": "application/merge-patch+json" },
       body: JSON.stringify({ ...restarted, metadata: { annotations: { foreign: "kept" } } }),
     });
@@ -224,10 +285,16 @@ if (binariesFolder() === undefined) {
     assert.is(live.spec.template.metadata.annotations["kubectl.kubernetes.io/restartedAt"], "now");
     assert.is(live.metadata.annotations.foreign, "kept");
 
-    await patch(harness, server("scaled"), { spec: { replicas: 3, annotations: null, labels: { team: "red" } } });
+    await patch(harness, server("scaled"), {
+      spec: { replicas: 3, annotations: null, labels: { team: "red" } },
+    });
     await until("the spec's replicas count again", async () => (await deployment()).spec.replicas === 3);
     const after = await deployment();
-    assert.is(after.metadata.annotations["a/b"], undefined, "an annotation that left the spec leaves the object");
+    assert.is(
+      after.metadata.annotations["a/b"],
+      undefined,
+      "an annotation that left the spec leaves the object",
+    );
     assert.is(after.metadata.annotations["kubewarden.io/managed-annotation-keys"], "");
     assert.is(after.metadata.labels.team, "red");
     assert.is(after.metadata.annotations.foreign, "kept");
@@ -239,9 +306,12 @@ if (binariesFolder() === undefined) {
     await create(harness, server("flip"), policy);
     await active(harness, policy);
     await patch(harness, policy, { spec: { mutating: true } });
-    await until("the mutating one exists and the validating one is gone", async () =>
-      await get(harness, MUTATING, "kw.cap.flip") !== undefined &&
-      await get(harness, VALIDATING, "kw.cap.flip") === undefined);
+    await until(
+      "the mutating one exists and the validating one is gone",
+      async () =>
+        await get(harness, MUTATING, "kw.cap.flip") !== undefined &&
+        await get(harness, VALIDATING, "kw.cap.flip") === undefined,
+    );
     await remove(harness, policy);
     await gone(harness, policy);
     assert.is(await get(harness, MUTATING, "kw.cap.flip"), undefined);
@@ -253,29 +323,45 @@ if (binariesFolder() === undefined) {
     await active(harness, policy);
     player.freeze(true);
     await patch(harness, policy, { spec: { module: "registry://example.org/p:v2", timeoutSeconds: 20 } });
-    const waiting = await when(harness, policy, "is not reachable with its change", (found) =>
-      condition(found, "PolicyUniquelyReachable").status === "False");
+    const waiting = await when(
+      harness,
+      policy,
+      "is not reachable with its change",
+      (found) => condition(found, "PolicyUniquelyReachable").status === "False",
+    );
     assert.is(waiting.status.policyStatus, "active", "an active policy stays active");
     assert.is(condition(waiting, "PolicyActive").status, "True");
     assert.is((await get(harness, VALIDATING, "kw.cap.change")).webhooks[0].timeoutSeconds, 10);
     player.freeze(false);
-    await until("the webhook follows", async () =>
-      (await get(harness, VALIDATING, "kw.cap.change")).webhooks[0].timeoutSeconds === 20);
-    await when(harness, policy, "is reachable", (found) => condition(found, "PolicyUniquelyReachable").status === "True");
+    await until(
+      "the webhook follows",
+      async () => (await get(harness, VALIDATING, "kw.cap.change")).webhooks[0].timeoutSeconds === 20,
+    );
+    await when(
+      harness,
+      policy,
+      "is reachable",
+      (found) => condition(found, "PolicyUniquelyReachable").status === "True",
+    );
   });
 
   test("a policy that its server cannot load says why, on its status and in an Event", async ({ harness, player }) => {
     const policy = cap("broken", { policyServer: "broken" });
     const error = "failed to fetch module: 404 Not Found";
-    player.fail(`starting\n${JSON.stringify({ policy: "kw.cap.broken", error })}\n`);
+    player.fail(`starting\n${JSON.stringify({ policy: "kw.cap.broken", reason: error })}\n`);
     await create(harness, server("broken"), policy);
     const found = await when(harness, policy, "has the reason", (seen) => condition(seen, "PolicyLoaded"));
     assert.is(condition(found, "PolicyLoaded").status, "False");
     assert.is(condition(found, "PolicyLoaded").message, error);
     assert.is(found.status.policyStatus, "pending");
-    const event = await until("the Event exists", async () =>
-      (await harness.client.list<Any>(EVENTS, "default", {})).items
-        .find(({ involvedObject }) => involvedObject.name === "broken" && involvedObject.kind === policy.kind));
+    const event = await until(
+      "the Event exists",
+      async () =>
+        (await harness.client.list<Any>(EVENTS, "default", {})).items
+          .find(({ involvedObject }) =>
+            involvedObject.name === "broken" && involvedObject.kind === policy.kind
+          ),
+    );
     assert.is(event.reason, "PolicyLoadFailed");
     assert.is(event.message, error);
     assert.is(event.type, "Warning");
@@ -290,7 +376,11 @@ if (binariesFolder() === undefined) {
     await create(harness, oldServer, old);
     const now = await harness.read(cap("old"));
     assert.is(now.apiVersion, V1);
-    assert.is(now.spec.backgroundAudit, true, "the original stores false here and drops the policy from audits");
+    assert.is(
+      now.spec.backgroundAudit,
+      true,
+      "the original stores false here and drops the policy from audits",
+    );
     assert.is(now.spec.timeoutSeconds, 10);
     await create(harness, cap("new", { policyServer: "old", message: "m", timeoutEvalSeconds: 5 }));
     const back = await harness.read({ ...cap("new"), apiVersion: "policies.kubewarden.io/v1alpha2" });
@@ -303,9 +393,16 @@ if (binariesFolder() === undefined) {
   test("a step that fails is said in the server's conditions and in an Event, and the next success takes it back", async ({ harness }) => {
     const broken = server("failing", { labels: { "not a label": "x" } });
     await create(harness, broken);
-    const found = await when(harness, broken, "says what failed", (seen) =>
-      condition(seen, "DeploymentReconciled")?.status === "False");
-    assert.match(condition(found, "DeploymentReconciled").message, /^error reconciling deployment: .*not a label/s);
+    const found = await when(
+      harness,
+      broken,
+      "says what failed",
+      (seen) => condition(seen, "DeploymentReconciled")?.status === "False",
+    );
+    assert.match(
+      condition(found, "DeploymentReconciled").message,
+      /^error reconciling deployment: .*not a label/s,
+    );
     assert.is(condition(found, "DeploymentReconciled").reason, "ReconciliationFailed");
     assert.is(condition(found, "ConfigMapReconciled").status, "True");
     await until("the Event exists", async () =>
@@ -317,7 +414,10 @@ if (binariesFolder() === undefined) {
 
   test("policies that share an old id have ids of their own", async ({ harness }) => {
     await create(harness, server("twins"));
-    const first = { ...ap("b-c", { policyServer: "twins" }), metadata: { name: "b-c", namespace: "default" } };
+    const first = {
+      ...ap("b-c", { policyServer: "twins" }),
+      metadata: { name: "b-c", namespace: "default" },
+    };
     await harness.plane.admin.request({
       method: "POST",
       path: "/api/v1/namespaces",

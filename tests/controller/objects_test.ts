@@ -40,7 +40,9 @@ function comparable(object: Any, policies: readonly Policy[], hostNetwork: boole
   if (copy.kind === "Secret") copy.data = { "tls.crt": "BASE64", "tls.key": "BASE64" };
   if (copy.kind === "ConfigMap") {
     // Sorted by id, and ours sort otherwise: compared entry by entry, each as text.
-    copy.data["policies.yml"] = copy.data["policies.yml"].slice(1, -1).split(/,(?="(?:kw\.|clusterwide|namespaced))/).sort();
+    copy.data["policies.yml"] = copy.data["policies.yml"].slice(1, -1).split(
+      /,(?="(?:kw\.|clusterwide|namespaced))/,
+    ).sort();
   }
   if (copy.kind === "Deployment") {
     delete annotations["deployment.kubernetes.io/revision"];
@@ -55,11 +57,13 @@ function comparable(object: Any, policies: readonly Policy[], hostNetwork: boole
     copy.spec.template.metadata.labels["kubewarden/config-version"] = "VERSION";
     if (hostNetwork) delete copy.spec.strategy.rollingUpdate;
   }
-  if (copy.kind === "Service") for (const field of ["clusterIP", "clusterIPs"]) delete copy.spec[field];
+  if (copy.kind === "Service") { for (const field of ["clusterIP", "clusterIPs"]) delete copy.spec[field]; }
   for (const webhook of copy.webhooks ?? []) {
     webhook.clientConfig.caBundle = "BASE64";
     const policy = policies.find((candidate) => policyId(candidate) === name);
-    if (policy !== undefined && "namespaceSelector" in policy.spec && policy.spec.namespaceSelector?.matchLabels) {
+    if (
+      policy !== undefined && "namespaceSelector" in policy.spec && policy.spec.namespaceSelector?.matchLabels
+    ) {
       webhook.namespaceSelector.matchLabels = policy.spec.namespaceSelector.matchLabels;
     }
   }
@@ -81,7 +85,12 @@ function settledStatus(recorded: Any): Any {
   return {
     ...status,
     conditions: [
-      { type: "PolicyActive", status: "True", reason: "PolicyActive", message: "The policy webhook has been created" },
+      {
+        type: "PolicyActive",
+        status: "True",
+        reason: "PolicyActive",
+        message: "The policy webhook has been created",
+      },
       {
         type: "PolicyUniquelyReachable",
         status: "True",
@@ -141,7 +150,11 @@ async function deleteEverything({ client }: Harness): Promise<void> {
   }
   for (const resource of [...kinds, ...[CONFIG_MAPS, SERVICES, DEPLOYMENTS, BUDGETS]]) {
     await until(`no ${resource.plural} are left`, async () => {
-      const { items } = await client.list<Any>(resource, resource.apiVersion.startsWith("policies.") ? undefined : NAMESPACE, {});
+      const { items } = await client.list<Any>(
+        resource,
+        resource.apiVersion.startsWith("policies.") ? undefined : NAMESPACE,
+        {},
+      );
       return items.filter(({ metadata }) => metadata.name !== "kube-root-ca.crt").length === 0;
     });
   }
@@ -168,7 +181,9 @@ async function replayCase(vector: Vector, harness: Harness, player: Player): Pro
     await until(`${kind} ${metadata.name} has its status`, async () => {
       seen = await harness.client.get(customResource(kind as Kind), metadata.namespace, metadata.name);
       return seen.status !== undefined && contradictions(wanted, comparableStatus(seen)).length === 0;
-    }, { limitMs: 20_000 }).catch(() => assert.equal(comparableStatus(seen), wanted, `${kind} ${metadata.name}`));
+    }, { limitMs: 20_000 }).catch(() =>
+      assert.equal(comparableStatus(seen), wanted, `${kind} ${metadata.name}`)
+    );
     assert.equal(comparableStatus(seen), wanted);
     assert.equal(seen.metadata.finalizers, metadata.finalizers);
   }
@@ -187,7 +202,9 @@ async function replayCase(vector: Vector, harness: Harness, player: Player): Pro
   let found = 0;
   for (const resource of [VALIDATING, MUTATING]) {
     const { items } = await harness.client.list<Any>(resource, undefined, {});
-    found += items.filter(({ metadata }) => policies.some((policy) => policyId(policy) === metadata.name)).length;
+    found += items.filter(({ metadata }) =>
+      policies.some((policy) => policyId(policy) === metadata.name)
+    ).length;
   }
   assert.is(found, webhooks, "as many webhook configurations as the original made");
 }

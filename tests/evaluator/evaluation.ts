@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { hostCallHandler } from "../../evaluator/apply/host_calls.ts";
-import { EvaluatorPool, wholeRequest } from "../../evaluator/apply/pool.ts";
+import { EvaluatorPool, type PoolOptions, wholeRequest } from "../../evaluator/apply/pool.ts";
 import { prepareModule } from "../../evaluator/apply/prepare.ts";
 import { WORKER_URL } from "../../evaluator/apply/worker_url.ts";
 import type { PolicyLogEntry, SettingsVerdict, Verdict } from "../../evaluator/types/evaluation.ts";
@@ -47,7 +47,7 @@ export interface Evaluation {
 /** Gives `use` a pool and closes it afterwards. */
 export async function evaluation<T>(
   use: (evaluation: Evaluation) => Promise<T>,
-  { threads = 1 }: { readonly threads?: number } = {},
+  { threads = 1, ...limits }: Partial<Pick<PoolOptions, "threads" | "maxTasks" | "maxBytes">> = {},
 ): Promise<T> {
   const logged: Evaluation["logged"] = [];
   const threadErrors: string[] = [];
@@ -55,6 +55,7 @@ export async function evaluation<T>(
   const pool = new EvaluatorPool({
     worker: WORKER_URL,
     threads,
+    ...limits,
     onLog: (policy, entry) => logged.push({ policy, entry }),
     onThreadError: (message) => threadErrors.push(message),
   });

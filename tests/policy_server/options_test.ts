@@ -337,27 +337,12 @@ test("an option without effect yet gives one notice, naming the flag or the vari
       "--enable-pprof",
       "--daemon",
       "--daemon-pid-file p",
-      "--sources-path s",
-      "--sigstore-cache-dir s",
-      "--sigstore-trust-config t",
     ]
   ) {
     assert.is(run(argv).notices.length, 1, argv);
   }
   for (const argv of ["--enable-metrics=false", "--log-fmt json", "--daemon=no", "--port 1"]) {
     assert.is(run(argv).notices.length, 0, argv);
-  }
-});
-
-test("verification that can't be done is fatal: fail closed (§19 row 1)", () => {
-  for (
-    const fault of [
-      refusal("--verification-path v.yml"),
-      refusal("", { KUBEWARDEN_VERIFICATION_CONFIG_PATH: "v" }),
-    ]
-  ) {
-    assert.is(fault.exitCode, 1);
-    assert.match(fault.text, /^Error: --verification-path.*signature verification is not available yet/);
   }
 });
 

@@ -7,13 +7,15 @@ import {
   loadSigstoreBundle,
   loadSigstoreVerify,
   type SignedEntity,
-  X509Certificate,
+  type X509Certificate,
 } from "../../../deps.ts";
 import { messageOf } from "../../types/error.ts";
+import { trustedRootOf } from "../../types/trust_root.ts";
 import type { Identity, SignedLayer } from "../../types/signed_layer.ts";
 import { derOf, keyOf, requireIdentity } from "./certificate.ts";
 import { keyFromDer, type VerificationKey, verifies } from "./public_key.ts";
 import { type RecordedKey, recordedKey } from "./rekor_entry.ts";
+import { certificateFromDer } from "./x509.ts";
 import type { TrustMaterial } from "./trust_material.ts";
 
 const PAYLOAD_TYPE = "application/vnd.in-toto+json";
@@ -81,7 +83,7 @@ function recordedVerifier(body: Uint8Array): RecordedKey {
     if (verifier["x509Certificate"] === undefined) {
       return { spki: keyFromDer(raw(verifier["publicKey"])).spki };
     }
-    const certificate = X509Certificate.parse(raw(verifier["x509Certificate"]));
+    const certificate = certificateFromDer(raw(verifier["x509Certificate"]));
     return { certificate: derOf(certificate), spki: certificate.publicKey };
   };
   switch (`${String(entry["kind"])} ${String(entry["apiVersion"])}`) {
@@ -172,7 +174,10 @@ async function verifyEvidence(
   const spare = trust.rekor[0]?.key.key;
   const publicKey = key?.key ?? spare;
   if (publicKey === undefined) throw new Error("the trust root has no transparency log");
-  const material = toTrustMaterial(trust.trustRoot.root, () => ({ publicKey, validFor: () => true }));
+  const material = toTrustMaterial(
+    trustedRootOf(trust.trustRoot),
+    () => ({ publicKey, validFor: () => true }),
+  );
   const thresholds = { tlogThreshold: 1, ctlogThreshold: 0, timestampThreshold: key === undefined ? 0 : 1 };
   new Verifier(material, thresholds).verify(entity);
   return provenTimes(entity);
@@ -192,7 +197,7 @@ function certificateOf(bundle: Bundle): X509Certificate | undefined {
   const { content } = bundle.verificationMaterial;
   if (content.$case === "publicKey") return undefined;
   if (content.$case === "certificate") {
-    return X509Certificate.parse(Buffer.from(content.certificate.rawBytes));
+    return certificateFromDer(content.certificate.rawBytes);
   }
   throw new Error("§13 rule 2: verificationMaterial must be a single certificate");
 }

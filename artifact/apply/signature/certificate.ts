@@ -2,9 +2,10 @@
  * What makes the name in a signing certificate trustworthy (`spec/fetch-verify.md §9.4` rule 5, `§9.6` rules 4 and 5). Each
  * function throws an `Error` whose message names the rule that is not met.
  */
-import { ByteStream, X509Certificate } from "../../../deps.ts";
+import type { X509Certificate } from "../../../deps.ts";
 import type { Identity } from "../../types/signed_layer.ts";
 import { createHash } from "node:crypto";
+import { certificateFromDer, x509 } from "./x509.ts";
 import { keyFromDer, type VerificationKey, verifies } from "./public_key.ts";
 import { type Anchor, holds, type LogKey } from "./trust_material.ts";
 
@@ -24,7 +25,7 @@ const [RFC822_NAME, URI_NAME] = [1, 6];
 export function certificateFromPem(pem: string): X509Certificate {
   const block = /-----BEGIN CERTIFICATE-----([\s\S]+?)-----END CERTIFICATE-----/.exec(pem)?.[1];
   if (block === undefined) throw new Error("not a PEM certificate");
-  return X509Certificate.parse(Buffer.from(block.replace(/\s/g, ""), "base64"));
+  return certificateFromDer(Buffer.from(block.replace(/\s/g, ""), "base64"));
 }
 
 export function derOf(certificate: X509Certificate): Uint8Array {
@@ -96,7 +97,7 @@ function precertificate(certificate: X509Certificate, issuer: X509Certificate): 
   const at = copy.extensions.findIndex((extension) => extension.subs[0]?.toOID() === OID.sct);
   copy.extensions.splice(at, 1);
   const tbs = copy.tbsCertificate.toDER();
-  const stream = new ByteStream();
+  const stream = new (x509().ByteStream)();
   stream.appendView(createHash("sha256").update(issuer.publicKey).digest());
   stream.appendUint24(tbs.length);
   stream.appendView(tbs);

@@ -1,6 +1,7 @@
 /** A trust root in the form in which it is used: parsed certificates and keys (`spec/fetch-verify.md §10.2`). */
-import { X509Certificate } from "../../../deps.ts";
-import type { TrustRoot } from "../../types/trust_root.ts";
+import type { TrustedRoot, X509Certificate } from "../../../deps.ts";
+import { trustedRootOf, type TrustRoot } from "../../types/trust_root.ts";
+import { certificateFromDer } from "./x509.ts";
 import { keyFromDer, type VerificationKey } from "./public_key.ts";
 
 export type Validity = {
@@ -36,7 +37,7 @@ export function holds(validFor: Validity, moment: Date): boolean {
     (validFor.end === undefined || moment <= validFor.end);
 }
 
-type Instance = TrustRoot["root"]["tlogs"][number];
+type Instance = TrustedRoot["tlogs"][number];
 
 function logKeys(instances: readonly Instance[], what: string): readonly LogKey[] {
   return instances.flatMap((instance) => {
@@ -63,11 +64,11 @@ export function materialOf(trustRoot: TrustRoot | undefined): TrustMaterial {
   if (trustRoot === undefined) return NO_TRUST;
   let material = known.get(trustRoot);
   if (material === undefined) {
-    const { certificateAuthorities, tlogs, ctlogs } = trustRoot.root;
+    const { certificateAuthorities, tlogs, ctlogs } = trustedRootOf(trustRoot);
     material = {
       anchors: certificateAuthorities.flatMap((authority) =>
         (authority.certChain?.certificates ?? []).map(({ rawBytes }) => ({
-          certificate: X509Certificate.parse(Buffer.from(rawBytes)),
+          certificate: certificateFromDer(rawBytes),
           validFor: { start: authority.validFor?.start, end: authority.validFor?.end },
         }))
       ),

@@ -1,6 +1,8 @@
 /** X.509 certificates as the path builder needs them (`certificate_path.ts`): names, validity, constraints, signature. */
 import { X509Certificate as NodeCertificate } from "node:crypto";
-import { ASN1Obj } from "../../../deps.ts";
+import type { SigstoreCore } from "../../../deps.ts";
+
+type ASN1Obj = InstanceType<SigstoreCore["ASN1Obj"]>;
 
 /** A name or a subtree of names: the kind of GeneralName (RFC 5280 §4.2.1.6) and its bytes. */
 export interface GeneralName {
@@ -69,7 +71,7 @@ function subtrees(constraints: ASN1Obj, part: number): readonly GeneralName[] {
 }
 
 /** Extensions by their identifier. Throws {@link CertificateError} for a critical one that is not understood. */
-function extensionsOf(tbs: ASN1Obj): ReadonlyMap<string, ASN1Obj> {
+function extensionsOf({ ASN1Obj }: SigstoreCore, tbs: ASN1Obj): ReadonlyMap<string, ASN1Obj> {
   const found = new Map<string, ASN1Obj>();
   const list = tbs.subs.find(({ tag }) => tag.isContextSpecific(3))?.subs[0];
   for (const { subs } of list?.subs ?? []) {
@@ -85,16 +87,16 @@ function extensionsOf(tbs: ASN1Obj): ReadonlyMap<string, ASN1Obj> {
   return found;
 }
 
-/** Reads a certificate; an anchor may be of any version. Throws {@link CertificateError}. */
-export function readCertificate(der: Uint8Array, anchor = false): Certificate {
+/** Reads a certificate; an anchor may be of any version. `core` reads ASN.1. Throws {@link CertificateError}. */
+export function readCertificate(core: SigstoreCore, der: Uint8Array, anchor = false): Certificate {
   try {
-    const root = ASN1Obj.parseBuffer(Buffer.from(der));
+    const root = core.ASN1Obj.parseBuffer(Buffer.from(der));
     const tbs = root.subs[0]!;
     const version = tbs.subs[0]!.tag.isContextSpecific(0) ? Number(tbs.subs[0]!.subs[0]!.toInteger()) : 0;
     if (version !== 2 && !anchor) throw new CertificateError("UnsupportedCertVersion");
     const first = tbs.subs[0]!.tag.isContextSpecific(0) ? 1 : 0;
     const [issuer, validity, subject] = tbs.subs.slice(first + 2) as [ASN1Obj, ASN1Obj, ASN1Obj];
-    const extensions = extensionsOf(tbs);
+    const extensions = extensionsOf(core, tbs);
     const basic = extensions.get(OID.basicConstraints)?.subs ?? [];
     const isAuthority = basic[0]?.tag.isBoolean() === true && basic[0].toBoolean();
     const length = basic.find(({ tag }) => tag.isInteger())?.toInteger();

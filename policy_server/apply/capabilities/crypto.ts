@@ -1,12 +1,13 @@
 /** `crypto/v1/is_certificate_trusted` (`spec/evaluator.md §5.7`). */
 import { rootCertificates } from "node:tls";
+import { loadSigstoreCore, type SigstoreCore } from "../../../deps.ts";
 import type { Capabilities } from "../../../evaluator/apply/host_calls.ts";
 import {
   type CertificateRequest,
   parseRfc3339,
   readCertificateRequest,
   type SentCertificate,
-} from "../../types/certificate_request.ts";
+} from "../../render/certificate_request.ts";
 import { type Certificate, CertificateError, pemToDer, readCertificate } from "./certificate.ts";
 import { type FindAnchors, type PathError, pathError } from "./certificate_path.ts";
 
@@ -28,9 +29,9 @@ function derOf({ encoding, data }: SentCertificate): Uint8Array {
   }
 }
 
-function readLeaf(der: Uint8Array): Certificate {
+function readLeaf(core: SigstoreCore, der: Uint8Array): Certificate {
   try {
-    return readCertificate(der);
+    return readCertificate(core, der);
   } catch (error) {
     throw new Error(`Certificate is not a valid end-entity certificate: ${(error as Error).message}`, {
       cause: error,
@@ -41,11 +42,11 @@ function readLeaf(der: Uint8Array): Certificate {
 let publicAnchors: ReadonlyMap<string, readonly Certificate[]> | undefined;
 
 /** Mozilla's roots by subject, which the runtime carries. */
-function publicRoots(): FindAnchors {
+function publicRoots(core: SigstoreCore): FindAnchors {
   if (!publicAnchors) {
     const bySubject = new Map<string, Certificate[]>();
     for (const pem of rootCertificates) {
-      const root = readCertificate(pemToDer(new TextEncoder().encode(pem)), true);
+      const root = readCertificate(core, pemToDer(new TextEncoder().encode(pem)), true);
       bySubject.set(root.subject, [...bySubject.get(root.subject) ?? [], root]);
     }
     publicAnchors = bySubject;
@@ -68,7 +69,10 @@ function untrusted(error: PathError): Trust {
 }
 
 /** Throws Error for what can't be judged; `now` in milliseconds since 1970. */
-export function certificateTrust({ certificate, chain, notAfter }: CertificateRequest, now: number): Trust {
+export async function certificateTrust(
+  { certificate, chain, notAfter }: CertificateRequest,
+  now: number,
+): Promise<Trust> {
   if (chain && chain.length > MAX_CHAIN) {
     throw new Error(`the chain has ${chain.length} certificates, more than ${MAX_CHAIN}`);
   }
@@ -76,20 +80,21 @@ export function certificateTrust({ certificate, chain, notAfter }: CertificateRe
   const chainDer = chain?.map(derOf);
   const at = notAfter === undefined ? now : parseRfc3339(notAfter);
   if (at === undefined) throw new Error("Timestamp not_after is not in RFC3339 format");
-  const leaf = readLeaf(leafDer);
+  const core = await loadSigstoreCore();
+  const leaf = readLeaf(core, leafDer);
   const intermediates: Certificate[] = [];
   let findAnchors: FindAnchors = () => [];
-  if (!chainDer) findAnchors = publicRoots();
+  if (!chainDer) findAnchors = publicRoots(core);
   else if (chainDer.length > 0) {
     try {
-      const anchor = readCertificate(chainDer.at(-1)!, true);
+      const anchor = readCertificate(core, chainDer.at(-1)!, true);
       findAnchors = (issuer) => issuer === anchor.subject ? [anchor] : [];
     } catch (error) {
       return untrusted({ other: `the last certificate of the chain: ${(error as Error).message}` });
     }
     for (const der of chainDer.slice(0, -1)) {
       try {
-        intermediates.push(readCertificate(der));
+        intermediates.push(readCertificate(core, der));
       } catch (error) {
         // What is no certificate can't be part of a path; there may be one without it.
         if (!(error instanceof CertificateError)) throw error;
@@ -103,7 +108,9 @@ export function certificateTrust({ certificate, chain, notAfter }: CertificateRe
 /** The capability. */
 export function cryptoCapabilities(now: () => number = Date.now): Capabilities {
   return {
-    "crypto/v1/is_certificate_trusted": (payload) =>
-      new TextEncoder().encode(JSON.stringify(certificateTrust(readCertificateRequest(payload), now()))),
+    "crypto/v1/is_certificate_trusted": async (payload) => {
+      const trust = await certificateTrust(readCertificateRequest(payload), now());
+      return new TextEncoder().encode(JSON.stringify(trust));
+    },
   };
 }

@@ -8,7 +8,7 @@ import {
   readCanIRequest,
   readGetRequest,
   readListRequest,
-} from "../../types/kubernetes_request.ts";
+} from "../../render/kubernetes_request.ts";
 import { ApiFailure } from "../kubernetes/api.ts";
 import type { Cluster, ClusterSource } from "../kubernetes/cluster.ts";
 import { objectPath } from "../kubernetes/discovery.ts";

@@ -1,7 +1,7 @@
 /** `net/v1/dns_lookup_host` (`spec/evaluator.md §5.6`): asks the system's resolver, as every other program on the machine does. */
 import { lookup } from "node:dns/promises";
 import type { Capabilities } from "../../../evaluator/apply/host_calls.ts";
-import { asString, readPayload } from "../../types/payload.ts";
+import { asString, readPayload } from "../../render/payload.ts";
 import { answerCache } from "./answer_cache.ts";
 
 /** The resolver itself may take half a minute; no policy waits for it that long. */

@@ -10,12 +10,12 @@ import {
   readSigstoreRequest,
   type SigstoreRequest,
   sigstoreVerify,
-  type TrustRoot,
 } from "../../../artifact/mod.ts";
 import type { Capabilities, Capability } from "../../../evaluator/apply/host_calls.ts";
 import { HostCallError } from "../../../evaluator/types/evaluation.ts";
-import { asJson, asString, readPayload } from "../../types/payload.ts";
+import { asJson, asString, readPayload } from "../../render/payload.ts";
 import type { Log } from "../log.ts";
+import type { TrustRootGetter } from "../trust_root.ts";
 import { answerCache } from "./answer_cache.ts";
 
 /** What images are asked for with. */
@@ -23,7 +23,7 @@ export interface OciOptions {
   /** Sources, credentials and the like: those that policies are fetched with. */
   readonly artifact: ArtifactOptions;
   /** Whom keyless signatures may come from; undefined: nobody. Asked for when the first signature is to be verified. */
-  readonly trustRoot: () => Promise<TrustRoot | undefined>;
+  readonly trustRoot: TrustRootGetter;
   readonly log: Log;
 }
 
@@ -95,7 +95,7 @@ export function ociCapabilities({ artifact, trustRoot, log }: OciOptions): Capab
     }
   }
 
-  async function root(): Promise<TrustRoot | undefined> {
+  async function root() {
     const found = await trustRoot();
     if (!found && !warnedOfTrustRoot) {
       warnedOfTrustRoot = true;

@@ -1,0 +1,190 @@
+/** The benchmarks' arithmetic, their modules, and one short run of the whole command against real servers. */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { quick, steps } from "../../bench/render/plan.ts";
+import { goals, rowsTable } from "../../bench/render/report.ts";
+import { costs, median, percentile, summarize } from "../../bench/render/summary.ts";
+import { distinct, withMoreCode } from "../../bench/render/weighty_module.ts";
+import type { Sample } from "../../bench/types/measurement.ts";
+import { customSections } from "../../evaluator/render/custom_section.ts";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+
+function sample(
+  subject: string,
+  round: number,
+  requestsPerSecond: number,
+  more: Partial<Sample> = {},
+): Sample {
+  return {
+    subject,
+    policy: "pod-privileged",
+    connections: 32,
+    round,
+    requests: requestsPerSecond,
+    requestsPerSecond,
+    p50Ms: 1,
+    p90Ms: 2,
+    p99Ms: 3,
+    p999Ms: 4,
+    errors: 0,
+    firstError: undefined,
+    rssMb: 100,
+    processorMs: 500,
+    ...more,
+  };
+}
+
+test("medians and percentiles", () => {
+  assert.is(median([3, 1, 2]), 2);
+  assert.is(median([4, 1, 2, 3]), 2.5);
+  assert.is(percentile([1, 2, 3, 4], 0.5), 2);
+  assert.is(percentile([1, 2, 3, 4], 0.99), 4);
+});
+
+test("a ratio is taken within its round, errors add up, the highest RSS counts", () => {
+  const rows = summarize([
+    sample("floor-node", 1, 1000),
+    sample("node", 1, 500, { errors: 1, rssMb: 90 }),
+    sample("floor-node", 2, 100),
+    sample("node", 2, 50, { errors: 2, rssMb: 120 }),
+    sample("floor-node", 3, 200),
+    sample("node", 3, 20, { rssMb: 110 }),
+  ]);
+  const node = rows.find(({ subject }) => subject === "node")!;
+  assert.is(node.ratioToFloor, 0.5);
+  assert.is(node.requestsPerSecond, 50);
+  assert.is(node.errors, 3);
+  assert.is(node.rssMb, 120);
+  assert.is(rows.find(({ subject }) => subject === "floor-node")!.ratioToFloor, 1);
+});
+
+test("Bun's servers are measured against Bun's floor, a URL against Node's", () => {
+  const rows = summarize([
+    sample("floor-node", 1, 1000),
+    sample("floor-bun", 1, 2000),
+    sample("bun-serve", 1, 500),
+    sample("https://localhost:1", 1, 500, { rssMb: null, processorMs: null }),
+  ]);
+  assert.equal(rows.map(({ ratioToFloor }) => ratioToFloor), [1, 1, 0.25, 0.5]);
+  assert.is(rows[3]!.rssMb, null);
+});
+
+test("without the floor there is no ratio, and no goal", () => {
+  const rows = summarize([sample("node", 1, 500)]);
+  assert.is(rows[0]!.ratioToFloor, null);
+  assert.equal(goals(rows, "pod-privileged"), []);
+});
+
+test("goals tell what was missed", () => {
+  const rows = summarize([sample("floor-node", 1, 1000), sample("node", 1, 390, { p99Ms: 9 })]);
+  assert.equal(goals(rows, "pod-privileged").map(({ held }) => held), [false, true]);
+});
+
+test("the table shows what a request cost", () => {
+  const samples = [sample("floor-node", 1, 1000), sample("node", 1, 500)];
+  assert.equal(costs(samples).map(({ microseconds }) => microseconds), [500, 1000]);
+  assert.match(rowsTable(summarize(samples), costs(samples)), /^node .* 1000 .* 50\.0% /m);
+});
+
+test("subjects alternate within a round, and a quick plan has bounds", () => {
+  const plan = { subjects: ["a", "b"], policies: ["p"], connections: [1, 8], rounds: 2, seconds: 9 };
+  assert.equal(steps(plan).slice(0, 4).map(({ subject, connections }) => subject + connections), [
+    "a1",
+    "b1",
+    "a8",
+    "b8",
+  ]);
+  assert.equal(quick(plan), { ...plan, rounds: 3, seconds: 1 });
+  assert.throws(
+    () => quick({ ...plan, connections: Array.from({ length: 20 }, (_, n) => n + 1) }),
+    /--quick has time/,
+  );
+});
+
+test("a module with more code is valid, of the wished size, and keeps its metadata", () => {
+  const policy = new Uint8Array(readFileSync(join(root, "policies/pod-privileged/policy.wasm")));
+  const modules = [0, 1].map((index) => distinct(withMoreCode(policy, 1_600_000), index, 1_600_000));
+  for (const module of modules) {
+    assert.ok(WebAssembly.validate(module as Uint8Array<ArrayBuffer>));
+    assert.ok(Math.abs(module.length - 1_600_000) < 50_000, String(module.length));
+    assert.equal(
+      customSections(module, "io.kubewarden.metadata"),
+      customSections(policy, "io.kubewarden.metadata"),
+    );
+  }
+  assert.not.equal(modules[0], modules[1]);
+});
+
+function run(args: readonly string[]): Promise<{ code: number | null; output: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(join(root, "node_modules/.bin/node"), args, {
+      cwd: root,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let output = "";
+    child.stdout.on("data", (chunk) => output += chunk);
+    child.stderr.on("data", (chunk) => output += chunk);
+    child.on("close", (code) => resolve({ code, output }));
+  });
+}
+
+const MEMBERS = [
+  "subject",
+  "policy",
+  "connections",
+  "requestsPerSecond",
+  "p50Ms",
+  "p90Ms",
+  "p99Ms",
+  "p999Ms",
+  "errors",
+  "rssMb",
+  "ratioToFloor",
+];
+
+for (const generator of ["wrk", "autocannon"]) {
+  const installed = generator !== "wrk" || (process.env["PATH"] ?? "").split(":").some((folder) => {
+    try {
+      return readFileSync(join(folder, "wrk")).length > 0;
+    } catch {
+      return false;
+    }
+  });
+  const name = `the command measures with ${generator} and writes the rows`;
+  (installed ? test : test.skip)(installed ? name : `${name} (apt-get install wrk)`, async () => {
+    const folder = mkdtempSync(join(tmpdir(), "portreeve-bench-test-"));
+    try {
+      const json = join(folder, "rows.json");
+      const { code, output } = await run([
+        "bench/main.ts",
+        ...["--subjects", "floor-node,node", "--policies", "default-seccomp", "--connections", "4"],
+        ...["--rounds", "1", "--duration", "1", "--generator", generator, "--json", json],
+        ...["--program", "policy_server/main.ts"],
+      ]);
+      assert.is(code, 0, output);
+      const rows = JSON.parse(readFileSync(json, "utf8")) as Record<string, unknown>[];
+      assert.equal(rows.map(({ subject, errors }) => [subject, errors]), [["floor-node", 0], ["node", 0]]);
+      for (const row of rows) {
+        assert.equal(Object.keys(row), MEMBERS);
+        assert.ok((row["requestsPerSecond"] as number) > 0);
+        assert.ok((row["p50Ms"] as number) > 0);
+      }
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+}
+
+test("an option that makes no sense is named", async () => {
+  const { code, output } = await run(["bench/main.ts", "--subjects", "deno"]);
+  assert.is(code, 1);
+  assert.is(output.trim(), "Error: --subjects: deno is none of floor-node, node, floor-bun, bun, bun-serve");
+});
+
+test.run();

@@ -1,0 +1,310 @@
+// Rendering rules that the recorded resources do not show: telemetry variants, mutual TLS, what decides whether a policy is
+// reachable, load errors, JSON that loses nothing.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { readPolicies, renderConfigMap } from "../../controller/render/config_map.ts";
+import { renderDeployment } from "../../controller/render/deployment.ts";
+import { covers, needsApply, removeForeign } from "../../controller/render/differences.ts";
+import { OTEL_VARIABLES } from "../../controller/render/environment.ts";
+import { compareBytes, parseExactly, sortedJson } from "../../controller/render/json.ts";
+import { loadErrors } from "../../controller/render/load_errors.ts";
+import { rollout } from "../../controller/render/reachability.ts";
+import { renderService } from "../../controller/render/service.ts";
+import { renderPolicyStatus, stampConditions } from "../../controller/render/status.ts";
+import { renderWebhookConfiguration } from "../../controller/render/webhook_configuration.ts";
+import { defaultSettings } from "../../controller/types/settings.ts";
+
+// deno-lint-ignore no-explicit-any
+type Any = any;
+const base = defaultSettings("kubewarden");
+const server = (spec: Any = {}): Any => ({
+  apiVersion: "policies.kubewarden.io/v1",
+  kind: "PolicyServer",
+  metadata: { name: "s", uid: "U" },
+  spec: { image: "i", replicas: 1, ...spec },
+});
+const deployment = (settings: Any = {}, spec: Any = {}, more: Any = {}): Any =>
+  renderDeployment({ server: server(spec), settings: { ...base, ...settings }, configVersion: "7", ...more });
+const pod = (rendered: Any) => rendered.spec.template.spec;
+const environment = (rendered: Any): { [name: string]: string } =>
+  Object.fromEntries(pod(rendered).containers[0].env.map(({ name, value }: Any) => [name, value]));
+const names = (list: Any[]) => list.map(({ name }) => name);
+
+test("telemetry to a sidecar: one endpoint, the annotation, no certificates", () => {
+  const found = deployment({
+    metrics: true,
+    otelSidecar: true,
+    otelCertificateSecret: "collector",
+    otelEnvironment: {
+      OTEL_EXPORTER_OTLP_ENDPOINT: "https://elsewhere",
+      OTEL_EXPORTER_OTLP_CERTIFICATE: "/c/ca.crt",
+    },
+  });
+  assert.is(environment(found)["OTEL_EXPORTER_OTLP_ENDPOINT"], "http://localhost:4317");
+  assert.is(environment(found)["KUBEWARDEN_ENABLE_METRICS"], "true");
+  assert.is(environment(found)["OTEL_EXPORTER_OTLP_CERTIFICATE"], undefined);
+  assert.is(found.spec.template.metadata.annotations["sidecar.opentelemetry.io/inject"], "true");
+  assert.equal(names(pod(found).volumes), ["policy-store", "certs", "policies"]);
+});
+
+test("telemetry to a remote collector: every variable in order, its certificates mounted where they are", () => {
+  assert.is(OTEL_VARIABLES.length, 26);
+  const otelEnvironment = Object.fromEntries(OTEL_VARIABLES.map((name) => [name, `/otel/${name}/file`]));
+  const found = deployment({
+    tracing: true,
+    otelCertificateSecret: "collector",
+    otelClientCertificateSecret: "client",
+    otelEnvironment: { ...otelEnvironment, OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" },
+  }, { env: [{ name: "OTEL_EXPORTER_OTLP_ENDPOINT", value: "mine" }] });
+  assert.equal(
+    names(pod(found).containers[0].env).filter((name) => name.startsWith("OTEL_")),
+    OTEL_VARIABLES,
+  );
+  assert.is(environment(found)["OTEL_EXPORTER_OTLP_ENDPOINT"], "/otel/OTEL_EXPORTER_OTLP_ENDPOINT/file");
+  assert.is(environment(found)["KUBEWARDEN_LOG_FMT"], "otlp");
+  assert.equal(
+    pod(found).containers[0].volumeMounts.slice(-2).map(({ mountPath }: Any) => mountPath),
+    ["/otel/OTEL_EXPORTER_OTLP_CERTIFICATE", "/otel/OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"],
+  );
+  assert.equal(pod(found).volumes.slice(-1), [{
+    name: "otel-collector-client-certificate",
+    secret: { secretName: "client", defaultMode: 420 },
+  }]);
+  assert.equal(
+    names(pod(deployment({ otelCertificateSecret: "x" })).volumes).length,
+    3,
+    "off: nothing is mounted",
+  );
+});
+
+test("spec.env cannot take the place of what the controller sets, and of two the last counts", () => {
+  const env = [
+    { name: "KUBEWARDEN_PORT", value: "1" },
+    { name: "HTTPS_PROXY", value: "a" },
+    { name: "HTTPS_PROXY", value: "b" },
+  ];
+  const found = deployment({}, { env });
+  assert.is(environment(found)["KUBEWARDEN_PORT"], "8443");
+  assert.is(environment(found)["HTTPS_PROXY"], "b");
+  const all = names(pod(found).containers[0].env);
+  assert.is(new Set(all).size, all.length, "server-side apply refuses a name twice");
+});
+
+test("mutual TLS, and the outgoing authority while it is still trusted", () => {
+  const settings = { clientCaConfigMap: "client-ca" };
+  assert.is(
+    environment(deployment(settings))["KUBEWARDEN_CLIENT_CA_FILE"],
+    "/ca/ca.crt,/client-ca/client-ca.crt",
+  );
+  const rotating = deployment(settings, {}, { hasOldCa: true });
+  assert.is(
+    environment(rotating)["KUBEWARDEN_CLIENT_CA_FILE"],
+    "/ca/ca.crt,/ca/old-ca.crt,/client-ca/client-ca.crt",
+  );
+  assert.equal(pod(rotating).volumes.at(-2).secret.items.map(({ key }: Any) => key), [
+    "ca.crt",
+    "old-ca.crt",
+  ]);
+});
+
+test("spec.metricsPort moves the Service's port and never the pod's", () => {
+  const settings = { ...base, metrics: true, metricsPort: 9100 };
+  const ports = (spec: Any) => (renderService(server(spec), settings).spec as Any).ports.slice(1);
+  assert.equal(ports({ metricsPort: 9090 }), [{
+    name: "metrics",
+    port: 9090,
+    targetPort: 9100,
+    protocol: "TCP",
+  }]);
+  assert.equal(ports({}), [{ name: "metrics", port: 9100, targetPort: 9100, protocol: "TCP" }]);
+  assert.equal((renderService(server({ metricsPort: 9090 }), base).spec as Any).ports.length, 1);
+});
+
+test("namespaced capabilities: absent grants all, an empty list none", () => {
+  const policy: Any = {
+    kind: "AdmissionPolicy",
+    metadata: { name: "p", namespace: "n" },
+    spec: { module: "m", mutating: false },
+  };
+  const granted = (spec: Any) =>
+    JSON.parse(renderConfigMap(server(spec), [policy], base).data["policies.yml"]!)["kw.ap.n.p"]
+      .hostCapabilities;
+  assert.equal(granted({}), ["*"]);
+  assert.equal(granted({ namespacedPoliciesCapabilities: [] }), []);
+  assert.equal(granted({ namespacedPoliciesCapabilities: ["oci/*"] }), ["oci/*"]);
+});
+
+test("one entry that cannot be read hides no other", () => {
+  const file = {
+    good: { namespacedName: { Namespace: "n", Name: "g" }, module: "m", policyMode: "protect" },
+    bad: { policyMode: "x" },
+    worse: 1,
+  };
+  const read = readPolicies({ metadata: { name: "c" }, data: { "policies.yml": JSON.stringify(file) } });
+  assert.equal([...read!.keys()], ["good"]);
+  for (const text of ["", "[", "[]", "null", "1"]) {
+    assert.is(readPolicies({ metadata: { name: "c" }, data: { "policies.yml": text } }), undefined, text);
+  }
+  assert.is(readPolicies({ metadata: { name: "c" } }), undefined);
+});
+
+test("a policy is reachable only when every pod runs the current configuration and is ready", () => {
+  const labels = { "kubewarden/policy-server": "s" };
+  const member = (hash: string, ready: boolean, phase = "Running"): Any => ({
+    metadata: { name: hash, labels: { ...labels, "pod-template-hash": hash } },
+    status: { phase, conditions: [{ type: "Ready", status: ready ? "True" : "False" }] },
+  });
+  const set = (hash: string, revision: string, version: string): Any => ({
+    metadata: {
+      name: hash,
+      labels: { ...labels, "pod-template-hash": hash },
+      annotations: { "deployment.kubernetes.io/revision": revision, "kubewarden/config-version": version },
+    },
+  });
+  const view = (pods: Any[], replicaSets = [set("old", "1", "6"), set("new", "2", "7")]): Any => ({
+    configMap: { metadata: { name: "c", resourceVersion: "7" } },
+    served: new Map(),
+    deployment: {
+      metadata: { name: "d", labels, annotations: { "deployment.kubernetes.io/revision": "2" } },
+    },
+    replicaSets,
+    pods,
+  });
+  const state = (...args: Parameters<typeof view>) => rollout(view(...args)).state;
+  assert.is(state([member("new", true), member("new", true)]), "served");
+  assert.is(state([]), "rolling");
+  assert.is(state([member("new", true), member("new", false)]), "rolling");
+  assert.is(
+    state([member("new", true), member("old", true)]),
+    "rolling",
+    "an old pod would not know the policy",
+  );
+  assert.is(
+    state([member("new", true), member("old", false, "Failed")]),
+    "served",
+    "an evicted pod serves nobody",
+  );
+  assert.is(
+    state([member("new", true)], [set("new", "2", "6")]),
+    "rolling",
+    "the ReplicaSet has another configuration",
+  );
+  assert.is(
+    state([member("new", true)], [set("new", "1", "7")]),
+    "rolling",
+    "the ReplicaSet is not the latest",
+  );
+});
+
+test("self-protection: cluster-wide policies keep off our namespace unless they ask, and keep what users select", () => {
+  const policy = (spec: Any): Any => ({
+    kind: "ClusterAdmissionPolicy",
+    metadata: { name: "p" },
+    spec: { module: "m", mutating: false, policyServer: "s", rules: [], ...spec },
+  });
+  const selector = (spec: Any) =>
+    renderWebhookConfiguration(policy(spec), { namespace: "kubewarden", caBundle: "" }).webhooks![0]!
+      .namespaceSelector;
+  const exclusion = { key: "kubernetes.io/metadata.name", operator: "NotIn", values: ["kubewarden"] };
+  const env = { key: "env", operator: "Exists" };
+  assert.equal(selector({}), { matchExpressions: [exclusion] });
+  assert.equal(selector({ namespaceSelector: { matchLabels: { a: "b" }, matchExpressions: [env] } }), {
+    matchLabels: { a: "b" },
+    matchExpressions: [exclusion, env],
+  });
+  assert.equal(selector({ allowInsideAdmissionControllerNamespace: true }), {});
+  assert.equal(
+    selector({
+      allowInsideAdmissionControllerNamespace: true,
+      namespaceSelector: { matchLabels: { a: "b" } },
+    }),
+    {
+      matchLabels: { a: "b" },
+    },
+  );
+});
+
+test("load errors: JSON lines among others, from pods that are not ready, the latest counting", () => {
+  const end = (message: string, finishedAt: string) => ({ terminated: { message, finishedAt } });
+  const failing = (lastState: Any, ready = "False"): Any => ({
+    metadata: { name: "p" },
+    status: { conditions: [{ type: "Ready", status: ready }], containerStatuses: [{ name: "c", lastState }] },
+  });
+  const line = (policy: string, reason: string) => JSON.stringify({ policy, reason });
+  const found = loadErrors([
+    failing(end(`panic\n${line("kw.cap.a", "new")}\n{"policy":1}\n[`, "2026-01-02T00:00:00Z")),
+    failing(end(line("kw.cap.a", "old") + "\n" + line("kw.cap.b", "b"), "2026-01-01T00:00:00Z")),
+    failing(end(line("kw.cap.c", "healed"), "2026-01-03T00:00:00Z"), "True"),
+  ]);
+  assert.equal([...found].sort(), [["kw.cap.a", "new"], ["kw.cap.b", "b"]]);
+});
+
+test("a condition's time moves only with its status; what no longer holds is not kept", () => {
+  const finding = { type: "A", status: "True" as const, reason: "R", message: "m" };
+  const before = [{ ...finding, lastTransitionTime: "t0" }];
+  assert.is(stampConditions([{ ...finding, message: "other" }], before, "t1")[0]!.lastTransitionTime, "t0");
+  assert.is(stampConditions([{ ...finding, status: "False" }], before, "t1")[0]!.lastTransitionTime, "t1");
+  const active = renderPolicyStatus(
+    {
+      state: "active",
+      webhook: true,
+      server: { deployment: "d", reachable: true, configuration: "unknown", mode: "nonsense" },
+    },
+    undefined,
+    "t",
+  );
+  assert.is(active.mode, "unknown");
+  assert.is(
+    active.conditions![2]!.message,
+    "Configuration version annotation (kubewarden/config-version) in deployment d is missing",
+  );
+  const scheduled = renderPolicyStatus({ state: "scheduled" }, active, "t");
+  assert.equal(scheduled.conditions!.map(({ type }) => type), ["PolicyActive"]);
+  assert.is(scheduled.mode, undefined);
+});
+
+test("JSON keeps numbers' forms and orders keys by their bytes", () => {
+  const text = '{"10":1,"9":2,"big":9007199254740993,"e":1e3,"f":1.0,"m":-0,"s":"<&>\u2028"}';
+  assert.is(
+    sortedJson(parseExactly(text)),
+    '{"10":1,"9":2,"big":9007199254740993,"e":1e3,"f":1.0,"m":-0,"s":"\\u003c\\u0026\\u003e\\u2028"}',
+  );
+  assert.is(sortedJson(parseExactly("[9007199254740993]")), "[9007199254740993]");
+  assert.is(sortedJson(parseExactly('{"a" : 123456789012345678}')), '{"a":123456789012345678}');
+  assert.ok(compareBytes("\u{ffff}", "\u{10000}") < 0, "code points, not UTF-16 units");
+  assert.is(compareBytes("a", "a"), 0);
+  assert.ok(compareBytes("a", "ab") < 0);
+});
+
+test("what the API server stores in other words is no difference; what we no longer want is one", () => {
+  assert.ok(covers({ limits: { cpu: "500m" } }, { limits: { cpu: "0.5" } }));
+  assert.not(covers({ limits: { cpu: "500m" } }, { limits: { cpu: "1" } }));
+  assert.ok(covers({}, { env: [], affinity: {}, name: "", add: null }));
+  assert.not(covers({ args: ["a", "b"] }, { args: ["a"] }));
+  const owned = { metadata: { "f:labels": { ".": {}, "f:a": {}, "f:b": {} } } };
+  const live: Any = {
+    metadata: {
+      name: "x",
+      labels: { a: "1", b: "2", foreign: "3" },
+      managedFields: [{
+        manager: "portreeve-controller",
+        operation: "Apply",
+        fieldsV1: { "f:metadata": owned.metadata },
+      }],
+    },
+  };
+  assert.not(needsApply(live, { metadata: { name: "x", labels: { a: "1", b: "2" } } }));
+  assert.ok(
+    needsApply(live, { metadata: { name: "x", labels: { a: "1" } } }),
+    "b is ours and no longer wanted",
+  );
+  assert.equal(
+    removeForeign(live, { metadata: { name: "x", labels: { a: "1", b: "2" } } }, [["metadata", "labels"]]),
+    [
+      { op: "test", path: "/metadata/resourceVersion", value: undefined },
+      { op: "remove", path: "/metadata/labels/foreign" },
+    ],
+  );
+});
+
+test.run();

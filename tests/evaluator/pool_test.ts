@@ -1,0 +1,76 @@
+// Threads and the tasks they share: nothing is lost, and nobody waits behind a policy that takes its time.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { OverloadedError } from "../../evaluator/apply/pool.ts";
+import { TEXT } from "../../evaluator/types/evaluation.ts";
+import { evaluation, testPolicy, told } from "./evaluation.ts";
+import { policyText, wasm } from "./wasm_text.ts";
+
+const LOOP = testPolicy("loop/policy.wasm");
+const GOOD = wasm(policyText(""));
+
+test("tasks that stand before and behind a slow one in the same message all get their outcome", () =>
+  evaluation(async ({ load, threadErrors }) => {
+    const policy = await load("loop", { wasm: LOOP, limitMs: 200 });
+    assert.ok((await policy.judge(told({}))).allowed);
+    for (let round = 0; round < 3; round++) {
+      const told_ = ["", "", "tight", "", "tight", ""].map((way) => policy.judge(told({ do: way })));
+      const verdicts = await Promise.all(told_);
+      assert.equal(verdicts.map(({ allowed }) => allowed), [true, true, false, true, false, true]);
+    }
+    assert.equal(threadErrors, []);
+  }));
+
+test("while policies loop on all threads they may have, others are answered", () =>
+  evaluation(async ({ load, threadErrors }) => {
+    const loops = await load("loop", { wasm: LOOP, limitMs: 3_000 });
+    const good = await load("good", { wasm: GOOD });
+    assert.ok((await loops.judge(told({}))).allowed);
+    let ended = 0;
+    const endless = Array.from({ length: 3 }, () => loops.judge(told({ do: "busy" })).finally(() => ended++));
+    let answered = 0;
+    while (answered < 1_000) {
+      const verdicts = await Promise.all(Array.from({ length: 20 }, () => good.judge("{}")));
+      assert.ok(verdicts.every(({ allowed }) => allowed));
+      answered += verdicts.length;
+    }
+    assert.ok(ended < endless.length, "the good ones did not have to wait for the others");
+    for (const { status } of await Promise.all(endless)) assert.is(status?.message, TEXT.interrupted);
+    assert.equal(threadErrors, []);
+  }, { threads: 2 }));
+
+test("more than may wait is refused at once, by number and by size", () =>
+  evaluation(async ({ load }) => {
+    const policy = await load("loop", { wasm: LOOP });
+    assert.ok((await policy.judge(told({}))).allowed);
+    const refusal = (request: string) => policy.outcome(request).then(({ kind }) => kind, (error) => error);
+    const outcomes = await Promise.all(Array.from({ length: 20 }, () => refusal(told({}))));
+    assert.is(outcomes.filter((outcome) => outcome === "verdict").length, 5);
+    assert.is(outcomes.filter((outcome) => outcome instanceof OverloadedError).length, 15);
+    assert.instance(await refusal(told({ padding: "x".repeat(1000) })), OverloadedError);
+    assert.is(await refusal(told({})), "verdict");
+  }, { maxTasks: 5, maxBytes: 1000 }));
+
+test("policies and modules that are removed are forgotten once their tasks are done", () =>
+  evaluation(async ({ pool, load }) => {
+    const first = await load("first", { wasm: LOOP, limitMs: 300 });
+    const running = first.judge(told({ do: "tight" }));
+    pool.remove([2], [1]); // the numbers that `load` was given: module, then policy
+    assert.is((await running).status?.message, TEXT.interrupted);
+    const outcome = await first.outcome(told({}));
+    assert.equal(outcome, { kind: "error", message: "the policy was removed" });
+  }));
+
+test("a closed pool answers what it was asked, and refuses what comes then", () =>
+  evaluation(async ({ pool, load }) => {
+    const policy = await load("loop", { wasm: LOOP, limitMs: 60_000 });
+    const running = policy.outcome(told({ do: "tight" }));
+    await new Promise((resolve) => setImmediate(resolve));
+    await pool.close();
+    assert.equal(await running, { kind: "error", message: "the evaluator was closed" });
+    let refused = "";
+    await policy.outcome("{}").catch((error: Error) => refused = error.message);
+    assert.is(refused, "the evaluator was closed");
+  }));
+
+test.run();
