@@ -107,6 +107,9 @@ export async function readList(
   }
 }
 
+/** Counts the changes of all lists, so that no two states of any list have the same number. */
+let changes = 0;
+
 const keyOf = ({ namespace, name }: ReadObject): string => `${namespace ?? ""}/${name ?? ""}`;
 const sizeOf = (key: string, { json }: ClusterObject): number => ENTRY_BYTES + key.length + json.length;
 
@@ -134,7 +137,7 @@ export class FollowedList {
     this.filled.catch(() => {});
   }
 
-  /** How often the list changed; grows with every change. */
+  /** Another number after every change, which no other list ever has. */
   get changes(): number {
     return this.#changes;
   }
@@ -244,7 +247,7 @@ export class FollowedList {
   }
 
   #changed(): void {
-    this.#changes++;
+    this.#changes = ++changes;
     this.#changedAt = Date.now();
     this.#answer = undefined;
   }
@@ -327,7 +330,7 @@ export class FollowedList {
         if (error instanceof BudgetError) return this.stop();
         if (error instanceof ApiFailure && error.refused) {
           // What may not be read is not served either; the next call hears why.
-          await pause(listedAt + UNWATCHED_MS - performance.now(), this.#stop.signal);
+          await pause(Math.max(0, listedAt + UNWATCHED_MS - performance.now()), this.#stop.signal);
           return this.stop();
         }
         await pause(wait, this.#stop.signal);

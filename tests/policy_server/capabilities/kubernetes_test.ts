@@ -3,6 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type ApiTransport, openTransport } from "../../../crd/apply/api_transport.ts";
 import { kubernetesCapabilities } from "../../../policy_server/apply/capabilities/kubernetes.ts";
+import { inventories } from "../../../policy_server/apply/kubernetes/inventory.ts";
 import { type Cluster, openCluster } from "../../../policy_server/apply/kubernetes/cluster.ts";
 import {
   DEFAULT_LIST_LIMITS,
@@ -398,6 +399,35 @@ real("lists that would take too much memory are refused, with what to do", async
   assert.is(cluster.lists.count, 0);
   assert.is(cluster.lists.bytes, 0);
   assert.equal(namesOf(await caller.call(LIST_IN, { ...kind, namespace: "two", field_masks: ["x"] })), ["c"]);
+});
+
+real("an inventory has all objects of its kinds, and is built again when one of them changes", async () => {
+  const { cluster } = await serverOf(plane.admin);
+  let built = 0;
+  const inventory = inventories(() => Promise.resolve(cluster), (form: "names", kinds) => {
+    built++;
+    const names = kinds.map(({ resource, plural, objects }) => [
+      resource.kind,
+      plural,
+      objects.filter(({ namespace = "two" }) => namespace === "two").map(({ name }) => name).sort(),
+    ]);
+    return new TextEncoder().encode(JSON.stringify({ form, names }));
+  });
+  const kinds = [{ apiVersion: "v1", kind: "Namespace" }, { apiVersion: "v1", kind: "ConfigMap" }];
+  const ask = async () => JSON.parse(new TextDecoder().decode(await inventory("names", kinds)));
+  const { names } = await ask();
+  assert.equal(names[0], ["ConfigMap", "configmaps", ["c"]]);
+  assert.is(names[1][1], "namespaces");
+  assert.ok(names[1][2].includes("one"));
+  await ask();
+  assert.is(built, 1);
+  await api("POST", configMaps("two"), configMap("seen", {}));
+  await until("the change is seen", async () => (await ask()).names[0][2].includes("seen"));
+  assert.is(built, 2);
+  await api("DELETE", `${configMaps("two")}/seen`);
+  const unreachable = inventories(() => Promise.resolve(undefined), () => new Uint8Array());
+  const error = await unreachable("names", kinds).catch((error: Error) => error);
+  assert.is((error as Error).message, "kube::Client was not initialized properly");
 });
 
 real("the API server goes and comes back: lists stay, and go on", async () => {
