@@ -1,6 +1,6 @@
 /**
- * Bundles the programs with esbuild: one file each, tree-shaken, so that a process loads no more than it needs. The bundles
- * need nothing beside them; images hold just these.
+ * Bundles the programs with esbuild, tree-shaken, so that a process loads no more than it needs. The folder needs nothing
+ * beside it; images hold just this.
  *
  * usage: build.ts [OUTDIR]      (default: dist)
  */
@@ -30,6 +30,7 @@ await build({
   absWorkingDir: root,
   entryPoints: {
     policy_server: "policy_server/main.ts",
+    controller: "controller/main.ts",
     worker: "evaluator/apply/worker.ts",
     mod: "mod.ts",
     // Tinypool looks for the code of its threads here, seen from the file that it stands in.
@@ -37,11 +38,18 @@ await build({
   },
   outdir,
   bundle: true,
+  // What is imported on demand lies in files of its own. They stay beside the programs: the worker's code and Tinypool's are
+  // looked for from the file that names them.
+  splitting: true,
+  chunkNames: "[name]-[hash]",
+  minifyWhitespace: true,
   format: "esm",
   platform: "node",
   target: "node24",
   conditions: ["node"],
   sourcemap: "linked",
+  // For benchmarks only.
+  external: ["autocannon"],
   plugins: [withoutWasi],
   // The package's files for Node are CommonJS, of which a bundle always gets all.
   alias: { yaml: `${root}node_modules/yaml/browser/index.js` },

@@ -76,3 +76,7 @@ export const loadKubernetesClient = (): Promise<typeof import("@kubernetes/clien
 
 // A load generator for benchmarks, where no better one is installed.
 export const loadAutocannon = (): Promise<typeof import("autocannon")> => import("autocannon");
+
+// Regular expressions with the syntax and the linear time of RE2, for Rego's builtins.
+export type { RE2JS } from "re2js";
+export const loadRe2 = () => import("re2js");

@@ -1,12 +1,15 @@
 /**
  * Builds every policy of this repository, samples (`policies/`) and those that only tests use (`tests/policies/`), from
- * source: a folder with a metadata.yml holds a Rust crate, which becomes `policy.wasm`, or Wasm texts `NAME.wat`, which
- * become `NAME.wasm`, or both.
+ * source: a folder with a metadata.yml holds a Rust crate, which becomes `policy.wasm`, Wasm texts `NAME.wat` or Rego modules
+ * `NAME.rego` (in the language's old version: `NAME.v0.rego`), which become `NAME.wasm`, or several of these.
  *
  * Crates are optimised for size; every module carries the metadata; `policies/digests.json` lists their sha256. The
- * files are committed, so only someone who changes a policy needs the Rust toolchain.
+ * files are committed, so only someone who changes a policy needs the Rust toolchain, or for Rego the `opa` that
+ * tests/tools/build_opa.sh builds.
  *
- * usage: npm run build:policies [-- --check-only OUTDIR]
+ * usage: npm run build:policies [-- [--check-only OUTDIR] [FOLDER ...]]
+ *
+ * Folders (`tests/policies/loop`) leave all other policies as they are.
  *
  * `--check-only` writes the same tree below OUTDIR and leaves the committed files alone. The bytes may differ from the
  * committed ones (another compiler, another folder); what must agree is how both answer their suites.
@@ -15,10 +18,11 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { basename, dirname, join, relative, resolve } from "node:path";
+import { basename, delimiter, dirname, join, relative, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { gunzipSync } from "node:zlib";
 import { parseDocument } from "../deps.ts";
 import { withCustomSection } from "../evaluator/render/custom_section.ts";
 
@@ -63,17 +67,26 @@ const metadataFields = [
   "minimumKubewardenVersion",
 ];
 
-const { values: { "check-only": checkOnly } } = parseArgs({ options: { "check-only": { type: "string" } } });
+const { values: { "check-only": checkOnly }, positionals } = parseArgs({
+  options: { "check-only": { type: "string" } },
+  allowPositionals: true,
+});
 const outRoot = checkOnly === undefined ? root : resolve(checkOnly);
 const cargoHome = process.env.CARGO_HOME ?? join(homedir(), ".cargo");
 /** Where cargo builds; CI keeps it between checkouts. */
 const targetFolder = resolve(process.env.CARGO_TARGET_DIR ?? join(workspace, "target"));
 const rustupHome = process.env.RUSTUP_HOME ?? join(homedir(), ".rustup");
 
-await buildCrates();
-const folders = globSync(["policies/*/metadata.yml", "tests/policies/*/metadata.yml"], { cwd: root })
-  .map(dirname).sort();
-const digests: Record<string, string> = {};
+const all = globSync(["policies/*/metadata.yml", "tests/policies/*/metadata.yml"], { cwd: root }).map(dirname)
+  .sort();
+const unknown = positionals.filter((folder) => !all.includes(join(folder, ".")));
+if (unknown.length > 0) throw new Error(`no policy is in ${unknown.join(", ")}`);
+const folders = positionals.length === 0 ? all : positionals.map((folder) => join(folder, "."));
+const digestFile = join(outRoot, "policies/digests.json");
+const digests: Record<string, string> = positionals.length > 0 && existsSync(digestFile)
+  ? JSON.parse(readFileSync(digestFile, "utf8"))
+  : {};
+if (folders.some((folder) => existsSync(join(root, folder, "Cargo.toml")))) await buildCrates();
 const queue = folders.flatMap(sources);
 await Promise.all([1, 2].map(async () => {
   for (let source = queue.shift(); source !== undefined; source = queue.shift()) {
@@ -87,7 +100,8 @@ await Promise.all([1, 2].map(async () => {
   }
 }));
 const sorted = Object.fromEntries(Object.entries(digests).sort());
-writeFileSync(join(outRoot, "policies/digests.json"), JSON.stringify(sorted, null, 2) + "\n");
+mkdirSync(dirname(digestFile), { recursive: true });
+writeFileSync(digestFile, JSON.stringify(sorted, null, 2) + "\n");
 
 /** All crates at once: cargo unites the features of their dependencies, so one by one would give other binaries. */
 async function buildCrates(): Promise<void> {
@@ -112,7 +126,7 @@ async function buildCrates(): Promise<void> {
 type Source = {
   readonly folder: string;
   readonly wasm: string;
-  readonly from: "crate" | "text";
+  readonly from: "crate" | "text" | "rego";
   readonly path: string;
 };
 
@@ -123,15 +137,22 @@ function sources(folder: string): Source[] {
     from: "text",
     path: join(root, folder, text),
   }));
-  if (!existsSync(join(root, folder, "Cargo.toml"))) return texts;
+  const modules = globSync("*.rego", { cwd: join(root, folder) }).sort().map((module): Source => ({
+    folder,
+    wasm: module.replace(/(\.v0)?\.rego$/, ".wasm"),
+    from: "rego",
+    path: join(folder, module),
+  }));
+  if (!existsSync(join(root, folder, "Cargo.toml"))) return [...texts, ...modules];
   const crate = `${basename(folder).replaceAll("-", "_")}.wasm`;
   const built = join(targetFolder, target, "release", crate);
-  return [{ folder, wasm: "policy.wasm", from: "crate", path: built }, ...texts];
+  return [{ folder, wasm: "policy.wasm", from: "crate", path: built }, ...texts, ...modules];
 }
 
 async function code({ folder, wasm, from, path }: Source): Promise<Uint8Array> {
   const built = join(targetFolder, "optimised", `${basename(folder)}.${wasm}`);
   mkdirSync(dirname(built), { recursive: true });
+  if (from === "rego") return await rego(folder, path);
   if (from === "crate") {
     await binaryen("wasm-opt", ["-Oz", ...rustFeatures.map((name) => `--enable-${name}`), path, "-o", built]);
   } else {
@@ -139,6 +160,53 @@ async function code({ folder, wasm, from, path }: Source): Promise<Uint8Array> {
     await binaryen("wasm-as", [...textFeatures.map((name) => `--enable-${name}`), path, "-o", built]);
   }
   return readFileSync(built);
+}
+
+/** Compiles a Rego module: entry point `main` of its package, or for Gatekeeper `violation`. */
+async function rego(folder: string, path: string): Promise<Uint8Array> {
+  const text = readFileSync(join(root, path), "utf8");
+  const name = /^package ([\w.]+)$/m.exec(text)?.[1];
+  if (name === undefined) throw new Error(`${path}: no package`);
+  const { executionMode } = JSON.parse(new TextDecoder().decode(metadata(folder)));
+  const rule = executionMode === "gatekeeper" ? "violation" : "main";
+  const bundle = join(targetFolder, "optimised", `${basename(folder)}.${basename(path)}.tar.gz`);
+  const old = path.endsWith(".v0.rego") ? ["--v0-compatible"] : [];
+  // From the repository's root, so that the module names its source by a relative path.
+  const args = [
+    "build",
+    "-t",
+    "wasm",
+    "-e",
+    `${name.replaceAll(".", "/")}/${rule}`,
+    ...old,
+    "-o",
+    bundle,
+    path,
+  ];
+  await run(opa(), args, {}, root);
+  return bundled(gunzipSync(readFileSync(bundle)), "/policy.wasm");
+}
+
+/** OPA's binary: on the path, or where tests/tools/build_opa.sh puts it. */
+function opa(): string {
+  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "portreeve", "bin");
+  const found = [...(process.env.PATH ?? "").split(delimiter), cache].map((path) => join(path, "opa")).find(
+    existsSync,
+  );
+  if (found === undefined) throw new Error("Rego policies need `opa`: run tests/tools/build_opa.sh");
+  return found;
+}
+
+/** A file of a tar archive. */
+function bundled(archive: Buffer, wanted: string): Uint8Array {
+  const field = (at: number, length: number) =>
+    archive.subarray(at, at + length).toString("latin1").replace(/\0.*/, "").trim();
+  for (let at = 0; at + 512 <= archive.length && archive[at] !== 0;) {
+    const size = parseInt(field(at + 124, 12), 8);
+    if (field(at, 100) === wanted) return new Uint8Array(archive.subarray(at + 512, at + 512 + size));
+    at += 512 + Math.ceil(size / 512) * 512;
+  }
+  throw new Error(`the bundle holds no ${wanted}`);
 }
 
 /** The content of the metadata section: metadata.yml as compact JSON, completed with the defaults that are always written. */
@@ -177,10 +245,15 @@ function binaryen(tool: "wasm-as" | "wasm-opt", args: readonly string[]): Promis
   return run(process.execPath, [join(root, "node_modules/.bin", tool), ...args], {});
 }
 
-function run(command: string, args: readonly string[], env: Record<string, string>): Promise<void> {
+function run(
+  command: string,
+  args: readonly string[],
+  env: Record<string, string>,
+  cwd = workspace,
+): Promise<void> {
   return new Promise((done, fail) => {
     const child = spawn(command, args, {
-      cwd: workspace,
+      cwd,
       stdio: "inherit",
       env: { ...process.env, ...env },
     });

@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import process from "node:process";
+import { REGO_BUILTINS } from "../evaluator/types/rego_builtin_names.ts";
 import { createLog } from "./apply/log.ts";
 import { osErrorText } from "./apply/os_error.ts";
 import { PolicySetError } from "./apply/policy_set.ts";
@@ -59,6 +60,7 @@ async function serve(options: ServerOptions, notices: readonly string[]): Promis
 const outcome = parseOptions(process.argv.slice(2), process.env, {
   cpus: availableParallelism(),
   version: VERSION,
+  regoBuiltins: REGO_BUILTINS,
 });
 switch (outcome.kind) {
   case "run":

@@ -2,12 +2,15 @@
  * Evaluates policies in the thread it lives in. It keeps one guest for each module, puts it back to its snapshot after every
  * call, and makes a new one where that can't be done.
  */
+import { gatekeeper } from "../runtimes/gatekeeper.ts";
+import { opa } from "../runtimes/opa.ts";
 import { wapc } from "../runtimes/wapc.ts";
 import {
   type EvaluationRequest,
   failure,
   type HostCall,
   type HostCallAnswer,
+  type InventoryRequest,
   type PolicyLogEntry,
   TEXT,
 } from "../types/evaluation.ts";
@@ -28,7 +31,18 @@ import type { Deadline } from "./deadline.ts";
 import { link } from "./link.ts";
 
 /** The execution modes that this build can run. */
-export const RUNTIMES: Partial<Record<ExecutionMode, Runtime>> = { "kubewarden-wapc": wapc };
+export const RUNTIMES: Partial<Record<ExecutionMode, Runtime>> = {
+  "kubewarden-wapc": wapc,
+  opa,
+  gatekeeper,
+};
+
+/** What comes before the reason why an instance could not be made (`spec/evaluator.md §1, §7.1`). */
+const REHYDRATE: Partial<Record<ExecutionMode, string>> = {
+  "kubewarden-wapc": "unable to rehydrate wapc module: cannot build Wapc host: ",
+  opa: "unable to rehydrate rego module: ",
+  gatekeeper: "unable to rehydrate rego module: ",
+};
 
 /** What an engine needs from outside of its thread. */
 export interface EngineHost {
@@ -78,6 +92,7 @@ export class Engine {
       arm: (limitMs) => deadline.arm(limitMs),
       expired: () => deadline.expired,
       call: (call) => this.#hostCall(call),
+      inventory: (inventory) => this.#inventory(inventory),
       log: (entry) => this.#log(entry),
       longWork: () => deadline.longWork(),
       sleep: (milliseconds) => host.sleep(Math.min(milliseconds, deadline.left())),
@@ -127,11 +142,21 @@ export class Engine {
     return answer;
   }
 
+  #inventory(inventory: InventoryRequest): HostCallAnswer {
+    const call = { namespace: "rego", operation: "inventory", payload: new Uint8Array(0), inventory };
+    return this.#host.call(this.#current, call, this.#deadline.left());
+  }
+
   async #guest(policy: EvaluablePolicy, slot: Slot): Promise<Guest> {
     if (slot.guest && slot.dirty && !slot.guest.restore()) slot.guest = undefined;
     slot.dirty = false;
     slot.guest ??= await this.#instantiate(policy.module, policy.limitMs);
     return slot.guest;
+  }
+
+  #rehydrate(id: number): string {
+    const mode = this.#modules.get(id)?.mode;
+    return (mode && REHYDRATE[mode]) ?? "";
   }
 
   #instantiate(id: number, limitMs: number): Promise<Guest> {
@@ -170,7 +195,7 @@ export class Engine {
         }
         return {
           kind: "error",
-          message: `unable to rehydrate wapc module: cannot build Wapc host: ${error.message}`,
+          message: `${this.#rehydrate(policy.module)}${error.message}`,
         };
       }
       return { kind: "error", message: error instanceof Error ? error.message : String(error) };

@@ -2,7 +2,13 @@
  * Answers the host calls of one policy (`spec/evaluator.md §5.1`): first the gate of its capability list, then unknown names,
  * then the capability itself. The call `tracing/log` never comes here; it is answered in the guest's own thread.
  */
-import { type HostCallAnswer, HostCallError, type HostCallHandler } from "../types/evaluation.ts";
+import {
+  type HostCallAnswer,
+  HostCallError,
+  type HostCallHandler,
+  type InventoryHandler,
+  TEXT,
+} from "../types/evaluation.ts";
 import type { ContextAwareResource } from "../types/metadata.ts";
 import {
   allows,
@@ -34,14 +40,20 @@ export type OnViolation = (policy: string, capability: string, allowed: string) 
 
 const failed = (error: string): HostCallAnswer => ({ ok: false, error });
 
+/** Answers where nothing watches the cluster. */
+export const noInventory: InventoryHandler = () => failed(TEXT.noInventory);
+
 /** The handler of one policy's host calls. */
 export function hostCallHandler(
   caller: Caller,
   allowed: CapabilityAllowList,
   capabilities: Capabilities,
   onViolation: OnViolation = () => {},
+  inventory: InventoryHandler = noInventory,
 ): HostCallHandler {
-  return async ({ namespace, operation, payload }) => {
+  return async ({ namespace, operation, payload, inventory: wanted }) => {
+    // What a Rego policy sees is granted by its contextAwareResources alone (spec/policy-server.md §14.5).
+    if (wanted) return await inventory(wanted, caller.policy);
     const path = `${namespace}/${operation}`;
     if (!allows(allowed, path)) {
       onViolation(caller.policy, path, describe(allowed));

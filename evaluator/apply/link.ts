@@ -21,9 +21,13 @@ export async function link(
   entering: () => void,
   returning: () => void,
 ): Promise<WebAssembly.Instance> {
-  const missing = WebAssembly.Module.imports(module).filter(({ module: namespace, name, kind }) =>
-    kind !== "function" || typeof imports[namespace]?.[name] !== "function"
-  );
+  const wanted = WebAssembly.Module.imports(module);
+  const missing = wanted.filter(({ module: namespace, name, kind }) => {
+    const given = imports[namespace]?.[name];
+    return kind === "memory"
+      ? !(given instanceof WebAssembly.Memory)
+      : kind !== "function" || typeof given !== "function";
+  });
   if (missing.length > 0) {
     const names = missing.slice(0, 10).map(({ module: namespace, name, kind }) =>
       `${kind} ${namespace}.${name}`
@@ -31,22 +35,29 @@ export async function link(
     const more = missing.length > names.length ? ` and ${missing.length - names.length} more` : "";
     throw new InstantiationError(`the module imports what no host provides: ${names.join(", ")}${more}`);
   }
-  const functions: Record<string, Record<string, ImportedFunction>> = {};
-  for (const [namespace, members] of Object.entries(imports)) {
-    functions[namespace] = {};
-    for (const [name, member] of Object.entries(members)) {
-      // Extism passes its call context first.
-      const call = member as ImportedFunction;
-      functions[namespace][name] = (_context, ...parameters) => {
-        entering();
-        try {
-          return call(...parameters);
-        } finally {
-          returning();
-        }
-      };
+  const guarded = (call: ImportedFunction): ImportedFunction => (...parameters) => {
+    entering();
+    try {
+      return call(...parameters);
+    } finally {
+      returning();
     }
+  };
+  // Extism hands in functions only, and a Rego module wants its memory from the host.
+  if (wanted.some(({ kind }) => kind === "memory")) {
+    return await instantiate(
+      module,
+      mapped(
+        imports,
+        (member) => typeof member === "function" ? guarded(member as ImportedFunction) : member,
+      ),
+    );
   }
+  const functions = mapped(imports, (member): ImportedFunction => {
+    const call = guarded(member as ImportedFunction);
+    // Extism passes its call context first.
+    return (_context, ...parameters) => call(...parameters);
+  });
   try {
     const { createPlugin } = await loadExtism();
     const plugin = await createPlugin({ wasm: [{ module }] }, {
@@ -55,6 +66,31 @@ export async function link(
       functions,
     });
     return await plugin.getInstance();
+  } catch (error) {
+    throw new InstantiationError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function mapped<T>(
+  imports: WebAssembly.Imports,
+  map: (member: WebAssembly.ImportValue) => T,
+): Record<string, Record<string, T>> {
+  return Object.fromEntries(
+    Object.entries(imports).map(([namespace, members]) =>
+      [
+        namespace,
+        Object.fromEntries(Object.entries(members).map(([name, member]) => [name, map(member)])),
+      ] as const
+    ),
+  );
+}
+
+async function instantiate(
+  module: WebAssembly.Module,
+  imports: WebAssembly.Imports,
+): Promise<WebAssembly.Instance> {
+  try {
+    return await WebAssembly.instantiate(module, imports);
   } catch (error) {
     throw new InstantiationError(error instanceof Error ? error.message : String(error));
   }

@@ -1,12 +1,13 @@
 /** A policy as a value to call: what the embeddable library hands out (`mod.ts`). */
 import { readRawReview, readReview } from "../render/review.ts";
-import type {
-  HostCall,
-  HostCallAnswer,
-  HostCallHandler,
-  PolicyLogEntry,
-  SettingsVerdict,
-  Verdict,
+import {
+  type HostCall,
+  type HostCallAnswer,
+  type HostCallHandler,
+  type PolicyLogEntry,
+  type SettingsVerdict,
+  TEXT,
+  type Verdict,
 } from "../types/evaluation.ts";
 import { NO_METADATA, type PolicyMetadata } from "../types/metadata.ts";
 import type { Outcome } from "../types/protocol.ts";
@@ -41,10 +42,12 @@ export class PolicyError extends Error {
 
 const encoder = new TextEncoder();
 
-const notGranted: HostCallHandler = ({ namespace, operation }) => ({
+const notGranted: HostCallHandler = ({ namespace, operation, inventory }) => ({
   ok: false,
-  error: `Policy has not been granted access to the '${namespace}/${operation}' host capability. ` +
-    "The violation has been reported.",
+  error: inventory
+    ? TEXT.noInventory
+    : `Policy has not been granted access to the '${namespace}/${operation}' host capability. ` +
+      "The violation has been reported.",
 });
 
 /** A loaded policy. Close it, or declare it with `await using`, to end its threads. */
@@ -81,6 +84,7 @@ export class Policy implements AsyncDisposable {
       module: evaluator.addModule(prepared),
       settings: encoder.encode(typeof settings === "string" ? settings : JSON.stringify(settings)),
       limitMs: timeoutMs,
+      contextAwareResources: metadata.contextAwareResources,
     };
     return new Policy(metadata, evaluator, evaluator.addPolicy(definition, onHostCall ?? notGranted));
   }

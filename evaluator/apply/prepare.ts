@@ -1,5 +1,6 @@
 /** From the bytes of a policy's module to a module that can be run: checked, instrumented, compiled. */
 import { customSections } from "../render/custom_section.ts";
+import { importedMemoryOf } from "../render/imported_memory.ts";
 import { instrument } from "../render/instrument.ts";
 import { WasmFormatError } from "../render/wasm_binary.ts";
 import { METADATA_SECTION, NO_METADATA, parseMetadata, type PolicyMetadata } from "../types/metadata.ts";
@@ -47,7 +48,9 @@ export async function prepareModule(module: Uint8Array, limits: ModuleLimits): P
       throw new WasmFormatError("not a valid module");
     }
     const { bytes, restorable } = instrument(module, { maxPages });
-    return { module: await WebAssembly.compile(bytes as BufferSource), mode, restorable, maxPages };
+    const importedMemory = importedMemoryOf(module, maxPages);
+    const compiled = await WebAssembly.compile(bytes as BufferSource);
+    return { module: compiled, mode, restorable, maxPages, importedMemory };
   } catch (error) {
     throw new ModuleError(`error when building wasm module: ${(error as Error).message}`);
   }

@@ -1,4 +1,5 @@
 /** What goes into an evaluation and what comes out of it (`spec/evaluator.md §3, §4`). */
+import type { ContextAwareResource } from "./metadata.ts";
 
 /** Why a request was refused, field by field (`metav1.StatusCause`). */
 export interface StatusCause {
@@ -92,6 +93,8 @@ export interface HostCall {
   readonly operation: string;
   /** The arguments, as a rule JSON. */
   readonly payload: Uint8Array;
+  /** Set by the host itself, never by a guest, when a Rego policy's inventory is wanted. */
+  readonly inventory?: InventoryRequest;
 }
 
 /**
@@ -102,6 +105,23 @@ export class HostCallError extends Error {
   override readonly name = "HostCallError";
 }
 
+/** The cluster's objects that a Rego policy is to see, and in which form (`spec/evaluator.md §7.3, §7.4`). */
+export interface InventoryRequest {
+  /** Whose form. */
+  readonly form: "opa" | "gatekeeper";
+  /** The kinds wanted. */
+  readonly resources: readonly ContextAwareResource[];
+}
+
+/**
+ * Answers with the JSON text of the inventory: what becomes `data.kubernetes` in OPA's form, `data.inventory` in Gatekeeper's
+ * (`render/rego_inventory.ts` builds both). An error is what the request is refused with, as it is.
+ */
+export type InventoryHandler = (
+  request: InventoryRequest,
+  policy: string,
+) => HostCallAnswer | Promise<HostCallAnswer>;
+
 /** Answers host calls of one policy. It must never throw: what goes wrong is an answer with `ok: false`. */
 export type HostCallHandler = (call: HostCall) => HostCallAnswer | Promise<HostCallAnswer>;
 
@@ -110,6 +130,8 @@ export const TEXT = {
   interrupted: "Policy execution interrupted because it exceeded the allowed execution time",
   mutationOfNothing:
     "Incoming object is null, which happens only with DELETE operations, but the policy is attempting a mutation. This is not allowed",
+  regoInterrupted: "internal server error: guest code interrupted, execution deadline exceeded",
+  noInventory: "cannot build Rego context aware data: callback channel is not set",
 } as const;
 
 /** A verdict that refuses because something failed: `internal server error` and the like, code 500. */

@@ -5,6 +5,7 @@
 import type {
   EvaluationRequest,
   HostCallAnswer,
+  InventoryRequest,
   PolicyLogEntry,
   SettingsVerdict,
   Verdict,
@@ -30,6 +31,8 @@ export interface GuestHost {
   expired(): boolean;
   /** Answers a host call in the name of the policy that is being evaluated; the guest waits. */
   call(call: GuestCall): HostCallAnswer;
+  /** Gets the inventory of the Rego policy that is being evaluated; the guest waits. */
+  inventory(request: InventoryRequest): HostCallAnswer;
   /** Passes on what the policy being evaluated has to tell. */
   log(entry: PolicyLogEntry): void;
   /** Tells that the host itself is about to work long for this guest. */

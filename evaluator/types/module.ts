@@ -9,4 +9,12 @@ export interface PreparedModule {
   readonly restorable: boolean;
   /** The guest's memory never grows beyond this many pages of 64 KiB. */
   readonly maxPages: number;
+  /** The size of the memory that the module imports; undefined when it has a memory of its own, or none. */
+  readonly importedMemory: ImportedMemory | undefined;
+}
+
+/** Limits of an imported memory, in pages. */
+export interface ImportedMemory {
+  readonly min: number;
+  readonly max: number;
 }

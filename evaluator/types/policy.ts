@@ -1,4 +1,5 @@
 /** A module with what one policy makes of it. */
+import type { ContextAwareResource } from "./metadata.ts";
 
 /** What an engine has to know of a policy to evaluate it. */
 export interface EvaluablePolicy {
@@ -10,6 +11,8 @@ export interface EvaluablePolicy {
   readonly settings: Uint8Array;
   /** How long one call of the guest may take, in milliseconds; `Infinity` for no limit. */
   readonly limitMs: number;
+  /** The kinds that a Rego policy finds in its inventory; other modes ask for what they need. */
+  readonly contextAwareResources?: readonly ContextAwareResource[];
 }
 
 /** A policy before any engine knows its module. */

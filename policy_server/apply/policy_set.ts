@@ -188,6 +188,7 @@ class Builder {
       module: module.module,
       settings: new TextEncoder().encode(entry.settingsJson),
       limitMs: limitSeconds * 1000,
+      contextAwareResources: entry.contextAwareResources,
     };
     const caller = { policy: id, contextAwareResources: entry.contextAwareResources };
     const handler = hostCallHandler(caller, allowed, capabilities, (policy, capability, list) => {

@@ -71,13 +71,21 @@ async function readBody(request: Request, maxBytes: number, timeoutMs: number): 
   }
 }
 
+/** How long a listener that is to be closed still answers, telling its clients to connect anew. */
+const RETIRE_MS = 1_000;
+
+/** One of Bun's servers; while it retires, every answer asks the client to close the connection. */
+interface Door {
+  readonly server: BunServer;
+  retiring: boolean;
+}
+
 /** Binds a listener. */
 export const listenBun: Listen = ({ host, port, tls, handler, maxBodyBytes, requestTimeoutMs }) => {
   const bun = (globalThis as unknown as { Bun: BunRuntime }).Bun;
-  let draining = false;
   let active = 0;
 
-  const serve = async (request: Request): Promise<Response> => {
+  const answer = async (request: Request, retiring: () => boolean): Promise<Response> => {
     active++;
     try {
       const adapted: HttpRequest = {
@@ -89,14 +97,15 @@ export const listenBun: Listen = ({ host, port, tls, handler, maxBodyBytes, requ
       const { status, headers, body } = await handler(adapted);
       return new Response(EXPECTED_EMPTY.includes(status) ? null : body, {
         status,
-        headers: draining ? { ...headers, connection: "close" } : headers,
+        headers: retiring() ? { ...headers, connection: "close" } : headers,
       });
     } finally {
       active--;
     }
   };
-  const open = (settings: TlsSettings | undefined, at: number, reusePort: boolean): BunServer =>
-    bun.serve({
+  const open = (settings: TlsSettings | undefined, at: number, reusePort: boolean): Door => {
+    const door: { server?: BunServer; retiring: boolean } = { retiring: false };
+    door.server = bun.serve({
       hostname: host,
       port: at,
       reusePort,
@@ -110,39 +119,46 @@ export const listenBun: Listen = ({ host, port, tls, handler, maxBodyBytes, requ
           ...(settings.clientCas && { ca: settings.clientCas, requestCert: true, rejectUnauthorized: true }),
         },
       }),
-      fetch: serve,
+      fetch: (request) => answer(request, () => door.retiring),
       error: () => new Response('{"message":"Something went wrong","status":500}', { status: 500 }),
     });
-  let server: BunServer;
+    return door as Door;
+  };
+  let current: Door;
   try {
     // A listener with new certificates is opened beside the old one, see setTls; that needs a shared port. A port that another
     // process shares already would be shared too, so it is bound for ourselves once before.
-    if (tls !== undefined && port !== 0) void open(tls, port, false).stop(true);
-    server = open(tls, port, tls !== undefined);
+    if (tls !== undefined && port !== 0) void open(tls, port, false).server.stop(true);
+    current = open(tls, port, tls !== undefined);
   } catch (error) {
     return Promise.reject(error);
   }
-  const bound = server.port;
+  const bound = current.server.port;
+  const doors = new Set([current]);
+  /** Bun closes idle connections when it stops to listen, so their clients are asked to leave first. */
+  const retire = async (door: Door, forMs: number) => {
+    door.retiring = true;
+    await new Promise((resolve) => setTimeout(resolve, forMs));
+    void door.server.stop(false);
+  };
   return Promise.resolve(
     {
       port: bound,
       setTls: (next) => {
-        const old = server;
-        server = open(next, bound, true);
-        // Established connections of the old one are served until their clients close them.
-        void old.stop(false);
+        const old = current;
+        current = open(next, bound, true);
+        doors.add(current);
+        void retire(old, RETIRE_MS).then(() => doors.delete(old));
         return Promise.resolve();
       },
       drain: async (graceMs) => {
-        draining = true;
         const until = performance.now() + graceMs;
-        // Keeps answering for a moment, with `connection: close`: requests on their way over idle connections must not fail.
-        void server.stop(false);
-        await new Promise((resolve) => setTimeout(resolve, Math.min(graceMs, 1_000)));
+        const open = [...doors];
+        await Promise.all(open.map((door) => retire(door, Math.min(graceMs, RETIRE_MS))));
         while (active > 0 && performance.now() < until) {
           await new Promise((resolve) => setTimeout(resolve, 10));
         }
-        await server.stop(true);
+        await Promise.all(open.map((door) => door.server.stop(true)));
       },
     } satisfies HttpListener,
   );

@@ -60,7 +60,8 @@ export async function judgeBySuite(
   const suite = members(documentOf(suitePath), ["policy", "settings", "cases"], suitePath);
   const policyFile = suite.get("policy");
   const module = wasm(policyFile?.kind === "string" ? policyFile.value : "policy.wasm");
-  const readAs = readMetadata(module)?.policyType === "raw" ? readRawReview : readReview;
+  const metadata = readMetadata(module);
+  const readAs = metadata?.policyType === "raw" ? readRawReview : readReview;
   const cases = suite.get("cases");
   if (cases?.kind !== "list" || cases.items.length === 0) throw new Error(`${suitePath}: there are no cases`);
 
@@ -79,15 +80,17 @@ export async function judgeBySuite(
         }
       };
       const settings = given.get("settings") ?? suite.get("settings");
+      const contextAwareResources = metadata?.contextAwareResources ?? [];
       const policy = pool.addPolicy(
         {
           id: name,
           module: number,
           settings: encoder.encode(settings ? jsonText(settings) : "{}"),
           limitMs: LIMIT_MS,
+          contextAwareResources,
         },
         hostCallHandler(
-          { policy: name, contextAwareResources: [] },
+          { policy: name, contextAwareResources },
           parseCapabilities([]) as CapabilityAllowList,
           {},
         ),

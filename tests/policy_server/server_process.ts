@@ -29,6 +29,8 @@ export interface ServerSetting {
   readonly env?: Readonly<Record<string, string>>;
   /** With a certificate of its own unless false. */
   readonly tls?: boolean;
+  /** Puts files into the folder in which the server is started. */
+  readonly prepare?: (folder: string) => void;
 }
 
 /** How a process ended. */
@@ -81,6 +83,7 @@ async function start(
   folder: string,
 ): Promise<ServerProcess & { child: ChildProcess }> {
   const { policies, flags = [], env = {}, tls = true } = setting;
+  setting.prepare?.(folder);
   const policiesPath = join(folder, "policies.yml");
   writeFileSync(policiesPath, typeof policies === "string" ? policies : JSON.stringify(policies));
   const readinessPort = await freePort();
@@ -169,10 +172,8 @@ export interface FailedStart extends Exit {
 export function failing(
   setting: ServerSetting,
   look: (failed: FailedStart) => void | Promise<void>,
-  prepare: (folder: string) => void = () => {},
 ): Promise<void> {
   return withFolder(async (folder) => {
-    prepare(folder);
     const server = await start(setting, folder);
     const limit = setTimeout(() => server.child.kill("SIGKILL"), LIMIT_MS);
     const exit = await server.exited;

@@ -1,0 +1,62 @@
+/** What lives as long as one evaluation of a Rego policy: its time, its random values, what it has to tell. */
+import { randomFillSync } from "node:crypto";
+import type { PolicyLogEntry } from "../types/evaluation.ts";
+import { BuiltinHalt, type RegoContext, type RegoValue } from "../types/rego.ts";
+
+/** A policy that prints in a loop must not flood the log. */
+const MAX_ENTRIES = 100;
+
+/** One evaluation. */
+export class RegoEvaluation {
+  readonly context: RegoContext;
+  readonly #log: (entry: PolicyLogEntry) => void;
+  #entries = 0;
+  timeIsUp = false;
+
+  constructor(limitMs: number, log: (entry: PolicyLogEntry) => void) {
+    this.#log = log;
+    const until = performance.now() + limitMs;
+    let now: bigint | undefined;
+    this.context = {
+      now: () => now ??= BigInt(Date.now()) * 1_000_000n,
+      random: (length) => randomFillSync(new Uint8Array(length)),
+      memo: new Map<string, RegoValue>(),
+      check: () => {
+        if (performance.now() < until) return;
+        this.timeIsUp = true;
+        throw new BuiltinHalt("the time is up");
+      },
+      note: (message) => this.#tell({ level: "debug", message, data: undefined }),
+    };
+  }
+
+  #tell(entry: PolicyLogEntry): void {
+    if (this.#entries++ < MAX_ENTRIES) this.#log(entry);
+  }
+
+  /** Passes on what the policy printed. */
+  print(message: string): void {
+    this.#tell({ level: "info", message, data: undefined });
+  }
+
+  /** Tells of a builtin's error, because the expression that is now undefined may turn the verdict round. */
+  builtinFailed(name: string, reason: string): void {
+    this.#tell({
+      level: "warn",
+      message: `Builtin error ["${name}"]: ${reason.slice(0, 500)}; the expression is undefined`,
+      data: JSON.stringify({ builtin: name }),
+    });
+  }
+
+  /** Says how much was left out. */
+  end(): void {
+    const dropped = this.#entries - MAX_ENTRIES;
+    if (dropped > 0) {
+      this.#log({
+        level: "warn",
+        message: `${dropped} further log entries of the policy were dropped`,
+        data: undefined,
+      });
+    }
+  }
+}

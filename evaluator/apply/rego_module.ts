@@ -1,0 +1,266 @@
+/**
+ * A module that `opa build` made, called through its ABI (`spec/evaluator.md §7.1`): documents go in as JSON, builtins that
+ * are not part of the module are answered here, and the result comes out as JSON.
+ *
+ * Source: https://www.openpolicyagent.org/docs/latest/wasm/ (ABI 1.x).
+ */
+import { GUARD } from "../render/instrument.ts";
+import { parseRego, regoText } from "../render/rego_text.ts";
+import { type GuestHost, InstantiationError } from "../types/guest.ts";
+import type { PreparedModule } from "../types/module.ts";
+import { BuiltinError, BuiltinHalt, type RegoBuiltin, type RegoValue } from "../types/rego.ts";
+import { REGO_IMPLEMENTATIONS } from "./rego_builtins.ts";
+import { RegoEvaluation } from "./rego_evaluation.ts";
+import { Snapshot } from "./snapshot.ts";
+import { trapText } from "./trap_text.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const INTERRUPTED = "guest code interrupted, execution deadline exceeded";
+
+/** Functions of a module that every policy exports, and two that old ones lack. */
+interface RegoExports {
+  readonly builtins: () => number;
+  readonly entrypoints: () => number;
+  readonly opa_malloc: (length: number) => number;
+  readonly opa_json_parse: (at: number, length: number) => number;
+  readonly opa_json_dump: (value: number) => number;
+  readonly opa_value_parse?: (at: number, length: number) => number;
+  readonly opa_value_dump?: (value: number) => number;
+  readonly opa_eval_ctx_new: () => number;
+  readonly opa_eval_ctx_set_input: (context: number, value: number) => void;
+  readonly opa_eval_ctx_set_data: (context: number, value: number) => void;
+  readonly opa_eval_ctx_set_entrypoint: (context: number, id: number) => void;
+  readonly opa_eval_ctx_get_result: (context: number) => number;
+  readonly eval: (context: number) => number;
+}
+
+const REQUIRED = [
+  ...["builtins", "entrypoints", "opa_malloc", "opa_json_parse", "opa_json_dump", "opa_eval_ctx_new"],
+  ...["opa_eval_ctx_set_input", "opa_eval_ctx_set_data", "opa_eval_ctx_set_entrypoint"],
+  ...["opa_eval_ctx_get_result", "eval"],
+] as const;
+
+/** How an evaluation ended: JSON bytes, or the text of what went wrong. */
+export type RegoResult =
+  | { readonly kind: "result"; readonly json: Uint8Array }
+  | { readonly kind: "failed"; readonly error: string }
+  | { readonly kind: "interrupted" };
+
+/** An instance that is kept and put back to its first state after every evaluation. */
+export class RegoModule {
+  readonly #host: GuestHost;
+  readonly #memory: WebAssembly.Memory;
+  #exports!: RegoExports;
+  #snapshot: Snapshot | undefined;
+  #builtins = new Map<number, { readonly name: string; readonly run: RegoBuiltin }>();
+  #entrypoints = "";
+  #evaluation: RegoEvaluation | undefined;
+  /** What ended the evaluation from within a builtin; remembered, because guests can catch what is thrown through them. */
+  #halted: Error | undefined;
+  #usable = true;
+
+  private constructor(host: GuestHost, memory: WebAssembly.Memory) {
+    this.#host = host;
+    this.#memory = memory;
+  }
+
+  /** Makes an instance, for `limitMs` at most. Throws {@link InstantiationError}. */
+  static async instantiate(prepared: PreparedModule, limitMs: number, host: GuestHost): Promise<RegoModule> {
+    if (!prepared.importedMemory) {
+      throw new InstantiationError(
+        "cannot allocate Rego evaluator: the module imports no memory, so `opa build` did not make it",
+      );
+    }
+    const { min, max } = prepared.importedMemory;
+    const memory = new WebAssembly.Memory({ initial: min, maximum: max });
+    const module = new RegoModule(host, memory);
+    const instance = await host.link(prepared.module, { env: module.#imports() });
+    (instance.exports[GUARD.pages] as WebAssembly.Global).value = min;
+    module.#start(instance, prepared.restorable, limitMs);
+    return module;
+  }
+
+  #imports(): WebAssembly.ModuleImports {
+    const call = (id: number, _context: number, ...operands: number[]) => this.#call(id, operands);
+    return {
+      memory: this.#memory,
+      opa_abort: (at: number) => {
+        this.#host.log({
+          level: "error",
+          message: `Rego evaluation aborted: ${this.#text(at)}`,
+          data: undefined,
+        });
+      },
+      opa_println: (at: number) => {
+        const message = this.#text(at);
+        this.#evaluation?.print(message);
+      },
+      opa_builtin0: call,
+      opa_builtin1: call,
+      opa_builtin2: call,
+      opa_builtin3: call,
+      opa_builtin4: call,
+    };
+  }
+
+  #start(instance: WebAssembly.Instance, restorable: boolean, limitMs: number): void {
+    const { exports } = instance;
+    const missing = REQUIRED.filter((name) => typeof exports[name] !== "function");
+    if (missing.length > 0) {
+      throw new InstantiationError(
+        `cannot allocate Rego evaluator: the module does not export ${missing.join(", ")}`,
+      );
+    }
+    this.#exports = exports as unknown as RegoExports;
+    const start = exports[GUARD.start];
+    if (typeof start === "function") this.#step(limitMs, () => void start());
+    const builtins = this.#step(limitMs, () => this.#dump(this.#exports.builtins()));
+    this.#entrypoints = this.#step(limitMs, () => this.#dump(this.#exports.entrypoints()));
+    const names = this.#names(builtins);
+    const unknown = Object.keys(names).filter((name) => !Object.hasOwn(REGO_IMPLEMENTATIONS, name)).sort();
+    if (unknown.length > 0) {
+      throw new InstantiationError(
+        `cannot allocate Rego evaluator: cannot build Rego engine: Missing Rego builtins: ${
+          unknown.join(", ")
+        }`,
+      );
+    }
+    for (const [name, id] of Object.entries(names)) {
+      this.#builtins.set(id, { name, run: REGO_IMPLEMENTATIONS[name]! });
+    }
+    if (restorable) this.#snapshot = new Snapshot(instance);
+  }
+
+  #names(json: string): Readonly<Record<string, number>> {
+    try {
+      const names = JSON.parse(json);
+      if (typeof names === "object" && names !== null && Object.values(names).every(Number.isInteger)) {
+        return names;
+      }
+    } catch {
+      // Told below.
+    }
+    throw new InstantiationError(
+      "cannot allocate Rego evaluator: the module's list of builtins can't be read",
+    );
+  }
+
+  /** One step of the instantiation, which has a limit of its own. */
+  #step<T>(limitMs: number, run: () => T): T {
+    this.#host.arm(limitMs);
+    try {
+      return run();
+    } catch (error) {
+      const reason = this.#host.expired() ? INTERRUPTED : trapText(error);
+      throw new InstantiationError(`cannot allocate Rego evaluator: ${reason}`);
+    }
+  }
+
+  #bytesAt(at: number): Uint8Array {
+    const bytes = new Uint8Array(this.#memory.buffer);
+    const start = at >>> 0;
+    const end = bytes.indexOf(0, start);
+    if (end < 0) throw new RangeError("a text that does not end within the memory");
+    return bytes.subarray(start, end);
+  }
+
+  #text(at: number): string {
+    return decoder.decode(this.#bytesAt(at));
+  }
+
+  #dump(value: number): string {
+    return this.#text(this.#exports.opa_json_dump(value));
+  }
+
+  /** Copies bytes into the guest. */
+  #push(...parts: readonly Uint8Array[]): readonly [at: number, length: number] {
+    const length = parts.reduce((sum, part) => sum + part.length, 0);
+    const start = this.#exports.opa_malloc(length);
+    const memory = new Uint8Array(this.#memory.buffer);
+    let at = start >>> 0;
+    for (const part of parts) {
+      memory.set(part, at);
+      at += part.length;
+    }
+    return [start, length];
+  }
+
+  /** Answers a builtin: 0 makes the expression undefined, as OPA does unless told to be strict. */
+  #call(id: number, operands: readonly number[]): number {
+    const builtin = this.#builtins.get(id);
+    const evaluation = this.#evaluation;
+    if (!builtin || !evaluation) throw this.#halted = new BuiltinHalt(`no builtin has the number ${id}`);
+    const { opa_value_dump: dump = this.#exports.opa_json_dump, opa_value_parse: parse } = this.#exports;
+    let result: RegoValue | undefined;
+    try {
+      const values = operands.map((operand) => parseRego(this.#text(dump(operand))));
+      result = builtin.run(values, evaluation.context);
+      evaluation.context.check();
+    } catch (error) {
+      if (error instanceof BuiltinError) {
+        evaluation.builtinFailed(builtin.name, error.message);
+        return 0;
+      }
+      // A stack or string that grew too large is a limit too.
+      const reason = error instanceof Error ? error.message : String(error);
+      throw this.#halted = new BuiltinHalt(`Builtin error ["${builtin.name}"]: ${JSON.stringify(reason)}`);
+    }
+    if (result === undefined) return 0;
+    const [at, length] = this.#push(encoder.encode(regoText(result)));
+    return (parse ?? this.#exports.opa_json_parse)(at, length);
+  }
+
+  #rethrow(): void {
+    if (this.#halted) throw this.#halted;
+  }
+
+  #haltReason(): string | undefined {
+    return this.#halted?.message;
+  }
+
+  /** Evaluates entry point 0. `data` and `input` are the pieces of JSON documents. */
+  evaluate(data: readonly Uint8Array[], input: readonly Uint8Array[], limitMs: number): RegoResult {
+    const { opa_json_parse: parse } = this.#exports;
+    const guest = this.#exports;
+    if (!/[:]0[,}]/.test(this.#entrypoints)) {
+      const error = `Rego wasm error: Cannot find the specified entrypoint 0 inside of ${this.#entrypoints}`;
+      return { kind: "failed", error };
+    }
+    this.#evaluation = new RegoEvaluation(limitMs, (entry) => this.#host.log(entry));
+    this.#halted = undefined;
+    // Until the end is known to be good.
+    this.#usable = false;
+    this.#host.arm(limitMs);
+    try {
+      const dataValue = parse(...this.#push(...data));
+      if (dataValue === 0) return { kind: "failed", error: "Rego wasm error: Failed to load json in memory" };
+      const inputValue = parse(...this.#push(...input));
+      if (inputValue === 0) {
+        return { kind: "failed", error: "Rego wasm error: Failed to load json in memory" };
+      }
+      const evaluation = guest.opa_eval_ctx_new();
+      guest.opa_eval_ctx_set_input(evaluation, inputValue);
+      guest.opa_eval_ctx_set_data(evaluation, dataValue);
+      guest.opa_eval_ctx_set_entrypoint(evaluation, 0);
+      const status = guest.eval(evaluation);
+      this.#rethrow();
+      if (status !== 0) return { kind: "failed", error: `wasm engine error: opa_eval returned ${status}` };
+      const result = this.#bytesAt(guest.opa_json_dump(guest.opa_eval_ctx_get_result(evaluation))).slice();
+      this.#usable = true;
+      return { kind: "result", json: result };
+    } catch (error) {
+      if (this.#host.expired() || this.#evaluation.timeIsUp) return { kind: "interrupted" };
+      const reason = this.#haltReason() ?? trapText(error);
+      return { kind: "failed", error: `wasm engine error: error invoking opa_eval function: ${reason}` };
+    } finally {
+      this.#evaluation.end();
+      this.#evaluation = undefined;
+    }
+  }
+
+  /** Puts the instance back to where it was before its first evaluation. False when it must be dropped. */
+  restore(): boolean {
+    return this.#usable && this.#snapshot !== undefined && this.#snapshot.restore();
+  }
+}

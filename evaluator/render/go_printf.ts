@@ -1,0 +1,427 @@
+/**
+ * Go's `fmt.Sprintf` for the four types that OPA hands to it: 64-bit integers, larger integers, doubles and strings.
+ *
+ * Source: https://pkg.go.dev/fmt (verbs, flags, argument indexes, format errors).
+ */
+import { type FloatForm, floatText } from "./go_float.ts";
+import { quoted, quotedRune } from "./rego_text.ts";
+
+/** An argument as Go would hold it. */
+export type PrintfArgument =
+  | { readonly type: "int64" | "*big.Int"; readonly value: bigint }
+  | { readonly type: "float64"; readonly value: number }
+  | { readonly type: "string"; readonly value: string };
+
+/** Raised when the text would become too long. */
+export class PrintfLimitError extends Error {
+  override readonly name = "PrintfLimitError";
+}
+
+/** Widths, precisions and indexes beyond this are format errors to Go. */
+const MAX_NUMBER = 1_000_000;
+const MAX_RESULT = 16 * 1024 * 1024;
+const encoder = new TextEncoder();
+
+class State {
+  minus = false;
+  plus = false;
+  sharp = false;
+  space = false;
+  zero = false;
+  plusV = false;
+  sharpV = false;
+  width: number | undefined;
+  precision: number | undefined;
+}
+
+function runeCount(text: string): number {
+  let count = 0;
+  for (const _ of text) count++;
+  return count;
+}
+
+function pad(text: string, state: State): string {
+  const missing = (state.width ?? 0) - runeCount(text);
+  if (missing <= 0) return text;
+  if (state.minus) return text + " ".repeat(missing);
+  return (state.zero ? "0" : " ").repeat(missing) + text;
+}
+
+function withoutZero(state: State): State {
+  return Object.assign(new State(), state, { zero: false });
+}
+
+function integer(value: bigint, base: 2 | 8 | 10 | 16, verb: string, state: State): string {
+  const negative = value < 0n;
+  let precision = 0;
+  if (state.precision !== undefined) {
+    precision = state.precision;
+    if (precision === 0 && value === 0n) return " ".repeat(state.width ?? 0);
+  } else if (state.zero && !state.minus && state.width !== undefined) {
+    precision = state.width - (negative || state.plus || state.space ? 1 : 0);
+  }
+  let text = (negative ? -value : value).toString(base).padStart(precision, "0");
+  if (verb === "X") text = text.toUpperCase();
+  if (state.sharp) {
+    if (base === 2) text = `0b${text}`;
+    else if (base === 8 && !text.startsWith("0")) text = `0${text}`;
+    else if (base === 16) text = `0${verb}${text}`;
+  }
+  if (verb === "O") text = `0o${text}`;
+  const sign = negative ? "-" : state.plus ? "+" : state.space ? " " : "";
+  return pad(sign + text, withoutZero(state));
+}
+
+function runeOf(value: bigint): string {
+  const valid = value >= 0n && value <= 0x10ffffn && !(value >= 0xd800n && value <= 0xdfffn);
+  return valid ? String.fromCodePoint(Number(value)) : "\ufffd";
+}
+
+function unicode(value: bigint, state: State): string {
+  const digits = Math.max(state.precision ?? 4, 4);
+  const code = BigInt.asUintN(64, value);
+  let text = `U+${code.toString(16).toUpperCase().padStart(digits, "0")}`;
+  if (state.sharp && code <= 0x10ffffn) {
+    const rune = runeOf(code);
+    if (!quotedRune(rune).startsWith("'\\") || rune === "\\" || rune === "'") text += ` '${rune}'`;
+  }
+  return pad(text, withoutZero(state));
+}
+
+function bigInteger(value: bigint, verb: string, state: State): string {
+  const bases: Readonly<Record<string, 2 | 8 | 10 | 16>> = {
+    b: 2,
+    o: 8,
+    O: 8,
+    d: 10,
+    s: 10,
+    v: 10,
+    x: 16,
+    X: 16,
+  };
+  const base = Object.hasOwn(bases, verb) ? bases[verb] : undefined;
+  if (base === undefined) return `%!${verb}(big.Int=${value})`;
+  const negative = value < 0n;
+  const sign = negative ? "-" : state.plus || state.plusV ? "+" : state.space ? " " : "";
+  let prefix = verb === "O" ? "0o" : "";
+  if (state.sharp || state.sharpV) {
+    prefix = ({ b: "0b", o: "0", x: "0x", X: "0X" } as Record<string, string>)[verb] ?? prefix;
+  }
+  let digits = (negative ? -value : value).toString(base);
+  if (verb === "X") digits = digits.toUpperCase();
+  digits = digits.padStart(state.precision ?? 0, "0");
+  const missing = (state.width ?? 0) - sign.length - prefix.length - digits.length;
+  if (missing <= 0) return sign + prefix + digits;
+  if (state.minus) return sign + prefix + digits + " ".repeat(missing);
+  if (state.zero && state.precision === undefined) return sign + prefix + "0".repeat(missing) + digits;
+  return " ".repeat(missing) + sign + prefix + digits;
+}
+
+/** What the flag `#` does to a float: a point always, and for %g the zeros up to the precision. */
+function sharpen(text: string, verb: string, precision: number): string {
+  let digits = 0;
+  if (verb === "g" || verb === "G") digits = precision < 0 ? 6 : precision;
+  else if (verb === "x" || verb === "X") digits = precision < 0 ? 6 : precision;
+  let tail = "";
+  let sawDot = false;
+  let sawDigit = false;
+  let body = text;
+  for (let at = 1; at < text.length; at++) {
+    const unit = text[at]!;
+    if (unit === ".") sawDot = true;
+    else if (unit === "p" || unit === "P" || (/e/i.test(unit) && verb !== "x" && verb !== "X")) {
+      tail = text.slice(at);
+      body = text.slice(0, at);
+      break;
+    } else {
+      if (unit !== "0") sawDigit = true;
+      if (sawDigit) digits--;
+    }
+  }
+  if (!sawDot) {
+    if (body.length === 2 && body[1] === "0") digits--;
+    body += ".";
+  }
+  return body + "0".repeat(Math.max(digits, 0)) + tail;
+}
+
+function float(value: number, form: FloatForm, byDefault: number, state: State): string {
+  const precision = state.precision ?? byDefault;
+  let text = floatText(value, form, precision);
+  if (!text.startsWith("-")) text = `+${text}`;
+  if (state.space && text.startsWith("+") && !state.plus) text = ` ${text.slice(1)}`;
+  if (state.sharp && form !== "b") text = sharpen(text, form, precision);
+  if (!state.plus && text.startsWith("+")) return pad(text.slice(1), state);
+  if (state.zero && !state.minus && state.width !== undefined && state.width > text.length) {
+    return text[0] + text.slice(1).padStart(state.width - 1, "0");
+  }
+  return pad(text, state);
+}
+
+function truncated(text: string, state: State): string {
+  if (state.precision === undefined || text.length <= state.precision) return text;
+  return [...text].slice(0, state.precision).join("");
+}
+
+function hexString(text: string, verb: string, state: State): string {
+  let bytes = encoder.encode(text);
+  if (state.precision !== undefined) bytes = bytes.subarray(0, state.precision);
+  const pairs = Array.from(bytes, (byte) => {
+    const pair = byte.toString(16).padStart(2, "0");
+    return verb === "X" ? pair.toUpperCase() : pair;
+  });
+  const prefix = state.sharp && pairs.length > 0 ? `0${verb}` : "";
+  return pad(state.space ? pairs.map((pair) => prefix + pair).join(" ") : prefix + pairs.join(""), state);
+}
+
+function canBackquote(text: string): boolean {
+  for (const rune of text) {
+    const code = rune.codePointAt(0)!;
+    if (rune === "`" || code === 0x7f || code === 0xfeff || (code < 0x20 && rune !== "\t")) return false;
+  }
+  return true;
+}
+
+function quotedString(text: string, state: State): string {
+  const cut = truncated(text, state);
+  return pad(state.sharp && canBackquote(cut) ? `\`${cut}\`` : quoted(cut, state.plus), state);
+}
+
+function badVerb(argument: PrintfArgument, verb: string, state: State): string {
+  return `%!${verb}(${argument.type}=${print(argument, "v", state)})`;
+}
+
+function print(argument: PrintfArgument, verb: string, state: State): string {
+  if (verb === "T") return pad(truncated(argument.type, state), state);
+  if (verb === "p") return badVerb(argument, verb, state);
+  switch (argument.type) {
+    case "*big.Int":
+      return bigInteger(argument.value, verb, state);
+    case "int64":
+      switch (verb) {
+        case "v":
+        case "d":
+          return integer(argument.value, 10, verb, state);
+        case "b":
+          return integer(argument.value, 2, verb, state);
+        case "o":
+        case "O":
+          return integer(argument.value, 8, verb, state);
+        case "x":
+        case "X":
+          return integer(argument.value, 16, verb, state);
+        case "c":
+          return pad(runeOf(argument.value), state);
+        case "q":
+          return pad(quotedRune(runeOf(argument.value), state.plus), state);
+        case "U":
+          return unicode(argument.value, state);
+      }
+      return badVerb(argument, verb, state);
+    case "float64":
+      switch (verb) {
+        case "v":
+          return float(argument.value, "g", -1, state);
+        case "b":
+        case "g":
+        case "G":
+        case "x":
+        case "X":
+          return float(argument.value, verb, -1, state);
+        case "f":
+        case "F":
+          return float(argument.value, "f", 6, state);
+        case "e":
+        case "E":
+          return float(argument.value, verb, 6, state);
+      }
+      return badVerb(argument, verb, state);
+    case "string":
+      switch (verb) {
+        case "v":
+          return state.sharpV
+            ? quotedString(argument.value, state)
+            : pad(truncated(argument.value, state), state);
+        case "s":
+          return pad(truncated(argument.value, state), state);
+        case "x":
+        case "X":
+          return hexString(argument.value, verb, state);
+        case "q":
+          return quotedString(argument.value, state);
+      }
+      return badVerb(argument, verb, state);
+  }
+}
+
+/** Reads digits; `undefined` when there are none, or too many. */
+function readNumber(format: string, at: number): { value: number | undefined; end: number } {
+  let end = at;
+  let value = 0;
+  while (end < format.length && format[end]! >= "0" && format[end]! <= "9") {
+    value = value * 10 + Number(format[end]);
+    if (value > MAX_NUMBER) return { value: undefined, end: format.length };
+    end++;
+  }
+  return { value: end > at ? value : undefined, end };
+}
+
+class Printer {
+  readonly #format: string;
+  readonly #arguments: readonly PrintfArgument[];
+  #at = 0;
+  #next = 0;
+  #reordered = false;
+  #goodIndex = true;
+  #result = "";
+
+  constructor(format: string, args: readonly PrintfArgument[]) {
+    this.#format = format;
+    this.#arguments = args;
+  }
+
+  #write(text: string): void {
+    this.#result += text;
+    if (this.#result.length > MAX_RESULT) {
+      throw new PrintfLimitError(`the text is longer than ${MAX_RESULT} characters`);
+    }
+  }
+
+  /** Reads `[n]`, an explicit argument index. Returns whether there was one. */
+  #index(): boolean {
+    if (this.#format[this.#at] !== "[") return false;
+    this.#reordered = true;
+    const close = this.#format.indexOf("]", this.#at + 1);
+    if (close < 0) {
+      this.#goodIndex = false;
+      this.#at++;
+      return false;
+    }
+    const { value, end } = readNumber(this.#format, this.#at + 1);
+    this.#at = close + 1;
+    if (value === undefined || end !== close) {
+      this.#goodIndex = false;
+      return false;
+    }
+    if (value >= 1 && value <= this.#arguments.length) this.#next = value - 1;
+    else this.#goodIndex = false;
+    return true;
+  }
+
+  /** Takes an argument as a width or precision. */
+  #star(): number | undefined {
+    const argument = this.#arguments[this.#next];
+    if (argument === undefined) return undefined;
+    this.#next++;
+    if (argument.type !== "int64") return undefined;
+    const value = Number(argument.value);
+    return Math.abs(value) > MAX_NUMBER ? undefined : value;
+  }
+
+  #flags(state: State): void {
+    for (;; this.#at++) {
+      switch (this.#format[this.#at]) {
+        case "#":
+          state.sharp = true;
+          continue;
+        case "0":
+          state.zero = true;
+          continue;
+        case "+":
+          state.plus = true;
+          continue;
+        case "-":
+          state.minus = true;
+          continue;
+        case " ":
+          state.space = true;
+          continue;
+      }
+      return;
+    }
+  }
+
+  #width(state: State, afterIndex: boolean): boolean {
+    if (this.#format[this.#at] === "*") {
+      this.#at++;
+      state.width = this.#star();
+      if (state.width === undefined) this.#write("%!(BADWIDTH)");
+      else if (state.width < 0) {
+        state.width = -state.width;
+        state.minus = true;
+        state.zero = false;
+      }
+      return false;
+    }
+    const { value, end } = readNumber(this.#format, this.#at);
+    this.#at = end;
+    state.width = value;
+    if (afterIndex && value !== undefined) this.#goodIndex = false;
+    return afterIndex;
+  }
+
+  #precision(state: State, afterIndex: boolean): boolean {
+    if (this.#format[this.#at] !== ".") return afterIndex;
+    this.#at++;
+    if (afterIndex) this.#goodIndex = false;
+    const indexed = this.#index();
+    if (this.#format[this.#at] === "*") {
+      this.#at++;
+      const value = this.#star();
+      if (value === undefined || value < 0) this.#write("%!(BADPREC)");
+      else state.precision = value;
+      return false;
+    }
+    const { value, end } = readNumber(this.#format, this.#at);
+    this.#at = end;
+    state.precision = value ?? 0;
+    return indexed;
+  }
+
+  #verb(): void {
+    const state = new State();
+    this.#goodIndex = true;
+    this.#flags(state);
+    let afterIndex = this.#index();
+    afterIndex = this.#width(state, afterIndex);
+    afterIndex = this.#precision(state, afterIndex);
+    if (!afterIndex) this.#index();
+    if (this.#at >= this.#format.length) return this.#write("%!(NOVERB)");
+    const verb = String.fromCodePoint(this.#format.codePointAt(this.#at)!);
+    this.#at += verb.length;
+    if (verb === "%") return this.#write("%");
+    if (!this.#goodIndex) return this.#write(`%!${verb}(BADINDEX)`);
+    const argument = this.#arguments[this.#next];
+    if (argument === undefined) return this.#write(`%!${verb}(MISSING)`);
+    this.#next++;
+    if (verb === "v") {
+      state.sharpV = state.sharp;
+      state.sharp = false;
+      state.plusV = state.plus;
+      state.plus = false;
+    }
+    this.#write(print(argument, verb, state));
+  }
+
+  run(): string {
+    while (this.#at < this.#format.length) {
+      let percent = this.#format.indexOf("%", this.#at);
+      if (percent < 0) percent = this.#format.length;
+      this.#write(this.#format.slice(this.#at, percent));
+      if (percent === this.#format.length) break;
+      this.#at = percent + 1;
+      this.#verb();
+    }
+    const extra = this.#arguments.slice(this.#next);
+    if (!this.#reordered && extra.length > 0) {
+      const shown = extra.map((argument) => `${argument.type}=${print(argument, "v", new State())}`);
+      this.#write(`%!(EXTRA ${shown.join(", ")})`);
+    }
+    return this.#result;
+  }
+}
+
+/** Formats as `fmt.Sprintf`. Throws {@link PrintfLimitError}. */
+export function sprintf(format: string, args: readonly PrintfArgument[]): string {
+  return new Printer(format, args).run();
+}

@@ -1,0 +1,364 @@
+/**
+ * Times as text in Go's layouts, which show how the reference time `Mon Jan 2 15:04:05 MST 2006` would look.
+ *
+ * Source: https://pkg.go.dev/time (constants, Parse, Time.Format).
+ */
+import { type Civil, fromCivil, monthNames, UTC, weekdayNames } from "./civil_time.ts";
+
+/** The layouts that OPA knows by name. */
+export const LAYOUTS: Readonly<Record<string, string>> = {
+  ANSIC: "Mon Jan _2 15:04:05 2006",
+  UnixDate: "Mon Jan _2 15:04:05 MST 2006",
+  RubyDate: "Mon Jan 02 15:04:05 -0700 2006",
+  RFC822: "02 Jan 06 15:04 MST",
+  RFC822Z: "02 Jan 06 15:04 -0700",
+  RFC850: "Monday, 02-Jan-06 15:04:05 MST",
+  RFC1123: "Mon, 02 Jan 2006 15:04:05 MST",
+  RFC1123Z: "Mon, 02 Jan 2006 15:04:05 -0700",
+  RFC3339: "2006-01-02T15:04:05Z07:00",
+  RFC3339Nano: "2006-01-02T15:04:05.999999999Z07:00",
+};
+
+/** A piece of a layout: text that stands for itself, or an element of the time. */
+type Piece = { readonly literal: string } | { readonly element: string };
+
+const ELEMENT = new RegExp(
+  [
+    "January|Jan(?![a-z])|Monday|Mon(?![a-z])|MST",
+    "002|0[1-6]|15|2006|__2|_2(?!006)|[12345]|PM|pm",
+    "[-Z](?:07:00:00|070000|07:00|0700|07)",
+    "[.,](?:0+|9+)(?!\\d)",
+  ].join("|"),
+  "g",
+);
+
+const parsed = new Map<string, readonly Piece[]>();
+
+function pieces(layout: string): readonly Piece[] {
+  const known = parsed.get(layout);
+  if (known) return known;
+  const result: Piece[] = [];
+  let end = 0;
+  for (const match of layout.matchAll(ELEMENT)) {
+    if (match.index > end) result.push({ literal: layout.slice(end, match.index) });
+    result.push({ element: match[0] });
+    end = match.index + match[0].length;
+  }
+  if (end < layout.length) result.push({ literal: layout.slice(end) });
+  if (parsed.size > 100) parsed.clear();
+  parsed.set(layout, result);
+  return result;
+}
+
+const two = (value: number) => String(value).padStart(2, "0");
+
+function year4(year: number): string {
+  return year < 0 ? `-${String(-year).padStart(4, "0")}` : String(year).padStart(4, "0");
+}
+
+function offsetText(element: string, offset: number): string {
+  if (element.startsWith("Z") && offset === 0) return "Z";
+  const minutes = Math.trunc(offset / 60);
+  const sign = offset < 0 ? "-" : "+";
+  const hour = two(Math.trunc(Math.abs(minutes) / 60));
+  const minute = two(Math.abs(minutes) % 60);
+  const second = two(Math.abs(offset) % 60);
+  switch (element.slice(1)) {
+    case "07":
+      return sign + hour;
+    case "0700":
+      return sign + hour + minute;
+    case "07:00":
+      return `${sign}${hour}:${minute}`;
+    case "070000":
+      return sign + hour + minute + second;
+    default:
+      return `${sign}${hour}:${minute}:${second}`;
+  }
+}
+
+function fractionText(element: string, nanosecond: number): string {
+  const digits = String(nanosecond).padStart(9, "0").slice(0, element.length - 1).padEnd(
+    element.length - 1,
+    "0",
+  );
+  if (element[1] === "0") return element[0]! + digits;
+  const trimmed = digits.replace(/0+$/, "");
+  return trimmed === "" ? "" : element[0]! + trimmed;
+}
+
+function elementText(element: string, at: Civil): string {
+  switch (element) {
+    case "2006":
+      return year4(at.year);
+    case "06":
+      return two(Math.max(at.year, 0) % 100);
+    case "January":
+      return monthNames[at.month - 1]!;
+    case "Jan":
+      return monthNames[at.month - 1]!.slice(0, 3);
+    case "1":
+      return String(at.month);
+    case "01":
+      return two(at.month);
+    case "Monday":
+      return weekdayNames[at.weekday]!;
+    case "Mon":
+      return weekdayNames[at.weekday]!.slice(0, 3);
+    case "2":
+      return String(at.day);
+    case "_2":
+      return String(at.day).padStart(2);
+    case "02":
+      return two(at.day);
+    case "__2":
+      return String(at.yearDay).padStart(3);
+    case "002":
+      return String(at.yearDay).padStart(3, "0");
+    case "15":
+      return two(at.hour);
+    case "3":
+      return String(at.hour % 12 || 12);
+    case "03":
+      return two(at.hour % 12 || 12);
+    case "4":
+      return String(at.minute);
+    case "04":
+      return two(at.minute);
+    case "5":
+      return String(at.second);
+    case "05":
+      return two(at.second);
+    case "PM":
+      return at.hour >= 12 ? "PM" : "AM";
+    case "pm":
+      return at.hour >= 12 ? "pm" : "am";
+    case "MST":
+      return at.zone;
+  }
+  return /^[.,]/.test(element) ? fractionText(element, at.nanosecond) : offsetText(element, at.offset);
+}
+
+/** A time in a layout. */
+export function formatTime(at: Civil, layout: string): string {
+  return pieces(layout).map((piece) => "literal" in piece ? piece.literal : elementText(piece.element, at))
+    .join("");
+}
+
+/** The length of a zone's abbreviation at the beginning of a text; 0 for none. */
+function zoneLength(text: string): number {
+  if (/^(ChST|MeST)/.test(text)) return 4;
+  const signed = /^(GMT)?([+-]\d+)/.exec(text);
+  if (signed && Math.abs(Number(signed[2])) <= 23) return signed[0].length;
+  if (text.startsWith("GMT")) return 3;
+  const letters = /^[A-Z]{0,6}/.exec(text)![0];
+  if (letters.length === 3) return 3;
+  if (letters.length === 4) return letters.endsWith("T") || letters === "WITA" ? 4 : 0;
+  return letters.length === 5 && letters.endsWith("T") ? 5 : 0;
+}
+
+class TimeReader {
+  rest: string;
+  year = 0;
+  month = -1;
+  day = -1;
+  yearDay = -1;
+  hour = 0;
+  minute = 0;
+  second = 0;
+  nanosecond = 0;
+  offset: number | undefined;
+  #half: "am" | "pm" | undefined;
+
+  constructor(text: string) {
+    this.rest = text;
+  }
+
+  take(pattern: RegExp): RegExpExecArray | undefined {
+    const match = pattern.exec(this.rest);
+    if (!match) return undefined;
+    this.rest = this.rest.slice(match[0].length);
+    return match;
+  }
+
+  /** Literal text; a run of spaces stands for any run of spaces. */
+  literal(prefix: string): boolean {
+    for (let at = 0; at < prefix.length;) {
+      if (prefix[at] === " ") {
+        if (this.rest !== "" && this.rest[0] !== " ") return false;
+        while (prefix[at] === " ") at++;
+        this.rest = this.rest.replace(/^ +/, "");
+        continue;
+      }
+      if (this.rest[0] !== prefix[at]) return false;
+      this.rest = this.rest.slice(1);
+      at++;
+    }
+    return true;
+  }
+
+  #number(fixed: boolean, least: number, most: number): number | undefined {
+    const match = this.take(fixed ? /^\d\d/ : /^\d\d?/);
+    const value = match ? Number(match[0]) : -1;
+    return value >= least && value <= most ? value : undefined;
+  }
+
+  #name(names: readonly string[], length: number | undefined): number | undefined {
+    const at = names.findIndex((name) => {
+      const wanted = name.slice(0, length).toLowerCase();
+      return this.rest.slice(0, wanted.length).toLowerCase() === wanted;
+    });
+    if (at < 0) return undefined;
+    this.rest = this.rest.slice(names[at]!.slice(0, length).length);
+    return at;
+  }
+
+  #fraction(digits: string): void {
+    this.nanosecond = Number(digits.slice(0, 9).padEnd(9, "0"));
+  }
+
+  #offset(element: string): boolean {
+    if (element.startsWith("Z") && this.take(/^Z/)) {
+      this.offset = 0;
+      return true;
+    }
+    const patterns: Readonly<Record<string, RegExp>> = {
+      "07": /^([+-])(\d\d)/,
+      "0700": /^([+-])(\d\d)(\d\d)/,
+      "07:00": /^([+-])(\d\d):(\d\d)/,
+      "070000": /^([+-])(\d\d)(\d\d)(\d\d)/,
+      "07:00:00": /^([+-])(\d\d):(\d\d):(\d\d)/,
+    };
+    const match = this.take(patterns[element.slice(1)]!);
+    if (!match) return false;
+    const [, sign, hour = "0", minute = "0", second = "0"] = match;
+    if (Number(hour) > 24 || Number(minute) > 60 || Number(second) > 60) return false;
+    this.offset = (Number(hour) * 3600 + Number(minute) * 60 + Number(second)) * (sign === "-" ? -1 : 1);
+    return true;
+  }
+
+  /** Reads one element; `next` is the one behind it. False when the text is another. */
+  element(element: string, next: string | undefined): boolean {
+    const set = (
+      name: "year" | "month" | "day" | "yearDay" | "hour" | "minute" | "second",
+      value: number | undefined,
+    ) => {
+      if (value === undefined) return false;
+      this[name] = value;
+      return true;
+    };
+    switch (element) {
+      case "2006": {
+        const match = this.take(/^\d{4}/);
+        return set("year", match && Number(match[0]));
+      }
+      case "06": {
+        const value = this.#number(true, 0, 99);
+        return set("year", value === undefined ? undefined : value + (value >= 69 ? 1900 : 2000));
+      }
+      case "January":
+      case "Jan": {
+        const at = this.#name(monthNames, element === "Jan" ? 3 : undefined);
+        return set("month", at === undefined ? undefined : at + 1);
+      }
+      case "1":
+      case "01":
+        return set("month", this.#number(element === "01", 1, 12));
+      case "Monday":
+      case "Mon":
+        return this.#name(weekdayNames, element === "Mon" ? 3 : undefined) !== undefined;
+      case "_2":
+        this.take(/^ /);
+        return set("day", this.#number(false, 0, 99));
+      case "2":
+      case "02":
+        return set("day", this.#number(element === "02", 0, 99));
+      case "__2":
+      case "002": {
+        if (element === "__2") this.take(/^ {1,2}/);
+        const match = this.take(element === "002" ? /^\d{3}/ : /^\d{1,3}/);
+        return set("yearDay", match && Number(match[0]));
+      }
+      case "15":
+        return set("hour", this.#number(false, 0, 23));
+      case "3":
+      case "03":
+        return set("hour", this.#number(element === "03", 0, 12));
+      case "4":
+      case "04":
+        return set("minute", this.#number(element === "04", 0, 59));
+      case "5":
+      case "05": {
+        if (!set("second", this.#number(element === "05", 0, 59))) return false;
+        // A fraction may follow even where the layout has none.
+        if (!/^[.,][09]/.test(next ?? "")) {
+          const match = this.take(/^[.,](\d+)/);
+          if (match) this.#fraction(match[1]!);
+        }
+        return true;
+      }
+      case "PM":
+      case "pm": {
+        const match = this.take(element === "PM" ? /^[AP]M/ : /^[ap]m/);
+        if (match) this.#half = match[0].toLowerCase() as "am" | "pm";
+        return match !== undefined;
+      }
+      case "MST": {
+        if (this.take(/^UTC/)) {
+          this.offset = 0;
+          return true;
+        }
+        // Go knows no offset of an abbreviation: the time is taken as UTC.
+        const length = zoneLength(this.rest);
+        this.rest = this.rest.slice(length);
+        return length > 0;
+      }
+    }
+    if (!/^[.,]/.test(element)) return this.#offset(element);
+    const match = this.take(
+      element[1] === "0" ? new RegExp(`^[.,](\\d{${element.length - 1}})`) : /^[.,](\d+)/,
+    );
+    if (match) this.#fraction(match[1]!);
+    return match !== undefined || element[1] === "9";
+  }
+
+  /** Nanoseconds since 1970; undefined when there is no such day. */
+  moment(): bigint | undefined {
+    let { hour, month, day } = this;
+    if (this.#half === "pm" && hour < 12) hour += 12;
+    else if (this.#half === "am" && hour === 12) hour = 0;
+    const leap = (this.year % 4 === 0 && this.year % 100 !== 0) || this.year % 400 === 0;
+    const lengths = [31, leap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    if (this.yearDay >= 0) {
+      if (this.yearDay < 1 || this.yearDay > (leap ? 366 : 365)) return undefined;
+      let [found, left] = [0, this.yearDay];
+      while (left > lengths[found]!) left -= lengths[found++]!;
+      if ((month >= 0 && month !== found + 1) || (day >= 0 && day !== left)) return undefined;
+      [month, day] = [found + 1, left];
+    } else {
+      if (month < 0) month = 1;
+      if (day < 0) day = 1;
+    }
+    if (day < 1 || day > lengths[month - 1]!) return undefined;
+    const { year, minute, second, nanosecond } = this;
+    const utc = fromCivil({ year, month, day, hour, minute, second, nanosecond }, UTC);
+    return utc - BigInt(this.offset ?? 0) * 1_000_000_000n;
+  }
+}
+
+/** Reads a time in a layout: nanoseconds since 1970, or undefined when the text is of another shape. */
+export function parseTime(layout: string, text: string): bigint | undefined {
+  const reader = new TimeReader(text);
+  const list = pieces(layout);
+  for (const [at, piece] of list.entries()) {
+    if ("literal" in piece) {
+      if (!reader.literal(piece.literal)) return undefined;
+      continue;
+    }
+    const next = list[at + 1];
+    if (!reader.element(piece.element, next && "element" in next ? next.element : undefined)) {
+      return undefined;
+    }
+  }
+  return reader.rest === "" ? reader.moment() : undefined;
+}

@@ -1,0 +1,150 @@
+/** Builtins on encodings: `base64url.encode_no_pad`, `hex.*`, `urlquery.*`, `uri.*`, `json.marshal_with_options`, `uuid.*`. */
+import { type RegoBuiltins, RegoObject, RegoSet, type RegoValue } from "../../types/rego.ts";
+import { escapeQuery, parseUrl, unescapeUrl, UrlError } from "../go_url.ts";
+import { fail, objectAt, stringAt } from "../rego_operands.ts";
+import { jsonText, jsonTree } from "../rego_text.ts";
+import { compareStrings, isList, number, objectOf, recordOf } from "../rego_value.ts";
+import { parseUuid } from "../uuid.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Bytes as hexadecimal digits. */
+export function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Bytes as base64 for URLs, without padding. */
+export function base64Url(bytes: Uint8Array): string {
+  let binary = "";
+  for (const byte of bytes) binary += String.fromCharCode(byte);
+  return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+function unescaped(text: string): string {
+  try {
+    return unescapeUrl(text, "query");
+  } catch (error) {
+    return error instanceof UrlError ? fail(error.message) : raise(error);
+  }
+}
+
+function raise(error: unknown): never {
+  throw error;
+}
+
+function parseQuery(query: string): RegoValue {
+  const values = new Map<string, string[]>();
+  for (const part of query.split("&")) {
+    if (part === "") continue;
+    if (part.includes(";")) fail("invalid semicolon separator in query");
+    const at = part.indexOf("=");
+    const key = unescaped(at < 0 ? part : part.slice(0, at));
+    const value = unescaped(at < 0 ? "" : part.slice(at + 1));
+    const known = values.get(key);
+    if (known) known.push(value);
+    else values.set(key, [value]);
+  }
+  return objectOf(values);
+}
+
+function encodeObject(object: RegoObject): string {
+  const wrong = "values must be string, array[string], or set[string]";
+  const pairs = object.entries.flatMap(([key, value]) => {
+    const name = typeof key === "string" ? key : jsonText(jsonTree(key));
+    const list = typeof value === "string" ? [value] : value instanceof RegoSet ? value.members : value;
+    if (!isList(list as RegoValue)) fail(wrong);
+    return (list as readonly RegoValue[]).map((text) =>
+      [name, typeof text === "string" ? text : fail(wrong)] as const
+    );
+  });
+  pairs.sort((a, b) => compareStrings(a[0], b[0]));
+  return pairs.map(([key, value]) => `${escapeQuery(key)}=${escapeQuery(value)}`).join("&");
+}
+
+function marshalWithOptions(value: RegoValue, options: RegoObject): string {
+  let indent = "\t";
+  let prefix = "";
+  let implied = false;
+  let pretty: boolean | undefined;
+  for (const [key, option] of options.entries) {
+    if (key === "pretty") {
+      pretty = typeof option === "boolean" ? option : fail("key pretty failed cast to bool");
+    } else if (key === "prefix" || key === "indent") {
+      const text = typeof option === "string" ? option : fail(`key ${key} failed cast to string`);
+      if (key === "prefix") prefix = text;
+      else indent = text;
+      implied = true;
+    } else fail(`object contained unknown key ${String(key)}`);
+  }
+  return pretty ?? implied
+    ? prefix + jsonText(jsonTree(value), { prefix, indent })
+    : jsonText(jsonTree(value));
+}
+
+export const ENCODING_BUILTINS: RegoBuiltins = {
+  "base64url.encode_no_pad": (operands) => base64Url(encoder.encode(stringAt(operands, 0))),
+  "hex.encode": (operands) => hex(encoder.encode(stringAt(operands, 0))),
+  "hex.decode": (operands) => {
+    const text = stringAt(operands, 0);
+    if (!/^([0-9a-fA-F]{2})*$/.test(text)) fail("not hexadecimal digits in pairs");
+    return decoder.decode(Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16)));
+  },
+  "urlquery.encode": (operands) => escapeQuery(stringAt(operands, 0)),
+  "urlquery.decode": (operands) => unescaped(stringAt(operands, 0)),
+  "urlquery.encode_object": (operands) => encodeObject(objectAt(operands, 0)),
+  "urlquery.decode_object": (operands) => parseQuery(stringAt(operands, 0)),
+  "uri.is_valid": ([text = null]) => {
+    if (typeof text !== "string" || text === "") return false;
+    try {
+      parseUrl(text);
+      return true;
+    } catch (error) {
+      return error instanceof UrlError ? false : raise(error);
+    }
+  },
+  "uri.parse": (operands) => {
+    try {
+      const { scheme, hostname, port, path, rawPath, rawQuery, fragment } = parseUrl(stringAt(operands, 0));
+      return recordOf({
+        ...(scheme && { scheme }),
+        ...(hostname && { hostname }),
+        ...(port && { port }),
+        ...(path && { path, raw_path: rawPath || path }),
+        ...(rawQuery && { raw_query: rawQuery }),
+        ...(fragment && { fragment }),
+      });
+    } catch (error) {
+      return error instanceof UrlError ? fail(error.message) : raise(error);
+    }
+  },
+  "json.marshal_with_options": (operands) => marshalWithOptions(operands[0]!, objectAt(operands, 1)),
+  "uuid.parse": (operands) => {
+    const parsed = parseUuid(stringAt(operands, 0));
+    if (!parsed) return undefined;
+    const { version, variant, timeBased } = parsed;
+    return recordOf({
+      version: number(version),
+      variant,
+      ...(timeBased && {
+        time: number(timeBased.nanoseconds),
+        nodeid: timeBased.node,
+        macvariables: timeBased.macVariables,
+        clocksequence: number(timeBased.clockSequence),
+      }),
+      ...(timeBased?.dce && { id: number(timeBased.dce.id), domain: timeBased.dce.domain }),
+    });
+  },
+  "uuid.rfc4122": ([key = null], context) => {
+    const memoKey = `uuid ${jsonText(jsonTree(key))}`;
+    let result = context.memo.get(memoKey);
+    if (result === undefined) {
+      const bytes = context.random(16);
+      bytes[6] = (bytes[6]! & 0x0f) | 0x40;
+      bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+      result = hex(bytes).replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+      context.memo.set(memoKey, result);
+    }
+    return result;
+  },
+};

@@ -1,0 +1,179 @@
+/** What Rego policies answered, as a verdict (`spec/evaluator.md §7.3, §7.4`). What can't be read refuses the request. */
+import {
+  type AdmissionStatus,
+  failure,
+  type StatusCause,
+  type StatusDetails,
+  type Verdict,
+} from "../types/evaluation.ts";
+
+class ShapeError extends Error {}
+
+const UNREADABLE_OPA = "internal server error: cannot interpret OPA policy result";
+const UNREADABLE_GATEKEEPER = "internal server error: cannot interpret Gatekeeper policy result";
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** `result[0].result` of the evaluation. */
+function resultOf(json: Uint8Array): unknown {
+  const results: unknown = JSON.parse(decoder.decode(json));
+  const first: unknown = Array.isArray(results) ? results[0] : undefined;
+  return isFields(first) ? first["result"] : undefined;
+}
+
+function wrong(path: string, value: unknown, expected: string): never {
+  const found = value === undefined ? "nothing" : JSON.stringify(value);
+  const shown = found.length > 100 ? `${found.slice(0, 100)}…` : found;
+  throw new ShapeError(`${path}: invalid type: ${shown}, expected ${expected}`);
+}
+
+function optional<T>(fields: Fields, name: string, read: (value: unknown) => T): T | undefined {
+  const value = fields[name];
+  return value === undefined || value === null ? undefined : read(value);
+}
+
+const text = (path: string) => (value: unknown): string =>
+  typeof value === "string" ? value : wrong(path, value, "a string");
+
+const integer = (path: string, most: number) => (value: unknown): number =>
+  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= most
+    ? value
+    : wrong(path, value, `an integer from 0 to ${most}`);
+
+const choice = (path: string, choices: readonly string[]) => (value: unknown): string =>
+  typeof value === "string" && choices.includes(value)
+    ? value
+    : wrong(path, value, `one of ${choices.join(", ")}`);
+
+const CAUSES = [
+  ...["FieldValueNotFound", "FieldValueRequired", "FieldValueDuplicate", "FieldValueInvalid"],
+  ...[
+    "FieldValueNotSupported",
+    "FieldValueForbidden",
+    "FieldValueTooLong",
+    "FieldValueTooMany",
+    "InternalError",
+  ],
+  ...["FieldValueTypeInvalid", "UnexpectedServerResponse", "FieldManagerConflict", "ResourceVersionTooLarge"],
+];
+
+function cause(value: unknown): StatusCause {
+  if (!isFields(value)) return wrong("status.details.causes", value, "an object");
+  return {
+    reason: optional(value, "reason", choice("status.details.causes.reason", CAUSES)) ?? null,
+    message: optional(value, "message", text("status.details.causes.message")) ?? null,
+    field: optional(value, "field", text("status.details.causes.field")) ?? null,
+  };
+}
+
+function details(value: unknown): StatusDetails {
+  if (!isFields(value)) return wrong("status.details", value, "an object");
+  const causes = value["causes"];
+  if (causes === undefined) throw new ShapeError("missing field `causes`");
+  if (!Array.isArray(causes)) return wrong("status.details.causes", causes, "a list");
+  const named = (name: string) => {
+    const given = optional(value, name, text(`status.details.${name}`));
+    return given === undefined ? {} : { [name]: given };
+  };
+  const seconds =
+    optional(value, "retry_after_seconds", integer("status.details.retry_after_seconds", 2 ** 31 - 1)) ??
+      optional(value, "retryAfterSeconds", integer("status.details.retryAfterSeconds", 2 ** 31 - 1));
+  return {
+    ...named("name"),
+    ...named("group"),
+    ...named("kind"),
+    ...named("uid"),
+    ...(causes.length > 0 && { causes: causes.map(cause) }),
+    ...(seconds !== undefined && { retry_after_seconds: seconds }),
+  };
+}
+
+function statusOf(value: unknown): AdmissionStatus {
+  if (!isFields(value)) return wrong("status", value, "an object");
+  const given = {
+    status: optional(value, "status", choice("status.status", ["Success", "Failure"])),
+    message: optional(value, "message", text("status.message")),
+    // Any text, as Kubernetes has it: policies written for OPA itself put their message here (Sharp edges 10).
+    reason: optional(value, "reason", text("status.reason")),
+    details: optional(value, "details", details),
+    code: optional(value, "code", integer("status.code", 65535)),
+  };
+  return Object.fromEntries(Object.entries(given).filter(([, field]) => field !== undefined));
+}
+
+function patchOf(value: unknown): string {
+  const base64 = text("patch")(value);
+  try {
+    const patch = decoder.decode(Uint8Array.from(atob(base64), (unit) => unit.charCodeAt(0)));
+    if (Array.isArray(JSON.parse(patch))) return patch;
+  } catch {
+    // Told below.
+  }
+  throw new ShapeError("patch: expected a JSON Patch in base64");
+}
+
+function annotations(value: unknown): Readonly<Record<string, string>> {
+  if (!isFields(value)) return wrong("auditAnnotations", value, "an object of strings");
+  for (const [name, annotation] of Object.entries(value)) text(`auditAnnotations.${name}`)(annotation);
+  return value as Record<string, string>;
+}
+
+function warnings(value: unknown): readonly string[] {
+  if (!Array.isArray(value)) return wrong("warnings", value, "a list of strings");
+  return value.map((warning, at) => text(`warnings[${at}]`)(warning));
+}
+
+function admissionResponse(value: unknown): Verdict {
+  if (!isFields(value)) return wrong("response", value, "an object");
+  for (const name of ["uid", "allowed"]) {
+    if (value[name] === undefined) throw new ShapeError(`missing field \`${name}\``);
+  }
+  text("uid")(value["uid"]);
+  const { allowed } = value;
+  if (typeof allowed !== "boolean") return wrong("allowed", allowed, "a boolean");
+  optional(value, "patchType", choice("patchType", ["JSONPatch"]));
+  const status = optional(value, "status", statusOf);
+  const patch = optional(value, "patch", patchOf);
+  return {
+    allowed,
+    ...(status && { status }),
+    ...(patch !== undefined && { patch }),
+    auditAnnotations: optional(value, "auditAnnotations", annotations) ?? null,
+    warnings: optional(value, "warnings", warnings) ?? null,
+  };
+}
+
+/** The verdict of an OPA policy, whose result holds an AdmissionResponse. The request's uid replaces the policy's. */
+export function opaVerdict(json: Uint8Array): Verdict {
+  try {
+    const result = resultOf(json);
+    const response = isFields(result) ? result["response"] : undefined;
+    return response === undefined ? failure(UNREADABLE_OPA) : admissionResponse(response);
+  } catch (error) {
+    if (error instanceof ShapeError) return failure(`internal server error: ${error.message}`);
+    return failure(`${UNREADABLE_OPA}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** The verdict of a Gatekeeper policy, whose result is a list of violations; an empty one allows. */
+export function gatekeeperVerdict(json: Uint8Array): Verdict {
+  try {
+    const violations = resultOf(json);
+    // The original allows what it can't read (Sharp edges 7).
+    if (!Array.isArray(violations)) return failure(`${UNREADABLE_GATEKEEPER}: expected a list of violations`);
+    if (violations.length === 0) return { allowed: true, auditAnnotations: null, warnings: null };
+    const messages = violations.map((violation, at) => {
+      if (!isFields(violation)) return wrong(`violation ${at}`, violation, "an object");
+      return optional(violation, "msg", text(`violation ${at}: msg`));
+    });
+    const message = messages.filter((given) => given !== undefined).join(", ");
+    return { allowed: false, status: { message }, auditAnnotations: null, warnings: null };
+  } catch (error) {
+    return failure(`${UNREADABLE_GATEKEEPER}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
