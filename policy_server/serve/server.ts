@@ -9,6 +9,7 @@ import { listenNode } from "./node_https.ts";
 import { watchPolicies } from "./policies_watch.ts";
 import { watchTlsMaterial } from "./tls_watch.ts";
 import { allCapabilities } from "../apply/capabilities/all.ts";
+import { regoInventory } from "../apply/capabilities/rego_inventory.ts";
 import { clusterIsConfigured, environmentCluster } from "../apply/kubernetes/cluster.ts";
 import type { Log } from "../apply/log.ts";
 import { createMetrics } from "../apply/metrics.ts";
@@ -86,6 +87,7 @@ export async function startServer(options: ServerOptions, log: Log): Promise<Pol
     policyTimeoutSeconds: options.policyTimeoutSeconds,
     continueOnErrors: options.continueOnErrors,
     capabilities: allCapabilities({ artifact, trustRoot, cluster: cluster.source, log }),
+    inventory: regoInventory(cluster.source),
     log,
   };
   const listeners: HttpListener[] = [];

@@ -5,6 +5,7 @@ import { type Capabilities, hostCallHandler } from "../../../evaluator/apply/hos
 import { EvaluatorPool, wholeRequest } from "../../../evaluator/apply/pool.ts";
 import { prepareModule } from "../../../evaluator/apply/prepare.ts";
 import { WORKER_URL } from "../../../evaluator/apply/worker_url.ts";
+import type { InventoryHandler } from "../../../evaluator/types/evaluation.ts";
 import { parseCapabilities } from "../../../evaluator/types/host_capabilities.ts";
 import type { ContextAwareResource } from "../../../evaluator/types/metadata.ts";
 
@@ -33,6 +34,40 @@ export class RawPayload {
 }
 
 const WASM = fileURLToPath(new URL("../../policies/host-caller/policy.wasm", import.meta.url));
+
+/** The verdict of one of the test policies on a request, with this inventory: whether it allows, and what it says. */
+export async function regoVerdict(
+  policy: string,
+  contextAwareResources: readonly ContextAwareResource[],
+  inventory: InventoryHandler,
+  request: unknown,
+): Promise<{ readonly allowed: boolean; readonly message: string | undefined }> {
+  const { pool } = await (opened ??= open());
+  const wasm = readFileSync(fileURLToPath(new URL(`../../policies/${policy}/policy.wasm`, import.meta.url)));
+  const module = pool.addModule(await prepareModule(new Uint8Array(wasm), { memoryMib: 256 }));
+  const caller = { policy, contextAwareResources };
+  const handler = hostCallHandler(
+    caller,
+    { kind: "listed", prefixes: [], exact: [] },
+    {},
+    () => {},
+    inventory,
+  );
+  const definition = {
+    id: policy,
+    module,
+    settings: new TextEncoder().encode("{}"),
+    limitMs: 60_000,
+    contextAwareResources,
+  };
+  const json = new TextEncoder().encode(JSON.stringify(request));
+  const outcome = await pool.validate(
+    pool.addPolicy(definition, handler),
+    wholeRequest({ json, object: undefined }),
+  );
+  if (outcome.kind !== "verdict") throw new Error(JSON.stringify(outcome));
+  return { allowed: outcome.verdict.allowed, message: outcome.verdict.status?.message };
+}
 
 let opened: Promise<{ readonly pool: EvaluatorPool; readonly module: number }> | undefined;
 

@@ -2,6 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type ApiTransport, openTransport } from "../../../crd/apply/api_transport.ts";
+import { regoInventory } from "../../../policy_server/apply/capabilities/rego_inventory.ts";
 import { kubernetesCapabilities } from "../../../policy_server/apply/capabilities/kubernetes.ts";
 import { inventories } from "../../../policy_server/apply/kubernetes/inventory.ts";
 import { type Cluster, openCluster } from "../../../policy_server/apply/kubernetes/cluster.ts";
@@ -11,7 +12,15 @@ import {
 } from "../../../policy_server/apply/kubernetes/followed_lists.ts";
 import { binariesFolder, HOW_TO_GET_BINARIES } from "../../cluster/binaries/locate.ts";
 import { type ControlPlane, startControlPlane, until } from "../../cluster/control_plane.ts";
-import { type Answer, closeCallers, failure, type HostCaller, hostCaller, success } from "./host_caller.ts";
+import {
+  type Answer,
+  closeCallers,
+  failure,
+  type HostCaller,
+  hostCaller,
+  regoVerdict,
+  success,
+} from "./host_caller.ts";
 
 // deno-lint-ignore no-explicit-any
 type Any = any;
@@ -428,6 +437,43 @@ real("an inventory has all objects of its kinds, and is built again when one of 
   const unreachable = inventories(() => Promise.resolve(undefined), () => new Uint8Array());
   const error = await unreachable("names", kinds).catch((error: Error) => error);
   assert.is((error as Error).message, "kube::Client was not initialized properly");
+});
+
+real("Rego policies of both dialects see what the cluster holds", async () => {
+  const { cluster } = await serverOf(plane.admin);
+  const inventory = regoInventory(() => Promise.resolve(cluster));
+  const kinds = [{ apiVersion: "v1", kind: "Service" }, { apiVersion: "v1", kind: "Namespace" }];
+  const services = "/api/v1/namespaces/one/services";
+  await api("POST", services, { metadata: { name: "taken" }, spec: { ports: [{ port: 80 }] } });
+  const namespaces = (await api("GET", "/api/v1/namespaces")).items.length;
+  const judge = (policy: string, name: string, handler = inventory) =>
+    regoVerdict(policy, kinds, handler, {
+      uid: "u",
+      kind: { group: "", version: "v1", kind: "Service" },
+      resource: { group: "", version: "v1", resource: "services" },
+      namespace: "two",
+      operation: "CREATE",
+      userInfo: {},
+      object: { apiVersion: "v1", kind: "Service", metadata: { name, namespace: "two" } },
+    });
+  const messages = {
+    "opa-context": `{"one"} of ${namespaces} namespaces`,
+    "gatekeeper-context": `taken in one, one of ${namespaces} namespaces`,
+  };
+  for (const [policy, message] of Object.entries(messages)) {
+    assert.is((await judge(policy, "free")).allowed, true, policy);
+    assert.equal(await judge(policy, "taken"), { allowed: false, message });
+    const nowhere = regoInventory(() => Promise.resolve(undefined));
+    assert.equal(await judge(policy, "free", nowhere), {
+      allowed: false,
+      message: "cannot perform a request via callback channel: kube::Client was not initialized properly",
+    });
+  }
+  assert.is(cluster.lists.count, 2);
+  await api("DELETE", `${services}/taken`);
+  for (const policy of Object.keys(messages)) {
+    await until("the name is free again", async () => (await judge(policy, "taken")).allowed);
+  }
 });
 
 real("the API server goes and comes back: lists stay, and go on", async () => {
