@@ -1,5 +1,5 @@
 /** Questions to the Kubernetes API, answered in bytes: bounded in size and time, with errors that say what was asked. */
-import type { ApiResponse, ApiTransport } from "../../../crd/apply/api_transport.ts";
+import type { ApiResponse, ApiTransport } from "../../../kubernetes/apply/api_transport.ts";
 
 /** The API server's answer when it is no success. */
 export class ApiFailure extends Error {

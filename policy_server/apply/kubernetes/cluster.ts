@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { type ApiTransport, connect } from "../../../crd/apply/api_transport.ts";
+import { type ApiTransport, connect } from "../../../kubernetes/apply/api_transport.ts";
 import { type ClusterApi, clusterApi } from "./api.ts";
 import { type Discovery, discoveryOf } from "./discovery.ts";
 import { type FollowedLists, followedLists, type ListLimits, type ListNotices } from "./followed_lists.ts";

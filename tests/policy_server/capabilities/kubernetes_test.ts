@@ -1,7 +1,7 @@
 /** What policies see of a real Kubernetes API server (`spec/evaluator.md §5.8`). */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type ApiTransport, openTransport } from "../../../crd/apply/api_transport.ts";
+import { type ApiTransport, openTransport } from "../../../kubernetes/apply/api_transport.ts";
 import { regoInventory } from "../../../policy_server/apply/capabilities/rego_inventory.ts";
 import { kubernetesCapabilities } from "../../../policy_server/apply/capabilities/kubernetes.ts";
 import { inventories } from "../../../policy_server/apply/kubernetes/inventory.ts";

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { openTransport } from "../../../crd/apply/api_transport.ts";
+import { openTransport } from "../../../kubernetes/apply/api_transport.ts";
 import { ApiFailure } from "../../../policy_server/apply/kubernetes/api.ts";
 import { type Cluster, openCluster } from "../../../policy_server/apply/kubernetes/cluster.ts";
 import type { ListIdentity } from "../../../policy_server/apply/kubernetes/followed_lists.ts";
