@@ -1,18 +1,18 @@
 /**
  * Builds every policy of this repository, samples (`policies/`) and those that only tests use (`tests/policies/`), from
- * source: a folder with a metadata.yml holds a Rust crate, which becomes `policy.wasm`, Wasm texts `NAME.wat` or Rego modules
- * `NAME.rego` (in the language's old version: `NAME.v0.rego`), which become `NAME.wasm`, or several of these.
+ * source: a folder with a metadata.yml holds what becomes `policy.wasm`, a Rust crate, a Go module or an AssemblyScript file
+ * `policy.ts`, or Wasm texts `NAME.wat` or Rego modules `NAME.rego` (in the language's old version: `NAME.v0.rego`), which
+ * become `NAME.wasm`, or several of these.
  *
  * Crates are optimised for size; every module carries the metadata; `policies/digests.json` lists their sha256. The
- * files are committed, so only someone who changes a policy needs the Rust toolchain, or for Rego the `opa` that
+ * files are committed, so only someone who changes a policy needs the toolchains of Rust and Go, or for Rego the `opa` that
  * tests/tools/build_opa.sh builds.
  *
  * usage: npm run build:policies [-- [--check-only OUTDIR] [FOLDER ...]]
  *
- * Folders (`tests/policies/loop`) leave all other policies as they are.
- *
  * `--check-only` writes the same tree below OUTDIR and leaves the committed files alone. The bytes may differ from the
- * committed ones (another compiler, another folder); what must agree is how both answer their suites.
+ * committed ones (another compiler, another folder); what must agree is how both answer their suites. FOLDERs
+ * (`policies/NAME`, `tests/policies/NAME`) are the only ones to be built.
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -67,7 +67,7 @@ const metadataFields = [
   "minimumKubewardenVersion",
 ];
 
-const { values: { "check-only": checkOnly }, positionals } = parseArgs({
+const { values: { "check-only": checkOnly }, positionals: chosen } = parseArgs({
   options: { "check-only": { type: "string" } },
   allowPositionals: true,
 });
@@ -79,15 +79,16 @@ const rustupHome = process.env.RUSTUP_HOME ?? join(homedir(), ".rustup");
 
 const all = globSync(["policies/*/metadata.yml", "tests/policies/*/metadata.yml"], { cwd: root }).map(dirname)
   .sort();
-const unknown = positionals.filter((folder) => !all.includes(join(folder, ".")));
+const named = chosen.map((name) => name.replace(/\/$/, ""));
+const unknown = named.filter((folder) => !all.includes(folder));
 if (unknown.length > 0) throw new Error(`no policy is in ${unknown.join(", ")}`);
-const folders = positionals.length === 0 ? all : positionals.map((folder) => join(folder, "."));
-const digestFile = join(outRoot, "policies/digests.json");
-const digests: Record<string, string> = positionals.length > 0 && existsSync(digestFile)
-  ? JSON.parse(readFileSync(digestFile, "utf8"))
+const folders = named.length === 0 ? all : named;
+const digestsFile = join(outRoot, "policies/digests.json");
+const digests: Record<string, string> = named.length > 0 && existsSync(digestsFile)
+  ? JSON.parse(readFileSync(digestsFile, "utf8"))
   : {};
-if (folders.some((folder) => existsSync(join(root, folder, "Cargo.toml")))) await buildCrates();
 const queue = folders.flatMap(sources);
+if (queue.some(({ from }) => from === "crate")) await buildCrates();
 await Promise.all([1, 2].map(async () => {
   for (let source = queue.shift(); source !== undefined; source = queue.shift()) {
     const file = join(source.folder, source.wasm);
@@ -100,10 +101,13 @@ await Promise.all([1, 2].map(async () => {
   }
 }));
 const sorted = Object.fromEntries(Object.entries(digests).sort());
-mkdirSync(dirname(digestFile), { recursive: true });
-writeFileSync(digestFile, JSON.stringify(sorted, null, 2) + "\n");
+mkdirSync(dirname(digestsFile), { recursive: true });
+writeFileSync(digestsFile, JSON.stringify(sorted, null, 2) + "\n");
 
-/** All crates at once: cargo unites the features of their dependencies, so one by one would give other binaries. */
+/**
+ * All crates at once: cargo unites the features of their dependencies, so one by one would give other binaries. Those of
+ * Extism's kit are kept apart, they would make all others larger.
+ */
 async function buildCrates(): Promise<void> {
   // Fetched first, so that the folders of the registries are there to be mapped.
   await run("cargo", ["fetch", "--locked", "--target", target], {});
@@ -117,16 +121,18 @@ async function buildCrates(): Promise<void> {
     ) => [join(registries, name), "/cargo"]),
     [root, "/portreeve"],
   ];
-  await run("cargo", ["build", "--release", "--locked", "--workspace", "--target", target], {
-    CARGO_ENCODED_RUSTFLAGS: mappings.map(([from, to]) => `--remap-path-prefix=${from}=${to}`).join("\x1f"),
-    CARGO_TARGET_DIR: targetFolder,
-  });
+  for (const crates of [["--workspace", "--exclude", "extism-rust"], ["--package", "extism-rust"]]) {
+    await run("cargo", ["build", "--release", "--locked", ...crates, "--target", target], {
+      CARGO_ENCODED_RUSTFLAGS: mappings.map(([from, to]) => `--remap-path-prefix=${from}=${to}`).join("\x1f"),
+      CARGO_TARGET_DIR: targetFolder,
+    });
+  }
 }
 
 type Source = {
   readonly folder: string;
   readonly wasm: string;
-  readonly from: "crate" | "text" | "rego";
+  readonly from: "crate" | "go" | "assemblyscript" | "text" | "rego";
   readonly path: string;
 };
 
@@ -143,21 +149,47 @@ function sources(folder: string): Source[] {
     from: "rego",
     path: join(folder, module),
   }));
-  if (!existsSync(join(root, folder, "Cargo.toml"))) return [...texts, ...modules];
-  const crate = `${basename(folder).replaceAll("-", "_")}.wasm`;
-  const built = join(targetFolder, target, "release", crate);
-  return [{ folder, wasm: "policy.wasm", from: "crate", path: built }, ...texts, ...modules];
+  const others = [...texts, ...modules];
+  const has = (file: string) => existsSync(join(root, folder, file));
+  const policy = { folder, wasm: "policy.wasm" };
+  if (has("go.mod")) return [{ ...policy, from: "go", path: join(root, folder) }, ...others];
+  if (has("policy.ts")) {
+    return [{ ...policy, from: "assemblyscript", path: join(root, folder, "policy.ts") }, ...others];
+  }
+  if (!has("Cargo.toml")) return others;
+  // A program keeps its crate's name, a library doesn't.
+  const crate = has("src/main.rs") ? basename(folder) : basename(folder).replaceAll("-", "_");
+  const built = join(targetFolder, target, "release", `${crate}.wasm`);
+  return [{ ...policy, from: "crate", path: built }, ...others];
 }
 
 async function code({ folder, wasm, from, path }: Source): Promise<Uint8Array> {
   const built = join(targetFolder, "optimised", `${basename(folder)}.${wasm}`);
   mkdirSync(dirname(built), { recursive: true });
-  if (from === "rego") return await rego(folder, path);
-  if (from === "crate") {
-    await binaryen("wasm-opt", ["-Oz", ...rustFeatures.map((name) => `--enable-${name}`), path, "-o", built]);
-  } else {
-    // Text is there to exercise single instructions: assembled as it is, not optimised.
-    await binaryen("wasm-as", [...textFeatures.map((name) => `--enable-${name}`), path, "-o", built]);
+  switch (from) {
+    case "rego":
+      return await rego(folder, path);
+    case "crate":
+      await tool("wasm-opt", ["-Oz", ...rustFeatures.map((name) => `--enable-${name}`), path, "-o", built]);
+      break;
+    case "go":
+      // wasm-opt takes a minute for 2% of the size.
+      await run(
+        "go",
+        ["build", "-C", path, "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", built, "."],
+        { GOOS: "wasip1", GOARCH: "wasm", GOTOOLCHAIN: "local" },
+      );
+      break;
+    case "assemblyscript":
+      // What is never freed is given back after each call, together with the rest of the memory.
+      await tool("asc", [
+        ...[relative(root, path), "--baseDir", root, "--outFile", relative(root, built)],
+        ...["--transform", "json-as", "--optimize", "--runtime", "stub", "--disableWarning"],
+      ]);
+      break;
+    case "text":
+      // Text is there to exercise single instructions: assembled as it is, not optimised.
+      await tool("wasm-as", [...textFeatures.map((name) => `--enable-${name}`), path, "-o", built]);
   }
   return readFileSync(built);
 }
@@ -241,8 +273,8 @@ function refuseMachinePaths(file: string, wasm: Uint8Array): void {
   throw new Error(`${file} holds a path of this machine: ${context}`);
 }
 
-function binaryen(tool: "wasm-as" | "wasm-opt", args: readonly string[]): Promise<void> {
-  return run(process.execPath, [join(root, "node_modules/.bin", tool), ...args], {});
+function tool(name: "asc" | "wasm-as" | "wasm-opt", args: readonly string[]): Promise<void> {
+  return run(process.execPath, [join(root, "node_modules/.bin", name), ...args], {});
 }
 
 function run(
@@ -260,7 +292,7 @@ function run(
     child.on("error", (error) =>
       fail(
         new Error(
-          `cannot run ${command}: ${error.message} (policies need Rust: rustup target add ${target})`,
+          `cannot run ${command}: ${error.message} (policies need Go, and Rust: rustup target add ${target})`,
         ),
       ));
     child.on("close", (status) => {

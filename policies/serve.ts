@@ -19,7 +19,10 @@ const PORT = 8443, READINESS_PORT = 8081;
 const SETTINGS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "required-labels": { settings: { required: ["owner"] } },
   "default-seccomp": { allowedToMutate: true },
-  "raw-quota": { allowedToMutate: true, settings: { quotas: { "team-shop": { "gpu-hours": 10 } }, on_excess: "cap" } },
+  "raw-quota": {
+    allowedToMutate: true,
+    settings: { quotas: { "team-shop": { "gpu-hours": 10 } }, on_excess: "cap" },
+  },
 };
 
 async function makeCertificate(): Promise<{ cert: string; key: string }> {

@@ -2,9 +2,11 @@
  * Evaluates policies in the thread it lives in. It keeps one guest for each module, puts it back to its snapshot after every
  * call, and makes a new one where that can't be done.
  */
+import { extism } from "../runtimes/extism.ts";
 import { gatekeeper } from "../runtimes/gatekeeper.ts";
 import { opa } from "../runtimes/opa.ts";
 import { wapc } from "../runtimes/wapc.ts";
+import { wasi } from "../runtimes/wasi.ts";
 import {
   type EvaluationRequest,
   failure,
@@ -33,15 +35,19 @@ import { link } from "./link.ts";
 /** The execution modes that this build can run. */
 export const RUNTIMES: Partial<Record<ExecutionMode, Runtime>> = {
   "kubewarden-wapc": wapc,
+  wasi,
   opa,
   gatekeeper,
+  extism,
 };
 
-/** What comes before the reason why an instance could not be made (`spec/evaluator.md §1, §7.1`). */
-const REHYDRATE: Partial<Record<ExecutionMode, string>> = {
+/** What stands before the reason why a guest could not be made (`spec/evaluator.md §1, §7.1`). */
+const NOT_INSTANTIATED: Partial<Record<ExecutionMode, string>> = {
   "kubewarden-wapc": "unable to rehydrate wapc module: cannot build Wapc host: ",
+  wasi: "error when building wasi precompiled stack: ",
   opa: "unable to rehydrate rego module: ",
   gatekeeper: "unable to rehydrate rego module: ",
+  extism: "unable to make an Extism plug-in: ",
 };
 
 /** What an engine needs from outside of its thread. */
@@ -76,16 +82,16 @@ export class Engine {
     this.#deadline = deadline;
     this.#guestHost = {
       link: async (module, imports) => {
-        let budget: WebAssembly.Global | undefined;
+        const guard: { budget?: WebAssembly.Global } = {};
         const entering = () => {
           // A loop may go round some more times before it has to ask; the host no longer works for it.
           if (deadline.expired) throw new Error("the time is up");
         };
         const returning = () => {
-          if (budget && deadline.afterHostCall()) budget.value = 0;
+          if (guard.budget && deadline.afterHostCall()) guard.budget.value = 0;
         };
         const instance = await link(module, imports, entering, returning);
-        budget = instance.exports[GUARD.budget] as WebAssembly.Global;
+        guard.budget = instance.exports[GUARD.budget] as WebAssembly.Global;
         deadline.attach(instance);
         return instance;
       },
@@ -154,11 +160,6 @@ export class Engine {
     return slot.guest;
   }
 
-  #rehydrate(id: number): string {
-    const mode = this.#modules.get(id)?.mode;
-    return (mode && REHYDRATE[mode]) ?? "";
-  }
-
   #instantiate(id: number, limitMs: number): Promise<Guest> {
     const prepared = this.#modules.get(id);
     if (!prepared) throw new InstantiationError("its module was removed");
@@ -193,10 +194,8 @@ export class Engine {
         if (error.interrupted && operation === "validate") {
           return { kind: "verdict", verdict: failure(TEXT.interrupted) };
         }
-        return {
-          kind: "error",
-          message: `${this.#rehydrate(policy.module)}${error.message}`,
-        };
+        const mode = this.#modules.get(policy.module)?.mode;
+        return { kind: "error", message: `${mode && NOT_INSTANTIATED[mode] || ""}${error.message}` };
       }
       return { kind: "error", message: error instanceof Error ? error.message : String(error) };
     } finally {

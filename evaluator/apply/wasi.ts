@@ -9,7 +9,8 @@
 export interface WasiHost {
   /** The guest's memory; asked anew at each call, because it may have grown. */
   readonly memory: () => ArrayBufferLike;
-  readonly args: readonly string[];
+  /** The arguments, the program's name first; asked anew at each call. */
+  readonly args: () => readonly string[];
   /** Fills `target` from standard input and returns how many bytes it gave; 0 is the end, for now. */
   readonly stdin: (target: Uint8Array) => number;
   readonly stdout: (bytes: Uint8Array) => void;
@@ -29,11 +30,14 @@ export class GuestExit extends Error {
   }
 }
 
-const ERRNO = { success: 0, badf: 8, fault: 21, inval: 28, nosys: 52, notcapable: 76, spipe: 70 } as const;
+const ERRNO = { success: 0, badf: 8, fault: 21, inval: 28, nosys: 52, notcapable: 76 } as const;
 /** A single read or write moves at most this much; guests loop. */
 const MAX_TRANSFER = 1 << 20;
 
-/** Functions that take a file descriptor that no guest has: they answer EBADF. */
+/** Ranges of one read or write that are looked at, as in POSIX's IOV_MAX. */
+const MAX_RANGES = 1024;
+
+/** Functions that take a file, or a pipe that is none of a guest's: they answer EBADF (`spec/evaluator.md §6`). */
 const NO_SUCH_FILE = [
   "fd_advise",
   "fd_allocate",
@@ -47,7 +51,9 @@ const NO_SUCH_FILE = [
   "fd_pwrite",
   "fd_readdir",
   "fd_renumber",
+  "fd_seek",
   "fd_sync",
+  "fd_tell",
   "path_create_directory",
   "path_filestat_get",
   "path_filestat_set_times",
@@ -70,14 +76,14 @@ type WasiFunction = (...args: never[]) => number;
 export function wasiImports(host: WasiHost): Record<string, WasiFunction> {
   const encoder = new TextEncoder();
   const view = () => new DataView(host.memory());
-  const args = host.args.map((arg) => encoder.encode(`${arg}\0`));
+  const args = () => host.args().map((arg) => encoder.encode(`${arg}\0`));
   const isPipe = (fd: number) => fd >= 0 && fd <= 2;
 
-  /** The byte ranges of an iovec array, cut at {@link MAX_TRANSFER} bytes in total. */
+  /** The byte ranges of an iovec array, cut at {@link MAX_TRANSFER} bytes and {@link MAX_RANGES} ranges. */
   function* ranges(list: number, count: number): Generator<Uint8Array> {
     let left = MAX_TRANSFER;
     const memory = view();
-    for (let index = 0; index < (count >>> 0) && left > 0; index++) {
+    for (let index = 0; index < Math.min(count >>> 0, MAX_RANGES) && left > 0; index++) {
       const at = memory.getUint32((list >>> 0) + index * 8, true);
       const length = Math.min(memory.getUint32((list >>> 0) + index * 8 + 4, true), left);
       left -= length;
@@ -87,13 +93,14 @@ export function wasiImports(host: WasiHost): Record<string, WasiFunction> {
 
   const functions: Record<string, WasiFunction> = {
     args_sizes_get(countAt: number, sizeAt: number) {
-      view().setUint32(countAt >>> 0, args.length, true);
-      view().setUint32(sizeAt >>> 0, args.reduce((sum, arg) => sum + arg.length, 0), true);
+      const given = args();
+      view().setUint32(countAt >>> 0, given.length, true);
+      view().setUint32(sizeAt >>> 0, given.reduce((sum, arg) => sum + arg.length, 0), true);
       return ERRNO.success;
     },
     args_get(pointersAt: number, bytesAt: number) {
       let at = bytesAt >>> 0;
-      args.forEach((arg, index) => {
+      args().forEach((arg, index) => {
         view().setUint32((pointersAt >>> 0) + index * 4, at, true);
         new Uint8Array(host.memory(), at, arg.length).set(arg);
         at += arg.length;
@@ -161,8 +168,6 @@ export function wasiImports(host: WasiHost): Record<string, WasiFunction> {
       new Uint8Array(host.memory(), at >>> 0, 64).fill(0);
       return ERRNO.success;
     },
-    fd_seek: (fd: number) => isPipe(fd) ? ERRNO.spipe : ERRNO.badf,
-    fd_tell: (fd: number) => isPipe(fd) ? ERRNO.spipe : ERRNO.badf,
     poll_oneoff(subscriptions: number, events: number, count: number, countAt: number) {
       return pollOnce(view, host, subscriptions >>> 0, events >>> 0, count >>> 0, countAt >>> 0);
     },

@@ -7,6 +7,7 @@ import { GUARD } from "../render/instrument.ts";
 import { MAX_LOG_ENTRY } from "../render/policy_log.ts";
 import { AnswerError, settingsVerdictOf, verdictOf } from "../render/verdict.ts";
 import {
+  ANSWER,
   type EvaluationRequest,
   failure,
   type HostCallAnswer,
@@ -30,10 +31,6 @@ const BEFORE_REQUEST = encoder.encode('{"request":');
 const BEFORE_SETTINGS = encoder.encode(',"settings":');
 const END = encoder.encode("}");
 const NOTHING = new Uint8Array(0);
-/** Twice the largest request that the server takes by default: what a guest answers has to be parsed, copied and sent. */
-const MAX_RESPONSE = 16 << 20;
-/** To convert an answer of this size takes long enough that nothing should wait behind it. */
-const LARGE_RESPONSE = 256 << 10;
 
 /** How a call of the guest ended. */
 type CallResult =
@@ -84,8 +81,8 @@ class WapcGuest implements Guest {
         memory.set(this.#operation, operationAt >>> 0);
       },
       __guest_response: (at: number, length: number) => {
-        if (length >>> 0 > MAX_RESPONSE) {
-          throw new RangeError(`the response has ${length >>> 0} bytes, the limit is ${MAX_RESPONSE}`);
+        if (length >>> 0 > ANSWER.max) {
+          throw new RangeError(`the response has ${length >>> 0} bytes, the limit is ${ANSWER.max}`);
         }
         this.#response = this.#bytes(at, length).slice();
       },
@@ -117,7 +114,7 @@ class WapcGuest implements Guest {
     };
     const wasi = wasiImports({
       memory: () => this.#memory.buffer,
-      args: [],
+      args: () => [],
       stdin: () => 0,
       stdout: (bytes) => this.#output.write("stdout", bytes),
       stderr: (bytes) => this.#output.write("stderr", bytes),
@@ -195,7 +192,7 @@ class WapcGuest implements Guest {
       case "failed":
         return failure(`internal server error: Guest call failure: ${result.error}`);
       case "response":
-        if (result.bytes.length > LARGE_RESPONSE) this.#host.longWork();
+        if (result.bytes.length > ANSWER.large) this.#host.longWork();
         try {
           return verdictOf(result.bytes, request);
         } catch (error) {

@@ -125,6 +125,14 @@ export type InventoryHandler = (
 /** Answers host calls of one policy. It must never throw: what goes wrong is an answer with `ok: false`. */
 export type HostCallHandler = (call: HostCall) => HostCallAnswer | Promise<HostCallAnswer>;
 
+/** Sizes of what a guest answers, in bytes. */
+export const ANSWER = {
+  /** Twice the largest request that the server takes by default: an answer has to be parsed, copied and sent. */
+  max: 16 << 20,
+  /** To convert an answer of this size takes long enough that nothing should wait behind it. */
+  large: 256 << 10,
+} as const;
+
 /** Texts that clients see (`spec/evaluator.md §3.3, §4.2`). */
 export const TEXT = {
   interrupted: "Policy execution interrupted because it exceeded the allowed execution time",

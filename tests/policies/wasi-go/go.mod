@@ -1,0 +1,3 @@
+module portreeve.example/wasi-go
+
+go 1.25
