@@ -69,13 +69,13 @@ export const loadSigstoreSeeds = () => import("@sigstore/tuf/seeds.json", { with
 /** What the TUF client must see for a missing file; its front door does not export it. */
 export const loadTufErrors = () => import("tuf-js/dist/error.js");
 
-// A load generator for benchmarks, where no better one is installed.
-export const loadAutocannon = (): Promise<typeof import("autocannon")> => import("autocannon");
-
 // Kubernetes: kubeconfig files, in-cluster credentials and exec plugins. Heavy (hundreds of generated API classes), so a loader.
 export type { HttpLibrary as KubernetesHttpLibrary, KubeConfig } from "@kubernetes/client-node";
 export const loadKubernetesClient = (): Promise<typeof import("@kubernetes/client-node")> =>
   import("@kubernetes/client-node");
+
+// A load generator for benchmarks, where no better one is installed.
+export const loadAutocannon = (): Promise<typeof import("autocannon")> => import("autocannon");
 
 // Regular expressions with the syntax and the linear time of RE2, for Rego's builtins.
 export type { RE2JS } from "re2js";

@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import process from "node:process";
-import { connect } from "../crd/apply/api_transport.ts";
+import { connect } from "../kubernetes/apply/api_transport.ts";
 import { type LogLevel, logLevel, parseFlags, settingsFrom, usage } from "./render/flags.ts";
 import { type Controller, type Log, startController } from "./serve/controller.ts";
 import { CERTIFICATE_FOLDER } from "./serve/webhook_server.ts";

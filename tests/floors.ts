@@ -9,12 +9,13 @@ import { dirname, join, normalize } from "node:path/posix";
 /** What each room may import of the others; what lies outside of all rooms (scripts) is not held to anything here. */
 export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   crd: [],
+  kubernetes: ["crd/types"],
   evaluator: ["crd/types"],
   artifact: [],
-  policy_server: ["crd/types", "evaluator", "artifact"],
-  controller: ["crd"],
-  audit: ["crd"],
-  cli: ["crd", "evaluator", "artifact", "policy_server", "controller", "audit"],
+  policy_server: ["crd/types", "kubernetes", "evaluator", "artifact"],
+  controller: ["crd", "kubernetes"],
+  audit: ["crd", "kubernetes"],
+  cli: ["crd", "kubernetes", "evaluator", "artifact", "policy_server", "controller", "audit"],
 };
 
 /** The floors from the ground up. */

@@ -5,9 +5,11 @@ import { type Found, validatePolicyServer } from "../../crd/render/validate_poli
 import { isNamespaced, type Json, type Kind, type Policy, type PolicyServer } from "../../crd/types.ts";
 import type { AdmissionRequest, Verdict } from "../render/admission_review.ts";
 import { hostPortProblems } from "../render/host_network.ts";
-import type { ConfigMap, KubeObject, Secret } from "../types/objects.ts";
-import { CONFIG_MAPS, type Resource, SECRETS } from "../types/resources.ts";
-import { ApiError, isNotFound } from "./kube_client.ts";
+import type { ConfigMap, Secret } from "../types/objects.ts";
+import type { KubeObject } from "../../kubernetes/types/object.ts";
+import { CONFIG_MAPS, SECRETS } from "../types/resources.ts";
+import type { Resource } from "../../kubernetes/types/resource.ts";
+import { ApiError, isNotFound } from "../../kubernetes/apply/kube_client.ts";
 import { checkMatchConditions } from "./match_conditions.ts";
 import type { Store } from "./store.ts";
 import type { World } from "./world.ts";

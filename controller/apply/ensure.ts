@@ -1,9 +1,9 @@
 /** Brings one object to what it should be, and writes nothing when it is that already. */
 import { adoptionPatch, isOriginals } from "../render/adoption.ts";
 import { needsApply, removeForeign } from "../render/differences.ts";
-import type { KubeObject } from "../types/objects.ts";
-import type { Resource } from "../types/resources.ts";
-import { isNotFound } from "./kube_client.ts";
+import type { KubeObject } from "../../kubernetes/types/object.ts";
+import type { Resource } from "../../kubernetes/types/resource.ts";
+import { isNotFound } from "../../kubernetes/apply/kube_client.ts";
 import type { Store } from "./store.ts";
 import type { World } from "./world.ts";
 

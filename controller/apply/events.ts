@@ -1,7 +1,7 @@
 /** Kubernetes Events about our resources: bounded, without repetition, never in the way of a reconcile. */
-import type { KubeObject } from "../types/objects.ts";
+import type { KubeObject } from "../../kubernetes/types/object.ts";
 import { EVENTS } from "../types/resources.ts";
-import type { KubeClient } from "./kube_client.ts";
+import type { KubeClient } from "../../kubernetes/apply/kube_client.ts";
 import type { Note } from "./world.ts";
 
 const COMPONENT = "kubewarden-controller";

@@ -4,9 +4,9 @@
  */
 import { type FieldError, internal } from "../../crd/render/field_error.ts";
 import type { MatchCondition } from "../../crd/types.ts";
-import type { KubeObject } from "../types/objects.ts";
+import type { KubeObject } from "../../kubernetes/types/object.ts";
 import { VALIDATING } from "../types/resources.ts";
-import { ApiError, type KubeClient } from "./kube_client.ts";
+import { ApiError, type KubeClient } from "../../kubernetes/apply/kube_client.ts";
 
 const FIELD = "spec.matchConditions";
 const CARRIED = "webhooks[0].matchConditions";

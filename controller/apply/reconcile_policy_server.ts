@@ -29,7 +29,7 @@ import { BUDGETS, CONFIG_MAPS, customResource, DEPLOYMENTS, SECRETS, SERVICES } 
 import { currentAuthority, encode, hasOldAuthority } from "./authority.ts";
 import { issueLeaf } from "./certificates.ts";
 import { ensure, ensureAbsent, setFinalizers } from "./ensure.ts";
-import { ApiError } from "./kube_client.ts";
+import { ApiError } from "../../kubernetes/apply/kube_client.ts";
 import { boundPolicies, type World } from "./world.ts";
 
 /** When to look again although nothing has changed, in milliseconds; `undefined`: not at all. */

@@ -4,7 +4,7 @@ import { POLICY_NAME_ANNOTATION, POLICY_NAMESPACE_ANNOTATION } from "../render/n
 import type { WebhookConfiguration, WebhookKind } from "../types/objects.ts";
 import { customResource, MUTATING, VALIDATING } from "../types/resources.ts";
 import { ensureAbsent } from "./ensure.ts";
-import { isNotFound } from "./kube_client.ts";
+import { isNotFound } from "../../kubernetes/apply/kube_client.ts";
 import { policyStore, type World } from "./world.ts";
 
 const POLICY_KINDS: readonly PolicyKind[] = [

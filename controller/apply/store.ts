@@ -2,7 +2,7 @@
  * What the controller knows of one kind of object: filled by a watch, and by the answers to our own writes, so that a
  * reconcile never works from something older than what it wrote itself.
  */
-import type { KubeObject } from "../types/objects.ts";
+import type { KubeObject } from "../../kubernetes/types/object.ts";
 
 export type StoreListener<T> = (now: T | undefined, before: T | undefined) => void;
 

@@ -1,5 +1,5 @@
 /** Everything that a reconcile works with: what the cluster holds, how to change it, and how to tell people. */
-import type { KubeClient } from "./kube_client.ts";
+import type { KubeClient } from "../../kubernetes/apply/kube_client.ts";
 import { createStore, type Store } from "./store.ts";
 import type {
   AdmissionPolicy,
@@ -17,7 +17,6 @@ import { type Rollout, rollout, type ServerView } from "../render/reachability.t
 import type {
   ConfigMap,
   Deployment,
-  KubeObject,
   Pod,
   PodDisruptionBudget,
   ReplicaSet,
@@ -26,6 +25,7 @@ import type {
   WebhookConfiguration,
   WebhookKind,
 } from "../types/objects.ts";
+import type { KubeObject } from "../../kubernetes/types/object.ts";
 import type { ControllerSettings } from "../types/settings.ts";
 
 export type Stores = {

@@ -3,7 +3,7 @@
  * applied. Handing its record of fields over to us lets later applies remove what is no longer wanted.
  */
 import type { ManagedFields } from "../../crd/types.ts";
-import type { KubeObject } from "../types/objects.ts";
+import type { KubeObject } from "../../kubernetes/types/object.ts";
 import { ownEntry } from "./differences.ts";
 import { FIELD_MANAGER } from "./names.ts";
 

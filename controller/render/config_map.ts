@@ -9,7 +9,8 @@ import {
 } from "../../crd/types.ts";
 import type { ConfigMap } from "../types/objects.ts";
 import type { ControllerSettings } from "../types/settings.ts";
-import { compareBytes, orderedJson, parseExactly, sortedJson } from "./json.ts";
+import { compareBytes, orderedJson, sortedJson } from "./json.ts";
+import { parseExactly } from "../../kubernetes/render/exact_json.ts";
 import { ownedMetadata, POLICY_SERVER_LABEL } from "./names.ts";
 
 const EVERY_CAPABILITY = ["*"] as const;

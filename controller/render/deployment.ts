@@ -1,6 +1,7 @@
 /** The Deployment of a PolicyServer (spec/controller.md §5.4). */
 import type { PolicyServer } from "../../crd/types.ts";
-import type { Deployment, KubeObject } from "../types/objects.ts";
+import type { Deployment } from "../types/objects.ts";
+import type { KubeObject } from "../../kubernetes/types/object.ts";
 import type { ControllerSettings } from "../types/settings.ts";
 import { renderEnvironment, telemetryMode } from "./environment.ts";
 import {

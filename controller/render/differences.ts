@@ -4,7 +4,7 @@
  */
 import { parseQuantity } from "../../crd/render/quantity.ts";
 import type { ManagedFields } from "../../crd/types.ts";
-import type { KubeObject } from "../types/objects.ts";
+import type { KubeObject } from "../../kubernetes/types/object.ts";
 import { FIELD_MANAGER } from "./names.ts";
 
 type Fields = { readonly [key: string]: unknown };

@@ -4,26 +4,7 @@
  */
 
 type RawJson = { readonly rawJSON: string };
-const raw = JSON as unknown as {
-  rawJSON(text: string): RawJson;
-  isRawJSON(value: unknown): value is RawJson;
-};
-
-/** Text that may hold a number which JavaScript would change: many digits, a fraction, an exponent, or -0. */
-const PERHAPS_LOSSY = /[:[,]\s*-?\d*(?:\d{16}|[.eE])|-0/;
-
-function keepSource(_key: string, value: unknown, context: { readonly source?: string }): unknown {
-  return typeof value === "number" && context.source !== undefined && String(value) !== context.source
-    ? raw.rawJSON(context.source)
-    : value;
-}
-
-/** Parses JSON without loss: a number that JavaScript would change (beyond 2^53, `1.0`) is kept as its text. */
-export function parseExactly(text: string): unknown {
-  // Nearly all objects have only small whole numbers, and a reviver makes parsing many times slower.
-  if (!PERHAPS_LOSSY.test(text)) return JSON.parse(text);
-  return JSON.parse(text, keepSource as (key: string, value: unknown) => unknown);
-}
+const raw = JSON as unknown as { isRawJSON(value: unknown): value is RawJson };
 
 /** Order of the strings' UTF-8 bytes. */
 export function compareBytes(a: string, b: string): number {

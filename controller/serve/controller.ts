@@ -3,10 +3,11 @@
  * to what the resources say.
  */
 import process from "node:process";
-import type { ApiTransport } from "../../crd/apply/api_transport.ts";
+import type { ApiTransport } from "../../kubernetes/apply/api_transport.ts";
 import { type PolicyKind } from "../../crd/types.ts";
 import { eventWriter } from "../apply/events.ts";
-import { kubeClient } from "../apply/kube_client.ts";
+import { FIELD_MANAGER } from "../render/names.ts";
+import { kubeClient } from "../../kubernetes/apply/kube_client.ts";
 import { reconcilePolicy } from "../apply/reconcile_policy.ts";
 import { reconcilePolicyServer } from "../apply/reconcile_policy_server.ts";
 import { removeOrphan } from "../apply/remove_orphans.ts";
@@ -14,7 +15,8 @@ import { rotateCertificates } from "../apply/rotate_certificates.ts";
 import type { Store } from "../apply/store.ts";
 import { createStores, policyStore, type World } from "../apply/world.ts";
 import { createMetrics, type Metrics } from "../render/metrics.ts";
-import type { KubeObject, WebhookKind } from "../types/objects.ts";
+import type { WebhookKind } from "../types/objects.ts";
+import type { KubeObject } from "../../kubernetes/types/object.ts";
 import {
   BUDGETS,
   CONFIG_MAPS,
@@ -23,11 +25,11 @@ import {
   MUTATING,
   PODS,
   REPLICA_SETS,
-  type Resource,
   SECRETS,
   SERVICES,
   VALIDATING,
 } from "../types/resources.ts";
+import type { Resource } from "../../kubernetes/types/resource.ts";
 import type { ControllerSettings } from "../types/settings.ts";
 import { becomeLeader, type Leadership, LEASE_NAME } from "./leader_election.ts";
 import { type PlainServer, startMetrics, startProbes } from "./probes.ts";
@@ -213,6 +215,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
   const host = new URL(transport.server).host;
   const client = kubeClient(
     transport,
+    FIELD_MANAGER,
     ({ method, code }) => metrics.add("rest_client_requests_total", { method, code: String(code), host }),
   );
   const events = eventWriter(client, now, log);

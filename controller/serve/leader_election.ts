@@ -2,9 +2,9 @@
  * One of several controllers writes: the one that holds the Lease (spec/controller.md §1.4). A holder that cannot renew it in
  * time stops before anybody else may take it.
  */
-import type { KubeClient } from "../apply/kube_client.ts";
-import { isConflict, isNotFound } from "../apply/kube_client.ts";
-import type { KubeObject } from "../types/objects.ts";
+import type { KubeClient } from "../../kubernetes/apply/kube_client.ts";
+import { isConflict, isNotFound } from "../../kubernetes/apply/kube_client.ts";
+import type { KubeObject } from "../../kubernetes/types/object.ts";
 import { LEASES } from "../types/resources.ts";
 
 export const LEASE_NAME = "a4ddbf36.kubewarden.io";

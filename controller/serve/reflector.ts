@@ -2,11 +2,11 @@
  * Keeps a store equal to what the API server holds: a list, then a watch from there, and again from the start when the watch is
  * too old (410 Gone), for as long as the controller runs.
  */
-import { ApiError, type KubeClient, type Selection } from "../apply/kube_client.ts";
+import { ApiError, type KubeClient, type Selection } from "../../kubernetes/apply/kube_client.ts";
 import type { Store } from "../apply/store.ts";
-import { parseExactly } from "../render/json.ts";
-import type { KubeObject } from "../types/objects.ts";
-import type { Resource } from "../types/resources.ts";
+import { parseExactly } from "../../kubernetes/render/exact_json.ts";
+import type { KubeObject } from "../../kubernetes/types/object.ts";
+import type { Resource } from "../../kubernetes/types/resource.ts";
 
 export type ReflectorOptions<T extends KubeObject> = {
   readonly client: KubeClient;

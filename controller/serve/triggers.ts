@@ -12,7 +12,8 @@ import {
   serverObjectName,
   WEBHOOK_SERVER_SECRET,
 } from "../render/names.ts";
-import type { KubeObject, WebhookConfiguration, WebhookKind } from "../types/objects.ts";
+import type { WebhookConfiguration, WebhookKind } from "../types/objects.ts";
+import type { KubeObject } from "../../kubernetes/types/object.ts";
 
 /** Where keys of each kind of work go. */
 export type Triggers = {

@@ -1,11 +1,6 @@
 /** The parts of Kubernetes' own objects that the controller reads and writes. */
-import type { LabelSelector, MatchCondition, ObjectMeta, Rule } from "../../crd/types.ts";
-
-export type KubeObject = {
-  readonly apiVersion?: string;
-  readonly kind?: string;
-  readonly metadata: ObjectMeta;
-};
+import type { LabelSelector, MatchCondition, Rule } from "../../crd/types.ts";
+import type { KubeObject } from "../../kubernetes/types/object.ts";
 
 export type ConfigMap = KubeObject & { readonly data?: { readonly [key: string]: string } };
 /** `data` is in base64. */

@@ -1,12 +1,6 @@
 /** The resources that the controller reads and writes, and their places in the API. */
 import { API_GROUP, type Kind, KINDS } from "../../crd/types.ts";
-
-export type Resource = {
-  readonly kind: string;
-  readonly apiVersion: string;
-  readonly plural: string;
-  readonly namespaced: boolean;
-};
+import type { Resource } from "../../kubernetes/types/resource.ts";
 
 function resource(apiVersion: string, kind: string, plural: string, namespaced = true): Resource {
   return { apiVersion, kind, plural, namespaced };
@@ -41,17 +35,4 @@ const OWN: { readonly [kind: string]: Resource } = Object.fromEntries(
 /** The resource of one of our five kinds, in v1. */
 export function customResource(kind: Kind): Resource {
   return OWN[kind]!;
-}
-
-/** Path of a collection, or of one object in it. */
-export function resourcePath(
-  { apiVersion, plural, namespaced }: Resource,
-  namespace?: string,
-  name?: string,
-  subresource?: string,
-): string {
-  const root = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-  const within = namespaced && namespace !== undefined ? `/namespaces/${encodeURIComponent(namespace)}` : "";
-  const object = name === undefined ? "" : `/${encodeURIComponent(name)}`;
-  return `${root}${within}/${plural}${object}${subresource === undefined ? "" : `/${subresource}`}`;
 }

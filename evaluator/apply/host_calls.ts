@@ -4,10 +4,12 @@
  */
 import {
   type HostCallAnswer,
+  HostCallError,
   type HostCallHandler,
   type InventoryHandler,
   TEXT,
 } from "../types/evaluation.ts";
+import type { ContextAwareResource } from "../types/metadata.ts";
 import {
   allows,
   type CapabilityAllowList,
@@ -16,8 +18,19 @@ import {
   isCapabilityNamespace,
 } from "../types/host_capabilities.ts";
 
-/** One capability: takes the payload, gives the answer's bytes, throws an Error with the text for the guest. */
-export type Capability = (payload: Uint8Array, policy: string) => Promise<Uint8Array> | Uint8Array;
+/** The policy that makes a call. */
+export interface Caller {
+  /** Its id, for log lines. */
+  readonly policy: string;
+  /** The kinds that it may read from the cluster. */
+  readonly contextAwareResources: readonly ContextAwareResource[];
+}
+
+/**
+ * One capability: takes the payload, gives the answer's bytes. It throws a {@link HostCallError} with the text for the guest, or
+ * any other Error when it failed.
+ */
+export type Capability = (payload: Uint8Array, caller: Caller) => Promise<Uint8Array> | Uint8Array;
 
 /** The capabilities that the host has, by path (`oci/v1/verify`). */
 export type Capabilities = Readonly<Record<string, Capability>>;
@@ -32,7 +45,7 @@ export const noInventory: InventoryHandler = () => failed(TEXT.noInventory);
 
 /** The handler of one policy's host calls. */
 export function hostCallHandler(
-  policy: string,
+  caller: Caller,
   allowed: CapabilityAllowList,
   capabilities: Capabilities,
   onViolation: OnViolation = () => {},
@@ -40,10 +53,10 @@ export function hostCallHandler(
 ): HostCallHandler {
   return async ({ namespace, operation, payload, inventory: wanted }) => {
     // What a Rego policy sees is granted by its contextAwareResources alone (spec/policy-server.md §14.5).
-    if (wanted) return await inventory(wanted, policy);
+    if (wanted) return await inventory(wanted, caller.policy);
     const path = `${namespace}/${operation}`;
     if (!allows(allowed, path)) {
-      onViolation(policy, path, describe(allowed));
+      onViolation(caller.policy, path, describe(allowed));
       return failed(
         `Policy has not been granted access to the '${path}' host capability. The violation has been reported.`,
       );
@@ -61,8 +74,9 @@ export function hostCallHandler(
       );
     }
     try {
-      return { ok: true, payload: await capability(payload, policy) };
+      return { ok: true, payload: await capability(payload, caller) };
     } catch (error) {
+      if (error instanceof HostCallError) return failed(error.message);
       return failed(`Callback evaluation failure: ${error instanceof Error ? error.message : String(error)}`);
     }
   };

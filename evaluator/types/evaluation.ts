@@ -97,6 +97,14 @@ export interface HostCall {
   readonly inventory?: InventoryRequest;
 }
 
+/**
+ * Raised by a host capability for an error whose text the guest gets as it is; every other error is told as a failed callback
+ * (`spec/evaluator.md §5.1` rules 4, 5 and 7).
+ */
+export class HostCallError extends Error {
+  override readonly name = "HostCallError";
+}
+
 /** The cluster's objects that a Rego policy is to see, and in which form (`spec/evaluator.md §7.3, §7.4`). */
 export interface InventoryRequest {
   /** Whose form. */

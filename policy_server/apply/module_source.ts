@@ -10,15 +10,14 @@ import {
   type ArtifactOptions,
   fetchPolicy,
   fetchVerifiedPolicy,
-  loadTrustRoot,
   readModule,
   readSources,
   readVerificationConfig,
-  type TrustRoot,
 } from "../../artifact/mod.ts";
 import type { ServerOptions } from "../types/options.ts";
 import type { Log } from "./log.ts";
 import { osErrorText } from "./os_error.ts";
+import type { TrustRootGetter } from "./trust_root.ts";
 
 /** Gets the bytes of the module at `url` for the policy called `name`. Throws an Error with the whole text for the user. */
 export type LoadModule = (url: string, name: string) => Promise<Uint8Array>;
@@ -31,8 +30,6 @@ type SourceOptions = Pick<
   | "policiesDownloadDir"
   | "sourcesPath"
   | "verificationPath"
-  | "sigstoreCacheDir"
-  | "sigstoreTrustConfigPath"
   | "dockerConfigJsonPath"
 >;
 
@@ -55,27 +52,11 @@ async function configDirectory(path: string): Promise<string> {
   return isFile ? dirname(path) : path;
 }
 
-/** Gets Sigstore's trust root. Without one, signatures that need it don't count; what that means is up to the configuration. */
-async function trustRootOf(
-  options: SourceOptions,
-  artifact: ArtifactOptions,
-  log: Log,
-): Promise<TrustRoot | undefined> {
-  const { sigstoreTrustConfigPath: path, sigstoreCacheDir: cacheDir } = options;
-  try {
-    return await loadTrustRoot(path === null ? { kind: "tuf", cacheDir } : { kind: "file", path }, artifact);
-  } catch (error) {
-    log.warn("Cannot create Sigstore trust root, verification relying on Rekor and Fulcio will fail", {
-      error: (error as Error).message,
-    });
-    return undefined;
-  }
-}
-
 /** Reads the configuration files that the flags name. Throws an Error with the text for the user. */
 export async function moduleSource(
   options: SourceOptions,
   artifact: ArtifactOptions,
+  trustRoot: TrustRootGetter,
   log: Log,
 ): Promise<LoadModule> {
   const store = { kind: "store", root: options.policiesDownloadDir } as const;
@@ -92,11 +73,12 @@ export async function moduleSource(
     };
   }
   const config = await readVerificationConfig(options.verificationPath, artifact);
-  const trustRoot = await trustRootOf(options, artifact, log);
+  // Without one, signatures that need it don't count; what that means is up to the configuration.
+  const root = await trustRoot();
   return async (url, name) => {
     log.info("verifying policy authenticity and integrity using sigstore", { policy: name });
     try {
-      const { path, sha256, digest } = await fetchVerifiedPolicy(url, config, trustRoot, store, artifact);
+      const { path, sha256, digest } = await fetchVerifiedPolicy(url, config, root, store, artifact);
       log.info("policy download", { name, status: "verified-signatures", digest });
       const bytes = await readModule(path, sha256);
       log.info("policy download", { name, status: "verified-local-checksum", sha256sum: sha256 });

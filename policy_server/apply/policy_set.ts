@@ -3,7 +3,7 @@
  * settings validated (`spec/policy-server.md §3`). A set is immutable; a new one is built to the side and takes its place.
  */
 import { createHash } from "node:crypto";
-import { type Capabilities, hostCallHandler } from "../../evaluator/apply/host_calls.ts";
+import { type Capabilities, hostCallHandler, type OnViolation } from "../../evaluator/apply/host_calls.ts";
 import type { EvaluatorPool } from "../../evaluator/apply/pool.ts";
 import { type ModuleLimits, prepareModule, readMetadata } from "../../evaluator/apply/prepare.ts";
 import {
@@ -11,6 +11,7 @@ import {
   expressionError,
   parseExpression,
 } from "../../evaluator/render/group_expression.ts";
+import type { InventoryHandler } from "../../evaluator/types/evaluation.ts";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
 import { NO_METADATA, type PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import type { PreparedModule } from "../../evaluator/types/module.ts";
@@ -53,6 +54,8 @@ export interface PolicySetOptions {
   readonly policyTimeoutSeconds: number | null;
   readonly continueOnErrors: boolean;
   readonly capabilities: Capabilities;
+  /** What Rego policies see of the cluster. */
+  readonly inventory: InventoryHandler;
   readonly log: Log;
 }
 
@@ -167,7 +170,7 @@ class Builder {
     entry: PolicyModule,
     loaded: ReadonlyMap<string, Promise<Loaded>>,
   ): Promise<Evaluable> {
-    const { pool, policyTimeoutSeconds, capabilities, log } = this.#options;
+    const { pool, policyTimeoutSeconds, capabilities, inventory, log } = this.#options;
     const allowed = parseCapabilities(entry.hostCapabilities);
     if (typeof allowed === "string") {
       this.#fatal = true;
@@ -190,13 +193,14 @@ class Builder {
       limitMs: limitSeconds * 1000,
       contextAwareResources: entry.contextAwareResources,
     };
-    const handler = hostCallHandler(id, allowed, capabilities, (policy, capability, list) => {
+    const caller = { policy: id, contextAwareResources: entry.contextAwareResources };
+    const onViolation: OnViolation = (policy, capability, list) =>
       log.error("Policy tried to access a host capability that it was not granted", {
         policy,
         capability,
         allowed_capabilities: list,
       });
-    });
+    const handler = hostCallHandler(caller, allowed, capabilities, onViolation, inventory);
     const policy = pool.addPolicy(definition, handler);
     this.#policies.push(policy);
     const outcome = await pool.validateSettings(policy);

@@ -8,14 +8,19 @@ import { listenBun } from "./bun_serve.ts";
 import { listenNode } from "./node_https.ts";
 import { watchPolicies } from "./policies_watch.ts";
 import { watchTlsMaterial } from "./tls_watch.ts";
+import { allCapabilities } from "../apply/capabilities/all.ts";
+import { regoInventory } from "../apply/capabilities/rego_inventory.ts";
+import { clusterIsConfigured, environmentCluster } from "../apply/kubernetes/cluster.ts";
 import type { Log } from "../apply/log.ts";
 import { createMetrics } from "../apply/metrics.ts";
 import { artifactOptions, moduleSource } from "../apply/module_source.ts";
 import { loadPolicies } from "../apply/policies_file.ts";
 import { buildPolicySet, type PolicySet, type PolicySetOptions } from "../apply/policy_set.ts";
+import { trustRootSource } from "../apply/trust_root.ts";
 import { loadTlsMaterial, type TlsMaterial } from "../apply/tls_material.ts";
 import type { HttpListener, Listen, ListenOptions, TlsSettings } from "../types/http.ts";
 import type { ServerOptions } from "../types/options.ts";
+import type { PolicyEntry, PolicyModule } from "../types/policies.ts";
 
 /** A server that serves. */
 export interface PolicyServer {
@@ -40,12 +45,30 @@ function chooseAdapter(options: ServerOptions): Listen {
   return onBun && options.httpAdapter !== "node-https" ? listenBun : listenNode;
 }
 
+/** Whether any policy reads objects of the cluster. */
+function readsCluster(entries: ReadonlyMap<string, PolicyEntry>): boolean {
+  const reads = ({ contextAwareResources }: PolicyModule) => contextAwareResources.length > 0;
+  return [...entries.values()].some((entry) =>
+    entry.kind === "policy" ? reads(entry) : [...entry.policies.values()].some(reads)
+  );
+}
+
 /** Starts a server. Rejects with an Error whose message is for the user when it can't. */
 export async function startServer(options: ServerOptions, log: Log): Promise<PolicyServer> {
   const listen = chooseAdapter(options);
   const entries = loadPolicies(options.policiesPath);
   const artifact = await artifactOptions(options, log);
-  const loadModule = await moduleSource(options, artifact, log);
+  const trustRoot = trustRootSource(options, artifact, log);
+  const loadModule = await moduleSource(options, artifact, trustRoot, log);
+  const cluster = environmentCluster(
+    (message, error) => log.warn(message, { error: error.message }),
+    (error) =>
+      log.warn("no Kubernetes cluster is known: policies that ask it for something get an error", {
+        error: error.message,
+      }),
+  );
+  // Connecting takes most of a second, which the first request should not wait for.
+  if (readsCluster(entries) || !clusterIsConfigured(process.env)) void cluster.source();
   const metrics = createMetrics({
     onOverflow: (attribute) =>
       log.warn("too many values of a metric's label, further ones count as `other`", { attribute }),
@@ -63,7 +86,8 @@ export async function startServer(options: ServerOptions, log: Log): Promise<Pol
     limits: { memoryMib: options.policyMemoryLimitMib },
     policyTimeoutSeconds: options.policyTimeoutSeconds,
     continueOnErrors: options.continueOnErrors,
-    capabilities: {},
+    capabilities: allCapabilities({ artifact, trustRoot, cluster: cluster.source, log }),
+    inventory: regoInventory(cluster.source),
     log,
   };
   const listeners: HttpListener[] = [];
@@ -135,11 +159,13 @@ export async function startServer(options: ServerOptions, log: Log): Promise<Pol
         await main.drain(graceMs);
         await readiness.drain(0);
         await pool.close();
+        cluster.close();
       },
     };
   } catch (error) {
     for (const listener of listeners) await listener.drain(0);
     await pool.close();
+    cluster.close();
     throw error;
   }
 }

@@ -3,8 +3,8 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { LEASES } from "../../controller/types/resources.ts";
-import { connect } from "../../crd/apply/api_transport.ts";
-import { clientNodeHttp } from "../../crd/apply/client_node_http.ts";
+import { connect } from "../../kubernetes/apply/api_transport.ts";
+import { clientNodeHttp } from "../../kubernetes/apply/client_node_http.ts";
 import { loadKubernetesClient } from "../../deps.ts";
 import {
   type Any,
@@ -49,7 +49,7 @@ if (binariesFolder() === undefined) {
   });
 
   test("an API server of another authority is not talked to", async ({ harness }) => {
-    const { openTransport } = await import("../../crd/apply/api_transport.ts");
+    const { openTransport } = await import("../../kubernetes/apply/api_transport.ts");
     const stranger = openTransport(
       harness.plane.url,
       () => Promise.resolve({ headers: {}, tls: { rejectUnauthorized: true } }),

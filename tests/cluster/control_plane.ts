@@ -8,7 +8,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { type ApiTransport, openTransport } from "../../crd/apply/api_transport.ts";
+import { type ApiTransport, openTransport } from "../../kubernetes/apply/api_transport.ts";
 import { binariesFolder, HOW_TO_GET_BINARIES } from "./binaries/locate.ts";
 import { type Authority, createAuthority } from "./certificates.ts";
 

@@ -12,7 +12,7 @@ import {
   SERVICES,
   VALIDATING,
 } from "../../controller/types/resources.ts";
-import type { ApiTransport } from "../../crd/apply/api_transport.ts";
+import type { ApiTransport } from "../../kubernetes/apply/api_transport.ts";
 import type { Kind } from "../../crd/types.ts";
 import { binariesFolder, HOW_TO_GET_BINARIES } from "../cluster/binaries/locate.ts";
 import { type Any, type Harness, NAMESPACE, startHarness, until } from "./harness.ts";

@@ -2,20 +2,16 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { type KubeClient, kubeClient } from "../../controller/apply/kube_client.ts";
+import { FIELD_MANAGER } from "../../controller/render/names.ts";
+import { type KubeClient, kubeClient } from "../../kubernetes/apply/kube_client.ts";
 import {
   type Controller,
   type ControllerOptions,
   startController,
 } from "../../controller/serve/controller.ts";
-import type { KubeObject } from "../../controller/types/objects.ts";
-import {
-  customResource,
-  MUTATING,
-  type Resource,
-  resourcePath,
-  VALIDATING,
-} from "../../controller/types/resources.ts";
+import type { KubeObject } from "../../kubernetes/types/object.ts";
+import { customResource, MUTATING, VALIDATING } from "../../controller/types/resources.ts";
+import { type Resource, resourcePath } from "../../kubernetes/types/resource.ts";
 import { type ControllerSettings, defaultSettings } from "../../controller/types/settings.ts";
 import { customResourceDefinitions, type Kind, KINDS } from "../../crd/mod.ts";
 import { type ControlPlane, startControlPlane, until } from "../cluster/control_plane.ts";
@@ -92,7 +88,7 @@ export async function registerWebhooks(client: KubeClient, url: string, authorit
 /** Starts a control plane with the CRDs and the deployments namespace. */
 export async function startHarness(): Promise<Harness> {
   const plane = await startControlPlane();
-  const client = kubeClient(plane.admin);
+  const client = kubeClient(plane.admin, FIELD_MANAGER);
   const json = { "content-type": "application/json" };
   for (const crd of customResourceDefinitions()) {
     const answer = await plane.admin.request({

@@ -10,11 +10,11 @@ import {
   DEPLOYMENTS,
   EVENTS,
   MUTATING,
-  type Resource,
   SECRETS,
   SERVICES,
   VALIDATING,
 } from "../../controller/types/resources.ts";
+import type { Resource } from "../../kubernetes/types/resource.ts";
 import type { Kind } from "../../crd/types.ts";
 import { binariesFolder, HOW_TO_GET_BINARIES } from "../cluster/binaries/locate.ts";
 import { type Any, type Harness, NAMESPACE, startHarness, startWithWebhooks, until } from "./harness.ts";

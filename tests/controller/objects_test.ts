@@ -8,11 +8,11 @@ import {
   CONFIG_MAPS,
   DEPLOYMENTS,
   MUTATING,
-  type Resource,
   SECRETS,
   SERVICES,
   VALIDATING,
 } from "../../controller/types/resources.ts";
+import type { Resource } from "../../kubernetes/types/resource.ts";
 import type { Controller } from "../../controller/serve/controller.ts";
 import { type Kind, KINDS, type Policy, policyId } from "../../crd/types.ts";
 import { binariesFolder, HOW_TO_GET_BINARIES } from "../cluster/binaries/locate.ts";

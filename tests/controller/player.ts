@@ -2,7 +2,8 @@
  * Plays the parts of the cluster that the tests' API server lacks: the Deployment controller and the kubelet (ReplicaSets and
  * ready pods for each Deployment) and the garbage collector (what a PolicyServer owned goes with it).
  */
-import { kubeClient } from "../../controller/apply/kube_client.ts";
+import { FIELD_MANAGER } from "../../controller/render/names.ts";
+import { kubeClient } from "../../kubernetes/apply/kube_client.ts";
 import { createStore, type Store } from "../../controller/apply/store.ts";
 import { createQueue } from "../../controller/serve/queue.ts";
 import { follow } from "../../controller/serve/reflector.ts";
@@ -13,11 +14,11 @@ import {
   DEPLOYMENTS,
   PODS,
   REPLICA_SETS,
-  type Resource,
   SECRETS,
   SERVICES,
 } from "../../controller/types/resources.ts";
-import type { ApiTransport } from "../../crd/apply/api_transport.ts";
+import type { Resource } from "../../kubernetes/types/resource.ts";
+import type { ApiTransport } from "../../kubernetes/apply/api_transport.ts";
 
 // deno-lint-ignore no-explicit-any
 type Any = any;
@@ -41,7 +42,7 @@ function hash(text: string): string {
 
 /** Starts to play in a namespace. */
 export async function startPlayer(transport: ApiTransport, namespace: string): Promise<Player> {
-  const client = kubeClient(transport);
+  const client = kubeClient(transport, FIELD_MANAGER);
   const ending = new AbortController();
   const deployments = createStore<Any>();
   const servers = createStore<Any>();

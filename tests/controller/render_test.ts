@@ -6,7 +6,8 @@ import { readPolicies, renderConfigMap } from "../../controller/render/config_ma
 import { renderDeployment } from "../../controller/render/deployment.ts";
 import { covers, needsApply, removeForeign } from "../../controller/render/differences.ts";
 import { OTEL_VARIABLES } from "../../controller/render/environment.ts";
-import { compareBytes, parseExactly, sortedJson } from "../../controller/render/json.ts";
+import { compareBytes, sortedJson } from "../../controller/render/json.ts";
+import { parseExactly } from "../../kubernetes/render/exact_json.ts";
 import { loadErrors } from "../../controller/render/load_errors.ts";
 import { rollout } from "../../controller/render/reachability.ts";
 import { renderService } from "../../controller/render/service.ts";

@@ -11,7 +11,7 @@ import {
   SECRETS,
   VALIDATING,
 } from "../../controller/types/resources.ts";
-import type { ApiTransport } from "../../crd/apply/api_transport.ts";
+import type { ApiTransport } from "../../kubernetes/apply/api_transport.ts";
 import { binariesFolder, HOW_TO_GET_BINARIES } from "../cluster/binaries/locate.ts";
 import { type Any, type Harness, NAMESPACE, objectPath, startHarness, until } from "./harness.ts";
 import { type Player, startPlayer } from "./player.ts";

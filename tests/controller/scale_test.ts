@@ -118,8 +118,8 @@ async function createMany({ harness, player, controller }: Context, count: numbe
   });
   const created = performance.now();
   await until(`${count} policies are active`, async () => await active(harness, prefix) === count, {
-    limitMs: 180_000,
-    pauseMs: 250,
+    limitMs: 60_000 + count * 200,
+    pauseMs: 1000,
   });
   const seconds = (performance.now() - started) / 1000;
   await quiet(controller, player);

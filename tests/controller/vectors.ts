@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { legacyPolicyId, type Policy, policyId, type PolicyServer } from "../../crd/types.ts";
-import { parseExactly } from "../../controller/render/json.ts";
+import { parseExactly } from "../../kubernetes/render/exact_json.ts";
 import { type ControllerSettings, defaultSettings } from "../../controller/types/settings.ts";
 
 const folder = join(dirname(fileURLToPath(import.meta.url)), "..", "vectors", "controller");

@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { kubeClient } from "../../controller/apply/kube_client.ts";
+import { FIELD_MANAGER } from "../../controller/render/names.ts";
+import { kubeClient } from "../../kubernetes/apply/kube_client.ts";
 import { createStores, type World } from "../../controller/apply/world.ts";
 import { logLevel, parseFlags, settingsFrom } from "../../controller/render/flags.ts";
 import { createMetrics } from "../../controller/render/metrics.ts";
@@ -14,7 +15,7 @@ import { parseBindAddress, startMetrics, startProbes } from "../../controller/se
 import type { TlsServer } from "../../controller/serve/tls_server.ts";
 import { startWebhookServer } from "../../controller/serve/webhook_server.ts";
 import { defaultSettings } from "../../controller/types/settings.ts";
-import { openTransport } from "../../crd/apply/api_transport.ts";
+import { openTransport } from "../../kubernetes/apply/api_transport.ts";
 import { type Authority, createAuthority, type KeyPair } from "../cluster/certificates.ts";
 
 // deno-lint-ignore no-explicit-any
@@ -38,7 +39,7 @@ function lonelyWorld(): World {
   );
   return {
     settings: { ...defaultSettings("kubewarden"), hostNetwork: true },
-    client: kubeClient(transport),
+    client: kubeClient(transport, FIELD_MANAGER),
     stores: createStores(),
     now: Date.now,
     log: () => {},

@@ -62,7 +62,12 @@ export async function evaluation<T>(
   const load = async (id: string, policy: PolicyUnderTest): Promise<LoadedPolicy> => {
     const module = pool.addModule(await prepareModule(policy.wasm, { memoryMib: policy.memoryMib ?? 64 }));
     const allowed = parseCapabilities(policy.capabilities ?? []) as CapabilityAllowList;
-    const handler = hostCallHandler(id, allowed, {}, (...violation) => violations.push(violation.join(" ")));
+    const handler = hostCallHandler(
+      { policy: id, contextAwareResources: [] },
+      allowed,
+      {},
+      (...violation) => violations.push(violation.join(" ")),
+    );
     const settings = encoder.encode(policy.settings ?? "{}");
     const number = pool.addPolicy({ id, module, settings, limitMs: policy.limitMs ?? 10_000 }, handler);
     const outcome = (request: string) => {

@@ -256,7 +256,10 @@ test("Gatekeeper takes no raw requests", async () => {
   const allowed = parseCapabilities([]);
   if (typeof allowed === "string") throw new Error(allowed);
   const definition = { id: "raw", module, settings: encoder.encode("{}"), limitMs: 5000 };
-  const number = pool.addPolicy(definition, hostCallHandler("raw", allowed, {}));
+  const number = pool.addPolicy(
+    definition,
+    hostCallHandler({ policy: "raw", contextAwareResources: [] }, allowed, {}),
+  );
   const json = encoder.encode('{"uid":"1"}');
   const outcome = await pool.validate(number, wholeRequest({ json, object: [0, json.length] }));
   await pool.close();

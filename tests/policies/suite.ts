@@ -80,13 +80,21 @@ export async function judgeBySuite(
         }
       };
       const settings = given.get("settings") ?? suite.get("settings");
-      const policy = pool.addPolicy({
-        id: name,
-        module: number,
-        settings: encoder.encode(settings ? jsonText(settings) : "{}"),
-        limitMs: LIMIT_MS,
-        contextAwareResources: metadata?.contextAwareResources ?? [],
-      }, hostCallHandler(name, parseCapabilities([]) as CapabilityAllowList, {}));
+      const contextAwareResources = metadata?.contextAwareResources ?? [];
+      const policy = pool.addPolicy(
+        {
+          id: name,
+          module: number,
+          settings: encoder.encode(settings ? jsonText(settings) : "{}"),
+          limitMs: LIMIT_MS,
+          contextAwareResources,
+        },
+        hostCallHandler(
+          { policy: name, contextAwareResources },
+          parseCapabilities([]) as CapabilityAllowList,
+          {},
+        ),
+      );
 
       const validation = await pool.validateSettings(policy);
       if (validation.kind !== "settings") {

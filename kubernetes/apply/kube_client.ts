@@ -1,9 +1,8 @@
 /** Calls to the Kubernetes API: what is sent, what comes back, and errors that say what was tried. */
-import type { ApiTransport } from "../../crd/apply/api_transport.ts";
-import { parseExactly } from "../render/json.ts";
-import { FIELD_MANAGER } from "../render/names.ts";
-import type { KubeObject } from "../types/objects.ts";
-import { type Resource, resourcePath } from "../types/resources.ts";
+import { parseExactly } from "../render/exact_json.ts";
+import type { KubeObject } from "../types/object.ts";
+import { type Resource, resourcePath } from "../types/resource.ts";
+import type { ApiTransport } from "./api_transport.ts";
 
 /** An answer of the API server that is no success. */
 export class ApiError extends Error {
@@ -58,7 +57,7 @@ export type KubeClient = {
     signal: AbortSignal,
   ): AsyncIterable<string>;
   create<T extends KubeObject>(resource: Resource, object: KubeObject, options?: WriteOptions): Promise<T>;
-  /** `apply` is server-side apply with our field manager, taking over fields that others hold. */
+  /** `apply` is server-side apply with the client's field manager, taking over fields that others hold. */
   patch<T extends KubeObject>(
     resource: Resource,
     namespace: string | undefined,
@@ -127,8 +126,12 @@ function query(parameters: { readonly [name: string]: string | number | undefine
   return text === "" ? "" : `?${text}`;
 }
 
-/** A client over a transport; `observe` hears of every answer (0: none came). */
-export function kubeClient(transport: ApiTransport, observe: Observe = () => {}): KubeClient {
+/** A client over a transport that writes as `fieldManager`; `observe` hears of every answer (0: none came). */
+export function kubeClient(
+  transport: ApiTransport,
+  fieldManager: string,
+  observe: Observe = () => {},
+): KubeClient {
   async function once(method: string, path: string, body: unknown, contentType: string) {
     const signal = AbortSignal.timeout(REQUEST_LIMIT_MS);
     try {
@@ -209,14 +212,14 @@ export function kubeClient(transport: ApiTransport, observe: Observe = () => {})
       await send(
         "POST",
         resourcePath(resource, object.metadata.namespace) +
-          query({ fieldManager: FIELD_MANAGER, dryRun: dryRun === true ? "All" : undefined }),
+          query({ fieldManager, dryRun: dryRun === true ? "All" : undefined }),
         object,
       ) as never,
     patch: async (resource, namespace, name, type, body, { subresource, dryRun } = {}) =>
       await send(
         "PATCH",
         resourcePath(resource, namespace, name, subresource) + query({
-          fieldManager: FIELD_MANAGER,
+          fieldManager,
           force: type === "apply" ? "true" : undefined,
           dryRun: dryRun === true ? "All" : undefined,
         }),
@@ -227,7 +230,7 @@ export function kubeClient(transport: ApiTransport, observe: Observe = () => {})
       await send(
         "PUT",
         resourcePath(resource, object.metadata.namespace, object.metadata.name) +
-          query({ fieldManager: FIELD_MANAGER }),
+          query({ fieldManager }),
         object,
       ) as never,
     async remove(resource, namespace, name, uid) {

@@ -1,0 +1,42 @@
+/** Every host capability of the policy server (`spec/evaluator.md §5`), with the bounds that hold for all of them. */
+import type { Capabilities, Capability } from "../../../evaluator/apply/host_calls.ts";
+import { HostCallError } from "../../../evaluator/types/evaluation.ts";
+import type { ClusterSource } from "../kubernetes/cluster.ts";
+import { cryptoCapabilities } from "./crypto.ts";
+import { kubernetesCapabilities } from "./kubernetes.ts";
+import { netCapabilities } from "./net.ts";
+import { ociCapabilities, type OciOptions } from "./oci.ts";
+
+/** What the capabilities work with. */
+export interface CapabilityOptions extends OciOptions {
+  readonly cluster: ClusterSource;
+}
+
+/** A policy whose time is up leaves its call behind; more than these are not begun (`spec/evaluator.md §5.1` rule 6). */
+const MAX_CALLS = 100;
+/** Payloads are read in the thread that serves: certificates and image names are small. */
+const MAX_PAYLOAD = 4 * 1024 * 1024;
+
+/** The capabilities. */
+export function allCapabilities(options: CapabilityOptions): Capabilities {
+  let calls = 0;
+  const bounded = (capability: Capability): Capability => async (payload, caller) => {
+    if (payload.length > MAX_PAYLOAD) {
+      throw new HostCallError(`the payload has ${payload.length} bytes, more than ${MAX_PAYLOAD}`);
+    }
+    if (calls >= MAX_CALLS) throw new HostCallError("Error sending request over callback channel: Full(..)");
+    calls++;
+    try {
+      return await capability(payload, caller);
+    } finally {
+      calls--;
+    }
+  };
+  const all: Capabilities = {
+    ...netCapabilities(),
+    ...cryptoCapabilities(),
+    ...ociCapabilities(options),
+    ...kubernetesCapabilities(options.cluster),
+  };
+  return Object.fromEntries(Object.entries(all).map(([path, capability]) => [path, bounded(capability)]));
+}

@@ -1,0 +1,77 @@
+/** The cluster as policies see it, connected when one of them first needs it. */
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { type ApiTransport, connect } from "../../../kubernetes/apply/api_transport.ts";
+import { type ClusterApi, clusterApi } from "./api.ts";
+import { type Discovery, discoveryOf } from "./discovery.ts";
+import { type FollowedLists, followedLists, type ListLimits, type ListNotices } from "./followed_lists.ts";
+
+/** A cluster to ask. */
+export interface Cluster {
+  readonly api: ClusterApi;
+  readonly discovery: Discovery;
+  readonly lists: FollowedLists;
+  close(): void;
+}
+
+/** Gives the cluster; undefined where there is none. */
+export type ClusterSource = () => Promise<Cluster | undefined>;
+
+/** A cluster behind a transport. */
+export function openCluster(transport: ApiTransport, onTrouble: ListNotices, limits?: ListLimits): Cluster {
+  const api = clusterApi(transport);
+  const discovery = discoveryOf(api);
+  const lists = followedLists(api, discovery, onTrouble, limits);
+  return {
+    api,
+    discovery,
+    lists,
+    close() {
+      lists.close();
+      transport.close();
+    },
+  };
+}
+
+const SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+/** Whether anything says where a cluster is; nothing is asked of it. */
+export function clusterIsConfigured(env: Readonly<Record<string, string | undefined>>): boolean {
+  if (env["KUBECONFIG"]) return true;
+  if (env["KUBERNETES_SERVICE_HOST"] && existsSync(SERVICE_ACCOUNT_TOKEN)) return true;
+  return existsSync(join(env["HOME"] ?? homedir(), ".kube", "config"));
+}
+
+/**
+ * The cluster that the environment tells of: a kubeconfig or the pod's service account. `onAbsent` hears once that there is
+ * none, or why it can't be used.
+ */
+export function environmentCluster(
+  onTrouble: ListNotices,
+  onAbsent: (error: Error) => void,
+): { readonly source: ClusterSource; close(): void } {
+  let cluster: Promise<Cluster | undefined> | undefined;
+  let closed = false;
+  const open = async () => {
+    try {
+      if (!clusterIsConfigured(process.env)) {
+        throw new Error("there is neither a kubeconfig nor a service account");
+      }
+      const opened = openCluster(await connect({}), onTrouble);
+      if (closed) opened.close();
+      return opened;
+    } catch (error) {
+      onAbsent(error as Error);
+      return undefined;
+    }
+  };
+  return {
+    source: () => cluster ??= open(),
+    close() {
+      closed = true;
+      void cluster?.then((opened) => opened?.close());
+    },
+  };
+}
