@@ -15,6 +15,8 @@ import {
   type TlsSettings,
 } from "../types/http.ts";
 
+/** How often the server looks for requests that take too long. */
+const CHECK_MS = 1_000;
 const NO_BODY = new Uint8Array(0);
 
 function tlsOptions(tls: TlsSettings): ServerOptions {
@@ -27,8 +29,9 @@ function tlsOptions(tls: TlsSettings): ServerOptions {
   };
 }
 
-/** Reads a body, at most `maxBytes` of it. */
-function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
+/** Reads a body, at most `maxBytes` of it. The server cuts requests that take longer than `timeoutMs`. */
+function readBody(request: IncomingMessage, maxBytes: number, timeoutMs: number): Promise<Uint8Array> {
+  const started = performance.now();
   const tooLarge = () => new BodyError("too_large", `length limit exceeded (${maxBytes} bytes)`);
   const announced = Number(request.headers["content-length"] ?? 0);
   if (announced > maxBytes) return Promise.reject(tooLarge());
@@ -47,8 +50,12 @@ function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Arra
       else (chunks ??= [first]).push(chunk);
     });
     request.on("end", () => resolve(chunks ? Buffer.concat(chunks, length) : first ?? NO_BODY));
-    request.on("error", (error) => reject(new BodyError("failed", error.message)));
-    request.on("aborted", () => reject(new BodyError("failed", "the client went away")));
+    const cut = (reason: string) =>
+      performance.now() - started >= timeoutMs - CHECK_MS
+        ? new BodyError("timeout", "the body did not arrive in time")
+        : new BodyError("failed", reason);
+    request.on("aborted", () => reject(cut("the client went away")));
+    request.on("error", (error) => reject(cut(error.message)));
   });
 }
 
@@ -60,11 +67,15 @@ export const listenNode: Listen = async ({ host, port, tls, handler, maxBodyByte
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     active++;
+    // It may close long before it is answered: the client went away.
+    response.once("close", () => {
+      if (--active === 0) onIdle?.();
+    });
     const adapted: HttpRequest = {
       method: request.method ?? "",
       url: `http://host${request.url ?? "/"}`,
       contentType: request.headers["content-type"],
-      body: () => readBody(request, maxBodyBytes),
+      body: () => readBody(request, maxBodyBytes, requestTimeoutMs),
     };
     const { status, headers, body } = await handler(adapted);
     const head: Record<string, string | number> = { ...headers, "content-length": Buffer.byteLength(body) };
@@ -72,24 +83,22 @@ export const listenNode: Listen = async ({ host, port, tls, handler, maxBodyByte
     if (draining || !request.complete) head["connection"] = "close";
     response.writeHead(status, head);
     response.end(body);
-    response.once("close", () => {
-      if (--active === 0) onIdle?.();
-    });
   };
 
   const limits = {
     requestTimeout: requestTimeoutMs,
     headersTimeout: Math.min(requestTimeoutMs, 15_000),
-    connectionsCheckingInterval: 1_000,
+    connectionsCheckingInterval: CHECK_MS,
     keepAliveTimeout: 0,
     maxHeaderSize: 16 * 1024,
   };
   const server = tls
     ? createHttpsServer({ ...limits, ...tlsOptions(tls) }, serve)
     : createHttpServer(limits, serve);
-  server.on("clientError", (_error, socket) => {
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    const status = error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? "408 Request Timeout" : "400 Bad Request";
     if (socket.writable) {
-      socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+      socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
     } else socket.destroy();
   });
   await new Promise<void>((resolve, reject) => {

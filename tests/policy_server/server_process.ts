@@ -124,7 +124,7 @@ async function start(
     child,
     pid: child.pid!,
     get port() {
-      return Number(/policy server is ready.*:(\d+)/.exec(stdout)?.[1]);
+      return Number(/policy server is ready.*\/\/[^"]*:(\d+)"/.exec(stdout)?.[1]);
     },
     readinessPort,
     tls,
