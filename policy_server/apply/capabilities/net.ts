@@ -27,16 +27,18 @@ let running = 0;
 const waiting: (() => void)[] = [];
 
 async function inTurn<T>(task: () => Promise<T>): Promise<T> {
-  if (running >= MAX_LOOKUPS) {
+  if (running < MAX_LOOKUPS) running++;
+  else {
     if (waiting.length >= MAX_WAITING) throw new Error(`${FAILED}${MAX_WAITING} lookups wait already`);
+    // Who ends hands its turn over.
     await new Promise<void>((resolve) => waiting.push(resolve));
   }
-  running++;
   try {
     return await task();
   } finally {
-    running--;
-    waiting.shift()?.();
+    const next = waiting.shift();
+    if (next) next();
+    else running--;
   }
 }
 
