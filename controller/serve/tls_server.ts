@@ -1,10 +1,16 @@
 /**
  * An HTTPS server on Node and on Bun, whose certificate can be changed without refusing or dropping a connection: on Node the
- * listener gets a new secure context; Bun cannot do that, so a second listener on the same port takes over from the first.
+ * listener gets a new secure context. Bun cannot do that, and to close one of two listeners on a port resets the connections that
+ * wait in it; there a listener that stays passes bytes on to the TLS server of the day.
  */
 import { Buffer } from "node:buffer";
 import { createServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import {
+  type AddressInfo,
+  connect as connectTcp,
+  createServer as createTcpServer,
+  type Socket,
+} from "node:net";
 import process from "node:process";
 import { createSecureContext } from "node:tls";
 
@@ -46,7 +52,7 @@ const IDLE_SECONDS = 60;
 type BunServer = { readonly port: number; stop(force?: boolean): Promise<void> };
 declare const Bun: { serve(options: { readonly [key: string]: unknown }): BunServer };
 
-function onBun({ port, hostname, tls, bodyLimit, handle }: TlsServerOptions): TlsServer {
+async function onBun({ port, hostname, tls, bodyLimit, handle }: TlsServerOptions): Promise<TlsServer> {
   const answer = async (request: Request): Promise<Response> => {
     const url = new URL(request.url);
     const length = Number(request.headers.get("content-length") ?? 0);
@@ -61,11 +67,10 @@ function onBun({ port, hostname, tls, bodyLimit, handle }: TlsServerOptions): Tl
       headers: { "content-type": result.contentType },
     });
   };
-  const listen = (on: number, { cert, key, clientCa }: TlsMaterial) =>
+  const serve = ({ cert, key, clientCa }: TlsMaterial) =>
     Bun.serve({
-      port: on,
-      hostname: hostname ?? "::",
-      reusePort: true,
+      port: 0,
+      hostname: "127.0.0.1",
       idleTimeout: IDLE_SECONDS,
       maxRequestBodySize: bodyLimit + 1024 * 1024,
       tls: {
@@ -75,17 +80,50 @@ function onBun({ port, hostname, tls, bodyLimit, handle }: TlsServerOptions): Tl
       },
       fetch: answer,
     });
-  let current = listen(port, tls);
-  const fixed = current.port;
+  /** Connections that a TLS server was given and that have not ended. */
+  type Inner = { readonly server: BunServer; readonly sockets: Set<Socket>; retired: boolean };
+  const inner = (material: TlsMaterial): Inner => ({
+    server: serve(material),
+    sockets: new Set(),
+    retired: false,
+  });
+  const retire = (former: Inner) => {
+    former.retired = true;
+    if (former.sockets.size === 0) void former.server.stop(true);
+  };
+  let current = inner(tls);
+  const front = createTcpServer((outside) => {
+    const target = current;
+    const inside = connectTcp(target.server.port, "127.0.0.1");
+    target.sockets.add(outside);
+    const end = () => {
+      outside.destroy();
+      inside.destroy();
+      if (target.sockets.delete(outside) && target.retired && target.sockets.size === 0) {
+        void target.server.stop(true);
+      }
+    };
+    for (const socket of [outside, inside]) socket.on("error", end).on("close", end);
+    outside.pipe(inside);
+    inside.pipe(outside);
+  });
+  await new Promise<void>((resolve, reject) => {
+    front.once("error", reject);
+    front.listen(port, hostname, resolve);
+  });
   return {
-    port: fixed,
+    port: (front.address() as AddressInfo).port,
     update(next) {
-      const successor = listen(fixed, next);
       const former = current;
-      current = successor;
-      void former.stop();
+      current = inner(next);
+      retire(former);
     },
-    stop: () => current.stop(true),
+    async stop() {
+      const closed = new Promise<void>((resolve) => front.close(() => resolve()));
+      for (const socket of current.sockets) socket.destroy();
+      await current.server.stop(true);
+      await closed;
+    },
   };
 }
 
@@ -139,5 +177,5 @@ function onNode({ port, hostname, tls, bodyLimit, handle }: TlsServerOptions): P
 
 /** Starts to listen; rejects when the port is taken or the certificate cannot be used. */
 export async function startTlsServer(options: TlsServerOptions): Promise<TlsServer> {
-  return "bun" in process.versions ? onBun(options) : await onNode(options);
+  return "bun" in process.versions ? await onBun(options) : await onNode(options);
 }

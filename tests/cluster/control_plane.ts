@@ -49,10 +49,16 @@ export async function until<T>(
   { limitMs = 30_000, pauseMs = 25 } = {},
 ): Promise<T> {
   const limit = performance.now() + limitMs;
+  const late = () => new Error(`waited ${limitMs / 1000} s in vain: ${what}`);
   for (;;) {
-    const found = await probe();
+    // A probe that never answers must not wait for ever either.
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const expired = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(late()), Math.max(limit - performance.now(), 1000));
+    });
+    const found = await Promise.race([Promise.resolve(probe()), expired]).finally(() => clearTimeout(timer));
     if (found !== undefined && found !== false) return found;
-    if (performance.now() > limit) throw new Error(`waited ${limitMs / 1000} s in vain: ${what}`);
+    if (performance.now() > limit) throw late();
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
@@ -157,9 +163,13 @@ export async function startControlPlane(): Promise<ControlPlane> {
   const ready = () =>
     until("the API server becomes ready", async () => {
       if (api.child.exitCode !== null) throw new Error(`kube-apiserver ended:\n${api.log()}\n${etcd.log()}`);
-      const answer = await transport.request({ method: "GET", path: "/readyz" }).catch(() => undefined);
-      await answer?.text();
-      return answer?.status === 200;
+      if (etcd.child.exitCode !== null) throw new Error(`etcd ended:\n${etcd.log()}`);
+      // Somebody else's server may have taken the port and say nothing.
+      const signal = AbortSignal.timeout(5_000);
+      return await transport.request({ method: "GET", path: "/readyz", signal }).then(async (answer) => {
+        await answer.text();
+        return answer.status === 200;
+      }, () => false);
     }, { limitMs: READY_LIMIT_MS, pauseMs: 100 });
   // A test file that dies must not leave servers behind.
   const lastResort = () => {

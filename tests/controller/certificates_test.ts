@@ -204,23 +204,30 @@ if (binariesFolder() === undefined) {
         }
       }
     })();
+    const end = async () => {
+      if (stopped) return;
+      stopped = true;
+      await Promise.all([client, reload]);
+      await server.stop();
+    };
     const authorities = async () =>
       (await bundle(harness, "kw.cap.rotating")).match(/BEGIN CERTIFICATE/g)?.length;
     const authority = (await secret(harness, "kubewarden-ca")).data["ca.crt"];
     const first = (await pair()).cert;
-    await until("the client calls", () => calls > 20);
-    // Now the authority has 55 days left: it is replaced, and with it the leaf, while the old leaf is still in use.
-    clock = 0;
-    controller.resync();
-    await until("the leaf is signed by a new authority", async () => (await pair()).cert !== first);
-    assert.is((await secret(harness, "kubewarden-ca")).data["old-ca.crt"], authority);
-    await until("the server uses it", () => used.cert !== first);
-    const then = calls;
-    await until("the client has called on", () => calls > then + 20);
-    stopped = true;
-    await Promise.all([client, reload]);
+    try {
+      await until("the client calls", () => calls > 20);
+      // Now the authority has 55 days left: it is replaced, and with it the leaf, while the old leaf is still in use.
+      clock = 0;
+      controller.resync();
+      await until("the leaf is signed by a new authority", async () => (await pair()).cert !== first);
+      assert.is((await secret(harness, "kubewarden-ca")).data["old-ca.crt"], authority);
+      await until("the server uses it", () => used.cert !== first);
+      const then = calls;
+      await until("the client has called on", () => calls > then + 20);
+    } finally {
+      await end();
+    }
     assert.equal(failures, [], `${calls} calls`);
-    await server.stop();
     console.log(`\n${calls} calls over a rotation of the authority and the leaf, 0 TLS failures`);
 
     await until("both are trusted", async () => await authorities() === 2);
