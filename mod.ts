@@ -32,6 +32,7 @@ export type {
   AdmissionStatus,
   HostCall,
   HostCallAnswer,
+  InventoryRequest,
   PolicyLogEntry,
   SettingsVerdict,
   StatusCause,
