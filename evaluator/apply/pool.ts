@@ -85,6 +85,8 @@ interface Lane {
   backlogMs: number;
   ready: boolean;
   busy: boolean;
+  /** The policy that keeps it busy; it counts as slow as long as it does. */
+  busyWith: number | undefined;
   slow: number;
   progressAt: number;
   closed: boolean;
@@ -95,11 +97,17 @@ const ALLOWED: Verdict = { allowed: true, auditAnnotations: null, warnings: null
 const ACCEPTED_OUTCOME: Outcome = { kind: "verdict", verdict: ALLOWED };
 /** How long a policy counts as slow after one of its calls was. */
 const SLOW_MS = 5_000;
+/** A call that took this long was slow. First calls and those that share a processor with a loop take long too, but not that long. */
+const SLOW_CALL_MS = 500;
 /** A lane takes this much work before the next lane is used: one busy thread costs less than two half busy ones. */
 const FULL_LANE_MS = 2;
 /** What a first evaluation is expected to take, and how much of the expectation each later one replaces. */
 const FIRST_COST_MS = 1;
 const COST_WEIGHT = 0.1;
+/** No single evaluation counts for more than this multiple of the expectation: first ones take long, and so do interrupted ones. */
+const MAX_COST_FACTOR = 5;
+/** A policy whose evaluations take this long is slow, too. */
+const SLOW_COST_MS = 5;
 /** What is not a request comes at start-up, once for each policy, and makes its guest first: the threads share that. */
 const PREPARATION_MS = 20;
 /** A thread that has not ended by then is left to itself. */
@@ -157,6 +165,11 @@ export class EvaluatorPool {
       // Bun can't end a thread whose guest spins. Tinypool would turn that into an unhandled rejection, which ends the process.
       terminateTimeout: 0,
     });
+    // Of a thread without a task, say one that could not load its code. Unheard, it would end the process.
+    this.#pool.on(
+      "error",
+      (error: Error) => this.#options.onThreadError?.(`an evaluating thread: ${error.message}`),
+    );
     for (let lane = 0; lane < lanes; lane++) this.#lanes.push(this.#openLane());
     this.#watch = setInterval(() => this.#replaceStuckLanes(), 500);
     this.#watch.unref();
@@ -243,8 +256,10 @@ export class EvaluatorPool {
     const now = performance.now();
     const held: Task[] = [];
     for (const task of this.#waiting.splice(0)) {
-      const slow = (this.#policies.get(task.policy)?.slowUntil ?? 0) > now;
-      const lane = this.#chooseLane(slow);
+      const policy = this.#policies.get(task.policy);
+      const slow = policy !== undefined && (policy.slowUntil > now || policy.costMs > SLOW_COST_MS) ||
+        this.#lanes.some(({ busy, busyWith }) => busy && busyWith === task.policy);
+      const lane = this.#chooseLane(slow ? task.policy : undefined);
       if (!lane) {
         held.push(task);
         continue;
@@ -260,13 +275,17 @@ export class EvaluatorPool {
     for (const lane of this.#lanes) if (lane.pending.length > 0) this.#send(lane);
   }
 
-  #chooseLane(slow: boolean): Lane | undefined {
+  /** The lane for a task; `slow` is its policy if that is slow. Undefined where the task has to wait. */
+  #chooseLane(slow: number | undefined): Lane | undefined {
     const free = this.#lanes.filter((lane) => !lane.busy);
     const quick = free.filter((lane) => lane.slow === 0);
-    if (slow) {
+    if (slow !== undefined) {
       // Slow policies share their lanes, and never take the last one that holds nothing slow.
       const shared = leastBacklog(free.filter((lane) => lane.slow > 0));
-      const taken = this.#lanes.filter((lane) => lane.busy || lane.slow > 0).length;
+      // A lane that has just been given the same policy may be about to tell that it is busy with it.
+      const holds = ({ tasks, pending }: Lane) =>
+        [...tasks.values(), ...pending].some(({ policy }) => policy === slow);
+      const taken = this.#lanes.filter((lane) => lane.busy || lane.slow > 0 || holds(lane)).length;
       if (shared?.backlogMs === 0 || taken >= this.#lanes.length - this.#spares) return shared;
     }
     return quick.find((lane) => lane.backlogMs < FULL_LANE_MS) ?? leastBacklog(quick);
@@ -316,6 +335,7 @@ export class EvaluatorPool {
       backlogMs: 0,
       ready: false,
       busy: false,
+      busyWith: undefined,
       slow: 0,
       progressAt: performance.now(),
       closed: false,
@@ -382,8 +402,7 @@ export class EvaluatorPool {
       if (task) back.push(task);
     }
     const [running] = lane.tasks.values();
-    const policy = running && this.#policies.get(running.policy);
-    if (policy) policy.slowUntil = performance.now() + SLOW_MS;
+    lane.busyWith = running?.policy;
     lane.slow = Math.max(lane.slow, 1);
     if (back.length === 0) return;
     this.#waiting.unshift(...back);
@@ -394,7 +413,10 @@ export class EvaluatorPool {
     const task = this.#takeBack(lane, id);
     if (!task) return;
     const policy = this.#policies.get(task.policy);
-    if (policy && task.operation === "validate") policy.costMs += (tookMs - policy.costMs) * COST_WEIGHT;
+    if (policy && task.operation === "validate") {
+      policy.costMs += (Math.min(tookMs, MAX_COST_FACTOR * policy.costMs + 1) - policy.costMs) * COST_WEIGHT;
+    }
+    if (policy && tookMs >= SLOW_CALL_MS) policy.slowUntil = performance.now() + SLOW_MS;
     this.#settle(task, outcome);
   }
 
