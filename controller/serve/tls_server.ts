@@ -55,11 +55,9 @@ declare const Bun: { serve(options: { readonly [key: string]: unknown }): BunSer
 async function onBun({ port, hostname, tls, bodyLimit, handle }: TlsServerOptions): Promise<TlsServer> {
   const answer = async (request: Request): Promise<Response> => {
     const url = new URL(request.url);
-    const length = Number(request.headers.get("content-length") ?? 0);
-    const bytes = length > bodyLimit ? undefined : await request.arrayBuffer();
-    const body = bytes === undefined || bytes.byteLength > bodyLimit
-      ? undefined
-      : new TextDecoder().decode(bytes);
+    // Read even when it is too large, which Bun bounds: an answer before the end of a body resets the connection.
+    const bytes = await request.arrayBuffer();
+    const body = bytes.byteLength > bodyLimit ? undefined : new TextDecoder().decode(bytes);
     const contentType = request.headers.get("content-type") ?? undefined;
     const result = await handle({ method: request.method, path: url.pathname, contentType, body });
     return new Response(result.body, {
