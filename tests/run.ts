@@ -98,6 +98,16 @@ if (listOnly) {
       }
     }
   }));
+  // These machines are shared: what failed beside others gets one more run, by itself, and the log says so.
+  for (const [index, first] of outcomes.entries()) {
+    if (first.failed === 0) continue;
+    const again = await run(join(root, first.file));
+    console.log(
+      `${again.failed > 0 ? "FAIL" : "ok  "} ${first.file} (again, by itself: ${again.passed} passed)`,
+    );
+    if (again.failed > 0) console.log(again.output.trimEnd().replace(/^/gm, "     | "));
+    outcomes[index] = again;
+  }
   const sum = (key: "passed" | "failed" | "skipped") =>
     outcomes.reduce((total, outcome) => total + outcome[key], 0);
   const runtime = "bun" in process.versions ? `Bun ${process.versions.bun}` : `Node ${process.versions.node}`;
