@@ -69,6 +69,8 @@ interface RegisteredPolicy {
   readonly handler: HostCallHandler;
   /** When the policy stops to count as slow, in milliseconds of the process. */
   slowUntil: number;
+  /** Whether it has judged a request, and was not slow. */
+  proven: boolean;
   /** What an evaluation takes, in milliseconds: a moving average. */
   costMs: number;
 }
@@ -116,6 +118,9 @@ const CLOSE_MS = 1_000;
 const STUCK_MS = 5_000;
 /** … and one that has not even begun, after this time: on a busy machine, loading its code takes its time. */
 const START_MS = 60_000;
+
+const holds = ({ tasks, pending }: Lane, policy: number): boolean =>
+  [...tasks.values(), ...pending].some((task) => task.policy === policy);
 
 function leastBacklog(lanes: readonly Lane[]): Lane | undefined {
   return lanes.reduce<Lane | undefined>(
@@ -186,7 +191,7 @@ export class EvaluatorPool {
   /** Makes a policy known to all threads. Returns its number, by which {@link validate} knows it. */
   addPolicy(policy: EvaluablePolicy, handler: HostCallHandler): number {
     const id = ++this.#ids;
-    this.#policies.set(id, { policy, handler, slowUntil: -Infinity, costMs: FIRST_COST_MS });
+    this.#policies.set(id, { policy, handler, slowUntil: -Infinity, proven: false, costMs: FIRST_COST_MS });
     this.#tell({ kind: "policy", id, policy });
     return id;
   }
@@ -259,7 +264,11 @@ export class EvaluatorPool {
       const policy = this.#policies.get(task.policy);
       const slow = policy !== undefined && (policy.slowUntil > now || policy.costMs > SLOW_COST_MS) ||
         this.#lanes.some(({ busy, busyWith }) => busy && busyWith === task.policy);
-      const lane = this.#chooseLane(slow ? task.policy : undefined);
+      const lane = slow
+        ? this.#slowLane(task.policy)
+        : policy?.proven === false
+        ? this.#unprovenLane(task.policy)
+        : this.#quickLane();
       if (!lane) {
         held.push(task);
         continue;
@@ -275,20 +284,24 @@ export class EvaluatorPool {
     for (const lane of this.#lanes) if (lane.pending.length > 0) this.#send(lane);
   }
 
-  /** The lane for a task; `slow` is its policy if that is slow. Undefined where the task has to wait. */
-  #chooseLane(slow: number | undefined): Lane | undefined {
-    const free = this.#lanes.filter((lane) => !lane.busy);
-    const quick = free.filter((lane) => lane.slow === 0);
-    if (slow !== undefined) {
-      // Slow policies share their lanes, and never take the last one that holds nothing slow.
-      const shared = leastBacklog(free.filter((lane) => lane.slow > 0));
-      // A lane that has just been given the same policy may be about to tell that it is busy with it.
-      const holds = ({ tasks, pending }: Lane) =>
-        [...tasks.values(), ...pending].some(({ policy }) => policy === slow);
-      const taken = this.#lanes.filter((lane) => lane.busy || lane.slow > 0 || holds(lane)).length;
-      if (shared?.backlogMs === 0 || taken >= this.#lanes.length - this.#spares) return shared;
-    }
+  #quickLane(among: readonly Lane[] = this.#lanes): Lane | undefined {
+    const quick = among.filter((lane) => !lane.busy && lane.slow === 0);
     return quick.find((lane) => lane.backlogMs < FULL_LANE_MS) ?? leastBacklog(quick);
+  }
+
+  /** Slow policies share their lanes, and never take the last one that holds nothing slow. Undefined: the task has to wait. */
+  #slowLane(policy: number): Lane | undefined {
+    const shared = leastBacklog(this.#lanes.filter((lane) => !lane.busy && lane.slow > 0));
+    // A lane that has just been given the same policy may be about to tell that it is busy with it.
+    const taken = this.#lanes.filter((lane) => lane.busy || lane.slow > 0 || holds(lane, policy)).length;
+    if (shared?.backlogMs === 0 || taken >= this.#lanes.length - this.#spares) return shared;
+    return this.#quickLane();
+  }
+
+  /** Of a policy that has not judged anything yet nobody knows that it isn't slow: it alone must not take all lanes. */
+  #unprovenLane(policy: number): Lane | undefined {
+    const held = this.#lanes.filter((lane) => holds(lane, policy));
+    return this.#quickLane(held.length >= this.#lanes.length - this.#spares ? held : undefined);
   }
 
   #send(lane: Lane): void {
@@ -417,6 +430,7 @@ export class EvaluatorPool {
       policy.costMs += (Math.min(tookMs, MAX_COST_FACTOR * policy.costMs + 1) - policy.costMs) * COST_WEIGHT;
     }
     if (policy && tookMs >= SLOW_CALL_MS) policy.slowUntil = performance.now() + SLOW_MS;
+    else if (policy && task.operation === "validate") policy.proven = true;
     this.#settle(task, outcome);
   }
 
