@@ -190,16 +190,29 @@ function scanStringList(bytes: Uint8Array, at: number, path: string, name: strin
   return scanArray(bytes, at, (element) => scanString(bytes, element, path, `${name}[]`));
 }
 
-/** Passes over the user of a request: every member is optional and may be null. */
+/** Passes over the user of a request: every member is optional and may be null, and of repeated ones the last counts. */
 function scanUser(bytes: Uint8Array, at: number, path: string): Scanned {
   if (bytes[at] !== OPEN_BRACE) throw shapeError(bytes, path, "an object (the user)", at);
   let clean = true;
+  let seen = 0;
   const unclean = (valueStart: number): number => {
     clean = false;
     return skipValue(bytes, valueStart, Infinity);
   };
+  const scanExtra = (start: number) => {
+    const names = new Set<string>();
+    return scanObject(bytes, start, (keyStart, keyEnd, value) => {
+      const name = stringValue(bytes, keyStart, keyEnd);
+      if (names.has(name)) clean = false;
+      names.add(name);
+      return bytes[value] === NULL ? unclean(value) : scanStringList(bytes, value, path, "extra.*");
+    });
+  };
   const end = scanObject(bytes, at, (keyStart, keyEnd, valueStart) => {
-    const known = USER_KEYS[keyIndex(USER_KEYS, bytes, keyStart, keyEnd)];
+    const index = keyIndex(USER_KEYS, bytes, keyStart, keyEnd);
+    const known = USER_KEYS[index];
+    if (known && seen & (1 << index)) clean = false;
+    seen |= 1 << index;
     if (!known || bytes[valueStart] === NULL) return unclean(valueStart);
     switch (known.name) {
       case "groups":
@@ -208,12 +221,7 @@ function scanUser(bytes: Uint8Array, at: number, path: string): Scanned {
         if (bytes[valueStart] !== OPEN_BRACE) {
           throw shapeError(bytes, `${path}.extra`, "an object of string arrays", valueStart);
         }
-        return scanObject(
-          bytes,
-          valueStart,
-          (_keyStart, _keyEnd, value) =>
-            bytes[value] === NULL ? unclean(value) : scanStringList(bytes, value, path, "extra.*"),
-        );
+        return scanExtra(valueStart);
       default:
         return scanString(bytes, valueStart, path, known.name);
     }
