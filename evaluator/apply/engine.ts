@@ -74,6 +74,8 @@ export class Engine {
   readonly #slots = new Map<number, Slot>();
   readonly #guestHost: GuestHost;
   #current = -1;
+  /** What a host function threw during the running call. */
+  #fault: readonly [unknown] | undefined;
   /** How much was logged during the current task, see {@link MAX_LOGGED}. */
   #logged = 0;
 
@@ -86,16 +88,19 @@ export class Engine {
         const entering = () => {
           // A loop may go round some more times before it has to ask; the host no longer works for it.
           if (deadline.expired) throw new Error("the time is up");
+          if (this.#fault) throw this.#fault[0];
         };
-        const returning = () => {
-          if (guard.budget && deadline.afterHostCall()) guard.budget.value = 0;
+        const returning = (fault?: readonly [unknown]) => {
+          this.#fault ??= fault;
+          if (guard.budget && (deadline.afterHostCall() || fault)) guard.budget.value = 0;
         };
         const instance = await link(module, imports, entering, returning);
         guard.budget = instance.exports[GUARD.budget] as WebAssembly.Global;
         deadline.attach(instance);
         return instance;
       },
-      arm: (limitMs) => deadline.arm(limitMs),
+      arm: (limitMs) => this.#arm(limitMs),
+      run: (limitMs, call) => this.#run(limitMs, call),
       expired: () => deadline.expired,
       call: (call) => this.#hostCall(call),
       inventory: (inventory) => this.#inventory(inventory),
@@ -119,6 +124,22 @@ export class Engine {
     for (const id of modules) {
       this.#modules.delete(id);
       this.#slots.delete(id);
+    }
+  }
+
+  #arm(limitMs: number): void {
+    this.#fault = undefined;
+    this.#deadline.arm(limitMs);
+  }
+
+  #run<T>(limitMs: number, call: () => T): T {
+    this.#arm(limitMs);
+    try {
+      const result = call();
+      if (this.#fault) throw (this.#fault as readonly [unknown])[0];
+      return result;
+    } catch (error) {
+      throw this.#fault ? this.#fault[0] : error;
     }
   }
 

@@ -12,14 +12,14 @@ type ImportedFunction = (...parameters: any[]) => unknown;
 
 /**
  * An instance of `module` whose imports are the given functions. Before each call of one of them `entering` is called, which
- * refuses by throwing, and when it is about to return to the guest, be it with an exception, `returning`. Throws
- * {@link InstantiationError}.
+ * refuses by throwing, and when it is about to return to the guest, `returning`, with the exception if it ends with one, which
+ * is put in an array. Throws {@link InstantiationError}.
  */
 export async function link(
   module: WebAssembly.Module,
   imports: WebAssembly.Imports,
   entering: () => void,
-  returning: () => void,
+  returning: (fault?: readonly [unknown]) => void,
 ): Promise<WebAssembly.Instance> {
   const wanted = WebAssembly.Module.imports(module);
   const missing = wanted.filter(({ module: namespace, name, kind }) => {
@@ -37,11 +37,15 @@ export async function link(
   }
   const guarded = (call: ImportedFunction): ImportedFunction => (...parameters) => {
     entering();
+    let result: unknown;
     try {
-      return call(...parameters);
-    } finally {
-      returning();
+      result = call(...parameters);
+    } catch (error) {
+      returning([error]);
+      throw error;
     }
+    returning();
+    return result;
   };
   // Extism hands in functions only, and a Rego module wants its memory from the host.
   if (wanted.some(({ kind }) => kind === "memory")) {

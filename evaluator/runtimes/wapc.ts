@@ -140,9 +140,8 @@ class WapcGuest implements Guest {
   #runStart(name: string, limitMs: number): void {
     const start = this.#instance.exports[name];
     if (typeof start !== "function") return;
-    this.#host.arm(limitMs);
     try {
-      start();
+      this.#host.run(limitMs, start as () => void);
     } catch (error) {
       if (this.#host.expired()) {
         const interrupted = `${name} init interrupted, execution deadline exceeded`;
@@ -165,9 +164,8 @@ class WapcGuest implements Guest {
     this.#hostError = NOTHING;
     let length = 0;
     for (const part of payload) length += part.length;
-    this.#host.arm(limitMs);
     try {
-      const succeeded = this.#guestCall(operation.length, length) !== 0;
+      const succeeded = this.#host.run(limitMs, () => this.#guestCall(operation.length, length)) !== 0;
       if (succeeded && this.#response) return { kind: "response", bytes: this.#response };
       const missing = succeeded
         ? "No error message OR response set for call success"

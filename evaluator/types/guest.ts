@@ -27,6 +27,11 @@ export interface GuestHost {
   link(module: WebAssembly.Module, imports: WebAssembly.Imports): Promise<WebAssembly.Instance>;
   /** Begins a call that may take `limitMs`. */
   arm(limitMs: number): void;
+  /**
+   * Runs a call of the guest that may take `limitMs`. What a host function throws ends it, as a trap would: also where the
+   * guest catches that and goes on.
+   */
+  run<T>(limitMs: number, call: () => T): T;
   /** Whether the last armed call was stopped because its time was up. */
   expired(): boolean;
   /** Answers a host call in the name of the policy that is being evaluated; the guest waits. */
