@@ -74,10 +74,12 @@ export async function ensureAbsent<T extends KubeObject>(
   namespace?: string,
 ): Promise<void> {
   const live = store.get(name, namespace);
-  if (live === undefined) return;
-  await world.client.remove(resource, namespace, name, live.metadata.uid);
+  if (live === undefined || live.metadata.deletionTimestamp !== undefined) return;
+  const waiting = await world.client.remove(resource, namespace, name, live.metadata.uid);
   appliedBy(world).delete(`${resource.plural}/${namespace ?? ""}/${name}`);
-  store.drop(live);
+  // Somebody else's finalizer keeps it: until the watch tells of its end it exists, and may still be called.
+  if (waiting === undefined) store.drop(live);
+  else store.put(waiting as T);
 }
 
 /** Sets the finalizers of an object of ours; a version that others changed meanwhile is left to the next pass. */

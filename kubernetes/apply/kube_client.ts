@@ -67,8 +67,13 @@ export type KubeClient = {
     options?: WriteOptions,
   ): Promise<T>;
   replace<T extends KubeObject>(resource: Resource, object: KubeObject): Promise<T>;
-  /** Deletes an object; with `uid`, only while it is that very object. A missing one is no error. */
-  remove(resource: Resource, namespace: string | undefined, name: string, uid?: string): Promise<void>;
+  /** Deletes an object; with `uid`, only while it is that very object. A missing one is no error. Resolves to what is left of it while finalizers keep it. */
+  remove(
+    resource: Resource,
+    namespace: string | undefined,
+    name: string,
+    uid?: string,
+  ): Promise<KubeObject | undefined>;
 };
 
 const CONTENT_TYPES: { readonly [T in PatchType]: string } = {
@@ -236,9 +241,11 @@ export function kubeClient(
     async remove(resource, namespace, name, uid) {
       const body = uid === undefined ? undefined : { preconditions: { uid } };
       try {
-        await send("DELETE", resourcePath(resource, namespace, name), body);
+        const answer = await send("DELETE", resourcePath(resource, namespace, name), body) as KubeObject;
+        return (answer.metadata?.finalizers ?? []).length > 0 ? answer : undefined;
       } catch (error) {
         if (!isNotFound(error)) throw error;
+        return undefined;
       }
     },
   };

@@ -6,7 +6,6 @@ import type { Controller } from "../../controller/serve/controller.ts";
 import {
   BUDGETS,
   CONFIG_MAPS,
-  customResource,
   DEPLOYMENTS,
   EVENTS,
   MUTATING,
@@ -15,90 +14,27 @@ import {
   VALIDATING,
 } from "../../controller/types/resources.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
-import type { Kind } from "../../crd/types.ts";
 import { binariesFolder, HOW_TO_GET_BINARIES } from "../cluster/binaries/locate.ts";
 import { type Any, type Harness, NAMESPACE, startHarness, startWithWebhooks, until } from "./harness.ts";
+import {
+  active,
+  ap,
+  cap,
+  condition,
+  create,
+  get,
+  gone,
+  isStatus,
+  patch,
+  remove,
+  server,
+  V1,
+  when,
+} from "./resources.ts";
 import { type Player, startPlayer } from "./player.ts";
 
 type Context = { harness: Harness; player: Player; controller: Controller };
 const test = suite<Context>("lifecycle", {} as Context);
-const V1 = "policies.kubewarden.io/v1";
-const RULES = [{ apiGroups: [""], apiVersions: ["v1"], resources: ["pods"], operations: ["CREATE"] }];
-
-const server = (name: string, spec: Any = {}) => ({
-  apiVersion: V1,
-  kind: "PolicyServer",
-  metadata: { name },
-  spec: { image: "i:1", replicas: 1, ...spec },
-});
-const cap = (name: string, spec: Any = {}) => ({
-  apiVersion: V1,
-  kind: "ClusterAdmissionPolicy",
-  metadata: { name },
-  spec: { module: "registry://example.org/p:v1", mutating: false, rules: RULES, ...spec },
-});
-const ap = (name: string, spec: Any = {}) => ({
-  ...cap(name, spec),
-  kind: "AdmissionPolicy",
-  metadata: { name, namespace: "default" },
-});
-
-async function create(harness: Harness, ...objects: Any[]): Promise<void> {
-  for (const object of objects) {
-    const answer = await harness.create(object);
-    assert.is(answer.kind, object.kind, answer.message);
-  }
-}
-
-const condition = (object: Any, type: string) =>
-  (object.status?.conditions ?? []).find((entry: Any) => entry.type === type);
-
-/** Waits until an object of ours looks as wanted; its last look is in the failure's message. */
-async function when(
-  harness: Harness,
-  object: Any,
-  what: string,
-  holds: (found: Any) => unknown,
-): Promise<Any> {
-  let seen: Any;
-  try {
-    return await until(`${object.kind} ${object.metadata.name} ${what}`, async () => {
-      seen = await harness.read(object);
-      return holds(seen) ? seen : undefined;
-    }, { limitMs: 20_000 });
-  } catch (error) {
-    throw new Error(`${(error as Error).message}; status ${JSON.stringify(seen.status ?? seen.message)}`);
-  }
-}
-
-const isStatus = (wanted: string) => (found: Any) => found.status?.policyStatus === wanted;
-const active = (harness: Harness, object: Any) => when(harness, object, "is active", isStatus("active"));
-
-const get = ({ client }: Harness, resource: Resource, name: string): Promise<Any | undefined> =>
-  client.get<Any>(resource, resource.namespaced ? NAMESPACE : undefined, name).catch(() => undefined);
-
-async function patch(
-  { client }: Harness,
-  object: Any,
-  body: Any,
-  type: "merge" | "json" = "merge",
-): Promise<Any> {
-  return await client.patch<Any>(
-    customResource(object.kind as Kind),
-    object.metadata.namespace,
-    object.metadata.name,
-    type,
-    body,
-  );
-}
-
-async function remove({ client }: Harness, object: Any): Promise<void> {
-  await client.remove(customResource(object.kind as Kind), object.metadata.namespace, object.metadata.name);
-}
-
-const gone = (harness: Harness, object: Any) =>
-  when(harness, object, "is gone", (found) => found.code === 404);
-
 if (binariesFolder() === undefined) {
   test.skip(`the life of resources (${HOW_TO_GET_BINARIES})`, () => {});
 } else {

@@ -15,30 +15,11 @@ import type { ApiTransport } from "../../kubernetes/apply/api_transport.ts";
 import { binariesFolder, HOW_TO_GET_BINARIES } from "../cluster/binaries/locate.ts";
 import { type Any, type Harness, NAMESPACE, objectPath, startHarness, until } from "./harness.ts";
 import { type Player, startPlayer } from "./player.ts";
+import { cap as boundTo, create, RULES, server, V1 as apiVersion } from "./resources.ts";
 
 type Context = { harness: Harness; player: Player };
 const test = suite<Context>("resilience", {} as Context);
-const apiVersion = "policies.kubewarden.io/v1";
-const RULES = [{ apiGroups: [""], apiVersions: ["v1"], resources: ["pods"], operations: ["CREATE"] }];
-const server = (name: string, spec: Any = {}) => ({
-  apiVersion,
-  kind: "PolicyServer",
-  metadata: { name },
-  spec: { image: "i:1", replicas: 1, ...spec },
-});
-const cap = (name: string, policyServer: string, spec: Any = {}) => ({
-  apiVersion,
-  kind: "ClusterAdmissionPolicy",
-  metadata: { name },
-  spec: { module: "m:v1", mutating: false, rules: RULES, policyServer, ...spec },
-});
-
-async function create(harness: Harness, ...objects: Any[]): Promise<void> {
-  for (const object of objects) {
-    const answer = await harness.create(object);
-    assert.is(answer.kind, object.kind, answer.message);
-  }
-}
+const cap = (name: string, policyServer: string, spec: Any = {}) => boundTo(name, { policyServer, ...spec });
 
 const isActive = (harness: Harness, object: Any) =>
   until(
