@@ -74,6 +74,10 @@ export type { HttpLibrary as KubernetesHttpLibrary, KubeConfig } from "@kubernet
 export const loadKubernetesClient = (): Promise<typeof import("@kubernetes/client-node")> =>
   import("@kubernetes/client-node");
 
+// Command lines of people and scripts (`cli/`).
+export type { Command as CommanderCommand } from "commander";
+export const loadCommander = () => import("commander");
+
 // A load generator for benchmarks, where no better one is installed.
 export const loadAutocannon = (): Promise<typeof import("autocannon")> => import("autocannon");
 
