@@ -92,8 +92,14 @@ export function helpText(
     `${command?.about ?? ABOUT}\n`,
     long && command?.details !== undefined ? `\n${wrapped(command.details, 0)}\n` : "",
     `\nUsage: ${usageLine(path, command)}\n`,
-    section("Commands", rows.length === 0 ? [] : [...rows, ["help", "Print this message or the help of a command"]]),
-    section("Arguments", (command?.positionals ?? []).map((word) => [positionalText(word), word.help] as const)),
+    section(
+      "Commands",
+      rows.length === 0 ? [] : [...rows, ["help", "Print this message or the help of a command"]],
+    ),
+    section(
+      "Arguments",
+      (command?.positionals ?? []).map((word) => [positionalText(word), word.help] as const),
+    ),
     section("Options", [
       ...flagRows(flags),
       HELP_ROW,

@@ -6,7 +6,10 @@ const POLICY: Positional = {
   name: "uri_or_sha_prefix",
   help: "Policy URI or SHA prefix. Supported schemes: registry://, https://, file://. A path is a file, too",
 };
-const URI: Positional = { name: "uri", help: "Policy URI. Supported schemes: registry://, https://, file://" };
+const URI: Positional = {
+  name: "uri",
+  help: "Policy URI. Supported schemes: registry://, https://, file://",
+};
 const SETTINGS_PATH: Flag = {
   name: "settings-path",
   short: "s",
@@ -46,7 +49,8 @@ const EVALUATION_FLAGS: readonly Flag[] = [
     value: "MODE",
     choices: ["opa", "gatekeeper", "kubewarden", "wasi", "extism"],
     aliases: { "kubewarden-wapc": "kubewarden" },
-    help: "The runtime to use to execute this policy. It must agree with the policy's metadata, if it has any",
+    help:
+      "The runtime to use to execute this policy. It must agree with the policy's metadata, if it has any",
   },
   {
     name: "raw",
@@ -63,7 +67,8 @@ const EVALUATION_FLAGS: readonly Flag[] = [
     name: "replay-host-capabilities-interactions",
     value: "FILE",
     conflicts: ["record-host-capabilities-interactions"],
-    help: "During policy and host capabilities exchanges, the host replays back the answers found inside of " +
+    help:
+      "During policy and host capabilities exchanges, the host replays back the answers found inside of " +
       "the provided file. This is useful to test policies in a reproducible way, given no external " +
       "interactions with OCI registries, DNS, Kubernetes are performed",
   },
@@ -138,7 +143,8 @@ const SCAFFOLD: readonly CommandDescription[] = [
       ...SIGNATURE_FLAGS,
       {
         name: "allow-context-aware",
-        help: "Uses the policy metadata to define which Kubernetes resources can be accessed by the policy. " +
+        help:
+          "Uses the policy metadata to define which Kubernetes resources can be accessed by the policy. " +
           "Warning: review the list of resources carefully to avoid abuses. Disabled by default",
       },
       { ...SETTINGS_JSON, conflicts: ["settings-path"] },
@@ -214,13 +220,15 @@ export const COMMANDS: readonly CommandDescription[] = [
       {
         name: "dump-results-to-disk",
         tolerant: true,
-        help: "Puts results in target/tiny-bench/label/.. if target can be found. Used for comparing previous runs",
+        help:
+          "Puts results in target/tiny-bench/label/.. if target can be found. Used for comparing previous runs",
       },
       {
         name: "measurement-time",
         value: "SECONDS",
         preset: "5",
-        help: "How long the bench 'should' run, num_samples is prioritized so benching will take longer to be " +
+        help:
+          "How long the bench 'should' run, num_samples is prioritized so benching will take longer to be " +
           "able to collect num_samples if the code to be benched is slower than this time limit allowed",
       },
       { name: "num-resamples", value: "NUM", preset: "100000", help: "How many resamples should be done" },
@@ -331,7 +339,13 @@ export const COMMANDS: readonly CommandDescription[] = [
   {
     name: "save",
     about: "Save policies to a tar.gz file",
-    flags: [{ name: "output", short: "o", value: "FILE", required: true, help: "Path where the file is stored" }],
+    flags: [{
+      name: "output",
+      short: "o",
+      value: "FILE",
+      required: true,
+      help: "Path where the file is stored",
+    }],
     positionals: [{ name: "policies", many: true, help: "Policies to save" }],
   },
   { name: "scaffold", about: "Scaffold a Kubernetes resource or configuration file", commands: SCAFFOLD },
