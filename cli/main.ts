@@ -8,7 +8,7 @@ import { helpText } from "./render/help.ts";
 import { LOADERS } from "./serve/commands.ts";
 import type { Context } from "./types/command.ts";
 import { UsageError } from "./types/usage_error.ts";
-import { VERSION } from "./types/version.ts";
+import { COMPATIBLE_VERSION } from "./types/version.ts";
 
 /** 128 and the signal's number. */
 const INTERRUPTED = 130;
@@ -27,7 +27,7 @@ export async function main(
     const parsed = await parseCommandLine(program, words);
     if (parsed.kind === "version") {
       const more = parsed.long ? "\nUse the `info` command to display system information.\n\n" : "";
-      plain.out(`${program} ${VERSION}\n${more}`);
+      plain.out(`${program} ${COMPATIBLE_VERSION}\n${more}`);
       return 0;
     }
     if (parsed.kind === "help") {

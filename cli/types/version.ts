@@ -1,2 +1,2 @@
-/** The version of Kubewarden whose contract this tool keeps; `minimumKubewardenVersion` of policies is compared with it. */
-export const VERSION = "1.36.0";
+/** The version of Kubewarden's `kwctl` whose contract this tool keeps; `minimumKubewardenVersion` is compared with it. */
+export const COMPATIBLE_VERSION = "1.36.0-beta.1";
