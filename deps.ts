@@ -78,6 +78,8 @@ export const loadKubernetesClient = (): Promise<typeof import("@kubernetes/clien
 export type { Command as CommanderCommand } from "commander";
 export const loadCommander = () => import("commander");
 
+export const loadTar = () => import("tar-stream");
+
 // A load generator for benchmarks, where no better one is installed.
 export const loadAutocannon = (): Promise<typeof import("autocannon")> => import("autocannon");
 

@@ -5,5 +5,15 @@ type Loader = () => Promise<{ readonly run: Run }>;
 
 /** By the command's words, joined by a blank. */
 export const LOADERS: Readonly<Record<string, Loader>> = {
+  digest: () => import("./digest.ts"),
+  info: () => import("./info.ts"),
+  load: () => import("./load.ts"),
+  policies: () => import("./policies.ts"),
+  pull: () => import("./pull.ts"),
+  push: () => import("./push.ts"),
+  rm: () => import("./rm.ts"),
   run: () => import("./run.ts"),
+  save: () => import("./save.ts"),
+  "scaffold verification-config": () => import("./scaffold_verification_config.ts"),
+  verify: () => import("./verify.ts"),
 };
