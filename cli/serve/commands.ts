@@ -5,6 +5,7 @@ type Loader = () => Promise<{ readonly run: Run }>;
 
 /** By the command's words, joined by a blank. */
 export const LOADERS: Readonly<Record<string, Loader>> = {
+  annotate: () => import("./annotate.ts"),
   digest: () => import("./digest.ts"),
   info: () => import("./info.ts"),
   load: () => import("./load.ts"),
