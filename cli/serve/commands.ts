@@ -8,6 +8,7 @@ export const LOADERS: Readonly<Record<string, Loader>> = {
   annotate: () => import("./annotate.ts"),
   digest: () => import("./digest.ts"),
   info: () => import("./info.ts"),
+  inspect: () => import("./inspect.ts"),
   load: () => import("./load.ts"),
   policies: () => import("./policies.ts"),
   pull: () => import("./pull.ts"),
@@ -15,6 +16,7 @@ export const LOADERS: Readonly<Record<string, Loader>> = {
   rm: () => import("./rm.ts"),
   run: () => import("./run.ts"),
   save: () => import("./save.ts"),
+  "scaffold manifest": () => import("./scaffold_manifest.ts"),
   "scaffold verification-config": () => import("./scaffold_verification_config.ts"),
   verify: () => import("./verify.ts"),
 };

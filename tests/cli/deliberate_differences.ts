@@ -22,4 +22,28 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
     instead: { stderr: `Error: ${WRONG_MODE}` },
     reason: "spec/cli.md, sharp edge 4: the mode is compared with the module before it is run",
   },
+  "annotate -m meta-bad-mode.yml -o x.wasm plain.wasm": {
+    instead: {
+      stderr:
+        "Error: Error unmarshalling metadata executionMode: unknown variant `nonsense`, expected one of " +
+        "`kubewarden-wapc`, `opa`, `gatekeeper`, `wasi`, `extism` at line 8 column 16",
+    },
+    reason: "there is one execution mode more (issue 4.3)",
+  },
+  "annotate -m meta-star.yml -o x.wasm plain.wasm": {
+    instead: {
+      stderr:
+        "Error: Metadata is invalid: rules[0].apiGroups: No other elements can be defined when '*' is used; " +
+        "rules[0].apiVersions: No other elements can be defined when '*' is used; rules[0].resources: if '*' is " +
+        "present, must not specify other resources without subresources",
+    },
+    reason: "1.36 prints its validator's data structures; the chapter fixes the beginning of the text only",
+  },
+  "annotate -m meta.yml -o x.wasm bad.wasm": {
+    instead: {
+      stderr:
+        "Error: Error parsing wasm module: not a WebAssembly module: it does not begin with the bytes 00 61 73 6d",
+    },
+    reason: "the parser's own words; the chapter fixes the beginning of the text only",
+  },
 };
