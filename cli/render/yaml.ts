@@ -30,3 +30,9 @@ export function plainValue(value: DocumentValue): unknown {
       return Object.fromEntries(value.entries.map((entry) => [entry.key, plainValue(entry.value)]));
   }
 }
+
+/** JSON with an indentation of two blanks, in which big integers keep their digits. */
+export function indentedJson(value: unknown): string {
+  const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+  return JSON.stringify(value, (_, one) => typeof one === "bigint" ? rawJSON(String(one)) : one, 2);
+}

@@ -16,7 +16,10 @@ export const LOADERS: Readonly<Record<string, Loader>> = {
   rm: () => import("./rm.ts"),
   run: () => import("./run.ts"),
   save: () => import("./save.ts"),
+  "scaffold admission-request": () => import("./scaffold_admission_request.ts"),
+  "scaffold artifacthub": () => import("./scaffold_artifacthub.ts"),
   "scaffold manifest": () => import("./scaffold_manifest.ts"),
+  "scaffold vap": () => import("./scaffold_vap.ts"),
   "scaffold verification-config": () => import("./scaffold_verification_config.ts"),
   verify: () => import("./verify.ts"),
 };

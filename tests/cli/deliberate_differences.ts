@@ -46,4 +46,20 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
     },
     reason: "the parser's own words; the chapter fixes the beginning of the text only",
   },
+  "scaffold vap -p pod.yml -b binding.yml": {
+    instead: {
+      stderr:
+        'Error: cannot convert given data into a ValidatingAdmissionPolicy: invalid value: string "v1", expected ' +
+        "admissionregistration.k8s.io/v1",
+    },
+    reason: "spec/cli.md, sharp edge 22: the text loses its stray #",
+  },
+  "push out2.wasm registry://localhost:1/x:v1": {
+    instead: {
+      stderr:
+        "Error: Fail to interact with OCI registry: cannot reach https://localhost:1: connect ECONNREFUSED " +
+        "127.0.0.1:1 (localhost:1/x:v1)",
+    },
+    reason: "the HTTP library's own words behind the chapter's prefix; ours say why",
+  },
 };
