@@ -209,6 +209,7 @@ export class DefinitionEvaluator {
 
   /** Makes a definition ready and validates its settings. Throws {@link CliError}. */
   async load(definition: Definition, modules: ReadonlyMap<string, LoadedModule>): Promise<ReadyDefinition> {
+    this.#world.begin();
     const name = definition.id.replaceAll("/", "_");
     if (definition.kind === "policy") {
       const { policy, entry } = await this.#member(name, definition, modules.get(definition.uri)!);
