@@ -41,7 +41,6 @@ export interface ReadyDefinition {
   readonly definition: Definition;
   readonly served: ServedPolicy;
   readonly settings: SettingsCheck;
-  readonly capabilities: readonly string[];
 }
 
 /** What came of validating settings: undefined when they are good, else the whole text. */
@@ -222,7 +221,6 @@ export class DefinitionEvaluator {
           evaluable: { kind: "ready", policy },
         },
         settings: await this.#refusal(policy),
-        capabilities: [],
       };
     }
     const { expression: text, message, mode: policyMode } = definition;
@@ -257,7 +255,6 @@ export class DefinitionEvaluator {
         expression,
       },
       settings: refusals.length > 0 ? refusals.join(", ") : undefined,
-      capabilities: [],
     };
   }
 
@@ -283,6 +280,12 @@ export class DefinitionEvaluator {
     throw new CliError(
       failure.replace("Evaluation error: ", "") || `${titleOf(definition)} cannot be evaluated`,
     );
+  }
+
+  /** Asks a definition's modules whether they take their settings, and forgets the answers. */
+  async validateSettings({ served }: ReadyDefinition): Promise<void> {
+    const evaluables = served.kind === "policy" ? [served.evaluable] : [...served.members.values()];
+    for (const evaluable of evaluables) if (evaluable.kind === "ready") await this.#refusal(evaluable.policy);
   }
 
   close(): Promise<void> {

@@ -212,6 +212,21 @@ export function replayedWorld(context: Context, session: readonly Exchange[]): H
   };
 }
 
+/** A world in which policies find what `answer` says. */
+export function answeringWorld(answer: (request: ExchangeRequest) => string): HostWorld {
+  const plural: PluralOf = () => Promise.reject(new Error("nothing but the declarations is asked"));
+  return {
+    begin: () => {},
+    // Whatever goes wrong is what the policy is told.
+    forPolicy: through(
+      (request) => Promise.resolve(request).then(answer).then((text) => encoder.encode(text)),
+      undefined,
+      plural,
+    ),
+    close: () => Promise.resolve(),
+  };
+}
+
 /** Reads a session file and plays it back. Throws {@link CliError} for a file that can't be used. */
 export async function replayingWorld(context: Context, path: string): Promise<HostWorld> {
   let text: string;
