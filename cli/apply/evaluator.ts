@@ -173,10 +173,10 @@ export class DefinitionEvaluator {
       limitMs,
       contextAwareResources,
     };
-    const { capabilities, inventory } = this.#world.forPolicy(contextAwareResources);
+    const { capabilities, inventory, granted = allowed } = this.#world.forPolicy(contextAwareResources);
     const handler = hostCallHandler(
       { policy: id, contextAwareResources },
-      allowed,
+      granted,
       capabilities,
       (policy, capability, list) =>
         this.#log.error("Policy tried to access a host capability that it was not granted", {

@@ -1,6 +1,7 @@
 /** What policies can ask of the world: registries, resolvers, the cluster of a kubeconfig; or a recording of it. */
 import type { ArtifactOptions } from "../../artifact/mod.ts";
 import { type Capabilities, noInventory } from "../../evaluator/apply/host_calls.ts";
+import type { CapabilityAllowList } from "../../evaluator/types/host_capabilities.ts";
 import type { InventoryHandler } from "../../evaluator/types/evaluation.ts";
 import type { ContextAwareResource } from "../../evaluator/types/metadata.ts";
 import { allCapabilities } from "../../policy_server/apply/capabilities/all.ts";
@@ -20,6 +21,8 @@ export interface HostWorld {
   forPolicy(resources: readonly ContextAwareResource[]): {
     readonly capabilities: Capabilities;
     readonly inventory: InventoryHandler;
+    /** What is granted in this world, if that is not for the user to say. */
+    readonly granted?: CapabilityAllowList;
   };
   /** Lets go of connections, and writes what was recorded. */
   close(): Promise<void>;

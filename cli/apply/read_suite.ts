@@ -56,9 +56,9 @@ function textOf(fields: Fields, name: string, where: string): string | undefined
   return value.value;
 }
 
-function flagOf(fields: Fields, name: string, where: string): boolean {
+function flagOf(fields: Fields, name: string, where: string, preset: boolean): boolean {
   const value = fields.get(name);
-  if (value === undefined) return false;
+  if (value === undefined) return preset;
   if (value.kind !== "boolean") {
     throw new CliError(`${where}: ${name}: expected true or false, found ${value.kind}`);
   }
@@ -107,7 +107,7 @@ async function contextOf(
   folder: string,
   where: string,
 ): Promise<SuiteContext> {
-  if (value === undefined) return { kind: "declared", objects: [], answers: [] };
+  if (value === undefined) return { kind: "none" };
   const fields = fieldsOf(value, ["session", "objects", "answers"], where);
   const session = textOf(fields, "session", where);
   if (session !== undefined) {
@@ -178,10 +178,9 @@ export async function readSuite(path: string): Promise<Suite> {
     policy: textOf(fields, "policy", path) ?? "policy.wasm",
     definition: textOf(fields, "definition", path),
     executionMode: textOf(fields, "executionMode", path),
-    raw: flagOf(fields, "raw", path),
-    contextAware: flagOf(fields, "contextAware", path),
-    hostCapabilities:
-      capabilities?.items.map((item) => item.kind === "string" ? item.value : jsonText(item)) ?? ["*"],
+    raw: flagOf(fields, "raw", path, false),
+    contextAware: flagOf(fields, "contextAware", path, true),
+    hostCapabilities: capabilities?.items.map((item) => item.kind === "string" ? item.value : jsonText(item)),
     cases,
   };
 }

@@ -1,9 +1,10 @@
 /** Judges a policy by a suite. */
 import { dirname } from "node:path";
-import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
+import { noInventory } from "../../evaluator/apply/host_calls.ts";
+import { type CapabilityAllowList, parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
 import { declaredAnswer } from "../render/declared_answers.ts";
 import { responseFaults, settingsFaults } from "../render/expectation.ts";
-import { reviewOf } from "../render/review_body.ts";
+import { caseReview } from "../render/review_body.ts";
 import { CliError, type Context } from "../types/command.ts";
 import type { Definition } from "../types/definition.ts";
 import type { CaseResult, Suite, SuiteCase, SuiteContext } from "../types/suite.ts";
@@ -36,16 +37,36 @@ async function definitionOf(context: Context, suite: Suite): Promise<Definition>
   throw new CliError(`${suite.path}: definition: say which of ${suite.policy} is meant: ${ids}`);
 }
 
-/** A world that the cases take turns to be in. */
-function switchingWorld(context: Context): HostWorld & { enter(next: SuiteContext): void } {
-  const empty = answeringWorld((request) => declaredAnswer(request, [], []));
-  let current: HostWorld = empty;
+const NOTHING_GRANTED: CapabilityAllowList = { kind: "listed", prefixes: [], exact: [] };
+
+/** Where a suite declares nothing, there is nothing, and unless it says otherwise nothing is granted. */
+function emptyWorld(grantsSaid: boolean): HostWorld {
   return {
-    enter(next) {
-      current = next.kind === "session"
-        ? replayedWorld(context, next.exchanges)
-        : answeringWorld((request) => declaredAnswer(request, next.objects, next.answers));
-    },
+    begin: () => {},
+    forPolicy: () => ({
+      capabilities: {},
+      inventory: noInventory,
+      ...(grantsSaid ? {} : { granted: NOTHING_GRANTED }),
+    }),
+    close: () => Promise.resolve(),
+  };
+}
+
+/** A world that the cases take turns to be in. */
+function switchingWorld(context: Context, empty: HostWorld): HostWorld & { enter(next: SuiteContext): void } {
+  let current = empty;
+  const worldOf = (next: SuiteContext): HostWorld => {
+    switch (next.kind) {
+      case "none":
+        return empty;
+      case "session":
+        return replayedWorld(context, next.exchanges);
+      case "declared":
+        return answeringWorld((request) => declaredAnswer(request, next.objects, next.answers));
+    }
+  };
+  return {
+    enter: (next) => current = worldOf(next),
     begin: () => current.begin(),
     forPolicy: (resources) => current.forPolicy(resources),
     close: () => current.close(),
@@ -60,17 +81,19 @@ function withSettings(definition: Definition, { settings }: SuiteCase): Definiti
 
 /** Runs the cases of a suite whose names contain `filter`. Throws {@link CliError} for a suite that can't be run. */
 export async function runSuite(
-  context: Context,
+  outside: Context,
   suite: Suite,
   fetching: Fetching,
   filter: string,
 ): Promise<readonly CaseResult[]> {
-  const allowed = parseCapabilities(suite.hostCapabilities);
+  // What policies log belongs to no report; who wants to see it asks for more words.
+  const context = outside.verbose ? outside : { ...outside, log: () => {} };
+  const allowed = parseCapabilities(suite.hostCapabilities ?? ["*"]);
   if (typeof allowed === "string") throw new CliError(`${suite.path}: hostCapabilities: ${allowed}`);
   const definition = await definitionOf(context, suite);
   const options = evaluatorOptions(allowed, suite.executionMode);
   const modules = await loadModules(context, distinctModules([definition]), options, fetching);
-  const world = switchingWorld(context);
+  const world = switchingWorld(context, emptyWorld(suite.hostCapabilities !== undefined));
   const evaluator = new DefinitionEvaluator(context, options, world);
   const results: CaseResult[] = [];
   try {
@@ -86,7 +109,7 @@ export async function runSuite(
         if (one.request !== undefined && ready.settings === undefined) {
           const raw = suite.raw || (definition.kind === "policy" &&
             modules.get(definition.uri)?.metadata?.policyType === "raw");
-          const review = reviewOf(new TextEncoder().encode(one.request), raw, "of the case");
+          const review = caseReview(new TextEncoder().encode(one.request), raw);
           faults.push(...responseFaults(one.expectations, await evaluator.judge(ready, review, raw)));
         }
       } catch (error) {

@@ -13,6 +13,8 @@ export interface DeclaredAnswer {
 
 /** What policies find when they ask. */
 export type SuiteContext =
+  /** Nothing: unless capabilities are granted, they are refused. */
+  | { readonly kind: "none" }
   | { readonly kind: "session"; readonly exchanges: readonly Exchange[] }
   | {
     readonly kind: "declared";
@@ -44,7 +46,8 @@ export interface Suite {
   readonly raw: boolean;
   /** Whether the policy may read what its metadata asks for. */
   readonly contextAware: boolean;
-  readonly hostCapabilities: readonly string[];
+  /** Undefined: all where there is a context, none elsewhere. */
+  readonly hostCapabilities: readonly string[] | undefined;
   readonly cases: readonly SuiteCase[];
 }
 
