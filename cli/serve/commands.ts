@@ -6,7 +6,9 @@ type Loader = () => Promise<{ readonly run: Run }>;
 /** By the command's words, joined by a blank. */
 export const LOADERS: Readonly<Record<string, Loader>> = {
   annotate: () => import("./annotate.ts"),
+  completions: () => import("./completions.ts"),
   digest: () => import("./digest.ts"),
+  docs: () => import("./docs.ts"),
   info: () => import("./info.ts"),
   inspect: () => import("./inspect.ts"),
   load: () => import("./load.ts"),
