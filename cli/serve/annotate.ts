@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { withCustomSection } from "../../evaluator/render/custom_section.ts";
+import { readMetadata } from "../../evaluator/apply/prepare.ts";
 import { sections } from "../../evaluator/render/wasm_binary.ts";
 import { METADATA_SECTION, type PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
@@ -12,7 +13,8 @@ import { capabilityDifferences, usedCapabilities } from "../render/capability_sc
 import { withHostImport } from "../render/javy_import.ts";
 import { metadataFaults, metadataObject } from "../render/metadata_document.ts";
 import { isRego } from "../render/module_mode.ts";
-import { CliError, type Context, type Run } from "../types/command.ts";
+import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
+import { UsageError } from "../types/usage_error.ts";
 import { COMPATIBLE_VERSION } from "../types/version.ts";
 
 const USAGE = "io.kubewarden.policy.usage";
@@ -25,6 +27,47 @@ async function read(context: Context, path: string, what: string): Promise<Uint8
     throw new CliError(`Error reading ${what} file: ${osErrorText(error)}`);
   }
 }
+
+/** The metadata to write, before the module's own facts are put in. */
+async function givenMetadata(context: Context, args: Arguments, module: Uint8Array): Promise<PolicyMetadata> {
+  const path = args.value("metadata-path");
+  if (path !== undefined) return await readMetadataFile(context, path);
+  let own: PolicyMetadata | undefined;
+  try {
+    own = readMetadata(module);
+  } catch (error) {
+    throw new CliError((error as Error).message);
+  }
+  if (own === undefined) {
+    throw new CliError(`${args.word("wasm-path")} has no metadata to add to: give them with --metadata-path`);
+  }
+  return own;
+}
+
+/** The annotations of the flags. `KEY=@PATH` takes the text of a file. */
+async function givenAnnotations(
+  context: Context,
+  args: Arguments,
+): Promise<Readonly<Record<string, string>>> {
+  const annotations: Record<string, string> = {};
+  for (const pair of args.values("annotation")) {
+    const at = pair.indexOf("=");
+    if (at <= 0) {
+      throw new UsageError(
+        `invalid value '${pair}' for '--annotation <KEY=VALUE>...': it has no '='`,
+        USAGE_LINE(context.program),
+      );
+    }
+    const value = pair.slice(at + 1);
+    annotations[pair.slice(0, at)] = value.startsWith("@")
+      ? new TextDecoder().decode(await read(context, value.slice(1), "annotation"))
+      : value;
+  }
+  return annotations;
+}
+
+const USAGE_LINE = (program: string) =>
+  `${program} annotate [OPTIONS] --metadata-path <PATH> --output-path <PATH> <wasm-path>`;
 
 function checkMode(mode: PolicyMetadata["executionMode"], module: Uint8Array): void {
   const rego = isRego(module);
@@ -59,6 +102,11 @@ function warnOfCapabilities(context: Context, module: Uint8Array, declared: read
 }
 
 export const run: Run = async (context, args) => {
+  if (!["metadata-path", "annotation", "usage-path"].some((flag) => args.has(flag))) {
+    throw new UsageError("the following required arguments were not provided:", USAGE_LINE(context.program), [
+      "  --metadata-path <PATH>",
+    ]);
+  }
   const usagePath = args.value("usage-path");
   const usage = usagePath === undefined ? undefined : await read(context, usagePath, "usage");
   const module = new Uint8Array(await read(context, args.word("wasm-path"), "wasm"));
@@ -67,13 +115,14 @@ export const run: Run = async (context, args) => {
   } catch (error) {
     throw new CliError(`Error parsing wasm module: ${(error as Error).message}`);
   }
-  const given = await readMetadataFile(context, args.value("metadata-path")!);
+  const given = await givenMetadata(context, args, module);
   checkMode(given.executionMode, module);
   const metadata: PolicyMetadata = {
     ...given,
     protocolVersion: given.executionMode === "kubewarden-wapc" ? await protocolVersion(module) : "Unknown",
     annotations: {
       ...given.annotations,
+      ...await givenAnnotations(context, args),
       [TOOL]: COMPATIBLE_VERSION,
       ...(usage === undefined ? {} : { [USAGE]: new TextDecoder().decode(usage) }),
     },

@@ -18,8 +18,10 @@ async function packed(context: Context, name: string): Promise<Packed> {
     throw new CliError(`cannot find policy ${name}: ${(error as Error).message}`);
   }
   const place = relative(pathsOf(context.env).store, path).split(sep);
-  // A file outside of the store would be unpacked where no listing looks (sharp edge 26).
-  return { path, name: place[0] === ".." ? `https/localhost/${basename(path)}` : place.join("/") };
+  if (place[0] !== "..") return { path, name: place.join("/") };
+  // A file outside of the store would be unpacked where no listing looks (sharp edge 26); its whole path keeps two files of
+  // one name apart.
+  return { path, name: ["https", "localhost", ...path.split(sep).filter((part) => part !== "")].join("/") };
 }
 
 export const run: Run = async (context, args) => {

@@ -110,7 +110,7 @@ const SCAFFOLD: readonly CommandDescription[] = [
         short: "o",
         value: "TYPE",
         required: true,
-        choices: ["CREATE"],
+        choices: ["CREATE", "UPDATE", "DELETE"],
         help: "Kubernetes Admission Request operation",
       },
     ],
@@ -196,11 +196,25 @@ export const COMMANDS: readonly CommandDescription[] = [
     about: "Add Kubewarden metadata to a WebAssembly module",
     flags: [
       {
+        name: "annotation",
+        short: "a",
+        value: "KEY=VALUE",
+        repeatable: true,
+        help:
+          "Annotation to add to the metadata, over one of the same key; KEY=@PATH takes the text of a file",
+      },
+      {
+        name: "force",
+        short: "f",
+        help: "Accepted for scripts of newer releases: metadata that the module has is always replaced",
+      },
+      {
         name: "metadata-path",
         short: "m",
         value: "PATH",
-        required: true,
-        help: "File containing the metadata",
+        help:
+          "File containing the metadata. Required unless --annotation or --usage-path changes the metadata " +
+          "that the module has",
       },
       { name: "output-path", short: "o", value: "PATH", required: true, help: "Output file" },
       {
