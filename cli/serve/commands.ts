@@ -7,11 +7,10 @@ type Loader = () => Promise<{ readonly run: Run }>;
 export const LOADERS: Readonly<Record<string, Loader>> = {
   annotate: () => import("./annotate.ts"),
   bench: () => import("./bench.ts"),
-  digest: () => import("./digest.ts"),
-  explain: () => import("./explain.ts"),
   completions: () => import("./completions.ts"),
   digest: () => import("./digest.ts"),
   docs: () => import("./docs.ts"),
+  explain: () => import("./explain.ts"),
   info: () => import("./info.ts"),
   inspect: () => import("./inspect.ts"),
   load: () => import("./load.ts"),
