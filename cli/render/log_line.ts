@@ -20,7 +20,7 @@ export function logLine(
   const more = Object.entries(fields).map(([key, value]) =>
     ` ${paint("3", key)}${paint("2", "=")}${escapeControls(value)}`
   );
-  return `${paint("2", time)} ${paint(COLOURS[level], level.padStart(5))} ${
-    paint("2", `${target}:`)
-  } ${message}${more.join("")}\n`;
+  return `${paint("2", time)} ${paint(COLOURS[level], level.padStart(5))} ${paint("2", `${target}:`)} ${
+    escapeControls(message)
+  }${more.join("")}\n`;
 }
