@@ -13,7 +13,7 @@ import { pathsOf } from "./paths.ts";
 import { progressBar } from "./progress.ts";
 
 /** What nobody needs who learns in the end whether it worked. */
-const DETAILS: ReadonlySet<string> = new Set(["trying again"]);
+const DETAILS: ReadonlySet<string> = new Set(["operation failed", "trying again"]);
 const LEVELS: Readonly<Record<string, LogLevel>> = { debug: "DEBUG", info: "INFO", warn: "WARN" };
 
 async function sourcesFor({ cwd, env }: Context, path: string | undefined): Promise<Sources> {
