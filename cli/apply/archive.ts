@@ -56,11 +56,25 @@ function target(root: string, name: string): string {
 /** A module may have as many bytes; an archive that claims more is no archive of policies. */
 const MAX_ENTRY_BYTES = 512 * 1024 * 1024;
 
+/** An archive to unpack. */
+export interface Archive {
+  /** As the user called it. */
+  readonly name: string;
+  readonly content: Readable;
+  /** What it begins with, two bytes at least if it has as many: it may be compressed or not. */
+  readonly head: Uint8Array;
+}
+
+const isGzip = ([first, second]: Uint8Array) => first === 0x1f && second === 0x8b;
+
 /** Unpacks an archive into a store. What is there under the same name is replaced. Throws {@link CliError}. */
-export async function unpack(input: Readable, root: string, signal: AbortSignal): Promise<void> {
+export async function unpack(archive: Archive, root: string, signal: AbortSignal): Promise<void> {
   const { extract: openExtract } = await loadTar();
   const extract = openExtract();
-  const read = pipeline(input, createGunzip(), extract, { signal });
+  const { content } = archive;
+  const read = isGzip(archive.head)
+    ? pipeline(content, createGunzip(), extract, { signal })
+    : pipeline(content, extract, { signal });
   read.catch(() => {});
   let unfinished: string | undefined;
   try {
@@ -89,6 +103,6 @@ export async function unpack(input: Readable, root: string, signal: AbortSignal)
   } catch (error) {
     if (unfinished !== undefined) await rm(unfinished, { force: true });
     if (error instanceof CliError || signal.aborted) throw error;
-    throw new CliError(`cannot unpack file: ${osErrorText(error)}`);
+    throw new CliError(`cannot unpack file ${archive.name}: ${osErrorText(error)}`);
   }
 }

@@ -31,10 +31,7 @@ export async function fetchChecked(
       if (uri.startsWith("file://")) await localPath(context, uri);
       return await fetchPolicy(uri, destination, options);
     }
-    // Signatures by key need no trust root; without one, those that do don't count.
-    const keysOnly = [...verification.allOf ?? [], ...verification.anyOf?.signatures ?? []]
-      .every(({ kind }) => kind === "pubKey");
-    const root = keysOnly ? await trustRoot.ifAny() : await trustRoot.required();
+    const root = await trustRoot.forConfig(verification);
     const fetched = await fetchVerifiedPolicy(uri, verification, root, destination, options);
     return fetched;
   } catch (error) {
@@ -45,6 +42,6 @@ export async function fetchChecked(
     if (verification !== undefined && code === "signature") {
       throw new CliError(`Policy ${uri} cannot be validated\n${message}`, { cause: error.cause });
     }
-    throw new CliError(message, code === "reference" ? undefined : { cause: error.cause });
+    throw new CliError(message);
   }
 }

@@ -12,6 +12,8 @@ import { type Arguments, CliError, type Context, type LogLevel } from "../types/
 import { pathsOf } from "./paths.ts";
 import { progressBar } from "./progress.ts";
 
+/** What nobody needs who learns in the end whether it worked. */
+const DETAILS: ReadonlySet<string> = new Set(["operation failed", "trying again"]);
 const LEVELS: Readonly<Record<string, LogLevel>> = { debug: "DEBUG", info: "INFO", warn: "WARN" };
 
 async function sourcesFor({ cwd, env }: Context, path: string | undefined): Promise<Sources> {
@@ -48,7 +50,8 @@ export async function artifactOptions(context: Context, args: Arguments): Promis
       const fields = Object.fromEntries(
         Object.entries(event.fields).map(([name, value]) => [name, JSON.stringify(value)]),
       );
-      context.log(LEVELS[event.level] ?? "INFO", event.message, fields);
+      const level = DETAILS.has(event.message) ? "DEBUG" : LEVELS[event.level] ?? "INFO";
+      context.log(level, event.message, fields);
     },
   };
 }

@@ -100,10 +100,10 @@ export async function verificationConfig(
   }
 }
 
-/** Gets the trust root when it is first needed, and once. Throws {@link CliError} as {@link TrustRootOf.required}. */
+/** Gets the trust root when it is first needed, and once. */
 export interface TrustRootOf {
-  /** For verifying what the user asked to have verified. */
-  readonly required: () => Promise<TrustRoot>;
+  /** For verifying what the user asked to have verified: undefined where keys are all that counts and no file was named. */
+  readonly forConfig: (config: VerificationConfig) => Promise<TrustRoot | undefined>;
   /** For what policies ask; undefined, with a warning, where there is none. */
   readonly ifAny: () => Promise<TrustRoot | undefined>;
 }
@@ -117,7 +117,10 @@ export function trustRoot(context: Context, args: Arguments, options: ArtifactOp
   const load = () => loading ??= loadTrustRoot(source, options);
   let warned = false;
   return {
-    async required() {
+    async forConfig({ allOf = [], anyOf }) {
+      // Signatures by key need no trust root, and nothing goes over the network for one that isn't needed.
+      const byKeys = [...allOf, ...anyOf?.signatures ?? []].every(({ kind }) => kind === "pubKey");
+      if (byKeys && path === undefined) return undefined;
       try {
         return await load();
       } catch (error) {

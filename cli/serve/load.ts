@@ -1,6 +1,6 @@
 /** `load`: unpacks an archive of policies into the store; `-` reads it from standard input. */
 import { createReadStream } from "node:fs";
-import { access } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Readable } from "node:stream";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
@@ -8,15 +8,32 @@ import { unpack } from "../apply/archive.ts";
 import { pathsOf } from "../apply/paths.ts";
 import { CliError, type Run } from "../types/command.ts";
 
-export const run: Run = async (context, args) => {
-  const input = args.value("input")!;
-  const { store } = pathsOf(context.env);
-  if (input === "-") return await unpack(Readable.from([await context.stdin()]), store, context.signal);
-  const path = resolve(context.cwd, input);
+const HEAD_BYTES = 2;
+
+async function headOf(path: string): Promise<Uint8Array> {
+  const file = await open(path);
   try {
-    await access(path);
-  } catch (error) {
-    throw new CliError(`cannot open file ${input}: ${osErrorText(error)}`);
+    const head = new Uint8Array(HEAD_BYTES);
+    const { bytesRead } = await file.read(head, 0, HEAD_BYTES, 0);
+    return head.subarray(0, bytesRead);
+  } finally {
+    await file.close();
   }
-  await unpack(createReadStream(path), store, context.signal);
+}
+
+export const run: Run = async (context, args) => {
+  const name = args.value("input")!;
+  const { store } = pathsOf(context.env);
+  if (name === "-") {
+    const bytes = await context.stdin();
+    return await unpack({ name, content: Readable.from([bytes]), head: bytes }, store, context.signal);
+  }
+  const path = resolve(context.cwd, name);
+  let head: Uint8Array;
+  try {
+    head = await headOf(path);
+  } catch (error) {
+    throw new CliError(`cannot open file ${name}: ${osErrorText(error)}`);
+  }
+  await unpack({ name, content: createReadStream(path), head }, store, context.signal);
 };

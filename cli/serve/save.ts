@@ -1,6 +1,5 @@
 /** `save`: packs local policies into an archive; `-` writes it to standard output. */
-import { createWriteStream } from "node:fs";
-import { rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import process from "node:process";
 import { PassThrough } from "node:stream";
@@ -39,12 +38,18 @@ export const run: Run = async (context, args) => {
   const unfinished = path.startsWith("/dev/")
     ? path
     : join(dirname(path), `.${basename(path)}-${process.pid}.part`);
+  let file: FileHandle;
   try {
-    await pack(files, createWriteStream(unfinished), context.signal);
+    file = await open(unfinished, "w");
+  } catch (error) {
+    throw new CliError(`cannot create file ${output}: ${osErrorText(error)}`);
+  }
+  try {
+    await pack(files, file.createWriteStream(), context.signal);
     if (unfinished !== path) await rename(unfinished, path);
   } catch (error) {
     if (unfinished !== path) await rm(unfinished, { force: true });
     if (error instanceof CliError || context.signal.aborted) throw error;
-    throw new CliError(`cannot create file ${output}: ${osErrorText(error)}`);
+    throw new CliError(`cannot write file ${output}: ${osErrorText(error)}`);
   }
 };

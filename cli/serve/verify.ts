@@ -8,13 +8,13 @@ export const run: Run = async (context, args) => {
   const uri = fetchUri(args.word("uri"));
   const { options, verification, trustRoot } = await fetchingFromFlags(context, args);
   if (verification === undefined) throw new CliError("could not retrieve sigstore options");
-  const keysOnly = [...verification.allOf ?? [], ...verification.anyOf?.signatures ?? []]
-    .every(({ kind }) => kind === "pubKey");
-  const root = keysOnly ? await trustRoot.ifAny() : await trustRoot.required();
+  const root = await trustRoot.forConfig(verification);
   try {
     await verifyPolicy(uri, verification, root, options);
   } catch (error) {
     if (!(error instanceof ArtifactError)) throw error;
-    throw new CliError(`Policy ${uri} cannot be validated\n${error.message}`, { cause: error.cause });
+    // What was wrong with single signatures says more than the message; of other failures it says all.
+    const more = error.code === "signature" ? { cause: error.cause } : {};
+    throw new CliError(`Policy ${uri} cannot be validated\n${error.message}`, more);
   }
 };

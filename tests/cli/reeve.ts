@@ -17,7 +17,7 @@ export interface Place {
   readonly home: string;
   readonly program?: "reeve" | "kwctl";
   readonly env?: Readonly<Record<string, string>>;
-  readonly stdin?: string;
+  readonly stdin?: string | Uint8Array;
   readonly signal?: AbortSignal;
   readonly terminal?: Context["terminal"];
 }
@@ -42,7 +42,10 @@ export async function reeve(words: readonly string[], place: Place): Promise<Res
     terminal,
     colour: colour && terminal.out && !place.env?.["NO_COLOR"],
     verbose,
-    stdin: () => Promise.resolve(new TextEncoder().encode(place.stdin ?? "")),
+    stdin: () => {
+      const { stdin = "" } = place;
+      return Promise.resolve(typeof stdin === "string" ? new TextEncoder().encode(stdin) : stdin);
+    },
     signal: place.signal ?? new AbortController().signal,
   }));
   const bytes = Buffer.concat(out);
