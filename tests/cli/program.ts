@@ -2,15 +2,15 @@
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import process from "node:process";
 import { root } from "./place.ts";
 
 export interface Program {
-  /** `PATH` in which `kwctl` and `reeve` are the tool, and `node` is the runtime that runs the tests. */
+  /** Holds `kwctl` and `reeve`, links to the tool. */
+  readonly folder: string;
+  /** `PATH` that begins with that folder; in it `node` is the runtime that runs the tests. */
   readonly path: string;
-  /** The bundled script. */
-  readonly script: string;
   readonly remove: () => void;
 }
 
@@ -23,8 +23,6 @@ export interface Ended {
 export interface Surroundings {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
-  /** Gets everything that was written to standard error so far, and may end the process. */
-  readonly onError?: (text: string, kill: (signal: "SIGINT" | "SIGTERM" | "SIGKILL") => void) => void;
 }
 
 /** Nothing that is started here takes longer, however busy the machine is. */
@@ -42,10 +40,7 @@ export function execute(command: string, words: readonly string[], around: Surro
     });
     let [stdout, stderr] = ["", ""];
     child.stdout.on("data", (piece) => stdout += piece);
-    child.stderr.on("data", (piece) => {
-      stderr += piece;
-      around.onError?.(stderr, (signal) => child.kill(signal));
-    });
+    child.stderr.on("data", (piece) => stderr += piece);
     child.on("error", reject);
     child.on("close", (exit) => resolve({ exit, stdout, stderr }));
   });
@@ -65,8 +60,8 @@ export async function bundledProgram(): Promise<Program> {
     symlinkSync(target, join(folder, name));
   }
   return {
-    path: [folder, process.env["PATH"] ?? "", dirname(process.execPath)].join(":"),
-    script,
+    folder,
+    path: `${folder}:${process.env["PATH"] ?? ""}`,
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
 }
