@@ -1,6 +1,7 @@
 /** Gets a policy into the store, or to a path, and only what its signers vouch for, where somebody must have signed. */
 import {
   ArtifactError,
+  type ArtifactErrorCode,
   type ArtifactOptions,
   type Destination,
   type FetchedPolicy,
@@ -17,6 +18,18 @@ export interface Fetching {
   readonly options: ArtifactOptions;
   readonly verification: VerificationConfig | undefined;
   readonly trustRoot: TrustRootOf;
+}
+
+/** What fails when a policy is known to be the signed one. */
+const AFTER_VERIFICATION: ReadonlySet<ArtifactErrorCode> = new Set(["store", "not_wasm"]);
+
+/** That a policy is not known to be signed as it has to be, whatever the reason (`spec/cli.md §4`, §13). */
+export function notValidated(uri: string, { code, message, cause }: ArtifactError): CliError {
+  // What was wrong with single signatures says more than the message; of other failures it says all.
+  return new CliError(
+    `Policy ${uri} cannot be validated\n${message}`,
+    code === "signature" ? { cause } : {},
+  );
 }
 
 /** Fetches the policy at `uri`. Throws {@link CliError}. */
@@ -38,10 +51,7 @@ export async function fetchChecked(
     if (context.signal.aborted) throw error;
     if (error instanceof CliError) throw error;
     if (!(error instanceof ArtifactError)) throw error;
-    const { code, message } = error;
-    if (verification !== undefined && code === "signature") {
-      throw new CliError(`Policy ${uri} cannot be validated\n${message}`, { cause: error.cause });
-    }
-    throw new CliError(message);
+    if (verification !== undefined && !AFTER_VERIFICATION.has(error.code)) throw notValidated(uri, error);
+    throw new CliError(error.message);
   }
 }

@@ -18,12 +18,6 @@ const CAPABILITIES: readonly (readonly [namespace: string, operation: string])[]
   ["oci", "v2/verify"],
 ];
 
-/** What is wrong with a pattern; undefined if nothing is. */
-export function isCapabilityPattern(pattern: string): string | undefined {
-  const list = parseCapabilities([pattern]);
-  return typeof list === "string" ? list : undefined;
-}
-
 /** The data segments as one text, a character a byte, each followed by a byte that no name has. */
 function dataOf(module: Uint8Array): string {
   const section = sections(module).find(({ id }) => id === SECTION.data);
@@ -68,14 +62,15 @@ export function capabilityDifferences(
   used: readonly string[],
   declared: readonly string[],
 ): { readonly undeclared: readonly string[]; readonly unused: readonly string[] } {
-  const list = parseCapabilities(declared);
-  if (typeof list === "string") return { undeclared: used, unused: declared };
+  // A capability of a newer host is none that this one knows: it is declared, and not detected.
+  const known = declared.filter((pattern) => typeof parseCapabilities([pattern]) !== "string");
+  const list = parseCapabilities(known);
   const covers = (pattern: string) => {
     const one = parseCapabilities([pattern]);
     return typeof one !== "string" && used.some((path) => allows(one, path));
   };
   return {
-    undeclared: used.filter((path) => !allows(list, path)),
+    undeclared: used.filter((path) => typeof list === "string" || !allows(list, path)),
     unused: declared.filter((pattern) => !covers(pattern)),
   };
 }

@@ -1,5 +1,4 @@
 /** A policy's `metadata.yml`, read strictly, and as it goes into the module (`spec/cli.md §15`). */
-import { isCapabilityPattern } from "./capability_scan.ts";
 import type {
   ContextAwareResource,
   ExecutionMode,
@@ -97,6 +96,21 @@ function resourcesOf(value: DocumentValue): readonly ContextAwareResource[] {
   );
 }
 
+const SEMVER =
+  /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$/;
+
+/** Whether a text is a semantic version. */
+export const isSemver = (version: string): boolean => SEMVER.test(version);
+
+function semver(value: DocumentValue): string {
+  const version = text(value, "minimumKubewardenVersion");
+  if (isSemver(version)) return version;
+  throw new MetadataDocumentError(
+    `minimumKubewardenVersion: ${JSON.stringify(version)} is not a semantic version`,
+    value.at,
+  );
+}
+
 /** Reads the document; unknown members are passed over. Throws {@link MetadataDocumentError}. */
 export function readMetadataDocument(document: DocumentValue | null): PolicyMetadata {
   if (document === null) throw new MetadataDocumentError("missing field `rules`");
@@ -124,10 +138,7 @@ export function readMetadataDocument(document: DocumentValue | null): PolicyMeta
       "hostCapabilities",
       (value) => [...new Set(texts(value, "hostCapabilities"))].sort(),
     ),
-    minimumKubewardenVersion: optional(
-      "minimumKubewardenVersion",
-      (value) => text(value, "minimumKubewardenVersion"),
-    ),
+    minimumKubewardenVersion: optional("minimumKubewardenVersion", semver),
   };
 }
 
@@ -156,12 +167,6 @@ export function metadataObject(metadata: PolicyMetadata): Readonly<Record<string
     ...(minimumKubewardenVersion !== undefined && { minimumKubewardenVersion }),
   };
 }
-
-const SEMVER =
-  /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$/;
-
-/** Whether a text is a semantic version. */
-export const isSemver = (version: string): boolean => SEMVER.test(version);
 
 /** The API server's rules for the resources of a webhook rule. */
 function resourceFaults(resources: readonly string[]): string[] {
@@ -213,14 +218,6 @@ export function metadataFaults(metadata: PolicyMetadata): readonly string[] {
     if (apiVersion === "") faults.push(`contextAwareResources[${index}].apiVersion: must not be empty`);
     if (kind === "") faults.push(`contextAwareResources[${index}].kind: must not be empty`);
   });
-  const { minimumKubewardenVersion: minimum, hostCapabilities } = metadata;
-  if (minimum !== undefined && !isSemver(minimum)) {
-    faults.push(`minimumKubewardenVersion: ${JSON.stringify(minimum)} is not a semantic version`);
-  }
-  for (const pattern of hostCapabilities ?? []) {
-    const fault = isCapabilityPattern(pattern);
-    if (fault !== undefined) faults.push(`hostCapabilities: ${fault}`);
-  }
   if (metadata.executionMode === "kubewarden-wapc" && metadata.protocolVersion === "Unknown") {
     faults.push("protocolVersion: must be specified with execution mode kubewarden-wapc");
   }

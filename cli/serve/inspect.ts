@@ -1,16 +1,13 @@
 /** `inspect`: what a local policy says of itself, and who signed it. */
-import { readFile } from "node:fs/promises";
-import { ociManifest, parseReference } from "../../artifact/mod.ts";
-import { manifestDigest } from "../../artifact/mod.ts";
-import { readMetadata } from "../../evaluator/apply/prepare.ts";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { ArtifactError, manifestDigest, ociManifest, parseReference } from "../../artifact/mod.ts";
+import { notAnnotated, readLocalModule } from "../apply/local_metadata.ts";
 import { localPath, strictUri } from "../apply/resolve.ts";
 import { artifactOptions } from "../apply/sources.ts";
 import { inspectionText } from "../render/inspection.ts";
 import { metadataObject } from "../render/metadata_document.ts";
 import { type SignatureManifest, signaturesText } from "../render/signatures_text.ts";
 import { yamlText } from "../render/yaml.ts";
-import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
+import type { Arguments, Context, Run } from "../types/command.ts";
 
 /** The manifest that cosign attached to the policy; undefined if there is none. Throws with the reason. */
 async function signatures(
@@ -29,26 +26,15 @@ async function signatures(
       options,
     ) as SignatureManifest;
   } catch (error) {
-    if (/not found|unknown|404/i.test((error as Error).message)) return undefined;
+    if (error instanceof ArtifactError && error.code === "not_found") return undefined;
     throw error;
   }
 }
 
 export const run: Run = async (context, args) => {
   const uri = await strictUri(context, args.word("uri_or_sha_prefix"));
-  const path = await localPath(context, uri);
-  let metadata: ReturnType<typeof readMetadata>;
-  try {
-    metadata = readMetadata(await readFile(path));
-  } catch (error) {
-    throw new CliError(osErrorText(error));
-  }
-  if (metadata === undefined) {
-    throw new CliError(
-      `No Kubewarden metadata found inside of '${uri}'.\n` +
-        `Policies can be annotated with the \`${context.program} annotate\` command.`,
-    );
-  }
+  const { metadata } = await readLocalModule(await localPath(context, uri));
+  if (metadata === undefined) throw notAnnotated(context.program, uri);
   const asYaml = args.value("output") === "yaml";
   if (!asYaml) {
     context.out(inspectionText(metadata, { columns: context.terminal.columns, colour: context.colour }));

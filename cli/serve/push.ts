@@ -1,8 +1,6 @@
 /** `push`: puts a local policy into a registry. */
-import { readFile } from "node:fs/promises";
 import { ArtifactError, pushPolicy } from "../../artifact/mod.ts";
-import { readMetadata } from "../../evaluator/apply/prepare.ts";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { readLocalModule } from "../apply/local_metadata.ts";
 import { localPath, strictUri } from "../apply/resolve.ts";
 import { artifactOptions } from "../apply/sources.ts";
 import { isRego } from "../render/module_mode.ts";
@@ -12,18 +10,7 @@ export const run: Run = async (context, args) => {
   const path = await localPath(context, await strictUri(context, args.word("policy")));
   const typed = args.word("uri");
   const destination = /^\w+:\/\//.test(typed) ? typed : `registry://${typed}`;
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(path);
-  } catch (error) {
-    throw new CliError(`cannot read ${path}: ${osErrorText(error)}`);
-  }
-  let metadata: ReturnType<typeof readMetadata>;
-  try {
-    metadata = readMetadata(bytes);
-  } catch (error) {
-    throw new CliError((error as Error).message);
-  }
+  const { bytes, metadata } = await readLocalModule(path);
   if (metadata === undefined) {
     if (isRego(bytes)) throw new CliError("Rego policies cannot be pushed without metadata");
     if (!args.has("force")) {

@@ -1,10 +1,9 @@
 /** `scaffold manifest`: a custom resource for a policy. */
-import { readFile } from "node:fs/promises";
-import { readMetadata } from "../../evaluator/apply/prepare.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { settingsFromFlags } from "../apply/definitions.ts";
 import { fetchingFromFlags } from "../apply/fetching.ts";
 import { fetchChecked } from "../apply/fetch_policy.ts";
+import { notAnnotated, readLocalModule } from "../apply/local_metadata.ts";
 import { pathsOf } from "../apply/paths.ts";
 import { lenientUri, localPath, notFound } from "../apply/resolve.ts";
 import { isClusterScoped } from "../render/cluster_scoped.ts";
@@ -45,14 +44,8 @@ function warnOfGrants(context: Context, granted: boolean): void {
 export const run: Run = async (context, args) => {
   const uri = await lenientUri(context, args.word("uri_or_sha_prefix"));
   const settings = await settingsFromFlags(context, args);
-  const module = await readFile(await fileOf(context, args, uri));
-  const metadata = readMetadata(module);
-  if (metadata === undefined) {
-    throw new CliError(
-      `No Kubewarden metadata found inside of '${uri}'.\n` +
-        `Policies can be annotated with the \`${context.program} annotate\` command.`,
-    );
-  }
+  const { metadata } = await readLocalModule(await fileOf(context, args, uri));
+  if (metadata === undefined) throw notAnnotated(context.program, uri);
   const { annotations, contextAwareResources } = metadata;
   const title = args.value("title") ?? annotations[`${PREFIX}title`];
   if (title !== undefined && (title.length > MAX_NAME || !NAME.test(title))) {

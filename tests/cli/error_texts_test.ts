@@ -1,0 +1,97 @@
+// What is said of things that are wrong, where the words, or the exit code, are scripts' business too.
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { startServer } from "../artifact/_server.ts";
+import { inPlace, POLICY } from "./place.ts";
+import { signingKey } from "./signing.ts";
+
+const METADATA = `rules: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]
+mutating: false
+`;
+
+test("a folder is no policy, whatever is done with it", () =>
+  inPlace(async ({ reeve, cwd }) => {
+    mkdirSync(join(cwd, "folder"));
+    for (
+      const words of [
+        ["inspect", "folder"],
+        ["push", "folder", "localhost:1/x:v1"],
+        ["scaffold", "manifest", "-t", "AdmissionPolicy", "folder"],
+      ]
+    ) {
+      const { exit, stdout, stderr } = await reeve(...words);
+      assert.equal([exit, stdout], [1, ""]);
+      assert.match(
+        stderr,
+        /^Error: cannot read \/\S+\/folder: Is a directory \(os error 21\)\n$/,
+        words.join(" "),
+      );
+    }
+  }));
+
+test("a version that is none can't be read; a capability that this version does not know is declared in vain", () =>
+  inPlace(async ({ reeve, recorded, file }) => {
+    recorded("plain.wasm");
+    const annotate = (more: string) => {
+      file("m.yml", METADATA + more);
+      return reeve("annotate", "-m", "m.yml", "-o", "out.wasm", "plain.wasm");
+    };
+    const version = await annotate('minimumKubewardenVersion: "1.36"\n');
+    assert.is(version.exit, 1);
+    assert.is(
+      version.stderr,
+      'Error: Error unmarshalling metadata minimumKubewardenVersion: "1.36" is not a semantic version at line 3 column 27\n',
+    );
+    const capability = await annotate("hostCapabilities: [oci/v9/sign]\n");
+    assert.is(capability.exit, 0);
+    assert.match(
+      capability.stderr,
+      /^TIME {2}WARN reeve: host capabilities declared in metadata but not detected in the policy capabilities=\{"oci\/v9\/sign"\}\n$/,
+    );
+  }));
+
+test("a policy that can't be verified isn't validated, whatever the reason", () =>
+  inPlace(async ({ reeve, file }) => {
+    file("key.pub", signingKey().pem);
+    // A port on which nothing listens any more.
+    const server = await startServer((_, response) => void response.end());
+    await server.stop();
+    const unreachable = `registry://${server.host}/policies/x:v1`;
+    for (const command of ["pull", "verify"]) {
+      for (const uri of [unreachable, `file://${file("policy.wasm", "")}`]) {
+        const { exit, stdout, stderr } = await reeve(command, "-k", "key.pub", uri);
+        assert.equal([exit, stdout], [1, ""]);
+        assert.ok(stderr.startsWith(`Error: Policy ${uri} cannot be validated\n`), stderr);
+        assert.is(stderr.split("\n").length, 3, "and why, in one line");
+      }
+    }
+  }));
+
+test("that signatures can't be asked for is not that there are none", () =>
+  inPlace(async ({ reeve, stored, file }) => {
+    const server = await startServer((_, response) =>
+      void response.writeHead(500).end("unknown, not found, 404")
+    );
+    try {
+      file("sources.yaml", `insecure_sources: ["${server.host}"]`);
+      stored(`registry/${server.host}/x:v1`, readFileSync(POLICY));
+      const { exit, stdout } = await reeve(
+        ...[
+          "inspect",
+          "--show-signatures",
+          "--sources-path",
+          "sources.yaml",
+          `registry://${server.host}/x:v1`,
+        ],
+      );
+      assert.is(exit, 0);
+      assert.match(stdout, "Cannot determine if the policy has been signed.");
+      assert.not.match(stdout, "No sigstore signatures");
+    } finally {
+      await server.stop();
+    }
+  }));
+
+test.run();
