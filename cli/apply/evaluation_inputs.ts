@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { type ArtifactOptions, readModule } from "../../artifact/mod.ts";
 import type { Review } from "../../evaluator/render/review.ts";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
-import { reviewOf } from "../render/review_body.ts";
+import { jsonBytes, reviewOf } from "../render/review_body.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
 import type { Definition } from "../types/definition.ts";
 import { capabilitiesFromFlags, readDefinitions } from "./definitions.ts";
@@ -26,6 +26,8 @@ export interface EvaluationInputs {
   readonly options: EvaluatorOptions;
   readonly artifact: ArtifactOptions;
   readonly trustRoot: TrustRootOf;
+  /** The request as it was given, JSON text. */
+  readonly request: Uint8Array;
   /** The request as one definition reads it. */
   readonly reviewFor: (definition: Definition) => { readonly review: Review; readonly raw: boolean };
 }
@@ -77,13 +79,13 @@ export async function readInputs(
   const options = evaluatorOptions(capabilitiesFromFlags(args), args.value("execution-mode"));
   const definitions = await readDefinitions(context, policy, args);
   const requestPath = args.value("request-path") ?? "-";
-  const request = await requestBytes(context, requestPath);
-  const asRaw = args.has("raw");
   const from = requestPath === "-" ? "from stdin" : requestPath;
+  const request = jsonBytes(await requestBytes(context, requestPath), from);
+  const asRaw = args.has("raw");
   const reviewed = new Map<boolean, Review>();
   const review = (raw: boolean) => {
     let read = reviewed.get(raw);
-    if (read === undefined) reviewed.set(raw, read = reviewOf(request, raw, from));
+    if (read === undefined) reviewed.set(raw, read = reviewOf(request, raw));
     return read;
   };
   if (asRaw) review(true);
@@ -101,6 +103,7 @@ export async function readInputs(
     options,
     artifact,
     trustRoot: root,
+    request,
     reviewFor(definition) {
       const raw = asRaw || (definition.kind === "policy" &&
         modules.get(definition.uri)?.metadata?.policyType === "raw");

@@ -15,8 +15,8 @@ import type { TrustRootOf } from "./verification.ts";
 
 /** The world, for one policy at a time. */
 export interface HostWorld {
-  /** A definition's evaluation begins: what was prepared for one is prepared anew. */
-  begin(): void;
+  /** A definition's evaluation begins: what was prepared for one is prepared anew. `again`: the same one, without remarks. */
+  begin(again?: boolean): void;
   /** What a policy that may read `resources` has. */
   forPolicy(resources: readonly ContextAwareResource[]): {
     readonly capabilities: Capabilities;

@@ -71,6 +71,7 @@ export async function measure(
     await iteration();
     warmUps++;
   } while (performance.now() - warmUpStart < options.warmUpMs && !context.signal.aborted);
+  context.signal.throwIfAborted();
   const meanMs = (performance.now() - warmUpStart) / warmUps;
   say(warmedUpText(label, meanMs, warmUps));
   // Sample i runs i times the unit, so that the whole takes the wanted time.
@@ -87,6 +88,7 @@ export async function measure(
     const sampleStart = performance.now();
     let last = sampleStart;
     for (let index = 0; index < count; index++) {
+      context.signal.throwIfAborted();
       await iteration();
       const now = performance.now();
       if (single.length < MAX_SINGLE) single.push(now - last);
@@ -94,7 +96,6 @@ export async function measure(
     }
     samples.push((last - sampleStart) / count);
     iterations += count;
-    context.signal.throwIfAborted();
   }
   const measured: Measured = {
     label,

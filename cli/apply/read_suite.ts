@@ -36,6 +36,9 @@ export const EXPECTED = [
 ] as const;
 const CASE = ["name", "request", "settings", "context", ...EXPECTED];
 
+/** What is expected of settings; everything else is expected of a verdict. */
+export const OF_SETTINGS: readonly string[] = ["settingsValid", "settingsMessage"];
+
 type Fields = ReadonlyMap<string, DocumentValue>;
 
 function fieldsOf(value: DocumentValue, known: readonly string[], where: string): Fields {
@@ -139,6 +142,26 @@ async function requestOf(
   return /\.ya?ml$/.test(path) ? jsonText(parsed(text, path)) : text;
 }
 
+/** What a case expects. Refused is what would never be looked at, and so pass whatever the policy does. */
+function expectationsOf(given: Fields, where: string): SuiteCase["expectations"] {
+  const expectations = new Map(
+    [...given].filter(([member]) => (EXPECTED as readonly string[]).includes(member)),
+  );
+  for (const [member, value] of expectations) {
+    if (!given.has("request") && !OF_SETTINGS.includes(member)) {
+      throw new CliError(`${where}: ${member} is expected of a request, and there is none`);
+    }
+    const pattern = value.kind === "map" ? value.entries.find(({ key }) => key === "matches") : undefined;
+    if (pattern?.value.kind !== "string") continue;
+    try {
+      new RegExp(pattern.value.value, "u");
+    } catch (error) {
+      throw new CliError(`${where}: ${member}: matches: ${(error as Error).message}`);
+    }
+  }
+  return expectations;
+}
+
 /** Reads the suite at `path`. Throws {@link CliError}, which names the place of what is wrong. */
 export async function readSuite(path: string): Promise<Suite> {
   const folder = dirname(path);
@@ -164,9 +187,7 @@ export async function readSuite(path: string): Promise<Suite> {
       context: given.has("context")
         ? await contextOf(given.get("context"), folder, `${where}: context`)
         : common,
-      expectations: new Map(
-        [...given].filter(([member]) => (EXPECTED as readonly string[]).includes(member)),
-      ),
+      expectations: expectationsOf(given, where),
     });
   }
   const capabilities = fields.get("hostCapabilities");

@@ -153,7 +153,7 @@ export function recordingWorld(
     return payload;
   };
   return {
-    begin: () => world.begin(),
+    begin: (again) => world.begin(again),
     forPolicy: through(answer, (resources) => world.forPolicy(resources), plural),
     async close() {
       await world.close();
@@ -200,8 +200,8 @@ export function replayedWorld(context: Context, session: readonly Exchange[]): H
   };
   const noPlural: PluralOf = () => Promise.reject(new Error("nothing but the session is asked"));
   return {
-    begin() {
-      finish();
+    begin(again) {
+      if (again !== true) finish();
       left = [...session];
     },
     forPolicy: through(answer, undefined, noPlural),

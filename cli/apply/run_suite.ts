@@ -13,6 +13,7 @@ import { DefinitionEvaluator, distinctModules, evaluatorOptions } from "./evalua
 import { loadModules } from "./evaluation_inputs.ts";
 import type { Fetching } from "./fetch_policy.ts";
 import type { HostWorld } from "./host_world.ts";
+import { OF_SETTINGS } from "./read_suite.ts";
 import { answeringWorld, replayedWorld } from "./recording.ts";
 
 const NO_FLAGS = {
@@ -67,7 +68,7 @@ function switchingWorld(context: Context, empty: HostWorld): HostWorld & { enter
   };
   return {
     enter: (next) => current = worldOf(next),
-    begin: () => current.begin(),
+    begin: (again) => current.begin(again),
     forPolicy: (resources) => current.forPolicy(resources),
     close: () => current.close(),
   };
@@ -111,6 +112,12 @@ export async function runSuite(
             modules.get(definition.uri)?.metadata?.policyType === "raw");
           const review = caseReview(new TextEncoder().encode(one.request), raw);
           faults.push(...responseFaults(one.expectations, await evaluator.judge(ready, review, raw)));
+        } else if (ready.settings !== undefined && faults.length === 0) {
+          // What can't be looked at must not pass.
+          const unseen = [...one.expectations.keys()].filter((member) => !OF_SETTINGS.includes(member));
+          faults.push(
+            ...unseen.map((member) => `${member} is expected, but with these settings nothing is judged`),
+          );
         }
       } catch (error) {
         if (!(error instanceof CliError)) throw error;

@@ -11,7 +11,6 @@ type Fields = ReadonlyMap<string, DocumentValue>;
 type JsonSchema = {
   readonly type?: string;
   readonly properties?: Readonly<Record<string, JsonSchema>>;
-  readonly required?: readonly string[];
   readonly enum?: readonly string[];
 };
 
@@ -49,8 +48,17 @@ function wrongType(value: DocumentValue, { type }: JsonSchema): string | undefin
   return `invalid type: ${kind}, expected ${type}`;
 }
 
+/** What a policy can't be evaluated without; the API server asks for more, `rules` for one. */
+const REQUIRED = ["module"];
+const REQUIRED_OF_GROUPS = ["expression", "message", "policies"];
+
 /** Refuses fields that the resource has not got, missing ones, and wrong types; what lies deeper is lenient. */
-function checkSpec(spec: DocumentValue, schema: JsonSchema, kind: string): Fields {
+function checkSpec(
+  spec: DocumentValue,
+  schema: JsonSchema,
+  required: readonly string[],
+  kind: string,
+): Fields {
   const refuse = (reason: string): never => {
     throw new CliError(`cannot parse value into ${kind}: ${reason}`);
   };
@@ -68,7 +76,7 @@ function checkSpec(spec: DocumentValue, schema: JsonSchema, kind: string): Field
       refuse(`spec.${name}: unknown variant \`${value.value}\`, expected one of ${field!.enum.join(", ")}`);
     }
   }
-  const missing = (schema.required ?? []).find((name) => !fields.has(name));
+  const missing = required.find((name) => (fields.get(name)?.kind ?? "null") === "null");
   if (missing !== undefined) refuse(`missing field \`${missing}\``);
   return fields;
 }
@@ -127,7 +135,8 @@ function definitionOf(document: DocumentValue, fetchUri: (module: string) => str
   if (specValue === undefined) {
     throw new CliError(`CRD does not have spec, but it is required for ${kind}`);
   }
-  const spec = checkSpec(specValue, description.v1.spec.json as JsonSchema, kind);
+  const required = group ? REQUIRED_OF_GROUPS : REQUIRED;
+  const spec = checkSpec(specValue, description.v1.spec.json as JsonSchema, required, kind);
   const metadata = resource.get("metadata");
   const id = textOf(metadata && fieldsOf(metadata).get("name")) ?? "crd-without-name";
   const mode = textOf(spec.get("mode")) === "monitor" ? "monitor" : "protect";

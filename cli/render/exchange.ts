@@ -152,10 +152,14 @@ function readResponse(value: unknown): ExchangeResponse {
 
 /** Reads a session file's text; `path` names it in errors. Throws {@link CliError}. */
 export function readSession(text: string, path: string): readonly Exchange[] {
-  const document = parseDocument(text, { logLevel: "silent" });
-  const fault = document.errors[0];
-  if (fault) throw new CliError(`Cannot parse the session file ${path}: ${fault.message}`);
-  const entries: unknown = document.toJS() ?? [];
+  let entries: unknown;
+  try {
+    const document = parseDocument(text, { logLevel: "silent" });
+    for (const fault of document.errors) throw fault;
+    entries = document.toJS() ?? [];
+  } catch (error) {
+    throw new CliError(`Cannot parse the session file ${path}: ${(error as Error).message}`);
+  }
   if (!Array.isArray(entries)) {
     throw new CliError(`Cannot parse the session file ${path}: it is no list of exchanges`);
   }

@@ -1,8 +1,18 @@
 /** Whether a verdict is what a case expects, value by value. */
-import { parseLossless } from "../../evaluator/render/lossless_json.ts";
+import { isRawNumber, type LosslessJson, parseLossless } from "../../evaluator/render/lossless_json.ts";
 import type { AdmissionResponse } from "../../policy_server/types/admission.ts";
 import { type DocumentValue, jsonText } from "../../policy_server/types/document.ts";
 import type { Expectations } from "../types/suite.ts";
+
+/** A value whose members stand in one order, whoever wrote it. */
+function sorted(value: LosslessJson): LosslessJson {
+  if (typeof value !== "object" || value === null || isRawNumber(value)) return value;
+  if (Array.isArray(value)) return (value as readonly LosslessJson[]).map(sorted);
+  const members = Object.entries(value as { readonly [key: string]: LosslessJson });
+  return Object.fromEntries(
+    members.sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, member]) => [name, sorted(member)]),
+  );
+}
 
 /** Whether `found`, JSON text, is what is expected; numbers have to have the same form. */
 function fits(expected: DocumentValue, found: string | undefined): boolean {
@@ -16,7 +26,7 @@ function fits(expected: DocumentValue, found: string | undefined): boolean {
       ? text.includes(only.value.value)
       : new RegExp(only.value.value, "u").test(text);
   }
-  const normal = (text: string) => JSON.stringify(parseLossless(text));
+  const normal = (text: string) => JSON.stringify(sorted(parseLossless(text)));
   return normal(jsonText(expected)) === normal(found ?? "null");
 }
 

@@ -1,5 +1,6 @@
 /** What `reeve explain` tells, step by step. */
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
+import { escapeControls } from "../../policy_server/render/log_line.ts";
 import type { AdmissionResponse } from "../../policy_server/types/admission.ts";
 import { byteText } from "./bytes.ts";
 import { patchText } from "./json_difference.ts";
@@ -13,6 +14,8 @@ export interface ExplainedModule {
 }
 
 export interface ExplainedCall {
+  /** The member of a group that calls. */
+  readonly member: string | undefined;
   readonly call: string;
   readonly payload: string;
   readonly answer: { readonly payload: string } | { readonly error: string };
@@ -46,7 +49,13 @@ export interface Explanation {
 const SHOWN = 400;
 
 const cut = (text: string): string =>
-  text.length <= SHOWN ? text : `${text.slice(0, SHOWN)}… (${text.length} characters)`;
+  text.length <= SHOWN
+    ? escapeControls(text)
+    : `${escapeControls(text.slice(0, SHOWN))}… (${text.length} characters)`;
+
+/** Words of others, as they wrote them line by line: they can't steer the terminal, or look like a part of the story. */
+const quoted = (text: string, indent: string): string =>
+  text.split("\n").map(escapeControls).join(`\n${indent}  `);
 
 const milliseconds = (time: number): string => `${time.toFixed(time < 10 ? 2 : 1)} ms`;
 
@@ -57,13 +66,13 @@ function moduleLines({ uri, sha256, bytes, mode, metadata }: ExplainedModule): s
     `  ${uri}`,
     `    sha256 ${sha256}, ${byteText(bytes)}, execution mode ${mode}`,
     ...(metadata === undefined ? ["    it is not annotated"] : [
-      `    ${annotation("title") ?? "without a title"}${
-        annotation("version") ? ` ${annotation("version")}` : ""
+      `    ${escapeControls(annotation("title") ?? "without a title")}${
+        annotation("version") ? ` ${escapeControls(annotation("version")!)}` : ""
       }, ${metadata.mutating ? "may change objects" : "changes nothing"}, ${
         metadata.policyType === "raw" ? "judges raw requests" : "judges admission requests"
       }`,
     ]),
-    ...(wants.length > 0 ? [`    wants to read ${wants.join(", ")}`] : []),
+    ...(wants.length > 0 ? [`    wants to read ${escapeControls(wants.join(", "))}`] : []),
   ];
 }
 
@@ -71,13 +80,15 @@ function verdictLines({ response, milliseconds: time }: NonNullable<Explanation[
   const { allowed, status, warnings, auditAnnotations } = response;
   return [
     `  ${allowed ? "allowed" : "rejected"} in ${milliseconds(time)}`,
-    ...(status?.message === undefined ? [] : [`  message: ${status.message}`]),
+    ...(status?.message === undefined ? [] : [`  message: ${quoted(status.message, "  ")}`]),
     ...(status?.code === undefined ? [] : [`  code: ${status.code}`]),
     ...(status?.details?.causes ?? []).map(({ field, message }) =>
-      `  cause: ${field ?? "-"}: ${message ?? "-"}`
+      `  cause: ${quoted(`${field ?? "-"}: ${message ?? "-"}`, "  ")}`
     ),
-    ...(warnings ?? []).map((warning) => `  warning: ${warning}`),
-    ...Object.entries(auditAnnotations ?? {}).map(([name, value]) => `  audit annotation: ${name}=${value}`),
+    ...(warnings ?? []).map((warning) => `  warning: ${quoted(warning, "  ")}`),
+    ...Object.entries(auditAnnotations ?? {}).map(([name, value]) =>
+      `  audit annotation: ${quoted(`${name}=${value}`, "  ")}`
+    ),
   ];
 }
 
@@ -85,10 +96,10 @@ function verdictLines({ response, milliseconds: time }: NonNullable<Explanation[
 export function explanationText(story: Explanation, colour: boolean): string {
   const heading = (text: string) => colour ? `\u001b[1;36m${text}\u001b[0m` : text;
   const { title, modules, settings, request, calls, logs, verdict, object, memory } = story;
-  const callLines = calls.flatMap(({ call, payload, answer, milliseconds: time }, index) => [
-    `  ${index + 1}. ${call} ${cut(payload)}`,
+  const callLines = calls.flatMap(({ member, call, payload, answer, milliseconds: time }, index) => [
+    `  ${index + 1}. ${member === undefined ? "" : `${member}: `}${call} ${cut(payload)}`,
     "error" in answer
-      ? `     refused after ${milliseconds(time)}: ${answer.error}`
+      ? `     refused after ${milliseconds(time)}: ${quoted(answer.error, "     ")}`
       : `     answered after ${milliseconds(time)}: ${cut(answer.payload)}`,
   ]);
   const { response } = verdict ?? {};
@@ -100,18 +111,20 @@ export function explanationText(story: Explanation, colour: boolean): string {
     `  ${cut(settings.json)}`,
     settings.refusal === undefined
       ? `  accepted in ${milliseconds(settings.milliseconds)}`
-      : `  refused in ${milliseconds(settings.milliseconds)}: ${settings.refusal}`,
+      : `  refused in ${milliseconds(settings.milliseconds)}: ${quoted(settings.refusal, "  ")}`,
     "",
     heading("Request"),
     `  ${
-      [request.operation, request.kind, `uid ${request.uid}`, byteText(request.bytes)].filter((part) =>
-        part !== ""
-      ).join(", ")
+      escapeControls(
+        [request.operation, request.kind, `uid ${request.uid}`, byteText(request.bytes)].filter((part) =>
+          part !== ""
+        ).join(", "),
+      )
     }`,
     "",
     heading("Host calls"),
     ...(callLines.length > 0 ? callLines : ["  none"]),
-    ...(logs.length > 0 ? ["", heading("Log"), ...logs.map((line) => `  ${line}`)] : []),
+    ...(logs.length > 0 ? ["", heading("Log"), ...logs.map((line) => `  ${escapeControls(line)}`)] : []),
     "",
     heading("Verdict"),
     ...(verdict === undefined

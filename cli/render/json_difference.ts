@@ -1,4 +1,5 @@
 /** A JSON Patch as a difference that people read. */
+import { escapeControls } from "../../policy_server/render/log_line.ts";
 
 interface Step {
   readonly op: string;
@@ -24,9 +25,13 @@ function valueAt(document: unknown, pointer: string): unknown {
 export function patchText(patch: string, object: unknown, colour: boolean): string {
   const paint = (code: string, text: string) => colour ? `\u001b[${code}m${text}\u001b[0m` : text;
   const lines = (sign: string, code: string, value: unknown) =>
-    (JSON.stringify(value, null, 2) ?? "").split("\n").map((line) => paint(code, `    ${sign} ${line}`));
+    (JSON.stringify(value, null, 2) ?? "").split("\n").map((line) =>
+      paint(code, `    ${sign} ${escapeControls(line)}`)
+    );
   return (JSON.parse(patch) as readonly Step[]).flatMap(({ op, path, from, value }) => [
-    `  ${op} ${path === "" ? "(the whole object)" : path}${from === undefined ? "" : ` from ${from}`}`,
+    `  ${op} ${path === "" ? "(the whole object)" : escapeControls(path)}${
+      from === undefined ? "" : ` from ${escapeControls(from)}`
+    }`,
     ...(op === "remove" || op === "replace" ? lines("-", "31", valueAt(object, path)) : []),
     ...(op === "add" || op === "replace" ? lines("+", "32", value) : []),
   ]).join("\n");

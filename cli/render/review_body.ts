@@ -15,8 +15,16 @@ function wrapped(json: Uint8Array): Uint8Array {
   return body;
 }
 
-function withoutMark(json: Uint8Array): Uint8Array {
-  return json[0] === 0xef && json[1] === 0xbb && json[2] === 0xbf ? json.subarray(3) : json;
+/** The JSON text in `file`, without a mark before it; `from` names it in errors. Throws {@link CliError} for what is no JSON. */
+export function jsonBytes(file: Uint8Array, from: string): Uint8Array {
+  const json = file[0] === 0xef && file[1] === 0xbb && file[2] === 0xbf ? file.subarray(3) : file;
+  try {
+    JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json));
+  } catch (error) {
+    const reason = error instanceof TypeError ? "it is not UTF-8" : (error as Error).message;
+    throw new CliError(`Error parsing request ${from}: ${reason}`);
+  }
+  return json;
 }
 
 function inTheirWords(error: unknown): unknown {
@@ -27,18 +35,11 @@ function inTheirWords(error: unknown): unknown {
 }
 
 /**
- * The review in `json`, the content of a request file: an AdmissionReview, an AdmissionRequest, or with `raw` any JSON. `from`
- * names it in errors. Throws {@link CliError}.
+ * The review in `bytes`, JSON text of a request file: an AdmissionReview, an AdmissionRequest, or with `raw` any JSON. Throws
+ * {@link CliError}.
  */
-export function reviewOf(json: Uint8Array, raw: boolean, from: string): Review {
-  const bytes = withoutMark(json);
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (error) {
-    const reason = error instanceof TypeError ? "it is not UTF-8" : (error as Error).message;
-    throw new CliError(`Error parsing request ${from}: ${reason}`);
-  }
+export function reviewOf(bytes: Uint8Array, raw: boolean): Review {
+  const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
   try {
     if (raw) return readRawReview(wrapped(bytes));
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
@@ -55,9 +56,14 @@ export function reviewOf(json: Uint8Array, raw: boolean, from: string): Review {
 
 /** The review of a suite's case: besides what {@link reviewOf} takes, a raw request may stand in a review's `request`. */
 export function caseReview(json: Uint8Array, raw: boolean): Review {
-  if (raw) {
-    const value: unknown = JSON.parse(new TextDecoder().decode(json));
-    if (typeof value === "object" && value !== null && "request" in value) return readRawReview(json);
+  const bytes = jsonBytes(json, "of the case");
+  const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+  if (!raw || typeof value !== "object" || value === null || !("request" in value)) {
+    return reviewOf(bytes, raw);
   }
-  return reviewOf(json, raw, "of the case");
+  try {
+    return readRawReview(bytes);
+  } catch (error) {
+    throw inTheirWords(error);
+  }
 }

@@ -5,12 +5,13 @@ import process from "node:process";
 import { DefinitionEvaluator, distinctModules, type ReadyDefinition } from "../apply/evaluator.ts";
 import { type EvaluationInputs, loadModules, readInputs } from "../apply/evaluation_inputs.ts";
 import { fetchingFromFlags } from "../apply/fetching.ts";
-import { worldFromFlags } from "../apply/host_world.ts";
+import { type HostWorld, worldFromFlags } from "../apply/host_world.ts";
 import { readDefinitions } from "../apply/definitions.ts";
 import { measure, type MeasureOptions } from "../apply/measure.ts";
 import { comparisonText, type Measured, type Side } from "../render/bench_text.ts";
 import { percentile } from "../render/statistics.ts";
 import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
+import { COMMANDS } from "../types/commands.ts";
 import { type Definition, titleOf } from "../types/definition.ts";
 
 function numberOf(args: Arguments, flag: string, preset: number, unit: "seconds" | "number"): number {
@@ -52,15 +53,16 @@ interface Bench {
   readonly args: Arguments;
   readonly inputs: EvaluationInputs;
   readonly options: MeasureOptions;
+  /** One for all definitions: they share a recording. */
+  readonly world: HostWorld;
 }
 
 /** Measures one definition: validating its settings, and the request. */
 async function benchDefinition(
-  { context, args, inputs, options }: Bench,
+  { context, inputs, options, world }: Bench,
   definition: Definition,
 ): Promise<Measured[]> {
   const title = titleOf(definition);
-  const world = await worldFromFlags(context, args, inputs.artifact, inputs.trustRoot);
   const evaluator = new DefinitionEvaluator(context, inputs.options, world);
   try {
     const { review, raw } = inputs.reviewFor(definition);
@@ -77,7 +79,7 @@ async function benchDefinition(
       await measure(context, "validate_settings", () => evaluator.validateSettings(ready), options),
       await measure(context, "validate", () => {
         // A session that is played back begins anew each time (sharp edge 18).
-        world.begin();
+        world.begin(true);
         return evaluator.judge(ready, review, raw);
       }, options),
     ];
@@ -91,7 +93,6 @@ async function benchDefinition(
     return measured;
   } finally {
     await evaluator.close();
-    await world.close();
   }
 }
 
@@ -103,72 +104,112 @@ async function otherInputs({ context, args, inputs }: Bench, policy: string): Pr
   return { ...inputs, definitions, modules: new Map([...inputs.modules, ...modules]) };
 }
 
+/** Where Bun keeps the script of a single executable. */
+const IN_EXECUTABLE = /^(\/\$bunfs\/|[A-Z]:[\\/]~BUN)/;
+
+/** What is this run's own business, and not the other's. */
+const OWN_FLAGS = [
+  "against",
+  "against-runtime",
+  "dump-results-to-disk",
+  "json",
+  "record-host-capabilities-interactions",
+  "request-path",
+];
+
+/** The flags as they were given, without {@link OWN_FLAGS}. */
+function passedOn(args: Arguments): readonly string[] {
+  const { flags = [] } = COMMANDS.find(({ name }) => name === "bench")!;
+  return flags.filter(({ name }) => args.has(name) && !OWN_FLAGS.includes(name)).flatMap((flag) => {
+    const word = `--${flag.name}`;
+    if (flag.greedy) return [word, ...args.values(flag.name)];
+    if (flag.repeatable) return args.values(flag.name).map((value) => `${word}=${value}`);
+    return [flag.value === undefined ? word : `${word}=${args.value(flag.name)}`];
+  });
+}
+
 /** Runs the same command on another runtime and reads what it measured. */
-async function onRuntime({ context, args }: Bench, runtime: string): Promise<readonly Side[]> {
+async function onRuntime({ context, args, inputs }: Bench, runtime: string): Promise<readonly Side[]> {
   const script = process.argv[1];
-  if (script === undefined || !/\.[jt]s$|\/(reeve|kwctl)$/.test(script)) {
+  if (script === undefined || IN_EXECUTABLE.test(script) || !/\.[jt]s$|\/(reeve|kwctl)$/.test(script)) {
     throw new CliError(
       "--against-runtime needs the tool as a script: a single executable carries its runtime",
     );
   }
-  const words = ["bench", "--json", args.word("uri_or_sha_prefix_or_yaml_file")];
-  for (
-    const flag of [
-      "request-path",
-      "settings-path",
-      "settings-json",
-      "execution-mode",
-      "measurement-time",
-      "warm-up-time",
-    ]
-  ) {
-    const value = args.value(flag);
-    if (value !== undefined) words.push(`--${flag}`, value);
-  }
-  for (const flag of ["raw", "allow-context-aware"]) if (args.has(flag)) words.push(`--${flag}`);
+  // The request was read here already: standard input can't be read twice.
+  const words = [
+    "bench",
+    "--json",
+    "--request-path",
+    "-",
+    ...passedOn(args),
+    "--",
+    args.word("uri_or_sha_prefix_or_yaml_file"),
+  ];
   const child = spawn(runtime, [script, ...words], {
     cwd: context.cwd,
     env: context.env as NodeJS.ProcessEnv,
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", "inherit"],
     signal: context.signal,
   });
-  let output = "";
-  child.stdout.on("data", (piece: Uint8Array) => output += new TextDecoder().decode(piece));
+  // If it ends before it reads, its exit code says more.
+  child.stdin.on("error", () => {});
+  child.stdin.end(inputs.request);
+  const output: Uint8Array[] = [];
+  child.stdout.on("data", (piece: Uint8Array) => output.push(piece));
   const code = await new Promise<number | null>((settle, reject) => {
     child.on("error", (error) => reject(new CliError(`cannot run ${runtime}: ${error.message}`)));
     child.on("close", settle);
   });
   if (code !== 0) throw new CliError(`the benchmark on ${runtime} failed with exit code ${code}`);
-  return output.trimEnd().split("\n").map((line) => ({ ...JSON.parse(line) as Side, name: runtime }));
+  return Buffer.concat(output).toString().trimEnd().split("\n").map((line) => ({
+    ...JSON.parse(line) as Side,
+    name: runtime,
+  }));
+}
+
+/** Says how the second ones compare with the first; in JSON each has its line, and there is nothing more to say. */
+function compare(
+  { context, options }: Bench,
+  name: string,
+  first: readonly Measured[],
+  second: readonly Side[],
+): void {
+  if (!options.print) return;
+  context.out(comparisonText(
+    first.flatMap((one, index) =>
+      second[index] === undefined ? [] : [[sideOf(name, one), second[index]] as const]
+    ),
+  ));
 }
 
 export const run: Run = async (context, args) => {
   const options = optionsOf(context, args);
   const policy = args.word("uri_or_sha_prefix_or_yaml_file");
   const inputs = await readInputs(context, args, policy);
-  const bench: Bench = { context, args, inputs, options };
-  const measured: Measured[] = [];
-  for (const definition of inputs.definitions) measured.push(...await benchDefinition(bench, definition));
-  const against = args.value("against");
-  if (against !== undefined) {
-    const other = await otherInputs(bench, against);
-    const second: Measured[] = [];
-    for (const definition of other.definitions) {
-      second.push(...await benchDefinition({ ...bench, inputs: other }, definition));
+  const world = await worldFromFlags(context, args, inputs.artifact, inputs.trustRoot);
+  const bench: Bench = { context, args, inputs, options, world };
+  try {
+    const measured: Measured[] = [];
+    for (const definition of inputs.definitions) measured.push(...await benchDefinition(bench, definition));
+    const against = args.value("against");
+    if (against !== undefined) {
+      const other = { ...bench, inputs: await otherInputs(bench, against) };
+      const second: Measured[] = [];
+      for (const definition of other.inputs.definitions) {
+        second.push(...await benchDefinition(other, definition));
+      }
+      compare(bench, policy, measured, second.map((one) => sideOf(against, one)));
     }
-    context.out(comparisonText(
-      measured.flatMap((one, index) =>
-        second[index] === undefined ? [] : [[sideOf(policy, one), sideOf(against, second[index])] as const]
-      ),
-    ));
-  }
-  const runtime = args.value("against-runtime");
-  if (runtime !== undefined) {
-    const others = await onRuntime(bench, runtime);
-    context.out(comparisonText(
-      measured.flatMap((one, index) =>
-        others[index] === undefined ? [] : [[sideOf(process.execPath, one), others[index]] as const]
-      ),
-    ));
+    const runtime = args.value("against-runtime");
+    if (runtime !== undefined) {
+      const second = await onRuntime(bench, runtime);
+      if (!options.print) {
+        for (const side of second) context.out(`${JSON.stringify({ runtime, ...side })}\n`);
+      }
+      compare(bench, process.execPath, measured, second);
+    }
+  } finally {
+    await world.close();
   }
 };

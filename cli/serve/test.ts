@@ -1,7 +1,7 @@
 /** `test`: judges policies by suites, once or whenever something changes. */
 import { watch } from "node:fs";
 import { stat } from "node:fs/promises";
-import { dirname, join, relative, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
 import { fetchingFromFlags } from "../apply/fetching.ts";
 import { readSuite } from "../apply/read_suite.ts";
@@ -55,9 +55,20 @@ async function runAll(context: Context, args: Arguments, paths: readonly string[
 async function runForEver(context: Context, args: Arguments, paths: readonly string[]): Promise<void> {
   const { signal } = context;
   let wake = () => {};
-  const watchers = [...new Set(paths.map((path) => dirname(path)))].map((folder) =>
-    watch(folder, { recursive: true }, () => wake())
-  );
+  const junit = args.value("junit");
+  // The report is no reason for another one, nor the file that becomes it.
+  const report = junit === undefined ? undefined : resolve(context.cwd, junit);
+  const isReport = (path: string) =>
+    report !== undefined &&
+    (path === report || path.startsWith(join(dirname(report), `.${basename(report)}-`)));
+  const watchers = [...new Set(paths.map((path) => dirname(path)))].map((folder) => {
+    const watcher = watch(folder, { recursive: true }, (_event, name) => {
+      if (name === null || !isReport(resolve(folder, name))) wake();
+    });
+    // Without its folder a suite can't be read, which is said then.
+    watcher.on("error", () => wake());
+    return watcher;
+  });
   try {
     while (!signal.aborted) {
       const changed = new Promise<void>((resolve) => {

@@ -177,8 +177,8 @@ test("YAML that is no policy is refused in words", async () => {
     ],
     [
       "missing.yml",
-      resource("ClusterAdmissionPolicy", "  module: x\n  mutating: false"),
-      /^Error: cannot parse value into ClusterAdmissionPolicy: missing field `rules`/,
+      resource("ClusterAdmissionPolicy", `  mutating: false\n${RULES}`),
+      /^Error: cannot parse value into ClusterAdmissionPolicy: missing field `module`/,
     ],
   ];
   for (const [name, text, error] of cases) {
