@@ -15,6 +15,7 @@ import { loadPolicy, type Policy, type PolicyLogEntry } from "../../mod.ts";
 import type { PolicyOptions } from "../../evaluator/apply/policy.ts";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
 import { hostCallHandler } from "../../evaluator/apply/host_calls.ts";
+import type { InventoryHandler } from "../../evaluator/types/evaluation.ts";
 
 const path = (name: string) => fileURLToPath(new URL(`../policies/${name}/policy.wasm`, import.meta.url));
 const load = (name: string, options: PolicyOptions = {}): Promise<Policy> => loadPolicy(path(name), options);
@@ -357,6 +358,41 @@ for (const form of ["opa", "gatekeeper"] as const) {
     assert.equal(await policy.validate(service("a", "ClusterIP")), refused("cannot: it broke"));
   });
 }
+
+test("without the capability to list all objects there is no inventory, and that is reported", async () => {
+  const inventory: InventoryHandler = () => ({
+    ok: true,
+    payload: new TextEncoder().encode(gatekeeperInventory([])),
+  });
+  const asked = (form: "opa" | "gatekeeper") => ({
+    namespace: "rego",
+    operation: "inventory",
+    payload: new Uint8Array(0),
+    inventory: { form, resources: [{ apiVersion: "v1", kind: "Service" }] },
+  });
+  const answer = async (patterns: readonly string[], form: "opa" | "gatekeeper") => {
+    const violations: string[] = [];
+    const allowed = parseCapabilities(patterns);
+    if (typeof allowed === "string") throw new Error(allowed);
+    const caller = { policy: "rego", contextAwareResources: [] };
+    const report = (...violation: string[]) => void violations.push(violation.join(" "));
+    const found = await hostCallHandler(caller, allowed, {}, report, inventory)(asked(form));
+    return { ok: found.ok, error: found.ok ? undefined : found.error, violations };
+  };
+  for (const form of ["opa", "gatekeeper"] as const) {
+    for (const patterns of [["*"], ["kubernetes/*"], ["kubernetes/list_resources_all"]]) {
+      assert.equal(await answer(patterns, form), { ok: true, error: undefined, violations: [] });
+    }
+    for (const patterns of [[], ["oci/*"], ["kubernetes/can_i", "kubernetes/list_resources_by_namespace"]]) {
+      assert.equal(await answer(patterns, form), {
+        ok: false,
+        error: "Policy has not been granted access to the 'kubernetes/list_resources_all' host capability. " +
+          "The violation has been reported.",
+        violations: [`rego kubernetes/list_resources_all [${patterns.join(", ")}]`],
+      });
+    }
+  }
+});
 
 test("inventories have the forms of spec/evaluator.md §7.3, §7.4", () => {
   assert.equal(JSON.parse(opaInventory(cluster)), {

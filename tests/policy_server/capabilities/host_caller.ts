@@ -35,20 +35,26 @@ export class RawPayload {
 
 const WASM = fileURLToPath(new URL("../../policies/host-caller/policy.wasm", import.meta.url));
 
-/** The verdict of one of the test policies on a request, with this inventory: whether it allows, and what it says. */
+/**
+ * The verdict of one of the test policies on a request, with this inventory and these host capabilities: whether it allows, and
+ * what it says.
+ */
 export async function regoVerdict(
   policy: string,
   contextAwareResources: readonly ContextAwareResource[],
   inventory: InventoryHandler,
   request: unknown,
+  hostCapabilities: readonly string[] = ["kubernetes/list_resources_all"],
 ): Promise<{ readonly allowed: boolean; readonly message: string | undefined }> {
   const { pool } = await (opened ??= open());
   const wasm = readFileSync(fileURLToPath(new URL(`../../policies/${policy}/policy.wasm`, import.meta.url)));
   const module = pool.addModule(await prepareModule(new Uint8Array(wasm), { memoryMib: 256 }));
   const caller = { policy, contextAwareResources };
+  const allowed = parseCapabilities(hostCapabilities);
+  if (typeof allowed === "string") throw new Error(allowed);
   const handler = hostCallHandler(
     caller,
-    { kind: "listed", prefixes: [], exact: [] },
+    allowed,
     {},
     () => {},
     inventory,
