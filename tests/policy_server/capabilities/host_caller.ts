@@ -35,6 +35,13 @@ export class RawPayload {
 
 const WASM = fileURLToPath(new URL("../../policies/host-caller/policy.wasm", import.meta.url));
 
+/** What a Rego policy answered. */
+export type RegoVerdict = {
+  readonly allowed: boolean;
+  readonly message: string | undefined;
+  readonly warnings?: readonly string[];
+};
+
 /**
  * The verdict of one of the test policies on a request, with this inventory and these host capabilities: whether it allows, and
  * what it says.
@@ -45,7 +52,8 @@ export async function regoVerdict(
   inventory: InventoryHandler,
   request: unknown,
   hostCapabilities: readonly string[] = ["kubernetes/list_resources_all"],
-): Promise<{ readonly allowed: boolean; readonly message: string | undefined }> {
+  capabilities: Capabilities = {},
+): Promise<RegoVerdict> {
   const { pool } = await (opened ??= open());
   const wasm = readFileSync(fileURLToPath(new URL(`../../policies/${policy}/policy.wasm`, import.meta.url)));
   const module = pool.addModule(await prepareModule(new Uint8Array(wasm), { memoryMib: 256 }));
@@ -55,7 +63,7 @@ export async function regoVerdict(
   const handler = hostCallHandler(
     caller,
     allowed,
-    {},
+    capabilities,
     () => {},
     inventory,
   );
@@ -72,7 +80,8 @@ export async function regoVerdict(
     wholeRequest({ json, object: undefined }),
   );
   if (outcome.kind !== "verdict") throw new Error(JSON.stringify(outcome));
-  return { allowed: outcome.verdict.allowed, message: outcome.verdict.status?.message };
+  const { allowed: accepted, status, warnings } = outcome.verdict;
+  return { allowed: accepted, message: status?.message, ...(warnings && { warnings }) };
 }
 
 let opened: Promise<{ readonly pool: EvaluatorPool; readonly module: number }> | undefined;
