@@ -102,6 +102,7 @@ export class Engine {
       arm: (limitMs) => this.#arm(limitMs),
       run: (limitMs, call) => this.#run(limitMs, call),
       expired: () => deadline.expired,
+      left: () => deadline.left(),
       call: (call) => this.#hostCall(call),
       inventory: (inventory) => this.#inventory(inventory),
       log: (entry) => this.#log(entry),
@@ -171,7 +172,9 @@ export class Engine {
 
   #inventory(inventory: InventoryRequest): HostCallAnswer {
     const call = { namespace: "rego", operation: "inventory", payload: new Uint8Array(0), inventory };
-    return this.#host.call(this.#current, call, this.#deadline.left());
+    const answer = this.#host.call(this.#current, call, this.#deadline.left());
+    if (this.#deadline.left() === 0) this.#deadline.expire();
+    return answer;
   }
 
   async #guest(policy: EvaluablePolicy, slot: Slot): Promise<Guest> {

@@ -224,8 +224,8 @@ export class RegoModule {
     return this.#halted?.message;
   }
 
-  /** Evaluates entry point 0. `data` and `input` are the pieces of JSON documents. */
-  evaluate(data: readonly Uint8Array[], input: readonly Uint8Array[], limitMs: number): RegoResult {
+  /** Evaluates entry point 0 in the armed call. `data` and `input` are the pieces of JSON documents. */
+  evaluate(data: readonly Uint8Array[], input: readonly Uint8Array[]): RegoResult {
     const { opa_json_parse: parse } = this.#exports;
     const guest = this.#exports;
     if (!/[:]0[,}]/.test(this.#entrypoints)) {
@@ -233,14 +233,13 @@ export class RegoModule {
       return { kind: "failed", error };
     }
     this.#evaluation = new RegoEvaluation(
-      limitMs,
+      this.#host.left(),
       (entry) => this.#host.log(entry),
       (call) => this.#host.call(call),
     );
     this.#halted = undefined;
     // Until the end is known to be good.
     this.#usable = false;
-    this.#host.arm(limitMs);
     try {
       const dataValue = parse(...this.#push(...data));
       if (dataValue === 0) return { kind: "failed", error: "Rego wasm error: Failed to load json in memory" };

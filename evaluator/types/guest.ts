@@ -34,6 +34,8 @@ export interface GuestHost {
   run<T>(limitMs: number, call: () => T): T;
   /** Whether the last armed call was stopped because its time was up. */
   expired(): boolean;
+  /** Milliseconds that the armed call has left. */
+  left(): number;
   /** Answers a host call in the name of the policy that is being evaluated; the guest waits. */
   call(call: GuestCall): HostCallAnswer;
   /** Gets the inventory of the Rego policy that is being evaluated; the guest waits. */

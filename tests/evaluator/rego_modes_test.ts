@@ -344,6 +344,30 @@ for (const form of ["opa", "gatekeeper"] as const) {
     });
   });
 
+  test(`${form}: the inventory counts against the limit of its own request, not of an earlier one`, async () => {
+    let answer = true;
+    await using policy = await load(`${form}-context`, {
+      timeoutMs: 300,
+      onHostCall: () => {
+        const text = form === "opa" ? opaInventory(cluster) : gatekeeperInventory(cluster);
+        return answer ? { ok: true, payload: new TextEncoder().encode(text) } : new Promise(() => {});
+      },
+    });
+    const judge = () => policy.validate(service("free", "ClusterIP"));
+    // How long the first takes depends on the machine: it makes the guest.
+    await judge();
+    // Until the limit of the earlier requests is over.
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    assert.is((await judge()).allowed, true);
+    answer = false;
+    assert.equal(
+      await judge(),
+      refused("internal server error: guest code interrupted, execution deadline exceeded"),
+    );
+    answer = true;
+    assert.is((await judge()).allowed, true);
+  });
+
   test(`${form}: without a host that watches the cluster the request is refused`, async () => {
     await using policy = await load(`${form}-context`);
     assert.equal(
