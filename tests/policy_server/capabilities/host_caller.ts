@@ -53,6 +53,7 @@ export async function regoVerdict(
   request: unknown,
   hostCapabilities: readonly string[] = ["kubernetes/list_resources_all"],
   capabilities: Capabilities = {},
+  limitMs = 60_000,
 ): Promise<RegoVerdict> {
   const { pool } = await (opened ??= open());
   const wasm = readFileSync(fileURLToPath(new URL(`../../policies/${policy}/policy.wasm`, import.meta.url)));
@@ -71,7 +72,7 @@ export async function regoVerdict(
     id: policy,
     module,
     settings: new TextEncoder().encode("{}"),
-    limitMs: 60_000,
+    limitMs,
     contextAwareResources,
   };
   const json = new TextEncoder().encode(JSON.stringify(request));
