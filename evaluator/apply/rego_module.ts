@@ -271,4 +271,8 @@ export class RegoModule {
   restore(): boolean {
     return this.#usable && this.#snapshot !== undefined && this.#snapshot.restore();
   }
+
+  grownPages(): number {
+    return this.#snapshot?.grownPages ?? 0;
+  }
 }

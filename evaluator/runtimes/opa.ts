@@ -66,6 +66,10 @@ class OpaGuest implements Guest {
   restore(): boolean {
     return this.#module.restore();
   }
+
+  grownPages(): number {
+    return this.#module.grownPages();
+  }
 }
 
 /** Makes guests of OPA's kind. */
