@@ -6,7 +6,7 @@ import {
   ExpressionError,
 } from "../../evaluator/render/group_expression.ts";
 import type { Review } from "../../evaluator/render/review.ts";
-import { failure, type StatusCause, TEXT, type Verdict } from "../../evaluator/types/evaluation.ts";
+import { failure, type StatusCause, type Verdict } from "../../evaluator/types/evaluation.ts";
 import { admissionResponse, ALLOWED } from "../render/admission_response.ts";
 import type { AdmissionResponse, RequestOrigin, ResponseRules } from "../types/admission.ts";
 import type { Log } from "./log.ts";
@@ -160,11 +160,13 @@ async function judgeGroup(
   };
 }
 
-/** Whether the policy could not judge: it trapped, was interrupted, or answered with what is no answer. */
+/**
+ * Whether the policy could not judge: it trapped, was interrupted, answered with what is no answer, or did not get what it needs
+ * to see. The texts differ by mode (WASI: whatever the program wrote to standard error), the code is always this one; a policy
+ * that refuses with it on purpose is treated alike.
+ */
 function isFailure({ allowed, status }: Verdict): boolean {
-  const message = status?.message ?? "";
-  return !allowed && status?.code === 500 &&
-    (message === TEXT.interrupted || message.startsWith("internal server error: "));
+  return !allowed && status?.code === 500;
 }
 
 /** More failed members than this are not tried in all combinations: the group is refused. */
