@@ -90,6 +90,7 @@ export class RegoModule {
           level: "error",
           message: `Rego evaluation aborted: ${this.#text(at)}`,
           data: undefined,
+          rego: "abort",
         });
       },
       opa_println: (at: number) => {

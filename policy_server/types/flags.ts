@@ -137,11 +137,7 @@ const TABLE = [
     variable: "KUBEWARDEN_LOG_FMT",
     value: { kind: "choice", placeholder: "FORMAT", choices: ["text", "json", "otlp"] },
     defaultText: "text",
-    help: "Format of the log",
-    unavailable: {
-      value: "otlp",
-      text: "traces are not sent over OTLP yet; the log goes to standard output as text",
-    },
+    help: "Format of the log; otlp: text, and spans to an OpenTelemetry collector",
   },
   {
     name: "--log-no-color",
@@ -153,10 +149,7 @@ const TABLE = [
     name: "--enable-metrics",
     variable: "KUBEWARDEN_ENABLE_METRICS",
     value: { kind: "boolean" },
-    help: "Send metrics over OTLP",
-    unavailable: {
-      text: "metrics are not pushed over OTLP yet; GET /metrics on the readiness listener has them",
-    },
+    help: "Push metrics to an OpenTelemetry collector (OTLP over gRPC, OTEL_EXPORTER_OTLP_* variables)",
   },
   {
     name: "--enable-pprof",
