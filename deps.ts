@@ -89,7 +89,11 @@ export type {
 export type { Resource as OtelResource } from "@opentelemetry/resources";
 /** A CommonJS package by the names of what it holds: from a bundle it comes as a default alone. */
 const byName = <T extends object>(loading: Promise<T>): Promise<T> =>
-  loading.then((loaded) => (loaded as { readonly default?: T }).default ?? loaded);
+  loading.then((loaded) =>
+    Object.keys(loaded).some((name) => name !== "default" && name !== "module.exports")
+      ? loaded
+      : (loaded as { readonly default?: T }).default ?? loaded
+  );
 export const loadGrpc = () => byName(import("@grpc/grpc-js"));
 export const loadOtelApi = () => byName(import("@opentelemetry/api"));
 export const loadOtelMetrics = () => byName(import("@opentelemetry/sdk-metrics"));

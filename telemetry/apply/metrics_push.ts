@@ -94,10 +94,16 @@ export async function startMetricsPush(options: MetricsPushOptions): Promise<Met
     return true;
   }
 
+  let broken = false;
   let pushing: Promise<boolean> | undefined;
   /** One push at a time: while a collector is slow, values just add up. */
   const pushOnce = () =>
-    pushing ??= push().finally(() => {
+    pushing ??= push().catch((error: unknown) => {
+      // Whatever is wrong with telemetry, the process has better things to do than to end of it.
+      if (!broken) report("warn", "metrics can't be written", { error: String(error) });
+      broken = true;
+      return false;
+    }).finally(() => {
       pushing = undefined;
     });
   const timer = setInterval(() => void pushOnce(), intervalMs);

@@ -36,7 +36,12 @@ export async function startTraces({ serviceName, environment, report }: TracesOp
   const [{ BasicTracerProvider }, { ProtobufTraceSerializer }, { ROOT_CONTEXT, trace }, sender] =
     await Promise.all([loadOtelTraces(), loadOtlp(), loadOtelApi(), resource(serviceName, true)]);
   const processor = spanBatches(batches, (spans) => {
-    const bytes = ProtobufTraceSerializer.serializeRequest([...spans]);
+    let bytes: Uint8Array | undefined;
+    try {
+      bytes = ProtobufTraceSerializer.serializeRequest([...spans]);
+    } catch {
+      // Counted as dropped: the process has better things to do than to end of it.
+    }
     return bytes === undefined ? Promise.resolve("refused") : channel.send(bytes);
   }, report);
   const given = (name: string) => environment[name] !== undefined && environment[name] !== "";
