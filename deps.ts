@@ -103,6 +103,7 @@ export const loadOtelResources = () => byName(import("@opentelemetry/resources")
 export const loadOtlp = () => byName(import("@opentelemetry/otlp-transformer"));
 
 // Profiles in pprof's format.
+export type PprofLibrary = typeof import("pprof-format");
 export const loadPprof = () => byName(import("pprof-format"));
 
 // A load generator for benchmarks, where no better one is installed.

@@ -5,6 +5,8 @@ import { JsonSyntaxError, position } from "../../evaluator/render/json_scan.ts";
 import { readRawReview, readReview, type Review, ReviewShapeError } from "../../evaluator/render/review.ts";
 import type { TraceSpan } from "../../telemetry/types/spans.ts";
 import { evaluate, type Evaluated, type EvaluationContext } from "../apply/evaluate.ts";
+import type { Profiler } from "../apply/profiler.ts";
+import { pprofRoutes } from "./pprof.ts";
 import type { PolicySet } from "../apply/policy_set.ts";
 import { errorAnswer, rawAnswer, reviewAnswer } from "../render/admission_response.ts";
 import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "../render/metrics.ts";
@@ -28,6 +30,8 @@ const JSON_CONTENT = /^\s*application\/(?:[^;\s/]+\+)?json\s*(?:;|$)/i;
 /** What the main listener's handler works with. The set is asked for once a request: it may be swapped at any time. */
 export interface HandlerContext extends EvaluationContext {
   readonly policySet: () => PolicySet;
+  /** Absent unless profiles are served. */
+  readonly profiler?: Profiler | undefined;
 }
 
 type Routed = HttpRequest & { readonly params: { readonly id: string } };
@@ -168,6 +172,7 @@ export function policyHandler(context: HandlerContext): HttpHandler {
   route("/validate/:id", "validate");
   route("/audit/:id", "audit");
   route("/validate_raw/:id", "raw");
+  if (context.profiler !== undefined) pprofRoutes(router as never, context.profiler, log);
   return guarded(router, (error) => log.error("Evaluation error", { error: String(error) }));
 }
 

@@ -67,6 +67,9 @@ export async function startServer(options: ServerOptions, log: Log): Promise<Pol
   });
   const telemetry = await startTelemetry(options, process.env, metrics, log);
   const { tracing } = telemetry;
+  const profiler = options.enablePprof
+    ? await (await import("../apply/profiler.ts")).startProfiler()
+    : undefined;
   const artifact = await artifactOptions(options, log);
   const trustRoot = trustRootSource(options, artifact, log);
   const loadModule = await moduleSource(options, artifact, trustRoot, log);
@@ -112,6 +115,7 @@ export async function startServer(options: ServerOptions, log: Log): Promise<Pol
       alwaysAcceptNamespace: options.alwaysAcceptNamespace,
       policySet: () => set,
       tracing,
+      profiler,
     };
     const common: Omit<ListenOptions, "port" | "tls" | "handler"> = {
       host: options.host,
@@ -171,6 +175,7 @@ export async function startServer(options: ServerOptions, log: Log): Promise<Pol
         await readiness.drain(0);
         await pool.close();
         await telemetry.stop(TELEMETRY_FLUSH_MS);
+        profiler?.close();
         cluster.close();
       },
     };

@@ -155,8 +155,7 @@ const TABLE = [
     name: "--enable-pprof",
     variable: "KUBEWARDEN_ENABLE_PPROF",
     value: { kind: "boolean" },
-    help: "Serve profiles below /debug/pprof",
-    unavailable: { text: "profiles are not available yet; /debug/pprof answers 404" },
+    help: "Serve profiles of the main thread below /debug/pprof",
   },
   {
     name: "--always-accept-admission-reviews-on-namespace",
