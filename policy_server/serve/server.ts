@@ -57,8 +57,15 @@ function readsCluster(entries: ReadonlyMap<string, PolicyEntry>): boolean {
   );
 }
 
-/** Starts a server. Rejects with an Error whose message is for the user when it can't. */
-export async function startServer(options: ServerOptions, log: Log): Promise<PolicyServer> {
+/**
+ * Starts a server. Rejects with an Error whose message is for the user when it can't. `configured` is called, and waited for,
+ * once everything that the options name has been read.
+ */
+export async function startServer(
+  options: ServerOptions,
+  log: Log,
+  configured: () => Promise<void> = () => Promise.resolve(),
+): Promise<PolicyServer> {
   const listen = chooseAdapter(options);
   const entries = loadPolicies(options.policiesPath);
   const metrics = createMetrics({
@@ -73,6 +80,7 @@ export async function startServer(options: ServerOptions, log: Log): Promise<Pol
   const artifact = await artifactOptions(options, log);
   const trustRoot = trustRootSource(options, artifact, log);
   const loadModule = await moduleSource(options, artifact, trustRoot, log);
+  await configured();
   const cluster = environmentCluster(
     (message, error) => log.warn(message, { error: error.message }),
     (error) =>

@@ -9,15 +9,6 @@ export type FlagValue =
   | { readonly kind: "text" | "path" | "paths"; readonly placeholder: string }
   | { readonly kind: "choice"; readonly placeholder: string; readonly choices: readonly string[] };
 
-/**
- * Says that a flag is accepted though what it asks for does not work yet: the server starts and says so. `value`: only for
- * that value.
- */
-export type Unavailable = {
-  readonly value?: string;
-  readonly text: string;
-};
-
 /** One flag. `defaultText` is the value used where neither flag nor variable is given. */
 export type Flag = {
   readonly name: `--${string}`;
@@ -26,12 +17,6 @@ export type Flag = {
   readonly defaultText?: string;
   readonly help: string;
   readonly hidden?: true;
-  readonly unavailable?: Unavailable;
-};
-
-const DAEMON: Unavailable = {
-  text:
-    "running as a daemon is not available; the server stays in the foreground, let the service manager detach it",
 };
 
 const TABLE = [
@@ -194,29 +179,25 @@ const TABLE = [
     variable: "KUBEWARDEN_DAEMON",
     value: { kind: "boolean" },
     help: "Run in the background",
-    unavailable: DAEMON,
   },
   {
     name: "--daemon-pid-file",
     variable: "KUBEWARDEN_DAEMON_PID_FILE",
     value: { kind: "text", placeholder: "FILE" },
     defaultText: "policy-server.pid",
-    help: "Where a daemon writes its process id",
-    unavailable: DAEMON,
+    help: "Where a daemon writes its process id; a relative name counts from /",
   },
   {
     name: "--daemon-stdout-file",
     variable: "KUBEWARDEN_DAEMON_STDOUT_FILE",
     value: { kind: "text", placeholder: "FILE" },
     help: "Where a daemon's standard output goes",
-    unavailable: DAEMON,
   },
   {
     name: "--daemon-stderr-file",
     variable: "KUBEWARDEN_DAEMON_STDERR_FILE",
     value: { kind: "text", placeholder: "FILE" },
     help: "Where a daemon's standard error goes",
-    unavailable: DAEMON,
   },
   {
     name: "--watch-policies",

@@ -3,6 +3,7 @@
  * reported when it changes, not each time.
  */
 import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { type Grpc, loadGrpc } from "../../deps.ts";
 import type { OtlpSettings, TlsFiles } from "../render/otlp_settings.ts";
 import type { Report } from "../types/report.ts";
@@ -46,6 +47,12 @@ function read(path: string, what: string): Buffer {
   }
 }
 
+/** Files are read again later, when the working directory may be another. */
+const absolute = ({ ca, client }: TlsFiles): TlsFiles => ({
+  ca: ca === undefined ? undefined : resolve(ca),
+  client: client && { cert: resolve(client.cert), key: resolve(client.key) },
+});
+
 function readMaterial({ ca, client }: TlsFiles): TlsMaterial {
   return {
     ca: ca === undefined ? null : read(ca, "CA certificate"),
@@ -62,7 +69,8 @@ export async function openOtlpChannel(settings: OtlpSettings, report: Report): P
   const grpc = await loadGrpc();
   const metadata = new grpc.Metadata();
   for (const [name, value] of Object.entries(settings.headers)) metadata.set(name, value);
-  let material = settings.tls && readMaterial(settings.tls);
+  const files = settings.tls && absolute(settings.tls);
+  let material = files && readMaterial(files);
 
   const connect = (): Grpc.Client => {
     let credentials: Grpc.ChannelCredentials;
@@ -71,10 +79,10 @@ export async function openOtlpChannel(settings: OtlpSettings, report: Report): P
         ? grpc.credentials.createInsecure()
         : grpc.credentials.createSsl(material.ca, material.key, material.cert);
     } catch (error) {
-      const files = [settings.tls?.ca, settings.tls?.client?.cert, settings.tls?.client?.key];
+      const names = [files?.ca, files?.client?.cert, files?.client?.key];
       throw new Error(
         `the certificates for the OpenTelemetry collector can't be used (${
-          files.filter((file) => file !== undefined).join(", ")
+          names.filter((name) => name !== undefined).join(", ")
         }): ${(error as Error).message}`,
       );
     }
@@ -105,9 +113,9 @@ export async function openOtlpChannel(settings: OtlpSettings, report: Report): P
   };
   /** Certificates are exchanged while the process runs: after a failure the files are looked at. */
   const renew = (): void => {
-    if (settings.tls === undefined || closed) return;
+    if (files === undefined || closed) return;
     try {
-      const next = readMaterial(settings.tls);
+      const next = readMaterial(files);
       const before = material!;
       if (same(next.ca, before.ca) && same(next.cert, before.cert) && same(next.key, before.key)) return;
       const old = client;
@@ -121,8 +129,8 @@ export async function openOtlpChannel(settings: OtlpSettings, report: Report): P
 
   return {
     send: (message) =>
-      new Promise((resolve) => {
-        if (closed) return resolve("again");
+      new Promise((settle) => {
+        if (closed) return settle("again");
         client.makeUnaryRequest(
           PATHS[settings.signal],
           identity<Buffer>,
@@ -133,12 +141,12 @@ export async function openOtlpChannel(settings: OtlpSettings, report: Report): P
           (error) => {
             if (error === null) {
               tell(undefined);
-              return resolve("arrived");
+              return settle("arrived");
             }
             const code = grpc.status[error.code];
             tell(`${code}: ${error.details}`);
             renew();
-            resolve(PASSING.has(code) ? "again" : "refused");
+            settle(PASSING.has(code) ? "again" : "refused");
           },
         );
       }),
