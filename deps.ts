@@ -74,6 +74,38 @@ export type { HttpLibrary as KubernetesHttpLibrary, KubeConfig } from "@kubernet
 export const loadKubernetesClient = (): Promise<typeof import("@kubernetes/client-node")> =>
   import("@kubernetes/client-node");
 
+/**
+ * Telemetry over OTLP/gRPC (`telemetry/`). Only a process that is told to send it loads this: a third of a second and some 30 MB.
+ */
+export type OtelValueType = typeof import("@opentelemetry/api").ValueType;
+export type { Span as OtelSpan, Tracer as OtelTracer } from "@opentelemetry/api";
+export type * as Grpc from "@grpc/grpc-js";
+export type * as OtelMetrics from "@opentelemetry/sdk-metrics";
+export type OtelMetricsLibrary = typeof import("@opentelemetry/sdk-metrics");
+export type {
+  ReadableSpan as OtelReadableSpan,
+  SpanProcessor as OtelSpanProcessor,
+} from "@opentelemetry/sdk-trace-base";
+export type { Resource as OtelResource } from "@opentelemetry/resources";
+/** A CommonJS package by the names of what it holds: from a bundle it comes as a default alone. */
+const byName = <T extends object>(loading: Promise<T>): Promise<T> =>
+  loading.then((loaded) =>
+    Object.keys(loaded).some((name) => name !== "default" && name !== "module.exports")
+      ? loaded
+      : (loaded as { readonly default?: T }).default ?? loaded
+  );
+export const loadGrpc = () => byName(import("@grpc/grpc-js"));
+export const loadOtelApi = () => byName(import("@opentelemetry/api"));
+export const loadOtelMetrics = () => byName(import("@opentelemetry/sdk-metrics"));
+export const loadOtelTraces = () => byName(import("@opentelemetry/sdk-trace-base"));
+export const loadOtelResources = () => byName(import("@opentelemetry/resources"));
+/** Writes OTLP's messages. */
+export const loadOtlp = () => byName(import("@opentelemetry/otlp-transformer"));
+
+// Profiles in pprof's format.
+export type PprofLibrary = typeof import("pprof-format");
+export const loadPprof = () => byName(import("pprof-format"));
+
 // A load generator for benchmarks, where no better one is installed.
 export const loadAutocannon = (): Promise<typeof import("autocannon")> => import("autocannon");
 

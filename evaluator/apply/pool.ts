@@ -50,8 +50,8 @@ export interface PoolOptions {
   readonly maxTasks?: number;
   /** Bytes of requests that may wait. */
   readonly maxBytes?: number;
-  /** Gets what policies log. */
-  readonly onLog?: (policy: string, entry: PolicyLogEntry) => void;
+  /** Gets what policies log, and the request that they judge, the very object that was given to {@link EvaluatorPool.validate}. */
+  readonly onLog?: (policy: string, entry: PolicyLogEntry, request: PiecedRequest | undefined) => void;
   /** Gets what went wrong with a thread; it has been replaced already. */
   readonly onThreadError?: (message: string) => void;
 }
@@ -274,7 +274,7 @@ export class EvaluatorPool {
         return;
       case "log": {
         const policy = this.#policies.get(message.policy)?.policy.id ?? "";
-        this.#options.onLog?.(policy, message.entry);
+        this.#options.onLog?.(policy, message.entry, lane.tasks.get(message.task)?.request);
       }
     }
   }

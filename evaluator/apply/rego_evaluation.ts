@@ -62,7 +62,7 @@ export class RegoEvaluation {
 
   /** Passes on what the policy printed. */
   print(message: string): void {
-    this.#tell({ level: "info", message, data: undefined });
+    this.#tell({ level: "info", message, data: undefined, rego: "println" });
   }
 
   /** Tells of a builtin's error, because the expression that is now undefined may turn the verdict round. */

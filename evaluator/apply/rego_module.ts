@@ -91,6 +91,7 @@ export class RegoModule {
           level: "error",
           message: `Rego evaluation aborted: ${this.#text(at)}`,
           data: undefined,
+          rego: "abort",
         });
       },
       opa_println: (at: number) => {

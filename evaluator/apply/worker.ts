@@ -55,6 +55,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
   let replied = 0;
   let closing = false;
   let flushedAt = 0;
+  let running = 0;
 
   /**
    * Waits for the counter at `index` to be another than `seen`, for at most `limitMs`. On Bun a message that was posted, and
@@ -114,7 +115,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
   };
   const engine = new Engine({
     call,
-    log: (policy: number, entry: PolicyLogEntry) => post({ kind: "log", policy, entry }),
+    log: (policy: number, entry: PolicyLogEntry) => post({ kind: "log", policy, task: running, entry }),
     sleep: (milliseconds) => {
       onBusy(milliseconds);
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
@@ -143,6 +144,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
     while (next < waiting.length) {
       const { header: [id, policy, operation, from, to, objectStart, objectEnd], bytes } = waiting[next++]!;
       told = false;
+      running = id;
       const request = {
         json: bytes.subarray(from, to),
         object: objectStart < 0 ? undefined : [objectStart, objectEnd] as const,
