@@ -106,6 +106,12 @@ export const loadOtlp = () => byName(import("@opentelemetry/otlp-transformer"));
 export type PprofLibrary = typeof import("pprof-format");
 export const loadPprof = () => byName(import("pprof-format"));
 
+// Command lines of people and scripts (`cli/`).
+export type { Command as CommanderCommand } from "commander";
+export const loadCommander = () => import("commander");
+/** Archives of policies. */
+export const loadTar = () => import("tar-stream");
+
 // A load generator for benchmarks, where no better one is installed.
 export const loadAutocannon = (): Promise<typeof import("autocannon")> => import("autocannon");
 

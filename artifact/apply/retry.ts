@@ -39,6 +39,9 @@ function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   });
 }
 
+/** What was tried often enough already: a step that repeats parts of itself is not repeated as a whole for them. */
+const givenUp = new WeakSet<Error>();
+
 /** Runs `step` until it succeeds, fails for good, or `limits.retries` repetitions are used up. */
 export async function retrying<T>(settings: RetrySettings, step: () => Promise<T>): Promise<T> {
   const { limits } = settings;
@@ -48,7 +51,11 @@ export async function retrying<T>(settings: RetrySettings, step: () => Promise<T
     } catch (error) {
       const passing = error instanceof PassingError;
       const broken = error instanceof ArtifactError && error.code === "connect" && settings.retryConnect;
-      if (attempt >= limits.retries || !(passing || broken)) throw error;
+      if (!(passing || broken) || givenUp.has(error as Error)) throw error;
+      if (attempt >= limits.retries) {
+        givenUp.add(error as Error);
+        throw error;
+      }
       const backoff = limits.retryMs * 2 ** attempt * (0.75 + Math.random() / 2);
       const delayMs = Math.round(
         Math.min(limits.retryMaxMs, Math.max(backoff, passing ? error.retryAfterMs : 0)),

@@ -3,7 +3,13 @@ import { customSections } from "../render/custom_section.ts";
 import { importedMemoryOf } from "../render/imported_memory.ts";
 import { instrument } from "../render/instrument.ts";
 import { WasmFormatError } from "../render/wasm_binary.ts";
-import { METADATA_SECTION, NO_METADATA, parseMetadata, type PolicyMetadata } from "../types/metadata.ts";
+import {
+  type ExecutionMode,
+  METADATA_SECTION,
+  NO_METADATA,
+  parseMetadata,
+  type PolicyMetadata,
+} from "../types/metadata.ts";
 import type { PreparedModule } from "../types/module.ts";
 
 /** Raised for a module that can't be used; the message says why. */
@@ -37,9 +43,15 @@ export function readMetadata(module: Uint8Array): PolicyMetadata | undefined {
   }
 }
 
-/** Checks, instruments and compiles a module. Throws {@link ModuleError}. */
-export async function prepareModule(module: Uint8Array, limits: ModuleLimits): Promise<PreparedModule> {
-  const mode = (readMetadata(module) ?? NO_METADATA).executionMode;
+/**
+ * Checks, instruments and compiles a module. How it is run is said by its metadata, unless `mode` does. Throws
+ * {@link ModuleError}.
+ */
+export async function prepareModule(
+  module: Uint8Array,
+  limits: ModuleLimits,
+  mode: ExecutionMode = (readMetadata(module) ?? NO_METADATA).executionMode,
+): Promise<PreparedModule> {
   const maxPages = limits.memoryMib * 16;
   try {
     // The guest's code must be valid by itself before anything is added that it could reach (`render/instrument.ts`).

@@ -6,6 +6,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   EEXIST: "File exists (os error 17)",
   ENOTDIR: "Not a directory (os error 20)",
   EISDIR: "Is a directory (os error 21)",
+  ENOSPC: "No space left on device (os error 28)",
   EADDRINUSE: "Address already in use (os error 98)",
   EADDRNOTAVAIL: "Cannot assign requested address (os error 99)",
 };

@@ -3,7 +3,7 @@
  * decided here from its text (YAML 1.2 core rules), because that keeps the digits and does not depend on a `%YAML`
  * directive. Merge keys are plain keys.
  */
-import { isAlias, isMap, isScalar, isSeq, parseDocument } from "../../deps.ts";
+import { isAlias, isMap, isScalar, isSeq, parseAllDocuments, parseDocument } from "../../deps.ts";
 import {
   type DocumentEntry,
   DocumentError,
@@ -11,6 +11,7 @@ import {
   listOf,
   mapOf,
   MAX_DEPTH,
+  MAX_TEXT_LENGTH,
 } from "./document.ts";
 
 const CORE = "tag:yaml.org,2002:";
@@ -30,23 +31,44 @@ const MAX_RADIX_DIGITS = 64;
 
 type YamlNode = { readonly range?: readonly [number, number, number] | null; readonly tag?: string };
 
-/** Reads the only document of `text`; `null` where there is none. Throws {@link DocumentError}. */
-export function readYaml(text: string): DocumentValue | null {
-  let document: ReturnType<typeof parseDocument>;
+const OPTIONS = {
+  schema: "failsafe",
+  merge: false,
+  uniqueKeys: false,
+  keepSourceTokens: false,
+  prettyErrors: false,
+  logLevel: "error",
+} as const;
+
+type Parsed = Pick<ReturnType<typeof parseDocument>, "errors" | "contents">;
+
+function guarded<T>(parse: () => T): T {
   try {
-    document = parseDocument(text, {
-      schema: "failsafe",
-      merge: false,
-      uniqueKeys: false,
-      keepSourceTokens: false,
-      prettyErrors: false,
-      logLevel: "error",
-    });
+    return parse();
   } catch (error) {
     // The package's own recursion has no limit but the stack.
     if (error instanceof RangeError) throw new DocumentError(`nested more than ${MAX_DEPTH} levels deep`, 0);
     throw error;
   }
+}
+
+/** Reads the only document of `text`; `null` where there is none. Throws {@link DocumentError}. */
+export function readYaml(text: string): DocumentValue | null {
+  return readParsed(guarded(() => parseDocument(text, OPTIONS)));
+}
+
+/** Reads all documents of `text`, those that hold something. Throws {@link DocumentError}. */
+export function readYamlStream(text: string): readonly DocumentValue[] {
+  if (text.length > MAX_TEXT_LENGTH) {
+    throw new DocumentError(`longer than ${MAX_TEXT_LENGTH} characters`, MAX_TEXT_LENGTH);
+  }
+  const documents = guarded(() => parseAllDocuments(text, OPTIONS));
+  return [...documents].map((document) => readParsed(document as Parsed)).filter((value) =>
+    value !== null && value.kind !== "null"
+  ) as DocumentValue[];
+}
+
+function readParsed(document: Parsed): DocumentValue | null {
   const fault = document.errors[0];
   if (fault !== undefined) {
     const text = fault.code === "MULTIPLE_DOCS" ? "more than one document, expected one" : fault.message;

@@ -1,0 +1,54 @@
+/** The world of a command, as the process has it. */
+import { writeSync } from "node:fs";
+import process from "node:process";
+import { logLine } from "../render/log_line.ts";
+import type { Context } from "../types/command.ts";
+import type { RootFlags } from "./parse.ts";
+
+/** Writes all of `data`; whoever reads it may have gone, which ends the process quietly, as it does other tools. */
+function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
+  const bytes = typeof data === "string" ? Buffer.from(data) : data;
+  for (let at = 0; at < bytes.length;) {
+    try {
+      at += writeSync(fd, bytes, at);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "EPIPE") process.exit(0);
+      // A pipe that is full, of a reader that is slow.
+      if (code !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}
+
+/** Context of this process. `signal` fires when the command is to stop. */
+export function processContext(program: string, root: RootFlags, signal: AbortSignal): Context {
+  const { env, stdout, stderr } = process;
+  const colour = root.colour && !env["NO_COLOR"];
+  const err = (text: string) => writeAll(2, text);
+  return {
+    program,
+    env,
+    cwd: process.cwd(),
+    out: (text) => writeAll(1, text),
+    err,
+    log(level, message, fields = {}) {
+      if (level === "DEBUG" && !root.verbose) return;
+      const time = new Date().toISOString().replace("Z", "000Z");
+      err(logLine(time, level, program, message, fields, colour && stderr.isTTY === true));
+    },
+    terminal: {
+      out: stdout.isTTY === true,
+      err: stderr.isTTY === true,
+      columns: stdout.columns || stderr.columns || 80,
+    },
+    colour: colour && stdout.isTTY === true && env["TERM"] !== "dumb",
+    verbose: root.verbose,
+    async stdin() {
+      const pieces: Uint8Array[] = [];
+      for await (const piece of process.stdin) pieces.push(piece as Uint8Array);
+      return Buffer.concat(pieces);
+    },
+    signal,
+  };
+}

@@ -1,0 +1,112 @@
+/** What to evaluate, from flags or from a YAML file (`spec/cli.md §7.2, §7.3`). */
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
+import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { DocumentError, jsonText, positionOf } from "../../policy_server/types/document.ts";
+import { readDocument } from "../../policy_server/types/read_document.ts";
+import { readYamlStream } from "../../policy_server/types/yaml_document.ts";
+import { definitionsOf } from "../render/custom_resource.ts";
+import { type Arguments, CliError, type Context } from "../types/command.ts";
+import type { Definition } from "../types/definition.ts";
+import { fetchUri, filePathOf, strictUri } from "./resolve.ts";
+
+const located = (text: string, error: DocumentError): string => {
+  const { line, column } = positionOf(text, error.at);
+  return `${error.message} at line ${line} column ${column}`;
+};
+
+/** Settings as compact JSON, numbers in the form in which they were written. Throws {@link CliError}. */
+export function settingsJson(text: string, failed: string): string {
+  let value: ReturnType<typeof readDocument>;
+  try {
+    value = readDocument(text);
+  } catch (error) {
+    if (!(error instanceof DocumentError)) throw error;
+    throw new CliError(`${failed}: ${located(text, error)}`);
+  }
+  if (value === null || value.kind === "null") return "{}";
+  if (value.kind !== "map") throw new CliError("Invalid settings in CRD, not an object");
+  return jsonText(value);
+}
+
+/** The settings that the flags give. */
+export async function settingsFromFlags({ cwd }: Context, args: Arguments): Promise<string> {
+  const path = args.value("settings-path");
+  if (path !== undefined) {
+    let text: string;
+    try {
+      text = await readFile(resolve(cwd, path), "utf8");
+    } catch (error) {
+      throw new CliError(`Cannot open settings file ${path}: ${osErrorText(error)}`);
+    }
+    return settingsJson(text, `Cannot parse settings file ${path}`);
+  }
+  const json = args.value("settings-json");
+  if (json === undefined) return "{}";
+  try {
+    JSON.parse(json);
+  } catch (error) {
+    throw new CliError(`Cannot parse settings JSON: ${(error as Error).message}`);
+  }
+  return settingsJson(json, "Cannot parse settings JSON");
+}
+
+/** Whether a policy argument names a file of custom resources. */
+export const isYamlFile = (name: string): boolean =>
+  /\.ya?ml$/.test(name) && !/^(https?|registry):\/\//.test(name);
+
+async function fromYaml(context: Context, name: string, args: Arguments): Promise<readonly Definition[]> {
+  if (args.has("raw")) throw new CliError(`The --raw option cannot be used with a YAML file: ${name}`);
+  if (args.has("settings-path") || args.has("settings-json")) {
+    context.log("INFO", "The settings flags are ignored: the YAML file has the policies' settings");
+  }
+  let text: string;
+  try {
+    text = await readFile(resolve(context.cwd, name.startsWith("file://") ? filePathOf(name) : name), "utf8");
+  } catch (error) {
+    throw new CliError(`Cannot open YAML file "${name}": ${osErrorText(error)}`);
+  }
+  try {
+    const definitions = definitionsOf(readYamlStream(text), fetchUri);
+    if (definitions.length === 0) {
+      throw new CliError(`Cannot parse YAML file "${name}": it defines no policy`);
+    }
+    return definitions;
+  } catch (error) {
+    if (!(error instanceof DocumentError)) throw error;
+    throw new CliError(`Cannot parse YAML file "${name}": ${located(text, error)}`);
+  }
+}
+
+/** What the argument `name` stands for. Throws {@link CliError}. */
+export async function readDefinitions(
+  context: Context,
+  name: string,
+  args: Arguments,
+): Promise<readonly Definition[]> {
+  if (isYamlFile(name)) return await fromYaml(context, name, args);
+  const uri = await strictUri(context, name);
+  return [{
+    kind: "policy",
+    id: "policy-from-cli",
+    uri,
+    settingsJson: await settingsFromFlags(context, args),
+    grants: { kind: "metadata", agreed: args.has("allow-context-aware") },
+    mode: "protect",
+    allowedToMutate: true,
+    message: null,
+  }];
+}
+
+/** The host capabilities that the flags grant; all unless they say otherwise. Throws {@link CliError}. */
+export function capabilitiesFromFlags(args: Arguments) {
+  const flag = "allowed-host-capabilities";
+  const patterns = args.has(flag)
+    ? args.values(flag).flatMap((value) => value.split(",")).map((value) => value.trim())
+    : ["*"];
+  if (patterns.includes("*")) return { kind: "all" } as const;
+  const list = parseCapabilities(patterns);
+  if (typeof list === "string") throw new CliError(`Invalid host capabilities pattern: ${list}`);
+  return list;
+}

@@ -1,0 +1,299 @@
+/** Evaluates policies and groups for one command: modules, settings, host capabilities, verdicts. */
+import { hostCallHandler } from "../../evaluator/apply/host_calls.ts";
+import { EvaluatorPool } from "../../evaluator/apply/pool.ts";
+import { prepareModule, readMetadata } from "../../evaluator/apply/prepare.ts";
+import { WORKER_URL } from "../../evaluator/apply/worker_url.ts";
+import { expressionError, parseExpression } from "../../evaluator/render/group_expression.ts";
+import type { Review } from "../../evaluator/render/review.ts";
+import type { CapabilityAllowList } from "../../evaluator/types/host_capabilities.ts";
+import type { ContextAwareResource, ExecutionMode, PolicyMetadata } from "../../evaluator/types/metadata.ts";
+import { evaluate } from "../../policy_server/apply/evaluate.ts";
+import type { Log } from "../../policy_server/apply/log.ts";
+import { createMetrics } from "../../policy_server/apply/metrics.ts";
+import type { Evaluable, PolicySet, ServedPolicy } from "../../policy_server/apply/policy_set.ts";
+import type { AdmissionResponse } from "../../policy_server/types/admission.ts";
+import type { PolicyModule } from "../../policy_server/types/policies.ts";
+import { checkVersion, executionMode } from "../render/module_mode.ts";
+import { CliError, type Context } from "../types/command.ts";
+import { type Definition, type ModuleDefinition, modulesOf, titleOf } from "../types/definition.ts";
+import { COMPATIBLE_VERSION } from "../types/version.ts";
+import type { HostWorld } from "./host_world.ts";
+
+/** A module that was fetched and looked at. */
+export interface LoadedModule {
+  readonly bytes: Uint8Array;
+  readonly metadata: PolicyMetadata | undefined;
+  readonly mode: ExecutionMode;
+}
+
+/** How modules are run. */
+export interface EvaluatorOptions {
+  readonly allowed: CapabilityAllowList;
+  /** How the user wants modules to be run; undefined: as their metadata says. */
+  readonly mode: ExecutionMode | undefined;
+  /** Milliseconds that one call may take. */
+  readonly limitMs: number;
+  readonly memoryMib: number;
+}
+
+/** A definition that is ready to judge. */
+export interface ReadyDefinition {
+  readonly definition: Definition;
+  readonly served: ServedPolicy;
+  readonly settings: SettingsCheck;
+}
+
+/** What came of validating settings: undefined when they are good, else the whole text. */
+export type SettingsCheck = string | undefined;
+
+/** As long as the servers wait by default, and a little more: a laptop's first evaluation is not a server's. */
+export const DEFAULT_LIMIT_MS = 10_000;
+const MEMORY_MIB = 256;
+
+/** The options that flags give. */
+export function evaluatorOptions(allowed: CapabilityAllowList, mode: string | undefined): EvaluatorOptions {
+  return {
+    allowed,
+    mode: mode === undefined ? undefined : mode === "kubewarden" ? "kubewarden-wapc" : mode as ExecutionMode,
+    limitMs: DEFAULT_LIMIT_MS,
+    memoryMib: MEMORY_MIB,
+  };
+}
+
+/** Reads what a module is. Throws {@link CliError}. */
+export function lookAt(bytes: Uint8Array, wanted: ExecutionMode | undefined): LoadedModule {
+  let metadata: PolicyMetadata | undefined;
+  try {
+    metadata = readMetadata(bytes);
+  } catch (error) {
+    throw new CliError((error as Error).message);
+  }
+  checkVersion(metadata, COMPATIBLE_VERSION);
+  return { bytes, metadata, mode: executionMode(bytes, metadata, wanted) };
+}
+
+/** Log entries of the server's rooms, as this tool shows them. */
+function logOf({ log, verbose }: Context): Log {
+  const method = (level: "DEBUG" | "INFO" | "WARN" | "ERROR") => (message: string, fields = {}) =>
+    log(
+      level,
+      message,
+      Object.fromEntries(
+        Object.entries(fields).map(([name, value]) => [name, JSON.stringify(value ?? null)]),
+      ),
+    );
+  return {
+    trace: method("DEBUG"),
+    debug: method("DEBUG"),
+    info: method("INFO"),
+    warn: method("WARN"),
+    error: method("ERROR"),
+    enabled: (level) => verbose || (level !== "debug" && level !== "trace"),
+    flush: () => {},
+  } as Log;
+}
+
+/** Evaluates one definition after the other. Close it when all is done. */
+export class DefinitionEvaluator {
+  readonly #context: Context;
+  readonly #options: EvaluatorOptions;
+  readonly #world: HostWorld;
+  readonly #pool: EvaluatorPool;
+  readonly #log: Log;
+  readonly #prepared = new Map<string, Promise<number>>();
+  readonly #metrics = createMetrics();
+
+  constructor(context: Context, options: EvaluatorOptions, world: HostWorld) {
+    this.#context = context;
+    this.#options = options;
+    this.#world = world;
+    this.#log = logOf(context);
+    this.#pool = new EvaluatorPool({
+      worker: WORKER_URL,
+      threads: 1,
+      spare: false,
+      onLog: (policy, { level, message, data }) =>
+        this.#log[level](message, { policy_id: policy, ...(data === undefined ? {} : { data }) }),
+      onThreadError: (message) => this.#log.error(message),
+    });
+  }
+
+  #prepare(uri: string, { bytes, mode }: LoadedModule): Promise<number> {
+    let prepared = this.#prepared.get(uri);
+    if (prepared === undefined) {
+      const { memoryMib } = this.#options;
+      prepared = prepareModule(bytes, { memoryMib }, mode).then(
+        (module) => this.#pool.addModule(module),
+        (error) => {
+          throw new CliError((error as Error).message);
+        },
+      );
+      this.#prepared.set(uri, prepared);
+    }
+    return prepared;
+  }
+
+  /** The kinds that a module may read, with the warnings that it wants more. */
+  #granted({ grants }: ModuleDefinition, { metadata }: LoadedModule): readonly ContextAwareResource[] {
+    const { log } = this.#context;
+    if (grants.kind === "listed") return grants.resources;
+    const wanted = metadata?.contextAwareResources ?? [];
+    if (grants.agreed) {
+      if (metadata === undefined) {
+        log("INFO", "Policy is not annotated, access to Kubernetes resources is not allowed");
+      }
+      return wanted;
+    }
+    if (wanted.length > 0) {
+      log(
+        "WARN",
+        "Policy requires access to Kubernetes resources at evaluation time. During this execution the access to " +
+          "Kubernetes resources is denied. This can cause the policy to not behave properly",
+      );
+      log(
+        "WARN",
+        "Carefully review which types of Kubernetes resources the policy needs via the `inspect` command, then run " +
+          "the policy using the `--allow-context-aware` flag.",
+      );
+    }
+    return [];
+  }
+
+  async #member(
+    id: string,
+    module: ModuleDefinition,
+    loaded: LoadedModule,
+  ): Promise<{ readonly policy: number; readonly entry: PolicyModule }> {
+    const { allowed, limitMs } = this.#options;
+    const contextAwareResources = this.#granted(module, loaded);
+    const definition = {
+      id,
+      module: await this.#prepare(module.uri, loaded),
+      settings: new TextEncoder().encode(module.settingsJson),
+      limitMs,
+      contextAwareResources,
+    };
+    const { capabilities, inventory, granted = allowed } = this.#world.forPolicy(contextAwareResources);
+    const handler = hostCallHandler(
+      { policy: id, contextAwareResources },
+      granted,
+      capabilities,
+      (policy, capability, list) =>
+        this.#log.error("Policy tried to access a host capability that it was not granted", {
+          policy,
+          capability,
+          allowed_capabilities: list,
+        }),
+      inventory,
+    );
+    return {
+      policy: this.#pool.addPolicy(definition, handler),
+      entry: {
+        module: module.uri,
+        settingsJson: module.settingsJson,
+        contextAwareResources,
+        timeoutEvalSeconds: null,
+        hostCapabilities: ["*"],
+      },
+    };
+  }
+
+  /** Whether a policy takes its settings; the text says why not, undefined that it does. Throws {@link CliError}. */
+  async #refusal(policy: number): Promise<string | undefined> {
+    const outcome = await this.#pool.validateSettings(policy);
+    if (outcome.kind === "error") throw new CliError(outcome.message);
+    if (outcome.kind !== "settings" || outcome.settings.valid) return undefined;
+    return outcome.settings.message ?? "";
+  }
+
+  /** Makes a definition ready and validates its settings. Throws {@link CliError}. */
+  async load(definition: Definition, modules: ReadonlyMap<string, LoadedModule>): Promise<ReadyDefinition> {
+    this.#world.begin();
+    const name = definition.id.replaceAll("/", "_");
+    if (definition.kind === "policy") {
+      const { policy, entry } = await this.#member(name, definition, modules.get(definition.uri)!);
+      const { mode: policyMode, allowedToMutate, message } = definition;
+      return {
+        definition,
+        served: {
+          kind: "policy",
+          entry: { ...entry, kind: "policy", name, policyMode, allowedToMutate, message },
+          evaluable: { kind: "ready", policy },
+        },
+        settings: await this.#refusal(policy),
+      };
+    }
+    const { expression: text, message, mode: policyMode } = definition;
+    const members = new Map<string, Evaluable>();
+    const policies = new Map<string, PolicyModule>();
+    const refusals: string[] = [];
+    for (const [member, module] of definition.members) {
+      const { policy, entry } = await this.#member(member, module, modules.get(module.uri)!);
+      members.set(member, { kind: "ready", policy });
+      policies.set(member, entry);
+      const refusal = await this.#refusal(policy);
+      if (refusal !== undefined) {
+        refusals.push(`${name}/${member}: settings not valid: Policy settings are invalid: ${refusal}`);
+      }
+    }
+    refusals.sort();
+    let expression: ReturnType<typeof parseExpression> | string;
+    try {
+      expression = parseExpression(text);
+      const fault = await expressionError(expression, [...members.keys()]);
+      if (fault !== undefined) expression = fault;
+    } catch (error) {
+      expression = (error as Error).message;
+    }
+    if (typeof expression === "string") refusals.push(`${name}: ${expression}`);
+    return {
+      definition,
+      served: {
+        kind: "group",
+        entry: { kind: "group", name, policyMode, policies, expression: text, message },
+        members,
+        expression,
+      },
+      settings: refusals.length > 0 ? refusals.join(", ") : undefined,
+    };
+  }
+
+  /** Judges a request. Throws {@link CliError} where the policy can't be run at all. */
+  async judge(
+    { definition, served }: ReadyDefinition,
+    review: Review,
+    raw: boolean,
+  ): Promise<AdmissionResponse> {
+    const name = served.entry.name;
+    const set: PolicySet = { policies: new Map([[name, served]]), dispose: () => {} };
+    let failure = "";
+    const log: Log = {
+      ...this.#log,
+      error: (message, fields) => {
+        failure = message;
+        if (!message.startsWith("Evaluation error: ")) this.#log.error(message, fields);
+      },
+    };
+    const context = { pool: this.#pool, metrics: this.#metrics, log, alwaysAcceptNamespace: null };
+    const evaluated = await evaluate(context, set, name, review, raw ? "raw" : "validate");
+    if (evaluated.kind === "response") return evaluated.response;
+    throw new CliError(
+      failure.replace("Evaluation error: ", "") || `${titleOf(definition)} cannot be evaluated`,
+    );
+  }
+
+  /** Asks a definition's modules whether they take their settings, and forgets the answers. */
+  async validateSettings({ served }: ReadyDefinition): Promise<void> {
+    const evaluables = served.kind === "policy" ? [served.evaluable] : [...served.members.values()];
+    for (const evaluable of evaluables) if (evaluable.kind === "ready") await this.#refusal(evaluable.policy);
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+}
+
+/** Every module of `definitions`, once. */
+export function distinctModules(definitions: readonly Definition[]): readonly string[] {
+  return [...new Set(definitions.flatMap((definition) => modulesOf(definition).map(({ uri }) => uri)))];
+}

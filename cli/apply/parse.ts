@@ -1,0 +1,252 @@
+/**
+ * Reads command lines with Commander, which knows where options may stand and how their values are attached. What is required,
+ * repeated or excluded is checked here, so that errors name everything that is wrong at once, in 1.36's words.
+ */
+import { type CommanderCommand, loadCommander } from "../../deps.ts";
+import { flagText, positionalText, shortUsage } from "../render/help.ts";
+import type { Arguments, CommandDescription, Flag } from "../types/command.ts";
+import { COMMANDS, ROOT_FLAGS } from "../types/commands.ts";
+import { UsageError } from "../types/usage_error.ts";
+
+/** What was asked for. */
+export type Parsed =
+  | {
+    readonly kind: "help";
+    readonly path: readonly string[];
+    readonly command: CommandDescription | undefined;
+    readonly long: boolean;
+    readonly asked: boolean;
+  }
+  | { readonly kind: "version"; readonly long: boolean }
+  | {
+    readonly kind: "command";
+    readonly path: readonly string[];
+    readonly args: Arguments;
+    readonly root: RootFlags;
+  };
+
+export interface RootFlags {
+  readonly verbose: boolean;
+  readonly colour: boolean;
+}
+
+type Given = Map<string, string[]>;
+
+/** The command that the first words name, with the words before the rest. */
+function descend(
+  words: readonly string[],
+): { readonly path: readonly string[]; readonly command: CommandDescription | undefined } {
+  let commands: readonly CommandDescription[] = COMMANDS;
+  let command: CommandDescription | undefined;
+  const path: string[] = [];
+  for (const word of words) {
+    const next = commands.find(({ name }) => name === word);
+    if (next === undefined) break;
+    command = next;
+    path.push(word);
+    commands = next.commands ?? [];
+    if (commands.length === 0) break;
+  }
+  return { path, command };
+}
+
+/** Root flags stand before the command; returns how many words they take. */
+function leadingFlags(words: readonly string[]): number {
+  const end = words.findIndex((word) => !word.startsWith("-"));
+  return end < 0 ? words.length : end;
+}
+
+function helpAsked(words: readonly string[]): "-h" | "--help" | undefined {
+  const end = words.indexOf("--");
+  return (end < 0 ? words : words.slice(0, end)).find((word) => word === "-h" || word === "--help") as
+    | "-h"
+    | "--help"
+    | undefined;
+}
+
+/** A value's choice, with its alias resolved; throws where there is none. */
+function chosen(flag: Flag, value: string, usage: string): string {
+  const known = flag.aliases?.[value] ?? value;
+  if (flag.choices === undefined || flag.choices.includes(known)) return known;
+  throw new UsageError(
+    `invalid value '${value}' for '${flagText(flag)}'`,
+    usage,
+    [`  [possible values: ${flag.choices.join(", ")}]`],
+  );
+}
+
+function addFlag(
+  commander: typeof import("commander"),
+  to: CommanderCommand,
+  flag: Flag,
+  given: Given,
+  usage: string,
+): void {
+  const short = flag.short === undefined ? "" : `-${flag.short}, `;
+  const value = flag.value === undefined ? "" : flag.greedy ? " [values...]" : " <value>";
+  const option = new commander.Option(`${short}--${flag.name}${value}`);
+  // Each occurrence comes by here, but for switches and a greedy flag without a value, which raise an event.
+  if (flag.value !== undefined) {
+    option.argParser((text: string) => {
+      const values = given.get(flag.name) ?? [];
+      if (values.length > 0 && !flag.repeatable && !flag.greedy) {
+        throw new UsageError(`the argument '${flagText(flag)}' cannot be used multiple times`, usage);
+      }
+      given.set(flag.name, [...values, chosen(flag, text, usage)]);
+      return text;
+    });
+  }
+  to.addOption(option);
+  to.on(`option:${flag.name}`, () => {
+    if (flag.value === undefined && given.has(flag.name)) {
+      throw new UsageError(`the argument '--${flag.name}' cannot be used multiple times`, usage);
+    }
+    if (!given.has(flag.name)) given.set(flag.name, []);
+  });
+}
+
+/** Commander's own complaints, in our words. */
+function translated(error: { code?: string; message: string }, usage: string): UsageError | undefined {
+  const suggestion = /\(Did you mean (?:one of )?(.*?)\?\)/.exec(error.message)?.[1]?.split(", ")[0];
+  const quoted = /'(.*?)'/.exec(error.message)?.[1] ?? "";
+  switch (error.code) {
+    case "commander.unknownOption":
+      return new UsageError(
+        `unexpected argument '${quoted}' found`,
+        usage,
+        suggestion === undefined ? [] : [`  tip: a similar argument exists: '${suggestion}'`],
+      );
+    case "commander.optionMissingArgument": {
+      const name = /--([\w-]+)/.exec(quoted)?.[1] ?? quoted;
+      return new UsageError(`a value is required for '--${name}' but none was supplied`, usage);
+    }
+    default:
+      return undefined;
+  }
+}
+
+function unknownCommand(
+  word: string,
+  path: readonly string[],
+  command: CommandDescription | undefined,
+): UsageError {
+  const names = (command?.commands ?? COMMANDS).map(({ name }) => name);
+  const near = names.find((name) =>
+    name.startsWith(word) || word.startsWith(name) || distance(name, word) <= 2
+  );
+  return new UsageError(
+    `unrecognized subcommand '${word}'`,
+    shortUsage(path, command),
+    near === undefined ? [] : [`  tip: a similar subcommand exists: '${near}'`],
+  );
+}
+
+/** Levenshtein's distance. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
+
+function checkRequired(
+  command: CommandDescription,
+  given: Given,
+  words: readonly string[],
+  usage: string,
+): void {
+  const flags = command.flags ?? [];
+  const positionals = command.positionals ?? [];
+  const excess = positionals.some(({ many }) => many) ? undefined : words[positionals.length];
+  if (excess !== undefined) throw new UsageError(`unexpected argument '${excess}' found`, usage);
+  const missing = [
+    ...flags.filter((flag) => flag.required && !given.has(flag.name)).map(flagText),
+    ...positionals.filter((positional, index) => !positional.optional && words.length <= index).map(
+      positionalText,
+    ),
+  ];
+  if (missing.length > 0) {
+    throw new UsageError(
+      "the following required arguments were not provided:",
+      usage,
+      missing.map((text) => `  ${text}`),
+    );
+  }
+  for (const flag of flags) {
+    const other = given.has(flag.name) ? flag.conflicts?.find((name) => given.has(name)) : undefined;
+    if (other === undefined) continue;
+    const against = flags.find(({ name }) => name === other)!;
+    throw new UsageError(
+      `the argument '${flagText(flag)}' cannot be used with '${flagText(against)}'`,
+      usage,
+    );
+  }
+}
+
+/** Reads `words`, the command line without the program's name. Throws {@link UsageError}. */
+export async function parseCommandLine(program: string, words: readonly string[]): Promise<Parsed> {
+  const leading = leadingFlags(words);
+  const rootWords = words.slice(0, leading);
+  let rest = words.slice(leading);
+  if (rootWords.includes("-V")) return { kind: "version", long: false };
+  if (rootWords.includes("--version")) return { kind: "version", long: true };
+  const help = helpAsked(words);
+  if (rest[0] === "help" || help !== undefined) {
+    const { path, command } = descend(rest[0] === "help" ? rest.slice(1) : rest);
+    return { kind: "help", path: [program, ...path], command, long: help !== "-h", asked: true };
+  }
+  const commander = await loadCommander();
+  const read = (flags: readonly Flag[], input: readonly string[], usage: string) => {
+    const given: Given = new Map();
+    const reader = new commander.Command(program).exitOverride().helpOption(false).allowExcessArguments()
+      .configureOutput({ writeOut: () => {}, writeErr: () => {} }).argument("[words...]").action(() => {});
+    for (const flag of flags) addFlag(commander, reader, flag, given, usage);
+    try {
+      reader.parse([...input], { from: "user" });
+    } catch (error) {
+      throw translated(error as { code?: string; message: string }, usage) ?? error;
+    }
+    return { given, words: reader.args };
+  };
+  const { path, command } = descend(rest);
+  const fullPath = [program, ...path];
+  const root = read(ROOT_FLAGS, rootWords, shortUsage([program], undefined));
+  if (command === undefined || command.commands !== undefined) {
+    const unknown = rest[path.length];
+    if (unknown === undefined) return { kind: "help", path: fullPath, command, long: false, asked: false };
+    throw unknownCommand(unknown, fullPath, command);
+  }
+  rest = rest.slice(path.length);
+  const flags = command.flags ?? [];
+  const usage = shortUsage(fullPath, command);
+  for (const { name, tolerant, short } of flags) {
+    if (!tolerant) continue;
+    const end = rest.includes("--") ? rest.indexOf("--") : rest.length;
+    rest = rest.map((word, index) =>
+      index < end && (word.startsWith(`--${name}=`) || (short !== undefined && word.startsWith(`-${short}=`)))
+        ? `--${name}`
+        : word
+    );
+  }
+  const { given, words: found } = read(flags, rest, usage);
+  checkRequired(command, given, found, usage);
+  const positionals = command.positionals ?? [];
+  const args: Arguments = {
+    has: (flag) => given.has(flag),
+    value: (flag) => given.get(flag)?.[0],
+    values: (flag) => given.get(flag) ?? [],
+    word: (name) => found[positionals.findIndex((positional) => positional.name === name)] ?? "",
+    words: (name) => found.slice(positionals.findIndex((positional) => positional.name === name)),
+  };
+  return {
+    kind: "command",
+    path,
+    args,
+    root: { verbose: root.given.has("verbose"), colour: !root.given.has("no-color") },
+  };
+}

@@ -1,0 +1,47 @@
+/** Where the tool keeps things (`spec/cli.md §2`). */
+import { homedir } from "node:os";
+import { dirname, isAbsolute, join } from "node:path";
+import process from "node:process";
+import { defaultStoreRoot } from "../../artifact/mod.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Paths {
+  /** Policies, by their URIs. */
+  readonly store: string;
+  readonly config: string;
+  /** What this tool alone keeps. */
+  readonly cache: string;
+  readonly resourceCatalog: string;
+  readonly defaultSources: string;
+  readonly defaultVerification: string;
+  readonly sigstore: string;
+}
+
+function configFolder(env: Environment): string {
+  const home = env["HOME"] || homedir();
+  if (process.platform === "darwin") {
+    return join(home, "Library/Application Support/io.kubewarden.kubewarden");
+  }
+  if (process.platform === "win32") {
+    return join(env["APPDATA"] || join(home, "AppData/Roaming"), "kubewarden/config");
+  }
+  const config = env["XDG_CONFIG_HOME"];
+  return join(config !== undefined && isAbsolute(config) ? config : join(home, ".config"), "kubewarden");
+}
+
+/** The folders and files for an environment; none of them need exist. */
+export function pathsOf(env: Environment): Paths {
+  const store = defaultStoreRoot(env);
+  const config = configFolder(env);
+  const cache = join(dirname(store), "kwctl");
+  return {
+    store,
+    config,
+    cache,
+    resourceCatalog: join(cache, "resource_catalog.json"),
+    defaultSources: join(config, "sources.yaml"),
+    defaultVerification: join(config, "verification-config.yml"),
+    sigstore: join(config, "fulcio_and_rekor_data"),
+  };
+}

@@ -1,0 +1,105 @@
+/** From what a user calls a policy to its URI and its file (`spec/cli.md §2.1`). */
+import { realpath } from "node:fs/promises";
+import { resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import {
+  ArtifactError,
+  findBySha256,
+  findInStore,
+  formatReference,
+  parsePolicyUrl,
+  parseReference,
+} from "../../artifact/mod.ts";
+import { CliError, type Context } from "../types/command.ts";
+import { pathsOf } from "./paths.ts";
+
+export const notFound = (name: string): CliError => new CliError(`Cannot find policy with uri: ${name}`);
+
+/** A registry URI with everything that was left out; other URIs, and references that are none, as they are. */
+export function normalised(uri: string): string {
+  const text = uri.trim();
+  if (!text.startsWith("registry://")) return text;
+  try {
+    const reference = parseReference(text.slice("registry://".length));
+    return reference.tag === undefined ? text : `registry://${formatReference(reference)}`;
+  } catch {
+    return text;
+  }
+}
+
+async function existingPath(path: string): Promise<string | undefined> {
+  try {
+    return await realpath(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The URI of a local or stored policy: a URI, a path, or the beginning of a SHA-256. Throws {@link CliError}. */
+export async function strictUri({ cwd, env }: Context, name: string): Promise<string> {
+  if (/^\s*\w+:\/\//.test(name)) return normalised(name);
+  const path = await existingPath(resolve(cwd, name));
+  if (path !== undefined) return pathToFileURL(path).href;
+  if (/^[0-9a-f]+$/.test(name)) {
+    const stored = await findBySha256(pathsOf(env).store, name).catch((error) => {
+      throw new CliError((error as Error).message);
+    });
+    if (stored) return stored.uri;
+  }
+  throw notFound(name);
+}
+
+/** As {@link strictUri}; what is none of those is taken for an image's name. */
+export async function lenientUri(context: Context, name: string): Promise<string> {
+  try {
+    return await strictUri(context, name);
+  } catch (error) {
+    // An ambiguous prefix is no image (sharp edge 23).
+    if ((error as Error).message.startsWith("multiple policies")) throw error;
+    try {
+      return `registry://${formatReference(parseReference(name.trim()))}`;
+    } catch {
+      throw error;
+    }
+  }
+}
+
+/** The URI of something to fetch: without a scheme it is in a registry. Throws {@link CliError}. */
+export function fetchUri(name: string): string {
+  try {
+    const url = parsePolicyUrl(name);
+    if (url.scheme !== "registry") return url.uri;
+    return normalised(url.uri.includes("://") ? url.uri : `registry://${url.uri}`);
+  } catch (error) {
+    throw new CliError((error as Error).message);
+  }
+}
+
+/** The file of a policy that is here already. Throws {@link CliError}. */
+export async function localPath({ env }: Context, uri: string): Promise<string> {
+  const scheme = /^(\w+):\/\//.exec(uri)?.[1];
+  if (scheme === "file") {
+    const path = filePathOf(uri);
+    if (await existingPath(path) === undefined) throw notFound(uri);
+    return path;
+  }
+  if (scheme !== "http" && scheme !== "https" && scheme !== "registry") {
+    throw new CliError(`Unknown scheme: ${scheme}`);
+  }
+  try {
+    const stored = await findInStore(pathsOf(env).store, uri);
+    if (stored) return stored.path;
+  } catch (error) {
+    if (!(error instanceof ArtifactError)) throw error;
+  }
+  throw notFound(uri);
+}
+
+/** The path of a `file:` URI, which need not be encoded as URLs want it. */
+export function filePathOf(uri: string): string {
+  try {
+    return fileURLToPath(uri);
+  } catch {
+    return uri.slice("file://".length);
+  }
+}

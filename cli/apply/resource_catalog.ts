@@ -1,0 +1,95 @@
+/** Which resources a cluster has, remembered between calls (`spec/cli.md §16.3`). */
+import { existsSync } from "node:fs";
+import { mkdir, readFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { type ApiTransport, connect } from "../../kubernetes/apply/api_transport.ts";
+import type { Context } from "../types/command.ts";
+import { pathsOf } from "./paths.ts";
+import { writeWhole } from "./write_whole.ts";
+
+/** A resource as the API server's discovery tells it, as far as it is of use here. */
+export interface ApiResource {
+  readonly name: string;
+  readonly kind: string;
+  readonly namespaced: boolean;
+}
+
+/** By `group|version|kind`. */
+export type ResourceCatalog = Readonly<Record<string, ApiResource>>;
+
+const LIMIT_MS = 10_000;
+
+/** The kubeconfig file that an environment names; undefined where only a pod's service account is left. */
+export function kubeconfigOf(env: Context["env"]): string | undefined {
+  const named = env["KUBECONFIG"];
+  if (named) return named;
+  const file = join(env["HOME"] ?? homedir(), ".kube", "config");
+  return existsSync(file) ? file : undefined;
+}
+
+async function get(transport: ApiTransport, path: string): Promise<Record<string, unknown>> {
+  const answer = await transport.request({ method: "GET", path, signal: AbortSignal.timeout(LIMIT_MS) });
+  const text = await answer.text();
+  if (answer.status !== 200) throw new Error(`GET ${path}: HTTP status ${answer.status}`);
+  return JSON.parse(text) as Record<string, unknown>;
+}
+
+async function discover(context: Context): Promise<ResourceCatalog> {
+  const { env } = context;
+  const kubeconfig = kubeconfigOf(env);
+  if (kubeconfig === undefined && !env["KUBERNETES_SERVICE_HOST"]) {
+    throw new Error("failed to infer config: there is neither a kubeconfig nor a service account");
+  }
+  const transport = await connect({ kubeconfig });
+  try {
+    const found: Record<string, ApiResource> = {};
+    const add = async (path: string, group: string, version: string) => {
+      const { resources } = await get(transport, path) as { resources?: readonly ApiResource[] };
+      for (const { name, kind, namespaced } of resources ?? []) {
+        if (!name.includes("/")) found[`${group}|${version}|${kind}`] = { name, kind, namespaced };
+      }
+    };
+    await add("/api/v1", "", "v1");
+    const { groups } = await get(transport, "/apis") as {
+      groups?: readonly { readonly name: string; readonly preferredVersion: { readonly version: string } }[];
+    };
+    for (const { name, preferredVersion: { version } } of groups ?? []) {
+      await add(`/apis/${name}/${version}`, name, version);
+    }
+    return found;
+  } finally {
+    transport.close();
+  }
+}
+
+async function refreshed(context: Context): Promise<ResourceCatalog | undefined> {
+  const { resourceCatalog } = pathsOf(context.env);
+  try {
+    const resources = await discover(context);
+    await mkdir(dirname(resourceCatalog), { recursive: true });
+    await writeWhole(resourceCatalog, JSON.stringify({ resources }));
+    return resources;
+  } catch (error) {
+    context.log("WARN", "Failed to load resource catalog", { err: (error as Error).message });
+    return undefined;
+  }
+}
+
+/** The resource of a kind: from the remembered catalogue, else from the cluster; undefined if neither has it. */
+export async function findResource(
+  context: Context,
+  group: string,
+  version: string,
+  kind: string,
+): Promise<ApiResource | undefined> {
+  const { resourceCatalog } = pathsOf(context.env);
+  const key = `${group}|${version}|${kind}`;
+  let known: ResourceCatalog | undefined;
+  try {
+    known = (JSON.parse(await readFile(resourceCatalog, "utf8")) as { resources: ResourceCatalog }).resources;
+  } catch {
+    context.log("INFO", "Resource catalog not found, building it");
+  }
+  return known?.[key] ?? (await refreshed(context))?.[key];
+}

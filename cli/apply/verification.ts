@@ -1,0 +1,153 @@
+/** Who must have signed, from the signature flags and files (`spec/cli.md §3.2`). */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import {
+  type Annotations,
+  type ArtifactOptions,
+  loadTrustRoot,
+  readVerificationConfig,
+  type Signature,
+  type TrustRoot,
+  type VerificationConfig,
+} from "../../artifact/mod.ts";
+import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { type Arguments, CliError, type Context } from "../types/command.ts";
+import { UsageError } from "../types/usage_error.ts";
+import { pathsOf } from "./paths.ts";
+
+const KEY_FLAGS = ["cert-email", "cert-oidc-issuer", "github-owner", "github-repo", "verification-key"];
+
+function annotationsOf(program: string, given: readonly string[]): Annotations | undefined {
+  if (given.length === 0) return undefined;
+  return new Map(given.map((pair) => {
+    const at = pair.indexOf("=");
+    // The original drops these, and with the last of them the whole verification (sharp edge 12).
+    if (at <= 0) {
+      throw new UsageError(
+        `invalid value '${pair}' for '--verification-annotation <KEY=VALUE>...': it has no '='`,
+        `${program} <COMMAND> --verification-annotation <KEY=VALUE>...`,
+      );
+    }
+    return [pair.slice(0, at), pair.slice(at + 1)] as const;
+  }));
+}
+
+async function fromFlags(context: Context, args: Arguments): Promise<VerificationConfig | undefined> {
+  const annotations = annotationsOf(context.program, args.values("verification-annotation"));
+  const [email, issuer, owner, repo] = ["cert-email", "cert-oidc-issuer", "github-owner", "github-repo"].map(
+    (flag) => args.value(flag),
+  );
+  const keys = args.values("verification-key");
+  if (annotations === undefined && !KEY_FLAGS.some((flag) => args.has(flag))) return undefined;
+  if (args.has("verification-config-path")) {
+    throw new CliError(
+      "verification-config-path cannot be used in conjunction with other verification flags",
+    );
+  }
+  if (annotations !== undefined && !KEY_FLAGS.some((flag) => flag !== "github-repo" && args.has(flag))) {
+    throw new CliError(
+      "Intending to verify annotations, but no verification keys, OIDC issuer or GitHub owner were passed",
+    );
+  }
+  if (repo !== undefined && owner === undefined) {
+    throw new CliError(
+      "Intending to verify GitHub actions signature, but the repository owner is missing.",
+    );
+  }
+  if ((email === undefined) !== (issuer === undefined)) {
+    throw new CliError(
+      "Intending to verify OIDC issuer, but no email or issuer were provided. You must pass the email and OIDC " +
+        "issuer to be validated together ",
+    );
+  }
+  const allOf: Signature[] = [];
+  if (email !== undefined && issuer !== undefined) {
+    allOf.push({ kind: "genericIssuer", issuer, subject: { kind: "equal", value: email }, annotations });
+  }
+  if (owner !== undefined) allOf.push({ kind: "githubAction", owner, repo, annotations });
+  for (const path of keys) {
+    let key: string;
+    try {
+      key = await readFile(resolve(context.cwd, path), "utf8");
+    } catch (error) {
+      throw new CliError(`could not read file ${path}: ${osErrorText(error)}`);
+    }
+    allOf.push({ kind: "pubKey", owner: undefined, key, annotations });
+  }
+  return { allOf, anyOf: undefined };
+}
+
+/** Who must have signed; undefined: nobody has to. Throws {@link CliError}. */
+export async function verificationConfig(
+  context: Context,
+  args: Arguments,
+  options: ArtifactOptions,
+): Promise<VerificationConfig | undefined> {
+  const flags = await fromFlags(context, args);
+  if (flags !== undefined) return flags;
+  const given = args.value("verification-config-path");
+  const fallback = pathsOf(context.env).defaultVerification;
+  if (given === undefined && !existsSync(fallback)) return undefined;
+  if (given === undefined) context.log("INFO", "Default verification config present, using it");
+  try {
+    return await readVerificationConfig(
+      given === undefined ? fallback : resolve(context.cwd, given),
+      options,
+    );
+  } catch (error) {
+    throw new CliError((error as Error).message);
+  }
+}
+
+/** Gets the trust root when it is first needed, and once. */
+export interface TrustRootOf {
+  /** For verifying what the user asked to have verified: undefined where keys are all that counts and no file was named. */
+  readonly forConfig: (config: VerificationConfig) => Promise<TrustRoot | undefined>;
+  /** For what policies ask; undefined, with a warning, where there is none. */
+  readonly ifAny: () => Promise<TrustRoot | undefined>;
+}
+
+export function trustRoot(context: Context, args: Arguments, options: ArtifactOptions): TrustRootOf {
+  const path = args.value("sigstore-trust-config");
+  const source = path === undefined
+    ? { kind: "tuf", cacheDir: pathsOf(context.env).sigstore } as const
+    : { kind: "file", path: resolve(context.cwd, path) } as const;
+  let loading: Promise<TrustRoot> | undefined;
+  const load = () => loading ??= loadTrustRoot(source, options);
+  let warned = false;
+  return {
+    async forConfig({ allOf = [], anyOf }) {
+      // Signatures by key need no trust root, and nothing goes over the network for one that isn't needed.
+      const byKeys = [...allOf, ...anyOf?.signatures ?? []].every(({ kind }) => kind === "pubKey");
+      if (byKeys && path === undefined) return undefined;
+      try {
+        return await load();
+      } catch (error) {
+        throw new CliError(
+          path === undefined
+            ? `Error building Sigstore trust root: ${
+              (error as Error).message
+            }. Note that verification options were ` +
+              "provided, so a Sigstore trust root is required."
+            : (error as Error).message,
+        );
+      }
+    },
+    async ifAny() {
+      try {
+        return await load();
+      } catch (error) {
+        if (!warned) {
+          warned = true;
+          context.log(
+            "WARN",
+            "Cannot create Sigstore trust root, verification relying on Rekor and Fulcio will fail",
+            { error: JSON.stringify((error as Error).message) },
+          );
+        }
+        return undefined;
+      }
+    },
+  };
+}

@@ -1,0 +1,29 @@
+/** Reads a YAML or JSON file of one document. */
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { DocumentError, type DocumentValue, positionOf } from "../../policy_server/types/document.ts";
+import { readDocument } from "../../policy_server/types/read_document.ts";
+import { CliError, type Context } from "../types/command.ts";
+
+/** The document; null if the file holds none. What can't be read is told after `opening` or `parsing`. */
+export async function readYamlFile(
+  { cwd }: Context,
+  path: string,
+  opening: string,
+  parsing: string,
+): Promise<DocumentValue | null> {
+  let text: string;
+  try {
+    text = await readFile(resolve(cwd, path), "utf8");
+  } catch (error) {
+    throw new CliError(`${opening}: ${osErrorText(error)}`);
+  }
+  try {
+    return readDocument(text);
+  } catch (error) {
+    if (!(error instanceof DocumentError)) throw error;
+    const { line, column } = positionOf(text, error.at);
+    throw new CliError(`${parsing}: ${error.message} at line ${line} column ${column}`);
+  }
+}

@@ -1,0 +1,168 @@
+/** From the documents of a YAML file to the policies that they define (`spec/cli.md §7.3`). */
+import { KINDS } from "../../crd/types.ts";
+import { type DocumentValue, jsonText } from "../../policy_server/types/document.ts";
+import { CliError } from "../types/command.ts";
+import type { Definition, Grants, ModuleDefinition } from "../types/definition.ts";
+
+const API_VERSION = "policies.kubewarden.io/v1";
+const POLICY_KINDS = KINDS.filter(({ policy }) => policy);
+
+type Fields = ReadonlyMap<string, DocumentValue>;
+type JsonSchema = {
+  readonly type?: string;
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly required?: readonly string[];
+  readonly enum?: readonly string[];
+};
+
+const fieldsOf = (value: DocumentValue): Fields =>
+  new Map(value.kind === "map" ? value.entries.map((entry) => [entry.key, entry.value]) : []);
+
+const textOf = (value: DocumentValue | undefined): string | undefined =>
+  value?.kind === "string" ? value.value : undefined;
+
+const quoted = (value: DocumentValue | undefined): string =>
+  value === undefined ? "None" : `Some(${jsonText(value)})`;
+
+/** The documents of a stream, with lists taken apart. */
+function flattened(documents: readonly DocumentValue[]): readonly DocumentValue[] {
+  return documents.flatMap((document) => {
+    const fields = fieldsOf(document);
+    const items = fields.get("items");
+    return textOf(fields.get("kind")) === "List" && items?.kind === "list"
+      ? flattened(items.items)
+      : [document];
+  });
+}
+
+function wrongType(value: DocumentValue, { type }: JsonSchema): string | undefined {
+  const kind = value.kind === "number" ? (value.integer ? "integer" : "number") : value.kind;
+  const wanted: Readonly<Record<string, readonly string[]>> = {
+    string: ["string"],
+    boolean: ["boolean"],
+    integer: ["integer"],
+    array: ["list"],
+    object: ["map"],
+  };
+  const accepted = wanted[type ?? ""];
+  if (value.kind === "null" || accepted === undefined || accepted.includes(kind)) return undefined;
+  return `invalid type: ${kind}, expected ${type}`;
+}
+
+/** Refuses fields that the resource has not got, missing ones, and wrong types; what lies deeper is lenient. */
+function checkSpec(spec: DocumentValue, schema: JsonSchema, kind: string): Fields {
+  const refuse = (reason: string): never => {
+    throw new CliError(`cannot parse value into ${kind}: ${reason}`);
+  };
+  if (spec.kind !== "map") refuse(`invalid type: ${spec.kind}, expected struct ${kind}Spec`);
+  const fields = fieldsOf(spec);
+  const known = Object.keys(schema.properties ?? {});
+  for (const [name, value] of fields) {
+    const field = schema.properties?.[name];
+    if (field === undefined) {
+      refuse(`unknown field \`${name}\`, expected one of ${known.map((one) => `\`${one}\``).join(", ")}`);
+    }
+    const fault = wrongType(value, field!);
+    if (fault !== undefined) refuse(`spec.${name}: ${fault}`);
+    if (field!.enum && value.kind === "string" && !field!.enum.includes(value.value)) {
+      refuse(`spec.${name}: unknown variant \`${value.value}\`, expected one of ${field!.enum.join(", ")}`);
+    }
+  }
+  const missing = (schema.required ?? []).find((name) => !fields.has(name));
+  if (missing !== undefined) refuse(`missing field \`${missing}\``);
+  return fields;
+}
+
+function grantsOf(value: DocumentValue | undefined): Grants {
+  const items = value?.kind === "list" ? value.items : [];
+  return {
+    kind: "listed",
+    resources: items.map((item) => {
+      const fields = fieldsOf(item);
+      return { apiVersion: textOf(fields.get("apiVersion")) ?? "", kind: textOf(fields.get("kind")) ?? "" };
+    }),
+  };
+}
+
+/** What a namespaced policy gets: nothing, with the warnings that a policy wants more. */
+const NO_GRANTS: Grants = { kind: "metadata", agreed: false };
+
+function settingsOf(value: DocumentValue | undefined): string {
+  return value === undefined || value.kind === "null" ? "{}" : jsonText(value);
+}
+
+function moduleOf(
+  fields: Fields,
+  cluster: boolean,
+  where: string,
+  fetchUri: (module: string) => string,
+): ModuleDefinition {
+  const module = textOf(fields.get("module"));
+  if (module === undefined) throw new CliError(`${where}: missing field \`module\``);
+  const settings = fields.get("settings");
+  if (settings !== undefined && settings.kind !== "map" && settings.kind !== "null") {
+    throw new CliError(`${where}: invalid type: ${settings.kind}, expected a map of settings`);
+  }
+  return {
+    uri: fetchUri(module),
+    settingsJson: settingsOf(settings),
+    grants: cluster ? grantsOf(fields.get("contextAwareResources")) : NO_GRANTS,
+  };
+}
+
+function definitionOf(document: DocumentValue, fetchUri: (module: string) => string): Definition {
+  if (document.kind !== "map") {
+    throw new CliError(`cannot extract ObjectReference: invalid type: ${document.kind}, expected an object`);
+  }
+  const resource = fieldsOf(document);
+  if (textOf(resource.get("apiVersion")) !== API_VERSION) {
+    throw new CliError(`invalid apiVersion ${quoted(resource.get("apiVersion"))}`);
+  }
+  const description = POLICY_KINDS.find(({ kind }) => kind === textOf(resource.get("kind")));
+  if (description === undefined) {
+    throw new CliError(`unknown kind ${quoted(resource.get("kind"))}, not a Kubewarden policy`);
+  }
+  const { kind, group, namespaced } = description;
+  const specValue = resource.get("spec");
+  if (specValue === undefined) {
+    throw new CliError(`CRD does not have spec, but it is required for ${kind}`);
+  }
+  const spec = checkSpec(specValue, description.v1.spec.json as JsonSchema, kind);
+  const metadata = resource.get("metadata");
+  const id = textOf(metadata && fieldsOf(metadata).get("name")) ?? "crd-without-name";
+  const mode = textOf(spec.get("mode")) === "monitor" ? "monitor" : "protect";
+  const where = `cannot parse value into ${kind}`;
+  if (!group) {
+    const mutating = spec.get("mutating");
+    return {
+      kind: "policy",
+      id,
+      mode,
+      allowedToMutate: mutating?.kind === "boolean" && mutating.value,
+      message: textOf(spec.get("message")) ?? null,
+      ...moduleOf(spec, !namespaced, where, fetchUri),
+    };
+  }
+  const policies = spec.get("policies")!;
+  const members = policies.kind === "map" ? policies.entries : [];
+  return {
+    kind: "group",
+    id,
+    mode,
+    expression: textOf(spec.get("expression")) ?? "",
+    message: textOf(spec.get("message")) ?? "",
+    members: new Map(
+      members.map((
+        { key, value },
+      ) => [key, moduleOf(fieldsOf(value), !namespaced, `${where}: ${key}`, fetchUri)]),
+    ),
+  };
+}
+
+/** The policies of a file's documents, in order. `fetchUri` completes what `module` fields say. Throws {@link CliError}. */
+export function definitionsOf(
+  documents: readonly DocumentValue[],
+  fetchUri: (module: string) => string,
+): readonly Definition[] {
+  return flattened(documents).map((document) => definitionOf(document, fetchUri));
+}

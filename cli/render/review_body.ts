@@ -1,0 +1,63 @@
+/** From a request file to the review that the evaluator reads (`spec/cli.md §7.5`). */
+import { JsonSyntaxError } from "../../evaluator/render/json_scan.ts";
+import { readRawReview, readReview, type Review, ReviewShapeError } from "../../evaluator/render/review.ts";
+import { CliError } from "../types/command.ts";
+
+const encoder = new TextEncoder();
+
+/** The bytes as `{"request":…}`: numbers keep their form. */
+function wrapped(json: Uint8Array): Uint8Array {
+  const start = encoder.encode('{"request":');
+  const body = new Uint8Array(start.length + json.length + 1);
+  body.set(start);
+  body.set(json, start.length);
+  body[body.length - 1] = 0x7d;
+  return body;
+}
+
+function withoutMark(json: Uint8Array): Uint8Array {
+  return json[0] === 0xef && json[1] === 0xbb && json[2] === 0xbf ? json.subarray(3) : json;
+}
+
+function inTheirWords(error: unknown): unknown {
+  if (error instanceof ReviewShapeError) {
+    return new CliError(`cannot build AdmissionRequest object from given input: ${error.message}`);
+  }
+  return error instanceof JsonSyntaxError ? new CliError(`Error parsing request: ${error.message}`) : error;
+}
+
+/**
+ * The review in `json`, the content of a request file: an AdmissionReview, an AdmissionRequest, or with `raw` any JSON. `from`
+ * names it in errors. Throws {@link CliError}.
+ */
+export function reviewOf(json: Uint8Array, raw: boolean, from: string): Review {
+  const bytes = withoutMark(json);
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (error) {
+    const reason = error instanceof TypeError ? "it is not UTF-8" : (error as Error).message;
+    throw new CliError(`Error parsing request ${from}: ${reason}`);
+  }
+  try {
+    if (raw) return readRawReview(wrapped(bytes));
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      throw new CliError("Invalid request object");
+    }
+    if ((value as { kind?: unknown }).kind !== "AdmissionReview") return readReview(wrapped(bytes));
+    const { request } = value as { request?: unknown };
+    if (typeof request !== "object" || request === null) throw new CliError("invalid AdmissionReview object");
+    return readReview(bytes);
+  } catch (error) {
+    throw inTheirWords(error);
+  }
+}
+
+/** The review of a suite's case: besides what {@link reviewOf} takes, a raw request may stand in a review's `request`. */
+export function caseReview(json: Uint8Array, raw: boolean): Review {
+  if (raw) {
+    const value: unknown = JSON.parse(new TextDecoder().decode(json));
+    if (typeof value === "object" && value !== null && "request" in value) return readRawReview(json);
+  }
+  return reviewOf(json, raw, "of the case");
+}

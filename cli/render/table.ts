@@ -1,0 +1,18 @@
+/** Tables with borders, as `policies` prints them (`spec/cli.md §5`). */
+
+/** Rows of cells below a header, all left-aligned. */
+export function borderedTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = header.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length))
+  );
+  const line = `+${widths.map((width) => "-".repeat(width + 2)).join("+")}+`;
+  const text = (row: readonly string[]) =>
+    `|${widths.map((width, column) => ` ${(row[column] ?? "").padEnd(width)} `).join("|")}|`;
+  return `${[line, text(header), line, ...rows.map(text), line].join("\n")}\n`;
+}
+
+/** Two columns without borders below a title. */
+export function plainTable(title: string, rows: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...rows.map(([name]) => name.length), title.length);
+  return `${[title, ...rows.map(([name, value]) => `${name.padEnd(width)} ${value}`)].join("\n")}\n`;
+}

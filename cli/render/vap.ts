@@ -1,0 +1,144 @@
+/** From a ValidatingAdmissionPolicy and its binding to a ClusterAdmissionPolicy of the CEL policy (`spec/cli.md §16.2`). */
+import { CliError } from "../types/command.ts";
+
+type Json = Readonly<Record<string, unknown>>;
+
+const GROUP = "admissionregistration.k8s.io";
+const OPERATIONS = ["*", "CREATE", "UPDATE", "DELETE", "CONNECT"];
+
+export interface Converted {
+  readonly policy: Json;
+  /** What was left out, and what may surprise. */
+  readonly warnings: readonly string[];
+}
+
+const isObject = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const objectOf = (value: unknown): Json => isObject(value) ? value : {};
+const listOf = (value: unknown): readonly unknown[] => Array.isArray(value) ? value : [];
+
+function specOf(document: unknown, kind: string): { readonly spec: Json; readonly metadata: Json } {
+  const failed = (reason: string): never => {
+    throw new CliError(`cannot convert given data into a ${kind}: ${reason}`);
+  };
+  const { apiVersion, kind: given, spec, metadata } = objectOf(document);
+  if (typeof apiVersion !== "string" || apiVersion.split("/")[0] !== GROUP) {
+    failed(`invalid value: string ${JSON.stringify(apiVersion ?? null)}, expected ${GROUP}/v1`);
+  }
+  if (given !== kind) failed(`invalid value: string ${JSON.stringify(given ?? null)}, expected ${kind}`);
+  if (!isObject(spec)) failed("missing field `spec`");
+  return { spec: spec as Json, metadata: objectOf(metadata) };
+}
+
+function ruleOf(rule: unknown): Json {
+  const { apiGroups, apiVersions, resources, operations, resourceNames } = objectOf(rule);
+  const unknown = listOf(operations).find((operation) => !OPERATIONS.includes(operation as string));
+  if (unknown !== undefined) {
+    throw new CliError(
+      `error converting VAP matchConstraints into rules: unknown operation ${JSON.stringify(unknown)}`,
+    );
+  }
+  if (listOf(resourceNames).length > 0) {
+    throw new CliError("error converting VAP matchConstraints into rules: resourceNames cannot be converted");
+  }
+  return { apiGroups, apiVersions, resources, operations };
+}
+
+/** Both selectors have to match. Throws {@link CliError} where they contradict each other. */
+function both(first: unknown, second: unknown, name: string): Json | undefined {
+  const selectors = [first, second].filter(isObject).filter((one) => Object.keys(one).length > 0);
+  if (selectors.length < 2) return selectors[0];
+  const matchLabels: Record<string, unknown> = {};
+  for (const selector of selectors) {
+    for (const [label, value] of Object.entries(objectOf(selector["matchLabels"]))) {
+      if (label in matchLabels && matchLabels[label] !== value) {
+        throw new CliError(`${name}: the policy and its binding want different values of the label ${label}`);
+      }
+      matchLabels[label] = value;
+    }
+  }
+  const matchExpressions = selectors.flatMap((selector) => listOf(selector["matchExpressions"]));
+  return {
+    ...(matchExpressions.length > 0 && { matchExpressions }),
+    ...(Object.keys(matchLabels).length > 0 && { matchLabels }),
+  };
+}
+
+function parametersOf(vap: Json, binding: Json, warnings: string[]): Json {
+  const { paramKind } = vap;
+  const { paramRef } = binding;
+  if ((paramKind === undefined) !== (paramRef === undefined)) {
+    throw new CliError("Both paramKind and paramRef must be present together, or both absent");
+  }
+  if (paramRef === undefined) return {};
+  if (objectOf(paramRef)["parameterNotFoundAction"] !== undefined) return { paramKind, paramRef };
+  warnings.push("paramRef has no parameterNotFoundAction: Deny is taken");
+  return { paramKind, paramRef: { ...objectOf(paramRef), parameterNotFoundAction: "Deny" } };
+}
+
+/** Converts. `module` is where the CEL policy is. Throws {@link CliError}. */
+export function convertVap(policyDocument: unknown, bindingDocument: unknown, module: string): Converted {
+  const { spec: vap, metadata: vapMetadata } = specOf(policyDocument, "ValidatingAdmissionPolicy");
+  const { spec: binding, metadata } = specOf(bindingDocument, "ValidatingAdmissionPolicyBinding");
+  const warnings: string[] = [];
+  if (binding["policyName"] !== vapMetadata["name"]) {
+    throw new CliError(
+      `the binding is of the policy ${JSON.stringify(binding["policyName"] ?? null)}, not of ` +
+        JSON.stringify(vapMetadata["name"] ?? null),
+    );
+  }
+  for (const name of ["auditAnnotations", "matchConditions"]) {
+    if (listOf(vap[name]).length > 0) {
+      warnings.push(`${name} are not supported by Kubewarden's CEL policy. They will be ignored`);
+    }
+  }
+  const actions = listOf(binding["validationActions"]).filter((action) => action !== "Deny");
+  if (actions.length > 0) {
+    warnings.push(`validationActions ${actions.join(", ")} become Deny: a ClusterAdmissionPolicy protects`);
+  }
+  const constraints = objectOf(vap["matchConstraints"]);
+  const matched = objectOf(binding["matchResources"]);
+  for (const [where, one] of [["matchConstraints", constraints], ["matchResources", matched]] as const) {
+    if (listOf(one["excludeResourceRules"]).length > 0) {
+      throw new CliError(`${where}.excludeResourceRules cannot be converted`);
+    }
+  }
+  if (listOf(matched["resourceRules"]).length > 0) {
+    throw new CliError("matchResources.resourceRules cannot be converted: they narrow the policy's own");
+  }
+  const matchPolicy = constraints["matchPolicy"];
+  if (matched["matchPolicy"] !== undefined && matched["matchPolicy"] !== (matchPolicy ?? "Equivalent")) {
+    throw new CliError("the policy and its binding have different matchPolicies");
+  }
+  const namespaceSelector = both(
+    constraints["namespaceSelector"],
+    matched["namespaceSelector"],
+    "namespaceSelector",
+  );
+  const objectSelector = both(constraints["objectSelector"], matched["objectSelector"], "objectSelector");
+  const { paramKind, paramRef } = parametersOf(vap, binding, warnings);
+  const settings = {
+    failurePolicy: vap["failurePolicy"],
+    variables: vap["variables"],
+    paramKind,
+    paramRef,
+    validations: vap["validations"],
+  };
+  const present = (object: Json) =>
+    Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined && value !== null));
+  return {
+    policy: {
+      apiVersion: "policies.kubewarden.io/v1",
+      kind: "ClusterAdmissionPolicy",
+      metadata,
+      spec: {
+        module,
+        settings: present(settings),
+        rules: listOf(constraints["resourceRules"]).map(ruleOf),
+        mutating: false,
+        ...present({ matchPolicy, namespaceSelector, objectSelector }),
+      },
+    },
+    warnings,
+  };
+}

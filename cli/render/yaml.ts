@@ -1,0 +1,58 @@
+/** YAML documents as 1.36 writes them, and values of read documents as JavaScript has them. */
+import { stringifyYaml } from "../../deps.ts";
+import type { DocumentValue } from "../../policy_server/types/document.ts";
+
+/** A number that keeps the text it was written with: `1.0`, `1e3`, and integers that a double can't hold. */
+export class ExactNumber {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+  toJSON(): unknown {
+    return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(this.text);
+  }
+}
+
+const EXACT_NUMBER = {
+  tag: "tag:yaml.org,2002:float",
+  default: true as const,
+  identify: (value: unknown) => value instanceof ExactNumber,
+  // Only for writing: it matches no text.
+  test: /^(?!)/,
+  resolve: (text: string) => text,
+  stringify: ({ value }: { value: unknown }) => (value as ExactNumber).text,
+};
+
+/** A document without a leading `---`. What Kubernetes, which reads YAML 1.1, would not take for text (`yes`) is quoted. */
+export function yamlText(value: unknown): string {
+  return stringifyYaml(value, {
+    indentSeq: false,
+    singleQuote: true,
+    lineWidth: 0,
+    aliasDuplicateObjects: false,
+    compat: "yaml-1.1",
+    customTags: (tags) => [...tags, EXACT_NUMBER],
+  });
+}
+
+/** The value as plain data; numbers that JavaScript would write otherwise become {@link ExactNumber}s. */
+export function plainValue(value: DocumentValue): unknown {
+  switch (value.kind) {
+    case "null":
+      return null;
+    case "boolean":
+    case "string":
+      return value.value;
+    case "number":
+      return String(Number(value.json)) === value.json ? Number(value.json) : new ExactNumber(value.json);
+    case "list":
+      return value.items.map(plainValue);
+    case "map":
+      return Object.fromEntries(value.entries.map((entry) => [entry.key, plainValue(entry.value)]));
+  }
+}
+
+/** JSON with an indentation of two blanks. */
+export function indentedJson(value: unknown): string {
+  return JSON.stringify(value, null, 2);
+}

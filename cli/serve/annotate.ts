@@ -1,0 +1,141 @@
+/** `annotate`: puts a policy's metadata into its module. */
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { withCustomSection } from "../../evaluator/render/custom_section.ts";
+import { readMetadata } from "../../evaluator/apply/prepare.ts";
+import { sections } from "../../evaluator/render/wasm_binary.ts";
+import { METADATA_SECTION, type PolicyMetadata } from "../../evaluator/types/metadata.ts";
+import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { readMetadataFile } from "../apply/metadata_file.ts";
+import { protocolVersion } from "../apply/protocol_version.ts";
+import { writeWhole } from "../apply/write_whole.ts";
+import { capabilityDifferences, usedCapabilities } from "../render/capability_scan.ts";
+import { withHostImport } from "../render/javy_import.ts";
+import { metadataFaults, metadataObject } from "../render/metadata_document.ts";
+import { isRego } from "../render/module_mode.ts";
+import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
+import { UsageError } from "../types/usage_error.ts";
+import { COMPATIBLE_VERSION } from "../types/version.ts";
+
+const USAGE = "io.kubewarden.policy.usage";
+const TOOL = "io.kubewarden.kwctl";
+
+async function read(context: Context, path: string, what: string): Promise<Uint8Array> {
+  try {
+    return await readFile(resolve(context.cwd, path));
+  } catch (error) {
+    throw new CliError(`Error reading ${what} file: ${osErrorText(error)}`);
+  }
+}
+
+/** The metadata to write, before the module's own facts are put in. */
+async function givenMetadata(context: Context, args: Arguments, module: Uint8Array): Promise<PolicyMetadata> {
+  const path = args.value("metadata-path");
+  if (path !== undefined) return await readMetadataFile(context, path);
+  let own: PolicyMetadata | undefined;
+  try {
+    own = readMetadata(module);
+  } catch (error) {
+    throw new CliError((error as Error).message);
+  }
+  if (own === undefined) {
+    throw new CliError(`${args.word("wasm-path")} has no metadata to add to: give them with --metadata-path`);
+  }
+  return own;
+}
+
+/** The annotations of the flags. `KEY=@PATH` takes the text of a file. */
+async function givenAnnotations(
+  context: Context,
+  args: Arguments,
+): Promise<Readonly<Record<string, string>>> {
+  const annotations: Record<string, string> = {};
+  for (const pair of args.values("annotation")) {
+    const at = pair.indexOf("=");
+    if (at <= 0) {
+      throw new UsageError(
+        `invalid value '${pair}' for '--annotation <KEY=VALUE>...': it has no '='`,
+        USAGE_LINE(context.program),
+      );
+    }
+    const value = pair.slice(at + 1);
+    annotations[pair.slice(0, at)] = value.startsWith("@")
+      ? new TextDecoder().decode(await read(context, value.slice(1), "annotation"))
+      : value;
+  }
+  return annotations;
+}
+
+const USAGE_LINE = (program: string) =>
+  `${program} annotate [OPTIONS] --metadata-path <PATH> --output-path <PATH> <wasm-path>`;
+
+function checkMode(mode: PolicyMetadata["executionMode"], module: Uint8Array): void {
+  const rego = isRego(module);
+  const wrong = "Wrong value inside of policy's metadata for 'executionMode'.";
+  if ((mode === "opa" || mode === "gatekeeper") && !rego) {
+    throw new CliError(`${wrong} The policy has not been created using Rego`);
+  }
+  if (mode === "kubewarden-wapc" && rego) {
+    throw new CliError(`${wrong} This policy has been created using Rego`);
+  }
+}
+
+function warnOfCapabilities(context: Context, module: Uint8Array, declared: readonly string[]): void {
+  const { undeclared, unused } = capabilityDifferences(usedCapabilities(module), declared);
+  const fields = (capabilities: readonly string[]) => ({
+    capabilities: `{${capabilities.map((one) => JSON.stringify(one)).join(", ")}}`,
+  });
+  if (undeclared.length > 0) {
+    context.log(
+      "WARN",
+      "host capabilities used by the policy but not declared in metadata",
+      fields(undeclared),
+    );
+  }
+  if (unused.length > 0) {
+    context.log(
+      "WARN",
+      "host capabilities declared in metadata but not detected in the policy",
+      fields(unused),
+    );
+  }
+}
+
+export const run: Run = async (context, args) => {
+  if (!["metadata-path", "annotation", "usage-path"].some((flag) => args.has(flag))) {
+    throw new UsageError("the following required arguments were not provided:", USAGE_LINE(context.program), [
+      "  --metadata-path <PATH>",
+    ]);
+  }
+  const usagePath = args.value("usage-path");
+  const usage = usagePath === undefined ? undefined : await read(context, usagePath, "usage");
+  const module = new Uint8Array(await read(context, args.word("wasm-path"), "wasm"));
+  try {
+    sections(module);
+  } catch (error) {
+    throw new CliError(`Error parsing wasm module: ${(error as Error).message}`);
+  }
+  const given = await givenMetadata(context, args, module);
+  checkMode(given.executionMode, module);
+  const metadata: PolicyMetadata = {
+    ...given,
+    protocolVersion: given.executionMode === "kubewarden-wapc" ? await protocolVersion(module) : "Unknown",
+    annotations: {
+      ...given.annotations,
+      ...await givenAnnotations(context, args),
+      [TOOL]: COMPATIBLE_VERSION,
+      ...(usage === undefined ? {} : { [USAGE]: new TextDecoder().decode(usage) }),
+    },
+  };
+  const faults = metadataFaults(metadata);
+  if (faults.length > 0) throw new CliError(`Metadata is invalid: ${faults.join("; ")}`);
+  warnOfCapabilities(context, module, given.hostCapabilities ?? []);
+  const section = new TextEncoder().encode(JSON.stringify(metadataObject(metadata)));
+  const annotated = withCustomSection(withHostImport(module), METADATA_SECTION, section);
+  const output = args.value("output-path")!;
+  try {
+    await writeWhole(resolve(context.cwd, output), annotated);
+  } catch (error) {
+    throw new CliError(`cannot write ${output}: ${osErrorText(error)}`);
+  }
+};

@@ -1,0 +1,73 @@
+/** `inspect`: what a local policy says of itself, and who signed it. */
+import { readFile } from "node:fs/promises";
+import { ociManifest, parseReference } from "../../artifact/mod.ts";
+import { manifestDigest } from "../../artifact/mod.ts";
+import { readMetadata } from "../../evaluator/apply/prepare.ts";
+import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { localPath, strictUri } from "../apply/resolve.ts";
+import { artifactOptions } from "../apply/sources.ts";
+import { inspectionText } from "../render/inspection.ts";
+import { metadataObject } from "../render/metadata_document.ts";
+import { type SignatureManifest, signaturesText } from "../render/signatures_text.ts";
+import { yamlText } from "../render/yaml.ts";
+import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
+
+/** The manifest that cosign attached to the policy; undefined if there is none. Throws with the reason. */
+async function signatures(
+  context: Context,
+  args: Arguments,
+  uri: string,
+): Promise<SignatureManifest | undefined> {
+  if (!uri.startsWith("registry://")) throw new Error("invalid uri");
+  const options = await artifactOptions(context, args);
+  const image = uri.slice("registry://".length);
+  const { registry, repository } = parseReference(image);
+  const digest = await manifestDigest(image, options);
+  try {
+    return await ociManifest(
+      `${registry}/${repository}:${digest.replace(":", "-")}.sig`,
+      options,
+    ) as SignatureManifest;
+  } catch (error) {
+    if (/not found|unknown|404/i.test((error as Error).message)) return undefined;
+    throw error;
+  }
+}
+
+export const run: Run = async (context, args) => {
+  const uri = await strictUri(context, args.word("uri_or_sha_prefix"));
+  const path = await localPath(context, uri);
+  let metadata: ReturnType<typeof readMetadata>;
+  try {
+    metadata = readMetadata(await readFile(path));
+  } catch (error) {
+    throw new CliError(osErrorText(error));
+  }
+  if (metadata === undefined) {
+    throw new CliError(
+      `No Kubewarden metadata found inside of '${uri}'.\n` +
+        `Policies can be annotated with the \`${context.program} annotate\` command.`,
+    );
+  }
+  const asYaml = args.value("output") === "yaml";
+  if (!asYaml) {
+    context.out(inspectionText(metadata, { columns: context.terminal.columns, colour: context.colour }));
+  }
+  const failed = (reason: string) =>
+    "Cannot determine if the policy has been signed. There was an error while attempting to fetch its signatures " +
+    `from the remote registry: ${reason} \n`;
+  let found: SignatureManifest | undefined;
+  if (args.has("show-signatures")) {
+    try {
+      found = await signatures(context, args, uri);
+      if (!asYaml) {
+        context.out(found === undefined ? "No sigstore signatures found\n" : signaturesText(found));
+      } else if (found === undefined) context.err("No sigstore signatures found\n");
+    } catch (error) {
+      if (context.signal.aborted) throw error;
+      // In a YAML document there is no place for it (sharp edge 19).
+      (asYaml ? context.err : context.out)(failed((error as Error).message));
+    }
+  }
+  if (asYaml) context.out(yamlText({ ...metadataObject(metadata), ...(found && { signatures: found }) }));
+};

@@ -1,0 +1,32 @@
+/** `run`: one request against a policy, a group, or every policy of a YAML file. */
+import { DefinitionEvaluator } from "../apply/evaluator.ts";
+import { readInputs } from "../apply/evaluation_inputs.ts";
+import { worldFromFlags } from "../apply/host_world.ts";
+import { responseLine } from "../render/response_line.ts";
+import { CliError, type Run } from "../types/command.ts";
+
+export const run: Run = async (context, args) => {
+  const inputs = await readInputs(context, args, args.word("uri_or_sha_prefix_or_yaml_file"));
+  if (inputs.definitions.length > 1) {
+    context.log(
+      "WARN",
+      "Multiple policies defined inside of the CRD file. All of them will run sequentially using the same request.",
+    );
+  }
+  const world = await worldFromFlags(context, args, inputs.artifact, inputs.trustRoot);
+  const evaluator = new DefinitionEvaluator(context, inputs.options, world);
+  try {
+    for (const definition of inputs.definitions) {
+      const { review, raw } = inputs.reviewFor(definition);
+      const ready = await evaluator.load(definition, inputs.modules);
+      if (ready.settings !== undefined) {
+        throw new CliError(`Provided settings are not valid: ${ready.settings}`);
+      }
+      const response = await evaluator.judge(ready, review, raw);
+      context.out(`${responseLine(review.uid, response)}\n`);
+    }
+  } finally {
+    await evaluator.close();
+    await world.close();
+  }
+};

@@ -1,0 +1,45 @@
+/** `scaffold artifacthub`: the file that Artifact Hub wants beside a policy. */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { readMetadataFile } from "../apply/metadata_file.ts";
+import { writeWhole } from "../apply/write_whole.ts";
+import { artifacthubText } from "../render/artifacthub.ts";
+import { CliError, type Context, type Run } from "../types/command.ts";
+
+const METADATA = ["metadata.yml", "metadata.yaml"];
+const QUESTIONS = ["questions-ui.yml", "questions-ui.yaml", "questions.yml", "questions.yaml"];
+
+const firstOf = ({ cwd }: Context, names: readonly string[]) =>
+  names.find((name) => existsSync(resolve(cwd, name)));
+
+export const run: Run = async (context, args) => {
+  if (args.has("version")) {
+    context.log(
+      "WARN",
+      "The 'version' flag is deprecated and will be removed in a future release. The value of the " +
+        "`io.kubewarden.policy.version` field in the policy metadata file is used instead.",
+    );
+  }
+  const metadataPath = args.value("metadata-path") ?? firstOf(context, METADATA);
+  if (metadataPath === undefined) {
+    throw new CliError("path to metadata file not provided, plus 'metadata.yml' not found");
+  }
+  const metadata = await readMetadataFile(context, metadataPath);
+  const questionsPath = args.value("questions-path") ?? firstOf(context, QUESTIONS);
+  let questions: string | undefined;
+  try {
+    if (questionsPath !== undefined) questions = await readFile(resolve(context.cwd, questionsPath), "utf8");
+  } catch (error) {
+    throw new CliError(`Error reading questions file: ${osErrorText(error)}`);
+  }
+  const text = artifacthubText(metadata, questions, new Date().toISOString(), context.program);
+  const output = args.value("output");
+  if (output === undefined) return context.out(text);
+  try {
+    await writeWhole(resolve(context.cwd, output), text);
+  } catch (error) {
+    throw new CliError(`cannot write ${output}: ${osErrorText(error)}`);
+  }
+};

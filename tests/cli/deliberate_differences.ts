@@ -1,0 +1,65 @@
+/** Where the command line answers otherwise than kwctl 1.36 on purpose: the replay allows these and nothing else. */
+
+export interface Difference {
+  readonly instead: { readonly exit?: number; readonly stdout?: string; readonly stderr?: string };
+  readonly reason: string;
+}
+
+const WRONG_MODE =
+  "The policy has not been created with Rego, the policy execution mode specified via CLI flag is wrong";
+
+/** By the words of the command line. */
+export const DELIBERATE: Readonly<Record<string, Difference>> = {
+  "run plain.wasm -e kubewarden-wapc -r ok.json": {
+    instead: {
+      exit: 0,
+      stdout: '{"uid":"u-1","allowed":true,"auditAnnotations":null,"warnings":["w"]}\n',
+      stderr: "",
+    },
+    reason: "spec/cli.md, sharp edge 3: both spellings of the mode are accepted; in 1.36 neither works",
+  },
+  "run plain.wasm -e opa -r ok.json": {
+    instead: { stderr: `Error: ${WRONG_MODE}` },
+    reason: "spec/cli.md, sharp edge 4: the mode is compared with the module before it is run",
+  },
+  "annotate -m meta-bad-mode.yml -o x.wasm plain.wasm": {
+    instead: {
+      stderr:
+        "Error: Error unmarshalling metadata executionMode: unknown variant `nonsense`, expected one of " +
+        "`kubewarden-wapc`, `opa`, `gatekeeper`, `wasi`, `extism` at line 8 column 16",
+    },
+    reason: "there is one execution mode more (issue 4.3)",
+  },
+  "annotate -m meta-star.yml -o x.wasm plain.wasm": {
+    instead: {
+      stderr:
+        "Error: Metadata is invalid: rules[0].apiGroups: No other elements can be defined when '*' is used; " +
+        "rules[0].apiVersions: No other elements can be defined when '*' is used; rules[0].resources: if '*' is " +
+        "present, must not specify other resources without subresources",
+    },
+    reason: "1.36 prints its validator's data structures; the chapter fixes the beginning of the text only",
+  },
+  "annotate -m meta.yml -o x.wasm bad.wasm": {
+    instead: {
+      stderr:
+        "Error: Error parsing wasm module: not a WebAssembly module: it does not begin with the bytes 00 61 73 6d",
+    },
+    reason: "the parser's own words; the chapter fixes the beginning of the text only",
+  },
+  "scaffold vap -p pod.yml -b binding.yml": {
+    instead: {
+      stderr:
+        'Error: cannot convert given data into a ValidatingAdmissionPolicy: invalid value: string "v1", expected ' +
+        "admissionregistration.k8s.io/v1",
+    },
+    reason: "spec/cli.md, sharp edge 22: the text loses its stray #",
+  },
+  "push out2.wasm registry://localhost:1/x:v1": {
+    instead: {
+      stderr:
+        "Error: Fail to interact with OCI registry: cannot reach https://localhost:1: connect ECONNREFUSED " +
+        "127.0.0.1:1 (localhost:1/x:v1)",
+    },
+    reason: "the HTTP library's own words behind the chapter's prefix; ours say why",
+  },
+};
