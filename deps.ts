@@ -107,6 +107,7 @@ export type PprofLibrary = typeof import("pprof-format");
 export const loadPprof = () => byName(import("pprof-format"));
 
 // Command lines of people and scripts (`cli/`).
+export type Commander = typeof import("commander");
 export type { Command as CommanderCommand } from "commander";
 export const loadCommander = () => import("commander");
 /** Archives of policies. */
