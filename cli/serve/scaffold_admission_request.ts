@@ -1,13 +1,7 @@
 /** `scaffold admission-request`: an AdmissionRequest for an object, to try policies with. */
 import { readYamlFile } from "../apply/yaml_file.ts";
 import { findResource } from "../apply/resource_catalog.ts";
-import {
-  admissionRequest,
-  type AdmittedObject,
-  groupVersionKind,
-  type Operation,
-  operationFault,
-} from "../render/admission_request.ts";
+import { admissionRequest, type AdmittedObject } from "../render/admission_request.ts";
 import { indentedJson, plainValue } from "../render/yaml.ts";
 import { CliError, type Context, type Run } from "../types/command.ts";
 
@@ -26,16 +20,16 @@ async function objectIn(context: Context, path: string): Promise<AdmittedObject>
 }
 
 export const run: Run = async (context, args) => {
-  const operation = args.value("operation") as Operation;
-  const [objectPath, oldPath] = [args.value("object"), args.value("old-object")];
-  const fault = operationFault(operation, objectPath !== undefined, oldPath !== undefined);
-  if (fault !== undefined) throw new CliError(fault);
-  const subjects = {
-    ...(objectPath !== undefined && { object: await objectIn(context, objectPath) }),
-    ...(oldPath !== undefined && { oldObject: await objectIn(context, oldPath) }),
-  };
-  const { group, version, kind } = groupVersionKind((subjects.object ?? subjects.oldObject)!);
-  const resource = await findResource(context, group, version, kind);
+  const path = args.value("object");
+  if (path === undefined) throw new CliError("CREATE operation requires an object");
+  if (args.has("old-object")) throw new CliError("CREATE operation does not require an old_object");
+  const object = await objectIn(context, path);
+  const { apiVersion, kind } = object;
+  const slash = apiVersion.indexOf("/");
+  const [group, version] = slash < 0
+    ? ["", apiVersion]
+    : [apiVersion.slice(0, slash), apiVersion.slice(slash + 1)];
+  const resource = await findResource(context, group!, version!, kind);
   if (resource === undefined) {
     context.log(
       "WARN",
@@ -44,5 +38,6 @@ export const run: Run = async (context, args) => {
       }, kind: ${JSON.stringify(kind)} }, some scaffolded data is not going to be accurate.`,
     );
   }
-  context.out(`${indentedJson(admissionRequest(operation, subjects, resource))}\n`);
+  const request = admissionRequest(object, resource);
+  context.out(`${indentedJson(request)}\n`);
 };

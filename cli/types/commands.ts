@@ -110,7 +110,7 @@ const SCAFFOLD: readonly CommandDescription[] = [
         short: "o",
         value: "TYPE",
         required: true,
-        choices: ["CREATE", "UPDATE", "DELETE"],
+        choices: ["CREATE"],
         help: "Kubernetes Admission Request operation",
       },
     ],

@@ -173,10 +173,13 @@ test("the version, by the name that the tool was called by", async () => {
   let out = "";
   const context = () => ({ out: (text: string) => void (out += text) }) as unknown as Context;
   assert.is(await main("kwctl", ["--version"], context), 0);
-  assert.match(out, /^kwctl 1\.36\.\d+\n\nUse the `info` command to display system information\.\n\n$/);
+  assert.match(
+    out,
+    /^kwctl 1\.36\.\d+(-\S+)?\n\nUse the `info` command to display system information\.\n\n$/,
+  );
   out = "";
   assert.is(await main("reeve", ["-V"], context), 0);
-  assert.match(out, /^reeve 1\.36\.\d+\n$/);
+  assert.match(out, /^reeve 1\.36\.\d+(-\S+)?\n$/);
 });
 
 test("errors tell their causes, and end where a chain goes round", () => {

@@ -8,39 +8,6 @@ export interface Difference {
 const WRONG_MODE =
   "The policy has not been created with Rego, the policy execution mode specified via CLI flag is wrong";
 
-const MORE_OPERATIONS =
-  "spec/cli.md, what users ask for: UPDATE and DELETE can be scaffolded, 1.36 knows CREATE alone";
-
-/** A scaffolded request about the recordings' pod. */
-function podRequest(operation: string, ...subjects: readonly ("object" | "oldObject")[]): string {
-  const kind = { group: "", version: "v1", kind: "Pod" };
-  const resource = {
-    group: "",
-    version: "v1",
-    resource:
-      "this-is-the-plural-name-of-the-resource-this-information-is-not-used-by-policies-and-requires-a-connection-to-an-" +
-      "api-server-to-be-obtained",
-  };
-  const pod = {
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name: "nginx", namespace: "web" },
-    spec: { containers: [{ name: "c", image: "nginx" }] },
-  };
-  return JSON.stringify({
-    uid: "705ab4f5-6393-11e8-b7cc-42010a800002",
-    kind,
-    resource,
-    requestKind: kind,
-    requestResource: resource,
-    name: "nginx",
-    namespace: "web",
-    operation,
-    userInfo: { groups: ["system:masters"], username: "test-user" },
-    ...Object.fromEntries(subjects.map((name) => [name, pod])),
-  });
-}
-
 /** By the words of the command line. */
 export const DELIBERATE: Readonly<Record<string, Difference>> = {
   "run plain.wasm -e kubewarden-wapc -r ok.json": {
@@ -94,17 +61,5 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
         "127.0.0.1:1 (localhost:1/x:v1)",
     },
     reason: "the HTTP library's own words behind the chapter's prefix; ours say why",
-  },
-  "scaffold admission-request --operation DELETE --old-object pod.yml": {
-    instead: { exit: 0, stdout: podRequest("DELETE", "oldObject"), stderr: "" },
-    reason: MORE_OPERATIONS,
-  },
-  "scaffold admission-request --operation UPDATE --object pod.yml --old-object pod.yml": {
-    instead: { exit: 0, stdout: podRequest("UPDATE", "object", "oldObject"), stderr: "" },
-    reason: MORE_OPERATIONS,
-  },
-  "scaffold admission-request --operation UPDATE --object pod.yml": {
-    instead: { exit: 1, stderr: "Error: UPDATE operation requires an old_object" },
-    reason: MORE_OPERATIONS,
   },
 };
