@@ -38,6 +38,10 @@ const ON_DEMAND: readonly (readonly [prefix: string, load: () => Promise<RegoBui
   ["json.verify_schema", async () => (await import("../render/rego_builtins/schema.ts")).SCHEMA_BUILTINS],
   ["opa.runtime", async () => (await import("./rego_aws.ts")).AWS_BUILTINS],
   ["providers.aws.", async () => (await import("./rego_aws.ts")).AWS_BUILTINS],
+  [
+    "strings.render_template",
+    async () => (await import("../render/rego_builtins/template.ts")).TEMPLATE_BUILTINS,
+  ],
   ["yaml.", async () => (await import("../render/rego_builtins/yaml.ts")).YAML_BUILTINS],
 ];
 

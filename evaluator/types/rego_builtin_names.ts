@@ -69,6 +69,7 @@ export const REGO_BUILTINS: readonly string[] = [
   "strings.any_prefix_match",
   "strings.any_suffix_match",
   "strings.count",
+  "strings.render_template",
   "strings.split_n",
   "time.add_date",
   "time.clock",

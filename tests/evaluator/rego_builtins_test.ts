@@ -115,6 +115,10 @@ test("limits end the evaluation instead of making an expression undefined", () =
   ].join("\n");
   halts(() => ask("yaml.unmarshal", aliases));
   halts(() => ask("json.match_schema", "1", parseRego('{"$ref":"#"}')));
+  const render = (template: string) => ask("strings.render_template", template, new RegoObject([]));
+  halts(() => render('{{template "template" .}}'));
+  halts(() => render(`{{range 1000000}}${"x".repeat(1000)}{{end}}`));
+  halts(() => render(`{{/* ${"x".repeat(2 << 20)} */}}`));
   const late = new RegoEvaluation(0, () => {});
   halts(() => REGO_IMPLEMENTATIONS["net.cidr_expand"]!(["10.0.0.0/24"], late.context));
   assert.is(late.timeIsUp, true);

@@ -74,6 +74,7 @@ export const CALLS: Readonly<Record<string, number>> = {
   "strings.any_prefix_match": 2,
   "strings.any_suffix_match": 2,
   "strings.count": 2,
+  "strings.render_template": 2,
   "strings.split_n": 3,
   "time.add_date": 4,
   "time.clock": 1,

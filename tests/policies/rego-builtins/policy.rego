@@ -271,6 +271,10 @@ answer("strings.count", operands) := value if {
 	value := strings.count(operands[0], operands[1])
 }
 
+answer("strings.render_template", operands) := value if {
+	value := strings.render_template(operands[0], operands[1])
+}
+
 answer("strings.split_n", operands) := value if {
 	value := strings.split_n(operands[0], operands[1], operands[2])
 }
