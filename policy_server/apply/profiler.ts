@@ -38,12 +38,19 @@ export async function startProfiler(): Promise<Profiler> {
   if (sampling) {
     await session.post("HeapProfiler.startSampling", { samplingInterval: HEAP_INTERVAL_BYTES });
   }
-  let running = false;
+  const running = new Set<string>();
+  const alone = async (what: string, take: () => Promise<Uint8Array>): Promise<Uint8Array> => {
+    if (running.has(what)) throw new Error(`a ${what} profile is being taken already`);
+    running.add(what);
+    try {
+      return await take();
+    } finally {
+      running.delete(what);
+    }
+  };
   return {
-    async cpu(hertz, seconds, gone) {
-      if (running) throw new Error("a CPU profile is being taken already");
-      running = true;
-      try {
+    cpu: (hertz, seconds, gone) =>
+      alone("CPU", async () => {
         await session.post("Profiler.enable");
         await session.post("Profiler.setSamplingInterval", { interval: Math.round(1e6 / hertz) });
         const startNs = nowNs();
@@ -61,15 +68,13 @@ export async function startProfiler(): Promise<Profiler> {
         await session.post("Profiler.disable");
         const time = { startNs, durationNs: nowNs() - startNs };
         return cpuPprof(await loadPprof(), profile, Math.round(1e9 / hertz), time);
-      } finally {
-        running = false;
-      }
-    },
-    async heap() {
-      if (!sampling) throw new UnsupportedProfile(NO_HEAP);
-      const { profile } = await session.post("HeapProfiler.getSamplingProfile") as { profile: HeapProfile };
-      return await promisify(gzip)(heapPprof(await loadPprof(), profile, HEAP_INTERVAL_BYTES, nowNs()));
-    },
+      }),
+    heap: () =>
+      alone("heap", async () => {
+        if (!sampling) throw new UnsupportedProfile(NO_HEAP);
+        const { profile } = await session.post("HeapProfiler.getSamplingProfile") as { profile: HeapProfile };
+        return await promisify(gzip)(heapPprof(await loadPprof(), profile, HEAP_INTERVAL_BYTES, nowNs()));
+      }),
     close: () => session.disconnect(),
   };
 }

@@ -90,6 +90,8 @@ export async function openOtlpChannel(settings: OtlpSettings, report: Report): P
       "grpc.default_compression_algorithm": settings.compression === "gzip" ? GZIP : 0,
       // Proxies of the environment are for the way to registries.
       "grpc.enable_http_proxy": 0,
+      // A new client is a new connection, and not the old one under a new name.
+      "grpc.use_local_subchannel_pool": 1,
       "grpc.max_reconnect_backoff_ms": 30_000,
     });
   };
@@ -111,6 +113,15 @@ export async function openOtlpChannel(settings: OtlpSettings, report: Report): P
       });
     } else if (former === false) report("info", `the OpenTelemetry collector takes ${what} again`, fields);
   };
+  const reconnect = (): void => {
+    const old = client;
+    client = connect();
+    old.close();
+  };
+  /** A connection that seems to stand and does not answer: the other end may be gone without a word. */
+  const isDead = (code: string): boolean =>
+    code === "DEADLINE_EXCEEDED" &&
+    client.getChannel().getConnectivityState(false) === grpc.connectivityState.READY;
   /** Certificates are exchanged while the process runs: after a failure the files are looked at. */
   const renew = (): void => {
     if (files === undefined || closed) return;
@@ -118,10 +129,8 @@ export async function openOtlpChannel(settings: OtlpSettings, report: Report): P
       const next = readMaterial(files);
       const before = material!;
       if (same(next.ca, before.ca) && same(next.cert, before.cert) && same(next.key, before.key)) return;
-      const old = client;
       material = next;
-      client = connect();
-      old.close();
+      reconnect();
     } catch {
       // Half written: the next failure looks again.
     }
@@ -145,6 +154,7 @@ export async function openOtlpChannel(settings: OtlpSettings, report: Report): P
             }
             const code = grpc.status[error.code];
             tell(`${code}: ${error.details}`);
+            if (!closed && isDead(code)) reconnect();
             renew();
             settle(PASSING.has(code) ? "again" : "refused");
           },

@@ -1,7 +1,11 @@
 // What an OpenTelemetry collector gets of a running server (spec/policy-server.md §12, §13, §17 row 12, §19 row 18), and that the
 // server serves on without one.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { LATENCY_BOUNDS_MS } from "../../policy_server/types/metrics.ts";
@@ -250,6 +254,43 @@ test("without a collector the server serves on and says so in one line", async (
       }
     },
   );
+});
+
+test("the bundle holds what it takes, and loads none of it unless asked", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "bundle-"));
+  const receiver = await startReceiver();
+  try {
+    execFileSync(process.execPath, [fileURLToPath(new URL("../../build.ts", import.meta.url)), folder]);
+    const program = join(folder, "policy_server.js");
+    const policies = { psp: { module: POD_PRIVILEGED } };
+    const env = { ...FAST, OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${receiver.port}` };
+    const flags = ["--enable-metrics", "--log-fmt", "otlp", "--enable-pprof"];
+    await serving({ program, policies, flags, env, tls: false }, async (running) => {
+      assert.is((await ask(running, { path: "/validate/psp", body: reviewOf() })).status, 200);
+      await until(() => receiver.metrics.at(-1)?.length === 2, () => "no metrics");
+      await until(() => receiver.spans.some(({ name }) => name === "request"), () => "no span");
+      const profile = await ask(running, { method: "GET", path: "/debug/pprof/cpu?interval=1" });
+      assert.is(profile.status, 200);
+    });
+    // Chunks that are loaded at once are named in static imports.
+    const atOnce = new Set<string>();
+    const visit = (name: string) => {
+      if (atOnce.has(name)) return;
+      atOnce.add(name);
+      const source = readFileSync(join(folder, name), "utf8");
+      for (const [, next] of source.matchAll(/(?:from|import)\s*"\.\/([^"]+)"/g)) visit(next!);
+    };
+    for (const name of ["policy_server.js", "controller.js"]) visit(name);
+    const heavy = /opentelemetry\.proto|grpc-js|pprof-format/;
+    const holders = readdirSync(folder).filter((name) =>
+      name.endsWith(".js") && heavy.test(readFileSync(join(folder, name), "utf8"))
+    );
+    assert.ok(holders.length > 0);
+    assert.equal(holders.filter((name) => atOnce.has(name)), []);
+  } finally {
+    receiver.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 test("files and endpoints that can't be used are errors at the start", async () => {

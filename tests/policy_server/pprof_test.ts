@@ -40,7 +40,7 @@ test("a CPU profile shows what the server did; there is one at a time, and none 
         await (await fetch(url, { method: "POST", headers, body: reviewOf() })).text();
       }
     };
-    const profiling = get(server, "/debug/pprof/cpu?interval=1&frequency=500");
+    const profiling = get(server, "/debug/pprof/cpu?interval=1&frequency=200");
     await busy(profiling);
     const { status, headers, body } = await profiling;
     assert.is(status, 200);
@@ -49,7 +49,7 @@ test("a CPU profile shows what the server did; there is one at a time, and none 
     assert.is(headers.get("content-length"), String(body.length));
     const profile = await decoded(body);
     assert.equal(profile.types, [["samples", "count"], ["cpu", "nanoseconds"]]);
-    assert.is(profile.period, 2_000_000);
+    assert.is(profile.period, 5_000_000);
     assert.ok(profile.samples > 0 && profile.durationMs >= 900, JSON.stringify(profile));
     assert.ok(profile.functions.includes("answerReview"), profile.functions.join());
 

@@ -1,6 +1,6 @@
 // Metrics and spans on their way to a collector that is slow, picky, or away (spec/policy-server.md §12, §13).
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -89,6 +89,45 @@ test("cumulative values count from the beginning, delta from the last push that 
     ];
     assert.equal(said, [...once, ...once]);
   } finally {
+    receiver.stop();
+  }
+});
+
+test("a connection that is dead without a word is given up", async () => {
+  const receiver = await startReceiver();
+  let dead = false;
+  const open: Socket[] = [];
+  // On the way to the collector: what was connected before falls silent, and stays open.
+  const between = createServer((outer) => {
+    const inner = connect(receiver.port, "127.0.0.1");
+    const mine = open.length;
+    open.push(outer, inner);
+    for (const socket of [outer, inner]) socket.on("error", () => {});
+    outer.on("data", (data) => !(dead && mine === 0) && inner.write(data));
+    inner.on("data", (data) => !(dead && mine === 0) && outer.write(data));
+  });
+  await new Promise<void>((resolve) => between.listen(0, "127.0.0.1", resolve));
+  const { port } = between.address() as { port: number };
+  const environment = { [`${PREFIX}ENDPOINT`]: `http://127.0.0.1:${port}`, [`${PREFIX}TIMEOUT`]: "500" };
+  const { said, report } = lines();
+  const { add, collect } = counting();
+  const push = await startMetricsPush({ ...SCOPE, environment, collect, report });
+  try {
+    add(1);
+    await push.flush();
+    assert.is(receiver.metrics.length, 1);
+    dead = true;
+    await push.flush();
+    assert.is(receiver.metrics.length, 1);
+    await until(async () => {
+      await push.flush();
+      return receiver.metrics.length > 1;
+    }, () => said.join("\n"));
+    assert.ok(open.length > 2, "over another connection");
+  } finally {
+    await push.stop(1_000);
+    for (const socket of open) socket.destroy();
+    between.close();
     receiver.stop();
   }
 });
