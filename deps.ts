@@ -5,6 +5,14 @@
 
 import process from "node:process";
 
+/** A CommonJS package by the names of what it holds: from a bundle it comes as a default alone. */
+const byName = <T extends object>(loading: Promise<T>): Promise<T> =>
+  loading.then((loaded) =>
+    Object.keys(loaded).some((name) => name !== "default" && name !== "module.exports")
+      ? loaded
+      : (loaded as { readonly default?: T }).default ?? loaded
+  );
+
 // YAML, as written by people (policies.yml, settings, metadata).
 export {
   isAlias,
@@ -50,24 +58,24 @@ export { Router } from "itty-router";
 
 // Policies from registries and file servers (`artifact/`): HTTP on Node; Bun has its own.
 export type { Dispatcher as UndiciDispatcher } from "undici";
-export const loadUndici = () => import("undici");
+export const loadUndici = () => byName(import("undici"));
 
 // Signatures (`artifact/`).
 export type { X509Certificate } from "@sigstore/core";
 export type SigstoreCore = typeof import("@sigstore/core");
-export const loadSigstoreCore = () => import("@sigstore/core");
+export const loadSigstoreCore = () => byName(import("@sigstore/core"));
 export type { Bundle } from "@sigstore/bundle";
 export type { SignedEntity, TrustMaterial } from "@sigstore/verify";
 export type { TrustedRoot } from "@sigstore/protobuf-specs";
-export const loadSigstoreBundle = () => import("@sigstore/bundle");
-export const loadSigstoreVerify = () => import("@sigstore/verify");
-export const loadSigstoreProtobuf = () => import("@sigstore/protobuf-specs");
+export const loadSigstoreBundle = () => byName(import("@sigstore/bundle"));
+export const loadSigstoreVerify = () => byName(import("@sigstore/verify"));
+export const loadSigstoreProtobuf = () => byName(import("@sigstore/protobuf-specs"));
 /** The TUF client, and the root keys of the public Sigstore instance that it starts from. */
 export type { Updater as TufUpdater } from "tuf-js";
-export const loadTuf = () => import("tuf-js");
+export const loadTuf = () => byName(import("tuf-js"));
 export const loadSigstoreSeeds = () => import("@sigstore/tuf/seeds.json", { with: { type: "json" } });
 /** What the TUF client must see for a missing file; its front door does not export it. */
-export const loadTufErrors = () => import("tuf-js/dist/error.js");
+export const loadTufErrors = () => byName(import("tuf-js/dist/error.js"));
 
 // Kubernetes: kubeconfig files, in-cluster credentials and exec plugins. Heavy (hundreds of generated API classes), so a loader.
 export type { HttpLibrary as KubernetesHttpLibrary, KubeConfig } from "@kubernetes/client-node";
@@ -78,7 +86,7 @@ export const loadKubernetesClient = (): Promise<typeof import("@kubernetes/clien
 export type { Command as CommanderCommand } from "commander";
 export const loadCommander = () => import("commander");
 
-export const loadTar = () => import("tar-stream");
+export const loadTar = () => byName(import("tar-stream"));
 
 // A load generator for benchmarks, where no better one is installed.
 export const loadAutocannon = (): Promise<typeof import("autocannon")> => import("autocannon");
