@@ -84,6 +84,7 @@ export const loadKubernetesClient = (): Promise<typeof import("@kubernetes/clien
 
 // Command lines of people and scripts (`cli/`).
 export type { Command as CommanderCommand } from "commander";
+export type Commander = typeof import("commander");
 export const loadCommander = () => import("commander");
 
 export const loadTar = () => byName(import("tar-stream"));

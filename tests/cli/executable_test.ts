@@ -14,7 +14,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { root } from "./place.ts";
+import { POLICY, root } from "./place.ts";
+import { reeve } from "./reeve.ts";
 
 const there = process.platform === "linux" && existsSync(join(root, "node_modules/.bin/bun"));
 const built = (there ? test : test.skip) as typeof test;
@@ -57,31 +58,43 @@ built("it is one file", () => {
   assert.match(stdout, /^reeve 1\.36\.0/);
 });
 
-const POLICIES: readonly (readonly [mode: string, policy: string, request: string, allowed: boolean])[] = [
-  ["waPC", "policies/pod-privileged", "policies/pod-privileged/requests/privileged.json", false],
-  ["OPA", "tests/policies/opa-labels", "policies/pod-privileged/requests/privileged.json", false],
-  ["Gatekeeper", "tests/policies/gatekeeper-shape", "policies/pod-privileged/requests/privileged.json", true],
-  ["WASI", "tests/policies/wasi-go", "policies/pod-privileged/requests/privileged.json", true],
-  ["Extism", "tests/policies/extism-rust", "policies/pod-privileged/requests/privileged.json", true],
+const REQUEST = join(root, "policies/pod-privileged/requests/privileged.json");
+const POLICIES = [
+  { mode: "waPC", folder: "policies/pod-privileged", settings: {}, allowed: false },
+  { mode: "OPA", folder: "tests/policies/opa-labels", settings: { required: ["owner"] }, allowed: false },
+  { mode: "Gatekeeper", folder: "tests/policies/gatekeeper-answers", settings: {}, allowed: true },
+  { mode: "WASI", folder: "tests/policies/wasi-go", settings: {}, allowed: true },
+  {
+    mode: "Extism",
+    folder: "tests/policies/extism-rust",
+    settings: { allowedRegistries: ["registry.example"] },
+    allowed: false,
+  },
 ];
 
-for (const [mode, policy, request] of POLICIES) {
-  built(`it runs ${mode} policies, in its own threads`, () => {
-    copyFileSync(join(root, policy, "policy.wasm"), join(cwd, "policy.wasm"));
-    copyFileSync(join(root, request), join(cwd, "request.json"));
-    const { exit, stdout, stderr } = run("run", "policy.wasm", "-r", "request.json");
+for (const { mode, folder, settings, allowed } of POLICIES) {
+  built(`it runs ${mode} policies, as the source does`, async () => {
+    const words = [
+      "run",
+      join(root, folder, "policy.wasm"),
+      "-r",
+      REQUEST,
+      `--settings-json=${JSON.stringify(settings)}`,
+    ];
+    const { exit, stdout, stderr } = run(...words);
     assert.is(exit, 0, stderr);
-    assert.type((JSON.parse(stdout) as { allowed: unknown }).allowed, "boolean");
+    assert.is(stdout, (await reeve(words, { cwd, home: cwd })).stdout);
     assert.not.match(stdout, "internal server error");
+    assert.is((JSON.parse(stdout) as { allowed: unknown }).allowed, allowed, stdout);
   });
 }
 
 built("it packs and unpacks policies, writes completions, and fails as the bundle does", () => {
-  copyFileSync(join(root, "policies/pod-privileged/policy.wasm"), join(cwd, "policy.wasm"));
+  copyFileSync(POLICY, join(cwd, "policy.wasm"));
   assert.is(run("save", "-o", "policies.tar.gz", "policy.wasm").exit, 0);
   assert.is(run("load", "--input", "policies.tar.gz").exit, 0);
   assert.match(run("completions", "-s", "bash").stdout, "reeve");
-  const absent = run("run", "absent.wasm", "-r", "request.json");
+  const absent = run("run", "absent.wasm", "-r", REQUEST);
   assert.is(absent.exit, 1);
   assert.match(absent.stderr, "Error: Cannot find policy with uri: absent.wasm");
   assert.is(run("--nonsense").exit, 2);
