@@ -31,6 +31,7 @@ await build({
   entryPoints: {
     policy_server: "policy_server/main.ts",
     controller: "controller/main.ts",
+    audit: "audit/main.ts",
     worker: "evaluator/apply/worker.ts",
     mod: "mod.ts",
     // Tinypool looks for the code of its threads here, seen from the file that it stands in.

@@ -50,7 +50,11 @@ export { Router } from "itty-router";
 
 // Policies from registries and file servers (`artifact/`): HTTP on Node; Bun has its own.
 export type { Dispatcher as UndiciDispatcher } from "undici";
-export const loadUndici = () => import("undici");
+/** A bundle has CommonJS packages as the default only. */
+export const loadUndici = async (): Promise<typeof import("undici")> => {
+  const { default: undici } = await import("undici");
+  return undici as unknown as typeof import("undici");
+};
 
 // Signatures (`artifact/`).
 export type { X509Certificate } from "@sigstore/core";

@@ -23,7 +23,7 @@ export type GateSize = {
 };
 
 /** A gate. */
-export function openGate({ first, most = first, slowMs = 50 }: GateSize): Gate {
+export function openGate({ first, most = first, slowMs = 200 }: GateSize): Gate {
   const waiting: (() => void)[] = [];
   let limit = Math.min(first, most);
   let active = 0;

@@ -18,7 +18,7 @@ const REQUEST_LIMIT_MS = 10_000;
 const ANSWER_LIMIT_BYTES = 4 * 1024 * 1024;
 const MAX_REDIRECTS = 10;
 /** Requests on the way to one server at first; more while it is slow, up to what the flags allow. */
-const FIRST_REQUESTS = 16;
+const FIRST_REQUESTS = 12;
 /** A connection ends after so many: kube-proxy then chooses a replica anew, maybe one that was not there before. */
 const REQUESTS_PER_CONNECTION = 500;
 

@@ -11,7 +11,7 @@ import { openGate } from "./gate.ts";
 /** Field manager of everything that the scanner writes. */
 export const FIELD_MANAGER = "portreeve-audit-scanner";
 /** Writes on the way at once: more than the API server works on at a time only wait there. */
-const WRITES = 16;
+const WRITES = 8;
 const LIST_LIMIT = 500;
 
 /** A stored report, as far as a scan needs to know it. */

@@ -211,8 +211,9 @@ export function kubeClient(
     ) {
       const path = resourcePath(resource, namespace) +
         query({ limit, continue: next, labelSelector, fieldSelector });
-      const accept = metadataOnly === true ? METADATA_LIST : undefined;
-      const page = await send("GET", path, undefined, undefined, accept) as {
+      const page = (metadataOnly === true
+        ? JSON.parse(await sendForText("GET", path, undefined, undefined, METADATA_LIST))
+        : await send("GET", path)) as {
         items?: readonly T[] | null;
         metadata: { resourceVersion: string; continue?: string };
       };
@@ -250,18 +251,17 @@ export function kubeClient(
           query({ fieldManager, dryRun: dryRun === true ? "All" : undefined }),
         object,
       ) as never,
-    patch: async (resource, namespace, name, type, body, { subresource, dryRun, metadataOnly } = {}) =>
-      await send(
-        "PATCH",
-        resourcePath(resource, namespace, name, subresource) + query({
-          fieldManager,
-          force: type === "apply" ? "true" : undefined,
-          dryRun: dryRun === true ? "All" : undefined,
-        }),
-        body,
-        CONTENT_TYPES[type],
-        metadataOnly === true ? METADATA : undefined,
-      ) as never,
+    patch: async (resource, namespace, name, type, body, { subresource, dryRun, metadataOnly } = {}) => {
+      const path = resourcePath(resource, namespace, name, subresource) + query({
+        fieldManager,
+        force: type === "apply" ? "true" : undefined,
+        dryRun: dryRun === true ? "All" : undefined,
+      });
+      // Metadata holds no numbers that could be changed on the way.
+      return (metadataOnly === true
+        ? JSON.parse(await sendForText("PATCH", path, body, CONTENT_TYPES[type], METADATA))
+        : await send("PATCH", path, body, CONTENT_TYPES[type])) as never;
+    },
     replace: async (resource, object) =>
       await send(
         "PUT",

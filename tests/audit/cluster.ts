@@ -97,11 +97,13 @@ export type Cluster = {
 export type ClusterOptions = {
   /** Which report CRDs are installed; both by default. */
   readonly reports?: readonly ReportKind[];
+  /** The scanner; by default its source. */
+  readonly program?: string;
 };
 
 /** Starts an API server with the CRDs, the kubewarden namespace, a PolicyServer `default` and its Service. */
 export async function startCluster(
-  { reports = ["openreports", "policyreport"] }: ClusterOptions = {},
+  { reports = ["openreports", "policyreport"], program = main }: ClusterOptions = {},
 ): Promise<Cluster> {
   const plane = await startControlPlane();
   const client = kubeClient(plane.admin, "audit-tests");
@@ -142,7 +144,7 @@ export async function startCluster(
 
   const children = new Set<number>();
   function start(flags: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
-    const child = spawn(process.execPath, [main, ...flags], {
+    const child = spawn(process.execPath, [program, ...flags], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { PATH: process.env["PATH"], HOME: plane.folder, KUBECONFIG: plane.kubeconfig, ...env },
     });
