@@ -60,7 +60,7 @@ export async function run(args: readonly string[]): Promise<number> {
       const { runUid, tally, error } = await scan({
         client: kubeClient(transport, FIELD_MANAGER),
         tls,
-        conditions: await matchConditions(),
+        conditions: matchConditions(),
         settings,
         log,
         progress: screen.progress,

@@ -72,7 +72,11 @@ type Measured = {
   readonly summary: { readonly [name: string]: number };
 };
 
-async function measure(cluster: Cluster, others: readonly number[], flags: readonly string[]): Promise<Measured> {
+async function measure(
+  cluster: Cluster,
+  others: readonly number[],
+  flags: readonly string[],
+): Promise<Measured> {
   const before = others.map(cpuOf);
   const began = performance.now();
   const running = cluster.start(flags);
@@ -85,16 +89,28 @@ async function measure(cluster: Cluster, others: readonly number[], flags: reado
   const result = await running.ended;
   const wall = (performance.now() - began) / 1000;
   clearInterval(sample);
-  if (result.code !== 0) throw new Error(`the scanner ended with ${result.code}:\n${result.stdout.slice(-2000)}${result.stderr}`);
-  return { wall, scanner, peak, others: others.map((pid, index) => cpuOf(pid) - before[index]!), summary: result.summary };
+  if (result.code !== 0) {
+    throw new Error(`the scanner ended with ${result.code}:\n${result.stdout.slice(-2000)}${result.stderr}`);
+  }
+  return {
+    wall,
+    scanner,
+    peak,
+    others: others.map((pid, index) => cpuOf(pid) - before[index]!),
+    summary: result.summary,
+  };
 }
 
 function show(name: string, { wall, scanner, others, peak, summary }: Measured): void {
   const [api, etcd, server] = others.map((seconds) => seconds.toFixed(1));
   console.log(
-    `${name.padEnd(24)} ${wall.toFixed(2).padStart(7)} s   cpu: scanner ${scanner.toFixed(1)}, API server ${api}, ` +
+    `${name.padEnd(24)} ${wall.toFixed(2).padStart(7)} s   cpu: scanner ${
+      scanner.toFixed(1)
+    }, API server ${api}, ` +
       `etcd ${etcd}, policy server ${server}   RSS ${peak.toFixed(0)} MB   ` +
-      `pass ${summary["pass"]}, fail ${summary["fail"]}, error ${summary["error"]}, written ${summary["written"]}, kept ${summary["kept"]}`,
+      `pass ${summary["pass"]}, fail ${summary["fail"]}, error ${summary["error"]}, written ${
+        summary["written"]
+      }, kept ${summary["kept"]}`,
   );
 }
 

@@ -10,6 +10,7 @@ import { reportStore } from "../apply/report_store.ts";
 import type { KubeClient } from "../../kubernetes/apply/kube_client.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
+import { policiesOf } from "../render/inputs.ts";
 import { errorText } from "../render/log_line.ts";
 import type { Log } from "../types/log.ts";
 import type { Plan } from "../types/policies.ts";
@@ -80,6 +81,7 @@ export async function scan(parts: ScanParts): Promise<ScanOutcome> {
 
   async function run(namespace: string | undefined, plan: Plan, of: number): Promise<void> {
     for (const id of plan.evaluated) counter.policy(id);
+    await parts.conditions.prepare(plan.subjects.flatMap(policiesOf));
     const shown = progress.begin(namespace, of);
     try {
       await auditPhase(context, namespace, plan, shown);

@@ -187,7 +187,10 @@ export async function startCluster(
     async reports(kind) {
       const found = new Map<string, Any>();
       for (const namespaced of [true, false]) {
-        const { items } = await client.list<Any>(reportResource(kind, namespaced), undefined, {});
+        const { apiVersion: written, ...resource } = reportResource(kind, namespaced);
+        // As kubectl shows them: in the version that is stored.
+        const apiVersion = kind === "policyreport" ? "wgpolicyk8s.io/v1beta1" : written;
+        const { items } = await client.list<Any>({ ...resource, apiVersion }, undefined, {});
         for (const item of items) {
           const { kind: about, namespace = "", name } = item.scope ?? {};
           const key = `${about} ${namespace}/${name}`;

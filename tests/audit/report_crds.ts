@@ -71,7 +71,7 @@ const schema = {
   },
 };
 
-function definition(group: string, version: string, kind: string, namespaced: boolean, short: string): Any {
+function definition(group: string, names: readonly string[], kind: string, namespaced: boolean, short: string): Any {
   const singular = kind.toLowerCase();
   return {
     apiVersion: "apiextensions.k8s.io/v1",
@@ -84,18 +84,24 @@ function definition(group: string, version: string, kind: string, namespaced: bo
       group,
       scope: namespaced ? "Namespaced" : "Cluster",
       names: { kind, listKind: `${kind}List`, plural: `${singular}s`, singular, shortNames: [short] },
-      versions: [{ name: version, served: true, storage: true, schema: { openAPIV3Schema: schema } }],
+      // The last one is stored; there is no conversion.
+      versions: names.map((name) => ({
+        name,
+        served: true,
+        storage: name === names.at(-1),
+        schema: { openAPIV3Schema: schema },
+      })),
     },
   };
 }
 
 export const REPORT_CRDS: { readonly [K in "openreports" | "policyreport"]: readonly Any[] } = {
   openreports: [
-    definition("openreports.io", "v1alpha1", "Report", true, "reps"),
-    definition("openreports.io", "v1alpha1", "ClusterReport", false, "creps"),
+    definition("openreports.io", ["v1alpha1"], "Report", true, "reps"),
+    definition("openreports.io", ["v1alpha1"], "ClusterReport", false, "creps"),
   ],
   policyreport: [
-    definition("wgpolicyk8s.io", "v1alpha2", "PolicyReport", true, "polr"),
-    definition("wgpolicyk8s.io", "v1alpha2", "ClusterPolicyReport", false, "cpolr"),
+    definition("wgpolicyk8s.io", ["v1alpha2", "v1beta1"], "PolicyReport", true, "polr"),
+    definition("wgpolicyk8s.io", ["v1alpha2", "v1beta1"], "ClusterPolicyReport", false, "cpolr"),
   ],
 };
