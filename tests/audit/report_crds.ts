@@ -71,7 +71,13 @@ const schema = {
   },
 };
 
-function definition(group: string, names: readonly string[], kind: string, namespaced: boolean, short: string): Any {
+function definition(
+  group: string,
+  names: readonly string[],
+  kind: string,
+  namespaced: boolean,
+  short: string,
+): Any {
   const singular = kind.toLowerCase();
   return {
     apiVersion: "apiextensions.k8s.io/v1",
