@@ -49,40 +49,80 @@ test("defaults; positional arguments are ignored", () => {
 });
 
 test("long and short forms, inline values, letters that stand together", () => {
-  assert.equal(settings("-n", "a", "--kubewarden-namespace=kw", "-u", "https://h:1/x", "-l", "warn", "-of", "/ca"), {
-    ...DEFAULTS,
-    namespace: "a",
-    kubewardenNamespace: "kw",
-    policyServerUrl: "https://h:1/x",
-    logLevel: "warning",
-    outputScan: true,
-    extraCa: "/ca",
-  });
-  assert.equal(settings("-na", "-o=false", "--page-size", "0", "--parallel-namespaces=3", "--disable-store", "--incremental"), {
-    ...DEFAULTS,
-    namespace: "a",
-    pageSize: 0,
-    parallelNamespaces: 3,
-    disableStore: true,
-    incremental: true,
-  });
-  assert.equal(settings("--client-cert", "c", "--client-key", "k", "--report-kind", "openreports", "-c", "--insecure-ssl"), {
-    ...DEFAULTS,
-    clientCert: "c",
-    clientKey: "k",
-    reportKind: "openreports",
-    clusterOnly: true,
-    insecureSsl: true,
-  });
+  assert.equal(
+    settings("-n", "a", "--kubewarden-namespace=kw", "-u", "https://h:1/x", "-l", "warn", "-of", "/ca"),
+    {
+      ...DEFAULTS,
+      namespace: "a",
+      kubewardenNamespace: "kw",
+      policyServerUrl: "https://h:1/x",
+      logLevel: "warning",
+      outputScan: true,
+      extraCa: "/ca",
+    },
+  );
+  assert.equal(
+    settings(
+      "-na",
+      "-o=false",
+      "--page-size",
+      "0",
+      "--parallel-namespaces=3",
+      "--disable-store",
+      "--incremental",
+    ),
+    {
+      ...DEFAULTS,
+      namespace: "a",
+      pageSize: 0,
+      parallelNamespaces: 3,
+      disableStore: true,
+      incremental: true,
+    },
+  );
+  assert.equal(
+    settings(
+      "--client-cert",
+      "c",
+      "--client-key",
+      "k",
+      "--report-kind",
+      "openreports",
+      "-c",
+      "--insecure-ssl",
+    ),
+    {
+      ...DEFAULTS,
+      clientCert: "c",
+      clientKey: "k",
+      reportKind: "openreports",
+      clusterOnly: true,
+      insecureSsl: true,
+    },
+  );
 });
 
 test("namespaces to ignore: commas, quotes, repetition, nothing trimmed", () => {
-  assert.equal(settings("-i", "a,b", "--ignore-namespaces", 'c,"d,e"," f"').ignoreNamespaces, ["a", "b", "c", "d,e", " f"]);
+  assert.equal(settings("-i", "a,b", "--ignore-namespaces", 'c,"d,e"," f"').ignoreNamespaces, [
+    "a",
+    "b",
+    "c",
+    "d,e",
+    " f",
+  ]);
   assert.equal(settings("-i", "").ignoreNamespaces, []);
 });
 
 test("levels and their other names", () => {
-  for (const [text, level] of [["debug", "debug"], ["trace", "debug"], ["info", "info"], ["warning", "warning"], ["error", "error"]]) {
+  for (
+    const [text, level] of [
+      ["debug", "debug"],
+      ["trace", "debug"],
+      ["info", "info"],
+      ["warning", "warning"],
+      ["error", "error"],
+    ]
+  ) {
     assert.is(settings("-l", text!).logLevel, level as never);
   }
   assert.match(problem("-l", "loud"), /^invalid log level: "loud"/);
@@ -116,7 +156,10 @@ test("what cannot be is said in one line", () => {
 
 test("a namespace beside --cluster is ignored with a note", () => {
   const parsed = parseFlags(["--cluster", "-n", "a"]);
-  assert.equal(parsed.kind === "settings" ? [parsed.notes, parsed.settings.namespace] : [], [[BOTH_SCOPES], undefined]);
+  assert.equal(parsed.kind === "settings" ? [parsed.notes, parsed.settings.namespace] : [], [
+    [BOTH_SCOPES],
+    undefined,
+  ]);
 });
 
 test("help names every flag", () => {
@@ -159,14 +202,23 @@ test("every end of a process that cannot begin: one line on stderr, exit code 1"
   );
   const env = { HOME: folder, KUBECONFIG: kubeconfig };
   try {
-    const cases: readonly (readonly [args: readonly string[], env: Readonly<Record<string, string>>, says: RegExp])[] = [
-      [["--report-kind", "x"], env, /^Error on cmd\.Execute\(\): invalid report-kind 'x'/],
-      [["-f", join(folder, "none")], env, /failed to create scanner: failed to read file ".*none" with CA cert: /],
-      [["-f", empty], env, /failed to append cert to in-app RootCAs trust store/],
-      [["--client-cert", empty, "--client-key", empty], env, /failed to create scanner: loading client certificate: /],
-      [[], { HOME: folder, KUBECONFIG: join(folder, "none") }, /^Error on cmd\.Execute\(\): /],
-      [[], env, /^Error on cmd\.Execute\(\): /],
-    ];
+    const cases:
+      readonly (readonly [args: readonly string[], env: Readonly<Record<string, string>>, says: RegExp])[] = [
+        [["--report-kind", "x"], env, /^Error on cmd\.Execute\(\): invalid report-kind 'x'/],
+        [
+          ["-f", join(folder, "none")],
+          env,
+          /failed to create scanner: failed to read file ".*none" with CA cert: /,
+        ],
+        [["-f", empty], env, /failed to append cert to in-app RootCAs trust store/],
+        [
+          ["--client-cert", empty, "--client-key", empty],
+          env,
+          /failed to create scanner: loading client certificate: /,
+        ],
+        [[], { HOME: folder, KUBECONFIG: join(folder, "none") }, /^Error on cmd\.Execute\(\): /],
+        [[], env, /^Error on cmd\.Execute\(\): /],
+      ];
     const ended = await Promise.all(cases.map(([args, env]) => run(args, env)));
     ended.forEach(({ code, stderr }, index) => {
       assert.is(code, 1, stderr);

@@ -39,7 +39,11 @@ export async function startStub(plane: ControlPlane, tls: ServerOptions = {}): P
     request.setEncoding("utf8").on("data", (part) => body += part);
     request.on("end", async () => {
       const review = body === "" ? undefined : JSON.parse(body);
-      const question = { policy: request.url!.replace(/^\/audit\//, ""), object: review?.request.object, review };
+      const question = {
+        policy: request.url!.replace(/^\/audit\//, ""),
+        object: review?.request.object,
+        review,
+      };
       asked.push(question);
       const reply = await how(question);
       if (reply === "nothing") return;
