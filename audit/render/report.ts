@@ -100,3 +100,22 @@ export function reportOf(
     results,
   };
 }
+
+/** A stored report as it was written: without what the API server added. */
+export function withoutTraces({ apiVersion, kind, metadata, scope, summary, results }: Report): Report {
+  const { name, namespace, labels, annotations, ownerReferences } = metadata;
+  return {
+    apiVersion,
+    kind,
+    metadata: {
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+      labels,
+      annotations,
+      ownerReferences,
+    },
+    scope,
+    summary,
+    results,
+  };
+}

@@ -16,7 +16,8 @@ import type { Log } from "../types/log.ts";
 import type { Plan } from "../types/policies.ts";
 import type { AuditSettings } from "../types/settings.ts";
 import type { Tally } from "../types/tally.ts";
-import { auditPhase, type PhaseContext, type PhaseProgress } from "./phase.ts";
+import type { PhaseContext } from "./object_report.ts";
+import { auditPhase, type PhaseProgress } from "./phase.ts";
 import { createCounter } from "./tallying.ts";
 
 const NAMESPACES: Resource = { kind: "Namespace", apiVersion: "v1", plural: "namespaces", namespaced: false };
