@@ -86,7 +86,9 @@ export function itemsOf(text: string): RawPage {
     readonly metadata?: { readonly continue?: string; readonly remainingItemCount?: number };
     readonly items?: unknown;
   };
-  if (list.items !== null && !Array.isArray(list.items)) throw new Error("the answer is no list");
+  // Objects are cut out by now; what is left would be something else.
+  const empty = list?.items === null || Array.isArray(list?.items) && list.items.length === 0;
+  if (!empty) throw new Error("the answer is no list of objects");
   const { continue: next, remainingItemCount: remaining = 0 } = list.metadata ?? {};
   return { items, next: next || undefined, remaining };
 }
