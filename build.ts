@@ -46,6 +46,7 @@ await build({
     policy_server: "policy_server/main.ts",
     controller: "controller/main.ts",
     reeve: "cli/main.ts",
+    audit: "audit/main.ts",
     worker: "evaluator/apply/worker.ts",
     mod: "mod.ts",
     // Tinypool looks for the code of its threads here, seen from the file that it stands in.

@@ -120,3 +120,7 @@ export const loadAutocannon = (): Promise<typeof import("autocannon")> => import
 // Regular expressions with the syntax and the linear time of RE2, for Rego's builtins.
 export type { RE2JS } from "re2js";
 export const loadRe2 = () => import("re2js");
+
+// CEL, for policies' matchConditions.
+export type { Environment as CelEnvironment } from "@marcbachmann/cel-js";
+export const loadCel = () => import("@marcbachmann/cel-js");
