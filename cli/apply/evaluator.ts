@@ -218,7 +218,7 @@ export class DefinitionEvaluator {
         served: {
           kind: "policy",
           entry: { ...entry, kind: "policy", name, policyMode, allowedToMutate, message },
-          evaluable: { kind: "ready", policy },
+          evaluable: { kind: "ready", policy, traced: {} },
         },
         settings: await this.#refusal(policy),
       };
@@ -229,7 +229,7 @@ export class DefinitionEvaluator {
     const refusals: string[] = [];
     for (const [member, module] of definition.members) {
       const { policy, entry } = await this.#member(member, module, modules.get(module.uri)!);
-      members.set(member, { kind: "ready", policy });
+      members.set(member, { kind: "ready", policy, traced: {} });
       policies.set(member, entry);
       const refusal = await this.#refusal(policy);
       if (refusal !== undefined) {

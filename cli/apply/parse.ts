@@ -2,7 +2,7 @@
  * Reads command lines with Commander, which knows where options may stand and how their values are attached. What is required,
  * repeated or excluded is checked here, so that errors name everything that is wrong at once, in 1.36's words.
  */
-import { type CommanderCommand, loadCommander } from "../../deps.ts";
+import type { Commander, CommanderCommand } from "../../deps.ts";
 import { flagText, positionalText, shortUsage } from "../render/help.ts";
 import type { Arguments, CommandDescription, Flag } from "../types/command.ts";
 import { COMMANDS, ROOT_FLAGS } from "../types/commands.ts";
@@ -76,7 +76,7 @@ function chosen(flag: Flag, value: string, usage: string): string {
 }
 
 function addFlag(
-  commander: typeof import("commander"),
+  commander: Commander,
   to: CommanderCommand,
   flag: Flag,
   given: Given,
@@ -224,7 +224,8 @@ export async function parseCommandLine(program: string, words: readonly string[]
     }
     return { kind: "help", path: [program, ...path], command, long: help !== "-h", asked: true };
   }
-  const commander = await loadCommander();
+  // On demand, for `deps.ts` brings more than questions for the version or for help need.
+  const commander = await (await import("../../deps.ts")).loadCommander();
   const read = (flags: readonly Flag[], input: readonly string[], usage: string) => {
     const given: Given = new Map();
     const reader = new commander.Command(program).exitOverride().helpOption(false).allowExcessArguments()

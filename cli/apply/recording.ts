@@ -8,8 +8,6 @@ import type { ContextAwareResource } from "../../evaluator/types/metadata.ts";
 import { requireGrant } from "../../policy_server/apply/capabilities/kubernetes.ts";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
 import {
-  type Exchange,
-  type ExchangeRequest,
   exchangeRequest,
   listAllRequest,
   pluralNameRequest,
@@ -20,6 +18,7 @@ import {
   sessionText,
 } from "../render/exchange.ts";
 import { CliError, type Context } from "../types/command.ts";
+import type { Exchange, ExchangeRequest } from "../types/exchange.ts";
 import type { HostWorld } from "./host_world.ts";
 
 const encoder = new TextEncoder();

@@ -18,7 +18,9 @@ export interface ApiResource {
 /** By `group|version|kind`. */
 export type ResourceCatalog = Readonly<Record<string, ApiResource>>;
 
-const LIMIT_MS = 10_000;
+/** A cluster that isn't there must not hold up who scaffolds; its first answer shows that it is. */
+const FIRST_ANSWER_MS = 3000;
+const ANSWER_MS = 10_000;
 
 /** The kubeconfig file that an environment names; undefined where only a pod's service account is left. */
 export function kubeconfigOf(env: Context["env"]): string | undefined {
@@ -28,15 +30,20 @@ export function kubeconfigOf(env: Context["env"]): string | undefined {
   return existsSync(file) ? file : undefined;
 }
 
-async function get(transport: ApiTransport, path: string): Promise<Record<string, unknown>> {
-  const answer = await transport.request({ method: "GET", path, signal: AbortSignal.timeout(LIMIT_MS) });
+async function get(
+  transport: ApiTransport,
+  path: string,
+  signal: AbortSignal,
+  limitMs = ANSWER_MS,
+): Promise<Record<string, unknown>> {
+  const either = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
+  const answer = await transport.request({ method: "GET", path, signal: either });
   const text = await answer.text();
   if (answer.status !== 200) throw new Error(`GET ${path}: HTTP status ${answer.status}`);
   return JSON.parse(text) as Record<string, unknown>;
 }
 
-async function discover(context: Context): Promise<ResourceCatalog> {
-  const { env } = context;
+async function discover({ env, signal }: Context): Promise<ResourceCatalog> {
   const kubeconfig = kubeconfigOf(env);
   if (kubeconfig === undefined && !env["KUBERNETES_SERVICE_HOST"]) {
     throw new Error("failed to infer config: there is neither a kubeconfig nor a service account");
@@ -44,14 +51,16 @@ async function discover(context: Context): Promise<ResourceCatalog> {
   const transport = await connect({ kubeconfig });
   try {
     const found: Record<string, ApiResource> = {};
-    const add = async (path: string, group: string, version: string) => {
-      const { resources } = await get(transport, path) as { resources?: readonly ApiResource[] };
+    const add = async (path: string, group: string, version: string, limitMs?: number) => {
+      const { resources } = await get(transport, path, signal, limitMs) as {
+        resources?: readonly ApiResource[];
+      };
       for (const { name, kind, namespaced } of resources ?? []) {
         if (!name.includes("/")) found[`${group}|${version}|${kind}`] = { name, kind, namespaced };
       }
     };
-    await add("/api/v1", "", "v1");
-    const { groups } = await get(transport, "/apis") as {
+    await add("/api/v1", "", "v1", FIRST_ANSWER_MS);
+    const { groups } = await get(transport, "/apis", signal) as {
       groups?: readonly { readonly name: string; readonly preferredVersion: { readonly version: string } }[];
     };
     for (const { name, preferredVersion: { version } } of groups ?? []) {

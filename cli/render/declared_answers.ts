@@ -1,7 +1,8 @@
 /** What a suite's declared objects and answers have to say to a host call. */
 import { type DocumentValue, jsonText } from "../../policy_server/types/document.ts";
 import type { DeclaredAnswer } from "../types/suite.ts";
-import { type ExchangeRequest, requestText } from "./exchange.ts";
+import type { ExchangeRequest } from "../types/exchange.ts";
+import { requestText } from "./exchange.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 

@@ -1,21 +1,7 @@
 /** Exchanges between policies and their host, as sessions record them (`spec/cli.md §8`). */
 import { isMap, parseDocument, stringifyYaml } from "../../deps.ts";
 import { CliError } from "../types/command.ts";
-
-/** What a policy asked: the original's name for it, and its fields. */
-export interface ExchangeRequest {
-  readonly variant: string;
-  readonly fields: Readonly<Record<string, unknown>>;
-}
-
-export type ExchangeResponse =
-  | { readonly type: "Success"; readonly payload: string }
-  | { readonly type: "Error"; readonly message: string };
-
-export interface Exchange {
-  readonly request: ExchangeRequest;
-  readonly response: ExchangeResponse;
-}
+import type { Exchange, ExchangeRequest, ExchangeResponse } from "../types/exchange.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 

@@ -107,6 +107,7 @@ export const run: Run = async (context, args) => {
       "  --metadata-path <PATH>",
     ]);
   }
+  const annotations = await givenAnnotations(context, args);
   const usagePath = args.value("usage-path");
   const usage = usagePath === undefined ? undefined : await read(context, usagePath, "usage");
   const module = new Uint8Array(await read(context, args.word("wasm-path"), "wasm"));
@@ -122,7 +123,7 @@ export const run: Run = async (context, args) => {
     protocolVersion: given.executionMode === "kubewarden-wapc" ? await protocolVersion(module) : "Unknown",
     annotations: {
       ...given.annotations,
-      ...await givenAnnotations(context, args),
+      ...annotations,
       [TOOL]: COMPATIBLE_VERSION,
       ...(usage === undefined ? {} : { [USAGE]: new TextDecoder().decode(usage) }),
     },

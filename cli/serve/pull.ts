@@ -10,6 +10,7 @@ import type { Run } from "../types/command.ts";
 export const run: Run = async (context, args) => {
   const uri = fetchUri(args.word("uri"));
   const fetching = await fetchingFromFlags(context, args);
+  if (context.terminal.err) context.err(`Pulling policy from ${uri}\n`);
   const output = args.value("output-path");
   if (output === undefined) {
     await fetchChecked(context, uri, { kind: "store", root: pathsOf(context.env).store }, fetching);

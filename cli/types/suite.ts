@@ -1,6 +1,6 @@
 /** Suites of cases by which `reeve test` judges policies (`docs/reeve_test.md`). */
 import type { DocumentValue } from "../../policy_server/types/document.ts";
-import type { Exchange } from "../render/exchange.ts";
+import type { Exchange } from "./exchange.ts";
 
 /** An answer that a suite declares to a host call. */
 export interface DeclaredAnswer {

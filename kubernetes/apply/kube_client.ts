@@ -40,15 +40,29 @@ export type ListPage<T> = {
 export type Selection = { readonly labelSelector?: string; readonly fieldSelector?: string };
 
 export type PatchType = "apply" | "merge" | "json";
-export type WriteOptions = { readonly subresource?: string; readonly dryRun?: boolean };
+export type WriteOptions = {
+  readonly subresource?: string;
+  readonly dryRun?: boolean;
+  /** Answer with no more than the object's metadata: less to send and to read for who needs only that. */
+  readonly metadataOnly?: boolean;
+};
+/** Only while it is that very object, and only in that version. */
+export type Preconditions = { readonly uid?: string; readonly resourceVersion?: string };
 
 export type KubeClient = {
   get<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string): Promise<T>;
   list<T extends KubeObject>(
     resource: Resource,
     namespace: string | undefined,
-    selection: Selection & { readonly limit?: number; readonly next?: string | undefined },
+    selection: Selection & {
+      readonly limit?: number;
+      readonly next?: string | undefined;
+      /** Of each object no more than its metadata. */
+      readonly metadataOnly?: boolean;
+    },
   ): Promise<ListPage<T>>;
+  /** The answer to a GET of any path, as it came. */
+  text(path: string): Promise<string>;
   /** The lines of a watch; ends when the server or `signal` ends it. */
   watch(
     resource: Resource,
@@ -67,13 +81,15 @@ export type KubeClient = {
     options?: WriteOptions,
   ): Promise<T>;
   replace<T extends KubeObject>(resource: Resource, object: KubeObject): Promise<T>;
-  /** Deletes an object; with `uid`, only while it is that very object. A missing one is no error. Resolves to what is left of it while finalizers keep it. */
+  /** Deletes an object; with `only` (a uid, or more), only while it is that very object. A missing one is no error. Resolves to what is left of it while finalizers keep it. */
   remove(
     resource: Resource,
     namespace: string | undefined,
     name: string,
-    uid?: string,
+    only?: string | Preconditions,
   ): Promise<KubeObject | undefined>;
+  /** Deletes all objects of a collection that a selection names. */
+  removeAll(resource: Resource, namespace: string | undefined, selection: Selection): Promise<void>;
 };
 
 const CONTENT_TYPES: { readonly [T in PatchType]: string } = {
@@ -81,6 +97,8 @@ const CONTENT_TYPES: { readonly [T in PatchType]: string } = {
   merge: "application/merge-patch+json",
   json: "application/json-patch+json",
 };
+const METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+const METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 const REQUEST_LIMIT_MS = 30_000;
 /** How often a throttled request is sent again before its caller hears of it. */
 const THROTTLE_RETRIES = 4;
@@ -137,7 +155,7 @@ export function kubeClient(
   fieldManager: string,
   observe: Observe = () => {},
 ): KubeClient {
-  async function once(method: string, path: string, body: unknown, contentType: string) {
+  async function once(method: string, path: string, body: unknown, contentType: string, accept: string) {
     const signal = AbortSignal.timeout(REQUEST_LIMIT_MS);
     try {
       const answer = await transport.request({
@@ -145,7 +163,7 @@ export function kubeClient(
         path,
         signal,
         headers: {
-          accept: "application/json",
+          accept,
           ...(body === undefined ? {} : { "content-type": contentType }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -159,10 +177,16 @@ export function kubeClient(
     }
   }
 
-  async function send(method: string, path: string, body?: unknown, contentType = "application/json") {
+  async function sendForText(
+    method: string,
+    path: string,
+    body?: unknown,
+    contentType = "application/json",
+    accept = "application/json",
+  ): Promise<string> {
     for (let attempt = 0;; attempt++) {
-      const answer = await once(method, path, body, contentType);
-      if (answer.status >= 200 && answer.status < 300) return parseExactly(answer.text);
+      const answer = await once(method, path, body, contentType, accept);
+      if (answer.status >= 200 && answer.status < 300) return answer.text;
       const throttled = answer.status === 429 || (answer.status === 503 && !Number.isNaN(answer.retryAfter));
       if (!throttled || attempt >= THROTTLE_RETRIES) {
         throw problem(`${method} ${path.split("?")[0]}`, answer.status, answer.text);
@@ -172,20 +196,28 @@ export function kubeClient(
     }
   }
 
+  async function send(...request: Parameters<typeof sendForText>): Promise<unknown> {
+    return parseExactly(await sendForText(...request));
+  }
+
   return {
+    text: (path) => sendForText("GET", path),
     get: async (resource, namespace, name) =>
       await send("GET", resourcePath(resource, namespace, name)) as never,
     async list<T extends KubeObject>(
       resource: Resource,
       namespace: string | undefined,
-      { limit, next, labelSelector, fieldSelector }: Parameters<KubeClient["list"]>[2],
+      { limit, next, labelSelector, fieldSelector, metadataOnly }: Parameters<KubeClient["list"]>[2],
     ) {
       const path = resourcePath(resource, namespace) +
         query({ limit, continue: next, labelSelector, fieldSelector });
-      const page = await send("GET", path) as {
-        items?: readonly T[] | null;
-        metadata: { resourceVersion: string; continue?: string };
-      };
+      const page =
+        (metadataOnly === true
+          ? JSON.parse(await sendForText("GET", path, undefined, undefined, METADATA_LIST))
+          : await send("GET", path)) as {
+            items?: readonly T[] | null;
+            metadata: { resourceVersion: string; continue?: string };
+          };
       return {
         items: page.items ?? [],
         resourceVersion: page.metadata.resourceVersion,
@@ -220,17 +252,17 @@ export function kubeClient(
           query({ fieldManager, dryRun: dryRun === true ? "All" : undefined }),
         object,
       ) as never,
-    patch: async (resource, namespace, name, type, body, { subresource, dryRun } = {}) =>
-      await send(
-        "PATCH",
-        resourcePath(resource, namespace, name, subresource) + query({
-          fieldManager,
-          force: type === "apply" ? "true" : undefined,
-          dryRun: dryRun === true ? "All" : undefined,
-        }),
-        body,
-        CONTENT_TYPES[type],
-      ) as never,
+    patch: async (resource, namespace, name, type, body, { subresource, dryRun, metadataOnly } = {}) => {
+      const path = resourcePath(resource, namespace, name, subresource) + query({
+        fieldManager,
+        force: type === "apply" ? "true" : undefined,
+        dryRun: dryRun === true ? "All" : undefined,
+      });
+      // Metadata holds no numbers that could be changed on the way.
+      return (metadataOnly === true
+        ? JSON.parse(await sendForText("PATCH", path, body, CONTENT_TYPES[type], METADATA))
+        : await send("PATCH", path, body, CONTENT_TYPES[type])) as never;
+    },
     replace: async (resource, object) =>
       await send(
         "PUT",
@@ -238,8 +270,16 @@ export function kubeClient(
           query({ fieldManager }),
         object,
       ) as never,
-    async remove(resource, namespace, name, uid) {
-      const body = uid === undefined ? undefined : { preconditions: { uid } };
+    async removeAll(resource, namespace, { labelSelector, fieldSelector }) {
+      await sendForText(
+        "DELETE",
+        resourcePath(resource, namespace) + query({ labelSelector, fieldSelector }),
+      );
+    },
+    async remove(resource, namespace, name, only) {
+      const body = only === undefined
+        ? undefined
+        : { preconditions: typeof only === "string" ? { uid: only } : only };
       try {
         const answer = await send("DELETE", resourcePath(resource, namespace, name), body) as KubeObject;
         return (answer.metadata?.finalizers ?? []).length > 0 ? answer : undefined;

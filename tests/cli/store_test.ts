@@ -259,4 +259,30 @@ test("a store behind a symbolic link is a store", () =>
     assert.match((await reeve("policies")).stdout, "https://h/p.wasm");
   }));
 
+test("info names the version, Rego's builtins and the folders, which follow the environment", () =>
+  inPlace(async ({ reeve, reeveWith, home }) => {
+    const { stdout } = await reeve("info");
+    assert.match(
+      stdout,
+      /^reeve version: 1\.36\.[^\n]+\n\nOpen Policy Agent\/Gatekeeper implemented builtins:\n {2}- /,
+    );
+    const builtins = [...stdout.matchAll(/^ {2}- (.*)$/gm)].map(([, name]) => name!);
+    assert.equal(builtins, [...builtins].sort());
+    for (const name of ["sprintf", "json.patch", "yaml.marshal", "semver.compare"]) {
+      assert.ok(builtins.includes(name));
+    }
+    const folders = (text: string) => text.trimEnd().split("\n").slice(-3);
+    assert.equal(folders(stdout), [
+      `Policy store: ${home}/.cache/kubewarden/store`,
+      `Config directory: ${home}/.config/kubewarden`,
+      `reeve cache directory: ${home}/.cache/kubewarden/kwctl`,
+    ]);
+    const env = { HOME: home, XDG_CACHE_HOME: "/cache", XDG_CONFIG_HOME: "relative" };
+    assert.equal(folders((await reeveWith({ env }, "info")).stdout), [
+      "Policy store: /cache/kubewarden/store",
+      `Config directory: ${home}/.config/kubewarden`,
+      "reeve cache directory: /cache/kubewarden/kwctl",
+    ]);
+  }));
+
 test.run();

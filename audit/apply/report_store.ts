@@ -1,0 +1,120 @@
+/** Reports in the cluster: written by server-side apply, read, and removed (spec/audit.md §13). */
+import type { ManagedFields } from "../../crd/types.ts";
+import { ApiError, type KubeClient } from "../../kubernetes/apply/kube_client.ts";
+import type { KubeObject } from "../../kubernetes/types/object.ts";
+import type { Resource } from "../../kubernetes/types/resource.ts";
+import { INPUTS_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, reportResource } from "../render/report.ts";
+import type { Report } from "../types/report.ts";
+import type { ReportKind } from "../types/settings.ts";
+import { openGate } from "./gate.ts";
+
+/** Field manager of everything that the scanner writes. */
+export const FIELD_MANAGER = "portreeve-audit-scanner";
+/** Writes on the way at once: more than the API server works on at a time only wait there. */
+const WRITES = 8;
+const LIST_LIMIT = 500;
+
+/** A stored report, as far as a scan needs to know it. */
+export type StoredReport = {
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  /** What it was made from; absent where somebody else changed it since. */
+  readonly inputs: string | undefined;
+};
+
+export type ReportStore = {
+  /** Makes the stored report be this one, whatever was there. Says whether there was one. */
+  write(report: Report): Promise<"created" | "updated">;
+  /** The managed reports of a namespace, or the cluster's. */
+  list(namespace: string | undefined): AsyncIterable<StoredReport>;
+  get(namespace: string | undefined, name: string): Promise<Report | undefined>;
+  /** Removes a report, unless it has changed since it was listed. */
+  remove(namespace: string | undefined, report: StoredReport): Promise<void>;
+};
+
+/** Whether the API server does not know the kind at all, in contrast to an object or a namespace that is not there. */
+export function isUnserved(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 404 &&
+    /could not find the requested resource|page not found/.test(error.answer);
+}
+
+const isOurs = ({ manager, operation }: ManagedFields) => manager === FIELD_MANAGER && operation === "Apply";
+
+/** Whether nobody but the scanner had a hand in it. */
+function untouched({ metadata }: KubeObject): boolean {
+  const managers = metadata.managedFields ?? [];
+  return managers.length === 1 && isOurs(managers[0]!);
+}
+
+/** A store of one kind of reports. */
+export function reportStore(client: KubeClient, kind: ReportKind): ReportStore {
+  const gate = openGate({ first: WRITES });
+  const resourceFor = (namespace: string | undefined): Resource =>
+    reportResource(kind, namespace !== undefined);
+
+  /** What others put into our fields is replaced as a whole, as the original does: applying would keep their additions. */
+  async function repair(report: Report, stored: KubeObject): Promise<void> {
+    const { namespace, name, labels, ownerReferences } = report.metadata;
+    await client.patch(resourceFor(namespace), namespace, name, "json", [
+      { op: "test", path: "/metadata/uid", value: stored.metadata.uid },
+      { op: "add", path: "/metadata/labels", value: labels },
+      { op: "add", path: "/metadata/ownerReferences", value: ownerReferences },
+      { op: "add", path: "/scope", value: report.scope },
+      { op: "add", path: "/summary", value: report.summary },
+      { op: "add", path: "/results", value: report.results },
+      // Nobody else's claim is left, so that the next run sees whether somebody had a hand in it again.
+      {
+        op: "add",
+        path: "/metadata/managedFields",
+        value: (stored.metadata.managedFields ?? []).filter(isOurs),
+      },
+    ], { metadataOnly: true });
+  }
+
+  return {
+    write: (report) =>
+      gate.pass(async () => {
+        const { namespace, name } = report.metadata;
+        const stored = await client.patch<KubeObject>(
+          resourceFor(namespace),
+          namespace,
+          name,
+          "apply",
+          report,
+          { metadataOnly: true },
+        );
+        if (!untouched(stored)) await repair(report, stored);
+        return stored.metadata.generation === 1 ? "created" : "updated";
+      }),
+    async *list(namespace) {
+      let next: string | undefined;
+      do {
+        const page = await client.list<KubeObject>(resourceFor(namespace), namespace, {
+          labelSelector: `${MANAGED_BY_LABEL}=${MANAGED_BY}`,
+          limit: LIST_LIMIT,
+          next,
+          metadataOnly: true,
+        });
+        for (const object of page.items) {
+          const { name, uid = "", resourceVersion = "", annotations } = object.metadata;
+          yield {
+            name,
+            uid,
+            resourceVersion,
+            inputs: untouched(object) ? annotations?.[INPUTS_ANNOTATION] : undefined,
+          };
+        }
+        next = page.next;
+      } while (next !== undefined);
+    },
+    get: (namespace, name) =>
+      client.get<KubeObject>(resourceFor(namespace), namespace, name).then(
+        (object) => object as unknown as Report,
+        () => undefined,
+      ),
+    remove: async (namespace, { name, uid, resourceVersion }) => {
+      await client.remove(resourceFor(namespace), namespace, name, { uid, resourceVersion });
+    },
+  };
+}

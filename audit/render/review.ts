@@ -1,0 +1,55 @@
+/** The question to a policy server and what its answer means (spec/audit.md §9, §10.4, §11). */
+import type { Audited, Judgement } from "../types/judgement.ts";
+import type { Served } from "../types/policies.ts";
+
+/**
+ * The body of the AdmissionReview of an object: the same for every policy. The object's own text is spliced in, so that
+ * nothing of it changes.
+ */
+export function reviewOf(object: Audited, served: Served): string {
+  const { group, version } = served;
+  const kind = JSON.stringify({ group, version, kind: object.kind });
+  // The original writes the kind here; a webhook gets the plural (§ sharp edge 1).
+  const resource = JSON.stringify({ group, version, resource: served.plural });
+  const namespace = object.namespace === undefined ? "" : `"namespace":${JSON.stringify(object.namespace)},`;
+  return `{"request":{"uid":${JSON.stringify(object.uid)},"kind":${kind},"resource":${resource},` +
+    `"requestKind":${kind},"requestResource":${resource},"name":${JSON.stringify(object.name)},${namespace}` +
+    `"operation":"CREATE","userInfo":{},"object":${object.text},"oldObject":null,"options":null}}`;
+}
+
+type Review = {
+  readonly response?: {
+    readonly allowed?: unknown;
+    readonly status?: { readonly message?: unknown; readonly code?: unknown } | null;
+  } | null;
+};
+
+const failed = (message: string): Judgement => ({ outcome: "error", message, from: "request" });
+/** Of a body that is quoted in a message. */
+const QUOTED = 300;
+
+/** The request to a policy server came to nothing. */
+export function unanswered(reason: string): Judgement {
+  return failed(reason);
+}
+
+/** What a policy server's answer means. */
+export function judge(status: number, body: string): Judgement {
+  if (status !== 200) {
+    return failed(`unexpected status code: ${status} body: ${body.trim().slice(0, QUOTED)}`);
+  }
+  let review: Review | null;
+  try {
+    review = JSON.parse(body) as Review | null;
+  } catch (error) {
+    return failed(`cannot deserialize the audit review response: ${(error as Error).message}`);
+  }
+  const response = review?.response;
+  if (typeof response !== "object" || response === null || typeof response.allowed !== "boolean") {
+    return failed("cannot deserialize the audit review response: it has no response that allows or rejects");
+  }
+  const text = response.status?.message;
+  const message = typeof text === "string" && text !== "" ? text : undefined;
+  if (response.status?.code === 500) return { outcome: "error", message, from: "answer" };
+  return { outcome: response.allowed ? "pass" : "fail", message };
+}

@@ -1,0 +1,23 @@
+/** What came of asking a policy about an object. */
+
+export type Judgement =
+  | { readonly outcome: "pass" | "fail"; readonly message: string | undefined }
+  | {
+    readonly outcome: "error";
+    readonly message: string | undefined;
+    /** `answer`: the policy server said so; `request`: it could not be asked or understood; `condition`: matchConditions. */
+    readonly from: "answer" | "request" | "condition";
+  };
+
+/** An object of the cluster, as it came from the API server. */
+export type Audited = {
+  /** JSON, with `apiVersion` and `kind`; numbers as the API server wrote them. */
+  readonly text: string;
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly namespace: string | undefined;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly labels: { readonly [name: string]: string } | undefined;
+};
