@@ -82,11 +82,36 @@ export type { HttpLibrary as KubernetesHttpLibrary, KubeConfig } from "@kubernet
 export const loadKubernetesClient = (): Promise<typeof import("@kubernetes/client-node")> =>
   import("@kubernetes/client-node");
 
-// Command lines of people and scripts (`cli/`).
-export type { Command as CommanderCommand } from "commander";
-export type Commander = typeof import("commander");
-export const loadCommander = () => import("commander");
+/**
+ * Telemetry over OTLP/gRPC (`telemetry/`). Only a process that is told to send it loads this: a third of a second and some 30 MB.
+ */
+export type OtelValueType = typeof import("@opentelemetry/api").ValueType;
+export type { Span as OtelSpan, Tracer as OtelTracer } from "@opentelemetry/api";
+export type * as Grpc from "@grpc/grpc-js";
+export type * as OtelMetrics from "@opentelemetry/sdk-metrics";
+export type OtelMetricsLibrary = typeof import("@opentelemetry/sdk-metrics");
+export type {
+  ReadableSpan as OtelReadableSpan,
+  SpanProcessor as OtelSpanProcessor,
+} from "@opentelemetry/sdk-trace-base";
+export type { Resource as OtelResource } from "@opentelemetry/resources";
+export const loadGrpc = () => byName(import("@grpc/grpc-js"));
+export const loadOtelApi = () => byName(import("@opentelemetry/api"));
+export const loadOtelMetrics = () => byName(import("@opentelemetry/sdk-metrics"));
+export const loadOtelTraces = () => byName(import("@opentelemetry/sdk-trace-base"));
+export const loadOtelResources = () => byName(import("@opentelemetry/resources"));
+/** Writes OTLP's messages. */
+export const loadOtlp = () => byName(import("@opentelemetry/otlp-transformer"));
 
+// Profiles in pprof's format.
+export type PprofLibrary = typeof import("pprof-format");
+export const loadPprof = () => byName(import("pprof-format"));
+
+// Command lines of people and scripts (`cli/`).
+export type Commander = typeof import("commander");
+export type { Command as CommanderCommand } from "commander";
+export const loadCommander = () => import("commander");
+/** Archives of policies. */
 export const loadTar = () => byName(import("tar-stream"));
 
 // A load generator for benchmarks, where no better one is installed.

@@ -22,7 +22,7 @@ import {
   writePolicies,
 } from "./apply/servers.ts";
 import { type Plan, quick, steps } from "./render/plan.ts";
-import { goals, goalsTable, rowsTable } from "./render/report.ts";
+import { goals, goalsTable, rowsTable, workloadGoals } from "./render/report.ts";
 import { costs, summarize } from "./render/summary.ts";
 import type { Sample, Subject, Workload } from "./types/measurement.ts";
 import { WORKLOADS } from "./types/workloads.ts";
@@ -202,7 +202,10 @@ async function run(): Promise<number> {
 
   const rows = summarize(samples);
   console.log(`\n${rowsTable(rows, costs(samples))}`);
-  const held = goals(rows, WORKLOADS[0]!.policy);
+  const held = [
+    ...goals(rows, WORKLOADS[0]!.policy),
+    ...WORKLOADS.flatMap((workload) => workloadGoals(rows, workload)),
+  ];
   if (held.length > 0) console.log(`\n${goalsTable(held)}`);
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
   const errors = rows.reduce((sum, row) => sum + row.errors, 0);

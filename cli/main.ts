@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /** `reeve`, and `kwctl` for scripts that call it by that name: reads the command line and calls the command. */
 import { basename } from "node:path";
 import process from "node:process";
@@ -55,8 +56,11 @@ export async function main(
 }
 
 if (import.meta.main) {
-  const called = basename(process.argv[1] ?? "").replace(/\.(ts|js)$/, "");
-  const program = called === "kwctl" ? "kwctl" : "reeve";
+  // A single executable has its name in the one, a script in the other.
+  const called = [process.argv0, process.argv[1] ?? ""].map((path) =>
+    basename(path).replace(/\.(ts|js)$/, "")
+  );
+  const program = called.includes("kwctl") ? "kwctl" : "reeve";
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     // The first lets the command put away what is half done, the second does not wait for that.

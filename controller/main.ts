@@ -98,8 +98,9 @@ export async function run(args: readonly string[], certificates = CERTIFICATE_FO
     controller.lost.addEventListener("abort", () => resolve("lost"));
   });
   log("info", why === "lost" ? "no longer the leader: ending" : "stopping", { signal: why });
-  await controller.stop();
-  return why === "lost" ? 1 : 0;
+  const pushed = await controller.stop();
+  if (!pushed) log("error", "the last metrics did not reach the OpenTelemetry collector");
+  return why === "lost" || !pushed ? 1 : 0;
 }
 
 if (import.meta.main) {

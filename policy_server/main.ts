@@ -3,7 +3,15 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import process from "node:process";
 import { REGO_BUILTINS } from "../evaluator/types/rego_builtin_names.ts";
-import { createLog } from "./apply/log.ts";
+import {
+  type DaemonOptions,
+  detach,
+  fromRoot,
+  isDaemon,
+  reportFailure,
+  startDaemon,
+} from "./apply/daemon.ts";
+import { createLog, type Log } from "./apply/log.ts";
 import { osErrorText } from "./apply/os_error.ts";
 import { PolicySetError } from "./apply/policy_set.ts";
 import { writeTerminationMessage } from "./apply/termination_message.ts";
@@ -20,10 +28,28 @@ function fail(message: string, exitCode: number): never {
   process.exit(exitCode);
 }
 
-async function serve(options: ServerOptions, notices: readonly string[]): Promise<void> {
-  const log = createLog({ level: options.logLevel, format: options.logFormat });
-  for (const notice of notices) log.warn(notice);
-  const server = await startServer(options, log).catch((error: unknown) => {
+/** Ends the process that was asked for a daemon, when that runs or can't. */
+async function serveInBackground(daemon: DaemonOptions, log: Log): Promise<never> {
+  log.info("Running instance as a daemon");
+  log.flush();
+  const { exitCode, error } = await startDaemon(daemon).catch((error: unknown) => ({
+    exitCode: 1,
+    error: `Error: ${osErrorText(error)}`,
+  }));
+  return error === undefined ? process.exit(exitCode) : fail(error, exitCode);
+}
+
+async function serve(given: ServerOptions): Promise<void> {
+  const log = createLog({ level: given.logLevel, format: given.logFormat });
+  const { daemon } = given;
+  if (daemon !== null && !isDaemon) return await serveInBackground(daemon, log);
+  const options = daemon === null ? given : fromRoot(given);
+  const configured = async () => {
+    if (daemon === null) return;
+    await detach(daemon);
+    log.info("Detached from shell, now running in background.");
+  };
+  const server = await startServer(options, log, configured).catch(async (error: unknown) => {
     log.flush();
     if (error instanceof PolicySetError) {
       writeTerminationMessage(
@@ -32,12 +58,12 @@ async function serve(options: ServerOptions, notices: readonly string[]): Promis
       );
       const [first, ...others] = error.failures;
       const causes = others.map(({ message }, index) => `    ${index}: ${message}`);
-      return fail(
-        [`Error: ${first!.message}`, ...(causes.length > 0 ? ["", "Caused by:", ...causes] : [])].join("\n"),
-        1,
-      );
+      const lines = [`Error: ${first!.message}`, ...(causes.length > 0 ? ["", "Caused by:", ...causes] : [])];
+      return fail(lines.join("\n"), 1);
     }
-    return fail(`Error: ${osErrorText(error)}`, 1);
+    const text = `Error: ${osErrorText(error)}`;
+    await reportFailure(text, 1);
+    return fail(text, 1);
   });
   process.on("SIGHUP", () => {
     log.info("SIGHUP received, reloading policies");
@@ -64,7 +90,7 @@ const outcome = parseOptions(process.argv.slice(2), process.env, {
 });
 switch (outcome.kind) {
   case "run":
-    await serve(outcome.options, outcome.notices);
+    await serve(outcome.options);
     break;
   case "help":
   case "version":

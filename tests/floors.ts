@@ -12,8 +12,9 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   kubernetes: ["crd/types"],
   evaluator: ["crd/types"],
   artifact: [],
-  policy_server: ["crd/types", "kubernetes", "evaluator", "artifact"],
-  controller: ["crd", "kubernetes"],
+  telemetry: [],
+  policy_server: ["crd/types", "kubernetes", "evaluator", "artifact", "telemetry"],
+  controller: ["crd", "kubernetes", "telemetry"],
   audit: ["crd", "kubernetes"],
   cli: ["crd", "kubernetes", "evaluator", "artifact", "policy_server", "controller", "audit"],
 };

@@ -24,6 +24,8 @@ export type StartOptions = {
   readonly args: readonly string[];
   /** Whether standard output is wanted; a server's log is thrown away. */
   readonly keepOutput?: boolean;
+  /** Variables besides those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
 };
 
 const children = new Set<ChildProcess>();
@@ -46,9 +48,12 @@ function guard(): void {
 }
 
 /** Starts a process. Its end is `ended`, which never rejects. */
-export function start({ command, args, keepOutput = false }: StartOptions): Running {
+export function start({ command, args, keepOutput = false, env = {} }: StartOptions): Running {
   guard();
-  const child = spawn(command, args, { stdio: ["ignore", keepOutput ? "pipe" : "ignore", "pipe"] });
+  const child = spawn(command, args, {
+    stdio: ["ignore", keepOutput ? "pipe" : "ignore", "pipe"],
+    env: { ...process.env, ...env },
+  });
   children.add(child);
   let stdout = "";
   let stderr = "";

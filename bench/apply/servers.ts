@@ -63,6 +63,8 @@ export type PolicyEntry = {
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly allowedToMutate?: boolean;
   readonly timeoutEvalSeconds?: number;
+  readonly hostCapabilities?: readonly string[];
+  readonly contextAwareResources?: readonly { readonly apiVersion: string; readonly kind: string }[];
 };
 
 /** Writes a policies file (JSON is YAML); modules are paths. */
@@ -87,6 +89,7 @@ export type ServerStart = {
   readonly policiesFile: string;
   /** Further flags of the policy server. */
   readonly flags: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 };
 
 /** Starts the policy server and waits until its readiness probe says 200. */
@@ -102,6 +105,7 @@ export async function startServer(bench: Bench, options: ServerStart): Promise<S
       ...["--policies", options.policiesFile, "--http-adapter", options.adapter],
       ...options.flags,
     ],
+    env: options.env,
   });
   await untilReady(
     `the policy server on ${options.runtime}`,

@@ -1,5 +1,5 @@
 /** The result as text. */
-import type { Cost, Row } from "../types/measurement.ts";
+import type { Cost, Row, Workload } from "../types/measurement.ts";
 import { floorOf } from "./summary.ts";
 
 /** Cells in columns: the first column to the left, numbers to the right. */
@@ -108,6 +108,37 @@ export function goals(rows: readonly Row[], policy: string): Goal[] {
         atMost("p99, times the floor's, at most", row.p99Ms, floor.p99Ms),
       ];
     });
+}
+
+/** The goals that a workload has of its own, as far as `rows` hold what they speak of. */
+export function workloadGoals(rows: readonly Row[], { policy, goals = {} }: Workload): Goal[] {
+  return rows.filter((row) => row.policy === policy && row.subject === "node").flatMap((row): Goal[] => {
+    const { floorShare, requestsPerSecond, p50Ms } = goals;
+    const name = `${policy} on ${row.subject}, ${row.connections} connection${
+      row.connections === 1 ? "" : "s"
+    }: `;
+    const atLeast = (text: string, measured: number, limit: number): Goal => ({
+      text: `${name}${text}, at least`,
+      measured,
+      limit,
+      held: measured >= limit,
+    });
+    if (row.connections === 32 && floorShare !== undefined && row.ratioToFloor !== null) {
+      return [atLeast("share of the floor's requests", row.ratioToFloor, floorShare)];
+    }
+    if (row.connections === 8 && requestsPerSecond !== undefined) {
+      return [atLeast("requests per second", row.requestsPerSecond, requestsPerSecond)];
+    }
+    if (row.connections === 1 && p50Ms !== undefined) {
+      return [{
+        text: `${name}p50 in ms, below`,
+        measured: row.p50Ms,
+        limit: p50Ms,
+        held: row.p50Ms < p50Ms,
+      }];
+    }
+    return [];
+  });
 }
 
 /** The goals as a table. */

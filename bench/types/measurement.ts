@@ -12,6 +12,15 @@ export type Workload = {
   readonly request: string;
   /** The bytes that must come back, for the uid of the review that was sent. */
   readonly expected: (uid: string) => string;
+  /** What Node has to reach besides being right. */
+  readonly goals?: {
+    /** The share of the floor's requests per second at 32 connections. */
+    readonly floorShare?: number;
+    /** Requests per second at 8 connections. */
+    readonly requestsPerSecond?: number;
+    /** p50 at 1 connection, in milliseconds. */
+    readonly p50Ms?: number;
+  };
 };
 
 /** What is driven: an HTTP floor, a server of ours, or one that runs already. */

@@ -41,7 +41,6 @@ export interface ReadyDefinition {
   readonly definition: Definition;
   readonly served: ServedPolicy;
   readonly settings: SettingsCheck;
-  readonly capabilities: readonly string[];
 }
 
 /** What came of validating settings: undefined when they are good, else the whole text. */
@@ -174,10 +173,10 @@ export class DefinitionEvaluator {
       limitMs,
       contextAwareResources,
     };
-    const { capabilities, inventory } = this.#world.forPolicy(contextAwareResources);
+    const { capabilities, inventory, granted = allowed } = this.#world.forPolicy(contextAwareResources);
     const handler = hostCallHandler(
       { policy: id, contextAwareResources },
-      allowed,
+      granted,
       capabilities,
       (policy, capability, list) =>
         this.#log.error("Policy tried to access a host capability that it was not granted", {
@@ -209,6 +208,7 @@ export class DefinitionEvaluator {
 
   /** Makes a definition ready and validates its settings. Throws {@link CliError}. */
   async load(definition: Definition, modules: ReadonlyMap<string, LoadedModule>): Promise<ReadyDefinition> {
+    this.#world.begin();
     const name = definition.id.replaceAll("/", "_");
     if (definition.kind === "policy") {
       const { policy, entry } = await this.#member(name, definition, modules.get(definition.uri)!);
@@ -218,10 +218,9 @@ export class DefinitionEvaluator {
         served: {
           kind: "policy",
           entry: { ...entry, kind: "policy", name, policyMode, allowedToMutate, message },
-          evaluable: { kind: "ready", policy },
+          evaluable: { kind: "ready", policy, traced: {} },
         },
         settings: await this.#refusal(policy),
-        capabilities: [],
       };
     }
     const { expression: text, message, mode: policyMode } = definition;
@@ -230,7 +229,7 @@ export class DefinitionEvaluator {
     const refusals: string[] = [];
     for (const [member, module] of definition.members) {
       const { policy, entry } = await this.#member(member, module, modules.get(module.uri)!);
-      members.set(member, { kind: "ready", policy });
+      members.set(member, { kind: "ready", policy, traced: {} });
       policies.set(member, entry);
       const refusal = await this.#refusal(policy);
       if (refusal !== undefined) {
@@ -256,7 +255,6 @@ export class DefinitionEvaluator {
         expression,
       },
       settings: refusals.length > 0 ? refusals.join(", ") : undefined,
-      capabilities: [],
     };
   }
 
@@ -282,6 +280,12 @@ export class DefinitionEvaluator {
     throw new CliError(
       failure.replace("Evaluation error: ", "") || `${titleOf(definition)} cannot be evaluated`,
     );
+  }
+
+  /** Asks a definition's modules whether they take their settings, and forgets the answers. */
+  async validateSettings({ served }: ReadyDefinition): Promise<void> {
+    const evaluables = served.kind === "policy" ? [served.evaluable] : [...served.members.values()];
+    for (const evaluable of evaluables) if (evaluable.kind === "ready") await this.#refusal(evaluable.policy);
   }
 
   close(): Promise<void> {

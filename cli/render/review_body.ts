@@ -52,3 +52,12 @@ export function reviewOf(json: Uint8Array, raw: boolean, from: string): Review {
     throw inTheirWords(error);
   }
 }
+
+/** The review of a suite's case: besides what {@link reviewOf} takes, a raw request may stand in a review's `request`. */
+export function caseReview(json: Uint8Array, raw: boolean): Review {
+  if (raw) {
+    const value: unknown = JSON.parse(new TextDecoder().decode(json));
+    if (typeof value === "object" && value !== null && "request" in value) return readRawReview(json);
+  }
+  return reviewOf(json, raw, "of the case");
+}

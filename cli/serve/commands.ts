@@ -6,9 +6,11 @@ type Loader = () => Promise<{ readonly run: Run }>;
 /** By the command's words, joined by a blank. */
 export const LOADERS: Readonly<Record<string, Loader>> = {
   annotate: () => import("./annotate.ts"),
+  bench: () => import("./bench.ts"),
   completions: () => import("./completions.ts"),
   digest: () => import("./digest.ts"),
   docs: () => import("./docs.ts"),
+  explain: () => import("./explain.ts"),
   info: () => import("./info.ts"),
   inspect: () => import("./inspect.ts"),
   load: () => import("./load.ts"),
@@ -23,5 +25,6 @@ export const LOADERS: Readonly<Record<string, Loader>> = {
   "scaffold manifest": () => import("./scaffold_manifest.ts"),
   "scaffold vap": () => import("./scaffold_vap.ts"),
   "scaffold verification-config": () => import("./scaffold_verification_config.ts"),
+  test: () => import("./test.ts"),
   verify: () => import("./verify.ts"),
 };

@@ -1,7 +1,7 @@
 /** `run`: one request against a policy, a group, or every policy of a YAML file. */
 import { DefinitionEvaluator } from "../apply/evaluator.ts";
 import { readInputs } from "../apply/evaluation_inputs.ts";
-import { realWorld } from "../apply/host_world.ts";
+import { worldFromFlags } from "../apply/host_world.ts";
 import { responseLine } from "../render/response_line.ts";
 import { CliError, type Run } from "../types/command.ts";
 
@@ -13,7 +13,7 @@ export const run: Run = async (context, args) => {
       "Multiple policies defined inside of the CRD file. All of them will run sequentially using the same request.",
     );
   }
-  const world = realWorld(context, inputs.artifact, inputs.trustRoot);
+  const world = await worldFromFlags(context, args, inputs.artifact, inputs.trustRoot);
   const evaluator = new DefinitionEvaluator(context, inputs.options, world);
   try {
     for (const definition of inputs.definitions) {

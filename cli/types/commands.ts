@@ -232,6 +232,16 @@ export const COMMANDS: readonly CommandDescription[] = [
     flags: [
       ...EVALUATION_FLAGS,
       {
+        name: "against",
+        value: "POLICY",
+        help: "Measure another policy beside this one, with the same request and settings, and compare them",
+      },
+      {
+        name: "against-runtime",
+        value: "PATH",
+        help: "Measure the same on another runtime, an executable like `node` or `bun`, and compare them",
+      },
+      {
         name: "dump-results-to-disk",
         tolerant: true,
         help:
@@ -244,6 +254,10 @@ export const COMMANDS: readonly CommandDescription[] = [
         help:
           "How long the bench 'should' run, num_samples is prioritized so benching will take longer to be " +
           "able to collect num_samples if the code to be benched is slower than this time limit allowed",
+      },
+      {
+        name: "json",
+        help: "Print one line of JSON for each measurement instead of text",
       },
       { name: "num-resamples", value: "NUM", preset: "100000", help: "How many resamples should be done" },
       { name: "num-samples", value: "NUM", preset: "100", help: "How many samples should be taken" },
@@ -288,6 +302,15 @@ export const COMMANDS: readonly CommandDescription[] = [
         help: "Path where the documentation file is stored",
       },
     ],
+  },
+  {
+    name: "explain",
+    about: "Tells step by step what a policy does with a request",
+    details:
+      "Shows the policy's metadata, its settings as validated, each call to the host with its answer and time, " +
+      "what it logs, the verdict, the patch as a difference, and the time and memory spent.",
+    flags: EVALUATION_FLAGS,
+    positionals: [POLICY_OR_YAML],
   },
   { name: "info", about: "Display system information" },
   {
@@ -363,6 +386,27 @@ export const COMMANDS: readonly CommandDescription[] = [
     positionals: [{ name: "policies", many: true, help: "Policies to save" }],
   },
   { name: "scaffold", about: "Scaffold a Kubernetes resource or configuration file", commands: SCAFFOLD },
+  {
+    name: "test",
+    about: "Judges policies by suites of cases",
+    details:
+      "A suite is a YAML file beside a policy: docs/reeve_test.md describes it. The exit code is 1 when a case fails.",
+    flags: [
+      ...REGISTRY_FLAGS,
+      ...SIGNATURE_FLAGS,
+      { name: "filter", value: "TEXT", help: "Run only the cases whose name contains this text" },
+      { name: "junit", value: "FILE", help: "Write the results as JUnit XML, too" },
+      { name: "watch", help: "Run again whenever a file beside a suite changes, until interrupted" },
+    ],
+    positionals: [
+      {
+        name: "suites",
+        many: true,
+        optional: true,
+        help: "Suite files, or folders with a suite.yml [default: .]",
+      },
+    ],
+  },
   {
     name: "verify",
     about: "Verify a Kubewarden policy from a given URI using Sigstore",

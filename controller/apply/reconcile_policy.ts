@@ -258,12 +258,20 @@ export async function reconcilePolicy(
   name: string,
   namespace: string | undefined,
 ): Promise<Again> {
-  const policy = policyStore(world.stores, kind).get(name, namespace);
+  const store = policyStore(world.stores, kind);
+  const policy = store.get(name, namespace);
   if (policy === undefined) return undefined;
   if (policy.metadata.deletionTimestamp !== undefined) {
     await finalize(world, policy);
     return undefined;
   }
+  const again = await reconcileLive(world, policy);
+  const now = store.get(name, namespace);
+  if (now?.status !== undefined && now.metadata.deletionTimestamp === undefined) world.reconciled?.(now);
+  return again;
+}
+
+async function reconcileLive(world: World, policy: Policy): Promise<Again> {
   const serverName = policy.spec.policyServer ?? "";
   const server = serverName === "" ? undefined : world.stores.policyServers.get(serverName);
   if (server === undefined || server.metadata.deletionTimestamp !== undefined) {

@@ -63,6 +63,8 @@ export type World = {
     message: string,
     fields?: { readonly [name: string]: unknown },
   ): void;
+  /** Hears of every policy that a pass has brought, with its status, to what it should be. */
+  reconciled?(policy: Policy): void;
   /** Tells the people who look at an object, by an Event. */
   note(about: KubeObject, note: Note): void;
 };

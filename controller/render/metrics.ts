@@ -1,12 +1,15 @@
 /** Prometheus text of the controller's metrics, with the names that dashboards know (spec/controller.md §1.5). */
 
-export type Labels = { readonly [name: string]: string };
+import type { CounterValue } from "../../telemetry/types/metrics.ts";
+
+/** Prometheus shows all values as text; OTLP keeps their types. */
+export type Labels = { readonly [name: string]: string | boolean };
 type Kind = "counter" | "gauge" | "histogram";
 type Series = { readonly labels: Labels; value: number; buckets?: number[]; count?: number };
 type Family = { readonly kind: Kind; readonly help: string; readonly series: Map<string, Series> };
 
 export type Metrics = {
-  /** Adds to a counter. */
+  /** Adds to a counter or a gauge. */
   add(name: string, labels: Labels, by?: number): void;
   /** Sets a gauge. */
   set(name: string, labels: Labels, value: number): void;
@@ -14,10 +17,18 @@ export type Metrics = {
   clear(name: string): void;
   /** Adds an observation, in seconds, to a histogram. */
   observe(name: string, labels: Labels, seconds: number): void;
+  /** All values of a counter, for OTLP. The attributes of a series are the same object each time. */
+  points(name: string): readonly CounterValue[];
   text(): string;
 };
 
 const BOUNDS: readonly number[] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** The counter of policies, also pushed over OTLP. */
+export const POLICY_TOTAL = "kubewarden_policy_total";
+export const POLICY_TOTAL_TEXT = "How many policies are installed in the cluster";
+/** Series of one family; policies that come and go must not fill the memory. Further series are not counted. */
+const MAX_SERIES = 50_000;
 
 const FAMILIES: { readonly [name: string]: readonly [Kind, string] } = {
   controller_runtime_reconcile_total: ["counter", "Total number of reconciliations per controller"],
@@ -46,6 +57,18 @@ const FAMILIES: { readonly [name: string]: readonly [Kind, string] } = {
   workqueue_depth: ["gauge", "Current depth of workqueue"],
   workqueue_adds_total: ["counter", "Total number of adds handled by workqueue"],
   workqueue_retries_total: ["counter", "Total number of retries handled by workqueue"],
+  workqueue_queue_duration_seconds: [
+    "histogram",
+    "How long in seconds an item stays in workqueue before being requested",
+  ],
+  workqueue_unfinished_work_seconds: [
+    "gauge",
+    "How many seconds of work is in progress and hasn't been observed by work_duration",
+  ],
+  workqueue_longest_running_processor_seconds: [
+    "gauge",
+    "How many seconds has the longest running processor for workqueue been running",
+  ],
   workqueue_work_duration_seconds: [
     "histogram",
     "How long in seconds processing an item from workqueue takes",
@@ -60,8 +83,12 @@ const FAMILIES: { readonly [name: string]: readonly [Kind, string] } = {
   ],
   certwatcher_read_certificate_total: ["counter", "Total number of certificate reads"],
   certwatcher_read_certificate_errors_total: ["counter", "Total number of certificate read errors"],
+  [POLICY_TOTAL]: ["counter", POLICY_TOTAL_TEXT],
   kubewarden_policies: ["gauge", "Policies by the PolicyServer they are bound to and their status"],
   process_resident_memory_bytes: ["gauge", "Resident memory size in bytes"],
+  process_virtual_memory_bytes: ["gauge", "Virtual memory size in bytes"],
+  process_cpu_seconds_total: ["counter", "Total user and system CPU time spent in seconds"],
+  process_open_fds: ["gauge", "Number of open file descriptors"],
   process_start_time_seconds: ["gauge", "Start time of the process since unix epoch in seconds"],
 };
 
@@ -69,7 +96,7 @@ const escaped = (value: string) =>
   value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 
 function labelText(labels: Labels, extra: readonly string[] = []): string {
-  const parts = Object.keys(labels).sort().map((name) => `${name}="${escaped(labels[name]!)}"`);
+  const parts = Object.keys(labels).sort().map((name) => `${name}="${escaped(String(labels[name]))}"`);
   const all = [...parts, ...extra];
   return all.length === 0 ? "" : `{${all.join(",")}}`;
 }
@@ -97,7 +124,9 @@ export function createMetrics(): Metrics {
     const family = families.get(name)!;
     const key = labelText(labels);
     let found = family.series.get(key);
-    if (found === undefined) family.series.set(key, found = { labels, value: 0 });
+    if (found !== undefined) return found;
+    found = { labels, value: 0 };
+    if (family.series.size < MAX_SERIES) family.series.set(key, found);
     return found;
   };
   return {
@@ -112,6 +141,8 @@ export function createMetrics(): Metrics {
       const index = BOUNDS.findIndex((bound) => seconds <= bound);
       if (index >= 0) found.buckets[index]! += 1;
     },
+    points: (name) =>
+      [...families.get(name)!.series.values()].map(({ labels, value }) => ({ attributes: labels, value })),
     text() {
       const lines: string[] = [];
       for (const [name, { kind, help, series }] of families) {

@@ -2,20 +2,17 @@
  * The controller as a running thing: it follows the cluster, answers its webhooks, and while it is the leader brings everything
  * to what the resources say.
  */
-import process from "node:process";
 import type { ApiTransport } from "../../kubernetes/apply/api_transport.ts";
 import { type PolicyKind } from "../../crd/types.ts";
 import { eventWriter } from "../apply/events.ts";
 import { FIELD_MANAGER } from "../render/names.ts";
 import { kubeClient } from "../../kubernetes/apply/kube_client.ts";
-import { reconcilePolicy } from "../apply/reconcile_policy.ts";
-import { reconcilePolicyServer } from "../apply/reconcile_policy_server.ts";
-import { removeOrphan } from "../apply/remove_orphans.ts";
-import { rotateCertificates } from "../apply/rotate_certificates.ts";
 import type { Store } from "../apply/store.ts";
 import { createStores, policyStore, type World } from "../apply/world.ts";
-import { createMetrics, type Metrics } from "../render/metrics.ts";
-import type { WebhookKind } from "../types/objects.ts";
+import { createMetrics, type Metrics, POLICY_TOTAL } from "../render/metrics.ts";
+import { policyAttributes } from "../render/policy_attributes.ts";
+import { startPolicyPush } from "../apply/policy_push.ts";
+import { processMetrics } from "../apply/process_metrics.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 import {
   BUDGETS,
@@ -33,8 +30,8 @@ import type { Resource } from "../../kubernetes/types/resource.ts";
 import type { ControllerSettings } from "../types/settings.ts";
 import { becomeLeader, type Leadership, LEASE_NAME } from "./leader_election.ts";
 import { type PlainServer, startMetrics, startProbes } from "./probes.ts";
-import { createQueue, type QueueOptions, type WorkQueue } from "./queue.ts";
 import { follow } from "./reflector.ts";
+import { METRIC_NAMES, type Queues, startQueues, triggersInto } from "./queues.ts";
 import { connectTriggers, triggerAll, type Triggers } from "./triggers.ts";
 import type { TlsServer } from "./tls_server.ts";
 import { startWebhookServer, type WebhookServerOptions } from "./webhook_server.ts";
@@ -73,91 +70,14 @@ export type Controller = {
   idle(): Promise<void>;
   /** Aborted when leadership is lost: the process should end. */
   readonly lost: AbortSignal;
-  stop(): Promise<void>;
+  /** Ends everything. Resolves to false when the last metrics did not reach their collector. */
+  stop(): Promise<boolean>;
 };
 
 const RESYNC_MS = 10 * 3_600_000;
 const CERTIFICATES_MS = 12 * 3_600_000;
-const SERVER_WORKERS = 4;
-const POLICY_WORKERS = 12;
-/** A server whose policies keep coming is rolled after this time and then ever less often, in milliseconds. */
-const ROLL_PAUSE_MS = 1_000;
-const LONGEST_ROLL_PAUSE_MS = 4_000;
-
-const METRIC_NAMES: { readonly [K in PolicyKind]: string } = {
-  AdmissionPolicy: "admissionpolicy",
-  ClusterAdmissionPolicy: "clusteradmissionpolicy",
-  AdmissionPolicyGroup: "admissionpolicygroup",
-  ClusterAdmissionPolicyGroup: "clusteradmissionpolicygroup",
-};
-
-type Queues = {
-  readonly servers: WorkQueue;
-  readonly policies: WorkQueue;
-  readonly certificates: WorkQueue;
-  readonly orphans: WorkQueue;
-};
-
-function startQueues(world: World, metrics: Metrics): Queues {
-  const queue = (
-    nameOf: (key: string) => string,
-    workers: number,
-    work: QueueOptions["work"],
-  ): WorkQueue =>
-    createQueue({
-      workers,
-      work,
-      done(key, result, seconds, error) {
-        const controller = nameOf(key);
-        metrics.add("controller_runtime_reconcile_total", { controller, result });
-        metrics.observe("controller_runtime_reconcile_time_seconds", { controller }, seconds);
-        metrics.observe("workqueue_work_duration_seconds", { name: controller }, seconds);
-        if (error === undefined) return;
-        metrics.add("controller_runtime_reconcile_errors_total", { controller });
-        metrics.add("workqueue_retries_total", { name: controller });
-        world.log("error", "Reconciler error", { controller, key, error: String(error) });
-      },
-    });
-  return {
-    servers: queue(() => "policyserver", SERVER_WORKERS, (name) => reconcilePolicyServer(world, name)),
-    policies: queue((key) => METRIC_NAMES[key.split("|")[0] as PolicyKind], POLICY_WORKERS, (key) => {
-      const [kind, name, namespace] = key.split("|") as [PolicyKind, string, string];
-      return reconcilePolicy(world, kind, name, namespace === "" ? undefined : namespace);
-    }),
-    certificates: queue(() => "certificates", 1, async () => {
-      await rotateCertificates(world);
-      return undefined;
-    }),
-    orphans: queue(() => "orphans", 1, async (key) => {
-      const [kind, name] = key.split("|") as [WebhookKind, string];
-      await removeOrphan(world, kind, name);
-      return undefined;
-    }),
-  };
-}
-
-function triggersInto(queues: Queues): Triggers {
-  const rolls = new Map<string, { readonly last: number; readonly pause: number }>();
-  return {
-    server(name, afterMs = 0) {
-      // Only changes of policies may wait for others of their kind; what was damaged is repaired at once.
-      if (afterMs === 0) return queues.servers.add(name);
-      const now = performance.now();
-      const known = rolls.get(name);
-      const fresh = known !== undefined && now < known.last + known.pause + LONGEST_ROLL_PAUSE_MS;
-      if (!fresh) {
-        rolls.set(name, { last: now + afterMs, pause: ROLL_PAUSE_MS });
-        return queues.servers.add(name, afterMs);
-      }
-      if (now < known.last) return;
-      rolls.set(name, { last: now + known.pause, pause: Math.min(known.pause * 2, LONGEST_ROLL_PAUSE_MS) });
-      queues.servers.add(name, known.pause);
-    },
-    policy: (kind, name, namespace) => queues.policies.add(`${kind}|${name}|${namespace ?? ""}`),
-    certificates: () => queues.certificates.add("certificates"),
-    orphan: (kind, name) => queues.orphans.add(`${kind}|${name}`),
-  };
-}
+/** A last push may take so long. */
+const PUSH_STOP_MS = 5_000;
 
 /** Starts to follow everything; resolves when all of it is known once. */
 async function followAll(world: World, signal: AbortSignal): Promise<void> {
@@ -218,9 +138,21 @@ export async function startController(options: ControllerOptions): Promise<Contr
     FIELD_MANAGER,
     ({ method, code }) => metrics.add("rest_client_requests_total", { method, code: String(code), host }),
   );
+  const push = settings.metrics ? await startPolicyPush(settings, metrics, log) : undefined;
   const events = eventWriter(client, now, log);
-  const world: World = { settings, client, stores: createStores(), now, log, note: events.note };
+  const world: World = {
+    settings,
+    client,
+    stores: createStores(),
+    now,
+    log,
+    note: events.note,
+    ...(settings.metrics &&
+      { reconciled: (policy) => metrics.add(POLICY_TOTAL, policyAttributes(policy)) }),
+  };
 
+  let queues: Queues | undefined;
+  let refreshMetrics = () => {};
   let webhookServer: TlsServer | undefined;
   let synced = false;
   const problem = () =>
@@ -234,7 +166,8 @@ export async function startController(options: ControllerOptions): Promise<Contr
     ? undefined
     : await startProbes(options.probeAddress, problem);
   const render = () => {
-    metrics.set("process_resident_memory_bytes", {}, process.memoryUsage().rss);
+    for (const [name, value] of processMetrics()) metrics.set(name, {}, value);
+    refreshMetrics();
     countPolicies(world, metrics);
     return metrics.text();
   };
@@ -246,7 +179,6 @@ export async function startController(options: ControllerOptions): Promise<Contr
     webhookServer = await startWebhookServer(world, metrics, options.webhooks);
   }
 
-  let queues: Queues | undefined;
   let leadership: Leadership | undefined;
   let triggers: Triggers | undefined;
   const timers: ReturnType<typeof setInterval>[] = [];
@@ -257,7 +189,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
   const lead = () => {
     if (ending.signal.aborted) return;
     status(1);
-    queues = startQueues(world, metrics);
+    ({ queues, refreshMetrics } = startQueues(world, metrics));
     triggers = triggersInto(queues);
     connectTriggers(world, triggers);
     triggerAll(world, triggers);
@@ -313,6 +245,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
       await leadership?.release();
       ending.abort();
       await Promise.all([webhookServer?.stop(), ...plain.map((server) => server.stop())]);
+      return await push?.stop(PUSH_STOP_MS) ?? true;
     },
   };
 }

@@ -17,6 +17,10 @@ export type QueueOptions = {
   readonly workers: number;
   /** Does the work; resolves to a pause in milliseconds after which to do it again, or to nothing. */
   work(key: string): Promise<number | undefined>;
+  /** Hears of every key that has become due. */
+  added?(key: string): void;
+  /** Hears of every piece of work that begins, and how long its key was due. */
+  began?(key: string, waitedSeconds: number): void;
   /** Hears of every piece of work that ended. */
   done?(key: string, outcome: "success" | "error" | "requeue_after", seconds: number, error?: unknown): void;
 };
@@ -26,9 +30,9 @@ const FIRST_RETRY_MS = 5;
 const LAST_RETRY_MS = 30_000;
 
 /** A queue that begins to work at once. */
-export function createQueue({ workers, work, done }: QueueOptions): WorkQueue {
+export function createQueue({ workers, work, added, began, done }: QueueOptions): WorkQueue {
   const due: string[] = [];
-  const dueSet = new Set<string>();
+  const dueSince = new Map<string, number>();
   const working = new Set<string>();
   const again = new Set<string>();
   const timers = new Map<string, { readonly at: number; readonly timer: ReturnType<typeof setTimeout> }>();
@@ -45,9 +49,10 @@ export function createQueue({ workers, work, done }: QueueOptions): WorkQueue {
   const enqueue = (key: string) => {
     if (stopped) return;
     if (working.has(key)) again.add(key);
-    else if (!dueSet.has(key)) {
-      dueSet.add(key);
+    else if (!dueSince.has(key)) {
+      dueSince.set(key, performance.now());
       due.push(key);
+      added?.(key);
       pump();
     }
   };
@@ -86,7 +91,8 @@ export function createQueue({ workers, work, done }: QueueOptions): WorkQueue {
   const pump = () => {
     while (!stopped && working.size < workers && due.length > 0) {
       const key = due.shift()!;
-      dueSet.delete(key);
+      began?.(key, (performance.now() - dueSince.get(key)!) / 1000);
+      dueSince.delete(key);
       working.add(key);
       void run(key);
     }
@@ -104,7 +110,7 @@ export function createQueue({ workers, work, done }: QueueOptions): WorkQueue {
       for (const { timer } of timers.values()) clearTimeout(timer);
       timers.clear();
       due.length = 0;
-      dueSet.clear();
+      dueSince.clear();
       if (working.size === 0) return;
       await new Promise<void>((resolve) => {
         waiters.push(resolve);

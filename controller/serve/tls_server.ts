@@ -1,10 +1,10 @@
 /**
- * An HTTPS server on Node and on Bun, whose certificate can be changed without refusing or dropping a connection: on Node the
- * listener gets a new secure context. Bun cannot do that, and to close one of two listeners on a port resets the connections that
+ * An HTTPS server on Node and on Bun, whose certificate can be changed without refusing or dropping a connection: on Node, where
+ * it also speaks HTTP/2, the listener gets a new secure context. Bun cannot do that, and to close one of two listeners on a port resets the connections that
  * wait in it; there a listener that stays passes bytes on to the TLS server of the day.
  */
 import { Buffer } from "node:buffer";
-import { createServer } from "node:https";
+import { createSecureServer, type ServerHttp2Session } from "node:http2";
 import {
   type AddressInfo,
   connect as connectTcp,
@@ -48,6 +48,12 @@ export type TlsServer = {
 
 /** A client that sends nothing for so long, in seconds, is let go. */
 const IDLE_SECONDS = 60;
+/** Requests that one HTTP/2 connection may have open. */
+const MAX_STREAMS = 100;
+/** A request has arrived whole within this time, or its connection is ended. */
+const BODY_MS = 30_000;
+/** How long connections may take to end when the server stops. */
+const STOP_MS = 1_000;
 
 type BunServer = { readonly port: number; stop(force?: boolean): Promise<void> };
 declare const Bun: { serve(options: { readonly [key: string]: unknown }): BunServer };
@@ -131,11 +137,13 @@ function onNode({ port, hostname, tls, bodyLimit, handle }: TlsServerOptions): P
     key,
     ...(clientCa === undefined ? {} : { ca: clientCa }),
   });
-  const server = createServer({
+  const server = createSecureServer({
     ...context(tls),
     ...(tls.clientCa === undefined ? {} : { requestCert: true, rejectUnauthorized: true }),
     minVersion: "TLSv1.2",
-    keepAliveTimeout: IDLE_SECONDS * 1000,
+    allowHTTP1: true,
+    settings: { maxConcurrentStreams: MAX_STREAMS, enablePush: false },
+    ...{ keepAliveTimeout: IDLE_SECONDS * 1000 },
   }, (request, response) => {
     const chunks: Uint8Array[] = [];
     let size = 0;
@@ -143,8 +151,12 @@ function onNode({ port, hostname, tls, bodyLimit, handle }: TlsServerOptions): P
       size += chunk.length;
       if (size <= bodyLimit) chunks.push(chunk);
     });
+    // Over HTTP/1.1 the server has limits of its own.
+    const late = setTimeout(() => request.socket.destroy(), BODY_MS);
+    request.on("close", () => clearTimeout(late));
     request.on("error", () => response.destroy());
     request.on("end", () => {
+      clearTimeout(late);
       const body = size > bodyLimit ? undefined : Buffer.concat(chunks).toString("utf8");
       const path = (request.url ?? "/").split("?")[0]!;
       handle({ method: request.method ?? "GET", path, contentType: request.headers["content-type"], body })
@@ -153,6 +165,17 @@ function onNode({ port, hostname, tls, bodyLimit, handle }: TlsServerOptions): P
           response.end(body);
         }, () => response.destroy());
     });
+  });
+  const sockets = new Set<Socket>();
+  const sessions = new Set<ServerHttp2Session>();
+  server.on("secureConnection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.setTimeout(IDLE_SECONDS * 1000, () => session.destroy());
+    session.once("close", () => sessions.delete(session));
   });
   return new Promise((resolve, reject) => {
     server.once("error", reject);
@@ -166,8 +189,11 @@ function onNode({ port, hostname, tls, bodyLimit, handle }: TlsServerOptions): P
         stop: () =>
           new Promise((closed) => {
             server.close(() => closed());
-            server.closeIdleConnections();
-            setTimeout(() => server.closeAllConnections(), 1000).unref();
+            // Requests that have begun are answered first.
+            for (const session of sessions) session.close();
+            setTimeout(() => {
+              for (const socket of sockets) socket.destroy();
+            }, STOP_MS).unref();
           }),
       }));
   });

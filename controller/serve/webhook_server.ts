@@ -58,15 +58,20 @@ export function webhookHandler(
   world: World,
   metrics: Metrics,
 ): (request: HttpRequest) => Promise<HttpAnswer> {
-  let inFlight = 0;
+  for (const webhook of ROUTES.keys()) {
+    metrics.set("controller_runtime_webhook_requests_in_flight", { webhook }, 0);
+    for (const code of ["200", "500"]) {
+      metrics.add("controller_runtime_webhook_requests_total", { webhook, code }, 0);
+    }
+  }
   return async (request) => {
     const route = ROUTES.get(request.path);
     if (route === undefined) return { status: 404, contentType: "text/plain", body: "404 page not found\n" };
     const labels = { webhook: request.path };
     const started = performance.now();
-    metrics.set("controller_runtime_webhook_requests_in_flight", labels, ++inFlight);
+    metrics.add("controller_runtime_webhook_requests_in_flight", labels, 1);
     const body = await answer(world, route, request);
-    metrics.set("controller_runtime_webhook_requests_in_flight", labels, --inFlight);
+    metrics.add("controller_runtime_webhook_requests_in_flight", labels, -1);
     metrics.observe(
       "controller_runtime_webhook_latency_seconds",
       labels,
@@ -107,6 +112,7 @@ export async function startWebhookServer(
   }
   let material = readMaterial(options);
   metrics.add("certwatcher_read_certificate_total", {});
+  metrics.add("certwatcher_read_certificate_errors_total", {}, 0);
   const server = await startTlsServer({
     port: options.port,
     hostname: options.hostname,

@@ -63,6 +63,12 @@ export interface EngineHost {
 const MAX_LOGGED = 2 << 20;
 const ENTRY_COST = 100;
 
+/**
+ * A guest that holds more pages than this beyond what it began with is large. A thread keeps one of them: to get that memory anew
+ * for each request takes longer than to clear it, and whether the old one is given back soon is up to the garbage collector.
+ */
+const LARGE_PAGES = 64;
+
 type Slot = { guest: Guest | undefined; dirty: boolean };
 
 /** The guests of one thread. */
@@ -73,6 +79,7 @@ export class Engine {
   readonly #policies = new Map<number, EvaluablePolicy>();
   readonly #slots = new Map<number, Slot>();
   readonly #guestHost: GuestHost;
+  #large: Slot | undefined;
   #current = -1;
   /** What a host function threw during the running call. */
   #fault: readonly [unknown] | undefined;
@@ -102,6 +109,7 @@ export class Engine {
       arm: (limitMs) => this.#arm(limitMs),
       run: (limitMs, call) => this.#run(limitMs, call),
       expired: () => deadline.expired,
+      left: () => deadline.left(),
       call: (call) => this.#hostCall(call),
       inventory: (inventory) => this.#inventory(inventory),
       log: (entry) => this.#log(entry),
@@ -171,14 +179,23 @@ export class Engine {
 
   #inventory(inventory: InventoryRequest): HostCallAnswer {
     const call = { namespace: "rego", operation: "inventory", payload: new Uint8Array(0), inventory };
-    return this.#host.call(this.#current, call, this.#deadline.left());
+    const answer = this.#host.call(this.#current, call, this.#deadline.left());
+    if (this.#deadline.left() === 0) this.#deadline.expire();
+    return answer;
   }
 
   async #guest(policy: EvaluablePolicy, slot: Slot): Promise<Guest> {
-    if (slot.guest && slot.dirty && !slot.guest.restore()) slot.guest = undefined;
-    slot.dirty = false;
+    this.#clean(slot);
     slot.guest ??= await this.#instantiate(policy.module, policy.limitMs);
     return slot.guest;
+  }
+
+  #clean(slot: Slot): void {
+    if (slot.guest && slot.dirty && !slot.guest.restore()) slot.guest = undefined;
+    slot.dirty = false;
+    if (slot === this.#large || !slot.guest || slot.guest.grownPages() <= LARGE_PAGES) return;
+    if (this.#large) this.#large.guest = undefined;
+    this.#large = slot;
   }
 
   #instantiate(id: number, limitMs: number): Promise<Guest> {
@@ -226,10 +243,17 @@ export class Engine {
 
   /** Puts guests that were used back to their snapshots, so that the next request finds them ready. */
   tidy(): void {
-    for (const slot of this.#slots.values()) {
-      if (!slot.dirty) continue;
-      slot.dirty = false;
-      if (!slot.guest?.restore()) slot.guest = undefined;
-    }
+    for (const slot of this.#slots.values()) if (slot.dirty) this.#clean(slot);
+  }
+
+  /** Whether {@link shrink} would give anything back. */
+  get holdsMuch(): boolean {
+    return this.#large?.guest !== undefined;
+  }
+
+  /** Gives up the memory of a large guest; the next request of its policy makes a new one. */
+  shrink(): void {
+    if (this.#large) this.#large.guest = undefined;
+    this.#large = undefined;
   }
 }

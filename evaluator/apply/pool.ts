@@ -6,7 +6,6 @@
  * (`worker.ts`), and policies that did so of late are *slow*: they never get the last free thread, so that a policy that loops
  * for ever leaves room for all others.
  */
-import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { Tinypool } from "../../deps.ts";
 import type { EvaluationRequest, HostCallHandler, PolicyLogEntry, Verdict } from "../types/evaluation.ts";
 import type { PreparedModule } from "../types/module.ts";
@@ -19,10 +18,25 @@ import {
   type Outcome,
   type PackedOutcome,
   SIGNAL,
-  type TaskHeader,
   type ToWorker,
-  type WorkerStart,
 } from "../types/protocol.ts";
+import {
+  closeLane,
+  type Lane,
+  openLane,
+  type PiecedRequest,
+  post,
+  quickLane,
+  sendPending,
+  slowLane,
+  takeBack,
+  type Task,
+  unprovenLane,
+} from "./lane.ts";
+
+import { isSlow, noteCall, type RegisteredPolicy, registeredPolicy } from "./policy_pace.ts";
+
+export type { PiecedRequest } from "./lane.ts";
 
 /** How a pool is set up. */
 export interface PoolOptions {
@@ -36,17 +50,10 @@ export interface PoolOptions {
   readonly maxTasks?: number;
   /** Bytes of requests that may wait. */
   readonly maxBytes?: number;
-  /** Gets what policies log. */
-  readonly onLog?: (policy: string, entry: PolicyLogEntry) => void;
+  /** Gets what policies log, and the request that they judge, the very object that was given to {@link EvaluatorPool.validate}. */
+  readonly onLog?: (policy: string, entry: PolicyLogEntry, request: PiecedRequest | undefined) => void;
   /** Gets what went wrong with a thread; it has been replaced already. */
   readonly onThreadError?: (message: string) => void;
-}
-
-/** A request as the pieces that make it up, so that it is copied once, into the message to its thread. */
-export interface PiecedRequest {
-  readonly pieces: readonly Uint8Array[];
-  readonly length: number;
-  readonly object: readonly [start: number, end: number] | undefined;
 }
 
 /** Raised when more is asked than the pool lets wait. */
@@ -54,62 +61,9 @@ export class OverloadedError extends Error {
   override readonly name = "OverloadedError";
 }
 
-interface Task {
-  readonly id: number;
-  readonly policy: number;
-  readonly operation: Operation;
-  readonly request: PiecedRequest;
-  readonly resolve: (outcome: Outcome) => void;
-  /** What it is expected to take, in milliseconds, since it was given to a lane. */
-  costMs: number;
-}
-
-interface RegisteredPolicy {
-  readonly policy: EvaluablePolicy;
-  readonly handler: HostCallHandler;
-  /** When the policy stops to count as slow, in milliseconds of the process. */
-  slowUntil: number;
-  /** Whether it has judged a request, and was not slow. */
-  proven: boolean;
-  /** What an evaluation takes, in milliseconds: a moving average. */
-  costMs: number;
-}
-
-interface Lane {
-  readonly port: MessagePort;
-  readonly replies: MessagePort;
-  readonly signal: Int32Array;
-  readonly abort: AbortController;
-  /** Tasks in the order in which they were sent; the first is the one that runs. */
-  readonly tasks: Map<number, Task>;
-  pending: Task[];
-  /** What the tasks sent and pending are expected to take, in milliseconds. */
-  backlogMs: number;
-  ready: boolean;
-  busy: boolean;
-  /** The policy that keeps it busy; it counts as slow as long as it does. */
-  busyWith: number | undefined;
-  slow: number;
-  progressAt: number;
-  closed: boolean;
-}
-
 const NO_REQUEST: PiecedRequest = { pieces: [], length: 0, object: undefined };
 const ALLOWED: Verdict = { allowed: true, auditAnnotations: null, warnings: null };
 const ACCEPTED_OUTCOME: Outcome = { kind: "verdict", verdict: ALLOWED };
-/** How long a policy counts as slow after one of its calls was. */
-const SLOW_MS = 5_000;
-/** A call that took this long was slow. First calls and those that share a processor with a loop take long too, but not that long. */
-const SLOW_CALL_MS = 500;
-/** A lane takes this much work before the next lane is used: one busy thread costs less than two half busy ones. */
-const FULL_LANE_MS = 2;
-/** What a first evaluation is expected to take, and how much of the expectation each later one replaces. */
-const FIRST_COST_MS = 1;
-const COST_WEIGHT = 0.1;
-/** No single evaluation counts for more than this multiple of the expectation: first ones take long, and so do interrupted ones. */
-const MAX_COST_FACTOR = 5;
-/** A policy whose evaluations take this long is slow, too. */
-const SLOW_COST_MS = 5;
 /** What is not a request comes at start-up, once for each policy, and makes its guest first: the threads share that. */
 const PREPARATION_MS = 20;
 /** A thread that has not ended by then is left to itself. */
@@ -118,16 +72,6 @@ const CLOSE_MS = 1_000;
 const STUCK_MS = 5_000;
 /** … and one that has not even begun, after this time: on a busy machine, loading its code takes its time. */
 const START_MS = 60_000;
-
-const holds = ({ tasks, pending }: Lane, policy: number): boolean =>
-  [...tasks.values(), ...pending].some((task) => task.policy === policy);
-
-function leastBacklog(lanes: readonly Lane[]): Lane | undefined {
-  return lanes.reduce<Lane | undefined>(
-    (best, lane) => !best || lane.backlogMs < best.backlogMs ? lane : best,
-    undefined,
-  );
-}
 
 /** A pool of evaluating threads. */
 export class EvaluatorPool {
@@ -191,7 +135,7 @@ export class EvaluatorPool {
   /** Makes a policy known to all threads. Returns its number, by which {@link validate} knows it. */
   addPolicy(policy: EvaluablePolicy, handler: HostCallHandler): number {
     const id = ++this.#ids;
-    this.#policies.set(id, { policy, handler, slowUntil: -Infinity, proven: false, costMs: FIRST_COST_MS });
+    this.#policies.set(id, registeredPolicy(policy, handler));
     this.#tell({ kind: "policy", id, policy });
     return id;
   }
@@ -221,7 +165,7 @@ export class EvaluatorPool {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#watch);
-    for (const lane of this.#lanes) this.#closeLane(lane);
+    for (const lane of this.#lanes) closeLane(lane);
     const left = [
       ...this.#waiting,
       ...this.#lanes.flatMap((lane) => [...lane.tasks.values(), ...lane.pending]),
@@ -262,13 +206,13 @@ export class EvaluatorPool {
     const held: Task[] = [];
     for (const task of this.#waiting.splice(0)) {
       const policy = this.#policies.get(task.policy);
-      const slow = policy !== undefined && (policy.slowUntil > now || policy.costMs > SLOW_COST_MS) ||
+      const slow = policy !== undefined && isSlow(policy, now) ||
         this.#lanes.some(({ busy, busyWith }) => busy && busyWith === task.policy);
       const lane = slow
-        ? this.#slowLane(task.policy)
+        ? slowLane(this.#lanes, this.#spares, task.policy)
         : policy?.proven === false
-        ? this.#unprovenLane(task.policy)
-        : this.#quickLane();
+        ? unprovenLane(this.#lanes, this.#spares, task.policy)
+        : quickLane(this.#lanes);
       if (!lane) {
         held.push(task);
         continue;
@@ -281,98 +225,26 @@ export class EvaluatorPool {
       lane.pending.push(task);
     }
     this.#waiting.unshift(...held);
-    for (const lane of this.#lanes) if (lane.pending.length > 0) this.#send(lane);
-  }
-
-  #quickLane(among: readonly Lane[] = this.#lanes): Lane | undefined {
-    const quick = among.filter((lane) => !lane.busy && lane.slow === 0);
-    return quick.find((lane) => lane.backlogMs < FULL_LANE_MS) ?? leastBacklog(quick);
-  }
-
-  /** Slow policies share their lanes, and never take the last one that holds nothing slow. Undefined: the task has to wait. */
-  #slowLane(policy: number): Lane | undefined {
-    const shared = leastBacklog(this.#lanes.filter((lane) => !lane.busy && lane.slow > 0));
-    // A lane that has just been given the same policy may be about to tell that it is busy with it.
-    const taken = this.#lanes.filter((lane) => lane.busy || lane.slow > 0 || holds(lane, policy)).length;
-    if (shared?.backlogMs === 0 || taken >= this.#lanes.length - this.#spares) return shared;
-    return this.#quickLane();
-  }
-
-  /** Of a policy that has not judged anything yet nobody knows that it isn't slow: it alone must not take all lanes. */
-  #unprovenLane(policy: number): Lane | undefined {
-    const held = this.#lanes.filter((lane) => holds(lane, policy));
-    return this.#quickLane(held.length >= this.#lanes.length - this.#spares ? held : undefined);
-  }
-
-  #send(lane: Lane): void {
-    const tasks = lane.pending;
-    lane.pending = [];
-    if (lane.tasks.size === 0) lane.progressAt = performance.now();
-    const bytes = new Uint8Array(tasks.reduce((sum, task) => sum + task.request.length, 0));
-    let at = 0;
-    const headers = tasks.map(({ id, policy, operation, request }): TaskHeader => {
-      const start = at;
-      for (const piece of request.pieces) {
-        bytes.set(piece, at);
-        at += piece.length;
-      }
-      const [objectStart, objectEnd] = request.object ?? [-1, -1];
-      return [id, policy, operation, start, at, objectStart, objectEnd];
-    });
-    for (const task of tasks) lane.tasks.set(task.id, task);
-    this.#post(lane, { kind: "tasks", tasks: headers, bytes }, [bytes.buffer]);
-  }
-
-  #post(lane: Lane, message: ToWorker, transfer: ArrayBuffer[] = []): void {
-    // The DOM's and Node's declarations of a message port differ in the list's type.
-    lane.port.postMessage(message, transfer as never[]);
-    Atomics.add(lane.signal, SIGNAL.inbox, 1);
-    Atomics.notify(lane.signal, SIGNAL.inbox);
+    for (const lane of this.#lanes) if (lane.pending.length > 0) sendPending(lane);
   }
 
   #tell(message: ToWorker): void {
-    for (const lane of this.#lanes) this.#post(lane, message);
+    for (const lane of this.#lanes) post(lane, message);
   }
 
   #openLane(): Lane {
-    const work = new MessageChannel();
-    const replies = new MessageChannel();
-    const signal = new Int32Array(new SharedArrayBuffer(8));
-    const lane: Lane = {
-      port: work.port1,
-      replies: replies.port1,
-      signal,
-      abort: new AbortController(),
-      tasks: new Map(),
-      pending: [],
-      backlogMs: 0,
-      ready: false,
-      busy: false,
-      busyWith: undefined,
-      slow: 0,
-      progressAt: performance.now(),
-      closed: false,
-    };
-    work.port1.on("message", (message: FromWorker) => this.#receive(lane, message));
-    const start = { port: work.port2, replies: replies.port2, signal } as unknown as WorkerStart;
-    const running = this.#pool.run(start, {
-      transferList: [work.port2, replies.port2] as never,
-      signal: lane.abort.signal,
-    });
-    running.then(
-      () => this.#laneEnded(lane, "it ended by itself"),
-      (error) => this.#laneEnded(lane, error instanceof Error ? error.message : String(error)),
+    const lane = openLane(
+      (start, transfer, signal) => {
+        this.#pool.run(start, { transferList: transfer as never, signal }).then(
+          () => this.#laneEnded(lane, "it ended by itself"),
+          (error) => this.#laneEnded(lane, error instanceof Error ? error.message : String(error)),
+        );
+      },
+      (lane, message) => this.#receive(lane, message),
     );
-    for (const [id, module] of this.#modules) this.#post(lane, { kind: "module", id, module });
-    for (const [id, { policy }] of this.#policies) this.#post(lane, { kind: "policy", id, policy });
+    for (const [id, module] of this.#modules) post(lane, { kind: "module", id, module });
+    for (const [id, { policy }] of this.#policies) post(lane, { kind: "policy", id, policy });
     return lane;
-  }
-
-  #closeLane(lane: Lane): void {
-    lane.closed = true;
-    this.#post(lane, { kind: "close" });
-    lane.port.close();
-    lane.replies.close();
   }
 
   #receive(lane: Lane, message: FromWorker): void {
@@ -402,7 +274,7 @@ export class EvaluatorPool {
         return;
       case "log": {
         const policy = this.#policies.get(message.policy)?.policy.id ?? "";
-        this.#options.onLog?.(policy, message.entry);
+        this.#options.onLog?.(policy, message.entry, lane.tasks.get(message.task)?.request);
       }
     }
   }
@@ -411,7 +283,7 @@ export class EvaluatorPool {
     lane.busy = true;
     const back: Task[] = [];
     for (const id of returned) {
-      const task = this.#takeBack(lane, id);
+      const task = takeBack(lane, id);
       if (task) back.push(task);
     }
     const [running] = lane.tasks.values();
@@ -423,24 +295,11 @@ export class EvaluatorPool {
   }
 
   #finish(lane: Lane, id: number, outcome: Outcome, tookMs: number): void {
-    const task = this.#takeBack(lane, id);
+    const task = takeBack(lane, id);
     if (!task) return;
     const policy = this.#policies.get(task.policy);
-    if (policy && task.operation === "validate") {
-      policy.costMs += (Math.min(tookMs, MAX_COST_FACTOR * policy.costMs + 1) - policy.costMs) * COST_WEIGHT;
-    }
-    if (policy && tookMs >= SLOW_CALL_MS) policy.slowUntil = performance.now() + SLOW_MS;
-    else if (policy && task.operation === "validate") policy.proven = true;
+    if (policy) noteCall(policy, task.operation === "validate", tookMs);
     this.#settle(task, outcome);
-  }
-
-  /** Takes a task from the lane that it was sent to. */
-  #takeBack(lane: Lane, id: number): Task | undefined {
-    const task = lane.tasks.get(id);
-    if (!task) return undefined;
-    lane.tasks.delete(id);
-    lane.backlogMs = lane.tasks.size + lane.pending.length === 0 ? 0 : lane.backlogMs - task.costMs;
-    return task;
   }
 
   #settle(task: Task, outcome: Outcome): void {

@@ -1,31 +1,59 @@
-/** Every builtin that Rego modules may leave to the host, by name. */
+/**
+ * Every builtin that Rego modules may leave to the host. A thread loads what its modules ask for: few need tokens or
+ * certificates, whose code is large.
+ */
 import { ENCODING_BUILTINS } from "../render/rego_builtins/encoding.ts";
 import { NET_BUILTINS } from "../render/rego_builtins/net.ts";
 import { NUMBER_BUILTINS } from "../render/rego_builtins/numbers.ts";
 import { OBJECT_BUILTINS } from "../render/rego_builtins/object.ts";
 import { REGEX_BUILTINS } from "../render/rego_builtins/regex.ts";
-import { SCHEMA_BUILTINS } from "../render/rego_builtins/schema.ts";
 import { STRING_BUILTINS } from "../render/rego_builtins/strings.ts";
 import { TIME_BUILTINS } from "../render/rego_builtins/time.ts";
-import { X509_BUILTINS } from "../render/rego_builtins/x509.ts";
-import { YAML_BUILTINS } from "../render/rego_builtins/yaml.ts";
 import type { RegoBuiltins } from "../types/rego.ts";
-import { AWS_BUILTINS } from "./rego_aws.ts";
 import { HASH_BUILTINS } from "./rego_hashes.ts";
-import { TOKEN_BUILTINS } from "./rego_tokens.ts";
 
-export const REGO_IMPLEMENTATIONS: RegoBuiltins = {
-  ...AWS_BUILTINS,
+const ALWAYS: RegoBuiltins = {
   ...ENCODING_BUILTINS,
   ...HASH_BUILTINS,
   ...NET_BUILTINS,
   ...NUMBER_BUILTINS,
   ...OBJECT_BUILTINS,
   ...REGEX_BUILTINS,
-  ...SCHEMA_BUILTINS,
   ...STRING_BUILTINS,
   ...TIME_BUILTINS,
-  ...TOKEN_BUILTINS,
-  ...X509_BUILTINS,
-  ...YAML_BUILTINS,
 };
+
+/** Builtins that are loaded when one is asked for whose name begins like this. */
+const ON_DEMAND: readonly (readonly [prefix: string, load: () => Promise<RegoBuiltins>])[] = [
+  ["crypto.parse_private_keys", async () => (await import("./rego_keys.ts")).KEY_BUILTINS],
+  ["crypto.x509.parse_and_verify", async () => (await import("./rego_chains.ts")).CHAIN_BUILTINS],
+  [
+    "crypto.x509.parse_certificate",
+    async () => (await import("../render/rego_builtins/x509.ts")).X509_BUILTINS,
+  ],
+  ["crypto.x509.parse_keypair", async () => (await import("./rego_keys.ts")).KEY_BUILTINS],
+  ["crypto.x509.parse_rsa", async () => (await import("./rego_keys.ts")).KEY_BUILTINS],
+  ["io.jwt.", async () => (await import("./rego_tokens.ts")).TOKEN_BUILTINS],
+  ["json.match_schema", async () => (await import("../render/rego_builtins/schema.ts")).SCHEMA_BUILTINS],
+  ["json.verify_schema", async () => (await import("../render/rego_builtins/schema.ts")).SCHEMA_BUILTINS],
+  ["opa.runtime", async () => (await import("./rego_aws.ts")).AWS_BUILTINS],
+  ["providers.aws.", async () => (await import("./rego_aws.ts")).AWS_BUILTINS],
+  [
+    "strings.render_template",
+    async () => (await import("../render/rego_builtins/template.ts")).TEMPLATE_BUILTINS,
+  ],
+  ["yaml.", async () => (await import("../render/rego_builtins/yaml.ts")).YAML_BUILTINS],
+];
+
+/** Those of the named builtins that there are. */
+export async function loadBuiltins(names: readonly string[]): Promise<RegoBuiltins> {
+  const wanted = ON_DEMAND.filter(([prefix]) => names.some((name) => name.startsWith(prefix)));
+  const loaded: RegoBuiltins = Object.assign(
+    {},
+    ALWAYS,
+    ...await Promise.all(wanted.map(([, load]) => load())),
+  );
+  return Object.fromEntries(
+    names.filter((name) => Object.hasOwn(loaded, name)).map((name) => [name, loaded[name]!]),
+  );
+}

@@ -1,10 +1,30 @@
 /** What lives as long as one evaluation of a Rego policy: its time, its random values, what it has to tell. */
 import { randomFillSync } from "node:crypto";
-import type { PolicyLogEntry } from "../types/evaluation.ts";
-import { BuiltinHalt, type RegoContext, type RegoValue } from "../types/rego.ts";
+import type { HostCallAnswer, PolicyLogEntry } from "../types/evaluation.ts";
+import type { GuestCall } from "../types/guest.ts";
+import { BuiltinError, BuiltinHalt, type RegoContext, type RegoValue } from "../types/rego.ts";
 
 /** A policy that prints in a loop must not flood the log. */
 const MAX_ENTRIES = 100;
+
+/** A resolver's words for a name that has no address. All other failures leave it open whether there is one. */
+const NO_ADDRESS = /(Name or service not known|No address associated with hostname)$/;
+
+const nobody = (): HostCallAnswer => ({ ok: false, error: "there is no host to ask" });
+
+function addressesOf(name: string, call: (call: GuestCall) => HostCallAnswer): readonly string[] {
+  const answer = call({
+    binding: "kubewarden",
+    namespace: "net",
+    operation: "v1/dns_lookup_host",
+    payload: new TextEncoder().encode(JSON.stringify(name)),
+  });
+  if (!answer.ok) {
+    if (NO_ADDRESS.test(answer.error)) throw new BuiltinError(`lookup ${name}: no such host`);
+    throw new BuiltinHalt(answer.error);
+  }
+  return (JSON.parse(new TextDecoder().decode(answer.payload)) as { readonly ips: readonly string[] }).ips;
+}
 
 /** One evaluation. */
 export class RegoEvaluation {
@@ -13,7 +33,12 @@ export class RegoEvaluation {
   #entries = 0;
   timeIsUp = false;
 
-  constructor(limitMs: number, log: (entry: PolicyLogEntry) => void) {
+  /** `call` answers host calls in the policy's name. */
+  constructor(
+    limitMs: number,
+    log: (entry: PolicyLogEntry) => void,
+    call: (call: GuestCall) => HostCallAnswer = nobody,
+  ) {
     this.#log = log;
     const until = performance.now() + limitMs;
     let now: bigint | undefined;
@@ -26,6 +51,7 @@ export class RegoEvaluation {
         this.timeIsUp = true;
         throw new BuiltinHalt("the time is up");
       },
+      resolve: (name) => addressesOf(name, call),
       note: (message) => this.#tell({ level: "debug", message, data: undefined }),
     };
   }
@@ -36,7 +62,7 @@ export class RegoEvaluation {
 
   /** Passes on what the policy printed. */
   print(message: string): void {
-    this.#tell({ level: "info", message, data: undefined });
+    this.#tell({ level: "info", message, data: undefined, rego: "println" });
   }
 
   /** Tells of a builtin's error, because the expression that is now undefined may turn the verdict round. */

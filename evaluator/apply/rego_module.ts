@@ -9,7 +9,7 @@ import { parseRego, regoText } from "../render/rego_text.ts";
 import { type GuestHost, InstantiationError } from "../types/guest.ts";
 import type { PreparedModule } from "../types/module.ts";
 import { BuiltinError, BuiltinHalt, type RegoBuiltin, type RegoValue } from "../types/rego.ts";
-import { REGO_IMPLEMENTATIONS } from "./rego_builtins.ts";
+import { loadBuiltins } from "./rego_builtins.ts";
 import { RegoEvaluation } from "./rego_evaluation.ts";
 import { Snapshot } from "./snapshot.ts";
 import { trapText } from "./trap_text.ts";
@@ -77,7 +77,8 @@ export class RegoModule {
     const module = new RegoModule(host, memory);
     const instance = await host.link(prepared.module, { env: module.#imports() });
     (instance.exports[GUARD.pages] as WebAssembly.Global).value = min;
-    module.#start(instance, prepared.restorable, limitMs);
+    await module.#useBuiltins(module.#start(instance, limitMs));
+    if (prepared.restorable) module.#snapshot = new Snapshot(instance);
     return module;
   }
 
@@ -90,6 +91,7 @@ export class RegoModule {
           level: "error",
           message: `Rego evaluation aborted: ${this.#text(at)}`,
           data: undefined,
+          rego: "abort",
         });
       },
       opa_println: (at: number) => {
@@ -104,7 +106,8 @@ export class RegoModule {
     };
   }
 
-  #start(instance: WebAssembly.Instance, restorable: boolean, limitMs: number): void {
+  /** Runs what has to run first. Returns the numbers of the builtins that the module asks for. */
+  #start(instance: WebAssembly.Instance, limitMs: number): Readonly<Record<string, number>> {
     const { exports } = instance;
     const missing = REQUIRED.filter((name) => typeof exports[name] !== "function");
     if (missing.length > 0) {
@@ -117,19 +120,22 @@ export class RegoModule {
     if (typeof start === "function") this.#step(limitMs, () => void start());
     const builtins = this.#step(limitMs, () => this.#dump(this.#exports.builtins()));
     this.#entrypoints = this.#step(limitMs, () => this.#dump(this.#exports.entrypoints()));
-    const names = this.#names(builtins);
-    const unknown = Object.keys(names).filter((name) => !Object.hasOwn(REGO_IMPLEMENTATIONS, name)).sort();
+    return this.#names(builtins);
+  }
+
+  async #useBuiltins(numbers: Readonly<Record<string, number>>): Promise<void> {
+    const names = Object.keys(numbers);
+    const implementations = await loadBuiltins(names);
+    const unknown = names.filter((name) => !Object.hasOwn(implementations, name)).sort();
     if (unknown.length > 0) {
+      const reason = `Missing Rego builtins: ${unknown.join(", ")}`;
       throw new InstantiationError(
-        `cannot allocate Rego evaluator: cannot build Rego engine: Missing Rego builtins: ${
-          unknown.join(", ")
-        }`,
+        `cannot allocate Rego evaluator: cannot build Rego engine: ${reason}`,
       );
     }
-    for (const [name, id] of Object.entries(names)) {
-      this.#builtins.set(id, { name, run: REGO_IMPLEMENTATIONS[name]! });
+    for (const [name, id] of Object.entries(numbers)) {
+      this.#builtins.set(id, { name, run: implementations[name]! });
     }
-    if (restorable) this.#snapshot = new Snapshot(instance);
   }
 
   #names(json: string): Readonly<Record<string, number>> {
@@ -219,19 +225,22 @@ export class RegoModule {
     return this.#halted?.message;
   }
 
-  /** Evaluates entry point 0. `data` and `input` are the pieces of JSON documents. */
-  evaluate(data: readonly Uint8Array[], input: readonly Uint8Array[], limitMs: number): RegoResult {
+  /** Evaluates entry point 0 in the armed call. `data` and `input` are the pieces of JSON documents. */
+  evaluate(data: readonly Uint8Array[], input: readonly Uint8Array[]): RegoResult {
     const { opa_json_parse: parse } = this.#exports;
     const guest = this.#exports;
     if (!/[:]0[,}]/.test(this.#entrypoints)) {
       const error = `Rego wasm error: Cannot find the specified entrypoint 0 inside of ${this.#entrypoints}`;
       return { kind: "failed", error };
     }
-    this.#evaluation = new RegoEvaluation(limitMs, (entry) => this.#host.log(entry));
+    this.#evaluation = new RegoEvaluation(
+      this.#host.left(),
+      (entry) => this.#host.log(entry),
+      (call) => this.#host.call(call),
+    );
     this.#halted = undefined;
     // Until the end is known to be good.
     this.#usable = false;
-    this.#host.arm(limitMs);
     try {
       const dataValue = parse(...this.#push(...data));
       if (dataValue === 0) return { kind: "failed", error: "Rego wasm error: Failed to load json in memory" };
@@ -262,5 +271,9 @@ export class RegoModule {
   /** Puts the instance back to where it was before its first evaluation. False when it must be dropped. */
   restore(): boolean {
     return this.#usable && this.#snapshot !== undefined && this.#snapshot.restore();
+  }
+
+  grownPages(): number {
+    return this.#snapshot?.grownPages ?? 0;
   }
 }

@@ -8,7 +8,7 @@ const PAGE = 65536;
 /** Runs of equal treatment are found in blocks of this size: mostly zero memory then costs a fill, not a copy. */
 const BLOCK = 4096;
 /** An instance whose memory grew by more than this beyond its snapshot is not kept: the memory is given back. */
-const KEPT_GROWTH_PAGES = 64;
+const KEPT_GROWTH_PAGES = 2048;
 
 type Run = { readonly start: number; readonly end: number; readonly content: Uint8Array | undefined };
 type GlobalState = readonly [global: WebAssembly.Global, value: unknown];
@@ -55,6 +55,11 @@ export class Snapshot {
       }
     }
     this.#globals = globals;
+  }
+
+  /** Pages that the memory has beyond the snapshot; what they held is gone, but they take up space. */
+  get grownPages(): number {
+    return this.#memory === undefined ? 0 : (this.#memory.buffer.byteLength - this.#length) / PAGE;
   }
 
   /** Puts the instance back. Returns false when it should be dropped instead. */

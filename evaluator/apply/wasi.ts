@@ -19,14 +19,23 @@ export interface WasiHost {
   readonly sleep: (milliseconds: number) => void;
 }
 
-/** Raised by `proc_exit`; the guest's code doesn't go on. */
-export class GuestExit extends Error {
-  override readonly name = "GuestExit";
+/**
+ * Thrown by `proc_exit`; the guest's code doesn't go on. It is no Error: those note the stack, which is deep here, and some
+ * guests end every call this way.
+ */
+export class GuestExit {
   readonly code: number;
 
   constructor(code: number) {
-    super(`the guest exited with code ${code}`);
     this.code = code;
+  }
+
+  get message(): string {
+    return `the guest exited with code ${this.code}`;
+  }
+
+  toString(): string {
+    return this.message;
   }
 }
 
@@ -70,12 +79,39 @@ const NO_SUCH_FILE = [
   "sock_shutdown",
 ];
 
+/** Random bytes got ahead of need: a call for each handful takes longer than the guest's use of them. */
+const random = new Uint8Array(4096);
+let randomLeft = 0;
+
+function fillRandom(target: Uint8Array): void {
+  if (target.length <= 64) {
+    if (target.length > randomLeft) {
+      crypto.getRandomValues(random);
+      randomLeft = random.length;
+    }
+    target.set(random.subarray(randomLeft - target.length, randomLeft));
+    randomLeft -= target.length;
+    // What was given to one guest is nowhere left.
+    random.fill(0, randomLeft, randomLeft + target.length);
+    return;
+  }
+  for (let start = 0; start < target.length; start += 65536) {
+    const chunk = new Uint8Array(Math.min(65536, target.length - start));
+    target.set(crypto.getRandomValues(chunk), start);
+  }
+}
+
 type WasiFunction = (...args: never[]) => number;
 
 /** The functions of `wasi_snapshot_preview1` (also to be linked as `wasi_unstable`). */
 export function wasiImports(host: WasiHost): Record<string, WasiFunction> {
   const encoder = new TextEncoder();
-  const view = () => new DataView(host.memory());
+  let current: DataView | undefined;
+  const view = (): DataView => {
+    const memory = host.memory();
+    if (current?.buffer !== memory) current = new DataView(memory);
+    return current as DataView;
+  };
   const args = () => host.args().map((arg) => encoder.encode(`${arg}\0`));
   const isPipe = (fd: number) => fd >= 0 && fd <= 2;
 
@@ -125,11 +161,7 @@ export function wasiImports(host: WasiHost): Record<string, WasiFunction> {
     },
     random_get(at: number, length: number) {
       if (length >>> 0 > MAX_TRANSFER) return ERRNO.inval;
-      const target = new Uint8Array(host.memory(), at >>> 0, length >>> 0);
-      for (let start = 0; start < target.length; start += 65536) {
-        const chunk = new Uint8Array(Math.min(65536, target.length - start));
-        target.set(crypto.getRandomValues(chunk), start);
-      }
+      fillRandom(new Uint8Array(host.memory(), at >>> 0, length >>> 0));
       return ERRNO.success;
     },
     fd_write(fd: number, list: number, count: number, writtenAt: number) {

@@ -27,6 +27,8 @@ import { Engine } from "./engine.ts";
 const BUSY_MS = 10;
 /** How soon to look again for a message that must have come. */
 const MISSING_MESSAGE_MS = 1;
+/** A guest that takes up much memory is kept for so long when nothing comes. */
+const KEEP_MS = 5_000;
 /** Outcomes are sent when this many are done, even when more tasks wait. */
 const OUTCOMES_PER_MESSAGE = 32;
 /** … or when the last ones were sent so long ago. */
@@ -53,6 +55,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
   let replied = 0;
   let closing = false;
   let flushedAt = 0;
+  let running = 0;
 
   /**
    * Waits for the counter at `index` to be another than `seen`, for at most `limitMs`. On Bun a message that was posted, and
@@ -112,7 +115,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
   };
   const engine = new Engine({
     call,
-    log: (policy: number, entry: PolicyLogEntry) => post({ kind: "log", policy, entry }),
+    log: (policy: number, entry: PolicyLogEntry) => post({ kind: "log", policy, task: running, entry }),
     sleep: (milliseconds) => {
       onBusy(milliseconds);
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
@@ -141,6 +144,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
     while (next < waiting.length) {
       const { header: [id, policy, operation, from, to, objectStart, objectEnd], bytes } = waiting[next++]!;
       told = false;
+      running = id;
       const request = {
         json: bytes.subarray(from, to),
         object: objectStart < 0 ? undefined : [objectStart, objectEnd] as const,
@@ -156,7 +160,9 @@ export default async function serve(start: WorkerStart): Promise<void> {
     next = 0;
     flush();
     engine.tidy();
-    if (!closing) rest(SIGNAL.inbox, seen, received, Infinity);
+    if (closing) break;
+    rest(SIGNAL.inbox, seen, received, engine.holdsMuch ? KEEP_MS : Infinity);
+    if (engine.holdsMuch && Atomics.load(signal, SIGNAL.inbox) === seen) engine.shrink();
   }
   port.close();
   replies.close();

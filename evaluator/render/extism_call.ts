@@ -69,7 +69,10 @@ const failed = (error: string) => encoder.encode(JSON.stringify({ ok: false, err
 /** Writes `{"ok": true, "payload": …}`, the payload byte for byte and `null` when it is empty, or `{"ok": false, "error"}`. */
 export function writeHostCallAnswer(answer: HostCallAnswer): Uint8Array {
   if (!answer.ok) return failed(answer.error);
-  const { payload } = answer;
+  // What threads share can't be decoded.
+  const payload = answer.payload.buffer instanceof SharedArrayBuffer
+    ? answer.payload.slice()
+    : answer.payload;
   if (payload.length === 0) return EMPTY;
   try {
     expectEnd(payload, skipValue(payload, skipSpace(payload, 0), MAX_DEPTH - 1));

@@ -4,14 +4,14 @@ import { type DerElement, DerError, elements, latin } from "./der.ts";
 import { parseUrl } from "./go_url.ts";
 import { addressText } from "./ip_address.ts";
 import { number, recordOf } from "./rego_value.ts";
-
-/** Standard base64. */
-export const base64 = (bytes: Uint8Array): string => btoa(latin(bytes));
-
-type Fields = Record<string, RegoValue>;
-const oidText = (element: DerElement) => element.oid().join(".");
-const oidValue = (element: DerElement): RegoValue => element.oid().map((part) => number(part));
-const orNull = (list: readonly RegoValue[]): RegoValue => list.length > 0 ? list : null;
+import { at, base64, type Fields, missing, oidText, oidValue, orNull } from "./x509_elements.ts";
+import {
+  extensionsOf,
+  extensionValue,
+  hasUnknownTree,
+  knownExtension,
+  NO_EXTENSIONS,
+} from "./x509_extensions.ts";
 
 const SIGNATURES: Readonly<Record<string, number>> = {
   "1.2.840.113549.1.1.2": 1,
@@ -41,17 +41,6 @@ const CURVES: Readonly<Record<string, number>> = {
   "1.3.132.0.34": 48,
   "1.3.132.0.35": 66,
 };
-const USAGES = [
-  ...["2.5.29.37.0", "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.3", "1.3.6.1.5.5.7.3.4"],
-  ...[
-    "1.3.6.1.5.5.7.3.5",
-    "1.3.6.1.5.5.7.3.6",
-    "1.3.6.1.5.5.7.3.7",
-    "1.3.6.1.5.5.7.3.8",
-    "1.3.6.1.5.5.7.3.9",
-  ],
-  ...["1.3.6.1.4.1.311.10.3.3", "2.16.840.1.113730.4.1", "1.3.6.1.4.1.311.2.1.22", "1.3.6.1.4.1.311.61.1.1"],
-];
 const NAME_LISTS: Readonly<Record<string, string>> = {
   "2.5.4.6": "Country",
   "2.5.4.7": "Locality",
@@ -61,14 +50,6 @@ const NAME_LISTS: Readonly<Record<string, string>> = {
   "2.5.4.11": "OrganizationalUnit",
   "2.5.4.17": "PostalCode",
 };
-
-function at(list: readonly DerElement[], index: number): DerElement {
-  return list[index] ?? missing();
-}
-
-function missing(): never {
-  throw new DerError("an element is missing");
-}
 
 /** A distinguished name. */
 function nameOf(name: DerElement): RegoValue {
@@ -123,6 +104,8 @@ function publicKey(info: DerElement): Fields {
       const fields = { Curve: new RegoObject([]), X: coordinate(1), Y: coordinate(1 + size) };
       return { PublicKeyAlgorithm: number(3), PublicKey: recordOf(fields) };
     }
+    case "1.2.840.10040.4.1":
+      throw new DerError("DSA keys can't be shown");
     case "1.3.101.112":
       return { PublicKeyAlgorithm: number(4), PublicKey: base64(bytes) };
   }
@@ -182,146 +165,38 @@ function namesFields({ dns, emails, addresses, uris }: AlternativeNames): Fields
 
 const NO_NAMES: AlternativeNames = { dns: [], emails: [], addresses: [], uris: [] };
 
-interface Extension {
-  readonly id: string;
-  readonly oid: RegoValue;
-  readonly critical: boolean;
-  readonly value: Uint8Array;
-}
-
-function extensionsOf(list: DerElement): readonly Extension[] {
-  return list.list().map((extension) => {
-    const parts = extension.list();
-    const type = at(parts, 0);
-    const critical = parts.length === 3 && at(parts, 1).boolean();
-    const value = at(parts, parts.length - 1).expect(0x04).content;
-    return { id: oidText(type), oid: oidValue(type), critical, value };
-  });
-}
-
-const extensionValue = ({ oid, critical, value }: Extension) =>
-  recordOf({ Id: oid, Critical: critical, Value: base64(value) });
-
-/** What an extension that stands alone sets; undefined for one that Go does not know. */
-function knownExtension(id: string, value: DerElement): Fields | undefined {
-  switch (id) {
-    case "2.5.29.15": {
-      const { has } = value.bits();
-      return {
-        KeyUsage: number(
-          Array.from({ length: 9 }, (_, bit) => has(bit) ? 1 << bit : 0).reduce((a, b) => a | b),
-        ),
-      };
-    }
-    case "2.5.29.19": {
-      const parts = value.list();
-      const isCa = parts[0]?.tag === 0x01 && parts[0].boolean();
-      const limit = parts.find(({ tag }) => tag === 0x02)?.integer();
-      return {
-        BasicConstraintsValid: true,
-        IsCA: isCa,
-        MaxPathLen: number(limit ?? -1),
-        MaxPathLenZero: limit === 0n,
-      };
-    }
-    case "2.5.29.31": {
-      const names = value.list().flatMap((point) => point.children().filter(({ tag }) => tag === 0xa0))
-        .flatMap((name) => name.children().filter(({ tag }) => tag === 0xa0)).flatMap((full) =>
-          full.children()
-        );
-      return {
-        CRLDistributionPoints: orNull(
-          names.filter(({ tag }) => tag === 0x86).map(({ content }) => latin(content)),
-        ),
-      };
-    }
-    case "2.5.29.35": {
-      const key = value.list().find(({ tag }) => tag === 0x80);
-      return { AuthorityKeyId: key ? base64(key.content) : null };
-    }
-    case "2.5.29.14":
-      return { SubjectKeyId: base64(value.expect(0x04).content) };
-    case "2.5.29.37": {
-      const known: RegoValue[] = [];
-      const unknown: RegoValue[] = [];
-      for (const usage of value.list()) {
-        const index = USAGES.indexOf(oidText(usage));
-        if (index >= 0) known.push(number(index));
-        else unknown.push(oidValue(usage));
-      }
-      return { ExtKeyUsage: orNull(known), UnknownExtKeyUsage: orNull(unknown) };
-    }
-    case "2.5.29.32": {
-      const policies = value.list().map((policy) => at(policy.list(), 0));
-      return { Policies: orNull(policies.map(oidText)), PolicyIdentifiers: orNull(policies.map(oidValue)) };
-    }
-    case "1.3.6.1.5.5.7.1.1": {
-      const urls = (method: string) =>
-        value.list().map((access) => access.list())
-          .filter(([type, place]) => oidText(type ?? missing()) === method && place?.tag === 0x86)
-          .map(([, place]) => latin(place!.content));
-      return {
-        OCSPServer: orNull(urls("1.3.6.1.5.5.7.48.1")),
-        IssuingCertificateURL: orNull(urls("1.3.6.1.5.5.7.48.2")),
-      };
-    }
-  }
-  return undefined;
-}
-
-/** Extensions whose fields are not shown here: what would be missing must not look as if it were not there. */
-const REFUSED = ["2.5.29.30", "2.5.29.33", "2.5.29.36", "2.5.29.54"];
-
-const NO_EXTENSIONS: Fields = {
-  ...Object.fromEntries(
-    [
-      ...["AuthorityKeyId", "SubjectKeyId", "CRLDistributionPoints", "ExtKeyUsage", "UnknownExtKeyUsage"],
-      ...["OCSPServer", "IssuingCertificateURL", "Policies", "PolicyIdentifiers", "PolicyMappings"],
-      ...["PermittedDNSDomains", "ExcludedDNSDomains", "PermittedEmailAddresses", "ExcludedEmailAddresses"],
-      ...[
-        "PermittedIPRanges",
-        "ExcludedIPRanges",
-        "PermittedURIDomains",
-        "ExcludedURIDomains",
-        "ExtraExtensions",
-      ],
-    ].map((name) => [name, null]),
-  ),
-  BasicConstraintsValid: false,
-  IsCA: false,
-  MaxPathLenZero: false,
-  PermittedDNSDomainsCritical: false,
-  InhibitAnyPolicyZero: false,
-  InhibitPolicyMappingZero: false,
-  RequireExplicitPolicyZero: false,
-  KeyUsage: number(0),
-  MaxPathLen: number(0),
-  InhibitAnyPolicy: number(0),
-  InhibitPolicyMapping: number(0),
-  RequireExplicitPolicy: number(0),
-};
-
-/** A certificate's fields. Throws {@link DerError}, or UrlError for a URI that is none. */
-export function certificateFields(certificate: DerElement): RegoValue {
-  const [toBeSigned, , signature] = certificate.list();
+/**
+ * A certificate's fields, as Go's JSON has them, or with `URIStrings`, which OPA adds. Throws {@link DerError}, or UrlError for a
+ * URI that is none.
+ */
+export function certificateFields(certificate: DerElement, uriStrings = true): RegoObject {
+  const [toBeSigned, outerAlgorithm, signature] = certificate.list();
   const parts = [...(toBeSigned ?? missing()).list()];
   const version = parts[0]?.tag === 0xa0 ? Number(at(parts.shift()!.children(), 0).integer()) + 1 : 1;
   const [serial, algorithm, issuer, validity, subject, keyInfo] = parts;
   const [from, to] = (validity ?? missing()).list();
+  if (version > 3) throw new DerError("an unknown version");
+  if (serial!.integer() < 0n) throw new DerError("a negative serial number");
+  if (base64((algorithm ?? missing()).bytes) !== base64((outerAlgorithm ?? missing()).bytes)) {
+    throw new DerError("the signature's algorithm is not the one that was signed");
+  }
   const list = parts.find(({ tag }) => tag === 0xa3)?.children()[0];
   const extensions = list ? extensionsOf(list) : [];
   let names = NO_NAMES;
   const fields: Fields = {};
   const unhandled: RegoValue[] = [];
-  for (const { id, oid, critical, value } of extensions) {
-    if (REFUSED.includes(id)) throw new DerError(`the extension ${id} can't be shown`);
+  for (const extension of extensions) {
+    const { id, oid, critical, value } = extension;
     const element = elements(value)[0];
-    if (id === "2.5.29.17") names = alternativeNames(element ?? missing());
-    else {
-      const known = element && knownExtension(id, element);
-      if (known) Object.assign(fields, known);
-      else if (critical) unhandled.push(oid);
-    }
+    let known: Fields | undefined;
+    if (id === "2.5.29.17") {
+      names = alternativeNames(element ?? missing());
+      // Where Go finds no name that it knows, it does not know the extension.
+      known = Object.values(names).some(({ length }) => length > 0) ? {} : undefined;
+    } else known = element && knownExtension(extension, element);
+    if (known) Object.assign(fields, known);
+    const obeyed = known && !(id === "2.5.29.30" && element && hasUnknownTree(element));
+    if (critical && !obeyed) unhandled.push(oid);
   }
   return recordOf({
     ...NO_EXTENSIONS,
@@ -342,7 +217,7 @@ export function certificateFields(certificate: DerElement): RegoValue {
     Extensions: orNull(extensions.map(extensionValue)),
     ...fields,
     ...namesFields(names),
-    URIStrings: orNull(names.uris),
+    URIStrings: uriStrings ? orNull(names.uris) : undefined,
     UnhandledCriticalExtensions: orNull(unhandled),
   });
 }

@@ -221,6 +221,10 @@ class ExtismGuest implements Guest {
   restore(): boolean {
     return this.#usable && this.#snapshot !== undefined && this.#snapshot.restore();
   }
+
+  grownPages(): number {
+    return this.#snapshot?.grownPages ?? 0;
+  }
 }
 
 /** Makes Extism plug-ins. */

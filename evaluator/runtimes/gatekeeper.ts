@@ -32,15 +32,18 @@ class GatekeeperGuest implements Guest {
     if (request.object?.[0] === 0) {
       return failure("internal server error: Gatekeeper does not support raw validation requests");
     }
+    // The inventory is waited for within the same limit.
+    this.#host.arm(policy.limitMs);
     const resources = policy.contextAwareResources ?? [];
     let data: readonly Uint8Array[] = [NO_DATA];
     if (resources.length > 0) {
       const inventory = this.#host.inventory({ form: "gatekeeper", resources });
+      if (this.#host.expired()) return failure(TEXT.regoInterrupted);
       if (!inventory.ok) return failure(inventory.error);
       data = [BEFORE_INVENTORY, inventory.payload, END];
     }
     const input = [BEFORE_PARAMETERS, policy.settings, BEFORE_REVIEW, request.json, END];
-    const result = this.#module.evaluate(data, input, policy.limitMs);
+    const result = this.#module.evaluate(data, input);
     switch (result.kind) {
       case "interrupted":
         return failure(TEXT.regoInterrupted);
@@ -61,6 +64,10 @@ class GatekeeperGuest implements Guest {
 
   restore(): boolean {
     return this.#module.restore();
+  }
+
+  grownPages(): number {
+    return this.#module.grownPages();
   }
 }
 

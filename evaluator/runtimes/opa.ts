@@ -26,10 +26,13 @@ class OpaGuest implements Guest {
   }
 
   validate(request: EvaluationRequest, policy: EvaluablePolicy): Verdict {
+    // The inventory is waited for within the same limit.
+    this.#host.arm(policy.limitMs);
     const resources = policy.contextAwareResources ?? [];
     let data: readonly Uint8Array[] = [policy.settings];
     if (resources.length > 0) {
       const inventory = this.#host.inventory({ form: "opa", resources });
+      if (this.#host.expired()) return failure(TEXT.regoInterrupted);
       if (!inventory.ok) return failure(inventory.error);
       const { pieces, overwritten } = opaData(policy.settings, inventory.payload);
       data = pieces;
@@ -41,7 +44,7 @@ class OpaGuest implements Guest {
         });
       }
     }
-    const result = this.#module.evaluate(data, [BEFORE_REQUEST, request.json, END], policy.limitMs);
+    const result = this.#module.evaluate(data, [BEFORE_REQUEST, request.json, END]);
     switch (result.kind) {
       case "interrupted":
         return failure(TEXT.regoInterrupted);
@@ -62,6 +65,10 @@ class OpaGuest implements Guest {
 
   restore(): boolean {
     return this.#module.restore();
+  }
+
+  grownPages(): number {
+    return this.#module.grownPages();
   }
 }
 

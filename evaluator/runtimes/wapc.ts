@@ -239,6 +239,10 @@ class WapcGuest implements Guest {
   restore(): boolean {
     return this.#usable && this.#snapshot !== undefined && this.#snapshot.restore();
   }
+
+  grownPages(): number {
+    return this.#snapshot?.grownPages ?? 0;
+  }
 }
 
 /** Makes waPC guests. */

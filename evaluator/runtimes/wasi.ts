@@ -225,6 +225,10 @@ class WasiGuest implements Guest {
   restore(): boolean {
     return this.#usable && this.#snapshot !== undefined && this.#snapshot.restore();
   }
+
+  grownPages(): number {
+    return this.#snapshot?.grownPages ?? 0;
+  }
 }
 
 /** Makes WASI guests. None of the guest's code runs before its first evaluation. */

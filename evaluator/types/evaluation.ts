@@ -77,6 +77,8 @@ export interface PolicyLogEntry {
   readonly message: string;
   /** All further members of the entry as JSON text; undefined if it has none. */
   readonly data: string | undefined;
+  /** Set where a Rego policy printed the line, or gave up with it. */
+  readonly rego?: "println" | "abort";
 }
 
 /** The answer to a host call: bytes, or the text of an error. */

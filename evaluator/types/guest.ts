@@ -34,6 +34,8 @@ export interface GuestHost {
   run<T>(limitMs: number, call: () => T): T;
   /** Whether the last armed call was stopped because its time was up. */
   expired(): boolean;
+  /** Milliseconds that the armed call has left. */
+  left(): number;
   /** Answers a host call in the name of the policy that is being evaluated; the guest waits. */
   call(call: GuestCall): HostCallAnswer;
   /** Gets the inventory of the Rego policy that is being evaluated; the guest waits. */
@@ -54,6 +56,8 @@ export interface Guest {
   protocolVersion(limitMs: number): string;
   /** Puts the guest back to where it was before its first call. False when it must be dropped and made anew instead. */
   restore(): boolean;
+  /** Pages of memory that it holds beyond what it began with. */
+  grownPages(): number;
 }
 
 /** Makes a guest of a module: links it and runs its start functions, each within `limitMs`. Throws {@link InstantiationError}. */

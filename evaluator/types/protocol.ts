@@ -56,7 +56,13 @@ export type FromWorker =
   /** The task that runs has been running for a while; the tasks named have not begun and go back. */
   | { readonly kind: "busy"; readonly returned: readonly number[] }
   | { readonly kind: "call"; readonly call: number; readonly policy: number; readonly request: HostCall }
-  | { readonly kind: "log"; readonly policy: number; readonly entry: PolicyLogEntry };
+  | {
+    readonly kind: "log";
+    readonly policy: number;
+    /** The task that runs. */
+    readonly task: number;
+    readonly entry: PolicyLogEntry;
+  };
 
 /** The answer to a host call, sent on a port of its own to the worker that waits for it. */
 export interface HostCallReply {

@@ -40,6 +40,11 @@ export interface RegoContext {
   readonly memo: Map<string, RegoValue>;
   /** Throws when the evaluation's time is up; long loops call it now and then. */
   check(): void;
+  /**
+   * The addresses of a host name, found through the host capability `net/v1/dns_lookup_host`; the evaluation waits. Throws
+   * {@link BuiltinError} where the name has none, {@link BuiltinHalt} where that is not known.
+   */
+  resolve(name: string): readonly string[];
   /** Passes a note of the policy on to its log. */
   note(message: string): void;
 }

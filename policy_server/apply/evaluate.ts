@@ -6,12 +6,15 @@ import {
   ExpressionError,
 } from "../../evaluator/render/group_expression.ts";
 import type { Review } from "../../evaluator/render/review.ts";
-import { failure, type StatusCause, TEXT, type Verdict } from "../../evaluator/types/evaluation.ts";
+import { failure, type StatusCause, type Verdict } from "../../evaluator/types/evaluation.ts";
+import type { TraceSpan } from "../../telemetry/types/spans.ts";
 import { admissionResponse, ALLOWED } from "../render/admission_response.ts";
+import { groupFields, responseFields } from "../render/spans.ts";
 import type { AdmissionResponse, RequestOrigin, ResponseRules } from "../types/admission.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Evaluable, PolicySet, ServedPolicy } from "./policy_set.ts";
+import type { Tracing } from "./tracing.ts";
 
 /** What comes of a request. */
 export type Evaluated =
@@ -27,23 +30,46 @@ export interface EvaluationContext {
   readonly metrics: Metrics;
   readonly log: Log;
   readonly alwaysAcceptNamespace: string | null;
+  /** Absent unless spans are sent. */
+  readonly tracing?: Tracing | undefined;
 }
 
 /** Raised inside of an evaluation that must end with HTTP status 500. */
 class InternalError extends Error {}
 
+/** What one judgement works with. */
+type Judging = {
+  readonly context: EvaluationContext;
+  readonly review: Review;
+  /** The span that it happens in, if spans are sent. */
+  readonly span: TraceSpan | undefined;
+};
 type Judged = { readonly verdict: Verdict; readonly rules: ResponseRules };
 
+const MONITORED = "policy evaluation (monitor mode)";
 const MEMBER_MUTATES = "mutation is not allowed inside of policy group";
 
-/** Evaluates `review` with the policy called `id`: a policy, a group, or `group/member`. */
+/** Evaluates `review` with the policy called `id`: a policy, a group, or `group/member`. `span` learns the outcome. */
 export async function evaluate(
   context: EvaluationContext,
   set: PolicySet,
   id: string,
   review: Review,
   origin: RequestOrigin,
+  span?: TraceSpan,
 ): Promise<Evaluated> {
+  const evaluated = await evaluateIn({ context, review, span }, set, id, origin);
+  if (evaluated.kind === "response") span?.set(responseFields(evaluated.response));
+  return evaluated;
+}
+
+async function evaluateIn(
+  judging: Judging,
+  set: PolicySet,
+  id: string,
+  origin: RequestOrigin,
+): Promise<Evaluated> {
+  const { context, review, span } = judging;
   const [name = "", member, ...others] = id.split("/");
   if (others.length > 0 || name === "" || member === "") return { kind: "invalid_id" };
   const served = set.policies.get(name);
@@ -67,15 +93,16 @@ export async function evaluate(
   }
   try {
     const verdict = served.kind === "group" && member === undefined
-      ? await judgeGroup(context, served, review)
-      : await judge(context, evaluableOf(served, member), review);
+      ? await judgeGroup(judging, served)
+      : await judge(judging, evaluableOf(served, member));
     const judged = { verdict, rules };
     record(context, judged, review, origin, started);
-    return { kind: "response", response: respond(context, judged, origin) };
+    return { kind: "response", response: respond(judging, judged, origin) };
   } catch (error) {
     if (error instanceof OverloadedError) return { kind: "overloaded" };
     if (!(error instanceof InternalError)) throw error;
     context.log.error(`Evaluation error: ${error.message}`, { policy_id: id });
+    span?.event(`Evaluation error: ${error.message}`, { level: "ERROR", policy_id: id });
     return { kind: "error" };
   }
 }
@@ -107,24 +134,39 @@ function failureOf(served: ServedPolicy): string | undefined {
   return undefined;
 }
 
-async function judge(context: EvaluationContext, evaluable: Evaluable, review: Review): Promise<Verdict> {
+async function judge({ context, review, span }: Judging, evaluable: Evaluable): Promise<Verdict> {
   if (evaluable.kind === "failed") return failure(evaluable.reason);
-  const outcome = await context.pool.validate(evaluable.policy, review);
+  const { pool, tracing } = context;
+  const outcome = span && tracing
+    ? await tracing.judging(
+      span,
+      evaluable.traced,
+      review,
+      () => pool.validate(evaluable.policy, review),
+    )
+    : await pool.validate(evaluable.policy, review);
   if (outcome.kind === "verdict") return outcome.verdict;
   throw new InternalError(outcome.kind === "error" ? outcome.message : `unexpected outcome ${outcome.kind}`);
 }
 
-async function judgeGroup(
-  context: EvaluationContext,
-  group: ServedPolicy & { kind: "group" },
-  review: Review,
-): Promise<Verdict> {
-  const { entry, members, expression } = group;
+type ServedGroup = ServedPolicy & { readonly kind: "group" };
+
+async function judgeGroup(judging: Judging, group: ServedGroup): Promise<Verdict> {
+  const { entry } = group;
+  const span = judging.span?.child("validate", groupFields(entry.name, entry));
+  try {
+    return await judgeMembers({ ...judging, span }, group);
+  } finally {
+    span?.end();
+  }
+}
+
+async function judgeMembers(judging: Judging, { entry, members, expression }: ServedGroup): Promise<Verdict> {
   /** The last verdict of each member that was asked. */
   const asked = new Map<string, Verdict>();
   const failed = new Set<string>();
   const ask = async (name: string): Promise<boolean> => {
-    const verdict = await judge(context, members.get(name)!, review).catch((error) => {
+    const verdict = await judge(judging, members.get(name)!).catch((error) => {
       if (!(error instanceof InternalError)) throw error;
       const reason = `Attempted to rehydrated policy '${name}': ${error.message}`;
       throw new ExpressionError(`error invoking ${entry.name}/${name}: ${reason}`);
@@ -160,11 +202,13 @@ async function judgeGroup(
   };
 }
 
-/** Whether the policy could not judge: it trapped, was interrupted, or answered with what is no answer. */
+/**
+ * Whether the policy could not judge: it trapped, was interrupted, answered with what is no answer, or did not get what it needs
+ * to see. The texts differ by mode (WASI: whatever the program wrote to standard error), the code is always this one; a policy
+ * that refuses with it on purpose is treated alike.
+ */
 function isFailure({ allowed, status }: Verdict): boolean {
-  const message = status?.message ?? "";
-  return !allowed && status?.code === 500 &&
-    (message === TEXT.interrupted || message.startsWith("internal server error: "));
+  return !allowed && status?.code === 500;
 }
 
 /** More failed members than this are not tried in all combinations: the group is refused. */
@@ -195,20 +239,22 @@ async function acceptedWhatever(
 }
 
 function respond(
-  context: EvaluationContext,
+  { context, span }: Judging,
   { verdict, rules }: Judged,
   origin: RequestOrigin,
 ): AdmissionResponse {
   if (origin === "audit") return verdict;
   if (rules.mode === "monitor" && context.log.enabled("info")) {
     const { allowed, status, patch } = verdict;
-    context.log.info("policy evaluation (monitor mode)", {
+    const fields = {
       policy_id: rules.policy,
       allowed_to_mutate: rules.allowedToMutate,
       response: `AdmissionResponse { allowed: ${allowed}, status: ${JSON.stringify(status ?? null)}, patch: ${
         patch ?? null
       } }`,
-    });
+    };
+    context.log.info(MONITORED, fields);
+    span?.event(MONITORED, { level: "INFO", ...fields });
   }
   return admissionResponse(verdict, rules);
 }

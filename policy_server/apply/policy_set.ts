@@ -15,6 +15,8 @@ import type { InventoryHandler } from "../../evaluator/types/evaluation.ts";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
 import { NO_METADATA, type PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import type { PreparedModule } from "../../evaluator/types/module.ts";
+import type { SpanFields, Tracer } from "../../telemetry/types/spans.ts";
+import { evaluatorFields } from "../render/spans.ts";
 import type { Policy, PolicyEntry, PolicyGroup, PolicyModule } from "../types/policies.ts";
 import type { Log } from "./log.ts";
 import type { LoadModule } from "./module_source.ts";
@@ -24,7 +26,12 @@ export const COMPATIBLE_VERSION = "1.36.0";
 
 /** A policy or member that can be evaluated, or what is wrong with it. */
 export type Evaluable =
-  | { readonly kind: "ready"; readonly policy: number }
+  | {
+    readonly kind: "ready";
+    readonly policy: number;
+    /** Who judges, as spans show it. */
+    readonly traced: SpanFields;
+  }
   | { readonly kind: "failed"; readonly reason: string };
 
 /** What is served under one name. */
@@ -57,6 +64,8 @@ export interface PolicySetOptions {
   /** What Rego policies see of the cluster. */
   readonly inventory: InventoryHandler;
   readonly log: Log;
+  /** Absent unless spans are sent. */
+  readonly tracer?: Tracer | undefined;
 }
 
 /** What keeps one policy from being served. */
@@ -203,7 +212,10 @@ class Builder {
     const handler = hostCallHandler(caller, allowed, capabilities, onViolation, inventory);
     const policy = pool.addPolicy(definition, handler);
     this.#policies.push(policy);
+    const traced = evaluatorFields(fullName, module.prepared.mode, entry.settingsJson);
+    const span = this.#options.tracer?.root("validate_settings", traced);
     const outcome = await pool.validateSettings(policy);
+    span?.end();
     if (outcome.kind === "error") {
       return this.#fail(
         fullName,
@@ -214,7 +226,7 @@ class Builder {
       const reason = outcome.settings.message ?? "no message";
       return this.#fail(fullName, `Policy settings are invalid: ${reason}`);
     }
-    return { kind: "ready", policy };
+    return { kind: "ready", policy, traced };
   }
 
   async #policy(entry: Policy, loaded: ReadonlyMap<string, Promise<Loaded>>): Promise<ServedPolicy> {

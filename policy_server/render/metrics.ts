@@ -1,4 +1,5 @@
 /** The metrics as Prometheus reads them, named as the collector's Prometheus exporter names them (DECISIONS.md 6). */
+import type { MetricFamily } from "../../telemetry/types/metrics.ts";
 import {
   type Attributes,
   EVALUATIONS,
@@ -9,6 +10,23 @@ import {
 
 /** The media type of {@link prometheusText}. */
 export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+const EVALUATIONS_TEXT = "Number of policy evaluations";
+const LATENCY_TEXT = "Duration of policy evaluations in milliseconds";
+
+/** All values as they are pushed over OTLP. */
+export function metricFamilies({ evaluations, latency }: MetricsSnapshot): readonly MetricFamily[] {
+  return [
+    { kind: "counter", name: EVALUATIONS, description: EVALUATIONS_TEXT, points: evaluations },
+    {
+      kind: "histogram",
+      name: LATENCY,
+      description: LATENCY_TEXT,
+      bounds: LATENCY_BOUNDS_MS,
+      points: latency,
+    },
+  ];
+}
 
 const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", '"': '\\"', "\n": "\\n" };
 
@@ -21,10 +39,10 @@ function labels(attributes: Attributes): string {
 /** The text exposition of all values; ends with a line break. */
 export function prometheusText(snapshot: MetricsSnapshot): string {
   const lines = [
-    `# HELP ${EVALUATIONS} Number of policy evaluations`,
+    `# HELP ${EVALUATIONS} ${EVALUATIONS_TEXT}`,
     `# TYPE ${EVALUATIONS} counter`,
     ...snapshot.evaluations.map(({ attributes, value }) => `${EVALUATIONS}{${labels(attributes)}} ${value}`),
-    `# HELP ${LATENCY} Duration of policy evaluations in milliseconds`,
+    `# HELP ${LATENCY} ${LATENCY_TEXT}`,
     `# TYPE ${LATENCY} histogram`,
   ];
   for (const { attributes, counts, sum, count } of snapshot.latency) {

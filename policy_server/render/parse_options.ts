@@ -94,7 +94,7 @@ function outcome(argv: readonly string[], env: Environment, defaults: OptionDefa
     if (value !== undefined) checkForm(flag, value);
   }
   const options = serverOptions(given, defaults);
-  return { kind: "run", options, notices: notices(given) };
+  return { kind: "run", options };
 }
 
 function required(usage: string, next: string | undefined): string {
@@ -246,18 +246,4 @@ function tlsPaths(
   }
   if (clientCas === null) return null;
   throw valueFault("client CA certificate requires server certificate and key to be specified");
-}
-
-/** One line for each given flag that has no effect yet. */
-function notices(given: GivenFlags): readonly string[] {
-  const lines = new Map<string, string>();
-  for (const flag of FLAGS) {
-    const value = given.get(flag.name);
-    if (flag.unavailable === undefined || value === undefined) continue;
-    if (flag.value.kind === "boolean" && parsedBoolean(value.text) === false) continue;
-    if (flag.unavailable.value !== undefined && flag.unavailable.value !== value.text) continue;
-    const name = value.from === flag.name ? flag.name : `${flag.name} (${value.from})`;
-    lines.set(flag.name, `${name}: ${flag.unavailable.text}`);
-  }
-  return [...lines.values()];
 }

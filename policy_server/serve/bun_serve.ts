@@ -93,9 +93,10 @@ export const listenBun: Listen = ({ host, port, tls, handler, maxBodyBytes, requ
         url: request.url,
         contentType: request.headers.get("content-type") ?? undefined,
         body: () => readBody(request, maxBodyBytes, requestTimeoutMs),
+        whenGone: (listener) => request.signal.addEventListener("abort", listener),
       };
       const { status, headers, body } = await handler(adapted);
-      return new Response(EXPECTED_EMPTY.includes(status) ? null : body, {
+      return new Response(EXPECTED_EMPTY.includes(status) ? null : body as BodyInit, {
         status,
         headers: retiring() ? { ...headers, connection: "close" } : headers,
       });

@@ -3,10 +3,14 @@ import { isUtf8 } from "node:buffer";
 import { Router } from "../../deps.ts";
 import { JsonSyntaxError, position } from "../../evaluator/render/json_scan.ts";
 import { readRawReview, readReview, type Review, ReviewShapeError } from "../../evaluator/render/review.ts";
-import { evaluate, type EvaluationContext } from "../apply/evaluate.ts";
+import type { TraceSpan } from "../../telemetry/types/spans.ts";
+import { evaluate, type Evaluated, type EvaluationContext } from "../apply/evaluate.ts";
+import type { Profiler } from "../apply/profiler.ts";
+import { pprofRoutes } from "./pprof.ts";
 import type { PolicySet } from "../apply/policy_set.ts";
 import { errorAnswer, rawAnswer, reviewAnswer } from "../render/admission_response.ts";
 import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "../render/metrics.ts";
+import { REVIEW_SPAN, reviewFields } from "../render/spans.ts";
 import type { RequestOrigin } from "../types/admission.ts";
 import { BodyError, type HttpHandler, type HttpRequest, type HttpResponse } from "../types/http.ts";
 
@@ -26,6 +30,8 @@ const JSON_CONTENT = /^\s*application\/(?:[^;\s/]+\+)?json\s*(?:;|$)/i;
 /** What the main listener's handler works with. The set is asked for once a request: it may be swapped at any time. */
 export interface HandlerContext extends EvaluationContext {
   readonly policySet: () => PolicySet;
+  /** Absent unless profiles are served. */
+  readonly profiler?: Profiler | undefined;
 }
 
 type Routed = HttpRequest & { readonly params: { readonly id: string } };
@@ -75,6 +81,7 @@ async function answerReview(
   context: HandlerContext,
   request: Routed,
   origin: RequestOrigin,
+  requestSpan: TraceSpan | undefined,
 ): Promise<HttpResponse> {
   const json = (status: number, message: string) => ({
     status,
@@ -103,7 +110,14 @@ async function answerReview(
   if (context.log.enabled("debug")) {
     context.log.debug("admission review", { policy_id: id, review: new TextDecoder().decode(body) });
   }
-  const evaluated = await evaluate(context, context.policySet(), id, review, origin);
+  const span = context.tracing &&
+    requestSpan?.child(REVIEW_SPAN[origin], reviewFields(origin, context.tracing.host, id, review));
+  let evaluated: Evaluated;
+  try {
+    evaluated = await evaluate(context, context.policySet(), id, review, origin, span);
+  } finally {
+    span?.end();
+  }
   switch (evaluated.kind) {
     case "response": {
       const answer = origin === "raw"
@@ -134,24 +148,38 @@ export function policyHandler(context: HandlerContext): HttpHandler {
   const logged = async (request: Routed, origin: RequestOrigin): Promise<HttpResponse> => {
     const started = performance.now();
     log.debug("started processing request", { uri: request.url });
-    const response = await answerReview(context, request, origin);
-    const latency = `${Math.floor(performance.now() - started)} ms`;
-    log.info("finished processing request", { latency, status: response.status }, ON_RESPONSE);
-    if (response.status >= 500) {
-      log.error(
-        "response failed",
-        { classification: `Status code: ${response.status}`, latency },
-        ON_FAILURE,
-      );
+    const span = context.tracing?.tracer.root("request", {
+      method: request.method,
+      uri: request.url.replace(ORIGIN, ""),
+      version: "HTTP/1.1",
+    });
+    try {
+      const response = await answerReview(context, request, origin, span);
+      const latency = `${Math.floor(performance.now() - started)} ms`;
+      const { status } = response;
+      log.info(FINISHED, { latency, status }, ON_RESPONSE);
+      span?.event(FINISHED, { level: "INFO", ...ON_RESPONSE, latency, status });
+      if (status >= 500) {
+        const classification = `Status code: ${status}`;
+        log.error(FAILED, { classification, latency }, ON_FAILURE);
+        span?.event(FAILED, { level: "ERROR", ...ON_FAILURE, classification, latency });
+      }
+      return response;
+    } finally {
+      span?.end();
     }
-    return response;
   };
   route("/validate/:id", "validate");
   route("/audit/:id", "audit");
   route("/validate_raw/:id", "raw");
+  if (context.profiler !== undefined) pprofRoutes(router as never, context.profiler, log);
   return guarded(router, (error) => log.error("Evaluation error", { error: String(error) }));
 }
 
+const FINISHED = "finished processing request";
+const FAILED = "response failed";
+/** Of a URL: what stands before the path. */
+const ORIGIN = /^[a-z]+:\/\/[^/]*/;
 const ON_RESPONSE = { target: "tower_http::trace::on_response" };
 const ON_FAILURE = { target: "tower_http::trace::on_failure" };
 

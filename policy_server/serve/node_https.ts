@@ -76,6 +76,7 @@ export const listenNode: Listen = async ({ host, port, tls, handler, maxBodyByte
       url: `http://host${request.url ?? "/"}`,
       contentType: request.headers["content-type"],
       body: () => readBody(request, maxBodyBytes, requestTimeoutMs),
+      whenGone: (listener) => void response.once("close", listener),
     };
     const { status, headers, body } = await handler(adapted);
     const head: Record<string, string | number> = { ...headers, "content-length": Buffer.byteLength(body) };

@@ -16,6 +16,7 @@ import { createMetrics } from "../apply/metrics.ts";
 import { artifactOptions, moduleSource } from "../apply/module_source.ts";
 import { loadPolicies } from "../apply/policies_file.ts";
 import { buildPolicySet, type PolicySet, type PolicySetOptions } from "../apply/policy_set.ts";
+import { startTelemetry } from "../apply/telemetry.ts";
 import { trustRootSource } from "../apply/trust_root.ts";
 import { loadTlsMaterial, type TlsMaterial } from "../apply/tls_material.ts";
 import type { HttpListener, Listen, ListenOptions, TlsSettings } from "../types/http.ts";
@@ -35,6 +36,9 @@ export interface PolicyServer {
 /** A request must arrive whole within this time; the API server itself waits at most 30 s for an answer. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
+/** The last push may take this long. */
+const TELEMETRY_FLUSH_MS = 2_000;
+
 function tlsSettings({ server, clientCas }: TlsMaterial): TlsSettings {
   return { cert: server.cert, key: server.key, clientCas: clientCas?.certificates };
 }
@@ -53,13 +57,30 @@ function readsCluster(entries: ReadonlyMap<string, PolicyEntry>): boolean {
   );
 }
 
-/** Starts a server. Rejects with an Error whose message is for the user when it can't. */
-export async function startServer(options: ServerOptions, log: Log): Promise<PolicyServer> {
+/**
+ * Starts a server. Rejects with an Error whose message is for the user when it can't. `configured` is called, and waited for,
+ * once everything that the options name has been read.
+ */
+export async function startServer(
+  options: ServerOptions,
+  log: Log,
+  configured: () => Promise<void> = () => Promise.resolve(),
+): Promise<PolicyServer> {
   const listen = chooseAdapter(options);
   const entries = loadPolicies(options.policiesPath);
+  const metrics = createMetrics({
+    onOverflow: (attribute) =>
+      log.warn("too many values of a metric's label, further ones count as `other`", { attribute }),
+  });
+  const telemetry = await startTelemetry(options, process.env, metrics, log);
+  const { tracing } = telemetry;
+  const profiler = options.enablePprof
+    ? await (await import("../apply/profiler.ts")).startProfiler()
+    : undefined;
   const artifact = await artifactOptions(options, log);
   const trustRoot = trustRootSource(options, artifact, log);
   const loadModule = await moduleSource(options, artifact, trustRoot, log);
+  await configured();
   const cluster = environmentCluster(
     (message, error) => log.warn(message, { error: error.message }),
     (error) =>
@@ -69,15 +90,14 @@ export async function startServer(options: ServerOptions, log: Log): Promise<Pol
   );
   // Connecting takes most of a second, which the first request should not wait for.
   if (readsCluster(entries) || !clusterIsConfigured(process.env)) void cluster.source();
-  const metrics = createMetrics({
-    onOverflow: (attribute) =>
-      log.warn("too many values of a metric's label, further ones count as `other`", { attribute }),
-  });
   const pool = new EvaluatorPool({
     worker: WORKER_URL,
     threads: options.workers,
-    onLog: (policy, { level, message, data }) =>
-      log[level](message, { policy_id: policy, data }, { target: "policy_log" }),
+    onLog: (policy, entry, request) => {
+      const { level, message, data } = entry;
+      log[level](message, { policy_id: policy, data }, { target: "policy_log" });
+      if (log.enabled(level)) tracing?.policyLog(policy, entry, request);
+    },
     onThreadError: (message) => log.error(message),
   });
   const setOptions: PolicySetOptions = {
@@ -89,6 +109,7 @@ export async function startServer(options: ServerOptions, log: Log): Promise<Pol
     capabilities: allCapabilities({ artifact, trustRoot, cluster: cluster.source, log }),
     inventory: regoInventory(cluster.source),
     log,
+    tracer: tracing?.tracer,
   };
   const listeners: HttpListener[] = [];
   try {
@@ -101,6 +122,8 @@ export async function startServer(options: ServerOptions, log: Log): Promise<Pol
       log,
       alwaysAcceptNamespace: options.alwaysAcceptNamespace,
       policySet: () => set,
+      tracing,
+      profiler,
     };
     const common: Omit<ListenOptions, "port" | "tls" | "handler"> = {
       host: options.host,
@@ -159,12 +182,15 @@ export async function startServer(options: ServerOptions, log: Log): Promise<Pol
         await main.drain(graceMs);
         await readiness.drain(0);
         await pool.close();
+        await telemetry.stop(TELEMETRY_FLUSH_MS);
+        profiler?.close();
         cluster.close();
       },
     };
   } catch (error) {
     for (const listener of listeners) await listener.drain(0);
     await pool.close();
+    await telemetry.stop(TELEMETRY_FLUSH_MS);
     cluster.close();
     throw error;
   }

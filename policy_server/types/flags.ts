@@ -9,15 +9,6 @@ export type FlagValue =
   | { readonly kind: "text" | "path" | "paths"; readonly placeholder: string }
   | { readonly kind: "choice"; readonly placeholder: string; readonly choices: readonly string[] };
 
-/**
- * Says that a flag is accepted though what it asks for does not work yet: the server starts and says so. `value`: only for
- * that value.
- */
-export type Unavailable = {
-  readonly value?: string;
-  readonly text: string;
-};
-
 /** One flag. `defaultText` is the value used where neither flag nor variable is given. */
 export type Flag = {
   readonly name: `--${string}`;
@@ -26,12 +17,6 @@ export type Flag = {
   readonly defaultText?: string;
   readonly help: string;
   readonly hidden?: true;
-  readonly unavailable?: Unavailable;
-};
-
-const DAEMON: Unavailable = {
-  text:
-    "running as a daemon is not available; the server stays in the foreground, let the service manager detach it",
 };
 
 const TABLE = [
@@ -137,11 +122,7 @@ const TABLE = [
     variable: "KUBEWARDEN_LOG_FMT",
     value: { kind: "choice", placeholder: "FORMAT", choices: ["text", "json", "otlp"] },
     defaultText: "text",
-    help: "Format of the log",
-    unavailable: {
-      value: "otlp",
-      text: "traces are not sent over OTLP yet; the log goes to standard output as text",
-    },
+    help: "Format of the log; otlp: text, and spans to an OpenTelemetry collector",
   },
   {
     name: "--log-no-color",
@@ -153,17 +134,13 @@ const TABLE = [
     name: "--enable-metrics",
     variable: "KUBEWARDEN_ENABLE_METRICS",
     value: { kind: "boolean" },
-    help: "Send metrics over OTLP",
-    unavailable: {
-      text: "metrics are not pushed over OTLP yet; GET /metrics on the readiness listener has them",
-    },
+    help: "Push metrics to an OpenTelemetry collector (OTLP over gRPC, OTEL_EXPORTER_OTLP_* variables)",
   },
   {
     name: "--enable-pprof",
     variable: "KUBEWARDEN_ENABLE_PPROF",
     value: { kind: "boolean" },
-    help: "Serve profiles below /debug/pprof",
-    unavailable: { text: "profiles are not available yet; /debug/pprof answers 404" },
+    help: "Serve profiles of the main thread below /debug/pprof",
   },
   {
     name: "--always-accept-admission-reviews-on-namespace",
@@ -202,29 +179,25 @@ const TABLE = [
     variable: "KUBEWARDEN_DAEMON",
     value: { kind: "boolean" },
     help: "Run in the background",
-    unavailable: DAEMON,
   },
   {
     name: "--daemon-pid-file",
     variable: "KUBEWARDEN_DAEMON_PID_FILE",
     value: { kind: "text", placeholder: "FILE" },
     defaultText: "policy-server.pid",
-    help: "Where a daemon writes its process id",
-    unavailable: DAEMON,
+    help: "Where a daemon writes its process id; a relative name counts from /",
   },
   {
     name: "--daemon-stdout-file",
     variable: "KUBEWARDEN_DAEMON_STDOUT_FILE",
     value: { kind: "text", placeholder: "FILE" },
     help: "Where a daemon's standard output goes",
-    unavailable: DAEMON,
   },
   {
     name: "--daemon-stderr-file",
     variable: "KUBEWARDEN_DAEMON_STDERR_FILE",
     value: { kind: "text", placeholder: "FILE" },
     help: "Where a daemon's standard error goes",
-    unavailable: DAEMON,
   },
   {
     name: "--watch-policies",

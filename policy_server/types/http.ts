@@ -8,13 +8,15 @@ export interface HttpRequest {
   readonly contentType: string | undefined;
   /** Reads the body. Rejects with {@link BodyError}. */
   body(): Promise<Uint8Array>;
+  /** Calls `listener` when the connection ends, answered or not. */
+  readonly whenGone?: (listener: () => void) => void;
 }
 
 /** An answer. */
 export interface HttpResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  readonly body: string | Uint8Array;
 }
 
 /** Answers requests; never rejects. */

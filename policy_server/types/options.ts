@@ -55,10 +55,10 @@ export type ServerOptions = {
 /**
  * What to do: serve, print `text` to standard output and end with 0, write the command line's Markdown page `text` to
  * `path`, or print `text` to standard error and end with `exitCode` (2: wrong usage, 1: a wrong value; §1.3). Texts end
- * without a line break. `notices` are to be logged, one warning each, before the server starts.
+ * without a line break.
  */
 export type OptionsOutcome =
-  | { readonly kind: "run"; readonly options: ServerOptions; readonly notices: readonly string[] }
+  | { readonly kind: "run"; readonly options: ServerOptions }
   | { readonly kind: "help" | "version"; readonly text: string }
   | { readonly kind: "docs"; readonly path: string; readonly text: string }
   | { readonly kind: "error"; readonly text: string; readonly exitCode: 1 | 2 };

@@ -7,9 +7,10 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { quick, steps } from "../../bench/render/plan.ts";
-import { goals, rowsTable } from "../../bench/render/report.ts";
+import { goals, rowsTable, workloadGoals } from "../../bench/render/report.ts";
 import { costs, median, percentile, summarize } from "../../bench/render/summary.ts";
 import { distinct, withMoreCode } from "../../bench/render/weighty_module.ts";
+import { WORKLOADS } from "../../bench/types/workloads.ts";
 import type { Sample } from "../../bench/types/measurement.ts";
 import { customSections } from "../../evaluator/render/custom_section.ts";
 
@@ -84,6 +85,15 @@ test("without the floor there is no ratio, and no goal", () => {
 test("goals tell what was missed", () => {
   const rows = summarize([sample("floor-node", 1, 1000), sample("node", 1, 390, { p99Ms: 9 })]);
   assert.equal(goals(rows, "pod-privileged").map(({ held }) => held), [false, true]);
+});
+
+test("a workload's own goals: a share of the floor, requests per second, p50", () => {
+  const workload = { ...WORKLOADS[0]!, goals: { floorShare: 0.4, requestsPerSecond: 700, p50Ms: 2 } };
+  const at = (connections: number, requestsPerSecond: number, p50Ms: number) =>
+    sample("node", 1, requestsPerSecond, { connections, p50Ms });
+  const rows = summarize([sample("floor-node", 1, 1000), at(32, 390, 9), at(8, 701, 9), at(1, 100, 1.9)]);
+  assert.equal(workloadGoals(rows, workload).map(({ held }) => held), [false, true, true]);
+  assert.equal(workloadGoals(rows, WORKLOADS[0]!), []);
 });
 
 test("the table shows what a request cost", () => {
@@ -180,6 +190,43 @@ for (const generator of ["wrk", "autocannon"]) {
     }
   });
 }
+
+// The commands run on Node, whatever runs the tests: once is enough.
+function once(title: string, run: () => Promise<void>): void {
+  if ("bun" in process.versions) test.skip(`${title} (with the tests on Node: npm test)`, () => {});
+  else test(title, run);
+}
+
+const OTHER_MODES = ["gatekeeper", "opa", "wasi-go"];
+
+once("policies of other modes are measured, and answer as they should", async () => {
+  const { code, output } = await run([
+    ...["bench/main.ts", "--subjects", "node", "--policies", OTHER_MODES.join(",")],
+    ...["--connections", "2", "--rounds", "1", "--duration", "1", "--generator", "autocannon"],
+    ...["--program", "policy_server/main.ts"],
+  ]);
+  assert.is(code, 0, output);
+  for (const policy of OTHER_MODES) assert.match(output, new RegExp(`^node +${policy} `, "m"));
+});
+
+once("policies that look at many objects are measured beside the floor", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "portreeve-bench-test-"));
+  try {
+    const json = join(folder, "rows.json");
+    const args = ["--quick", "--objects", "700", "--requests", "5", "--program", "policy_server/main.ts"];
+    const { code, output } = await run(["bench/inventory.ts", ...args, "--json", json]);
+    assert.is(code, 0, output);
+    const rows = JSON.parse(readFileSync(json, "utf8")) as Record<string, unknown>[];
+    assert.equal(rows.map(({ subject, policy, errors }) => [subject, policy, errors]), [
+      ["floor-node", "list", 0],
+      ["floor-node", "gatekeeper", 0],
+      ["node", "list", 0],
+      ["node", "gatekeeper", 0],
+    ]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
 
 test("an option that makes no sense is named", async () => {
   const { code, output } = await run(["bench/main.ts", "--subjects", "deno"]);

@@ -1,7 +1,7 @@
 /** Where the command line answers otherwise than kwctl 1.36 on purpose: the replay allows these and nothing else. */
 
 export interface Difference {
-  readonly instead: { readonly exit?: number; readonly stdout?: string; readonly stderr?: string };
+  readonly instead: { readonly exit?: number; readonly stdout?: string; readonly stderr?: string | RegExp };
   readonly reason: string;
 }
 
@@ -55,11 +55,7 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
     reason: "spec/cli.md, sharp edge 22: the text loses its stray #",
   },
   "push out2.wasm registry://localhost:1/x:v1": {
-    instead: {
-      stderr:
-        "Error: Fail to interact with OCI registry: cannot reach https://localhost:1: connect ECONNREFUSED " +
-        "127.0.0.1:1 (localhost:1/x:v1)",
-    },
+    instead: { stderr: /^Error: Fail to interact with OCI registry: cannot reach https:\/\/localhost:1: / },
     reason: "the HTTP library's own words behind the chapter's prefix; ours say why",
   },
 };

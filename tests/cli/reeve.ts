@@ -20,6 +20,8 @@ export interface Place {
   readonly stdin?: string | Uint8Array;
   readonly signal?: AbortSignal;
   readonly terminal?: Context["terminal"];
+  /** Hears what is written while the command runs. */
+  readonly onOutput?: (text: string) => void;
 }
 
 const decoder = new TextDecoder();
@@ -34,8 +36,14 @@ export async function reeve(words: readonly string[], place: Place): Promise<Res
     program,
     env: { HOME: place.home, ...place.env },
     cwd: place.cwd,
-    out: (text) => void out.push(typeof text === "string" ? new TextEncoder().encode(text) : text),
-    err: (text) => void (stderr += text),
+    out: (text) => {
+      out.push(typeof text === "string" ? new TextEncoder().encode(text) : text);
+      if (typeof text === "string") place.onOutput?.(text);
+    },
+    err: (text) => {
+      stderr += text;
+      place.onOutput?.(text);
+    },
     log: (level, message, fields = {}) => {
       if (level !== "DEBUG" || verbose) stderr += logLine("TIME", level, program, message, fields, false);
     },

@@ -1,9 +1,12 @@
 // The HTTPS contract of the controller's webhooks, its probes and metrics, mutual TLS, flags and environment: real servers on
 // loopback, no cluster.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:http2";
 import { Agent, request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
+import { connect as connectTls, type TLSSocket } from "node:tls";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { FIELD_MANAGER } from "../../controller/render/names.ts";
@@ -246,6 +249,47 @@ test("on the host's network, ports that cannot work together are warned of", asy
   };
   assert.equal(await warnings(server("second", { replicas: 3, affinity })), []);
   assert.is((await warnings(server("second", { webhookPort: 9443, readinessProbePort: 9002 }))).length, 1);
+});
+
+test("HTTP/2 is offered where the runtime can, and HTTP/1.1 stays", async (context) => {
+  const body = review({ object: policy() });
+  const session = connect(`https://127.0.0.1:${context.server.port}`, { ca: context.authority.cert });
+  // Bun's server speaks HTTP/1.1 only.
+  const offered = await new Promise<boolean>((resolve) => {
+    session.once("connect", (_, socket) => resolve((socket as TLSSocket).alpnProtocol === "h2"));
+    session.once("error", () => resolve(false));
+  });
+  assert.is(offered, !("bun" in process.versions));
+  if (offered) {
+    const send = (text: string) =>
+      new Promise<{ status: number; json: Any }>((resolve, reject) => {
+        const stream = session.request({
+          ":method": "POST",
+          ":path": VALIDATE,
+          "content-type": "application/json",
+        });
+        let status = 0, answer = "";
+        stream.on("response", (headers) => status = headers[":status"]!);
+        stream.setEncoding("utf8").on("data", (chunk) => answer += chunk);
+        stream.on("end", () => resolve({ status, json: JSON.parse(answer) }));
+        stream.on("error", reject);
+        stream.end(text);
+      });
+    const answers = await Promise.all(Array.from({ length: 20 }, () => send(body)));
+    assert.ok(answers.every(({ status, json }) => status === 200 && json.response.allowed));
+    const large = await send("x".repeat(7 * 1024 * 1024 + 1));
+    assert.is(large.json.response.status.code, 413);
+    // A connection that is open keeps its certificate; the next one gets the new one.
+    const pair = await context.authority.issue({ commonName: "127.0.0.1", dns: ["127.0.0.1", "new"] });
+    context.server.update(pair);
+    assert.is((await send(body)).json.response.allowed, true);
+    const next = connectTls({ host: "127.0.0.1", port: context.server.port, ca: context.authority.cert });
+    await new Promise((resolve) => next.once("secureConnect", resolve));
+    assert.match(next.getPeerCertificate().subjectaltname!, /new/);
+    next.destroy();
+  }
+  session.destroy();
+  assert.is((await call(context, context.server, VALIDATE, body)).status, 200);
 });
 
 test("with mutual TLS a client without a certificate is not let in", async (context) => {

@@ -24,13 +24,15 @@ export interface PolicyUnderTest {
   readonly limitMs?: number;
   readonly capabilities?: readonly string[];
   readonly memoryMib?: number;
+  /** Whether its requests are raw ones, whose object is all of them; true unless given. */
+  readonly raw?: boolean;
 }
 
 /** One policy in a pool. */
 export interface LoadedPolicy {
-  /** The outcome for a raw request, given as JSON text. */
+  /** The outcome for a request, given as JSON text. */
   outcome(request: string): Promise<Outcome>;
-  /** The verdict for a raw request. Throws for any other outcome. */
+  /** The verdict for a request. Throws for any other outcome. */
   judge(request: string): Promise<Verdict>;
   settings(): Promise<SettingsVerdict>;
 }
@@ -72,7 +74,10 @@ export async function evaluation<T>(
     const number = pool.addPolicy({ id, module, settings, limitMs: policy.limitMs ?? 10_000 }, handler);
     const outcome = (request: string) => {
       const json = encoder.encode(request);
-      return pool.validate(number, wholeRequest({ json, object: [0, json.length] }));
+      return pool.validate(
+        number,
+        wholeRequest({ json, object: policy.raw === false ? undefined : [0, json.length] }),
+      );
     };
     return {
       outcome,

@@ -380,6 +380,17 @@ test("a payload goes to the host and back byte for byte", async () => {
   assert.match(status!.message!, '{"ok":true,"payload": {"n":1.0,"big":9007199254740993} }');
 });
 
+test("so does an answer in memory that threads share", async () => {
+  const text = encoder.encode('{"gr\\u00fc\u00df":["\u00e4\\n"]}');
+  const shared = new Uint8Array(new SharedArrayBuffer(text.length));
+  shared.set(text);
+  await using policy = await loadPolicy(caller('{"namespace":"a","operation":"b"}'), {
+    onHostCall: () => ({ ok: true, payload: shared }),
+  });
+  const { status } = await policy.validate("{}");
+  assert.match(status?.message ?? "", `{"ok":true,"payload":${decoder.decode(text)}}`);
+});
+
 test("an answer that is no JSON does not break the plug-in's", async () => {
   await using policy = await loadPolicy(caller('{"namespace":"a","operation":"b"}'), {
     onHostCall: ({ payload }): HostCallAnswer => {

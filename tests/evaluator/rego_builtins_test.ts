@@ -3,7 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { REGO_IMPLEMENTATIONS } from "../../evaluator/apply/rego_builtins.ts";
+import { loadBuiltins } from "../../evaluator/apply/rego_builtins.ts";
 import { RegoEvaluation } from "../../evaluator/apply/rego_evaluation.ts";
 import { jsonText, jsonTree, parseRego } from "../../evaluator/render/rego_text.ts";
 import { equalValues, setOf, typeName } from "../../evaluator/render/rego_value.ts";
@@ -16,8 +16,9 @@ import {
 } from "../../evaluator/types/rego.ts";
 import { REGO_BUILTINS } from "../../evaluator/types/rego_builtin_names.ts";
 import { hostBuiltins } from "../tools/list_host_builtins.ts";
-import { answersOf, findOpa } from "../tools/record_rego_answers.ts";
+import { answersOf, findOpa, recordedForm } from "../tools/record_rego_answers.ts";
 
+const REGO_IMPLEMENTATIONS = await loadBuiltins(REGO_BUILTINS);
 const recorded = readFileSync(new URL("rego_answers.txt", import.meta.url), "utf8").trimEnd().split("\n");
 
 /** What the call gives here, in the form of the recording. */
@@ -42,8 +43,8 @@ for (const [key, lines] of byName) {
       const [call = "", expected = ""] = line.split("\t");
       const [, operands] = parseRego(call) as [string, readonly RegoValue[]];
       const found = answer(key, operands) ?? "undefined";
-      const same = found === expected ||
-        (found !== "undefined" && expected !== "undefined" &&
+      const same = found === expected || recordedForm(found) === expected ||
+        (found !== "undefined" && !/^(undefined|sha256:)/.test(expected) &&
           equalValues(parseRego(found), parseRego(expected)));
       assert.ok(same, `${call}\n  here: ${found}\n  OPA:  ${expected}`);
     }
@@ -69,7 +70,7 @@ test("every builtin that OPA leaves to the host is there, or docs/rego_builtins.
 test("every builtin but what is random or the host's has recorded answers", () => {
   const recordedNames = new Set([...byName.keys()].map((key) => key.split("#")[0]!));
   const without = REGO_BUILTINS.filter((name) => !recordedNames.has(name));
-  assert.equal(without, ["opa.runtime", "rand.intn", "time.now_ns", "uuid.rfc4122"]);
+  assert.equal(without, ["net.lookup_ip_addr", "opa.runtime", "rand.intn", "time.now_ns", "uuid.rfc4122"]);
 });
 
 const context = () => new RegoEvaluation(60_000, () => {}).context;
@@ -114,6 +115,10 @@ test("limits end the evaluation instead of making an expression undefined", () =
   ].join("\n");
   halts(() => ask("yaml.unmarshal", aliases));
   halts(() => ask("json.match_schema", "1", parseRego('{"$ref":"#"}')));
+  const render = (template: string) => ask("strings.render_template", template, new RegoObject([]));
+  halts(() => render('{{template "template" .}}'));
+  halts(() => render(`{{range 1000000}}${"x".repeat(1000)}{{end}}`));
+  halts(() => render(`{{/* ${"x".repeat(2 << 20)} */}}`));
   const late = new RegoEvaluation(0, () => {});
   halts(() => REGO_IMPLEMENTATIONS["net.cidr_expand"]!(["10.0.0.0/24"], late.context));
   assert.is(late.timeIsUp, true);

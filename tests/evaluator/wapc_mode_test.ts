@@ -40,6 +40,24 @@ test("no request sees what another one left: memory, globals, tables, segments, 
     }
   }));
 
+test("memory that a call got in large amounts is as new for the next one", () =>
+  evaluation(async ({ load }) => {
+    // 40 MB more, of which every page is written to; each must have been zero.
+    const body = `
+      (if (i32.ne (memory.size) (i32.const 1)) (then unreachable))
+      (if (i32.eq (memory.grow (i32.const 640)) (i32.const -1)) (then unreachable))
+      (local.set $length (i32.const 65536))
+      (loop $next
+        (if (i32.load (local.get $length)) (then unreachable))
+        (i32.store (local.get $length) (i32.const -1))
+        (local.set $length (i32.add (local.get $length) (i32.const 4096)))
+        (br_if $next (i32.lt_u (local.get $length) (i32.const 42000000))))`;
+    const policies = await Promise.all(["a", "b"].map((id) => load(id, { wasm: wasm(policyText(body)) })));
+    for (let turn = 0; turn < 3; turn++) {
+      for (const policy of policies) assert.ok((await policy.judge(told({}))).allowed);
+    }
+  }));
+
 test("what a call left half-way when it was stopped is not seen either", () =>
   evaluation(async ({ load }) => {
     // Counts in a global and in memory, then loops, traps, or grows the memory and leaves something beyond its old end.

@@ -5,7 +5,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { judgeBySuite } from "./suite.ts";
+import { judgeBySuite, throughLibrary, throughPool } from "./suite.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const suites = globSync(["policies/*/suite*.yml", "tests/policies/*/suite*.yml"], { cwd: root }).sort();
@@ -17,12 +17,13 @@ test("there are suites", () => {
   }
 });
 
-async function judgeAll(modules: string): Promise<void> {
+async function judgeAll(modules: string, through = throughPool): Promise<void> {
   let count = 0;
   for (const suite of suites) {
     const { faults, cases } = await judgeBySuite(
       join(root, suite),
       (policy) => new Uint8Array(readFileSync(join(modules, dirname(suite), policy))),
+      through,
     );
     assert.is(faults.join("\n"), "");
     count += cases;
@@ -31,6 +32,8 @@ async function judgeAll(modules: string): Promise<void> {
 }
 
 test("the committed policies answer as their suites say", () => judgeAll(root));
+
+test("through the library they answer the same", () => judgeAll(root, throughLibrary));
 
 if (rebuilt === undefined) {
   const how = "npm run build:policies -- --check-only DIR, then set PORTREEVE_REBUILT_POLICIES=DIR";

@@ -52,8 +52,8 @@ const DEFAULTS: ServerOptions = {
   httpAdapter: "auto",
 };
 
-test("nothing given: the defaults, and no notice", () => {
-  assert.equal(run(""), { kind: "run", options: DEFAULTS, notices: [] });
+test("nothing given: the defaults", () => {
+  assert.equal(run(""), { kind: "run", options: DEFAULTS });
 });
 
 /** Flag, variable, value, and what it makes of the options. */
@@ -321,28 +321,6 @@ test("docs gives a Markdown table of the flags", () => {
       assert.is(outcome.text.includes(`| \`${flag.variable}\` |`), flag.hidden !== true, flag.name);
     }
     assert.match(outcome.text, "| `--port <PORT>` | `KUBEWARDEN_PORT` | `3000` | Listen on this port |");
-  }
-});
-
-test("an option without effect yet gives one notice, naming the flag or the variable", () => {
-  assert.equal(run("--enable-metrics").notices, [
-    "--enable-metrics: metrics are not pushed over OTLP yet; GET /metrics on the readiness listener has them",
-  ]);
-  assert.match(
-    run("", { KUBEWARDEN_LOG_FMT: "otlp" }).notices[0] ?? "",
-    /^--log-fmt \(KUBEWARDEN_LOG_FMT\): traces/,
-  );
-  for (
-    const argv of [
-      "--enable-pprof",
-      "--daemon",
-      "--daemon-pid-file p",
-    ]
-  ) {
-    assert.is(run(argv).notices.length, 1, argv);
-  }
-  for (const argv of ["--enable-metrics=false", "--log-fmt json", "--daemon=no", "--port 1"]) {
-    assert.is(run(argv).notices.length, 0, argv);
   }
 });
 

@@ -29,6 +29,8 @@ export interface ServerSetting {
   readonly env?: Readonly<Record<string, string>>;
   /** With a certificate of its own unless false. */
   readonly tls?: boolean;
+  /** The program; the sources' own unless given. */
+  readonly program?: string;
   /** Puts files into the folder in which the server is started. */
   readonly prepare?: (folder: string) => void;
 }
@@ -100,7 +102,11 @@ async function start(
   const kept = args.filter((arg, index) =>
     !given.has(arg) && !(index % 2 === 1 && given.has(args[index - 1]!))
   );
-  const child = spawn(process.execPath, [join(root, "policy_server/main.ts"), ...kept, ...flags], {
+  const child = spawn(process.execPath, [
+    setting.program ?? join(root, "policy_server/main.ts"),
+    ...kept,
+    ...flags,
+  ], {
     cwd: folder,
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: process.env["PATH"], HOME: folder, PORTREEVE_TERMINATION_LOG: join(folder, "none"), ...env },

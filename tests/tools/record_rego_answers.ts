@@ -5,11 +5,13 @@
  * usage: record_rego_answers.ts   (needs `opa`, see tests/tools/build_opa.sh)
  */
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { parseRego, regoText } from "../../evaluator/render/rego_text.ts";
 import { CASES, OLD_CASES, type RegoCase } from "./rego_cases.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -52,6 +54,15 @@ export function askOpa(
   return answers;
 }
 
+/** Longer answers (chains of certificates) are recorded by their digest. */
+const MAX_RECORDED = 8_000;
+
+/** The form in which an answer is recorded, as it is or by its digest. */
+export function recordedForm(answer: string): string {
+  if (answer.length <= MAX_RECORDED) return answer;
+  return `sha256:${createHash("sha256").update(regoText(parseRego(answer))).digest("hex")}`;
+}
+
 /** The lines of the recording. */
 export function* answersOf(opa: string): Generator<string> {
   const policies = [
@@ -61,7 +72,7 @@ export function* answersOf(opa: string): Generator<string> {
   for (const [policy, cases, old] of policies) {
     const answers = askOpa(opa, policy, cases, old);
     for (const [at, call] of cases.entries()) {
-      yield `${JSON.stringify([call.name, call.operands])}\t${answers[at] ?? "undefined"}`;
+      yield `${JSON.stringify([call.name, call.operands])}\t${recordedForm(answers[at] ?? "undefined")}`;
     }
   }
 }

@@ -130,5 +130,12 @@ export const NET_BUILTINS: RegoBuiltins = {
     }
     return setOf(pairs);
   },
+  "net.lookup_ip_addr": (operands, { memo, resolve }) => {
+    const name = stringAt(operands, 0);
+    const key = `net.lookup_ip_addr ${name}`;
+    const found = memo.get(key) ?? setOf(resolve(name));
+    memo.set(key, found);
+    return found;
+  },
   "net.cidr_merge": (operands) => setOf(merged(membersAt(operands, 0).map(mergeable))),
 };

@@ -25,7 +25,7 @@ const REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
 const encoder = new TextEncoder();
 
 /** The gate of `spec/evaluator.md §5.1` rule 5. Throws HostCallError. */
-function requireGrant(
+export function requireGrant(
   { contextAwareResources }: Caller,
   { apiVersion, kind }: { readonly apiVersion: string; readonly kind: string },
 ): void {

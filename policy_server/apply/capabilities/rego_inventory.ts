@@ -6,6 +6,7 @@ import {
 } from "../../../evaluator/render/rego_inventory.ts";
 import type { InventoryHandler } from "../../../evaluator/types/evaluation.ts";
 import type { ClusterSource } from "../kubernetes/cluster.ts";
+import { sharedBytes } from "../kubernetes/shared_bytes.ts";
 import { inventories } from "../kubernetes/inventory.ts";
 
 const FORMS = { opa: opaInventory, gatekeeper: gatekeeperInventory } as const;
@@ -14,7 +15,7 @@ const FORMS = { opa: opaInventory, gatekeeper: gatekeeperInventory } as const;
 export function regoInventory(source: ClusterSource): InventoryHandler {
   const get = inventories(
     source,
-    (form: keyof typeof FORMS, kinds) => new TextEncoder().encode(FORMS[form](kinds)),
+    (form: keyof typeof FORMS, kinds) => sharedBytes(FORMS[form](kinds)),
   );
   return async ({ form, resources }) => {
     try {

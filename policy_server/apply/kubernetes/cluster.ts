@@ -44,6 +44,13 @@ export function clusterIsConfigured(env: Readonly<Record<string, string | undefi
   return existsSync(join(env["HOME"] ?? homedir(), ".kube", "config"));
 }
 
+/** Where a cluster is to be looked for. */
+export interface ClusterPlace {
+  readonly configured: boolean;
+  /** A kubeconfig file; without one, where Kubernetes' own tools look. */
+  readonly kubeconfig?: string | undefined;
+}
+
 /**
  * The cluster that the environment tells of: a kubeconfig or the pod's service account. `onAbsent` hears once that there is
  * none, or why it can't be used.
@@ -51,15 +58,16 @@ export function clusterIsConfigured(env: Readonly<Record<string, string | undefi
 export function environmentCluster(
   onTrouble: ListNotices,
   onAbsent: (error: Error) => void,
+  place: ClusterPlace = { configured: clusterIsConfigured(process.env) },
 ): { readonly source: ClusterSource; close(): void } {
   let cluster: Promise<Cluster | undefined> | undefined;
   let closed = false;
   const open = async () => {
     try {
-      if (!clusterIsConfigured(process.env)) {
+      if (!place.configured) {
         throw new Error("there is neither a kubeconfig nor a service account");
       }
-      const opened = openCluster(await connect({}), onTrouble);
+      const opened = openCluster(await connect({ kubeconfig: place.kubeconfig }), onTrouble);
       if (closed) opened.close();
       return opened;
     } catch (error) {

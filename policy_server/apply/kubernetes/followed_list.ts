@@ -14,6 +14,7 @@ import {
 } from "../../render/kubernetes_object.ts";
 import { ApiFailure, type ClusterApi, pause, TooLargeError } from "./api.ts";
 import { type ApiResource, objectPath } from "./discovery.ts";
+import { sharedBytes } from "./shared_bytes.ts";
 
 /** Which objects are listed. */
 export interface Selection {
@@ -56,7 +57,6 @@ const FIRST_PAUSE_MS = 200;
 const LAST_PAUSE_MS = 15_000;
 /** Who may list but not watch gets a list of this age, in milliseconds. */
 const UNWATCHED_MS = 5_000;
-const encoder = new TextEncoder();
 /** What an object costs besides its text: the entry, its key, its place in the map. */
 const ENTRY_BYTES = 200;
 
@@ -162,7 +162,7 @@ export class FollowedList {
    */
   answer(): Uint8Array {
     const { apiVersion, kind } = this.resource;
-    return this.#answer ??= encoder.encode(listText(apiVersion, kind, this.#objects.values()));
+    return this.#answer ??= sharedBytes(listText(apiVersion, kind, this.#objects.values()));
   }
 
   /** Lets go of what {@link answer} keeps; it is made again when needed. */

@@ -36,6 +36,10 @@ answer("crypto.md5", operands) := value if {
 	value := crypto.md5(operands[0])
 }
 
+answer("crypto.parse_private_keys", operands) := value if {
+	value := crypto.parse_private_keys(operands[0])
+}
+
 answer("crypto.sha1", operands) := value if {
 	value := crypto.sha1(operands[0])
 }
@@ -44,12 +48,28 @@ answer("crypto.sha256", operands) := value if {
 	value := crypto.sha256(operands[0])
 }
 
+answer("crypto.x509.parse_and_verify_certificates", operands) := value if {
+	value := crypto.x509.parse_and_verify_certificates(operands[0])
+}
+
+answer("crypto.x509.parse_and_verify_certificates_with_options", operands) := value if {
+	value := crypto.x509.parse_and_verify_certificates_with_options(operands[0], operands[1])
+}
+
 answer("crypto.x509.parse_certificate_request", operands) := value if {
 	value := crypto.x509.parse_certificate_request(operands[0])
 }
 
 answer("crypto.x509.parse_certificates", operands) := value if {
 	value := crypto.x509.parse_certificates(operands[0])
+}
+
+answer("crypto.x509.parse_keypair", operands) := value if {
+	value := crypto.x509.parse_keypair(operands[0], operands[1])
+}
+
+answer("crypto.x509.parse_rsa_private_key", operands) := value if {
+	value := crypto.x509.parse_rsa_private_key(operands[0])
 }
 
 answer("glob.quote_meta", operands) := value if {
@@ -182,6 +202,10 @@ answer("net.cidr_merge#set", operands) := value if {
 	value := net.cidr_merge(first)
 }
 
+answer("net.lookup_ip_addr", operands) := value if {
+	value := net.lookup_ip_addr(operands[0])
+}
+
 answer("numbers.range_step", operands) := value if {
 	value := numbers.range_step(operands[0], operands[1], operands[2])
 }
@@ -245,6 +269,10 @@ answer("strings.any_suffix_match", operands) := value if {
 
 answer("strings.count", operands) := value if {
 	value := strings.count(operands[0], operands[1])
+}
+
+answer("strings.render_template", operands) := value if {
+	value := strings.render_template(operands[0], operands[1])
 }
 
 answer("strings.split_n", operands) := value if {

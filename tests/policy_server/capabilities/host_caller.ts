@@ -35,21 +35,36 @@ export class RawPayload {
 
 const WASM = fileURLToPath(new URL("../../policies/host-caller/policy.wasm", import.meta.url));
 
-/** The verdict of one of the test policies on a request, with this inventory: whether it allows, and what it says. */
+/** What a Rego policy answered. */
+export type RegoVerdict = {
+  readonly allowed: boolean;
+  readonly message: string | undefined;
+  readonly warnings?: readonly string[];
+};
+
+/**
+ * The verdict of one of the test policies on a request, with this inventory and these host capabilities: whether it allows, and
+ * what it says.
+ */
 export async function regoVerdict(
   policy: string,
   contextAwareResources: readonly ContextAwareResource[],
   inventory: InventoryHandler,
   request: unknown,
-): Promise<{ readonly allowed: boolean; readonly message: string | undefined }> {
+  hostCapabilities: readonly string[] = ["kubernetes/list_resources_all"],
+  capabilities: Capabilities = {},
+  limitMs = 60_000,
+): Promise<RegoVerdict> {
   const { pool } = await (opened ??= open());
   const wasm = readFileSync(fileURLToPath(new URL(`../../policies/${policy}/policy.wasm`, import.meta.url)));
   const module = pool.addModule(await prepareModule(new Uint8Array(wasm), { memoryMib: 256 }));
   const caller = { policy, contextAwareResources };
+  const allowed = parseCapabilities(hostCapabilities);
+  if (typeof allowed === "string") throw new Error(allowed);
   const handler = hostCallHandler(
     caller,
-    { kind: "listed", prefixes: [], exact: [] },
-    {},
+    allowed,
+    capabilities,
     () => {},
     inventory,
   );
@@ -57,7 +72,7 @@ export async function regoVerdict(
     id: policy,
     module,
     settings: new TextEncoder().encode("{}"),
-    limitMs: 60_000,
+    limitMs,
     contextAwareResources,
   };
   const json = new TextEncoder().encode(JSON.stringify(request));
@@ -66,7 +81,8 @@ export async function regoVerdict(
     wholeRequest({ json, object: undefined }),
   );
   if (outcome.kind !== "verdict") throw new Error(JSON.stringify(outcome));
-  return { allowed: outcome.verdict.allowed, message: outcome.verdict.status?.message };
+  const { allowed: accepted, status, warnings } = outcome.verdict;
+  return { allowed: accepted, message: status?.message, ...(warnings && { warnings }) };
 }
 
 let opened: Promise<{ readonly pool: EvaluatorPool; readonly module: number }> | undefined;

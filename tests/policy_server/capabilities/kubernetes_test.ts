@@ -446,8 +446,8 @@ real("Rego policies of both dialects see what the cluster holds", async () => {
   const services = "/api/v1/namespaces/one/services";
   await api("POST", services, { metadata: { name: "taken" }, spec: { ports: [{ port: 80 }] } });
   const namespaces = (await api("GET", "/api/v1/namespaces")).items.length;
-  const judge = (policy: string, name: string, handler = inventory) =>
-    regoVerdict(policy, kinds, handler, {
+  const judge = (policy: string, name: string, handler = inventory, hostCapabilities?: readonly string[]) => {
+    const request = {
       uid: "u",
       kind: { group: "", version: "v1", kind: "Service" },
       resource: { group: "", version: "v1", resource: "services" },
@@ -455,7 +455,9 @@ real("Rego policies of both dialects see what the cluster holds", async () => {
       operation: "CREATE",
       userInfo: {},
       object: { apiVersion: "v1", kind: "Service", metadata: { name, namespace: "two" } },
-    });
+    };
+    return regoVerdict(policy, kinds, handler, request, hostCapabilities);
+  };
   const messages = {
     "opa-context": `{"one"} of ${namespaces} namespaces`,
     "gatekeeper-context": `taken in one, one of ${namespaces} namespaces`,
@@ -468,6 +470,17 @@ real("Rego policies of both dialects see what the cluster holds", async () => {
       allowed: false,
       message: "cannot perform a request via callback channel: kube::Client was not initialized properly",
     });
+    for (const granted of [[], ["kubernetes/get_resource", "oci/*"]]) {
+      assert.equal(await judge(policy, "free", inventory, granted), {
+        allowed: false,
+        message:
+          "Policy has not been granted access to the 'kubernetes/list_resources_all' host capability. " +
+          "The violation has been reported.",
+      });
+    }
+    for (const granted of [["*"], ["kubernetes/*"]]) {
+      assert.is((await judge(policy, "free", inventory, granted)).allowed, true, policy);
+    }
   }
   assert.is(cluster.lists.count, 2);
   await api("DELETE", `${services}/taken`);

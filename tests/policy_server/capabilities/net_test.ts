@@ -2,7 +2,8 @@ import { lookup } from "node:dns/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { netCapabilities } from "../../../policy_server/apply/capabilities/net.ts";
-import { closeCallers, failure, hostCaller, RawPayload, success } from "./host_caller.ts";
+import { noInventory } from "../../../evaluator/apply/host_calls.ts";
+import { closeCallers, failure, hostCaller, RawPayload, regoVerdict, success } from "./host_caller.ts";
 
 const LOOKUP = "net/v1/dns_lookup_host";
 let caller: Awaited<ReturnType<typeof hostCaller>>;
@@ -52,6 +53,32 @@ test("a payload that is no JSON string is told with its place", async () => {
     "EOF while parsing a value at line 1 column 0",
   );
   assert.match(failure(await caller.call(LOOKUP, new RawPayload("{]"))), / at line 1 column 2$/);
+});
+
+test("Rego's net.lookup_ip_addr asks the same way, where it is granted", async () => {
+  const ask = async (granted: readonly string[], ...names: readonly string[]) => {
+    const calls = names.map((name) => ({ name: "net.lookup_ip_addr", operands: [name] }));
+    return await regoVerdict("rego-builtins", [], noInventory, { calls }, granted, netCapabilities());
+  };
+  const found = await lookup("localhost", { all: true });
+  const addresses = [...new Set(found.map(({ address }) => address))].sort();
+  const { warnings, message } = await ask(["net/*"], "localhost", "127.0.0.1", "::1", "", "localhost");
+  assert.is(message, undefined);
+  // A name without addresses makes the call undefined; the others go on.
+  assert.equal(JSON.parse(warnings![0]!), [
+    [0, "set", addresses],
+    [1, "set", ["127.0.0.1"]],
+    [2, "set", ["::1"]],
+    [4, "set", addresses],
+  ]);
+  for (const granted of [[], ["oci/*"]]) {
+    const { allowed, message } = await ask(granted, "localhost");
+    assert.is(allowed, false);
+    assert.match(
+      message ?? "",
+      /net\.lookup_ip_addr.*Policy has not been granted access to the 'net\/v1\/dns_lookup_host' host capability/,
+    );
+  }
 });
 
 test("many lookups at once are all answered", async () => {

@@ -200,6 +200,87 @@ real("keyless: issuer and subject, its prefix, or GitHub's owner", async () => {
   assert.match(failure(await ask(user.image, "SigstoreKeylessVerify", { keyless })), /^Callback/);
 });
 
+real(
+  "GitHub's workflows: by their owner, or by owner and repository, as the certificate has them",
+  async () => {
+    const github = "https://token.actions.githubusercontent.com";
+    const uri = "https://github.com/org/repo/.github/workflows/release.yml@refs/tags/v1";
+    const workflow = await sigstore.certificate({ issuer: github, uri, repository: "org/repo" });
+    const { image, digest } = await signed(
+      "workflow",
+      (digest) => sigstore.simpleSigning(digest, { certificate: workflow, annotations: { env: "prod" } }),
+    );
+    const trusted = { is_trusted: true, digest };
+    const ask = (image: string, rest: object) =>
+      caller.call("oci/v2/verify", { type: "SigstoreGithubActionsVerify", image, ...rest });
+    for (
+      const rest of [
+        { owner: "org" },
+        { owner: "org", repo: null, annotations: null },
+        { owner: "org", repo: "repo" },
+        { owner: "org", repo: "repo", annotations: { env: "prod" } },
+      ]
+    ) {
+      assert.equal(success(await ask(image, rest)), trusted, JSON.stringify(rest));
+    }
+    for (
+      const rest of [
+        { owner: "or" },
+        { owner: "other" },
+        { owner: "org/repo" },
+        { owner: "org", repo: "rep" },
+        { owner: "org", repo: "other" },
+        { owner: "org", repo: "repo", annotations: { env: "test" } },
+      ]
+    ) {
+      assert.match(failure(await ask(image, rest)), /^Callback evaluation failure: /, JSON.stringify(rest));
+    }
+    // The same names from another issuer, or for somebody who is no workflow, say nothing of GitHub.
+    for (
+      const [tag, options] of [
+        ["elsewhere", { issuer: "https://accounts.test", uri, repository: "org/repo" }],
+        ["person", { issuer: github, email: "user@provider.test", repository: "org/repo" }],
+        ["forged", { issuer: github, uri, repository: "org/repo", foreign: true }],
+      ] as const
+    ) {
+      const certificate = await sigstore.certificate(options);
+      const other = await signed(tag, (digest) => sigstore.simpleSigning(digest, { certificate }));
+      assert.match(failure(await ask(other.image, { owner: "org" })), /^Callback evaluation failure: /, tag);
+    }
+  },
+);
+
+real("a certificate that must lead to the chain that comes with it", async () => {
+  const certificate = await sigstore.certificate({ email: "user@provider.test" });
+  const { image, digest } = await signed(
+    "chain",
+    (d) => sigstore.simpleSigning(d, { certificate, annotations: { env: "prod" } }),
+  );
+  const [authority] = sigstore.trustedRoot().certificateAuthorities[0]!.certChain.certificates;
+  const pemOf = (base64: string) =>
+    `-----BEGIN CERTIFICATE-----\n${base64.replace(/.{64}/g, "$&\n")}\n-----END CERTIFICATE-----\n`;
+  const ask = (chain: readonly string[], rest: object = {}) =>
+    caller.call("oci/v2/verify", {
+      type: "SigstoreCertificateVerify",
+      image,
+      certificate: [...Buffer.from(certificate.pem)],
+      certificate_chain: chain.map((text) => [...Buffer.from(text)]),
+      require_rekor_bundle: true,
+      ...rest,
+    });
+  const root = pemOf(authority!.rawBytes);
+  assert.equal(success(await ask([root])), { is_trusted: true, digest });
+  assert.equal(success(await ask([root], { annotations: { env: "prod" } })), { is_trusted: true, digest });
+  assert.match(
+    failure(await ask([root], { annotations: { env: "test" } })),
+    /^Callback evaluation failure: /,
+  );
+  const stranger = await createSigstore();
+  const [other] = stranger.trustedRoot().certificateAuthorities[0]!.certChain.certificates;
+  assert.match(failure(await ask([pemOf(other!.rawBytes)])), /^Callback evaluation failure: /);
+  assert.match(failure(await ask(["no certificate"])), /^Callback evaluation failure: /);
+});
+
 real("a certificate that the policy brings; without the rekor flag there is a warning", async () => {
   const certificate = await sigstore.certificate({ email: "user@provider.test" });
   const { image, digest } = await signed(

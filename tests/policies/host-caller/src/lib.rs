@@ -1,10 +1,11 @@
 //! Makes the host call that the request tells it to: `{"binding", "namespace", "operation", "payload"}`, found at
 //! `request.options.hostCall`, at `request.hostCall` (raw), or as JSON text in the object's annotation `host-call`.
 //! `payload` is any JSON and is passed on byte for byte; `payloadText` is sent as it is instead, be it JSON or not.
-//! Answers `accepted` = the call succeeded, `message` = the response or the error's text. Without a call it accepts.
+//! Answers `accepted` = the call succeeded, `message` = the response or the error's text; with `count`, `message` is how many
+//! items the list has that came. Without a call it accepts.
 use instructions::{Instructions, accept, answer, register, settings_are_valid};
 use kubewarden_policy_sdk::wapc_guest::{CallResult, host_call};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 #[derive(Deserialize)]
@@ -34,6 +35,13 @@ struct HostCall {
     operation: String,
     payload: Option<Box<RawValue>>,
     payload_text: Option<String>,
+    #[serde(default)]
+    count: bool,
+}
+
+#[derive(Deserialize)]
+struct List {
+    items: Vec<IgnoredAny>,
 }
 
 fn kubewarden() -> String {
@@ -68,6 +76,10 @@ fn validate(payload: &[u8]) -> CallResult {
         &call.operation,
         sent.as_bytes(),
     ) {
+        Ok(response) if call.count => {
+            let List { items } = serde_json::from_slice(&response)?;
+            answer(true, format!("{} items", items.len()))
+        }
         Ok(response) => answer(true, String::from_utf8_lossy(&response).into_owned()),
         // The host's own words, without what the guest library puts before them.
         Err(error) => answer(

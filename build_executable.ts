@@ -1,0 +1,30 @@
+/**
+ * Builds `reeve` as one executable for this machine, runtime included: nothing else has to be installed to run it.
+ *
+ * usage: build_executable.ts [FILE]      (default: dist/reeve)
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL(".", import.meta.url));
+const output = resolve(process.argv[2] ?? join(root, "dist/reeve"));
+const bundle = mkdtempSync(join(tmpdir(), "reeve-bundle-"));
+
+function run(command: string, ...args: string[]): void {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+  if (error) throw error;
+  if (status !== 0) throw new Error(`${command} ${args.join(" ")} ended with exit code ${status}`);
+}
+
+try {
+  run(process.execPath, "build.ts", bundle);
+  // The threads' code is looked for by its name, beside the program's.
+  const files = ["reeve.js", "worker.js", "entry/worker.js"].map((name) => join(bundle, name));
+  run(join(root, "node_modules/.bin/bun"), "build", "--compile", "--outfile", output, ...files);
+} finally {
+  rmSync(bundle, { recursive: true, force: true });
+}

@@ -1,0 +1,110 @@
+/** Measures how long something takes, sample by sample (`spec/cli.md §9`). */
+import { mkdir, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import {
+  type Change,
+  changeText,
+  type Measured,
+  measuredText,
+  tooFewText,
+  warmedUpText,
+  warmUpText,
+  withoutColours,
+} from "../render/bench_text.ts";
+import { permutationProbability, summarise } from "../render/statistics.ts";
+import type { Context } from "../types/command.ts";
+import { writeWhole } from "./write_whole.ts";
+
+export interface MeasureOptions {
+  readonly warmUpMs: number;
+  readonly measurementMs: number;
+  readonly samples: number;
+  readonly resamples: number;
+  /** Where earlier results are, and go; undefined: they are not kept. */
+  readonly resultsFolder: string | undefined;
+  /** Whether the report is printed. */
+  readonly print: boolean;
+}
+
+/** Iterations whose own times are kept; more tell nothing new about percentiles. */
+const MAX_SINGLE = 200_000;
+
+async function compareWithLast(
+  context: Context,
+  { samples, label }: Measured,
+  { resultsFolder, resamples, print }: MeasureOptions,
+): Promise<void> {
+  if (resultsFolder === undefined) return;
+  const file = join(resultsFolder, label, "samples.json");
+  let before: readonly number[] | undefined;
+  try {
+    before = JSON.parse(await readFile(file, "utf8")) as readonly number[];
+  } catch {
+    // The first run.
+  }
+  await mkdir(dirname(file), { recursive: true });
+  await writeWhole(file, JSON.stringify(samples));
+  if (before === undefined || before.length === 0 || !print) return;
+  const [old, now] = [summarise(before), summarise(samples)];
+  const change: Change = {
+    min: now.min / old.min - 1,
+    mean: now.mean / old.mean - 1,
+    max: now.max / old.max - 1,
+    // What would take longer than the measurement itself tells no more.
+    probability: permutationProbability(before, samples, Math.min(resamples, 20_000), Math.random),
+  };
+  context.out(changeText(change));
+}
+
+/** Measures `iteration` under `label`. */
+export async function measure(
+  context: Context,
+  label: string,
+  iteration: () => Promise<unknown>,
+  options: MeasureOptions,
+): Promise<Measured> {
+  const say = (text: string) => options.print && context.out(context.colour ? text : withoutColours(text));
+  say(warmUpText(label, options.warmUpMs));
+  let warmUps = 0;
+  const warmUpStart = performance.now();
+  do {
+    await iteration();
+    warmUps++;
+  } while (performance.now() - warmUpStart < options.warmUpMs && !context.signal.aborted);
+  const meanMs = (performance.now() - warmUpStart) / warmUps;
+  say(warmedUpText(label, meanMs, warmUps));
+  // Sample i runs i times the unit, so that the whole takes the wanted time.
+  const total = (options.samples * (options.samples + 1)) / 2;
+  const wanted = options.measurementMs / meanMs / total;
+  const unit = Math.max(1, Math.floor(wanted));
+  if (wanted < 1) say(tooFewText(options.samples, options.measurementMs, total * meanMs));
+  const samples: number[] = [];
+  const single: number[] = [];
+  let iterations = 0;
+  const start = performance.now();
+  for (let sample = 1; sample <= options.samples; sample++) {
+    const count = sample * unit;
+    const sampleStart = performance.now();
+    let last = sampleStart;
+    for (let index = 0; index < count; index++) {
+      await iteration();
+      const now = performance.now();
+      if (single.length < MAX_SINGLE) single.push(now - last);
+      last = now;
+    }
+    samples.push((last - sampleStart) / count);
+    iterations += count;
+    context.signal.throwIfAborted();
+  }
+  const measured: Measured = {
+    label,
+    iterations,
+    totalMs: performance.now() - start,
+    samples,
+    single: single.sort((a, b) => a - b),
+    summary: summarise(samples),
+  };
+  say(measuredText(measured));
+  await compareWithLast(context, measured, options);
+  return measured;
+}

@@ -1,0 +1,186 @@
+/** Reads suite files (`docs/reeve_test.md`). */
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import {
+  DocumentError,
+  type DocumentValue,
+  jsonText,
+  positionOf,
+} from "../../policy_server/types/document.ts";
+import { readDocument } from "../../policy_server/types/read_document.ts";
+import { readSession, RECORDED_CAPABILITIES } from "../render/exchange.ts";
+import { CliError } from "../types/command.ts";
+import type { DeclaredAnswer, Suite, SuiteCase, SuiteContext } from "../types/suite.ts";
+
+const SUITE = [
+  "policy",
+  "definition",
+  "executionMode",
+  "raw",
+  "contextAware",
+  "hostCapabilities",
+  "settings",
+  "context",
+  "cases",
+];
+export const EXPECTED = [
+  "allowed",
+  "message",
+  "code",
+  "patch",
+  "warnings",
+  "auditAnnotations",
+  "settingsValid",
+  "settingsMessage",
+] as const;
+const CASE = ["name", "request", "settings", "context", ...EXPECTED];
+
+type Fields = ReadonlyMap<string, DocumentValue>;
+
+function fieldsOf(value: DocumentValue, known: readonly string[], where: string): Fields {
+  if (value.kind !== "map") throw new CliError(`${where}: expected a map, found ${value.kind}`);
+  const unknown = value.entries.find(({ key }) => !known.includes(key));
+  if (unknown) {
+    throw new CliError(`${where}: unknown member \`${unknown.key}\`, expected one of ${known.join(", ")}`);
+  }
+  return new Map(value.entries.map((entry) => [entry.key, entry.value]));
+}
+
+function textOf(fields: Fields, name: string, where: string): string | undefined {
+  const value = fields.get(name);
+  if (value === undefined || value.kind === "null") return undefined;
+  if (value.kind !== "string") {
+    throw new CliError(`${where}: ${name}: expected a string, found ${value.kind}`);
+  }
+  return value.value;
+}
+
+function flagOf(fields: Fields, name: string, where: string, preset: boolean): boolean {
+  const value = fields.get(name);
+  if (value === undefined) return preset;
+  if (value.kind !== "boolean") {
+    throw new CliError(`${where}: ${name}: expected true or false, found ${value.kind}`);
+  }
+  return value.value;
+}
+
+async function fileText(path: string, where: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new CliError(`${where}: cannot read ${path}: ${osErrorText(error)}`);
+  }
+}
+
+function parsed(text: string, path: string): DocumentValue {
+  try {
+    const value = readDocument(text);
+    if (value === null) throw new CliError(`${path}: the file is empty`);
+    return value;
+  } catch (error) {
+    if (!(error instanceof DocumentError)) throw error;
+    const { line, column } = positionOf(text, error.at);
+    throw new CliError(`${path}: ${error.message} at line ${line} column ${column}`);
+  }
+}
+
+function answerOf(value: DocumentValue, where: string): DeclaredAnswer {
+  const fields = fieldsOf(value, ["call", "with", "answer", "error"], where);
+  const call = textOf(fields, "call", where);
+  if (call === undefined || !RECORDED_CAPABILITIES.includes(call)) {
+    throw new CliError(`${where}: call: expected one of ${RECORDED_CAPABILITIES.join(", ")}`);
+  }
+  const [answer, error] = [fields.get("answer"), textOf(fields, "error", where)];
+  if ((answer === undefined) === (error === undefined)) {
+    throw new CliError(`${where}: give either an answer or an error`);
+  }
+  return {
+    call,
+    with: fields.get("with"),
+    answer: error === undefined ? { payload: jsonText(answer!) } : { error },
+  };
+}
+
+async function contextOf(
+  value: DocumentValue | undefined,
+  folder: string,
+  where: string,
+): Promise<SuiteContext> {
+  if (value === undefined) return { kind: "none" };
+  const fields = fieldsOf(value, ["session", "objects", "answers"], where);
+  const session = textOf(fields, "session", where);
+  if (session !== undefined) {
+    if (fields.size > 1) throw new CliError(`${where}: a session stands alone: it answers everything`);
+    const path = resolve(folder, session);
+    return { kind: "session", exchanges: readSession(await fileText(path, where), path) };
+  }
+  const listOf = (name: string) => {
+    const list = fields.get(name);
+    if (list !== undefined && list.kind !== "list") throw new CliError(`${where}: ${name}: expected a list`);
+    return list?.items ?? [];
+  };
+  return {
+    kind: "declared",
+    objects: listOf("objects").map(jsonText),
+    answers: listOf("answers").map((answer, index) => answerOf(answer, `${where}: answers[${index}]`)),
+  };
+}
+
+async function requestOf(
+  value: DocumentValue | undefined,
+  folder: string,
+  where: string,
+): Promise<string | undefined> {
+  if (value === undefined) return undefined;
+  if (value.kind !== "string") return jsonText(value);
+  const path = resolve(folder, value.value);
+  const text = await fileText(path, where);
+  return /\.ya?ml$/.test(path) ? jsonText(parsed(text, path)) : text;
+}
+
+/** Reads the suite at `path`. Throws {@link CliError}, which names the place of what is wrong. */
+export async function readSuite(path: string): Promise<Suite> {
+  const folder = dirname(path);
+  const fields = fieldsOf(parsed(await fileText(path, "suite"), path), SUITE, path);
+  const items = fields.get("cases");
+  if (items?.kind !== "list" || items.items.length === 0) {
+    throw new CliError(`${path}: cases: expected a list of cases`);
+  }
+  const settings = fields.get("settings");
+  const common = await contextOf(fields.get("context"), folder, `${path}: context`);
+  const cases: SuiteCase[] = [];
+  for (const [index, item] of items.items.entries()) {
+    const place = `${path}: cases[${index}]`;
+    const given = fieldsOf(item, CASE, place);
+    const name = textOf(given, "name", place);
+    if (name === undefined) throw new CliError(`${place}: name is missing`);
+    const where = `${path}: ${JSON.stringify(name)}`;
+    const own = given.get("settings") ?? settings;
+    cases.push({
+      name,
+      request: await requestOf(given.get("request"), folder, where),
+      settings: own === undefined ? undefined : jsonText(own),
+      context: given.has("context")
+        ? await contextOf(given.get("context"), folder, `${where}: context`)
+        : common,
+      expectations: new Map(
+        [...given].filter(([member]) => (EXPECTED as readonly string[]).includes(member)),
+      ),
+    });
+  }
+  const capabilities = fields.get("hostCapabilities");
+  if (capabilities !== undefined && capabilities.kind !== "list") {
+    throw new CliError(`${path}: hostCapabilities: expected a list of patterns`);
+  }
+  return {
+    path,
+    policy: textOf(fields, "policy", path) ?? "policy.wasm",
+    definition: textOf(fields, "definition", path),
+    executionMode: textOf(fields, "executionMode", path),
+    raw: flagOf(fields, "raw", path, false),
+    contextAware: flagOf(fields, "contextAware", path, true),
+    hostCapabilities: capabilities?.items.map((item) => item.kind === "string" ? item.value : jsonText(item)),
+    cases,
+  };
+}

@@ -1,0 +1,242 @@
+/** Sessions: what policies asked of the world, recorded, or played back instead of it (`spec/cli.md §8`). */
+import { readFile, writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import type { Capabilities } from "../../evaluator/apply/host_calls.ts";
+import { gatekeeperInventory, InventoryError, opaInventory } from "../../evaluator/render/rego_inventory.ts";
+import { HostCallError, type InventoryHandler } from "../../evaluator/types/evaluation.ts";
+import type { ContextAwareResource } from "../../evaluator/types/metadata.ts";
+import { requireGrant } from "../../policy_server/apply/capabilities/kubernetes.ts";
+import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import {
+  exchangeRequest,
+  listAllRequest,
+  pluralNameRequest,
+  readSession,
+  RECORDED_CAPABILITIES,
+  requestText,
+  sameRequest,
+  sessionText,
+} from "../render/exchange.ts";
+import { CliError, type Context } from "../types/command.ts";
+import type { Exchange, ExchangeRequest } from "../types/exchange.ts";
+import type { HostWorld } from "./host_world.ts";
+
+const encoder = new TextEncoder();
+const strict = new TextDecoder("utf-8", { fatal: true });
+
+/** Gives the payload that answers a request, or throws what the policy is told. */
+type Answer = (request: ExchangeRequest, forward: () => Promise<Uint8Array>) => Promise<Uint8Array>;
+
+type Grantable = { readonly apiVersion: string; readonly kind: string };
+
+function grantOf({ fields }: ExchangeRequest): Grantable {
+  return { apiVersion: String(fields["api_version"]), kind: String(fields["kind"]) };
+}
+
+/** Objects of a `List` as JSON text. */
+function objectsOf(payload: Uint8Array) {
+  const { items } = JSON.parse(strict.decode(payload)) as {
+    readonly items?: readonly {
+      readonly metadata?: { readonly name?: string; readonly namespace?: string };
+    }[];
+  };
+  return (items ?? []).map((item) => ({
+    name: item.metadata?.name,
+    namespace: item.metadata?.namespace,
+    json: JSON.stringify(item),
+  }));
+}
+
+/** A world whose every answer goes through `answer`; `real` is what it would forward to. */
+function through(
+  answer: Answer,
+  real: HostWorld["forPolicy"] | undefined,
+  plural: PluralOf,
+): HostWorld["forPolicy"] {
+  return (resources) => {
+    const world = real?.(resources);
+    const capabilities: Capabilities = Object.fromEntries(
+      RECORDED_CAPABILITIES.filter((path) => real === undefined || world?.capabilities[path] !== undefined)
+        .map(
+          (path) => [
+            path,
+            async (payload: Uint8Array, caller: Parameters<Capabilities[string]>[1]) => {
+              let request: ExchangeRequest;
+              try {
+                request = exchangeRequest(path, payload);
+              } catch (error) {
+                throw new HostCallError(`the payload is no JSON: ${(error as Error).message}`);
+              }
+              if (path.startsWith("kubernetes/") && path !== "kubernetes/can_i") {
+                requireGrant(caller, grantOf(request));
+              }
+              return await answer(request, async () => await world!.capabilities[path]!(payload, caller));
+            },
+          ],
+        ),
+    );
+    const list = async (resource: ContextAwareResource, policy: string) => {
+      const request = listAllRequest(resource);
+      const forward = async () =>
+        await world!.capabilities["kubernetes/list_resources_all"]!(
+          encoder.encode(JSON.stringify({ api_version: resource.apiVersion, kind: resource.kind })),
+          { policy, contextAwareResources: resources },
+        );
+      return objectsOf(await answer(request, forward));
+    };
+    const inventory: InventoryHandler = async ({ form, resources: wanted }, policy) => {
+      try {
+        const kinds = [];
+        for (const resource of wanted) {
+          kinds.push({
+            resource,
+            plural: undefined as string | undefined,
+            objects: await list(resource, policy),
+          });
+        }
+        if (form === "opa") {
+          for (const kind of kinds) {
+            const payload = await answer(
+              pluralNameRequest(kind.resource),
+              async () => encoder.encode(JSON.stringify(await plural(kind.resource))),
+            );
+            kind.plural = JSON.parse(strict.decode(payload)) as string;
+          }
+        }
+        return {
+          ok: true,
+          payload: encoder.encode(form === "opa" ? opaInventory(kinds) : gatekeeperInventory(kinds)),
+        };
+      } catch (error) {
+        const { message } = error as Error;
+        return {
+          ok: false,
+          error: error instanceof InventoryError
+            ? message
+            : `cannot perform a request via callback channel: ${message}`,
+        };
+      }
+    };
+    return { capabilities, inventory };
+  };
+}
+
+/** How the API calls a kind in paths. */
+export type PluralOf = (resource: ContextAwareResource) => Promise<string>;
+
+/** Records everything that policies ask of `world` into the file at `path`, written when all is done. */
+export function recordingWorld(
+  context: Context,
+  world: HostWorld,
+  path: string,
+  plural: PluralOf,
+): HostWorld {
+  context.log("INFO", "host capabilities proxy enabled with record mode", {
+    session_file: JSON.stringify(path),
+  });
+  const exchanges: Exchange[] = [];
+  let spoilt = false;
+  const answer: Answer = async (request, forward) => {
+    let payload: Uint8Array;
+    try {
+      payload = await forward();
+    } catch (error) {
+      exchanges.push({ request, response: { type: "Error", message: (error as Error).message } });
+      throw error;
+    }
+    try {
+      exchanges.push({ request, response: { type: "Success", payload: strict.decode(payload) } });
+    } catch {
+      spoilt = true;
+    }
+    return payload;
+  };
+  return {
+    begin: () => world.begin(),
+    forPolicy: through(answer, (resources) => world.forPolicy(resources), plural),
+    async close() {
+      await world.close();
+      if (spoilt) {
+        context.log(
+          "ERROR",
+          "Cannot record communication between host and policy, something went wrong while capturing the exchange",
+        );
+        return;
+      }
+      try {
+        await writeFile(resolve(context.cwd, path), sessionText(exchanges));
+      } catch (error) {
+        throw new CliError(`Cannot write the session file ${path}: ${osErrorText(error)}`);
+      }
+      context.log("INFO", "Context aware session saved to file", { destination: JSON.stringify(path) });
+    },
+  };
+}
+
+/** Answers from the exchanges of a session, in order; the world is left alone. */
+export function replayedWorld(context: Context, session: readonly Exchange[]): HostWorld {
+  let left: Exchange[] = [];
+  const finish = () => {
+    if (left.length > 0) context.log("WARN", "Some of the recorded exchanges have not been replayed");
+    left = [];
+  };
+  const answer: Answer = (request) => {
+    const next = left.shift();
+    if (next === undefined) return Promise.reject(new Error("the list of recorded responses is empty"));
+    if (!sameRequest(next.request, request)) {
+      return Promise.reject(
+        new Error(
+          `Replay error: unexpected request. Was expecting ${requestText(next.request)}, got ${
+            requestText(request)
+          } instead`,
+        ),
+      );
+    }
+    const { response } = next;
+    return response.type === "Success"
+      ? Promise.resolve(encoder.encode(response.payload))
+      : Promise.reject(new Error(response.message));
+  };
+  const noPlural: PluralOf = () => Promise.reject(new Error("nothing but the session is asked"));
+  return {
+    begin() {
+      finish();
+      left = [...session];
+    },
+    forPolicy: through(answer, undefined, noPlural),
+    close() {
+      finish();
+      return Promise.resolve();
+    },
+  };
+}
+
+/** A world in which policies find what `answer` says. */
+export function answeringWorld(answer: (request: ExchangeRequest) => string): HostWorld {
+  const plural: PluralOf = () => Promise.reject(new Error("nothing but the declarations is asked"));
+  return {
+    begin: () => {},
+    // Whatever goes wrong is what the policy is told.
+    forPolicy: through(
+      (request) => Promise.resolve(request).then(answer).then((text) => encoder.encode(text)),
+      undefined,
+      plural,
+    ),
+    close: () => Promise.resolve(),
+  };
+}
+
+/** Reads a session file and plays it back. Throws {@link CliError} for a file that can't be used. */
+export async function replayingWorld(context: Context, path: string): Promise<HostWorld> {
+  let text: string;
+  try {
+    text = await readFile(resolve(context.cwd, path), "utf8");
+  } catch (error) {
+    throw new CliError(`Cannot open the session file ${path}: ${osErrorText(error)}`);
+  }
+  const session = readSession(text, path);
+  context.log("INFO", "host capabilities proxy enabled with replay mode", {
+    session_file: JSON.stringify(path),
+  });
+  return replayedWorld(context, session);
+}

@@ -1,0 +1,126 @@
+/** Judges a policy by a suite. */
+import { dirname } from "node:path";
+import { noInventory } from "../../evaluator/apply/host_calls.ts";
+import { type CapabilityAllowList, parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
+import { declaredAnswer } from "../render/declared_answers.ts";
+import { responseFaults, settingsFaults } from "../render/expectation.ts";
+import { caseReview } from "../render/review_body.ts";
+import { CliError, type Context } from "../types/command.ts";
+import type { Definition } from "../types/definition.ts";
+import type { CaseResult, Suite, SuiteCase, SuiteContext } from "../types/suite.ts";
+import { readDefinitions } from "./definitions.ts";
+import { DefinitionEvaluator, distinctModules, evaluatorOptions } from "./evaluator.ts";
+import { loadModules } from "./evaluation_inputs.ts";
+import type { Fetching } from "./fetch_policy.ts";
+import type { HostWorld } from "./host_world.ts";
+import { answeringWorld, replayedWorld } from "./recording.ts";
+
+const NO_FLAGS = {
+  has: () => false,
+  value: () => undefined,
+  values: () => [],
+  word: () => "",
+  words: () => [],
+};
+
+async function definitionOf(context: Context, suite: Suite): Promise<Definition> {
+  const here = { ...context, cwd: dirname(suite.path) };
+  const definitions = await readDefinitions(here, suite.policy, {
+    ...NO_FLAGS,
+    has: (flag: string) => flag === "allow-context-aware" && suite.contextAware,
+  });
+  const named = suite.definition === undefined
+    ? definitions
+    : definitions.filter(({ id }) => id === suite.definition);
+  if (named.length === 1) return named[0]!;
+  const ids = definitions.map(({ id }) => id).join(", ");
+  throw new CliError(`${suite.path}: definition: say which of ${suite.policy} is meant: ${ids}`);
+}
+
+const NOTHING_GRANTED: CapabilityAllowList = { kind: "listed", prefixes: [], exact: [] };
+
+/** Where a suite declares nothing, there is nothing, and unless it says otherwise nothing is granted. */
+function emptyWorld(grantsSaid: boolean): HostWorld {
+  return {
+    begin: () => {},
+    forPolicy: () => ({
+      capabilities: {},
+      inventory: noInventory,
+      ...(grantsSaid ? {} : { granted: NOTHING_GRANTED }),
+    }),
+    close: () => Promise.resolve(),
+  };
+}
+
+/** A world that the cases take turns to be in. */
+function switchingWorld(context: Context, empty: HostWorld): HostWorld & { enter(next: SuiteContext): void } {
+  let current = empty;
+  const worldOf = (next: SuiteContext): HostWorld => {
+    switch (next.kind) {
+      case "none":
+        return empty;
+      case "session":
+        return replayedWorld(context, next.exchanges);
+      case "declared":
+        return answeringWorld((request) => declaredAnswer(request, next.objects, next.answers));
+    }
+  };
+  return {
+    enter: (next) => current = worldOf(next),
+    begin: () => current.begin(),
+    forPolicy: (resources) => current.forPolicy(resources),
+    close: () => current.close(),
+  };
+}
+
+function withSettings(definition: Definition, { settings }: SuiteCase): Definition {
+  if (settings === undefined) return definition;
+  if (definition.kind === "policy") return { ...definition, settingsJson: settings };
+  throw new CliError("settings: a group's members have settings of their own, in the YAML file");
+}
+
+/** Runs the cases of a suite whose names contain `filter`. Throws {@link CliError} for a suite that can't be run. */
+export async function runSuite(
+  outside: Context,
+  suite: Suite,
+  fetching: Fetching,
+  filter: string,
+): Promise<readonly CaseResult[]> {
+  // What policies log belongs to no report; who wants to see it asks for more words.
+  const context = outside.verbose ? outside : { ...outside, log: () => {} };
+  const allowed = parseCapabilities(suite.hostCapabilities ?? ["*"]);
+  if (typeof allowed === "string") throw new CliError(`${suite.path}: hostCapabilities: ${allowed}`);
+  const definition = await definitionOf(context, suite);
+  const options = evaluatorOptions(allowed, suite.executionMode);
+  const modules = await loadModules(context, distinctModules([definition]), options, fetching);
+  const world = switchingWorld(context, emptyWorld(suite.hostCapabilities !== undefined));
+  const evaluator = new DefinitionEvaluator(context, options, world);
+  const results: CaseResult[] = [];
+  try {
+    for (const one of suite.cases) {
+      if (!one.name.includes(filter)) continue;
+      context.signal.throwIfAborted();
+      const started = performance.now();
+      const faults: string[] = [];
+      try {
+        world.enter(one.context);
+        const ready = await evaluator.load(withSettings(definition, one), modules);
+        faults.push(...settingsFaults(one.expectations, ready.settings));
+        if (one.request !== undefined && ready.settings === undefined) {
+          const raw = suite.raw || (definition.kind === "policy" &&
+            modules.get(definition.uri)?.metadata?.policyType === "raw");
+          const review = caseReview(new TextEncoder().encode(one.request), raw);
+          faults.push(...responseFaults(one.expectations, await evaluator.judge(ready, review, raw)));
+        }
+      } catch (error) {
+        if (!(error instanceof CliError)) throw error;
+        faults.push(error.message);
+      }
+      results.push({ suite: suite.path, name: one.name, faults, milliseconds: performance.now() - started });
+    }
+  } finally {
+    await evaluator.close();
+    await world.close();
+  }
+  return results;
+}

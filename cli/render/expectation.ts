@@ -1,0 +1,53 @@
+/** Whether a verdict is what a case expects, value by value. */
+import { parseLossless } from "../../evaluator/render/lossless_json.ts";
+import type { AdmissionResponse } from "../../policy_server/types/admission.ts";
+import { type DocumentValue, jsonText } from "../../policy_server/types/document.ts";
+import type { Expectations } from "../types/suite.ts";
+
+/** Whether `found`, JSON text, is what is expected; numbers have to have the same form. */
+function fits(expected: DocumentValue, found: string | undefined): boolean {
+  const only = expected.kind === "map" && expected.entries.length === 1 ? expected.entries[0] : undefined;
+  if (
+    only !== undefined && (only.key === "contains" || only.key === "matches") && only.value.kind === "string"
+  ) {
+    const text: unknown = found === undefined ? undefined : JSON.parse(found);
+    if (typeof text !== "string") return false;
+    return only.key === "contains"
+      ? text.includes(only.value.value)
+      : new RegExp(only.value.value, "u").test(text);
+  }
+  const normal = (text: string) => JSON.stringify(parseLossless(text));
+  return normal(jsonText(expected)) === normal(found ?? "null");
+}
+
+function check(expectations: Expectations, found: Readonly<Record<string, string | undefined>>): string[] {
+  return Object.entries(found).flatMap(([member, text]) => {
+    const expected = expectations.get(member);
+    if (expected === undefined || fits(expected, text)) return [];
+    return [`${member} is ${text ?? "absent"}, expected ${jsonText(expected)}`];
+  });
+}
+
+const json = (value: unknown): string | undefined =>
+  value === undefined || value === null ? undefined : JSON.stringify(value);
+
+/** What is not as expected of settings; `refusal` is why the policy refuses them. */
+export function settingsFaults(expectations: Expectations, refusal: string | undefined): readonly string[] {
+  const valid = refusal === undefined;
+  if (!valid && !expectations.has("settingsValid")) return [`the settings are refused: ${refusal}`];
+  return check(expectations, { settingsValid: String(valid), settingsMessage: json(refusal) });
+}
+
+/** What is not as expected of a response. */
+export function responseFaults(expectations: Expectations, response: AdmissionResponse): readonly string[] {
+  const { allowed, status, patch, warnings, auditAnnotations } = response;
+  return check(expectations, {
+    allowed: String(allowed),
+    message: json(status?.message),
+    code: json(status?.code),
+    // No patch changes as little as an empty one.
+    patch: patch ?? "[]",
+    warnings: json(warnings),
+    auditAnnotations: json(auditAnnotations),
+  });
+}

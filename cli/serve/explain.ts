@@ -1,0 +1,124 @@
+/** `explain`: one request against one policy, told step by step. */
+import { createHash } from "node:crypto";
+import process from "node:process";
+import { DefinitionEvaluator } from "../apply/evaluator.ts";
+import { readInputs } from "../apply/evaluation_inputs.ts";
+import { type HostWorld, worldFromFlags } from "../apply/host_world.ts";
+import { type ExplainedCall, type Explanation, explanationText } from "../render/explanation.ts";
+import type { Context, Run } from "../types/command.ts";
+import { modulesOf, titleOf } from "../types/definition.ts";
+
+const decoder = new TextDecoder();
+
+/** The same world; `onCall` hears of everything that is asked of it. */
+function observedWorld(world: HostWorld, onCall: (call: ExplainedCall) => void): HostWorld {
+  const timed = async (
+    call: string,
+    payload: string,
+    ask: () => Promise<Uint8Array>,
+  ): Promise<Uint8Array> => {
+    const started = performance.now();
+    const tell = (answer: ExplainedCall["answer"]) =>
+      onCall({ call, payload, answer, milliseconds: performance.now() - started });
+    try {
+      const bytes = await ask();
+      tell({ payload: decoder.decode(bytes) });
+      return bytes;
+    } catch (error) {
+      tell({ error: (error as Error).message });
+      throw error;
+    }
+  };
+  return {
+    begin: () => world.begin(),
+    forPolicy(resources) {
+      const { capabilities, inventory } = world.forPolicy(resources);
+      return {
+        capabilities: Object.fromEntries(
+          Object.entries(capabilities).map(([path, capability]) => [
+            path,
+            (payload: Uint8Array, caller: Parameters<typeof capability>[1]) =>
+              timed(path, decoder.decode(payload), async () => await capability(payload, caller)),
+          ]),
+        ),
+        async inventory(request, policy) {
+          const started = performance.now();
+          const answer = await inventory(request, policy);
+          onCall({
+            call: "inventory",
+            payload: JSON.stringify(request.resources),
+            answer: answer.ok ? { payload: decoder.decode(answer.payload) } : { error: answer.error },
+            milliseconds: performance.now() - started,
+          });
+          return answer;
+        },
+      };
+    },
+    close: () => world.close(),
+  };
+}
+
+export const run: Run = async (context, args) => {
+  const inputs = await readInputs(context, args, args.word("uri_or_sha_prefix_or_yaml_file"));
+  for (const definition of inputs.definitions) {
+    const calls: ExplainedCall[] = [];
+    const logs: string[] = [];
+    const listening: Context = {
+      ...context,
+      log(level, message, fields = {}) {
+        if (fields["policy_id"] === undefined) return context.log(level, message, fields);
+        const { policy_id: _, ...rest } = fields;
+        const more = Object.entries(rest).map(([name, value]) => ` ${name}=${value}`).join("");
+        logs.push(`${level} ${message}${more}`);
+      },
+    };
+    const world = observedWorld(
+      await worldFromFlags(context, args, inputs.artifact, inputs.trustRoot),
+      (call) => calls.push(call),
+    );
+    const evaluator = new DefinitionEvaluator(listening, inputs.options, world);
+    const memoryBefore = process.memoryUsage.rss();
+    try {
+      const { review, raw } = inputs.reviewFor(definition);
+      const loaded = await evaluator.load(definition, inputs.modules);
+      const settingsStarted = performance.now();
+      await evaluator.validateSettings(loaded);
+      const settingsMs = performance.now() - settingsStarted;
+      let verdict: Explanation["verdict"];
+      calls.length = 0;
+      logs.length = 0;
+      if (loaded.settings === undefined) {
+        const started = performance.now();
+        const response = await evaluator.judge(loaded, review, raw);
+        verdict = { response, milliseconds: performance.now() - started };
+      }
+      const bytes = Buffer.concat(review.pieces);
+      context.out(explanationText({
+        title: titleOf(definition),
+        modules: modulesOf(definition).map(({ uri }) => {
+          const { bytes, metadata, mode } = inputs.modules.get(uri)!;
+          const sha256 = createHash("sha256").update(bytes).digest("hex");
+          return { uri, sha256, bytes: bytes.length, mode, metadata };
+        }),
+        settings: {
+          json: definition.kind === "policy"
+            ? definition.settingsJson
+            : [...definition.members].map(([name, { settingsJson }]) => `${name}: ${settingsJson}`).join(
+              "; ",
+            ),
+          refusal: loaded.settings,
+          milliseconds: settingsMs,
+        },
+        request: { uid: review.uid, operation: review.operation, kind: review.kind, bytes: bytes.length },
+        calls,
+        logs,
+        verdict,
+        object: (JSON.parse(decoder.decode(bytes)) as { object?: unknown }).object,
+        memory: Math.max(0, process.memoryUsage.rss() - memoryBefore),
+      }, context.colour));
+    } finally {
+      await evaluator.close();
+      await world.close();
+    }
+  }
+};

@@ -1,0 +1,86 @@
+/** `test`: judges policies by suites, once or whenever something changes. */
+import { watch } from "node:fs";
+import { stat } from "node:fs/promises";
+import { dirname, join, relative, resolve } from "node:path";
+import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { fetchingFromFlags } from "../apply/fetching.ts";
+import { readSuite } from "../apply/read_suite.ts";
+import { runSuite } from "../apply/run_suite.ts";
+import { writeWhole } from "../apply/write_whole.ts";
+import { junitText, resultsText } from "../render/suite_report.ts";
+import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
+import type { CaseResult } from "../types/suite.ts";
+
+const SUITE_NAME = "suite.yml";
+/** Editors write a file in several steps. */
+const SETTLE_MS = 150;
+
+async function suitePaths({ cwd }: Context, names: readonly string[]): Promise<readonly string[]> {
+  const paths: string[] = [];
+  for (const name of names.length > 0 ? names : ["."]) {
+    const path = resolve(cwd, name);
+    try {
+      paths.push((await stat(path)).isDirectory() ? join(path, SUITE_NAME) : path);
+    } catch (error) {
+      throw new CliError(`cannot read ${name}: ${osErrorText(error)}`);
+    }
+  }
+  return paths;
+}
+
+async function runAll(context: Context, args: Arguments, paths: readonly string[]): Promise<boolean> {
+  const fetching = await fetchingFromFlags(context, args);
+  const results: CaseResult[] = [];
+  for (const path of paths) {
+    const suite = await readSuite(path);
+    const own = await runSuite(context, suite, fetching, args.value("filter") ?? "");
+    results.push(...own.map((result) => ({ ...result, suite: relative(context.cwd, result.suite) })));
+  }
+  if (results.length === 0) {
+    throw new CliError(`no case has ${JSON.stringify(args.value("filter"))} in its name`);
+  }
+  context.out(resultsText(results, context.colour));
+  const junit = args.value("junit");
+  if (junit !== undefined) {
+    try {
+      await writeWhole(resolve(context.cwd, junit), junitText(results));
+    } catch (error) {
+      throw new CliError(`cannot write ${junit}: ${osErrorText(error)}`);
+    }
+  }
+  return results.every(({ faults }) => faults.length === 0);
+}
+
+/** Runs again on every change below the suites' folders, until interrupted. */
+async function runForEver(context: Context, args: Arguments, paths: readonly string[]): Promise<void> {
+  const { signal } = context;
+  let wake = () => {};
+  const watchers = [...new Set(paths.map((path) => dirname(path)))].map((folder) =>
+    watch(folder, { recursive: true }, () => wake())
+  );
+  try {
+    while (!signal.aborted) {
+      const changed = new Promise<void>((resolve) => {
+        wake = resolve;
+        signal.addEventListener("abort", () => resolve(), { once: true });
+      });
+      try {
+        await runAll(context, args, paths);
+      } catch (error) {
+        if (!(error instanceof CliError)) throw error;
+        context.err(`Error: ${error.message}\n`);
+      }
+      context.err("waiting for changes…\n");
+      await changed;
+      await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    }
+  } finally {
+    for (const watcher of watchers) watcher.close();
+  }
+}
+
+export const run: Run = async (context, args) => {
+  const paths = await suitePaths(context, args.words("suites"));
+  if (args.has("watch")) return await runForEver(context, args, paths);
+  return await runAll(context, args, paths) ? 0 : 1;
+};

@@ -1,0 +1,46 @@
+/** How long policies take: by that the pool knows which of them are slow, and how much work waits. */
+import type { HostCallHandler } from "../types/evaluation.ts";
+import type { EvaluablePolicy } from "../types/policy.ts";
+
+/** A policy of a pool, and how long it takes. */
+export interface RegisteredPolicy {
+  readonly policy: EvaluablePolicy;
+  readonly handler: HostCallHandler;
+  /** When the policy stops to count as slow, in milliseconds of the process. */
+  slowUntil: number;
+  /** Whether it has judged a request, and was not slow. */
+  proven: boolean;
+  /** What an evaluation takes, in milliseconds: a moving average. */
+  costMs: number;
+}
+
+/** How long a policy counts as slow after one of its calls was. */
+const SLOW_MS = 5_000;
+/** A call that took this long was slow. First calls and those that share a processor with a loop take long too, but not that long. */
+const SLOW_CALL_MS = 500;
+/** What a first evaluation is expected to take, and how much of the expectation each later one replaces. */
+const FIRST_COST_MS = 1;
+const COST_WEIGHT = 0.1;
+/** No single evaluation counts for more than this multiple of the expectation: first ones take long, and so do interrupted ones. */
+const MAX_COST_FACTOR = 5;
+/** A policy whose evaluations take this long is slow, too. */
+const SLOW_COST_MS = 5;
+
+/** A policy that nothing is known of yet. */
+export function registeredPolicy(policy: EvaluablePolicy, handler: HostCallHandler): RegisteredPolicy {
+  return { policy, handler, slowUntil: -Infinity, proven: false, costMs: FIRST_COST_MS };
+}
+
+/** Whether a policy is slow at the moment `now`, in milliseconds of the process. */
+export function isSlow({ slowUntil, costMs }: RegisteredPolicy, now: number): boolean {
+  return slowUntil > now || costMs > SLOW_COST_MS;
+}
+
+/** Takes note of how long a call of a policy took. */
+export function noteCall(policy: RegisteredPolicy, validated: boolean, tookMs: number): void {
+  if (validated) {
+    policy.costMs += (Math.min(tookMs, MAX_COST_FACTOR * policy.costMs + 1) - policy.costMs) * COST_WEIGHT;
+  }
+  if (tookMs >= SLOW_CALL_MS) policy.slowUntil = performance.now() + SLOW_MS;
+  else if (validated) policy.proven = true;
+}

@@ -1,0 +1,184 @@
+// Sessions: recorded against a real API server, played back without one; waPC and both Rego dialects.
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { parseDocument } from "../../deps.ts";
+import { binariesFolder, HOW_TO_GET_BINARIES } from "../cluster/binaries/locate.ts";
+import { type ControlPlane, startControlPlane } from "../cluster/control_plane.ts";
+import { type Folder, hostCallRequest, openFolder, policy } from "./folder.ts";
+
+type Context = { folder: Folder; plane: ControlPlane | undefined; kubeconfig: string };
+const test = suite<Context>("sessions", {} as Context);
+const HOST_CALLER = policy("tests/policies/host-caller/policy.wasm");
+const LOOKUP = { namespace: "net", operation: "v1/dns_lookup_host", payload: "localhost" };
+const GET = {
+  namespace: "kubernetes",
+  operation: "get_resource",
+  payload: { api_version: "v1", kind: "Namespace", name: "default" },
+};
+
+const parseYaml = (text: string): unknown => parseDocument(text).toJS();
+const answer = (stdout: string) => JSON.parse(stdout) as { allowed: boolean; status?: { message?: string } };
+
+test.before(async (context) => {
+  context.folder = openFolder();
+  if (binariesFolder() === undefined) return;
+  const plane = context.plane = await startControlPlane();
+  context.kubeconfig = plane.kubeconfig;
+});
+test.after(async ({ folder, plane }) => {
+  await plane?.stop();
+  folder?.remove();
+});
+
+test("what is recorded is played back, without the world", async ({ folder }) => {
+  folder.file("dns.json", hostCallRequest(LOOKUP));
+  const record = ["run", HOST_CALLER, "-r", "dns.json", "--record-host-capabilities-interactions", "dns.yml"];
+  const recorded = await folder.run(record);
+  assert.is(recorded.exit, 0, recorded.stderr);
+  assert.match(
+    recorded.stderr,
+    /INFO reeve: host capabilities proxy enabled with record mode session_file="dns\.yml"/,
+  );
+  assert.match(recorded.stderr, /Context aware session saved to file destination="dns\.yml"/);
+  const [exchange] = parseYaml(folder.read("dns.yml")) as {
+    type: string;
+    request: string;
+    response: { payload: string };
+  }[];
+  assert.is(exchange!.type, "Exchange");
+  assert.is(exchange!.request, "!DNSLookupHost\nhost: localhost\n");
+  assert.ok(JSON.parse(exchange!.response.payload).ips.length > 0);
+  // Another answer than the world's shows who gave it.
+  folder.file("dns.yml", folder.read("dns.yml").replace(/payload: .*/, `payload: '{"ips":["192.0.2.1"]}'`));
+  const replay = ["run", HOST_CALLER, "-r", "dns.json", "--replay-host-capabilities-interactions", "dns.yml"];
+  const replayed = await folder.run(replay);
+  assert.is(answer(replayed.stdout).status!.message, '{"ips":["192.0.2.1"]}');
+  assert.match(replayed.stderr, /host capabilities proxy enabled with replay mode/);
+});
+
+test("a session that asks otherwise, is over, or has something left", async ({ folder }) => {
+  folder.file("other.json", hostCallRequest({ ...LOOKUP, payload: "elsewhere" }));
+  folder.file("none.json", hostCallRequest(undefined, { object: { metadata: { name: "x" } } }));
+  folder.file("empty.yml", "[]\n");
+  const replay = (request: string, session: string) =>
+    folder.run(["run", HOST_CALLER, "-r", request, "--replay-host-capabilities-interactions", session]);
+  assert.match(
+    answer((await replay("other.json", "dns.yml")).stdout).status!.message!,
+    /Replay error: unexpected request\. Was expecting DNSLookupHost .*localhost.*, got DNSLookupHost .*elsewhere.* instead/,
+  );
+  assert.match(
+    answer((await replay("dns.json", "empty.yml")).stdout).status!.message!,
+    /the list of recorded responses is empty/,
+  );
+  assert.match(
+    (await replay("none.json", "dns.yml")).stderr,
+    /WARN .*Some of the recorded exchanges have not been replayed/,
+  );
+});
+
+test("a session file that can't be used ends the command before anything is evaluated", async ({ folder }) => {
+  folder.file("broken.yml", "- type: Exchange\n  request: '[1'\n  response: {type: Success, payload: x}\n");
+  folder.file("shape.yml", "a: 1\n");
+  for (
+    const [file, text] of [["absent.yml", /Cannot open the session file/], ["broken.yml", /exchange 1: /], [
+      "shape.yml",
+      /no list/,
+    ]] as const
+  ) {
+    const { exit, stdout, stderr } = await folder.run(
+      ["run", HOST_CALLER, "-r", "dns.json", "--replay-host-capabilities-interactions", file],
+    );
+    assert.is(exit, 1);
+    assert.is(stdout, "");
+    assert.match(stderr, text);
+  }
+});
+
+test("old sessions lack fields; errors are played back; grants come first", async ({ folder }) => {
+  folder.file("get.json", hostCallRequest(GET));
+  folder.file(
+    "old.yml",
+    "- type: Exchange\n  request: |\n    !KubernetesGetResource\n    api_version: v1\n    kind: Namespace\n    name: default\n" +
+      "    namespace: null\n    disable_cache: false\n  response:\n    type: Error\n    message: gone\n",
+  );
+  const cr = (resources: string) =>
+    `apiVersion: policies.kubewarden.io/v1\nkind: ClusterAdmissionPolicy\nmetadata: {name: a}\nspec:\n  module: file://${HOST_CALLER}\n` +
+    `  mutating: false\n  rules: []\n  contextAwareResources: ${resources}\n`;
+  folder.file("granted.yml", cr("[{apiVersion: v1, kind: Namespace}]"));
+  folder.file("refused.yml", cr("[]"));
+  const replay = (file: string) =>
+    folder.run(["run", file, "-r", "get.json", "--replay-host-capabilities-interactions", "old.yml"]);
+  assert.is(
+    answer((await replay("granted.yml")).stdout).status!.message,
+    "Callback evaluation failure: gone",
+  );
+  assert.match(
+    answer((await replay("refused.yml")).stdout).status!.message!,
+    /has not been granted access to Kubernetes v1\/Namespace resources/,
+  );
+});
+
+if (binariesFolder() === undefined) {
+  test.skip(`a cluster recorded (${HOW_TO_GET_BINARIES})`, () => {});
+} else {
+  test("a kubeconfig's cluster is asked, recorded, and played back", async ({ folder, kubeconfig }) => {
+    const record = [
+      "run",
+      "granted.yml",
+      "-r",
+      "get.json",
+      "--record-host-capabilities-interactions",
+      "cluster.yml",
+    ];
+    const recorded = await folder.run(record, { env: { KUBECONFIG: kubeconfig } });
+    assert.is(recorded.exit, 0, recorded.stderr);
+    assert.match(answer(recorded.stdout).status!.message!, /"kind":"Namespace"/);
+    const replayed = await folder.run(
+      ["run", "granted.yml", "-r", "get.json", "--replay-host-capabilities-interactions", "cluster.yml"],
+    );
+    assert.equal(JSON.parse(replayed.stdout), JSON.parse(recorded.stdout));
+  });
+
+  for (const dialect of ["opa", "gatekeeper"]) {
+    test(`the inventory of ${dialect}: asked, recorded, and played back alike`, async ({ folder, kubeconfig }) => {
+      const module = policy(`tests/policies/${dialect}-context/policy.wasm`);
+      folder.file("service.json", {
+        ...hostCallRequest(undefined),
+        kind: { group: "", version: "v1", kind: "Service" },
+        object: { metadata: { name: "a" } },
+      });
+      const words = ["run", module, "--allow-context-aware", "-r", "service.json"];
+      const session = `${dialect}.yml`;
+      const env = { KUBECONFIG: kubeconfig };
+      const direct = await folder.run(words, { env });
+      assert.is(direct.exit, 0, direct.stderr);
+      const recorded = await folder.run([...words, "--record-host-capabilities-interactions", session], {
+        env,
+      });
+      assert.is(recorded.stdout, direct.stdout);
+      const requests = (parseYaml(folder.read(session)) as { request: string }[]).map(({ request }) =>
+        request.split("\n")[0]
+      );
+      assert.ok(requests.length > 0);
+      assert.is(requests[0], "!KubernetesListResourceAll");
+      assert.is(requests.includes("!KubernetesGetResourcePluralName"), dialect === "opa");
+      const replayed = await folder.run([...words, "--replay-host-capabilities-interactions", session]);
+      assert.is(replayed.stdout, direct.stdout, replayed.stderr);
+    });
+  }
+
+  test("requests are scaffolded with what the cluster knows of their kind, which is remembered", async ({ folder, kubeconfig }) => {
+    folder.file("deployment.yml", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n");
+    const words = ["scaffold", "admission-request", "-o", "CREATE", "--object", "deployment.yml"];
+    const first = await folder.run(words, { env: { KUBECONFIG: kubeconfig } });
+    assert.is(first.exit, 0, first.stderr);
+    const request = JSON.parse(first.stdout) as { resource: { resource: string }; namespace: string };
+    assert.is(request.resource.resource, "deployments");
+    assert.is(request.namespace, "default");
+    const again = await folder.run(words);
+    assert.is(again.stdout, first.stdout);
+    assert.is(again.stderr, "", "nobody is asked again");
+  });
+}
+
+test.run();
