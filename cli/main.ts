@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /** `reeve`, and `kwctl` for scripts that call it by that name: reads the command line and calls the command. */
-import { basename } from "node:path";
 import process from "node:process";
 import { processContext } from "./apply/context.ts";
+import { programName } from "./apply/program_name.ts";
 import { parseCommandLine, type RootFlags } from "./apply/parse.ts";
 import { errorText, usageErrorText } from "./render/error.ts";
 import { helpText } from "./render/help.ts";
@@ -56,11 +56,7 @@ export async function main(
 }
 
 if (import.meta.main) {
-  // A single executable has its name in the one, a script in the other.
-  const called = [process.argv0, process.argv[1] ?? ""].map((path) =>
-    basename(path).replace(/\.(ts|js)$/, "")
-  );
-  const program = called.includes("kwctl") ? "kwctl" : "reeve";
+  const program = programName();
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     // The first lets the command put away what is half done, the second does not wait for that.

@@ -125,6 +125,24 @@ function translated(error: { code?: string; message: string }, usage: string): U
   }
 }
 
+/**
+ * The words as Commander reads them like 1.36's parser: `-f=value` is `-fvalue`, and what begins with a dash is nobody's value
+ * unless it is attached. Throws {@link UsageError}.
+ */
+function withPlainValues(flags: readonly Flag[], words: readonly string[], usage: string): readonly string[] {
+  const end = words.includes("--") ? words.indexOf("--") : words.length;
+  const valued = flags.filter(({ value, greedy }) => value !== undefined && !greedy);
+  return words.map((word, index) => {
+    if (index >= end) return word;
+    const flag = valued.find(({ name, short }) => word === `--${name}` || word === `-${short}`);
+    if (flag !== undefined && /^-./.test(words[index + 1] ?? "")) {
+      throw new UsageError(`a value is required for '${flagText(flag)}' but none was supplied`, usage);
+    }
+    const attached = valued.find(({ short }) => short !== undefined && word.startsWith(`-${short}=`));
+    return attached === undefined ? word : `-${attached.short}${word.slice(3)}`;
+  });
+}
+
 function unknownCommand(
   word: string,
   path: readonly string[],
@@ -197,7 +215,13 @@ export async function parseCommandLine(program: string, words: readonly string[]
   if (rootWords.includes("--version")) return { kind: "version", long: true };
   const help = helpAsked(words);
   if (rest[0] === "help" || help !== undefined) {
-    const { path, command } = descend(rest[0] === "help" ? rest.slice(1) : rest);
+    const asked = rest[0] === "help" ? rest.slice(1) : rest;
+    const { path, command } = descend(asked);
+    const next = asked[path.length];
+    const takesCommand = command === undefined || command.commands !== undefined;
+    if (takesCommand && next !== undefined && !next.startsWith("-")) {
+      throw unknownCommand(next, [program, ...path], command);
+    }
     return { kind: "help", path: [program, ...path], command, long: help !== "-h", asked: true };
   }
   // On demand, for `deps.ts` brings more than questions for the version or for help need.
@@ -234,7 +258,7 @@ export async function parseCommandLine(program: string, words: readonly string[]
         : word
     );
   }
-  const { given, words: found } = read(flags, rest, usage);
+  const { given, words: found } = read(flags, withPlainValues(flags, rest, usage), usage);
   checkRequired(command, given, found, usage);
   const positionals = command.positionals ?? [];
   const args: Arguments = {

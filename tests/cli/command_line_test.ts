@@ -29,7 +29,13 @@ async function refused(...words: string[]): Promise<string> {
 
 test("values: behind the flag, behind an equals sign, attached, and - for standard input", async () => {
   for (
-    const words of [["-r", "a.json"], ["-ra.json"], ["--request-path", "a.json"], ["--request-path=a.json"]]
+    const words of [
+      ["-r", "a.json"],
+      ["-ra.json"],
+      ["-r=a.json"],
+      ["--request-path", "a.json"],
+      ["--request-path=a.json"],
+    ]
   ) {
     const { args } = await given("run", "p.wasm", ...words);
     assert.is(args.value("request-path"), "a.json");
@@ -109,6 +115,13 @@ test("unknown flags and commands, with the nearest known one", async () => {
   assert.match(await refused("zzzzzz"), /^error: unrecognized subcommand 'zzzzzz'\n\nUsage/);
 });
 
+test("help of what there is not is an error as well", async () => {
+  for (const words of [["help", "nonsense"], ["nonsense", "--help"], ["help", "scaffold", "nonsense"]]) {
+    assert.match(await refused(...words), "error: unrecognized subcommand 'nonsense'\n");
+  }
+  assert.equal((await parseCommandLine("reeve", ["help", "scaffold", "vap"])).kind, "help");
+});
+
 test("what is too much, given twice, without its value, or against another flag", async () => {
   assert.match(await refused("load", "x.tar.gz"), /unexpected argument 'x\.tar\.gz' found/);
   assert.match(
@@ -120,6 +133,11 @@ test("what is too much, given twice, without its value, or against another flag"
     /'--raw' cannot be used multiple times/,
   );
   assert.match(await refused("run", "p", "-r"), /a value is required for '--request-path'/);
+  assert.match(
+    await refused("annotate", "-m", "-o", "x.wasm", "p.wasm"),
+    "a value is required for '--metadata-path <PATH>' but none was supplied",
+  );
+  assert.is((await given("digest", "u", "--sources-path=-x")).args.value("sources-path"), "-x");
   assert.match(
     await refused(
       ...["run", "-r", "a", "p", "--record-host-capabilities-interactions", "x"],
