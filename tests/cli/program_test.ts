@@ -169,6 +169,14 @@ else {
     const kwctl = join(folder.path, "kwctl");
     symlinkSync(file, kwctl);
     assert.match(run(kwctl, "-V").stdout, /^kwctl 1\.36\./);
+
+    // It is started in folders of others: what Bun would take from there must not become part of it.
+    folder.file("evil.ts", 'console.log("EVIL");\n');
+    folder.file("bunfig.toml", 'preload = ["./evil.ts"]\n');
+    folder.file(".env", "XDG_CACHE_HOME=/evil\n");
+    const info = run(file, "info");
+    assert.is(info.status, 0, info.stderr);
+    assert.not.match(info.stdout, /evil/i);
   });
 }
 
