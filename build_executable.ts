@@ -24,7 +24,21 @@ try {
   run(process.execPath, "build.ts", bundle);
   // The threads' code is looked for by its name, beside the program's.
   const files = ["reeve.js", "worker.js", "entry/worker.js"].map((name) => join(bundle, name));
-  run(join(root, "node_modules/.bin/bun"), "build", "--compile", "--outfile", output, ...files);
+  run(
+    join(root, "node_modules/.bin/bun"),
+    "build",
+    "--compile",
+    // It is started in folders of others, whose files must not become part of it: a `bunfig.toml` there can name code to run first.
+    "--no-compile-autoload-bunfig",
+    "--no-compile-autoload-dotenv",
+    "--no-compile-autoload-tsconfig",
+    "--no-compile-autoload-package-json",
+    // For benchmarks only.
+    "--external=autocannon",
+    "--outfile",
+    output,
+    ...files,
+  );
 } finally {
   rmSync(bundle, { recursive: true, force: true });
 }

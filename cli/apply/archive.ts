@@ -1,10 +1,10 @@
 /** Archives of policies: gzip, tar, an entry a policy, named by its place in the store (`spec/cli.md §12`). */
+import { randomBytes } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import process from "node:process";
 import { createGunzip, createGzip } from "node:zlib";
 import { loadTar } from "../../deps.ts";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
@@ -94,7 +94,8 @@ export async function unpack(archive: Archive, root: string, signal: AbortSignal
       }
       const path = target(root, name);
       await mkdir(dirname(path), { recursive: true });
-      unfinished = join(dirname(path), `.portreeve-${process.pid}-${Date.now()}.part`);
+      // The name by which the store knows what is unfinished: should this process die, it is no policy of a listing.
+      unfinished = join(dirname(path), `.portreeve-${randomBytes(8).toString("hex")}.part`);
       await pipeline(entry as unknown as Readable, createWriteStream(unfinished), { signal });
       await rename(unfinished, path);
       unfinished = undefined;

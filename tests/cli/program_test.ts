@@ -1,6 +1,6 @@
 // The program as a process: names, exit codes, signals, pipes, terminals, and the single executable.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, readdirSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -50,16 +50,13 @@ test("exit codes, and where what is said", () => {
   assert.is(misused.stdout, "");
 });
 
-if (onBun) {
-  test.skip("called kwctl by a link (Bun resolves links to scripts; the executable below has its name)", () => {});
-} else {
-  test("called kwctl by a link, it goes by that name", () => {
-    const link = join(folder.path, "kwctl");
-    symlinkSync(MAIN, link);
-    const { stdout } = spawnSync(process.execPath, [link, "--version"], { encoding: "utf8" });
-    assert.match(stdout, /^kwctl 1\.36\./);
-  });
-}
+test("called kwctl by a link, it goes by that name", () => {
+  const link = join(folder.path, "linked/kwctl");
+  mkdirSync(join(folder.path, "linked"));
+  symlinkSync(MAIN, link);
+  const { stdout } = spawnSync(process.execPath, [link, "--version"], { encoding: "utf8" });
+  assert.match(stdout, /^kwctl 1\.36\./);
+});
 
 test("a reader that has had enough ends it quietly", () => {
   const script = `"${process.execPath}" "${MAIN}" info | head -n 1`;
@@ -169,6 +166,14 @@ else {
     const kwctl = join(folder.path, "kwctl");
     symlinkSync(file, kwctl);
     assert.match(run(kwctl, "-V").stdout, /^kwctl 1\.36\./);
+
+    // It is started in folders of others: what Bun would take from there must not become part of it.
+    folder.file("evil.ts", 'console.log("EVIL");\n');
+    folder.file("bunfig.toml", 'preload = ["./evil.ts"]\n');
+    folder.file(".env", "XDG_CACHE_HOME=/evil\n");
+    const info = run(file, "info");
+    assert.is(info.status, 0, info.stderr);
+    assert.not.match(info.stdout, /evil/i);
   });
 }
 

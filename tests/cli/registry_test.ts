@@ -268,6 +268,43 @@ real(
 );
 
 real(
+  "the default verification configuration holds for whatever fetches a policy",
+  () =>
+    withRegistry(async ({ reeve, file, home, inStore }, host) => {
+      const [signer, stranger] = [signingKey(), signingKey()];
+      file("policy.wasm", policy);
+      const uri = `registry://${host}/tests/default:v1`;
+      const { stdout } = await reeve("push", "policy.wasm", uri);
+      await signImage(host, "tests/default", /sha256:[0-9a-f]{64}/.exec(stdout)![0], [signer]);
+      const demanding = ({ pem }: { readonly pem: string }) =>
+        JSON.stringify({ apiVersion: "v1", allOf: [{ kind: "pubKey", key: pem }] });
+      const config = join(home, ".config/kubewarden/verification-config.yml");
+      writeFileSync(config, demanding(stranger));
+      for (
+        const words of [
+          ["pull", uri],
+          ["run", uri, "-r", join(POLICY, "../requests/privileged.json")],
+          ["scaffold", "manifest", "-t", "ClusterAdmissionPolicy", uri],
+          ["verify", uri],
+        ]
+      ) {
+        const { exit, stdout, stderr } = await reeve(...words);
+        assert.equal([exit, stdout], [1, ""], words.join(" "));
+        assert.match(stderr, /INFO reeve: Default verification config present, using it\n/);
+        assert.match(stderr, "Image verification failed: missing signatures");
+      }
+      assert.equal(inStore(), []);
+      writeFileSync(config, demanding(signer));
+      const pulled = await reeve("pull", uri);
+      assert.is(pulled.exit, 0);
+      assert.match(pulled.stderr, "Policy successfully verified");
+      // The file that a flag names takes its place.
+      file("other.yml", demanding(stranger));
+      assert.is((await reeve("verify", "--verification-config-path", "other.yml", uri)).exit, 1);
+    }),
+);
+
+real(
   "that a policy isn't signed is said outside of a YAML document, and inside of text",
   () =>
     withRegistry(async ({ reeve, file }, host) => {
