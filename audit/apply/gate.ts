@@ -9,26 +9,29 @@
  */
 
 export type Gate = {
-  /** Does `work` once there is room for it. */
-  pass<T>(work: () => Promise<T>): Promise<T>;
+  /** Does `work` once there is room for it; `alike` names works that should take about as long as each other. */
+  pass<T>(work: () => Promise<T>, alike?: string): Promise<T>;
 };
 
 /** How many at once. */
 export type GateSize = {
   readonly first: number;
-  /** Grows up to here while things wait at the gate although others are slow: what waits on somebody else costs nothing. */
+  /**
+   * Grows up to here while works wait at the gate and what is done takes long by nature: longer than `slowMs`, though not
+   * much longer than the quickest of its like. What takes long because too much is done at once only gets worse by more.
+   */
   readonly most?: number;
-  /** What takes longer, in milliseconds, is slow. */
   readonly slowMs?: number;
 };
 
 /** A gate. */
-export function openGate({ first, most = first, slowMs = 200 }: GateSize): Gate {
+export function openGate({ first, most = first, slowMs = 50 }: GateSize): Gate {
   const waiting: (() => void)[] = [];
+  const quickest = new Map<string, number>();
   let limit = Math.min(first, most);
   let active = 0;
   return {
-    async pass(work) {
+    async pass(work, alike = "") {
       if (active >= limit) await new Promise<void>((enter) => waiting.push(enter));
       else active++;
       const began = performance.now();
@@ -36,7 +39,10 @@ export function openGate({ first, most = first, slowMs = 200 }: GateSize): Gate 
         return await work();
       } finally {
         active--;
-        if (waiting.length > 0 && limit < most && performance.now() - began > slowMs) limit++;
+        const took = performance.now() - began;
+        const least = Math.min(took, quickest.get(alike) ?? took);
+        quickest.set(alike, least);
+        if (waiting.length > 0 && limit < most && took > slowMs && took < 2 * least) limit++;
         while (active < limit && waiting.length > 0) {
           active++;
           waiting.shift()!();

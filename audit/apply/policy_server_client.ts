@@ -6,7 +6,7 @@ import { Buffer } from "node:buffer";
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { createSecureContext, getCACertificates, rootCertificates } from "node:tls";
-import { loadUndici } from "../../deps.ts";
+import { loadUndici, type UndiciDispatcher } from "../../deps.ts";
 import { judge, unanswered } from "../render/review.ts";
 import type { Judgement } from "../types/judgement.ts";
 import type { AuditSettings } from "../types/settings.ts";
@@ -75,16 +75,13 @@ export function tlsOf({ insecureSsl, extraCa, clientCert, clientKey }: AuditSett
   return { verify: !insecureSsl, ca, certificate };
 }
 
-type Answer = {
-  readonly status: number;
-  readonly location: string | undefined;
-  readonly body: AsyncIterable<Uint8Array>;
-};
+type Answer = { readonly status: number; readonly location: string | undefined; readonly text: string };
 type Exchange = {
   send(method: string, url: string, body: Uint8Array | undefined, signal: AbortSignal): Promise<Answer>;
   close(): Promise<void>;
 };
 
+const PROXY_VARIABLES = ["https_proxy", "http_proxy", "HTTPS_PROXY", "HTTP_PROXY"];
 const HEADERS = { "content-type": "application/json" } as const;
 
 function bunExchange({ verify, ca, certificate }: Tls): Exchange {
@@ -101,19 +98,18 @@ function bunExchange({ verify, ca, certificate }: Tls): Exchange {
         timeout: false,
       };
       const answer = await fetch(url, init as RequestInit);
-      const empty: AsyncIterable<Uint8Array> = new Blob([]).stream();
       return {
         status: answer.status,
         location: answer.headers.get("location") ?? undefined,
-        body: answer.body ?? empty,
+        text: answer.body === null ? "" : await textOf(answer.body),
       };
     },
     close: () => Promise.resolve(),
   };
 }
 
-async function nodeExchange({ verify, ca, certificate }: Tls, connections: number): Promise<Exchange> {
-  const { Agent, EnvHttpProxyAgent } = await loadUndici();
+async function nodeExchange({ verify, ca, certificate }: Tls): Promise<Exchange> {
+  const { Client, EnvHttpProxyAgent } = await loadUndici();
   const connect = {
     // Made once: a hundred authorities take longer to load than a handshake takes.
     secureContext: createSecureContext({
@@ -126,38 +122,61 @@ async function nodeExchange({ verify, ca, certificate }: Tls, connections: numbe
   };
   const options = {
     connect,
-    connections,
     pipelining: 1,
     allowH2: false,
     maxRequestsPerClient: REQUESTS_PER_CONNECTION,
     headersTimeout: REQUEST_LIMIT_MS,
     bodyTimeout: REQUEST_LIMIT_MS,
   };
-  const proxied = ["https_proxy", "http_proxy", "HTTPS_PROXY", "HTTP_PROXY"].some((name) =>
-    process.env[name]
-  );
-  const dispatcher = proxied
-    ? new EnvHttpProxyAgent({ ...options, requestTls: connect })
-    : new Agent(options);
+  const proxied = PROXY_VARIABLES.some((name) => process.env[name]);
+  const proxy = proxied ? new EnvHttpProxyAgent({ ...options, requestTls: connect }) : undefined;
+  // A connection for each request that is on its way, and no more: undici's own pool opens another whenever the others have
+  // not quite taken note of their answers' ends.
+  const idle = new Map<string, UndiciDispatcher[]>();
+  const all = new Set<UndiciDispatcher>();
+
+  function take(origin: string): UndiciDispatcher {
+    if (proxy !== undefined) return proxy;
+    const free = idle.get(origin)?.pop();
+    if (free !== undefined) return free;
+    const client = new Client(origin, options);
+    all.add(client);
+    return client;
+  }
+
+  function giveBack(origin: string, client: UndiciDispatcher): void {
+    if (client === proxy) return;
+    const free = idle.get(origin);
+    if (free === undefined) idle.set(origin, [client]);
+    else free.push(client);
+  }
+
   return {
     async send(method, url, body, signal) {
       const { origin, pathname, search } = new URL(url);
-      const answer = await dispatcher.request({
-        origin,
-        path: pathname + search,
-        method: method as "POST",
-        headers: HEADERS,
-        body: body ?? null,
-        signal,
-      });
-      const location = answer.headers["location"];
-      return {
-        status: answer.statusCode,
-        location: Array.isArray(location) ? location[0] : location,
-        body: answer.body,
-      };
+      const client = take(origin);
+      try {
+        const answer = await client.request({
+          origin,
+          path: pathname + search,
+          method: method as "POST",
+          headers: HEADERS,
+          body: body ?? null,
+          signal,
+        });
+        const location = answer.headers["location"];
+        return {
+          status: answer.statusCode,
+          location: Array.isArray(location) ? location[0] : location,
+          text: await textOf(answer.body),
+        };
+      } finally {
+        giveBack(origin, client);
+      }
     },
-    close: () => dispatcher.destroy(),
+    async close() {
+      await Promise.all([...all, ...(proxy === undefined ? [] : [proxy])].map((client) => client.destroy()));
+    },
   };
 }
 
@@ -192,7 +211,7 @@ export async function policyServerClient(
   most: number,
   limitMs = REQUEST_LIMIT_MS,
 ): Promise<PolicyServerClient> {
-  const exchange = "bun" in process.versions ? bunExchange(tls) : await nodeExchange(tls, most);
+  const exchange = "bun" in process.versions ? bunExchange(tls) : await nodeExchange(tls);
   const gates = new Map<string, Gate>();
   const gateOf = (url: string) => {
     const origin = new URL(url).origin;
@@ -205,9 +224,8 @@ export async function policyServerClient(
     let method = "POST";
     for (let redirects = 0;; redirects++) {
       const answer = await exchange.send(method, url, method === "POST" ? review : undefined, signal);
-      const text = await textOf(answer.body);
       const moved = [301, 302, 303, 307, 308].includes(answer.status) && answer.location !== undefined;
-      if (!moved) return judge(answer.status, text);
+      if (!moved) return judge(answer.status, answer.text);
       if (redirects === MAX_REDIRECTS) return unanswered(`stopped after ${MAX_REDIRECTS} redirects`);
       url = new URL(answer.location, url).href;
       if (answer.status < 307) method = "GET";
@@ -230,7 +248,7 @@ export async function policyServerClient(
         } finally {
           clearTimeout(timer);
         }
-      }),
+      }, url),
     close: () => exchange.close(),
   };
 }
