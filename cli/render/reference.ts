@@ -21,7 +21,7 @@ function flagItem(flag: Flag): string {
       ? []
       : [`  Not together with ${flag.conflicts.map((name) => `\`--${name}\``).join(", ")}`]),
   ];
-  return [`* ${names} — ${escaped(flag.help)}`, ...notes].join("\n\n");
+  return [`- ${names} — ${escaped(flag.help)}`, ...notes].join("\n\n");
 }
 
 function list(title: string, items: readonly string[]): string {
@@ -30,7 +30,7 @@ function list(title: string, items: readonly string[]): string {
 
 function section(program: string, node: CommandNode): string {
   const { path, about, command, commands, flags } = node;
-  const subcommands = commands.map((one: CommandDescription) => `* \`${one.name}\` — ${escaped(one.about)}`);
+  const subcommands = commands.map((one: CommandDescription) => `- \`${one.name}\` — ${escaped(one.about)}`);
   const positionals = command?.positionals ?? [];
   return [
     `## \`${[program, ...path].join(" ")}\`\n\n`,
@@ -38,7 +38,7 @@ function section(program: string, node: CommandNode): string {
     command?.details === undefined ? "" : `${escaped(command.details)}\n\n`,
     `**Usage:** \`${usageLine([program, ...path], command)}\`\n\n`,
     list("Subcommands", subcommands),
-    list("Arguments", positionals.map((one) => `* \`${positionalText(one)}\` — ${escaped(one.help)}`)),
+    list("Arguments", positionals.map((one) => `- \`${positionalText(one)}\` — ${escaped(one.help)}`)),
     list("Options", flags.map(flagItem)),
   ].join("");
 }
@@ -48,7 +48,7 @@ export function referenceText(program: string): string {
   const tree = commandTree();
   const overview = tree.map(({ path }) => {
     const words = [program, ...path];
-    return `* [\`${words.join(" ")}\`↴](#${anchor(words)})`;
+    return `- [\`${words.join(" ")}\`↴](#${anchor(words)})`;
   });
   return [
     `# Command-Line Help for \`${program}\`\n\n`,

@@ -6,7 +6,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { CommandDescription } from "../../cli/types/command.ts";
 import { COMMANDS } from "../../cli/types/commands.ts";
-import { inPlace } from "./place.ts";
+import { inPlace, root } from "./place.ts";
 
 const has = (shell: string) => spawnSync(shell, ["--version"]).status === 0;
 /** A test that needs a shell. */
@@ -134,6 +134,14 @@ test("the reference has a section for every command, with all of its arguments, 
       for (const command of commands ?? []) check(title, command);
     };
     for (const command of COMMANDS) check("reeve", command);
+  }));
+
+test("the reference that is checked in is the tool's own: write it anew with `reeve docs -o docs/reeve_reference.md` and deno fmt", () =>
+  inPlace(async ({ reeve, cwd }) => {
+    await reeve("docs", "-o", "reference.md");
+    // The formatter breaks lines.
+    const words = (path: string) => readFileSync(path, "utf8").trim().split(/\s+/).join(" ");
+    assert.is(words(join(root, "docs/reeve_reference.md")), words(join(cwd, "reference.md")));
   }));
 
 test.run();
