@@ -103,25 +103,29 @@ export async function scan(parts: ScanParts): Promise<ScanOutcome> {
     log("info", "Cluster-wide resources scan finished", scanner);
   }
 
-  async function oneNamespace(name: string, of: number): Promise<void> {
-    log("info", "namespace scan started", {
-      ...scanner,
-      namespace: name,
-      RunUID: runUid,
-      "parallel-resources-audits": settings.parallelResources,
-    });
+  /** What is audited in a namespace; read while the one before is still being audited. */
+  async function prepare(name: string): Promise<Plan> {
     let namespace: KubeObject;
     try {
       namespace = await client.get<KubeObject>(NAMESPACES, undefined, name);
     } catch (error) {
       throw new Error(`failed to get namespace ${name}: can't get namespace ${name}: ${errorText(error)}`);
     }
-    let plan: Plan;
     try {
-      plan = await policies.plan({ namespace: name, labels: namespace.metadata.labels });
+      return await policies.plan({ namespace: name, labels: namespace.metadata.labels });
     } catch (error) {
       throw new Error(`failed to obtain auditable policies for namespace ${name}: ${errorText(error)}`);
     }
+  }
+
+  async function oneNamespace(name: string, of: number, prepared = prepare(name)): Promise<void> {
+    log("info", "namespace scan started", {
+      ...scanner,
+      namespace: name,
+      RunUID: runUid,
+      "parallel-resources-audits": settings.parallelResources,
+    });
+    const plan = await prepared;
     log("info", "policy count", { ...scanner, namespace: name, ...counts(plan) });
     await run(name, plan, of);
     counter.add("namespaces");
@@ -146,8 +150,25 @@ export async function scan(parts: ScanParts): Promise<ScanOutcome> {
     }
     const failures: string[] = [];
     const gate = openGate({ first: parallel });
-    await Promise.all(names.map((name) =>
-      gate.pass(() => oneNamespace(name, names.length)).catch((error) => {
+    const prepared = new Map<string, Promise<Plan>>();
+    const planOf = (name: string | undefined): Promise<Plan> | undefined => {
+      if (name === undefined) return undefined;
+      let plan = prepared.get(name);
+      if (plan === undefined) {
+        prepared.set(name, plan = prepare(name));
+        // Its failure is met when its turn comes.
+        plan.catch(() => {});
+      }
+      return plan;
+    };
+    const audit = (name: string, index: number) => {
+      const plan = planOf(name);
+      prepared.delete(name);
+      void planOf(names[index + parallel]);
+      return oneNamespace(name, names.length, plan);
+    };
+    await Promise.all(names.map((name, index) =>
+      gate.pass(() => audit(name, index)).catch((error) => {
         counter.add("failedNamespaces");
         failures.push(errorText(error));
         log("error", "error scanning namespace", { ...scanner, error: errorText(error), ns: name });
