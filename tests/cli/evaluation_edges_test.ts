@@ -1,4 +1,5 @@
 // What is easily overlooked of run, test, explain and bench: which error wins, defaults, what must not pass, whose words are shown.
+import { spawn } from "node:child_process";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -125,6 +126,21 @@ test("an interrupted benchmark ends, with the code that shells know", async () =
     onOutput: () => stop.abort(),
   });
   assert.is((await running).exit, 130);
+});
+
+test("Ctrl-C ends a command that waits for its request", async () => {
+  folder.file("waiting.yml", resource("ClusterAdmissionPolicy", `  module: file://${ECHO}`));
+  const words = ["run", "waiting.yml", "--settings-json", "{}", "-r", "-"];
+  const child = spawn(process.execPath, [policy("cli/main.ts"), ...words], {
+    cwd: folder.path,
+    env: { HOME: folder.home },
+    stdio: "pipe",
+  });
+  // What it says last before it reads.
+  for await (const piece of child.stderr) if (String(piece).includes("settings flags are ignored")) break;
+  const ended = new Promise<number | null>((settle) => child.on("exit", settle));
+  child.kill("SIGINT");
+  assert.is(await ended, 130);
 });
 
 test("another runtime measures the same request with the same flags", async () => {
