@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { errorText } from "../../cli/render/error.ts";
 import { type Folder, hostCallRequest, openFolder, policy } from "./folder.ts";
 
 const ECHO = policy("tests/vectors/verdict-echo.wasm");
@@ -195,6 +196,13 @@ test("explain shows others' words as words", async () => {
   // deno-lint-ignore no-control-regex
   assert.not.match(stdout, /[\u001b\u009b]/);
   assert.is(stdout.split("\n").filter((line) => line.startsWith("Verdict")).length, 1);
+});
+
+test("errors keep line breaks and tabs of others' words, and nothing that steers the terminal", () => {
+  assert.is(
+    errorText(new Error("a\n\tb\u001b[2J", { cause: new Error("c\u009b") })),
+    "Error: a\n\tb\\u{1b}[2J\n\nCaused by:\n    c\\u{9b}\n",
+  );
 });
 
 test("explain tells which member of a group calls", async () => {
