@@ -13,6 +13,8 @@ import { COMPATIBLE_VERSION } from "./types/version.ts";
 
 /** 128 and the signal's number. */
 const INTERRUPTED = 130;
+/** How long a command may take to put away what is half done. */
+const PUT_AWAY_MS = 1500;
 
 /**
  * Runs one command line, without the program's name. Resolves to the exit code. `context` makes the world that the command
@@ -63,6 +65,8 @@ if (import.meta.main) {
     process.on(signal, () => {
       if (stop.signal.aborted) process.exit(INTERRUPTED);
       stop.abort();
+      // A policy that never ends, or a peer that says nothing, is not waited for either.
+      setTimeout(() => process.exit(INTERRUPTED), PUT_AWAY_MS).unref();
     });
   }
   process.exitCode = await main(

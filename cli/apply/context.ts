@@ -46,6 +46,8 @@ export function processContext(program: string, root: RootFlags, signal: AbortSi
     verbose: root.verbose,
     async stdin() {
       const pieces: Uint8Array[] = [];
+      signal.throwIfAborted();
+      signal.addEventListener("abort", () => process.stdin.destroy(new Error("interrupted")));
       for await (const piece of process.stdin) pieces.push(piece as Uint8Array);
       return Buffer.concat(pieces);
     },

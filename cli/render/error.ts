@@ -1,12 +1,17 @@
 /** Errors as users read them (`spec/cli.md §1`). */
+import { escapeControls } from "../../policy_server/render/log_line.ts";
 import type { UsageError } from "../types/usage_error.ts";
+
+/** Policies' and servers' words keep their line breaks and tabs, as 1.36 prints them, and nothing that steers a terminal. */
+const harmless = (text: string): string =>
+  text.split("\n").map((line) => line.split("\t").map(escapeControls).join("\t")).join("\n");
 
 /** `Error: message`, and the causes below it. */
 export function errorText(error: unknown): string {
   const messages: string[] = [];
   // A chain of causes that leads back to itself ends after this many.
   for (let at: unknown = error; at !== undefined && at !== null && messages.length < 16;) {
-    messages.push(at instanceof Error ? at.message : String(at));
+    messages.push(harmless(at instanceof Error ? at.message : String(at)));
     at = at instanceof Error ? at.cause : undefined;
   }
   const [first = "", ...causes] = messages;

@@ -1,7 +1,9 @@
 // What is easily overlooked of run, test, explain and bench: which error wins, defaults, what must not pass, whose words are shown.
+import { spawn } from "node:child_process";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { errorText } from "../../cli/render/error.ts";
 import { type Folder, hostCallRequest, openFolder, policy } from "./folder.ts";
 
 const ECHO = policy("tests/vectors/verdict-echo.wasm");
@@ -127,6 +129,21 @@ test("an interrupted benchmark ends, with the code that shells know", async () =
   assert.is((await running).exit, 130);
 });
 
+test("Ctrl-C ends a command that waits for its request", async () => {
+  folder.file("waiting.yml", resource("ClusterAdmissionPolicy", `  module: file://${ECHO}`));
+  const words = ["run", "waiting.yml", "--settings-json", "{}", "-r", "-"];
+  const child = spawn(process.execPath, [policy("cli/main.ts"), ...words], {
+    cwd: folder.path,
+    env: { HOME: folder.home },
+    stdio: "pipe",
+  });
+  // What it says last before it reads.
+  for await (const piece of child.stderr) if (String(piece).includes("settings flags are ignored")) break;
+  const ended = new Promise<number | null>((settle) => child.on("exit", settle));
+  child.kill("SIGINT");
+  assert.is(await ended, 130);
+});
+
 test("another runtime measures the same request with the same flags", async () => {
   const script = policy("cli/main.ts");
   const before = process.argv[1]!;
@@ -179,6 +196,13 @@ test("explain shows others' words as words", async () => {
   // deno-lint-ignore no-control-regex
   assert.not.match(stdout, /[\u001b\u009b]/);
   assert.is(stdout.split("\n").filter((line) => line.startsWith("Verdict")).length, 1);
+});
+
+test("errors keep line breaks and tabs of others' words, and nothing that steers the terminal", () => {
+  assert.is(
+    errorText(new Error("a\n\tb\u001b[2J", { cause: new Error("c\u009b") })),
+    "Error: a\n\tb\\u{1b}[2J\n\nCaused by:\n    c\\u{9b}\n",
+  );
 });
 
 test("explain tells which member of a group calls", async () => {
