@@ -64,8 +64,8 @@ export async function run(args: readonly string[]): Promise<number> {
         "policy-server-url": settings.policyServerUrl,
       });
     }
-    const transport = await connect({});
     keepMemorySmall();
+    const transport = await connect({});
     try {
       const { runUid, tally, error } = await scan({
         client: kubeClient(transport, FIELD_MANAGER),

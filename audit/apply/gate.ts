@@ -24,10 +24,13 @@ export type GateSize = {
   readonly slowMs?: number;
 };
 
+/** The first works of a kind tell little: connections are opened, programs warm up. */
+const ENOUGH = 32;
+
 /** A gate. */
 export function openGate({ first, most = first, slowMs = 50 }: GateSize): Gate {
   const waiting: (() => void)[] = [];
-  const quickest = new Map<string, number>();
+  const kinds = new Map<string, { quickest: number; count: number }>();
   let limit = Math.min(first, most);
   let active = 0;
   return {
@@ -40,9 +43,12 @@ export function openGate({ first, most = first, slowMs = 50 }: GateSize): Gate {
       } finally {
         active--;
         const took = performance.now() - began;
-        const least = Math.min(took, quickest.get(alike) ?? took);
-        quickest.set(alike, least);
-        if (waiting.length > 0 && limit < most && took > slowMs && took < 2 * least) limit++;
+        let kind = kinds.get(alike);
+        if (kind === undefined) kinds.set(alike, kind = { quickest: took, count: 0 });
+        kind.quickest = Math.min(kind.quickest, took);
+        kind.count++;
+        const byNature = kind.count > ENOUGH && took > slowMs && took < 2 * kind.quickest;
+        if (waiting.length > 0 && limit < most && byNature) limit++;
         while (active < limit && waiting.length > 0) {
           active++;
           waiting.shift()!();

@@ -69,20 +69,20 @@ export function reportStore(client: KubeClient, kind: ReportKind): ReportStore {
         path: "/metadata/managedFields",
         value: (stored.metadata.managedFields ?? []).filter(isOurs),
       },
-    ], { metadataOnly: true });
+    ]);
   }
 
   return {
     write: (report) =>
       gate.pass(async () => {
         const { namespace, name } = report.metadata;
+        // All of it comes back: to cut it down to the metadata costs the API server more than to send it.
         const stored = await client.patch<KubeObject>(
           resourceFor(namespace),
           namespace,
           name,
           "apply",
           report,
-          { metadataOnly: true },
         );
         if (!untouched(stored)) await repair(report, stored);
         return stored.metadata.generation === 1 ? "created" : "updated";

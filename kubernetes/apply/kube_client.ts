@@ -43,8 +43,6 @@ export type PatchType = "apply" | "merge" | "json";
 export type WriteOptions = {
   readonly subresource?: string;
   readonly dryRun?: boolean;
-  /** Answer with no more than the object's metadata: less to send and to read for who needs only that. */
-  readonly metadataOnly?: boolean;
 };
 /** Only while it is that very object, and only in that version. */
 export type Preconditions = { readonly uid?: string; readonly resourceVersion?: string };
@@ -97,7 +95,6 @@ const CONTENT_TYPES: { readonly [T in PatchType]: string } = {
   merge: "application/merge-patch+json",
   json: "application/json-patch+json",
 };
-const METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 const METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 const REQUEST_LIMIT_MS = 30_000;
 /** How often a throttled request is sent again before its caller hears of it. */
@@ -252,17 +249,17 @@ export function kubeClient(
           query({ fieldManager, dryRun: dryRun === true ? "All" : undefined }),
         object,
       ) as never,
-    patch: async (resource, namespace, name, type, body, { subresource, dryRun, metadataOnly } = {}) => {
-      const path = resourcePath(resource, namespace, name, subresource) + query({
-        fieldManager,
-        force: type === "apply" ? "true" : undefined,
-        dryRun: dryRun === true ? "All" : undefined,
-      });
-      // Metadata holds no numbers that could be changed on the way.
-      return (metadataOnly === true
-        ? JSON.parse(await sendForText("PATCH", path, body, CONTENT_TYPES[type], METADATA))
-        : await send("PATCH", path, body, CONTENT_TYPES[type])) as never;
-    },
+    patch: async (resource, namespace, name, type, body, { subresource, dryRun } = {}) =>
+      await send(
+        "PATCH",
+        resourcePath(resource, namespace, name, subresource) + query({
+          fieldManager,
+          force: type === "apply" ? "true" : undefined,
+          dryRun: dryRun === true ? "All" : undefined,
+        }),
+        body,
+        CONTENT_TYPES[type],
+      ) as never,
     replace: async (resource, object) =>
       await send(
         "PUT",

@@ -3,7 +3,7 @@
 const raw = JSON as unknown as { rawJSON(text: string): unknown };
 
 /** Text that may hold a number which JavaScript would change: many digits, a fraction, an exponent, or -0. */
-const PERHAPS_LOSSY = /[:[,]\s*-?\d*(?:\d{16}|[.eE])|-0/;
+const PERHAPS_LOSSY = /[:[,]\s*(?:-?(?:\d{16}|\d+[.eE])|-0[\s,}\]])/;
 
 function keepSource(_key: string, value: unknown, context: { readonly source?: string }): unknown {
   return typeof value === "number" && context.source !== undefined && String(value) !== context.source
