@@ -1,8 +1,6 @@
 /** Evaluates policies and groups for one command: modules, settings, host capabilities, verdicts. */
 import { hostCallHandler } from "../../evaluator/apply/host_calls.ts";
-import { EvaluatorPool } from "../../evaluator/apply/pool.ts";
 import { prepareModule, readMetadata } from "../../evaluator/apply/prepare.ts";
-import { WORKER_URL } from "../../evaluator/apply/worker_url.ts";
 import { expressionError, parseExpression } from "../../evaluator/render/group_expression.ts";
 import type { Review } from "../../evaluator/render/review.ts";
 import type { CapabilityAllowList } from "../../evaluator/types/host_capabilities.ts";
@@ -18,6 +16,7 @@ import { CliError, type Context } from "../types/command.ts";
 import { type Definition, type ModuleDefinition, modulesOf, titleOf } from "../types/definition.ts";
 import { COMPATIBLE_VERSION } from "../types/version.ts";
 import type { HostWorld } from "./host_world.ts";
+import { InlineFirstEvaluator } from "./inline_first.ts";
 
 /** A module that was fetched and looked at. */
 export interface LoadedModule {
@@ -98,7 +97,7 @@ export class DefinitionEvaluator {
   readonly #context: Context;
   readonly #options: EvaluatorOptions;
   readonly #world: HostWorld;
-  readonly #pool: EvaluatorPool;
+  readonly #evaluator: InlineFirstEvaluator;
   readonly #log: Log;
   readonly #prepared = new Map<string, Promise<number>>();
   readonly #metrics = createMetrics();
@@ -108,10 +107,7 @@ export class DefinitionEvaluator {
     this.#options = options;
     this.#world = world;
     this.#log = logOf(context);
-    this.#pool = new EvaluatorPool({
-      worker: WORKER_URL,
-      threads: 1,
-      spare: false,
+    this.#evaluator = new InlineFirstEvaluator({
       onLog: (policy, { level, message, data }) =>
         this.#log[level](message, { policy_id: policy, ...(data === undefined ? {} : { data }) }),
       onThreadError: (message) => this.#log.error(message),
@@ -123,7 +119,7 @@ export class DefinitionEvaluator {
     if (prepared === undefined) {
       const { memoryMib } = this.#options;
       prepared = prepareModule(bytes, { memoryMib }, mode).then(
-        (module) => this.#pool.addModule(module),
+        (module) => this.#evaluator.addModule(module),
         (error) => {
           throw new CliError((error as Error).message);
         },
@@ -187,7 +183,7 @@ export class DefinitionEvaluator {
       inventory,
     );
     return {
-      policy: this.#pool.addPolicy(definition, handler),
+      policy: this.#evaluator.addPolicy(definition, handler),
       entry: {
         module: module.uri,
         settingsJson: module.settingsJson,
@@ -200,7 +196,7 @@ export class DefinitionEvaluator {
 
   /** Whether a policy takes its settings; the text says why not, undefined that it does. Throws {@link CliError}. */
   async #refusal(policy: number): Promise<string | undefined> {
-    const outcome = await this.#pool.validateSettings(policy);
+    const outcome = await this.#evaluator.validateSettings(policy);
     if (outcome.kind === "error") throw new CliError(outcome.message);
     if (outcome.kind !== "settings" || outcome.settings.valid) return undefined;
     return outcome.settings.message ?? "";
@@ -274,7 +270,7 @@ export class DefinitionEvaluator {
         if (!message.startsWith("Evaluation error: ")) this.#log.error(message, fields);
       },
     };
-    const context = { pool: this.#pool, metrics: this.#metrics, log, alwaysAcceptNamespace: null };
+    const context = { pool: this.#evaluator, metrics: this.#metrics, log, alwaysAcceptNamespace: null };
     const evaluated = await evaluate(context, set, name, review, raw ? "raw" : "validate");
     if (evaluated.kind === "response") return evaluated.response;
     throw new CliError(
@@ -289,7 +285,7 @@ export class DefinitionEvaluator {
   }
 
   close(): Promise<void> {
-    return this.#pool.close();
+    return this.#evaluator.close();
   }
 }
 

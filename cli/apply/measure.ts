@@ -56,6 +56,24 @@ async function compareWithLast(
   context.out(changeText(change));
 }
 
+/** How long iterations may follow one another without a look at what else happens, such as Ctrl-C, in milliseconds. */
+const PAUSE_MS = 50;
+
+/** Lets the event loop turn now and then; throws when the command is to stop. */
+function pauses({ signal }: Context): () => Promise<void> | undefined {
+  let last = performance.now();
+  return () => {
+    signal.throwIfAborted();
+    if (performance.now() - last < PAUSE_MS) return undefined;
+    return new Promise((resolve) =>
+      setImmediate(() => {
+        last = performance.now();
+        resolve();
+      })
+    );
+  };
+}
+
 /** Measures `iteration` under `label`. */
 export async function measure(
   context: Context,
@@ -65,13 +83,14 @@ export async function measure(
 ): Promise<Measured> {
   const say = (text: string) => options.print && context.out(context.colour ? text : withoutColours(text));
   say(warmUpText(label, options.warmUpMs));
+  const pause = pauses(context);
   let warmUps = 0;
   const warmUpStart = performance.now();
   do {
+    await pause();
     await iteration();
     warmUps++;
-  } while (performance.now() - warmUpStart < options.warmUpMs && !context.signal.aborted);
-  context.signal.throwIfAborted();
+  } while (performance.now() - warmUpStart < options.warmUpMs);
   const meanMs = (performance.now() - warmUpStart) / warmUps;
   say(warmedUpText(label, meanMs, warmUps));
   // Sample i runs i times the unit, so that the whole takes the wanted time.
@@ -85,16 +104,16 @@ export async function measure(
   const start = performance.now();
   for (let sample = 1; sample <= options.samples; sample++) {
     const count = sample * unit;
-    const sampleStart = performance.now();
-    let last = sampleStart;
+    let spent = 0;
     for (let index = 0; index < count; index++) {
-      context.signal.throwIfAborted();
+      await pause();
+      const started = performance.now();
       await iteration();
-      const now = performance.now();
-      if (single.length < MAX_SINGLE) single.push(now - last);
-      last = now;
+      const took = performance.now() - started;
+      spent += took;
+      if (single.length < MAX_SINGLE) single.push(took);
     }
-    samples.push((last - sampleStart) / count);
+    samples.push(spent / count);
     iterations += count;
   }
   const measured: Measured = {

@@ -26,7 +26,7 @@ export type Evaluated =
 
 /** What evaluations need of the server. */
 export interface EvaluationContext {
-  readonly pool: EvaluatorPool;
+  readonly pool: Pick<EvaluatorPool, "validate">;
   readonly metrics: Metrics;
   readonly log: Log;
   readonly alwaysAcceptNamespace: string | null;
