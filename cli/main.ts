@@ -2,6 +2,7 @@
 /** `reeve`, and `kwctl` for scripts that call it by that name: reads the command line and calls the command. */
 import process from "node:process";
 import { processContext } from "./apply/context.ts";
+import { compileCacheOf } from "./apply/compile_cache.ts";
 import { programName } from "./apply/program_name.ts";
 import { parseCommandLine, type RootFlags } from "./apply/parse.ts";
 import { errorText, usageErrorText } from "./render/error.ts";
@@ -58,6 +59,11 @@ export async function main(
 }
 
 if (import.meta.main) {
+  // What was compiled for this tool is kept for its next call, in its own folder. Bun does without.
+  if (!("bun" in process.versions)) {
+    const { enableCompileCache } = await import("node:module");
+    enableCompileCache(compileCacheOf(process.env));
+  }
   const program = programName();
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -69,6 +75,8 @@ if (import.meta.main) {
       setTimeout(() => process.exit(INTERRUPTED), PUT_AWAY_MS).unref();
     });
   }
+  // Compiling a module in the background alone does not keep Node waiting for it.
+  setInterval(() => {}, 2 ** 30);
   process.exitCode = await main(
     program,
     process.argv.slice(2),

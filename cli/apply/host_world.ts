@@ -4,13 +4,10 @@ import { type Capabilities, noInventory } from "../../evaluator/apply/host_calls
 import type { CapabilityAllowList } from "../../evaluator/types/host_capabilities.ts";
 import type { InventoryHandler } from "../../evaluator/types/evaluation.ts";
 import type { ContextAwareResource } from "../../evaluator/types/metadata.ts";
-import { allCapabilities } from "../../policy_server/apply/capabilities/all.ts";
-import { regoInventory } from "../../policy_server/apply/capabilities/rego_inventory.ts";
-import { type ClusterSource, environmentCluster } from "../../policy_server/apply/kubernetes/cluster.ts";
 import type { Log } from "../../policy_server/apply/log.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
-import { recordingWorld, replayingWorld } from "./recording.ts";
-import { kubeconfigOf } from "./resource_catalog.ts";
+import { RECORDED_CAPABILITIES } from "../render/exchange.ts";
+import { kubeconfigOf } from "./paths.ts";
 import type { TrustRootOf } from "./verification.ts";
 
 /** The world, for one policy at a time. */
@@ -28,24 +25,19 @@ export interface HostWorld {
   close(): Promise<void>;
 }
 
-function clusterOf({ env, log }: Context): { readonly source: ClusterSource; close(): void } {
-  return environmentCluster(
+/** What the world is made of; to load that takes longer than to judge most requests, and few policies ask for it. */
+async function openWorld({ env, log }: Context, options: ArtifactOptions, trustRoot: TrustRootOf) {
+  const [{ allCapabilities }, { regoInventory }, { environmentCluster }] = await Promise.all([
+    import("../../policy_server/apply/capabilities/all.ts"),
+    import("../../policy_server/apply/capabilities/rego_inventory.ts"),
+    import("../../policy_server/apply/kubernetes/cluster.ts"),
+  ]);
+  const kubeconfig = kubeconfigOf(env);
+  const cluster = environmentCluster(
     (message, error) => log("WARN", message, { error: JSON.stringify(error.message) }),
     (error) => log("WARN", `no Kubernetes cluster can be asked: ${error.message}`),
-    {
-      configured: kubeconfigOf(env) !== undefined || Boolean(env["KUBERNETES_SERVICE_HOST"]),
-      kubeconfig: kubeconfigOf(env),
-    },
+    { configured: kubeconfig !== undefined || Boolean(env["KUBERNETES_SERVICE_HOST"]), kubeconfig },
   );
-}
-
-/** The real world. The cluster is connected only when a policy may read something of it. */
-function realWorld(
-  { log }: Context,
-  options: ArtifactOptions,
-  trustRoot: TrustRootOf,
-  cluster: ReturnType<typeof clusterOf>,
-): HostWorld {
   const server: Log = {
     trace: () => {},
     debug: () => {},
@@ -55,25 +47,33 @@ function realWorld(
     enabled: () => true,
     flush: () => {},
   };
-  const capabilities = allCapabilities({
-    artifact: options,
-    trustRoot: trustRoot.ifAny,
-    cluster: cluster.source,
-    log: server,
-  });
+  const parts = { artifact: options, trustRoot: trustRoot.ifAny, cluster: cluster.source, log: server };
+  return { cluster, capabilities: allCapabilities(parts), inventory: regoInventory(cluster.source) };
+}
+
+type Opened = Awaited<ReturnType<typeof openWorld>>;
+
+/** The real world, opened when a policy first asks. The cluster is connected only when a policy may read something of it. */
+function realWorld(open: () => Promise<Opened>, opened: () => Promise<Opened> | undefined): HostWorld {
+  const capabilities: Capabilities = Object.fromEntries(
+    RECORDED_CAPABILITIES.map((path) => [
+      path,
+      async (payload, caller) => await (await open()).capabilities[path]!(payload, caller),
+    ]),
+  );
   const withoutCluster = Object.fromEntries(
     Object.entries(capabilities).filter(([path]) => !path.startsWith("kubernetes/")),
   );
-  const inventory = regoInventory(cluster.source);
+  const inventory: InventoryHandler = async (request, policy) =>
+    await (await open()).inventory(request, policy);
   return {
     begin: () => {},
     forPolicy: (resources) =>
       resources.length > 0
         ? { capabilities, inventory }
         : { capabilities: withoutCluster, inventory: noInventory },
-    close() {
-      cluster.close();
-      return Promise.resolve();
+    async close() {
+      (await opened())?.cluster.close();
     },
   };
 }
@@ -86,13 +86,15 @@ export async function worldFromFlags(
   trustRoot: TrustRootOf,
 ): Promise<HostWorld> {
   const replay = args.value("replay-host-capabilities-interactions");
-  if (replay !== undefined) return await replayingWorld(context, replay);
-  const cluster = clusterOf(context);
-  const world = realWorld(context, options, trustRoot, cluster);
+  if (replay !== undefined) return await (await import("./recording.ts")).replayingWorld(context, replay);
+  let opened: Promise<Opened> | undefined;
+  const open = () => opened ??= openWorld(context, options, trustRoot);
+  const world = realWorld(open, () => opened);
   const record = args.value("record-host-capabilities-interactions");
   if (record === undefined) return world;
+  const { recordingWorld } = await import("./recording.ts");
   return recordingWorld(context, world, record, async ({ apiVersion, kind }) => {
-    const connected = await cluster.source();
+    const connected = await (await open()).cluster.source();
     if (!connected) throw new CliError("kube::Client was not initialized properly");
     return (await connected.discovery(apiVersion, kind)).plural;
   });

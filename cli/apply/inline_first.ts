@@ -1,7 +1,7 @@
 /**
- * Evaluates in the calling thread, which is there already, and in a thread of its own only what asks the host something: the
- * guest has to wait for the answer, and this thread is the one that gets it. A process that runs one policy once starts much
- * sooner this way. Evaluations know nothing of earlier ones, so that one can be begun anew.
+ * Evaluates in the calling thread, which is there already, and in a thread of its own only what asks the host something or takes
+ * long: a guest has to wait for the host's answer, and this thread is the one that gets it, and hears of Ctrl-C. A process that
+ * runs one policy once starts much sooner this way. Evaluations know nothing of earlier ones, so that one can be begun anew.
  */
 import { InlineEvaluator, type PolicyEvaluator } from "../../evaluator/apply/inline.ts";
 import { EvaluatorPool, type PiecedRequest } from "../../evaluator/apply/pool.ts";
@@ -16,6 +16,9 @@ export interface InlineFirstOptions {
   readonly onLog: (policy: string, entry: PolicyLogEntry) => void;
   readonly onThreadError: (message: string) => void;
 }
+
+/** What takes longer in the calling thread is begun anew in another, in milliseconds. */
+const INLINE_MS = 500;
 
 type Known = {
   readonly policy: EvaluablePolicy;
@@ -49,7 +52,8 @@ export class InlineFirstEvaluator implements PolicyEvaluator {
   }
 
   addPolicy(policy: EvaluablePolicy, handler: HostCallHandler): number {
-    const id = this.#inline.addPolicy(policy, () => {
+    const limitMs = Math.min(policy.limitMs, INLINE_MS);
+    const id = this.#inline.addPolicy({ ...policy, limitMs }, () => {
       this.#asked = true;
       return { ok: false, error: "asked again in a thread" };
     });
@@ -95,8 +99,10 @@ export class InlineFirstEvaluator implements PolicyEvaluator {
     if (known.pooled === undefined) {
       this.#asked = false;
       this.#logged = [];
+      const started = performance.now();
       const outcome = await ask(this.#inline, id);
-      if (!this.#asked) {
+      const inTime = performance.now() - started < INLINE_MS || known.policy.limitMs <= INLINE_MS;
+      if (!this.#asked && inTime) {
         for (const entry of this.#logged) this.#options.onLog(known.policy.id, entry);
         return outcome;
       }

@@ -1,4 +1,5 @@
 /** Where the tool keeps things (`spec/cli.md §2`). */
+import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import process from "node:process";
@@ -44,4 +45,12 @@ export function pathsOf(env: Environment): Paths {
     defaultVerification: join(config, "verification-config.yml"),
     sigstore: join(config, "fulcio_and_rekor_data"),
   };
+}
+
+/** The kubeconfig file that an environment names; undefined where only a pod's service account is left. */
+export function kubeconfigOf(env: Environment): string | undefined {
+  const named = env["KUBECONFIG"];
+  if (named) return named;
+  const file = join(env["HOME"] ?? homedir(), ".kube", "config");
+  return existsSync(file) ? file : undefined;
 }

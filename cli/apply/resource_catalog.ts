@@ -1,11 +1,9 @@
 /** Which resources a cluster has, remembered between calls (`spec/cli.md §16.3`). */
-import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
-import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { type ApiTransport, connect } from "../../kubernetes/apply/api_transport.ts";
 import type { Context } from "../types/command.ts";
-import { pathsOf } from "./paths.ts";
+import { kubeconfigOf, pathsOf } from "./paths.ts";
 import { writeWhole } from "./write_whole.ts";
 
 /** A resource as the API server's discovery tells it, as far as it is of use here. */
@@ -21,14 +19,6 @@ export type ResourceCatalog = Readonly<Record<string, ApiResource>>;
 /** A cluster that isn't there must not hold up who scaffolds; its first answer shows that it is. */
 const FIRST_ANSWER_MS = 3000;
 const ANSWER_MS = 10_000;
-
-/** The kubeconfig file that an environment names; undefined where only a pod's service account is left. */
-export function kubeconfigOf(env: Context["env"]): string | undefined {
-  const named = env["KUBECONFIG"];
-  if (named) return named;
-  const file = join(env["HOME"] ?? homedir(), ".kube", "config");
-  return existsSync(file) ? file : undefined;
-}
 
 async function get(
   transport: ApiTransport,
