@@ -64,16 +64,20 @@ export async function link(
   });
   try {
     const { createPlugin } = await loadExtism();
-    const plugin = await createPlugin({ wasm: [{ module }] }, {
+    // A bare module and a way to fetch of its own spare it the runtime's, which takes long to load and which no guest gets.
+    const plugin = await createPlugin(module, {
       useWasi: false,
       runInWorker: false,
       functions,
+      fetch: noFetch,
     });
     return await plugin.getInstance();
   } catch (error) {
     throw new InstantiationError(error instanceof Error ? error.message : String(error));
   }
 }
+
+const noFetch = () => Promise.reject(new Error("guests fetch nothing"));
 
 function mapped<T>(
   imports: WebAssembly.Imports,
