@@ -94,19 +94,19 @@ const VARIANTS: readonly Variant[] = [
   {
     name: "remote",
     settings: {
-      metrics: true,
+      // Not metrics too: then the controller itself would send some, and want to read these files.
       tracing: true,
       otelCertificateSecret: "collector",
       otelClientCertificateSecret: "client",
       otelEnvironment: REMOTE,
     },
-    variables: { KUBEWARDEN_ENABLE_METRICS: "true", KUBEWARDEN_LOG_FMT: "otlp", ...REMOTE },
+    variables: { KUBEWARDEN_ENABLE_METRICS: "mine", KUBEWARDEN_LOG_FMT: "otlp", ...REMOTE },
     mounts: [
       ["otel-collector-certificate", "/otel/otel_exporter_otlp_certificate"],
       ["otel-collector-client-certificate", "/otel/otel_exporter_otlp_client_certificate"],
     ],
     podAnnotations: {},
-    servicePorts: [WEBHOOK_PORT, { name: "metrics", port: 9090, targetPort: 8080 }],
+    servicePorts: [WEBHOOK_PORT],
   },
   {
     name: "mtls",
