@@ -29,7 +29,9 @@ export function jsonBytes(file: Uint8Array, from: string): Uint8Array {
 
 function inTheirWords(error: unknown): unknown {
   if (error instanceof ReviewShapeError) {
-    return new CliError(`cannot build AdmissionRequest object from given input: ${error.message}`);
+    // Where it stands is told as seen from what the request was put into.
+    const reason = error.message.replace(/^request(?:: |\.)/, "").replace(/ at line \d+ column \d+$/, "");
+    return new CliError(`cannot build AdmissionRequest object from given input: ${reason}`);
   }
   return error instanceof JsonSyntaxError ? new CliError(`Error parsing request: ${error.message}`) : error;
 }
