@@ -72,6 +72,9 @@ type Measured = {
   readonly summary: { readonly [name: string]: number };
 };
 
+/** A scan that takes longer hangs. */
+const SCAN_LIMIT_MS = 20 * 60_000;
+
 async function measure(
   cluster: Cluster,
   others: readonly number[],
@@ -79,7 +82,7 @@ async function measure(
 ): Promise<Measured> {
   const before = others.map(cpuOf);
   const began = performance.now();
-  const running = cluster.start(flags);
+  const running = cluster.start(flags, {}, SCAN_LIMIT_MS);
   let scanner = 0;
   let peak = 0;
   const sample = setInterval(() => {

@@ -88,7 +88,7 @@ export type Cluster = {
   reports(kind: ReportKind): Promise<Map<string, Any>>;
   /** Runs the scanner to its end. */
   scan(flags: readonly string[], env?: Readonly<Record<string, string>>): Promise<ScanResult>;
-  start(flags: readonly string[], env?: Readonly<Record<string, string>>): Running;
+  start(flags: readonly string[], env?: Readonly<Record<string, string>>, limitMs?: number): Running;
   /** A kubeconfig file of a user without rights but those given to `system:authenticated` and by `rules`. */
   userWith(name: string, rules: readonly Any[]): Promise<string>;
   stop(): Promise<void>;
@@ -143,7 +143,11 @@ export async function startCluster(
   });
 
   const children = new Set<number>();
-  function start(flags: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
+  function start(
+    flags: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    limitMs = SCAN_LIMIT_MS,
+  ): Running {
     const child = spawn(process.execPath, [program, ...flags], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { PATH: process.env["PATH"], HOME: plane.folder, KUBECONFIG: plane.kubeconfig, ...env },
@@ -152,7 +156,7 @@ export async function startCluster(
     let stdout = "", stderr = "";
     child.stdout.setEncoding("utf8").on("data", (part) => stdout += part);
     child.stderr.setEncoding("utf8").on("data", (part) => stderr += part);
-    const limit = setTimeout(() => child.kill("SIGKILL"), SCAN_LIMIT_MS);
+    const limit = setTimeout(() => child.kill("SIGKILL"), limitMs);
     const ended = new Promise<ScanResult>((resolve) =>
       child.once("close", (code) => {
         clearTimeout(limit);
