@@ -2,7 +2,7 @@
 /** `reeve`, and `kwctl` for scripts that call it by that name: reads the command line and calls the command. */
 import process from "node:process";
 import { processContext } from "./apply/context.ts";
-import { compileCacheOf } from "./apply/compile_cache.ts";
+import { pathsOf } from "./apply/paths.ts";
 import { programName } from "./apply/program_name.ts";
 import { parseCommandLine, type RootFlags } from "./apply/parse.ts";
 import { errorText, usageErrorText } from "./render/error.ts";
@@ -62,7 +62,7 @@ if (import.meta.main) {
   // What was compiled for this tool is kept for its next call, in its own folder. Bun does without.
   if (!("bun" in process.versions)) {
     const { enableCompileCache } = await import("node:module");
-    enableCompileCache(compileCacheOf(process.env));
+    enableCompileCache(pathsOf(process.env).compiled);
   }
   const program = programName();
   const stop = new AbortController();

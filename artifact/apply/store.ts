@@ -5,13 +5,13 @@
 import { createReadStream } from "node:fs";
 import { createHash, randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
-import { homedir } from "node:os";
-import { dirname, isAbsolute, join, relative, sep } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
 import process from "node:process";
 import { type NameCoding, STORE_SCHEMES, storeComponents, storedUri } from "../render/store_path.ts";
 import { ArtifactError, messageOf } from "../types/error.ts";
 import type { Environment } from "../types/options.ts";
 import { parsePolicyUrl, type PolicyUrl } from "../types/reference.ts";
+import { cacheFolder } from "./cache_folder.ts";
 
 const CODING: NameCoding = process.platform === "win32" ? "base64" : "literal";
 const UNFINISHED = /^\.portreeve-[0-9a-f]+\.part$/;
@@ -28,13 +28,7 @@ export type StoredPolicy = {
 
 /** The store that the command line uses when none is named. */
 export function defaultStoreRoot(env: Environment = process.env): string {
-  const home = env["HOME"] || homedir();
-  if (process.platform === "darwin") return join(home, "Library/Caches/io.kubewarden.kubewarden/store");
-  if (process.platform === "win32") {
-    return join(env["LOCALAPPDATA"] || join(home, "AppData/Local"), "kubewarden/cache/store");
-  }
-  const cache = env["XDG_CACHE_HOME"];
-  return join(cache !== undefined && isAbsolute(cache) ? cache : join(home, ".cache"), "kubewarden/store");
+  return join(cacheFolder(env), "store");
 }
 
 /** Where a policy lies, or would lie, in a store. */

@@ -3,18 +3,14 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
-import { DocumentError, jsonText, positionOf } from "../../policy_server/types/document.ts";
+import { DocumentError, jsonText } from "../../policy_server/types/document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { readYamlStream } from "../../policy_server/types/yaml_document.ts";
 import { definitionsOf } from "../render/custom_resource.ts";
+import { located } from "../render/located.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
 import type { Definition } from "../types/definition.ts";
 import { fetchUri, filePathOf, strictUri } from "./resolve.ts";
-
-const located = (text: string, error: DocumentError): string => {
-  const { line, column } = positionOf(text, error.at);
-  return `${error.message} at line ${line} column ${column}`;
-};
 
 /** Settings as compact JSON, numbers in the form in which they were written. Throws {@link CliError}. */
 export function settingsJson(text: string, failed: string): string {

@@ -1,7 +1,7 @@
 /** Everything that `run`, `bench` and `explain` read before they evaluate, in the order that decides which error wins (`spec/cli.md §7.1`). */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { type ArtifactOptions, readModule } from "../../artifact/mod.ts";
+import { readModule } from "../../artifact/mod.ts";
 import type { Review } from "../../evaluator/render/review.ts";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
 import { jsonBytes, reviewOf } from "../render/review_body.ts";
@@ -12,20 +12,20 @@ import {
   distinctModules,
   type EvaluatorOptions,
   evaluatorOptions,
+  judgesRaw,
   type LoadedModule,
   lookAt,
 } from "./evaluator.ts";
-import { fetchChecked } from "./fetch_policy.ts";
+import { fetchChecked, type Fetching } from "./fetch_policy.ts";
+import { fetchingFromFlags } from "./fetching.ts";
 import { pathsOf } from "./paths.ts";
-import { artifactOptions } from "./sources.ts";
-import { trustRoot, type TrustRootOf, verificationConfig } from "./verification.ts";
 
 export interface EvaluationInputs {
   readonly definitions: readonly Definition[];
   readonly modules: ReadonlyMap<string, LoadedModule>;
   readonly options: EvaluatorOptions;
-  readonly artifact: ArtifactOptions;
-  readonly trustRoot: TrustRootOf;
+  /** What modules are fetched with, and what policies' questions are answered with. */
+  readonly fetching: Fetching;
   /** The request as it was given, JSON text. */
   readonly request: Uint8Array;
   /** The request as one definition reads it. */
@@ -52,7 +52,7 @@ export async function loadModules(
   context: Context,
   uris: readonly string[],
   options: EvaluatorOptions,
-  fetching: Parameters<typeof fetchChecked>[3],
+  fetching: Fetching,
 ): Promise<ReadonlyMap<string, LoadedModule>> {
   const files: { readonly uri: string; readonly bytes: Uint8Array }[] = [];
   const destination = { kind: "store", root: pathsOf(context.env).store } as const;
@@ -89,24 +89,16 @@ export async function readInputs(
     return read;
   };
   if (asRaw) review(true);
-  const artifact = await artifactOptions(context, args);
-  const verification = await verificationConfig(context, args, artifact);
-  const root = trustRoot(context, args, artifact);
-  const modules = await loadModules(context, distinctModules(definitions), options, {
-    options: artifact,
-    verification,
-    trustRoot: root,
-  });
+  const fetching = await fetchingFromFlags(context, args);
+  const modules = await loadModules(context, distinctModules(definitions), options, fetching);
   return {
     definitions,
     modules,
     options,
-    artifact,
-    trustRoot: root,
+    fetching,
     request,
     reviewFor(definition) {
-      const raw = asRaw || (definition.kind === "policy" &&
-        modules.get(definition.uri)?.metadata?.policyType === "raw");
+      const raw = asRaw || judgesRaw(definition, modules);
       return { review: review(raw), raw };
     },
   };

@@ -1,7 +1,7 @@
 /** Evaluates policies and groups for one command: modules, settings, host capabilities, verdicts. */
 import { hostCallHandler } from "../../evaluator/apply/host_calls.ts";
 import { prepareModule, readMetadata } from "../../evaluator/apply/prepare.ts";
-import { expressionError, parseExpression } from "../../evaluator/render/group_expression.ts";
+import { readExpression } from "../../evaluator/render/group_expression.ts";
 import type { Review } from "../../evaluator/render/review.ts";
 import type { CapabilityAllowList } from "../../evaluator/types/host_capabilities.ts";
 import type { ContextAwareResource, ExecutionMode, PolicyMetadata } from "../../evaluator/types/metadata.ts";
@@ -233,14 +233,7 @@ export class DefinitionEvaluator {
       }
     }
     refusals.sort();
-    let expression: ReturnType<typeof parseExpression> | string;
-    try {
-      expression = parseExpression(text);
-      const fault = await expressionError(expression, [...members.keys()]);
-      if (fault !== undefined) expression = fault;
-    } catch (error) {
-      expression = (error as Error).message;
-    }
+    const expression = await readExpression(text, [...members.keys()]);
     if (typeof expression === "string") refusals.push(`${name}: ${expression}`);
     return {
       definition,
@@ -262,19 +255,16 @@ export class DefinitionEvaluator {
   ): Promise<AdmissionResponse> {
     const name = served.entry.name;
     const set: PolicySet = { policies: new Map([[name, served]]), dispose: () => {} };
-    let failure = "";
-    const log: Log = {
-      ...this.#log,
-      error: (message, fields) => {
-        failure = message;
-        if (!message.startsWith("Evaluation error: ")) this.#log.error(message, fields);
-      },
+    const context = {
+      pool: this.#evaluator,
+      metrics: this.#metrics,
+      log: this.#log,
+      alwaysAcceptNamespace: null,
     };
-    const context = { pool: this.#evaluator, metrics: this.#metrics, log, alwaysAcceptNamespace: null };
     const evaluated = await evaluate(context, set, name, review, raw ? "raw" : "validate");
     if (evaluated.kind === "response") return evaluated.response;
     throw new CliError(
-      failure.replace("Evaluation error: ", "") || `${titleOf(definition)} cannot be evaluated`,
+      evaluated.kind === "error" ? evaluated.reason : `${titleOf(definition)} cannot be evaluated`,
     );
   }
 
@@ -287,6 +277,11 @@ export class DefinitionEvaluator {
   close(): Promise<void> {
     return this.#evaluator.close();
   }
+}
+
+/** Whether a definition judges any JSON, as its policy's metadata says; groups judge AdmissionRequests. */
+export function judgesRaw(definition: Definition, modules: ReadonlyMap<string, LoadedModule>): boolean {
+  return definition.kind === "policy" && modules.get(definition.uri)?.metadata?.policyType === "raw";
 }
 
 /** Every module of `definitions`, once. */

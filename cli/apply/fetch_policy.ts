@@ -45,12 +45,9 @@ export async function fetchChecked(
       return await fetchPolicy(uri, destination, options);
     }
     const root = await trustRoot.forConfig(verification);
-    const fetched = await fetchVerifiedPolicy(uri, verification, root, destination, options);
-    return fetched;
+    return await fetchVerifiedPolicy(uri, verification, root, destination, options);
   } catch (error) {
-    if (context.signal.aborted) throw error;
-    if (error instanceof CliError) throw error;
-    if (!(error instanceof ArtifactError)) throw error;
+    if (context.signal.aborted || !(error instanceof ArtifactError)) throw error;
     if (verification !== undefined && !AFTER_VERIFICATION.has(error.code)) throw notValidated(uri, error);
     throw new CliError(error.message);
   }

@@ -7,6 +7,7 @@ import type { ContextAwareResource } from "../../evaluator/types/metadata.ts";
 import type { Log } from "../../policy_server/apply/log.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
 import { RECORDED_CAPABILITIES } from "../render/exchange.ts";
+import type { Fetching } from "./fetch_policy.ts";
 import { kubeconfigOf } from "./paths.ts";
 import type { TrustRootOf } from "./verification.ts";
 
@@ -82,8 +83,7 @@ function realWorld(open: () => Promise<Opened>, opened: () => Promise<Opened> | 
 export async function worldFromFlags(
   context: Context,
   args: Arguments,
-  options: ArtifactOptions,
-  trustRoot: TrustRootOf,
+  { options, trustRoot }: Fetching,
 ): Promise<HostWorld> {
   const replay = args.value("replay-host-capabilities-interactions");
   if (replay !== undefined) return await (await import("./recording.ts")).replayingWorld(context, replay);

@@ -3,9 +3,10 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
-import { DocumentError, positionOf } from "../../policy_server/types/document.ts";
+import { DocumentError } from "../../policy_server/types/document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { MetadataDocumentError, readMetadataDocument } from "../render/metadata_document.ts";
+import { located } from "../render/located.ts";
 import { CliError, type Context } from "../types/command.ts";
 
 /** The metadata in the file at `path`. Throws {@link CliError}. */
@@ -20,12 +21,6 @@ export async function readMetadataFile({ cwd }: Context, path: string): Promise<
     return readMetadataDocument(readDocument(text));
   } catch (error) {
     if (!(error instanceof MetadataDocumentError) && !(error instanceof DocumentError)) throw error;
-    const { at, message } = error;
-    const where = at === undefined ? undefined : positionOf(text, at);
-    throw new CliError(
-      `Error unmarshalling metadata ${message}${
-        where ? ` at line ${where.line} column ${where.column}` : ""
-      }`,
-    );
+    throw new CliError(`Error unmarshalling metadata ${located(text, error)}`);
   }
 }

@@ -1,9 +1,9 @@
 /** Where the tool keeps things (`spec/cli.md §2`). */
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, isAbsolute, join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import process from "node:process";
-import { defaultStoreRoot } from "../../artifact/mod.ts";
+import { cacheFolder } from "../../artifact/apply/cache_folder.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -13,6 +13,8 @@ export interface Paths {
   readonly config: string;
   /** What this tool alone keeps. */
   readonly cache: string;
+  /** This tool's compiled code: nobody else may write there, as anybody could in the folder for temporary files. */
+  readonly compiled: string;
   readonly resourceCatalog: string;
   readonly defaultSources: string;
   readonly defaultVerification: string;
@@ -33,13 +35,14 @@ function configFolder(env: Environment): string {
 
 /** The folders and files for an environment; none of them need exist. */
 export function pathsOf(env: Environment): Paths {
-  const store = defaultStoreRoot(env);
+  const root = cacheFolder(env);
   const config = configFolder(env);
-  const cache = join(dirname(store), "kwctl");
+  const cache = join(root, "kwctl");
   return {
-    store,
+    store: join(root, "store"),
     config,
     cache,
+    compiled: join(cache, "compiled"),
     resourceCatalog: join(cache, "resource_catalog.json"),
     defaultSources: join(config, "sources.yaml"),
     defaultVerification: join(config, "verification-config.yml"),

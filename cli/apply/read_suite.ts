@@ -2,14 +2,10 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
-import {
-  DocumentError,
-  type DocumentValue,
-  jsonText,
-  positionOf,
-} from "../../policy_server/types/document.ts";
+import { DocumentError, type DocumentValue, jsonText } from "../../policy_server/types/document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { readSession, RECORDED_CAPABILITIES } from "../render/exchange.ts";
+import { located } from "../render/located.ts";
 import { CliError } from "../types/command.ts";
 import type { DeclaredAnswer, Suite, SuiteCase, SuiteContext } from "../types/suite.ts";
 
@@ -83,8 +79,7 @@ function parsed(text: string, path: string): DocumentValue {
     return value;
   } catch (error) {
     if (!(error instanceof DocumentError)) throw error;
-    const { line, column } = positionOf(text, error.at);
-    throw new CliError(`${path}: ${error.message} at line ${line} column ${column}`);
+    throw new CliError(`${path}: ${located(text, error)}`);
   }
 }
 

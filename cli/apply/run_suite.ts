@@ -9,7 +9,7 @@ import { CliError, type Context } from "../types/command.ts";
 import type { Definition } from "../types/definition.ts";
 import type { CaseResult, Suite, SuiteCase, SuiteContext } from "../types/suite.ts";
 import { readDefinitions } from "./definitions.ts";
-import { DefinitionEvaluator, distinctModules, evaluatorOptions } from "./evaluator.ts";
+import { DefinitionEvaluator, distinctModules, evaluatorOptions, judgesRaw } from "./evaluator.ts";
 import { loadModules } from "./evaluation_inputs.ts";
 import type { Fetching } from "./fetch_policy.ts";
 import type { HostWorld } from "./host_world.ts";
@@ -108,8 +108,7 @@ export async function runSuite(
         const ready = await evaluator.load(withSettings(definition, one), modules);
         faults.push(...settingsFaults(one.expectations, ready.settings));
         if (one.request !== undefined && ready.settings === undefined) {
-          const raw = suite.raw || (definition.kind === "policy" &&
-            modules.get(definition.uri)?.metadata?.policyType === "raw");
+          const raw = suite.raw || judgesRaw(definition, modules);
           const review = caseReview(new TextEncoder().encode(one.request), raw);
           faults.push(...responseFaults(one.expectations, await evaluator.judge(ready, review, raw)));
         } else if (ready.settings !== undefined && faults.length === 0) {

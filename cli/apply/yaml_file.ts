@@ -2,8 +2,9 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
-import { DocumentError, type DocumentValue, positionOf } from "../../policy_server/types/document.ts";
+import { DocumentError, type DocumentValue } from "../../policy_server/types/document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
+import { located } from "../render/located.ts";
 import { CliError, type Context } from "../types/command.ts";
 
 /** The document; null if the file holds none. What can't be read is told after `opening` or `parsing`. */
@@ -23,7 +24,6 @@ export async function readYamlFile(
     return readDocument(text);
   } catch (error) {
     if (!(error instanceof DocumentError)) throw error;
-    const { line, column } = positionOf(text, error.at);
-    throw new CliError(`${parsing}: ${error.message} at line ${line} column ${column}`);
+    throw new CliError(`${parsing}: ${located(text, error)}`);
   }
 }

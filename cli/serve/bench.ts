@@ -4,7 +4,6 @@ import { resolve } from "node:path";
 import process from "node:process";
 import { DefinitionEvaluator, distinctModules, type ReadyDefinition } from "../apply/evaluator.ts";
 import { type EvaluationInputs, loadModules, readInputs } from "../apply/evaluation_inputs.ts";
-import { fetchingFromFlags } from "../apply/fetching.ts";
 import { type HostWorld, worldFromFlags } from "../apply/host_world.ts";
 import { readDefinitions } from "../apply/definitions.ts";
 import { measure, type MeasureOptions } from "../apply/measure.ts";
@@ -99,8 +98,7 @@ async function benchDefinition(
 /** The other policy, with everything else as it is for the first. */
 async function otherInputs({ context, args, inputs }: Bench, policy: string): Promise<EvaluationInputs> {
   const definitions = await readDefinitions(context, policy, args);
-  const fetching = await fetchingFromFlags(context, args);
-  const modules = await loadModules(context, distinctModules(definitions), inputs.options, fetching);
+  const modules = await loadModules(context, distinctModules(definitions), inputs.options, inputs.fetching);
   return { ...inputs, definitions, modules: new Map([...inputs.modules, ...modules]) };
 }
 
@@ -187,7 +185,7 @@ export const run: Run = async (context, args) => {
   const options = optionsOf(context, args);
   const policy = args.word("uri_or_sha_prefix_or_yaml_file");
   const inputs = await readInputs(context, args, policy);
-  const world = await worldFromFlags(context, args, inputs.artifact, inputs.trustRoot);
+  const world = await worldFromFlags(context, args, inputs.fetching);
   const bench: Bench = { context, args, inputs, options, world };
   try {
     const measured: Measured[] = [];

@@ -134,7 +134,7 @@ export const run: Run = async (context, args) => {
   const calls: ExplainedCall[] = [];
   let group = false;
   const world = observedWorld(
-    await worldFromFlags(context, args, inputs.artifact, inputs.trustRoot),
+    await worldFromFlags(context, args, inputs.fetching),
     (call, policy) => calls.push({ ...call, member: group ? policy : undefined }),
   );
   try {

@@ -13,7 +13,7 @@ export const run: Run = async (context, args) => {
       "Multiple policies defined inside of the CRD file. All of them will run sequentially using the same request.",
     );
   }
-  const world = await worldFromFlags(context, args, inputs.artifact, inputs.trustRoot);
+  const world = await worldFromFlags(context, args, inputs.fetching);
   const evaluator = new DefinitionEvaluator(context, inputs.options, world);
   try {
     for (const definition of inputs.definitions) {

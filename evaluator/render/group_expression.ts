@@ -323,3 +323,16 @@ function firstUnknownMember(
       return firstUnknownMember(expression.left, members) ?? firstUnknownMember(expression.right, members);
   }
 }
+
+/** The expression in `source` if it can be evaluated over `members`; else what is wrong with it. */
+export async function readExpression(
+  source: string,
+  members: readonly string[],
+): Promise<Expression | string> {
+  try {
+    const expression = parseExpression(source);
+    return await expressionError(expression, members) ?? expression;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

@@ -22,7 +22,8 @@ export type Evaluated =
   | { readonly kind: "unknown" }
   | { readonly kind: "invalid_id" }
   | { readonly kind: "overloaded" }
-  | { readonly kind: "error" };
+  /** It could not be evaluated; the reason is for the log. */
+  | { readonly kind: "error"; readonly reason: string };
 
 /** What evaluations need of the server. */
 export interface EvaluationContext {
@@ -101,9 +102,8 @@ async function evaluateIn(
   } catch (error) {
     if (error instanceof OverloadedError) return { kind: "overloaded" };
     if (!(error instanceof InternalError)) throw error;
-    context.log.error(`Evaluation error: ${error.message}`, { policy_id: id });
     span?.event(`Evaluation error: ${error.message}`, { level: "ERROR", policy_id: id });
-    return { kind: "error" };
+    return { kind: "error", reason: error.message };
   }
 }
 

@@ -6,11 +6,7 @@ import { createHash } from "node:crypto";
 import { type Capabilities, hostCallHandler, type OnViolation } from "../../evaluator/apply/host_calls.ts";
 import type { EvaluatorPool } from "../../evaluator/apply/pool.ts";
 import { type ModuleLimits, prepareModule, readMetadata } from "../../evaluator/apply/prepare.ts";
-import {
-  type Expression,
-  expressionError,
-  parseExpression,
-} from "../../evaluator/render/group_expression.ts";
+import { type Expression, readExpression } from "../../evaluator/render/group_expression.ts";
 import type { InventoryHandler } from "../../evaluator/types/evaluation.ts";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
 import { NO_METADATA, type PolicyMetadata } from "../../evaluator/types/metadata.ts";
@@ -239,14 +235,7 @@ class Builder {
         [name, await this.#evaluable(name, `${entry.name}/${name}`, member, loaded)] as const
       ),
     );
-    let expression: Expression | string;
-    try {
-      expression = parseExpression(entry.expression);
-      const error = await expressionError(expression, [...entry.policies.keys()]);
-      if (error !== undefined) expression = error;
-    } catch (error) {
-      expression = (error as Error).message;
-    }
+    const expression = await readExpression(entry.expression, [...entry.policies.keys()]);
     if (typeof expression === "string") {
       this.#fail(entry.name, `error evaluating policy group expression: ${entry.name}: ${expression}`);
     }

@@ -130,7 +130,9 @@ async function answerReview(
     case "overloaded":
       return json(503, "too many requests are waiting for evaluation, try again later");
     case "invalid_id":
+      return json(500, WENT_WRONG);
     case "error":
+      context.log.error(`Evaluation error: ${evaluated.reason}`, { policy_id: id });
       return json(500, WENT_WRONG);
   }
 }
