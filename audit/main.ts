@@ -8,7 +8,7 @@ import { setFlagsFromString } from "node:v8";
 import { connect } from "../kubernetes/apply/api_transport.ts";
 import { kubeClient } from "../kubernetes/apply/kube_client.ts";
 import { matchConditions } from "./apply/match_conditions.ts";
-import { tlsOf } from "./apply/policy_server_client.ts";
+import { tlsOf } from "./apply/exchange.ts";
 import { FIELD_MANAGER } from "./apply/report_store.ts";
 import { parseFlags, usage } from "./render/flags.ts";
 import { errorText, logLine } from "./render/log_line.ts";

@@ -9,8 +9,11 @@
  */
 
 export type Gate = {
-  /** Does `work` once there is room for it; `alike` names works that should take about as long as each other. */
-  pass<T>(work: () => Promise<T>, alike?: string): Promise<T>;
+  /**
+   * Does `work` once there is room for it; `alike` names works that should take about as long as each other. One of some
+   * `weight` counts as so many, and begins as soon as there is room for one.
+   */
+  pass<T>(work: () => Promise<T>, alike?: string, weight?: number): Promise<T>;
 };
 
 /** How many at once. */
@@ -26,32 +29,38 @@ export type GateSize = {
 
 /** The first works of a kind tell little: connections are opened, programs warm up. */
 const ENOUGH = 32;
+/** Kinds of works that are known at a time. */
+const MOST_KINDS = 1_000;
 
 /** A gate. */
 export function openGate({ first, most = first, slowMs = 50 }: GateSize): Gate {
-  const waiting: (() => void)[] = [];
+  const waiting: { enter(): void; weight: number }[] = [];
   const kinds = new Map<string, { quickest: number; count: number }>();
   let limit = Math.min(first, most);
   let active = 0;
   return {
-    async pass(work, alike = "") {
-      if (active >= limit) await new Promise<void>((enter) => waiting.push(enter));
-      else active++;
+    async pass(work, alike = "", weight = 1) {
+      if (active >= limit) await new Promise<void>((enter) => waiting.push({ enter, weight }));
+      else active += weight;
       const began = performance.now();
       try {
         return await work();
       } finally {
-        active--;
+        active -= weight;
         const took = performance.now() - began;
         let kind = kinds.get(alike);
-        if (kind === undefined) kinds.set(alike, kind = { quickest: took, count: 0 });
+        if (kind === undefined) {
+          if (kinds.size >= MOST_KINDS) kinds.clear();
+          kinds.set(alike, kind = { quickest: took, count: 0 });
+        }
         kind.quickest = Math.min(kind.quickest, took);
         kind.count++;
         const byNature = kind.count > ENOUGH && took > slowMs && took < 2 * kind.quickest;
         if (waiting.length > 0 && limit < most && byNature) limit++;
         while (active < limit && waiting.length > 0) {
-          active++;
-          waiting.shift()!();
+          const next = waiting.shift()!;
+          active += next.weight;
+          next.enter();
         }
       }
     },

@@ -24,22 +24,6 @@ export type Judge = {
   ): Promise<readonly Judged[]>;
 };
 
-/** Runs at most `parallel` of the works at once. */
-async function inParallel<T>(
-  works: readonly T[],
-  parallel: number,
-  work: (one: T) => Promise<void>,
-): Promise<void> {
-  if (works.length <= parallel) {
-    await Promise.all(works.map(work));
-    return;
-  }
-  let next = 0;
-  await Promise.all(Array.from({ length: parallel }, async () => {
-    while (next < works.length) await work(works[next++]!);
-  }));
-}
-
 /** Judges objects with what `servers` say; `now` is in milliseconds since the epoch. */
 export function objectJudge(
   { client, servers, conditions, log, now }: {
@@ -122,22 +106,24 @@ export function objectJudge(
             return object;
           });
         if (version === undefined) continue;
-        const review = Buffer.from(reviewOf(version, bucket.served));
-        await inParallel(policies, parallel, async (policy) => {
+        const heard = (policy: Auditable, judgement: Judgement) => {
+          tell(version, policy, judgement);
+          found.push({ policy, judgement, seconds: Math.floor(now() / 1000) });
+        };
+        const asked = policies.filter((policy) => {
           const condition = failure === undefined
             ? conditions.check(policy, version, bucket.served)
             : { kind: "problem" as const, message: failure };
-          if (condition.kind === "excluded") return;
-          const judgement: Judgement = condition.kind === "problem"
-            ? {
-              outcome: "error",
-              message: condition.message,
-              from: failure === undefined ? "condition" : "request",
-            }
-            : await servers.ask(policy.url, review);
-          tell(version, policy, judgement);
-          found.push({ policy, judgement, seconds: Math.floor(now() / 1000) });
+          if (condition.kind === "problem") {
+            const from = failure === undefined ? "condition" : "request";
+            heard(policy, { outcome: "error", message: condition.message, from });
+          }
+          return condition.kind === "matching";
         });
+        if (asked.length === 0) continue;
+        const review = Buffer.from(reviewOf(version, bucket.served));
+        const urls = asked.map(({ url }) => url);
+        await servers.ask(urls, review, parallel, (index, judgement) => heard(asked[index]!, judgement));
       }
       return found.sort((a, b) => a.policy.order - b.policy.order);
     },

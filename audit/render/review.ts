@@ -35,15 +35,35 @@ export function unanswered(reason: string): Judgement {
 
 /** What a policy server's answer means. */
 export function judge(status: number, body: string): Judgement {
-  if (status !== 200) {
-    return failed(`unexpected status code: ${status} body: ${body.trim().slice(0, QUOTED)}`);
-  }
-  let review: Review | null;
+  if (status !== 200) return refused(status, body);
   try {
-    review = JSON.parse(body) as Review | null;
+    return judgeReview(JSON.parse(body) as Review | null);
   } catch (error) {
     return failed(`cannot deserialize the audit review response: ${(error as Error).message}`);
   }
+}
+
+/** One line of an answer about several policies (docs/audit_scanner.md). Throws when it is none. */
+export function judgeLine(line: string): { readonly policy: string; readonly judgement: Judgement } {
+  const { policy, status, answer } = JSON.parse(line) as {
+    policy?: unknown;
+    status?: unknown;
+    answer?: unknown;
+  };
+  if (typeof policy !== "string" || typeof status !== "number") {
+    throw new Error("it has no policy and status");
+  }
+  const judgement = status === 200
+    ? judgeReview(answer as Review | null)
+    : refused(status, JSON.stringify(answer));
+  return { policy, judgement };
+}
+
+function refused(status: number, body: string): Judgement {
+  return failed(`unexpected status code: ${status} body: ${body.trim().slice(0, QUOTED)}`);
+}
+
+function judgeReview(review: Review | null | undefined): Judgement {
   const response = review?.response;
   if (typeof response !== "object" || response === null || typeof response.allowed !== "boolean") {
     return failed("cannot deserialize the audit review response: it has no response that allows or rejects");

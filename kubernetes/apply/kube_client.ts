@@ -1,5 +1,6 @@
 /** Calls to the Kubernetes API: what is sent, what comes back, and errors that say what was tried. */
 import { parseExactly } from "../render/exact_json.ts";
+import { linesOf } from "../render/lines.ts";
 import type { KubeObject } from "../types/object.ts";
 import { type Resource, resourcePath } from "../types/resource.ts";
 import type { ApiTransport } from "./api_transport.ts";
@@ -43,6 +44,8 @@ export type PatchType = "apply" | "merge" | "json";
 export type WriteOptions = {
   readonly subresource?: string;
   readonly dryRun?: boolean;
+  /** The API server does not look for unknown and doubled fields, which it warns of otherwise: it reads a body once less. */
+  readonly trusted?: boolean;
 };
 /** Only while it is that very object, and only in that version. */
 export type Preconditions = { readonly uid?: string; readonly resourceVersion?: string };
@@ -117,23 +120,6 @@ function problem(tried: string, status: number, text: string): ApiError {
     );
   } catch {
     return new ApiError(tried, status, "", text.trim().slice(0, 300) || `HTTP status ${status}`, undefined);
-  }
-}
-
-async function* lines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of chunks) {
-    rest += decoder.decode(chunk, { stream: true });
-    if (rest.length > LINE_LIMIT) {
-      throw new Error(`the watch sent a line of more than ${LINE_LIMIT} characters`);
-    }
-    let end = rest.indexOf("\n");
-    while (end >= 0) {
-      if (end > 0) yield rest.slice(0, end);
-      rest = rest.slice(end + 1);
-      end = rest.indexOf("\n");
-    }
   }
 }
 
@@ -240,7 +226,7 @@ export function kubeClient(
       if (answer.status !== 200) {
         throw problem(`watch ${path.split("?")[0]}`, answer.status, await answer.text());
       }
-      yield* lines(answer.chunks());
+      yield* linesOf(answer.chunks(), LINE_LIMIT);
     },
     create: async (resource, object, { dryRun } = {}) =>
       await send(
@@ -249,13 +235,14 @@ export function kubeClient(
           query({ fieldManager, dryRun: dryRun === true ? "All" : undefined }),
         object,
       ) as never,
-    patch: async (resource, namespace, name, type, body, { subresource, dryRun } = {}) =>
+    patch: async (resource, namespace, name, type, body, { subresource, dryRun, trusted } = {}) =>
       await send(
         "PATCH",
         resourcePath(resource, namespace, name, subresource) + query({
           fieldManager,
           force: type === "apply" ? "true" : undefined,
           dryRun: dryRun === true ? "All" : undefined,
+          fieldValidation: trusted === true ? "Ignore" : undefined,
         }),
         body,
         CONTENT_TYPES[type],

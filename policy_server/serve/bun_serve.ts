@@ -3,6 +3,7 @@ import {
   BodyError,
   type HttpListener,
   type HttpRequest,
+  inPieces,
   type Listen,
   type TlsSettings,
 } from "../types/http.ts";
@@ -27,6 +28,7 @@ interface BunRuntime {
 }
 
 const EXPECTED_EMPTY = [204, 304];
+const ENCODER = new TextEncoder();
 
 /** Reads a body that came without its length, piece by piece: what is too large is known before all of it is held. */
 async function readPieces(
@@ -96,7 +98,9 @@ export const listenBun: Listen = ({ host, port, tls, handler, maxBodyBytes, requ
         whenGone: (listener) => request.signal.addEventListener("abort", listener),
       };
       const { status, headers, body } = await handler(adapted);
-      return new Response(EXPECTED_EMPTY.includes(status) ? null : body as BodyInit, {
+      // Bun takes pieces as they are.
+      const sent: unknown = inPieces(body) ? inBytes(body) : body;
+      return new Response(EXPECTED_EMPTY.includes(status) ? null : sent as BodyInit, {
         status,
         headers: retiring() ? { ...headers, connection: "close" } : headers,
       });
@@ -104,6 +108,15 @@ export const listenBun: Listen = ({ host, port, tls, handler, maxBodyBytes, requ
       active--;
     }
   };
+  /** The request is not done before its last piece is. */
+  async function* inBytes(pieces: AsyncIterable<string>): AsyncGenerator<Uint8Array> {
+    active++;
+    try {
+      for await (const piece of pieces) yield ENCODER.encode(piece);
+    } finally {
+      active--;
+    }
+  }
   const open = (settings: TlsSettings | undefined, at: number, reusePort: boolean): Door => {
     const door: { server?: BunServer; retiring: boolean } = { retiring: false };
     door.server = bun.serve({

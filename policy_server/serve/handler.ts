@@ -11,15 +11,28 @@ import type { PolicySet } from "../apply/policy_set.ts";
 import { errorAnswer, rawAnswer, reviewAnswer } from "../render/admission_response.ts";
 import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "../render/metrics.ts";
 import { REVIEW_SPAN, reviewFields } from "../render/spans.ts";
-import type { RequestOrigin } from "../types/admission.ts";
+import { LINES_TYPE, MANY_HEADER, MOST_POLICIES, type RequestOrigin } from "../types/admission.ts";
 import { BodyError, type HttpHandler, type HttpRequest, type HttpResponse } from "../types/http.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
 const TEXT_TYPE = { "content-type": "text/plain; charset=utf-8" };
+/** An answer to an audit says that the server takes reviews for several policies at once, and for how many. */
+const AUDIT_ANSWER = { ...JSON_TYPE, [MANY_HEADER]: String(MOST_POLICIES) };
 const NO_HEADERS = {};
 const NOT_FOUND: HttpResponse = { status: 404, headers: NO_HEADERS, body: "" };
 const EMPTY: HttpResponse = { status: 200, headers: NO_HEADERS, body: "" };
 const WENT_WRONG = "Something went wrong";
+/** What is known after so long is sent, instead of waiting for what is slow. */
+const SLOW_POLICY_MS = 250;
+
+/** An answer that comes in one piece of text. */
+type WholeResponse = HttpResponse & { readonly body: string };
+
+const jsonError = (status: number, message: string): WholeResponse => ({
+  status,
+  headers: JSON_TYPE,
+  body: errorAnswer(status, message),
+});
 
 const METHOD_NOT_ALLOWED: HttpResponse = { status: 405, headers: { allow: "POST" }, body: "" };
 const READ_ONLY: HttpResponse = { status: 405, headers: { allow: "GET,HEAD" }, body: "" };
@@ -76,25 +89,16 @@ function parseReview(
   }
 }
 
-/** The answer to a review that arrived at `origin` for the policy named by the path segment. */
-async function answerReview(
+/** A request's review, or the answer that says why it has none. */
+async function reviewIn(
   context: HandlerContext,
-  request: Routed,
+  request: HttpRequest,
   origin: RequestOrigin,
-  requestSpan: TraceSpan | undefined,
-): Promise<HttpResponse> {
-  const json = (status: number, message: string) => ({
-    status,
-    headers: JSON_TYPE,
-    body: errorAnswer(status, message),
-  });
+  policies: string,
+): Promise<Review | HttpResponse> {
   // Faults of the request are JSON on /validate and plain text elsewhere (spec/policy-server.md §5.2, a quirk to keep).
-  const fault = (status: number, message: string) =>
-    origin === "validate" ? json(status, message) : { status, headers: TEXT_TYPE, body: message };
-  const id = decodeSegment(request.params.id);
-  if (id === undefined) {
-    return { status: 400, headers: TEXT_TYPE, body: "Invalid URL: Invalid UTF-8 in `policy_id`" };
-  }
+  const fault = (status: number, message: string): HttpResponse =>
+    origin === "validate" ? jsonError(status, message) : { status, headers: TEXT_TYPE, body: message };
   if (!JSON_CONTENT.test(request.contentType ?? "")) {
     return fault(415, "Expected request with `Content-Type: application/json`");
   }
@@ -108,8 +112,19 @@ async function answerReview(
   const review = parseReview(body, origin);
   if ("status" in review) return fault(review.status, review.text);
   if (context.log.enabled("debug")) {
-    context.log.debug("admission review", { policy_id: id, review: new TextDecoder().decode(body) });
+    context.log.debug("admission review", { policy_id: policies, review: new TextDecoder().decode(body) });
   }
+  return review;
+}
+
+/** What the policy called `id` says of a review. */
+async function judge(
+  context: HandlerContext,
+  id: string,
+  review: Review,
+  origin: RequestOrigin,
+  requestSpan: TraceSpan | undefined,
+): Promise<WholeResponse> {
   const span = context.tracing &&
     requestSpan?.child(REVIEW_SPAN[origin], reviewFields(origin, context.tracing.host, id, review));
   let evaluated: Evaluated;
@@ -123,17 +138,79 @@ async function answerReview(
       const answer = origin === "raw"
         ? rawAnswer(review.uid, evaluated.response)
         : reviewAnswer(review.uid, evaluated.response);
-      return { status: 200, headers: JSON_TYPE, body: answer };
+      return { status: 200, headers: origin === "audit" ? AUDIT_ANSWER : JSON_TYPE, body: answer };
     }
     case "unknown":
-      return json(404, `unknown policy: ${id}`);
+      return jsonError(404, `unknown policy: ${id}`);
     case "overloaded":
-      return json(503, "too many requests are waiting for evaluation, try again later");
+      return jsonError(503, "too many requests are waiting for evaluation, try again later");
     case "invalid_id":
-      return json(500, WENT_WRONG);
+      return jsonError(500, WENT_WRONG);
     case "error":
       context.log.error(`Evaluation error: ${evaluated.reason}`, { policy_id: id });
-      return json(500, WENT_WRONG);
+      return jsonError(500, WENT_WRONG);
+  }
+}
+
+/** The answer to a review that arrived at `origin` for the policy named by the path segment. */
+async function answerReview(
+  context: HandlerContext,
+  request: Routed,
+  origin: RequestOrigin,
+  requestSpan: TraceSpan | undefined,
+): Promise<HttpResponse> {
+  const id = decodeSegment(request.params.id);
+  if (id === undefined) {
+    return { status: 400, headers: TEXT_TYPE, body: "Invalid URL: Invalid UTF-8 in `policy_id`" };
+  }
+  const review = await reviewIn(context, request, origin, id);
+  return "status" in review ? review : await judge(context, id, review, origin, requestSpan);
+}
+
+/**
+ * The answer to a review that is for several policies: `POST /audit?policy=ID&policy=ID`. A line for each, as soon as it is
+ * known: `{"policy": ID, "status": S, "answer": A}`, where S and A are what `POST /audit/ID` would have answered. An audit asks
+ * many policies about the same object; so it comes, and is read, once.
+ */
+async function answerMany(
+  context: HandlerContext,
+  request: Routed,
+  requestSpan: TraceSpan | undefined,
+): Promise<HttpResponse> {
+  const ids = new URL(request.url).searchParams.getAll("policy");
+  if (ids.length === 0) return NOT_FOUND;
+  if (ids.length > MOST_POLICIES) {
+    const body = `a request names ${MOST_POLICIES} policies at most, this one names ${ids.length}`;
+    return { status: 400, headers: TEXT_TYPE, body };
+  }
+  const review = await reviewIn(context, request, "audit", ids.join(" "));
+  if ("status" in review) return review;
+  const lines = ids.map(async (policy) => {
+    const { status, body } = await judge(context, policy, review, "audit", requestSpan).catch((error) => {
+      context.log.error("Evaluation error", { policy_id: policy, error: String(error) });
+      return jsonError(500, WENT_WRONG);
+    });
+    return `{"policy":${JSON.stringify(policy)},"status":${status},"answer":${body}}\n`;
+  });
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), SLOW_POLICY_MS);
+  });
+  const whole = await Promise.race([Promise.all(lines), late]);
+  clearTimeout(timer);
+  return {
+    status: 200,
+    headers: { "content-type": LINES_TYPE },
+    body: whole === undefined ? asTheyCome(lines) : whole.join(""),
+  };
+}
+
+async function* asTheyCome(lines: readonly Promise<string>[]): AsyncGenerator<string> {
+  const left = new Map(lines.map((line, index) => [index, line.then((text) => ({ index, text }))]));
+  while (left.size > 0) {
+    const { index, text } = await Promise.race(left.values());
+    left.delete(index);
+    yield text;
   }
 }
 
@@ -142,12 +219,17 @@ export function policyHandler(context: HandlerContext): HttpHandler {
   const { log } = context;
   const router = Router();
   const route = (path: string, origin: RequestOrigin) => {
-    router.post(path, (request) => logged(request as unknown as Routed, origin)).all(
+    router.post(
       path,
-      () => METHOD_NOT_ALLOWED,
-    );
+      (request) =>
+        logged(
+          request as unknown as Routed,
+          (routed, span) => answerReview(context, routed, origin, span),
+        ),
+    ).all(path, () => METHOD_NOT_ALLOWED);
   };
-  const logged = async (request: Routed, origin: RequestOrigin): Promise<HttpResponse> => {
+  type Answering = (request: Routed, span: TraceSpan | undefined) => Promise<HttpResponse>;
+  const logged = async (request: Routed, answering: Answering): Promise<HttpResponse> => {
     const started = performance.now();
     log.debug("started processing request", { uri: request.url });
     const span = context.tracing?.tracer.root("request", {
@@ -156,7 +238,7 @@ export function policyHandler(context: HandlerContext): HttpHandler {
       version: "HTTP/1.1",
     });
     try {
-      const response = await answerReview(context, request, origin, span);
+      const response = await answering(request, span);
       const latency = `${Math.floor(performance.now() - started)} ms`;
       const { status } = response;
       log.info(FINISHED, { latency, status }, ON_RESPONSE);
@@ -174,6 +256,10 @@ export function policyHandler(context: HandlerContext): HttpHandler {
   route("/validate/:id", "validate");
   route("/audit/:id", "audit");
   route("/validate_raw/:id", "raw");
+  router.post(
+    "/audit",
+    (request) => logged(request as unknown as Routed, (routed, span) => answerMany(context, routed, span)),
+  );
   if (context.profiler !== undefined) pprofRoutes(router as never, context.profiler, log);
   return guarded(router, (error) => log.error("Evaluation error", { error: String(error) }));
 }

@@ -1,4 +1,5 @@
 /** Serves with `node:http` and `node:https`, on Node and on Bun. */
+import { once } from "node:events";
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import {
   createServer as createHttpsServer,
@@ -11,6 +12,7 @@ import {
   BodyError,
   type HttpListener,
   type HttpRequest,
+  inPieces,
   type Listen,
   type TlsSettings,
 } from "../types/http.ts";
@@ -59,6 +61,15 @@ function readBody(request: IncomingMessage, maxBytes: number, timeoutMs: number)
   });
 }
 
+/** Sends pieces as they come, no faster than they are taken. */
+async function sendPieces(response: ServerResponse, pieces: AsyncIterable<string>): Promise<void> {
+  for await (const piece of pieces) {
+    if (response.destroyed) return;
+    if (!response.write(piece)) await Promise.race([once(response, "drain"), once(response, "close")]);
+  }
+  response.end();
+}
+
 /** Binds a listener. */
 export const listenNode: Listen = async ({ host, port, tls, handler, maxBodyBytes, requestTimeoutMs }) => {
   let draining = false;
@@ -79,11 +90,15 @@ export const listenNode: Listen = async ({ host, port, tls, handler, maxBodyByte
       whenGone: (listener) => void response.once("close", listener),
     };
     const { status, headers, body } = await handler(adapted);
-    const head: Record<string, string | number> = { ...headers, "content-length": Buffer.byteLength(body) };
+    const pieces = inPieces(body);
+    const head: Record<string, string | number> = pieces
+      ? { ...headers }
+      : { ...headers, "content-length": Buffer.byteLength(body) };
     // A body that was not read to its end makes the connection useless for another request.
     if (draining || !request.complete) head["connection"] = "close";
     response.writeHead(status, head);
-    response.end(body);
+    if (pieces) await sendPieces(response, body);
+    else response.end(body);
   };
 
   const limits = {

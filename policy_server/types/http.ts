@@ -16,7 +16,13 @@ export interface HttpRequest {
 export interface HttpResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | Uint8Array;
+  /** Pieces are sent as they come; they never reject. */
+  readonly body: string | Uint8Array | AsyncIterable<string>;
+}
+
+/** Whether a body comes in pieces. */
+export function inPieces(body: HttpResponse["body"]): body is AsyncIterable<string> {
+  return typeof body === "object" && Symbol.asyncIterator in body;
 }
 
 /** Answers requests; never rejects. */

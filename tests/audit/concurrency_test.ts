@@ -22,6 +22,29 @@ test("a gate lets no more through than it may, also after failures", async () =>
   assert.equal(await gate.pass(() => Promise.resolve("still open")), "still open");
 });
 
+test("a work of some weight takes as much room, and begins as soon as there is any", async () => {
+  const gate = openGate({ first: 6, most: 6 });
+  let active = 0, highest = 0, most = 0, together = 0;
+  await Promise.all(Array.from({ length: 40 }, (_, index) => {
+    const weight = index % 4 === 0 ? 5 : 2;
+    return gate.pass(
+      async () => {
+        assert.ok(active < 6, "there was room");
+        highest = Math.max(highest, active += weight);
+        most = Math.max(most, ++together);
+        await turn();
+        active -= weight;
+        together--;
+      },
+      "",
+      weight,
+    );
+  }));
+  assert.ok(highest > 6 && highest <= 10, String(highest));
+  assert.ok(most <= 3, String(most));
+  assert.is(await gate.pass(() => Promise.resolve(1), "", 100), 1);
+});
+
 test("a gate opens wider for what is slow by nature, up to its bound", async () => {
   const gate = openGate({ first: 4, most: 20, slowMs: 0 });
   let active = 0, highest = 0;
