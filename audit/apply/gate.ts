@@ -56,7 +56,7 @@ export function openGate({ first, most = first, slowMs = 50 }: GateSize): Gate {
         kind.quickest = Math.min(kind.quickest, took);
         kind.count++;
         const byNature = kind.count > ENOUGH && took > slowMs && took < 2 * kind.quickest;
-        if (waiting.length > 0 && limit < most && byNature) limit++;
+        if (waiting.length > 0 && byNature) limit = Math.min(limit + weight, most);
         while (active < limit && waiting.length > 0) {
           const next = waiting.shift()!;
           active += next.weight;

@@ -132,7 +132,7 @@ export async function policyServerClient(
 
   /** The lines of an answer about several policies. */
   async function readLines(answer: Answer, left: Map<string, number>, heard: Heard): Promise<boolean> {
-    if (answer.status !== 200 || answer.header("content-type") !== LINES_TYPE) {
+    if (answer.status !== 200 || !answer.header("content-type")?.startsWith(LINES_TYPE)) {
       await textOf(answer.body);
       return false;
     }

@@ -3,19 +3,18 @@ import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { customResourceDefinitions, KINDS, policyId, type PolicyKind } from "../../crd/mod.ts";
 import { reportResource } from "../../audit/render/report.ts";
 import type { ReportKind } from "../../audit/types/settings.ts";
 import { type KubeClient, kubeClient } from "../../kubernetes/apply/kube_client.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
 import { type ControlPlane, startControlPlane, until } from "../cluster/control_plane.ts";
+import { programFile } from "../programs.ts";
 import { REPORT_CRDS } from "./report_crds.ts";
 
 // deno-lint-ignore no-explicit-any
 export type Any = any;
 
-const main = fileURLToPath(new URL("../../audit/main.ts", import.meta.url));
 /** No scan in these tests takes that long. */
 const SCAN_LIMIT_MS = 120_000;
 
@@ -97,13 +96,13 @@ export type Cluster = {
 export type ClusterOptions = {
   /** Which report CRDs are installed; both by default. */
   readonly reports?: readonly ReportKind[];
-  /** The scanner; by default its source. */
+  /** The scanner's file. */
   readonly program?: string;
 };
 
 /** Starts an API server with the CRDs, the kubewarden namespace, a PolicyServer `default` and its Service. */
 export async function startCluster(
-  { reports = ["openreports", "policyreport"], program = main }: ClusterOptions = {},
+  { reports = ["openreports", "policyreport"], program = programFile("audit") }: ClusterOptions = {},
 ): Promise<Cluster> {
   const plane = await startControlPlane();
   const client = kubeClient(plane.admin, "audit-tests");

@@ -6,11 +6,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { BOTH_SCOPES, parseFlags, usage } from "../../audit/render/flags.ts";
 import type { AuditSettings } from "../../audit/types/settings.ts";
+import { programFile } from "../programs.ts";
 
-const main = fileURLToPath(new URL("../../audit/main.ts", import.meta.url));
+const main = programFile("audit");
 
 function settings(...args: string[]): AuditSettings {
   const parsed = parseFlags(args);

@@ -219,7 +219,10 @@ if (binariesFolder() === undefined) {
         const first = await harness.startController({}, { transport: cutting.transport });
         let second: Promise<Controller> | undefined;
         void cutting.cut.then(() => second = first.stop().then(() => harness.startController()));
-        await live(harness, `c${n}`);
+        await live(harness, `c${n}`).catch((error) => {
+          const taken = second === undefined ? "not cut off" : "cut off, another one started";
+          throw new Error(`${error.message} (${taken})\n${harness.recent()}`);
+        });
         if (second === undefined) {
           await first.stop();
           break;

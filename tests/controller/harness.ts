@@ -20,6 +20,7 @@ export { until };
 // deno-lint-ignore no-explicit-any
 export type Any = any;
 export const NAMESPACE = "kubewarden";
+const RECENT_LINES = 60;
 const VERBOSE = process.env["CONTROLLER_LOG"] !== undefined;
 
 export type Harness = {
@@ -33,6 +34,8 @@ export type Harness = {
     settings?: Partial<ControllerSettings>,
     more?: Partial<ControllerOptions>,
   ): Promise<Controller>;
+  /** What the controllers logged last, the newest at the end: for a test that fails once in a while. */
+  recent(): string;
   stop(): Promise<void>;
 };
 
@@ -114,6 +117,7 @@ export async function startHarness(): Promise<Harness> {
     );
   }
   const controllers: Controller[] = [];
+  const recent: string[] = [];
   return {
     plane,
     client,
@@ -135,13 +139,17 @@ export async function startHarness(): Promise<Harness> {
         settings: { ...defaultSettings(NAMESPACE), ...settings },
         transport: plane.admin,
         log: (level, message, fields) => {
-          if (VERBOSE) console.error(level, message, JSON.stringify(fields ?? {}));
+          const line = `${new Date().toISOString()} ${level} ${message} ${JSON.stringify(fields ?? {})}`;
+          recent.push(line);
+          if (recent.length > RECENT_LINES) recent.shift();
+          if (VERBOSE) console.error(line);
         },
         ...more,
       });
       controllers.push(controller);
       return controller;
     },
+    recent: () => recent.join("\n"),
     async stop() {
       await Promise.all(controllers.map((controller) => controller.stop()));
       await plane.stop();

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { programFile } from "../programs.ts";
 import { identity } from "./certificates.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -103,7 +104,7 @@ async function start(
     !given.has(arg) && !(index % 2 === 1 && given.has(args[index - 1]!))
   );
   const child = spawn(process.execPath, [
-    setting.program ?? join(root, "policy_server/main.ts"),
+    setting.program ?? programFile("policy_server"),
     ...kept,
     ...flags,
   ], {
