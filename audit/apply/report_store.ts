@@ -3,7 +3,13 @@ import type { ManagedFields } from "../../crd/types.ts";
 import { ApiError, type KubeClient } from "../../kubernetes/apply/kube_client.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
-import { INPUTS_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, reportResource } from "../render/report.ts";
+import {
+  INPUTS_ANNOTATION,
+  MANAGED_BY,
+  MANAGED_BY_LABEL,
+  reportResource,
+  RUN_LABEL,
+} from "../render/report.ts";
 import type { Report } from "../types/report.ts";
 import type { ReportKind } from "../types/settings.ts";
 import { openGate } from "./gate.ts";
@@ -26,8 +32,8 @@ export type StoredReport = {
 export type ReportStore = {
   /** Makes the stored report be this one, whatever was there. Says whether there was one. */
   write(report: Report): Promise<"created" | "updated">;
-  /** The managed reports of a namespace, or the cluster's. */
-  list(namespace: string | undefined): AsyncIterable<StoredReport>;
+  /** The managed reports of a namespace, or the cluster's; without those that the run called `notOf` has written. */
+  list(namespace: string | undefined, notOf?: string): AsyncIterable<StoredReport>;
   get(namespace: string | undefined, name: string): Promise<Report | undefined>;
   /** Removes a report, unless it has changed since it was listed. */
   remove(namespace: string | undefined, report: StoredReport): Promise<void>;
@@ -88,11 +94,13 @@ export function reportStore(client: KubeClient, kind: ReportKind): ReportStore {
         if (!untouched(stored)) await repair(report, stored);
         return stored.metadata.generation === 1 ? "created" : "updated";
       }),
-    async *list(namespace) {
+    async *list(namespace, notOf) {
+      const managed = `${MANAGED_BY_LABEL}=${MANAGED_BY}`;
+      const labelSelector = notOf === undefined ? managed : `${managed},${RUN_LABEL}!=${notOf}`;
       let next: string | undefined;
       do {
         const page = await client.list<KubeObject>(resourceFor(namespace), namespace, {
-          labelSelector: `${MANAGED_BY_LABEL}=${MANAGED_BY}`,
+          labelSelector,
           limit: LIST_LIMIT,
           next,
           metadataOnly: true,

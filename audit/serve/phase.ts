@@ -22,13 +22,19 @@ type Stored = ReadonlyMap<string, StoredReport>;
 
 const digest = (text: string) => createHash("sha256").update(text).digest("base64url").slice(0, 22);
 
-/** Audits a phase. Trouble with single kinds, objects and reports is logged; the phase goes on. */
+/** Removes the reports of what is no longer judged. */
+export type Collect = () => Promise<void>;
+
+/**
+ * Audits a phase; resolves to what has to be done last. Trouble with single kinds, objects and reports is logged; the phase
+ * goes on.
+ */
 export async function auditPhase(
   context: PhaseContext,
   namespace: string | undefined,
   plan: Plan,
   progress: PhaseProgress,
-): Promise<void> {
+): Promise<Collect> {
   const { client, store, settings, runUid, log, counter } = context;
   const slots = createSlots(settings.parallelResources);
   /** Names of the reports that are as they should be. */
@@ -36,10 +42,10 @@ export async function auditPhase(
   /** What was stored before, where that matters. */
   let known: Stored | undefined;
 
-  async function storedReports(): Promise<Stored> {
+  async function storedReports(notOf?: string): Promise<Stored> {
     const found = new Map<string, StoredReport>();
     if (settings.disableStore) return found;
-    for await (const report of store.list(namespace)) found.set(report.name, report);
+    for await (const report of store.list(namespace, notOf)) found.set(report.name, report);
     return found;
   }
 
@@ -104,7 +110,7 @@ export async function auditPhase(
         ...(name === undefined ? {} : { "report-name": name }),
       });
     try {
-      for (const report of (known ?? await storedReports()).values()) {
+      for (const report of (known ?? await storedReports(runUid)).values()) {
         if (current.has(report.name)) continue;
         log("debug", `Deleting old ${reportsName(namespace)}s`, {
           component: "policyreportstore",
@@ -132,5 +138,5 @@ export async function auditPhase(
   }
   for (const subject of plan.subjects) await auditSubject(subject);
   await slots.drained();
-  await collect();
+  return collect;
 }

@@ -18,7 +18,7 @@ import type { Plan } from "../types/policies.ts";
 import type { AuditSettings } from "../types/settings.ts";
 import type { Tally } from "../types/tally.ts";
 import type { PhaseContext } from "./object_report.ts";
-import { auditPhase, type PhaseProgress } from "./phase.ts";
+import { auditPhase, type Collect, type PhaseProgress } from "./phase.ts";
 import { createCounter } from "./tallying.ts";
 
 const NAMESPACES: Resource = { kind: "Namespace", apiVersion: "v1", plural: "namespaces", namespaced: false };
@@ -81,12 +81,12 @@ export async function scan(parts: ScanParts): Promise<ScanOutcome> {
   });
   const scanner = { component: "scanner" };
 
-  async function run(namespace: string | undefined, plan: Plan, of: number): Promise<void> {
+  async function run(namespace: string | undefined, plan: Plan, of: number): Promise<Collect> {
     for (const id of plan.evaluated) counter.policy(id);
     await parts.conditions.prepare(plan.subjects.flatMap(policiesOf));
     const shown = progress.begin(namespace, of);
     try {
-      await auditPhase(context, namespace, plan, shown);
+      return await auditPhase(context, namespace, plan, shown);
     } finally {
       shown.end();
     }
@@ -100,7 +100,8 @@ export async function scan(parts: ScanParts): Promise<ScanOutcome> {
       ...counts(plan),
       "parallel-resources-audits": settings.parallelResources,
     });
-    await run(undefined, plan, 0);
+    const collect = await run(undefined, plan, 0);
+    await collect();
     log("info", "Cluster-wide resources scan finished", scanner);
   }
 
@@ -119,7 +120,8 @@ export async function scan(parts: ScanParts): Promise<ScanOutcome> {
     }
   }
 
-  async function oneNamespace(name: string, of: number, prepared = prepare(name)): Promise<void> {
+  /** Audits a namespace; resolves to what finishes it, which may be done while the next one is audited. */
+  async function oneNamespace(name: string, of: number, prepared = prepare(name)): Promise<Collect> {
     log("info", "namespace scan started", {
       ...scanner,
       namespace: name,
@@ -128,9 +130,12 @@ export async function scan(parts: ScanParts): Promise<ScanOutcome> {
     });
     const plan = await prepared;
     log("info", "policy count", { ...scanner, namespace: name, ...counts(plan) });
-    await run(name, plan, of);
-    counter.add("namespaces");
-    log("info", "Namespaced resources scan finished", { ...scanner, namespace: name });
+    const collect = await run(name, plan, of);
+    return async () => {
+      await collect();
+      counter.add("namespaces");
+      log("info", "Namespaced resources scan finished", { ...scanner, namespace: name });
+    };
   }
 
   async function allNamespaces(): Promise<void> {
@@ -162,19 +167,25 @@ export async function scan(parts: ScanParts): Promise<ScanOutcome> {
       }
       return plan;
     };
-    const audit = (name: string, index: number) => {
+    const ends: Promise<void>[] = [];
+    const audit = async (name: string, index: number) => {
+      // No more of them than this wait to be finished.
+      await ends[index - 2 * parallel];
       const plan = planOf(name);
       prepared.delete(name);
       void planOf(names[index + parallel]);
-      return oneNamespace(name, names.length, plan);
+      return await oneNamespace(name, names.length, plan);
     };
-    await Promise.all(names.map((name, index) =>
-      gate.pass(() => audit(name, index)).catch((error) => {
+    const finishing = openGate({ first: parallel });
+    for (const [index, name] of names.entries()) {
+      const end = gate.pass(() => audit(name, index)).then((finish) => finishing.pass(finish));
+      ends.push(end.catch((error) => {
         counter.add("failedNamespaces");
         failures.push(errorText(error));
         log("error", "error scanning namespace", { ...scanner, error: errorText(error), ns: name });
-      })
-    ));
+      }));
+    }
+    await Promise.all(ends);
     if (failures.length > 0) throw new Error(`error scanning all namespaces: ${failures.join("\n")}`);
     log("info", "all-namespaces scan finished", scanner);
   }
@@ -184,8 +195,10 @@ export async function scan(parts: ScanParts): Promise<ScanOutcome> {
     if (settings.reportKind === "openreports" && !settings.disableStore) {
       await removeLegacyReports(client, parts.uuid(), log);
     }
-    if (settings.namespace !== undefined) await oneNamespace(settings.namespace, 1);
-    else {
+    if (settings.namespace !== undefined) {
+      const finish = await oneNamespace(settings.namespace, 1);
+      await finish();
+    } else {
       await clusterWide();
       if (!settings.clusterOnly) await allNamespaces();
     }
