@@ -16,7 +16,19 @@
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  globSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { basename, delimiter, dirname, join, relative, resolve } from "node:path";
 import process from "node:process";
@@ -109,8 +121,10 @@ writeFileSync(digestsFile, JSON.stringify(sorted, null, 2) + "\n");
  * Extism's kit are kept apart, they would make all others larger.
  */
 async function buildCrates(): Promise<void> {
+  const link = checkoutLink();
+  const manifest = ["--manifest-path", join(link, "policies/Cargo.toml")];
   // Fetched first, so that the folders of the registries are there to be mapped.
-  await run("cargo", ["fetch", "--locked", "--target", target], {});
+  await run("cargo", ["fetch", ...manifest, "--locked", "--target", target], {});
   const registries = join(cargoHome, "registry/src");
   // rustc takes the last mapping that matches, so the folders come before what lies in them.
   const mappings = [
@@ -119,14 +133,36 @@ async function buildCrates(): Promise<void> {
     ...(existsSync(registries) ? readdirSync(registries) : []).map((
       name,
     ) => [join(registries, name), "/cargo"]),
-    [root, "/portreeve"],
+    [link, "/portreeve"],
   ];
   for (const crates of [["--workspace", "--exclude", "extism-rust"], ["--package", "extism-rust"]]) {
-    await run("cargo", ["build", "--release", "--locked", ...crates, "--target", target], {
+    await run("cargo", ["build", ...manifest, "--release", "--locked", ...crates, "--target", target], {
       CARGO_ENCODED_RUSTFLAGS: mappings.map(([from, to]) => `--remap-path-prefix=${from}=${to}`).join("\x1f"),
       CARGO_TARGET_DIR: targetFolder,
     });
   }
+}
+
+/**
+ * The checkout under a name that is the same for all checkouts that share a target folder: flags and paths that differ would
+ * make cargo build all dependencies anew.
+ */
+function checkoutLink(): string {
+  const link = join(targetFolder, "checkout");
+  mkdirSync(targetFolder, { recursive: true });
+  const before = lstatSync(link, { throwIfNoEntry: false }) && readlinkSync(link);
+  if (before === root) return link;
+  rmSync(link, { force: true });
+  symlinkSync(root, link);
+  // Cargo goes by times: files of this checkout may be older than what was built of another one.
+  const now = new Date();
+  const crates = all.filter((folder) => existsSync(join(root, folder, "Cargo.toml")));
+  for (const folder of crates) {
+    for (const file of globSync(["Cargo.toml", "src/**/*.rs"], { cwd: join(root, folder) })) {
+      utimesSync(join(root, folder, file), now, now);
+    }
+  }
+  return link;
 }
 
 type Source = {
