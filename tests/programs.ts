@@ -1,8 +1,10 @@
 /**
  * The programs that tests start. `tests/run.ts` bundles them once, as the images hold them, because a bundle starts in a
- * third of the time that the source takes; a test file that is run by itself takes the source.
+ * third of the time that the source takes; a test file that is run by itself takes the source, or bundles what it needs.
  */
-import { existsSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -19,11 +21,28 @@ const SOURCES = {
   reeve: "cli/main.ts",
 } as const;
 
-/** The file of a program. */
-export function programFile(name: keyof typeof SOURCES): string {
-  const folder = process.env[BUNDLES_VARIABLE];
-  if (folder === undefined) return join(root, SOURCES[name]);
-  const bundle = join(folder, `${name}.js`);
+type Program = keyof typeof SOURCES;
+
+/** Bundles all programs into a folder that is gone when this process is. Returns the folder. */
+export function makeBundles(): string {
+  const folder = mkdtempSync(join(tmpdir(), "portreeve-bundles-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const { status, stderr } = spawnSync(process.execPath, ["build.ts", folder], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  if (status !== 0) throw new Error(`the programs cannot be bundled:\n${stderr}`);
+  return folder;
+}
+
+/** The bundle of a program, made now where the runner has made none. */
+export function bundleFile(name: Program): string {
+  const bundle = join(process.env[BUNDLES_VARIABLE] ??= makeBundles(), `${name}.js`);
   if (!existsSync(bundle)) throw new Error(`${BUNDLES_VARIABLE}: ${bundle} is missing`);
   return bundle;
+}
+
+/** The file of a program: its bundle where there is one, else its source. */
+export function programFile(name: Program): string {
+  return process.env[BUNDLES_VARIABLE] === undefined ? join(root, SOURCES[name]) : bundleFile(name);
 }

@@ -4,13 +4,12 @@
  *
  * usage: run.ts [--jobs N] [--list] [FOLDER_OR_FILE ...]
  */
-import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { spawn } from "node:child_process";
+import { readdirSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { BUNDLES_VARIABLE } from "./programs.ts";
+import { BUNDLES_VARIABLE, makeBundles } from "./programs.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** A file that has not ended by then is stopped and counted as failed: a hung test must not hang CI. */
@@ -48,7 +47,7 @@ function run(file: string): Promise<Outcome> {
     const child = spawn(process.execPath, [file], {
       cwd: root,
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...bundles, FORCE_COLOR: "0", NO_COLOR: "true" },
+      env: { ...process.env, FORCE_COLOR: "0", NO_COLOR: "true" },
     });
     let output = "";
     child.stdout.on("data", (chunk) => output += chunk);
@@ -74,16 +73,6 @@ function run(file: string): Promise<Outcome> {
   });
 }
 
-/** Makes bundles of the programs, for all files together. */
-function makeBundles(folder: string): Record<string, string> {
-  const { status, stderr } = spawnSync(process.execPath, ["build.ts", folder], {
-    cwd: root,
-    encoding: "utf8",
-  });
-  if (status !== 0) throw new Error(`the programs cannot be bundled:\n${stderr}`);
-  return { [BUNDLES_VARIABLE]: folder };
-}
-
 const args = process.argv.slice(2);
 const jobsAt = args.indexOf("--jobs");
 const jobs = jobsAt < 0 ? 2 : Number(args.splice(jobsAt, 2)[1]);
@@ -93,14 +82,12 @@ const files = (roots.length > 0 ? roots : ["tests"]).flatMap((path) => testFiles
 
 /** Fewer files than this start their programs from source sooner than all programs are bundled. */
 const WORTH_BUNDLES = 4;
-let bundles: Record<string, string> = {};
 
 if (listOnly) {
   console.log(files.map((file) => relative(root, file)).join("\n"));
 } else {
-  const folder = mkdtempSync(join(tmpdir(), "portreeve-bundles-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-  if (files.length >= WORTH_BUNDLES) bundles = makeBundles(folder);
+  // The files' processes find them by this.
+  if (files.length >= WORTH_BUNDLES) process.env[BUNDLES_VARIABLE] = makeBundles();
   const queue = [...files];
   const outcomes: Outcome[] = [];
   await Promise.all(Array.from({ length: Math.max(1, jobs) }, async () => {

@@ -47,13 +47,14 @@ function partsOf(url: string): { readonly audit: string; readonly id: string } {
   return { audit: url.slice(0, end), id: url.slice(end + 1) };
 }
 
-/** What asks several policies about one review. */
-function urlOf(audit: string, ids: Iterable<string>): string {
-  return `${audit}?${Array.from(ids, (id) => `policy=${id}`).join("&")}`;
-}
-
-/** Policies of one server that are asked in one request: where in the list of URLs each is, by its id as the URL writes it. */
-type Bundle = { readonly audit: string; readonly policies: Map<string, number> };
+/** Policies of one server that are asked in one request. */
+type Bundle = {
+  readonly audit: string;
+  /** What asks them all. */
+  url: string;
+  /** Where in the list of URLs each is, by its id as the URL writes it. */
+  readonly policies: Map<string, number>;
+};
 
 /** Hears what the policy behind the `index`-th URL says. */
 export type Heard = (index: number, judgement: Judgement) => void;
@@ -148,14 +149,13 @@ export async function policyServerClient(
 
   /** Asks about several policies at once. Resolves to those that have to be asked singly: the server takes no several after all. */
   async function askMany(
-    { audit, policies }: Bundle,
+    { audit, url, policies }: Bundle,
     review: Uint8Array,
     heard: Heard,
   ): Promise<readonly number[]> {
     const left = new Map(policies);
     let taken = true;
     const reason = await inTime(async (signal) => {
-      const url = urlOf(audit, policies.keys());
       taken = await exchange.send(
         { method: "POST", url, body: review, signal },
         (answer) => readLines(answer, left, heard),
@@ -184,12 +184,14 @@ export async function policyServerClient(
         single.push(index);
         return;
       }
-      const fits = bundle !== undefined && bundle.policies.size < most &&
-        urlOf(audit, [...bundle.policies.keys(), id]).length <= URL_LIMIT;
-      if (bundle === undefined || !fits) {
-        bundles.push(bundle = { audit, policies: new Map() });
+      const member = `policy=${id}`;
+      if (
+        bundle === undefined || bundle.policies.size >= most ||
+        bundle.url.length + 1 + member.length > URL_LIMIT
+      ) {
+        bundles.push(bundle = { audit, url: `${audit}?${member}`, policies: new Map() });
         open.set(audit, bundle);
-      }
+      } else bundle.url += `&${member}`;
       bundle.policies.set(id, index);
     });
     return { bundles, single };
@@ -199,10 +201,9 @@ export async function policyServerClient(
     async ask(urls, review, parallel, heard) {
       const { bundles, single } = bundlesOf(urls, parallel);
       for (const bundle of bundles) {
-        const { audit, policies } = bundle;
+        const { audit, url, policies } = bundle;
         const { gate } = serverOf(audit);
-        const alike = [...policies.keys()].join(" ");
-        single.push(...await gate.pass(() => askMany(bundle, review, heard), alike, policies.size));
+        single.push(...await gate.pass(() => askMany(bundle, review, heard), url, policies.size));
       }
       await inParallel(single, parallel, async (index) => {
         const url = urls[index]!;

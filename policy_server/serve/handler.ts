@@ -297,7 +297,7 @@ function guarded(
       return await router.fetch(request as never) as HttpResponse | undefined ?? NOT_FOUND;
     } catch (error) {
       onError(error);
-      return { status: 500, headers: JSON_TYPE, body: errorAnswer(500, WENT_WRONG) };
+      return jsonError(500, WENT_WRONG);
     }
   };
 }

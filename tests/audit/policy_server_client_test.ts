@@ -201,7 +201,7 @@ test("what an answer does not tell, in time and in good order, is an error; what
       ],
       [(response) => void response.end(line("b").trimEnd()), /\/audit\/b: the answer does not tell of it$/],
       [(response) => void response.destroy(), /\/audit\/b: /],
-      [() => {}, /\/audit\/b: no answer within 0\.5 s$/],
+      [() => {}, /\/audit\/b: no answer within 3 s$/],
       [
         (response) =>
           void response.end(line("b", { response: { allowed: true, patch: "x".repeat(5_000_000) } })),
@@ -213,7 +213,7 @@ test("what an answer does not tell, in time and in good order, is an error; what
         response.writeHead(200, LINES);
         response.write(line("a"), () => setTimeout(() => send(response), 50));
       });
-      const heard = await askAll(fake, ["a", "b"], { limitMs: 500 });
+      const heard = await askAll(fake, ["a", "b"], { limitMs: 3_000 });
       assert.equal(outcomes(heard), { a: "pass", b: "error" }, String(message));
       assert.match(messages(heard)["b"]!, message);
     }

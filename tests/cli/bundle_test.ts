@@ -9,8 +9,8 @@ import { bundledProgram, type Ended, execute, type Program } from "./program.ts"
 import { signImage, signingKey } from "./signing.ts";
 
 let program: Program;
-test.before(async () => {
-  program = await bundledProgram();
+test.before(() => {
+  program = bundledProgram();
 });
 test.after(() => program?.remove());
 

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { root } from "./place.ts";
+import { bundleFile } from "../programs.ts";
 
 export interface Program {
   /** Holds `kwctl` and `reeve`, links to the tool. */
@@ -46,15 +46,10 @@ export function execute(command: string, words: readonly string[], around: Surro
   });
 }
 
-/** Bundles the tool and links its names to it. */
-export async function bundledProgram(): Promise<Program> {
+/** The bundled tool, with its names linked to it. */
+export function bundledProgram(): Program {
   const folder = mkdtempSync(join(tmpdir(), "reeve-program-"));
-  const { exit, stderr } = await execute(process.execPath, [join(root, "build.ts"), join(folder, "dist")], {
-    cwd: root,
-    env: { PATH: process.env["PATH"] ?? "" },
-  });
-  if (exit !== 0) throw new Error(`the bundle can't be built: ${stderr}`);
-  const script = join(folder, "dist/reeve.js");
+  const script = bundleFile("reeve");
   // Bun that is called `node` behaves like it.
   for (const [name, target] of [["node", process.execPath], ["kwctl", script], ["reeve", script]] as const) {
     symlinkSync(target, join(folder, name));
