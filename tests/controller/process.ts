@@ -1,12 +1,36 @@
 /** The controller as a process of its own, on the runtime that runs the test. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { buildSync } from "esbuild";
 import { freePorts, until } from "../cluster/control_plane.ts";
-import { bundleFile } from "../programs.ts";
 import { NAMESPACE } from "./harness.ts";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
 /** The flags with which the image runs Node: its memory limit is the charts' 200 MiB. */
 const NODE_FLAGS = ["--max-semi-space-size=4", "--max-old-space-size=128"];
+
+/** The controller in one file, as the image holds it. */
+function bundle(folder: string): string {
+  const outfile = join(folder, "controller.mjs");
+  if (!existsSync(outfile)) {
+    buildSync({
+      entryPoints: [join(root, "controller", "main.ts")],
+      outfile,
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      banner: {
+        js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
+      },
+      logLevel: "error",
+    });
+  }
+  return outfile;
+}
 
 export type ControllerProcess = {
   readonly child: ChildProcess;
@@ -28,7 +52,7 @@ export async function startProcess(
   const [webhookPort, probePort, metricsPort] = await freePorts(3) as [number, number, number];
   const child = spawn(process.execPath, [
     ...("bun" in process.versions ? [] : NODE_FLAGS),
-    bundleFile("controller"),
+    bundle(dirname(options.kubeconfig)),
     `--deployments-namespace=${NAMESPACE}`,
     `--kubeconfig=${options.kubeconfig}`,
     `--webhook-server-port=${webhookPort}`,
