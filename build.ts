@@ -2,7 +2,7 @@
  * Bundles the programs with esbuild, tree-shaken, so that a process loads no more than it needs. The folder needs nothing
  * beside it; images hold just this.
  *
- * usage: build.ts [OUTDIR]      (default: dist)
+ * usage: build.ts [OUTDIR [NAME=FILE ...]]      (default: dist; further entries are for tests of the bundling itself)
  */
 import { build, type Plugin } from "esbuild";
 import { rmSync } from "node:fs";
@@ -51,6 +51,7 @@ await build({
     mod: "mod.ts",
     // Tinypool looks for the code of its threads here, seen from the file that it stands in.
     "entry/worker": "node_modules/tinypool/dist/entry/worker.js",
+    ...Object.fromEntries(process.argv.slice(3).map((entry) => entry.split("=", 2) as [string, string])),
   },
   outdir,
   bundle: true,

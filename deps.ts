@@ -5,7 +5,10 @@
 
 import process from "node:process";
 
-/** A CommonJS package by the names of what it holds: from a bundle it comes as a default alone. */
+/**
+ * A CommonJS package by the names of what it holds: from a bundle it comes as a default alone. Every loader below goes through
+ * it, because whether a package is CommonJS changes with its version (`tests/loaders_test.ts`).
+ */
 const byName = <T extends object>(loading: Promise<T>): Promise<T> =>
   loading.then((loaded) =>
     Object.keys(loaded).some((name) => name !== "default" && name !== "module.exports")
@@ -29,7 +32,7 @@ export type * as X509 from "@peculiar/x509";
 export const loadX509 = async (): Promise<typeof import("@peculiar/x509")> => {
   // Its dependency injection refuses to load without this one.
   await import("reflect-metadata");
-  return await import("@peculiar/x509");
+  return await byName(import("@peculiar/x509"));
 };
 
 /**
@@ -44,7 +47,7 @@ export async function loadExtism(): Promise<typeof import("@extism/extism")> {
     }
   };
   try {
-    return await import("@extism/extism");
+    return await byName(import("@extism/extism"));
   } finally {
     process.emitWarning = emitWarning;
   }
@@ -79,8 +82,7 @@ export const loadTufErrors = () => byName(import("tuf-js/dist/error.js"));
 
 // Kubernetes: kubeconfig files, in-cluster credentials and exec plugins. Heavy (hundreds of generated API classes), so a loader.
 export type { HttpLibrary as KubernetesHttpLibrary, KubeConfig } from "@kubernetes/client-node";
-export const loadKubernetesClient = (): Promise<typeof import("@kubernetes/client-node")> =>
-  import("@kubernetes/client-node");
+export const loadKubernetesClient = () => byName(import("@kubernetes/client-node"));
 
 /**
  * Telemetry over OTLP/gRPC (`telemetry/`). Only a process that is told to send it loads this: a third of a second and some 30 MB.
@@ -110,17 +112,17 @@ export const loadPprof = () => byName(import("pprof-format"));
 // Command lines of people and scripts (`cli/`).
 export type Commander = typeof import("commander");
 export type { Command as CommanderCommand } from "commander";
-export const loadCommander = () => import("commander");
+export const loadCommander = () => byName(import("commander"));
 /** Archives of policies. */
 export const loadTar = () => byName(import("tar-stream"));
 
 // A load generator for benchmarks, where no better one is installed.
-export const loadAutocannon = (): Promise<typeof import("autocannon")> => import("autocannon");
+export const loadAutocannon = () => byName(import("autocannon"));
 
 // Regular expressions with the syntax and the linear time of RE2, for Rego's builtins.
 export type { RE2JS } from "re2js";
-export const loadRe2 = () => import("re2js");
+export const loadRe2 = () => byName(import("re2js"));
 
 // CEL, for policies' matchConditions.
 export type { Environment as CelEnvironment } from "@marcbachmann/cel-js";
-export const loadCel = () => import("@marcbachmann/cel-js");
+export const loadCel = () => byName(import("@marcbachmann/cel-js"));

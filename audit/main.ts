@@ -81,6 +81,10 @@ export async function run(args: readonly string[]): Promise<number> {
       });
       const took = performance.now() - began;
       screen.end();
+      // Who could not begin has nothing to sum up.
+      const { resources, namespaces, failedNamespaces } = tally.totals;
+      const nothing = resources + namespaces + failedNamespaces === 0;
+      if (error !== undefined && nothing) return fail(error);
       // The result is no log line that a level may hide.
       process.stdout.write(
         onTerminal

@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { CA_SECRET } from "../render/names.ts";
 import type { Secret } from "../types/objects.ts";
-import type { KeyPair } from "./certificates.ts";
+import { authorityProblem, type KeyPair } from "./certificates.ts";
 import type { World } from "./world.ts";
 
 export function decode(value: string | undefined): string {
@@ -27,6 +27,15 @@ function authoritySecret({ stores, settings }: World): Secret {
 export function currentAuthority(world: World): KeyPair {
   const { data } = authoritySecret(world);
   return { cert: decode(data?.["ca.crt"]), key: decode(data?.["ca.key"]) };
+}
+
+/** Why there is no authority that signs and is trusted at `time`; undefined when there is one. */
+export function missingAuthority({ stores, settings }: World, time: number): string | undefined {
+  const { namespace } = settings;
+  const secret = stores.secrets.get(CA_SECRET, namespace);
+  if (secret === undefined) return `Secret ${CA_SECRET} does not exist in namespace ${namespace}`;
+  const problem = authorityProblem(decode(secret.data?.["ca.crt"]), decode(secret.data?.["ca.key"]), time);
+  return problem === undefined ? undefined : `Secret ${CA_SECRET} in namespace ${namespace}: ${problem}`;
 }
 
 /** Whether an outgoing authority is still trusted. */

@@ -4,7 +4,10 @@
  */
 import type { ApiTransport } from "../../kubernetes/apply/api_transport.ts";
 import { type PolicyKind } from "../../crd/types.ts";
+import { missingAuthority } from "../apply/authority.ts";
 import { eventWriter } from "../apply/events.ts";
+import { fencedTransport } from "../apply/fence.ts";
+import { errorFields } from "../render/error_fields.ts";
 import { FIELD_MANAGER } from "../render/names.ts";
 import { kubeClient } from "../../kubernetes/apply/kube_client.ts";
 import type { Store } from "../apply/store.ts";
@@ -31,7 +34,8 @@ import type { ControllerSettings } from "../types/settings.ts";
 import { becomeLeader, type Leadership, LEASE_NAME } from "./leader_election.ts";
 import { type PlainServer, startMetrics, startProbes } from "./probes.ts";
 import { follow } from "./reflector.ts";
-import { METRIC_NAMES, type Queues, startQueues, triggersInto } from "./queues.ts";
+import { createSyncProblems, type SyncProblems } from "./sync_problems.ts";
+import { METRIC_NAMES, type Queues, type StartedQueues, startQueues, triggersInto } from "./queues.ts";
 import { connectTriggers, triggerAll, type Triggers } from "./triggers.ts";
 import type { TlsServer } from "./tls_server.ts";
 import { startWebhookServer, type WebhookServerOptions } from "./webhook_server.ts";
@@ -80,15 +84,15 @@ const CERTIFICATES_MS = 12 * 3_600_000;
 const PUSH_STOP_MS = 5_000;
 
 /** Starts to follow everything; resolves when all of it is known once. */
-async function followAll(world: World, signal: AbortSignal): Promise<void> {
-  const { stores, client, settings: { namespace }, log } = world;
+async function followAll(world: World, problems: SyncProblems, signal: AbortSignal): Promise<void> {
+  const { stores, client, settings: { namespace } } = world;
   const one = <T extends KubeObject>(resource: Resource, store: Store<T>, fieldSelector?: string) =>
     follow({
       client,
       resource,
       store,
       signal,
-      log,
+      problems,
       ...(fieldSelector === undefined ? {} : { selection: { fieldSelector } }),
       namespace: resource.namespaced && !resource.apiVersion.startsWith("policies.") ? namespace : undefined,
     });
@@ -133,11 +137,15 @@ export async function startController(options: ControllerOptions): Promise<Contr
   const lost = new AbortController();
   const metrics = createMetrics();
   const host = new URL(transport.server).host;
-  const client = kubeClient(
-    transport,
-    FIELD_MANAGER,
-    ({ method, code }) => metrics.add("rest_client_requests_total", { method, code: String(code), host }),
-  );
+  const counted = (through: ApiTransport) =>
+    kubeClient(
+      through,
+      FIELD_MANAGER,
+      ({ method, code }) => metrics.add("rest_client_requests_total", { method, code: String(code), host }),
+    );
+  let leadership: Leadership | undefined;
+  const mayWrite = () => election === undefined || leadership?.holds() === true;
+  const client = counted(fencedTransport(transport, { mayWrite, lost: lost.signal }));
   const push = settings.metrics ? await startPolicyPush(settings, metrics, log) : undefined;
   const events = eventWriter(client, now, log);
   const world: World = {
@@ -155,12 +163,25 @@ export async function startController(options: ControllerOptions): Promise<Contr
   let refreshMetrics = () => {};
   let webhookServer: TlsServer | undefined;
   let synced = false;
-  const problem = () =>
-    options.webhooks !== undefined && webhookServer === undefined
-      ? "the webhook server does not listen yet"
-      : synced
-      ? undefined
-      : "the cluster's objects are not known yet";
+  const problems = createSyncProblems({
+    log,
+    describe: (error) => error instanceof Error ? error.message : String(error),
+    signal: ending.signal,
+  });
+  let certificateProblem: StartedQueues["certificateProblem"] = () => undefined;
+  const problem = () => {
+    if (options.webhooks !== undefined && webhookServer === undefined) {
+      return "the webhook server does not listen yet";
+    }
+    if (!synced) {
+      const why = problems.current();
+      return `the cluster's objects are not known yet${why === undefined ? "" : `: ${why}`}`;
+    }
+    const missing = missingAuthority(world, now());
+    if (missing === undefined) return undefined;
+    const why = certificateProblem();
+    return `no certificate authority: ${missing}${why === undefined ? "" : `; making one failed: ${why}`}`;
+  };
   const plain: PlainServer[] = [];
   const probes = options.probeAddress === undefined
     ? undefined
@@ -179,7 +200,6 @@ export async function startController(options: ControllerOptions): Promise<Contr
     webhookServer = await startWebhookServer(world, metrics, options.webhooks);
   }
 
-  let leadership: Leadership | undefined;
   let triggers: Triggers | undefined;
   const timers: ReturnType<typeof setInterval>[] = [];
   const status = (value: number) => metrics.set("leader_election_master_status", { name: LEASE_NAME }, value);
@@ -189,7 +209,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
   const lead = () => {
     if (ending.signal.aborted) return;
     status(1);
-    ({ queues, refreshMetrics } = startQueues(world, metrics));
+    ({ queues, refreshMetrics, certificateProblem } = startQueues(world, metrics));
     triggers = triggersInto(queues);
     connectTriggers(world, triggers);
     triggerAll(world, triggers);
@@ -198,13 +218,14 @@ export async function startController(options: ControllerOptions): Promise<Contr
       setInterval(() => triggers!.certificates(), CERTIFICATES_MS),
     );
   };
-  const ready = followAll(world, ending.signal).then(async () => {
+  const ready = followAll(world, problems, ending.signal).then(async () => {
     synced = true;
     log("info", "the cluster's objects are known");
     if (election === undefined) return lead();
     leadership = await becomeLeader({
       ...election,
-      client,
+      // Not the fenced one: the Lease is how one comes to be allowed to write.
+      client: counted(transport),
       namespace: settings.namespace,
       signal: ending.signal,
       log,
@@ -220,7 +241,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     lead();
   });
   ready.catch((error) => {
-    if (!ending.signal.aborted) log("error", "cannot lead", { error: String(error) });
+    if (!ending.signal.aborted) log("error", "cannot lead", errorFields(error));
   });
 
   const all = () => queues === undefined ? [] : Object.values(queues);
@@ -232,7 +253,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
       ...(probes === undefined ? {} : { probes: probes.port }),
       ...(metricsServer === undefined ? {} : { metrics: metricsServer.port }),
     },
-    leading: () => queues !== undefined && !lost.signal.aborted,
+    leading: () => queues !== undefined && mayWrite(),
     resync: () => triggers !== undefined && triggerAll(world, triggers),
     async idle() {
       for (let round = 0; round < 2; round++) for (const queue of all()) await queue.idle();

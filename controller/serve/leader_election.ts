@@ -34,7 +34,12 @@ export type ElectionOptions = {
 export type Leadership = {
   /** Aborted when leadership is lost. */
   readonly lost: AbortSignal;
-  /** Lets the Lease go, so that the next controller need not wait for it to end. */
+  /**
+   * Whether it may write at this moment. It turns false by the clock alone, also when this process was stopped meanwhile and
+   * `lost` could not be aborted in time.
+   */
+  holds(): boolean;
+  /** Lets the Lease go, so that the next controller need not wait for it to end. Does nothing once leadership is lost. */
   release(): Promise<void>;
 };
 
@@ -56,10 +61,30 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Waits to become the leader. Rejects only when `signal` ends the wait. */
+/** How an attempt to hold the Lease ended. */
+type Attempt = "held" | "held by another" | "failed";
+
+/** What `attempt` resolves to, or "failed" when it takes longer than `limitMs`: a frozen connection may never answer. */
+async function within(limitMs: number, attempt: Promise<Attempt>): Promise<Attempt> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<Attempt>((resolve) => timer = setTimeout(resolve, limitMs, "failed"));
+  try {
+    return await Promise.race([attempt, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Waits to become the leader. Rejects only when `signal` ends the wait.
+ *
+ * The API server may receive a write long after it was sent, and others count from when they see it. So a Lease is counted
+ * from the moment at which the attempt that wrote it began, and every attempt ends when the time since the last one is up.
+ */
 export async function becomeLeader(options: ElectionOptions): Promise<Leadership> {
   const { client, namespace, identity, signal, log } = options;
   const { leaseSeconds = 15, renewSeconds = 10, retrySeconds = 2 } = options;
+  const limitMs = renewSeconds * 1000;
   const lost = new AbortController();
   /** The last change of the Lease that was seen, and when by our own clock: other machines' clocks are not trusted. */
   let seen: { readonly version: string | undefined; readonly at: number } | undefined;
@@ -89,54 +114,72 @@ export async function becomeLeader(options: ElectionOptions): Promise<Leadership
     }
   }
 
-  /** Takes or renews the Lease; false when somebody else holds it. */
-  async function attempt(): Promise<boolean> {
+  /** Takes the Lease when nobody holds it, or its holder has not renewed it in time. */
+  async function acquire(): Promise<Attempt> {
     const lease = await read();
     const holder = lease?.spec?.holderIdentity ?? "";
     if (lease !== undefined && holder !== "" && holder !== identity) {
       const version = lease.metadata.resourceVersion;
       if (seen?.version !== version) seen = { version, at: performance.now() };
       const seconds = lease.spec?.leaseDurationSeconds ?? leaseSeconds;
-      if (performance.now() - seen!.at < seconds * 1000) return false;
+      if (performance.now() - seen!.at < seconds * 1000) return "held by another";
     }
-    try {
-      await write(lease, identity);
-      return true;
-    } catch (error) {
-      if (isConflict(error)) return false;
-      throw error;
-    }
+    await write(lease, identity);
+    return "held";
   }
 
-  const tryOnce = () =>
-    attempt().catch((error) => {
-      log("error", "cannot read or write the leader's Lease", { error: String(error) });
-      return false;
-    });
-  while (!await tryOnce()) {
+  /** Renews the Lease that is ours. Who finds another's name on it has lost it, however soon that one lets it go. */
+  async function renew(): Promise<Attempt> {
+    const lease = await read();
+    if (lease?.spec?.holderIdentity !== identity) return "held by another";
+    await write(lease, identity);
+    return "held";
+  }
+
+  const failed = (error: unknown): Attempt => {
+    if (!isConflict(error)) log("error", "cannot read or write the leader's Lease", { error: String(error) });
+    return "failed";
+  };
+
+  let heldFrom: number;
+  for (;;) {
+    heldFrom = performance.now();
+    if (await within(limitMs, acquire().catch(failed)) === "held") break;
     await sleep(retrySeconds * 1000, signal);
     if (signal.aborted) throw new Error("stopped before becoming the leader");
   }
   log("info", "became the leader", { identity });
 
   const released = new AbortController();
+  const remaining = () => heldFrom + limitMs - performance.now();
   void (async () => {
-    let renewed = performance.now();
     const end = AbortSignal.any([signal, released.signal]);
     for (;;) {
-      await sleep(retrySeconds * 1000, end);
-      if (released.signal.aborted) return;
-      if (await tryOnce()) renewed = performance.now();
-      else if (performance.now() - renewed > renewSeconds * 1000) {
-        log("error", "lost the leader's Lease", { identity });
-        return lost.abort();
+      await sleep(Math.min(retrySeconds * 1000, Math.max(0, remaining())), end);
+      if (end.aborted) return;
+      const began = performance.now();
+      const attempt = remaining() <= 0 ? "failed" : await within(remaining(), renew().catch(failed));
+      if (attempt === "held" && remaining() > 0) {
+        heldFrom = began;
+        continue;
       }
+      if (attempt === "failed" && remaining() > 0) continue;
+      log("error", "lost the leader's Lease", {
+        identity,
+        why: attempt === "held by another"
+          ? "another controller took it, or it was deleted"
+          : "it could not be renewed in time",
+      });
+      lost.abort();
+      return;
     }
   })();
   return {
     lost: lost.signal,
+    holds: () => !lost.signal.aborted && remaining() > 0,
     async release() {
       released.abort();
+      if (lost.signal.aborted) return;
       const lease = await read().catch(() => undefined);
       if (lease?.spec?.holderIdentity === identity) await write(lease, "").catch(() => {});
     },

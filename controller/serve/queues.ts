@@ -5,6 +5,7 @@ import { reconcilePolicyServer } from "../apply/reconcile_policy_server.ts";
 import { removeOrphan } from "../apply/remove_orphans.ts";
 import { rotateCertificates } from "../apply/rotate_certificates.ts";
 import type { World } from "../apply/world.ts";
+import { errorFields } from "../render/error_fields.ts";
 import type { Metrics } from "../render/metrics.ts";
 import type { WebhookKind } from "../types/objects.ts";
 import { createQueue, type QueueOptions, type WorkQueue } from "./queue.ts";
@@ -32,11 +33,17 @@ export type Queues = {
   readonly orphans: WorkQueue;
 };
 
-export type StartedQueues = { readonly queues: Queues; refreshMetrics(): void };
+export type StartedQueues = {
+  readonly queues: Queues;
+  refreshMetrics(): void;
+  /** Why the last run over the certificates failed; undefined when it did not. */
+  certificateProblem(): string | undefined;
+};
 
 /** Starts to work on what is added to the queues. */
 export function startQueues(world: World, metrics: Metrics): StartedQueues {
   const refreshes: (() => void)[] = [];
+  let certificateProblem: string | undefined;
   const queue = (
     names: readonly string[],
     nameOf: (key: string) => string,
@@ -52,7 +59,7 @@ export function startQueues(world: World, metrics: Metrics): StartedQueues {
       done(key, result, seconds, error) {
         hooks.done(key, result, seconds, error);
         if (error === undefined) return;
-        world.log("error", "Reconciler error", { controller: nameOf(key), key, error: String(error) });
+        world.log("error", "Reconciler error", { controller: nameOf(key), key, ...errorFields(error) });
       },
     });
   };
@@ -66,7 +73,13 @@ export function startQueues(world: World, metrics: Metrics): StartedQueues {
       return reconcilePolicy(world, kind, name, namespace === "" ? undefined : namespace);
     }),
     certificates: one("certificates", 1, async () => {
-      await rotateCertificates(world);
+      try {
+        await rotateCertificates(world);
+        certificateProblem = undefined;
+      } catch (error) {
+        certificateProblem = error instanceof Error ? error.message : String(error);
+        throw error;
+      }
       return undefined;
     }),
     orphans: one("orphans", 1, async (key) => {
@@ -80,6 +93,7 @@ export function startQueues(world: World, metrics: Metrics): StartedQueues {
     refreshMetrics: () => {
       for (const refresh of refreshes) refresh();
     },
+    certificateProblem: () => certificateProblem,
   };
 }
 

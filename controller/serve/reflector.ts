@@ -7,6 +7,7 @@ import type { Store } from "../apply/store.ts";
 import { parseExactly } from "../../kubernetes/render/exact_json.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
+import type { SyncProblems } from "./sync_problems.ts";
 
 export type ReflectorOptions<T extends KubeObject> = {
   readonly client: KubeClient;
@@ -15,7 +16,8 @@ export type ReflectorOptions<T extends KubeObject> = {
   readonly selection?: Selection;
   readonly store: Store<T>;
   readonly signal: AbortSignal;
-  log(level: "debug" | "error", message: string, fields: { readonly [name: string]: unknown }): void;
+  /** Called with every failed attempt, and when a watch is open. */
+  readonly problems: SyncProblems;
 };
 
 const PAGE = 500;
@@ -45,7 +47,7 @@ type WatchEvent = {
 
 /** Starts to follow a resource; resolves when the store has been filled for the first time. */
 export function follow<T extends KubeObject>(options: ReflectorOptions<T>): Promise<void> {
-  const { client, resource, namespace, selection = {}, store, signal, log } = options;
+  const { client, resource, namespace, selection = {}, store, signal, problems } = options;
   const typed = (object: KubeObject): T =>
     ({ ...object, apiVersion: resource.apiVersion, kind: resource.kind }) as unknown as T;
 
@@ -76,6 +78,7 @@ export function follow<T extends KubeObject>(options: ReflectorOptions<T>): Prom
         namespace,
         { ...selection, resourceVersion: from, timeoutSeconds },
         either,
+        () => problems.follows(resource.plural),
       );
       for await (const line of lines) {
         clearTimeout(timer);
@@ -115,10 +118,7 @@ export function follow<T extends KubeObject>(options: ReflectorOptions<T>): Prom
           await pause(RENEWAL_PAUSE_MS, signal);
         } catch (error) {
           if (signal.aborted) return;
-          log("error", "cannot follow a resource, trying again", {
-            resource: resource.plural,
-            error: String(error),
-          });
+          problems.failed(resource.plural, error);
           await pause(wait, signal);
           wait = Math.min(wait * 2, LAST_PAUSE_MS);
         }

@@ -14,7 +14,8 @@
 import { Agent, request as httpsRequest } from "node:https";
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
 import process from "node:process";
-import { type KubeConfig, loadKubernetesClient } from "../../deps.ts";
+import type { KubeConfig } from "../../deps.ts";
+import { loadKubeconfig } from "./kubeconfig.ts";
 
 export type ApiRequest = {
   readonly method: string;
@@ -39,6 +40,8 @@ export type ApiResponse = {
 export type ApiTransport = {
   /** Base URL, without a closing slash. */
   readonly server: string;
+  /** What told of the server and who we are to it, for messages. */
+  readonly origin: string;
   request(request: ApiRequest): Promise<ApiResponse>;
   close(): void;
 };
@@ -122,9 +125,10 @@ const CREDENTIALS_MS = 20_000;
 
 type Credential = () => Promise<Credentials>;
 
-function bunTransport(server: string, credentials: Credential): ApiTransport {
+function bunTransport(server: string, credentials: Credential, origin: string): ApiTransport {
   return {
     server,
+    origin,
     async request({ method, path, body, headers, signal }) {
       const { tls, headers: auth } = await credentials();
       const response = await fetch(server + path, {
@@ -148,7 +152,7 @@ function bunTransport(server: string, credentials: Credential): ApiTransport {
   };
 }
 
-function nodeTransport(server: string, credentials: Credential): ApiTransport {
+function nodeTransport(server: string, credentials: Credential, origin: string): ApiTransport {
   const url = new URL(server);
   const secure = url.protocol === "https:";
   const settings = { keepAlive: true, maxFreeSockets: 16 };
@@ -177,6 +181,7 @@ function nodeTransport(server: string, credentials: Credential): ApiTransport {
     });
   return {
     server,
+    origin,
     async request(request) {
       const response = await once(request, await credentials());
       const headers = Object.entries(response.headers)
@@ -193,32 +198,32 @@ function nodeTransport(server: string, credentials: Credential): ApiTransport {
 }
 
 /** A transport to `server` that authenticates with what `credentials` gives for each request. */
-export function openTransport(server: string, credentials: Credential): ApiTransport {
+export function openTransport(
+  server: string,
+  credentials: Credential,
+  origin = "the given connection",
+): ApiTransport {
   const base = server.replace(/\/+$/, "");
-  return "bun" in process.versions ? bunTransport(base, credentials) : nodeTransport(base, credentials);
+  const open = "bun" in process.versions ? bunTransport : nodeTransport;
+  return open(base, credentials, origin);
 }
 
 /** Where the API server is and who we are to it. */
 export type Connection = {
-  /** A kubeconfig file; without it `KUBECONFIG`, the pod's service account, then the home folder's file. */
+  /** A kubeconfig file; without it `KUBECONFIG`, the home folder's file, then the pod's service account. */
   readonly kubeconfig?: string | undefined;
 };
 
-/** Connects as a kubeconfig or the pod's service account says. Throws when none can be found or read. */
+/**
+ * Connects as a kubeconfig or the pod's service account says; nothing is sent yet.
+ *
+ * @throws {KubeconfigError} when none is found, or it can't be used
+ */
 export async function connect({ kubeconfig }: Connection): Promise<ApiTransport> {
-  const { KubeConfig } = await loadKubernetesClient();
-  const config = new KubeConfig();
-  if (kubeconfig !== undefined && kubeconfig !== "") config.loadFromFile(kubeconfig);
-  else config.loadFromDefault();
-  const cluster = config.getCurrentCluster();
-  if (cluster === null) {
-    throw new Error(
-      "no Kubernetes API server is known: give a kubeconfig, or run in a pod with a service account",
-    );
-  }
+  const { config, origin } = await loadKubeconfig(kubeconfig);
   // Tokens from files and plugins live for minutes; asking for them at every request would cost more than the request.
   let known: { readonly until: number; readonly credentials: Promise<Credentials> } | undefined;
-  return openTransport(cluster.server, () => {
+  return openTransport(config.getCurrentCluster()!.server, () => {
     const now = Date.now();
     if (known === undefined || known.until < now) {
       const credentials = credentialsOf(config);
@@ -226,5 +231,5 @@ export async function connect({ kubeconfig }: Connection): Promise<ApiTransport>
       credentials.catch(() => known = undefined);
     }
     return known.credentials;
-  });
+  }, origin);
 }

@@ -1,4 +1,5 @@
 /** Calls to the Kubernetes API: what is sent, what comes back, and errors that say what was tried. */
+import { describeApiFailure } from "../render/api_failure.ts";
 import { parseExactly } from "../render/exact_json.ts";
 import { linesOf } from "../render/lines.ts";
 import type { KubeObject } from "../types/object.ts";
@@ -22,6 +23,11 @@ export class ApiError extends Error {
     this.answer = answer;
     this.details = details;
   }
+}
+
+/** Raised when the API server could not be asked; the message says where it was looked for, why, and what to do. */
+export class ConnectionError extends Error {
+  override readonly name = "ConnectionError";
 }
 
 export function isNotFound(error: unknown): boolean {
@@ -64,12 +70,13 @@ export type KubeClient = {
   ): Promise<ListPage<T>>;
   /** The answer to a GET of any path, as it came. */
   text(path: string): Promise<string>;
-  /** The lines of a watch; ends when the server or `signal` ends it. */
+  /** The lines of a watch; ends when the server or `signal` ends it. `opened` is called when the server has accepted it. */
   watch(
     resource: Resource,
     namespace: string | undefined,
     selection: Selection & { readonly resourceVersion: string; readonly timeoutSeconds: number },
     signal: AbortSignal,
+    opened?: () => void,
   ): AsyncIterable<string>;
   create<T extends KubeObject>(resource: Resource, object: KubeObject, options?: WriteOptions): Promise<T>;
   /** `apply` is server-side apply with the client's field manager, taking over fields that others hold. */
@@ -108,7 +115,12 @@ const LINE_LIMIT = 8 * 1024 * 1024;
 
 type Observe = (request: { readonly method: string; readonly code: number }) => void;
 
-function problem(tried: string, status: number, text: string): ApiError {
+function problem(tried: string, status: number, text: string, { server, origin }: ApiTransport): ApiError {
+  const plain = text.trim().slice(0, 300) || `HTTP status ${status}`;
+  if (status === 401 || (status === 404 && plain === "404 page not found")) {
+    const said = describeApiFailure({ status, message: `${tried}: ${plain}` }, server, origin);
+    return new ApiError(tried, status, status === 401 ? "Unauthorized" : "", said, undefined);
+  }
   try {
     const body = JSON.parse(text) as { message?: string; reason?: string; details?: unknown };
     return new ApiError(
@@ -119,7 +131,7 @@ function problem(tried: string, status: number, text: string): ApiError {
       body.details,
     );
   } catch {
-    return new ApiError(tried, status, "", text.trim().slice(0, 300) || `HTTP status ${status}`, undefined);
+    return new ApiError(tried, status, "", plain, undefined);
   }
 }
 
@@ -156,8 +168,15 @@ export function kubeClient(
       return { status: answer.status, text, retryAfter: Number(answer.headers["retry-after"] ?? NaN) };
     } catch (error) {
       observe({ method, code: 0 });
-      throw error;
+      throw unreachable(error);
     }
+  }
+
+  /** What the connection failed with, in words for the operator. */
+  function unreachable(error: unknown): ConnectionError {
+    return new ConnectionError(describeApiFailure(error, transport.server, transport.origin), {
+      cause: error,
+    });
   }
 
   async function sendForText(
@@ -172,7 +191,7 @@ export function kubeClient(
       if (answer.status >= 200 && answer.status < 300) return answer.text;
       const throttled = answer.status === 429 || (answer.status === 503 && !Number.isNaN(answer.retryAfter));
       if (!throttled || attempt >= THROTTLE_RETRIES) {
-        throw problem(`${method} ${path.split("?")[0]}`, answer.status, answer.text);
+        throw problem(`${method} ${path.split("?")[0]}`, answer.status, answer.text, transport);
       }
       const wait = Math.min((answer.retryAfter || 1) * 1000, THROTTLE_WAIT_LIMIT_MS);
       await new Promise((resolve) => setTimeout(resolve, wait));
@@ -212,6 +231,7 @@ export function kubeClient(
       namespace,
       { resourceVersion, timeoutSeconds, labelSelector, fieldSelector },
       signal,
+      opened = () => {},
     ) {
       const path = resourcePath(resource, namespace) + query({
         watch: "true",
@@ -221,11 +241,14 @@ export function kubeClient(
         labelSelector,
         fieldSelector,
       });
-      const answer = await transport.request({ method: "GET", path, signal });
+      const answer = await transport.request({ method: "GET", path, signal }).catch((error) => {
+        throw signal.aborted ? error : unreachable(error);
+      });
       observe({ method: "GET", code: answer.status });
       if (answer.status !== 200) {
-        throw problem(`watch ${path.split("?")[0]}`, answer.status, await answer.text());
+        throw problem(`watch ${path.split("?")[0]}`, answer.status, await answer.text(), transport);
       }
+      opened();
       yield* linesOf(answer.chunks(), LINE_LIMIT);
     },
     create: async (resource, object, { dryRun } = {}) =>

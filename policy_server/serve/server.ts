@@ -1,5 +1,6 @@
 /** A policy server: builds its policies, listens, takes new policies and certificates while it serves, and ends in good order. */
 import process from "node:process";
+import { findKubeconfig } from "../../kubernetes/apply/kubeconfig.ts";
 import { EvaluatorPool } from "../../evaluator/apply/pool.ts";
 import { WORKER_URL } from "../../evaluator/apply/worker_url.ts";
 import type { HandlerContext } from "./handler.ts";
@@ -10,7 +11,7 @@ import { watchPolicies } from "./policies_watch.ts";
 import { watchTlsMaterial } from "./tls_watch.ts";
 import { allCapabilities } from "../apply/capabilities/all.ts";
 import { regoInventory } from "../apply/capabilities/rego_inventory.ts";
-import { clusterIsConfigured, environmentCluster } from "../apply/kubernetes/cluster.ts";
+import { environmentCluster } from "../apply/kubernetes/cluster.ts";
 import type { Log } from "../apply/log.ts";
 import { createMetrics } from "../apply/metrics.ts";
 import { artifactOptions, moduleSource } from "../apply/module_source.ts";
@@ -89,7 +90,7 @@ export async function startServer(
       }),
   );
   // Connecting takes most of a second, which the first request should not wait for.
-  if (readsCluster(entries) || !clusterIsConfigured(process.env)) void cluster.source();
+  if (readsCluster(entries) || findKubeconfig() === undefined) void cluster.source();
   const pool = new EvaluatorPool({
     worker: WORKER_URL,
     threads: options.workers,

@@ -147,12 +147,12 @@ export async function startPlayer(transport: ApiTransport, namespace: string): P
   const queue = createQueue({ workers: 4, work: (key) => key === "collect" ? collect() : play(key) });
   deployments.listen((now, before) => queue.add((now ?? before).metadata.name));
   servers.listen((now) => now === undefined && queue.add("collect"));
-  const log = () => {};
+  const problems = { failed: () => {}, follows: () => {}, current: () => undefined };
   const { signal } = ending;
   await Promise.all([
-    follow({ client, resource: DEPLOYMENTS, namespace, store: deployments, signal, log }),
-    follow({ client, resource: customResource("PolicyServer"), store: servers, signal, log }),
-    ...owned.map(([resource, store]) => follow({ client, resource, namespace, store, signal, log })),
+    follow({ client, resource: DEPLOYMENTS, namespace, store: deployments, signal, problems }),
+    follow({ client, resource: customResource("PolicyServer"), store: servers, signal, problems }),
+    ...owned.map(([resource, store]) => follow({ client, resource, namespace, store, signal, problems })),
   ]);
   const playAll = () => {
     for (const { metadata } of deployments.all()) queue.add(metadata.name);

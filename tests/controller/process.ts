@@ -1,36 +1,12 @@
-/** The controller as a process of its own, on the runtime that runs the test. */
+/** The controller as a process of its own: the bundle that ships, on the runtime that runs the test. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
-import { buildSync } from "esbuild";
 import { freePorts, until } from "../cluster/control_plane.ts";
+import { bundleFile } from "../programs.ts";
 import { NAMESPACE } from "./harness.ts";
-
-const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
 /** The flags with which the image runs Node: its memory limit is the charts' 200 MiB. */
 const NODE_FLAGS = ["--max-semi-space-size=4", "--max-old-space-size=128"];
-
-/** The controller in one file, as the image holds it. */
-function bundle(folder: string): string {
-  const outfile = join(folder, "controller.mjs");
-  if (!existsSync(outfile)) {
-    buildSync({
-      entryPoints: [join(root, "controller", "main.ts")],
-      outfile,
-      bundle: true,
-      platform: "node",
-      format: "esm",
-      banner: {
-        js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
-      },
-      logLevel: "error",
-    });
-  }
-  return outfile;
-}
 
 export type ControllerProcess = {
   readonly child: ChildProcess;
@@ -45,14 +21,19 @@ export type ControllerProcess = {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 };
 
-/** Starts the controller and waits until it is ready. */
+/** Starts the controller and waits until it is ready, or, where it can't become that, until its probes answer. */
 export async function startProcess(
-  options: { readonly kubeconfig: string; readonly certificates: string; readonly args?: readonly string[] },
+  options: {
+    readonly kubeconfig: string;
+    readonly certificates: string;
+    readonly args?: readonly string[];
+    readonly until?: "ready" | "alive";
+  },
 ): Promise<ControllerProcess> {
   const [webhookPort, probePort, metricsPort] = await freePorts(3) as [number, number, number];
   const child = spawn(process.execPath, [
     ...("bun" in process.versions ? [] : NODE_FLAGS),
-    bundle(dirname(options.kubeconfig)),
+    bundleFile("controller"),
     `--deployments-namespace=${NAMESPACE}`,
     `--kubeconfig=${options.kubeconfig}`,
     `--webhook-server-port=${webhookPort}`,
@@ -75,10 +56,13 @@ export async function startProcess(
   const metricsUrl = `http://127.0.0.1:${metricsPort}/metrics`;
   await until("the controller's process is ready", async () => {
     if (child.exitCode !== null) throw new Error(`the controller ended:\n${output}`);
-    return await fetch(`${probes}/readyz`).then(async (answer) => {
-      await answer.text();
-      return answer.status === 200;
-    }, () => false);
+    return await fetch(`${probes}/${options.until === "alive" ? "healthz" : "readyz"}`).then(
+      async (answer) => {
+        await answer.text();
+        return answer.status === 200;
+      },
+      () => false,
+    );
   });
   return {
     child,

@@ -1,9 +1,6 @@
 /** The cluster as policies see it, connected when one of them first needs it. */
-import { existsSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
-import process from "node:process";
 import { type ApiTransport, connect } from "../../../kubernetes/apply/api_transport.ts";
+import { findKubeconfig } from "../../../kubernetes/apply/kubeconfig.ts";
 import { type ClusterApi, clusterApi } from "./api.ts";
 import { type Discovery, discoveryOf } from "./discovery.ts";
 import { type FollowedLists, followedLists, type ListLimits, type ListNotices } from "./followed_lists.ts";
@@ -35,15 +32,6 @@ export function openCluster(transport: ApiTransport, onTrouble: ListNotices, lim
   };
 }
 
-const SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token";
-
-/** Whether anything says where a cluster is; nothing is asked of it. */
-export function clusterIsConfigured(env: Readonly<Record<string, string | undefined>>): boolean {
-  if (env["KUBECONFIG"]) return true;
-  if (env["KUBERNETES_SERVICE_HOST"] && existsSync(SERVICE_ACCOUNT_TOKEN)) return true;
-  return existsSync(join(env["HOME"] ?? homedir(), ".kube", "config"));
-}
-
 /** Where a cluster is to be looked for. */
 export interface ClusterPlace {
   readonly configured: boolean;
@@ -58,7 +46,7 @@ export interface ClusterPlace {
 export function environmentCluster(
   onTrouble: ListNotices,
   onAbsent: (error: Error) => void,
-  place: ClusterPlace = { configured: clusterIsConfigured(process.env) },
+  place: ClusterPlace = { configured: findKubeconfig() !== undefined },
 ): { readonly source: ClusterSource; close(): void } {
   let cluster: Promise<Cluster | undefined> | undefined;
   let closed = false;
