@@ -2,16 +2,21 @@
  * Bundles the programs with esbuild, tree-shaken, so that a process loads no more than it needs. The folder needs nothing
  * beside it; images hold just this.
  *
- * usage: build.ts [OUTDIR [NAME=FILE ...]]      (default: dist; further entries are for tests of the bundling itself)
+ * usage: build.ts [OUTDIR] [NAME=FILE ...] [--metafile]
+ *   OUTDIR      default: dist
+ *   NAME=FILE   further entries, for tests of the bundling itself
+ *   --metafile  writes esbuild's account of what is in each file to OUTDIR/metafile.json
  */
 import { build, type Plugin } from "esbuild";
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
-const outdir = resolve(process.argv[2] ?? `${root}dist`);
+const given = process.argv.slice(2).filter((argument) => argument !== "--metafile");
+const extra = given.filter((argument) => argument.includes("="));
+const outdir = resolve(given.find((argument) => !argument.includes("=")) ?? `${root}dist`);
 
 /** Extism names the runtime's own WASI in a static import, though guests here never get it (`deps.ts`). */
 const withoutWasi: Plugin = {
@@ -40,7 +45,8 @@ const unreadHttp: Plugin = {
 };
 
 rmSync(outdir, { recursive: true, force: true });
-await build({
+const { metafile } = await build({
+  metafile: true,
   absWorkingDir: root,
   entryPoints: {
     policy_server: "policy_server/main.ts",
@@ -51,7 +57,7 @@ await build({
     mod: "mod.ts",
     // Tinypool looks for the code of its threads here, seen from the file that it stands in.
     "entry/worker": "node_modules/tinypool/dist/entry/worker.js",
-    ...Object.fromEntries(process.argv.slice(3).map((entry) => entry.split("=", 2) as [string, string])),
+    ...Object.fromEntries(extra.map((entry) => entry.split("=", 2) as [string, string])),
   },
   outdir,
   bundle: true,
@@ -77,3 +83,4 @@ await build({
   },
   logLevel: "warning",
 });
+if (process.argv.includes("--metafile")) writeFileSync(`${outdir}/metafile.json`, JSON.stringify(metafile));

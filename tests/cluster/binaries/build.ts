@@ -1,15 +1,16 @@
 /**
- * Builds etcd and kube-apiserver from the Go modules pinned beside this file, once, into the user's cache. Needs Go 1.26;
- * the first build takes about five minutes on two cores, later calls return at once.
+ * Builds etcd and kube-apiserver, with `--node` also the other parts of a node, from the Go modules pinned beside this file,
+ * once, into the user's cache. Needs Go 1.26; the first build takes about five minutes on two cores (`--node`: ten), later
+ * calls return at once.
  *
- * usage: build.ts
+ * usage: build.ts [--node]
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { BINARIES, cacheFolder, KUBERNETES_VERSION } from "./locate.ts";
+import { BINARIES, cacheFolder, KUBERNETES_VERSION, NODE_BINARIES } from "./locate.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const [, minor] = KUBERNETES_VERSION.split(".");
@@ -18,7 +19,8 @@ const versionFlags = ["gitVersion=v" + KUBERNETES_VERSION, "gitMajor=1", "gitMin
 
 const target = cacheFolder();
 mkdirSync(target, { recursive: true });
-for (const { name, module, source } of BINARIES) {
+const wanted = process.argv.includes("--node") ? [...BINARIES, ...NODE_BINARIES] : BINARIES;
+for (const { name, module, source } of wanted) {
   const path = join(target, name);
   if (existsSync(path)) continue;
   console.log(`building ${name}…`);

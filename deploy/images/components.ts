@@ -1,0 +1,58 @@
+/** What the images hold and how they start: one row for each component. */
+
+/** A program that is shipped as an image. */
+export type Component = "policy-server" | "controller" | "audit-scanner" | "cli";
+
+/** A runtime that images exist for. */
+export type Runtime = "node" | "bun";
+
+/** An architecture in OCI's words. */
+export type Architecture = "amd64" | "arm64";
+
+export const RUNTIMES: readonly Runtime[] = ["node", "bun"];
+export const ARCHITECTURES: readonly Architecture[] = ["amd64", "arm64"];
+
+/** How a component's image is made. */
+export interface ComponentImage {
+  /** The program's path in the image. Charts and manifests written for Kubewarden call it by this name. */
+  readonly path: string;
+  /** Bundles that it starts or loads by their file's name; what they import comes with them. */
+  readonly bundles: readonly string[];
+  /** Flags of Node, in `NODE_OPTIONS`, so that they also hold where a manifest names the program as its command. */
+  readonly nodeOptions: readonly string[];
+  readonly title: string;
+}
+
+/** Threads that evaluate are found by these files' names. */
+const EVALUATION = ["worker.js", "entry/worker.js"] as const;
+
+export const COMPONENTS: Readonly<Record<Component, ComponentImage>> = {
+  "policy-server": {
+    path: "/policy-server",
+    bundles: ["policy_server.js", ...EVALUATION],
+    nodeOptions: [],
+    title: "Portreeve policy server",
+  },
+  controller: {
+    path: "/controller",
+    bundles: ["controller.js"],
+    // The charts' limit is 200 MiB.
+    nodeOptions: ["--max-semi-space-size=4", "--max-old-space-size=128"],
+    title: "Portreeve controller",
+  },
+  "audit-scanner": {
+    path: "/audit-scanner",
+    bundles: ["audit.js"],
+    nodeOptions: [],
+    title: "Portreeve audit scanner",
+  },
+  cli: {
+    path: "/reeve",
+    bundles: ["reeve.js", ...EVALUATION],
+    nodeOptions: [],
+    title: "reeve, Portreeve's command line",
+  },
+};
+
+/** The user that all images run as: the one of Kubewarden's policy server. */
+export const USER = 65533;

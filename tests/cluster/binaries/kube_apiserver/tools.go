@@ -1,6 +1,0 @@
-//go:build tools
-
-// Package tools pins the API server that the tests run (see ../build.ts).
-package tools
-
-import _ "k8s.io/kubernetes/cmd/kube-apiserver"
