@@ -26,7 +26,10 @@ export function billOfMaterials(materials: Materials): string {
     ...(license === undefined ? {} : { licenses: [{ expression: license }] }),
   });
   const components = [
-    { ...library(runtime.package, runtime.version, npmUrl(runtime.package, runtime.version)), type: "platform" },
+    {
+      ...library(runtime.package, runtime.version, npmUrl(runtime.package, runtime.version)),
+      type: "platform",
+    },
     ...debian.map(({ name, version: of }) =>
       library(name, of, `pkg:deb/debian/${name}@${encodeURIComponent(of)}?arch=${architecture}`)
     ),

@@ -55,7 +55,12 @@ function baseFiles(runtime: Runtime, architecture: Architecture) {
   const system: Entry[] = [
     ...debian.entries,
     { kind: "folder", path: "tmp", mode: 0o1777 },
-    { kind: "file", path: "etc/passwd", mode: 0o644, content: text(`portreeve:x:${USER}:${USER}:portreeve:/tmp:/sbin/nologin\n`) },
+    {
+      kind: "file",
+      path: "etc/passwd",
+      mode: 0o644,
+      content: text(`portreeve:x:${USER}:${USER}:portreeve:/tmp:/sbin/nologin\n`),
+    },
     { kind: "file", path: "etc/group", mode: 0o644, content: text(`portreeve:x:${USER}:\n`) },
   ];
   const binary: Entry[] = [
@@ -88,7 +93,10 @@ function programFiles(component: Component, runtime: Runtime, bundles: Bundles, 
   ];
 }
 
-type Made = { readonly files: readonly (readonly Entry[])[]; readonly labels: { readonly [name: string]: string } };
+type Made = {
+  readonly files: readonly (readonly Entry[])[];
+  readonly labels: { readonly [name: string]: string };
+};
 
 function make(component: Component, runtime: Runtime, architecture: Architecture, bundles: Bundles): Made {
   const { title, bundles: entries } = COMPONENTS[component];
@@ -126,7 +134,12 @@ function sharedLayer(key: string, entries: readonly Entry[]): Promise<Layer> {
   return layer;
 }
 
-async function imageOf(component: Component, runtime: Runtime, architecture: Architecture, bundles: Bundles): Promise<Image> {
+async function imageOf(
+  component: Component,
+  runtime: Runtime,
+  architecture: Architecture,
+  bundles: Bundles,
+): Promise<Image> {
   const { files, labels } = make(component, runtime, architecture, bundles);
   const { path, nodeOptions } = COMPONENTS[component];
   const [system, binary, program] = files as readonly [readonly Entry[], readonly Entry[], readonly Entry[]];
@@ -163,7 +176,11 @@ function writeRootfs(folder: string, entries: readonly Entry[]): void {
   }
 }
 
-const chosen = <T extends string>(given: readonly string[] | undefined, all: readonly T[], what: string): readonly T[] => {
+const chosen = <T extends string>(
+  given: readonly string[] | undefined,
+  all: readonly T[],
+  what: string,
+): readonly T[] => {
   const unknown = (given ?? []).find((name) => !all.includes(name as T));
   if (unknown !== undefined) throw new Error(`there is no ${what} "${unknown}"; there are ${all.join(", ")}`);
   return (given ?? all) as readonly T[];
@@ -193,15 +210,21 @@ async function main(): Promise<void> {
   for (const runtime of runtimes) {
     for (const component of components) {
       const images: Image[] = [];
-      for (const architecture of architectures) images.push(await imageOf(component, runtime, architecture, bundles));
-      const reference = `${values.registry}/${component}:v${version}${runtime === "node" ? "" : `-${runtime}`}`;
+      for (const architecture of architectures) {
+        images.push(await imageOf(component, runtime, architecture, bundles));
+      }
+      const reference = `${values.registry}/${component}:v${version}${
+        runtime === "node" ? "" : `-${runtime}`
+      }`;
       const folder = join(resolve(values.out), `${component}-${runtime}`);
       rmSync(folder, { recursive: true, force: true });
       const digest = writeLayout(folder, reference, images, created);
       const sizes = images.map(({ architecture, layers }) => {
         const mb = (bytes: number) => (bytes / 1e6).toFixed(1);
         const sum = (of: (layer: Layer) => number) => layers.reduce((total, layer) => total + of(layer), 0);
-        return `${architecture} ${mb(sum(({ size }) => size))} MB (${mb(sum(({ bytes }) => bytes.length))} compressed)`;
+        return `${architecture} ${mb(sum(({ size }) => size))} MB (${
+          mb(sum(({ bytes }) => bytes.length))
+        } compressed)`;
       });
       console.log(`${reference}  ${digest}  ${sizes.join(", ")}`);
     }

@@ -46,7 +46,9 @@ export function makeBundles(): Bundles {
     runTool(process.execPath, [join(root, "build.ts"), folder, "--metafile"], root);
     const { outputs } = JSON.parse(readFileSync(join(folder, "metafile.json"), "utf8")) as Metafile;
     const byName = new Map(
-      Object.entries(outputs).map(([path, output]) => [posix.relative(folder, posix.resolve(root, path)), output]),
+      Object.entries(outputs).map((
+        [path, output],
+      ) => [posix.relative(folder, posix.resolve(root, path)), output]),
     );
     const contents = new Map(
       [...byName.keys()].filter((name) => !name.endsWith(".map"))
@@ -74,7 +76,9 @@ export function makeBundles(): Bundles {
             .filter((path) => path !== undefined),
         );
         return [...names].sort().map((path) => {
-          const { name, version, license } = JSON.parse(readFileSync(join(root, path, "package.json"), "utf8"));
+          const { name, version, license } = JSON.parse(
+            readFileSync(join(root, path, "package.json"), "utf8"),
+          );
           return { name, version, license: typeof license === "string" ? license : "NOASSERTION" };
         });
       },

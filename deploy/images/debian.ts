@@ -22,7 +22,8 @@ const LIBRARIES: Readonly<Record<Runtime, readonly string[]>> = {
 /** Of a package's files, those that programs load: shared libraries and their loader, and licences. */
 const WANTED = /\.so(\.[\d.]+)?$|^usr\/share\/doc\/[^/]+\/copyright$/;
 /** Parts of the C library that no runtime loads: conversions of character sets, an auditing tool. */
-const UNWANTED = /\/(gconv|audit)\/|lib(memusage|pcprofile|nsl|BrokenLocale|thread_db|mvec|nss_(compat|hesiod))/;
+const UNWANTED =
+  /\/(gconv|audit)\/|lib(memusage|pcprofile|nsl|BrokenLocale|thread_db|mvec|nss_(compat|hesiod))/;
 
 function filesBelow(folder: string): readonly string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
@@ -34,7 +35,9 @@ function filesBelow(folder: string): readonly string[] {
 /** Downloads packages and unpacks them below `cache`; once for each version. */
 function unpack(names: readonly string[], architecture: Architecture, cache: string): readonly string[] {
   const state = join(cache, `apt-${architecture}`);
-  for (const folder of ["lists/partial", "archives/partial", "debs"]) mkdirSync(join(state, folder), { recursive: true });
+  for (const folder of ["lists/partial", "archives/partial", "debs"]) {
+    mkdirSync(join(state, folder), { recursive: true });
+  }
   const options = [
     `APT::Architecture=${architecture}`,
     `APT::Architectures=${architecture}`,
@@ -88,7 +91,9 @@ export function debianFiles(
   for (const [path, target] of [["lib", "usr/lib"], ["lib64", "usr/lib64"]] as const) links.set(path, target);
   for (const [path, target] of links) entries.push({ kind: "link", path, target });
   const authorities = folders[names.indexOf("ca-certificates")]!;
-  const bundle = filesBelow(join(authorities, "usr/share/ca-certificates")).filter((file) => file.endsWith(".crt"))
+  const bundle = filesBelow(join(authorities, "usr/share/ca-certificates")).filter((file) =>
+    file.endsWith(".crt")
+  )
     .sort().map((file) => readFileSync(file, "utf8").trimEnd()).join("\n");
   entries.push({
     kind: "file",

@@ -52,7 +52,10 @@ export async function createLayer(entries: readonly Entry[]): Promise<Layer> {
   for (const entry of withParents(entries)) {
     switch (entry.kind) {
       case "file":
-        pack.entry({ ...header, name: entry.path, type: "file", mode: entry.mode }, Buffer.from(entry.content));
+        pack.entry(
+          { ...header, name: entry.path, type: "file", mode: entry.mode },
+          Buffer.from(entry.content),
+        );
         break;
       case "folder":
         pack.entry({ ...header, name: entry.path, type: "directory", mode: entry.mode });

@@ -27,7 +27,12 @@ type Descriptor = {
 };
 
 /** Writes images of one name into `folder`. Returns the digest of the index that holds them all. */
-export function writeLayout(folder: string, reference: string, images: readonly Image[], created: string): string {
+export function writeLayout(
+  folder: string,
+  reference: string,
+  images: readonly Image[],
+  created: string,
+): string {
   const blobs = join(folder, "blobs", "sha256");
   mkdirSync(blobs, { recursive: true });
   const put = (mediaType: string, content: Uint8Array | object): Descriptor => {

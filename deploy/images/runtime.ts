@@ -42,7 +42,8 @@ export function runtimeProgram(
   const program = join(folder, runtime);
   if (!existsSync(program)) {
     mkdirSync(folder, { recursive: true });
-    const file = runTool("npm", ["pack", "--silent", `${name}@${version}`, "--pack-destination", folder]).trim();
+    const file = runTool("npm", ["pack", "--silent", `${name}@${version}`, "--pack-destination", folder])
+      .trim();
     runTool("tar", ["-xzf", join(folder, file.split("\n").at(-1)!), "-C", folder]);
     const partial = `${program}.${process.pid}`;
     runTool(STRIP[architecture], ["--strip-all", "-o", partial, join(folder, "package", "bin", runtime)]);
