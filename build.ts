@@ -7,7 +7,8 @@
  *   NAME=FILE   further entries, for tests of the bundling itself
  *   --metafile  writes esbuild's account of what is in each file to OUTDIR/metafile.json
  */
-import { build, type Plugin } from "esbuild";
+import "./program/check_script.ts";
+import { build, type BuildOptions, type Plugin } from "esbuild";
 import { rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import process from "node:process";
@@ -44,33 +45,63 @@ const unreadHttp: Plugin = {
   },
 };
 
-rmSync(outdir, { recursive: true, force: true });
-const { metafile } = await build({
-  metafile: true,
+/** What a program's entry loads lies beside it, in a file with this ending (`NAME.main.js`). */
+const MAIN = ".main";
+
+/** The files that a runtime reads first: they check it and then load the rest, so they hold no syntax that is newer than ours. */
+const ENTRIES: Readonly<Record<string, string>> = {
+  policy_server: "policy_server/main.ts",
+  controller: "controller/main.ts",
+  reeve: "cli/main.ts",
+  audit: "audit/main.ts",
+  worker: "evaluator/apply/worker_entry.ts",
+};
+
+/** What an entry imports on demand is in the other build. */
+const loadedLater: Plugin = {
+  name: "loaded-later",
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/(program|worker)\.ts$/ }, ({ importer, kind }) => {
+      if (kind !== "dynamic-import") return undefined;
+      const [name] = Object.entries(ENTRIES).find(([, file]) => resolve(root, file) === importer) ?? [];
+      if (name === undefined) throw new Error(`${importer} is no entry`);
+      return { path: `./${name}${MAIN}.js`, external: true };
+    });
+  },
+};
+
+const common: BuildOptions = {
   absWorkingDir: root,
+  outdir,
+  bundle: true,
+  minifyWhitespace: true,
+  format: "esm",
+  platform: "node",
+  sourcemap: "linked",
+  logLevel: "warning",
+  metafile: true,
+};
+
+rmSync(outdir, { recursive: true, force: true });
+const programs = await build({
+  ...common,
   entryPoints: {
-    policy_server: "policy_server/main.ts",
-    controller: "controller/main.ts",
-    reeve: "cli/main.ts",
-    audit: "audit/main.ts",
-    worker: "evaluator/apply/worker.ts",
-    mod: "mod.ts",
+    [`policy_server${MAIN}`]: "policy_server/program.ts",
+    [`controller${MAIN}`]: "controller/program.ts",
+    [`reeve${MAIN}`]: "cli/program.ts",
+    [`audit${MAIN}`]: "audit/program.ts",
+    [`worker${MAIN}`]: "evaluator/apply/worker.ts",
+    [`mod${MAIN}`]: "mod.ts",
     // Tinypool looks for the code of its threads here, seen from the file that it stands in.
     "entry/worker": "node_modules/tinypool/dist/entry/worker.js",
     ...Object.fromEntries(extra.map((entry) => entry.split("=", 2) as [string, string])),
   },
-  outdir,
-  bundle: true,
   // What is imported on demand lies in files of its own. They stay beside the programs: the worker's code and Tinypool's are
   // looked for from the file that names them.
   splitting: true,
   chunkNames: "[name]-[hash]",
-  minifyWhitespace: true,
-  format: "esm",
-  platform: "node",
   target: "node24",
   conditions: ["node"],
-  sourcemap: "linked",
   // For benchmarks only.
   external: ["autocannon"],
   plugins: [withoutWasi, unreadHttp],
@@ -81,6 +112,21 @@ const { metafile } = await build({
     js:
       'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
   },
-  logLevel: "warning",
 });
-if (process.argv.includes("--metafile")) writeFileSync(`${outdir}/metafile.json`, JSON.stringify(metafile));
+const entries = await build({
+  ...common,
+  entryPoints: { ...ENTRIES, runtime_check: "program/check_runtime.ts" },
+  target: "es2018",
+  plugins: [loadedLater],
+});
+// A library's names must be there at once, so its check is what it imports first: that runs before anything else of it does.
+writeFileSync(
+  resolve(outdir, "mod.js"),
+  `import "./runtime_check.js";\nexport * from "./mod${MAIN}.js";\n`,
+);
+// Older runtimes take a file without it for CommonJS, newer ones read each file twice to find out.
+writeFileSync(resolve(outdir, "package.json"), '{ "type": "module" }\n');
+if (process.argv.includes("--metafile")) {
+  const outputs = { ...programs.metafile!.outputs, ...entries.metafile!.outputs };
+  writeFileSync(resolve(outdir, "metafile.json"), JSON.stringify({ outputs }));
+}

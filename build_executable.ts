@@ -3,6 +3,7 @@
  *
  * usage: build_executable.ts [FILE]      (default: dist/reeve)
  */
+import "./program/check_script.ts";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

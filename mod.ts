@@ -23,6 +23,7 @@
  *
  * @module
  */
+import "./program/check_runtime.ts";
 import { readFile } from "node:fs/promises";
 import { Policy, PolicyError, type PolicyOptions } from "./evaluator/apply/policy.ts";
 

@@ -3,6 +3,7 @@
  *
  * usage: serve.ts [--runtime node|bun] [policy server flags ...]
  */
+import "../program/check_script.ts";
 import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { get } from "node:http";

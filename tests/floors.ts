@@ -8,15 +8,16 @@ import { dirname, join, normalize } from "node:path/posix";
 
 /** What each room may import of the others; what lies outside of all rooms (scripts) is not held to anything here. */
 export const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  program: [],
   crd: [],
   kubernetes: ["crd/types"],
-  evaluator: ["crd/types"],
+  evaluator: ["crd/types", "program"],
   artifact: [],
   telemetry: [],
-  policy_server: ["crd/types", "kubernetes", "evaluator", "artifact", "telemetry"],
-  controller: ["crd", "kubernetes", "telemetry"],
-  audit: ["crd", "kubernetes"],
-  cli: ["crd", "kubernetes", "evaluator", "artifact", "policy_server", "controller", "audit"],
+  policy_server: ["crd/types", "kubernetes", "evaluator", "artifact", "telemetry", "program"],
+  controller: ["crd", "kubernetes", "telemetry", "program"],
+  audit: ["crd", "kubernetes", "program"],
+  cli: ["crd", "kubernetes", "evaluator", "artifact", "policy_server", "controller", "audit", "program"],
 };
 
 /** The floors from the ground up. */

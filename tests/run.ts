@@ -4,6 +4,7 @@
  *
  * usage: run.ts [--jobs N] [--list] [FOLDER_OR_FILE ...]
  */
+import "../program/check_script.ts";
 import { spawn } from "node:child_process";
 import { readdirSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";

@@ -16,7 +16,7 @@ export const ARCHITECTURES: readonly Architecture[] = ["amd64", "arm64"];
 export interface ComponentImage {
   /** The program's path in the image. Charts and manifests written for Kubewarden call it by this name. */
   readonly path: string;
-  /** Bundles that it starts or loads by their file's name; what they import comes with them. */
+  /** Files that it starts or loads by their name, the one that it starts first; what they import comes with them. */
   readonly bundles: readonly string[];
   /** Flags of Node, in `NODE_OPTIONS`, so that they also hold where a manifest names the program as its command. */
   readonly nodeOptions: readonly string[];
@@ -24,31 +24,31 @@ export interface ComponentImage {
 }
 
 /** Threads that evaluate are found by these files' names. */
-const EVALUATION = ["worker.js", "entry/worker.js"] as const;
+const EVALUATION = ["worker.js", "worker.main.js", "entry/worker.js"] as const;
 
 export const COMPONENTS: Readonly<Record<Component, ComponentImage>> = {
   "policy-server": {
     path: "/policy-server",
-    bundles: ["policy_server.js", ...EVALUATION],
+    bundles: ["policy_server.js", "policy_server.main.js", ...EVALUATION],
     nodeOptions: [],
     title: "Portreeve policy server",
   },
   controller: {
     path: "/controller",
-    bundles: ["controller.js"],
+    bundles: ["controller.js", "controller.main.js"],
     // The charts' limit is 200 MiB.
     nodeOptions: ["--max-semi-space-size=4", "--max-old-space-size=128"],
     title: "Portreeve controller",
   },
   "audit-scanner": {
     path: "/audit-scanner",
-    bundles: ["audit.js"],
+    bundles: ["audit.js", "audit.main.js"],
     nodeOptions: [],
     title: "Portreeve audit scanner",
   },
   cli: {
     path: "/reeve",
-    bundles: ["reeve.js", ...EVALUATION],
+    bundles: ["reeve.js", "reeve.main.js", ...EVALUATION],
     nodeOptions: [],
     title: "reeve, Portreeve's command line",
   },

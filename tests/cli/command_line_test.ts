@@ -2,7 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseCommandLine, type Parsed } from "../../cli/apply/parse.ts";
-import { main } from "../../cli/main.ts";
+import { main } from "../../cli/program.ts";
 import { errorText, usageErrorText } from "../../cli/render/error.ts";
 import { helpText } from "../../cli/render/help.ts";
 import { LOADERS } from "../../cli/serve/commands.ts";

@@ -1,5 +1,5 @@
-/** Runs command lines in this process, as `cli/main.ts` runs them in its own. */
-import { main } from "../../cli/main.ts";
+/** Runs command lines in this process, as `cli/program.ts` runs them in its own. */
+import { main } from "../../cli/program.ts";
 import { logLine } from "../../cli/render/log_line.ts";
 import type { Context } from "../../cli/types/command.ts";
 

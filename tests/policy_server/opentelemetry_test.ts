@@ -280,7 +280,7 @@ test("the bundle holds what it takes, and loads none of it unless asked", async 
       const source = readFileSync(join(folder, name), "utf8");
       for (const [, next] of source.matchAll(/(?:from|import)\s*"\.\/([^"]+)"/g)) visit(next!);
     };
-    for (const name of ["policy_server.js", "controller.js"]) visit(name);
+    for (const name of ["policy_server.main.js", "controller.main.js"]) visit(name);
     const heavy = /opentelemetry\.proto|grpc-js|pprof-format/;
     const holders = readdirSync(folder).filter((name) =>
       name.endsWith(".js") && heavy.test(readFileSync(join(folder, name), "utf8"))

@@ -1,0 +1,110 @@
+/**
+ * The controller's process: reads flags and environment, connects, starts, and ends on a signal or when leadership is lost.
+ *
+ * usage: main.ts --deployments-namespace=kubewarden [--leader-elect] [--help]
+ */
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import process from "node:process";
+import { connect } from "../kubernetes/apply/api_transport.ts";
+import { type LogLevel, logLevel, parseFlags, settingsFrom, usage } from "./render/flags.ts";
+import { type Controller, type Log, startController } from "./serve/controller.ts";
+import { CERTIFICATE_FOLDER } from "./serve/webhook_server.ts";
+
+const NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+const LEVELS: readonly LogLevel[] = ["debug", "info", "error"];
+
+/** Writes log lines as JSON on stderr. */
+export function jsonLog(least: LogLevel): Log {
+  return (level, msg, fields = {}) => {
+    if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
+    console.error(
+      JSON.stringify({ level, ts: new Date().toISOString(), logger: "controller", msg, ...fields }),
+    );
+  };
+}
+
+function ownNamespace(): string | undefined {
+  try {
+    return readFileSync(NAMESPACE_FILE, "utf8").trim() || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Runs the controller; resolves to the exit code. `certificates` is where its own certificate is mounted. */
+export async function run(args: readonly string[], certificates = CERTIFICATE_FOLDER): Promise<number> {
+  const parsed = parseFlags(args);
+  if (parsed.kind === "help") {
+    console.error(usage("controller"));
+    return 0;
+  }
+  if (parsed.kind === "problem") {
+    console.error(`${parsed.problem}\n${usage("controller")}`);
+    return 2;
+  }
+  const { values } = parsed;
+  const level = logLevel(values["zap-log-level"] ?? "info");
+  if (level === undefined) {
+    console.error(
+      `invalid value "${values["zap-log-level"]}" for flag -zap-log-level\n${usage("controller")}`,
+    );
+    return 2;
+  }
+  const log = jsonLog(level);
+  const settings = settingsFrom(values, process.env, ownNamespace());
+  if ("message" in settings) {
+    log("error", settings.message, { error: settings.error });
+    return 1;
+  }
+  if (settings.hostNetwork) {
+    log(
+      "info",
+      "WARNING: policy servers use their nodes' network: every port they bind is bound on the node",
+    );
+  }
+  const address = (name: string) => values[name] === "0" || values[name] === "" ? undefined : values[name];
+  let controller: Controller;
+  try {
+    controller = await startController({
+      settings,
+      transport: await connect({ kubeconfig: values["kubeconfig"] }),
+      log,
+      webhooks: {
+        port: Number(values["webhook-server-port"]),
+        certificates,
+        mutualTls: settings.clientCaConfigMap !== undefined,
+      },
+      probeAddress: address("health-probe-bind-address"),
+      metricsAddress: address("metrics-bind-address"),
+      ...(values["leader-elect"] === "true"
+        ? { election: { identity: `${hostname()}_${crypto.randomUUID()}` } }
+        : {}),
+    });
+  } catch (error) {
+    log("error", "cannot start", { error: error instanceof Error ? error.message : String(error) });
+    return 1;
+  }
+  const why = await new Promise<string>((resolve) => {
+    const stop = (signal: string) => {
+      // A second signal does not wait for what is being done.
+      for (const name of ["SIGTERM", "SIGINT"]) process.once(name, () => process.exit(1));
+      resolve(signal);
+    };
+    process.once("SIGTERM", () => stop("SIGTERM"));
+    process.once("SIGINT", () => stop("SIGINT"));
+    // Everything is looked at again, as it is every ten hours.
+    process.on("SIGHUP", () => controller.resync());
+    controller.lost.addEventListener("abort", () => resolve("lost"));
+  });
+  log("info", why === "lost" ? "no longer the leader: ending" : "stopping", { signal: why });
+  const pushed = await controller.stop();
+  if (!pushed) log("error", "the last metrics did not reach the OpenTelemetry collector");
+  return why === "lost" || !pushed ? 1 : 0;
+}
+
+/** Runs the process' own command line, and ends the process. */
+export async function start(): Promise<void> {
+  const folder = process.env["PORTREEVE_WEBHOOK_CERTIFICATES"];
+  process.exit(await run(process.argv.slice(2), folder));
+}

@@ -1,0 +1,111 @@
+/** The policy server's program: flags and environment in, a serving process out. */
+import { writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import process from "node:process";
+import { REGO_BUILTINS } from "../evaluator/types/rego_builtin_names.ts";
+import {
+  type DaemonOptions,
+  detach,
+  fromRoot,
+  isDaemon,
+  reportFailure,
+  startDaemon,
+} from "./apply/daemon.ts";
+import { createLog, type Log } from "./apply/log.ts";
+import { osErrorText } from "./apply/os_error.ts";
+import { PolicySetError } from "./apply/policy_set.ts";
+import { writeTerminationMessage } from "./apply/termination_message.ts";
+import { parseOptions } from "./render/parse_options.ts";
+import { startServer } from "./serve/server.ts";
+import type { ServerOptions } from "./types/options.ts";
+import { VERSION } from "./types/version.ts";
+
+/** Kubernetes gives 30 s from SIGTERM to SIGKILL. */
+const GRACE_MS = 25_000;
+
+function fail(message: string, exitCode: number): never {
+  process.stderr.write(`${message}\n`);
+  process.exit(exitCode);
+}
+
+/** Ends the process that was asked for a daemon, when that runs or can't. */
+async function serveInBackground(daemon: DaemonOptions, log: Log): Promise<never> {
+  log.info("Running instance as a daemon");
+  log.flush();
+  const { exitCode, error } = await startDaemon(daemon).catch((error: unknown) => ({
+    exitCode: 1,
+    error: `Error: ${osErrorText(error)}`,
+  }));
+  return error === undefined ? process.exit(exitCode) : fail(error, exitCode);
+}
+
+async function serve(given: ServerOptions): Promise<void> {
+  const log = createLog({ level: given.logLevel, format: given.logFormat });
+  const { daemon } = given;
+  if (daemon !== null && !isDaemon) return await serveInBackground(daemon, log);
+  const options = daemon === null ? given : fromRoot(given);
+  const configured = async () => {
+    if (daemon === null) return;
+    await detach(daemon);
+    log.info("Detached from shell, now running in background.");
+  };
+  const server = await startServer(options, log, configured).catch(async (error: unknown) => {
+    log.flush();
+    if (error instanceof PolicySetError) {
+      writeTerminationMessage(
+        process.env["PORTREEVE_TERMINATION_LOG"] ?? "/dev/termination-log",
+        error.failures,
+      );
+      const [first, ...others] = error.failures;
+      const causes = others.map(({ message }, index) => `    ${index}: ${message}`);
+      const lines = [`Error: ${first!.message}`, ...(causes.length > 0 ? ["", "Caused by:", ...causes] : [])];
+      return fail(lines.join("\n"), 1);
+    }
+    const text = `Error: ${osErrorText(error)}`;
+    await reportFailure(text, 1);
+    return fail(text, 1);
+  });
+  process.on("SIGHUP", () => {
+    log.info("SIGHUP received, reloading policies");
+    void server.reload();
+  });
+  let stopping = false;
+  const stop = async (signal: string) => {
+    if (stopping) return;
+    stopping = true;
+    log.info("shutting down", { signal });
+    await server.stop(GRACE_MS);
+    log.info("all requests were answered");
+    log.flush();
+    process.exit(0);
+  };
+  process.on("SIGTERM", () => void stop("SIGTERM"));
+  process.on("SIGINT", () => void stop("SIGINT"));
+}
+
+/** Reads the process' own command line and serves. */
+export async function start(): Promise<void> {
+  const outcome = parseOptions(process.argv.slice(2), process.env, {
+    cpus: availableParallelism(),
+    version: VERSION,
+    regoBuiltins: REGO_BUILTINS,
+  });
+  switch (outcome.kind) {
+    case "run":
+      await serve(outcome.options);
+      break;
+    case "help":
+    case "version":
+      process.stdout.write(`${outcome.text}\n`);
+      break;
+    case "docs":
+      try {
+        writeFileSync(outcome.path, `${outcome.text}\n`);
+      } catch (error) {
+        fail(`Error: cannot create file ${outcome.path}: ${osErrorText(error)}`, 1);
+      }
+      break;
+    case "error":
+      fail(outcome.text, outcome.exitCode);
+  }
+}

@@ -1,0 +1,25 @@
+/** The runtime check, for what is imported and for what is started. Read by runtimes that are too old: syntax of 2018. */
+import { unsupportedRuntime } from "../render/runtime.ts";
+
+declare const process: {
+  readonly versions: { readonly [name: string]: string | undefined };
+  exit(code: number): never;
+};
+
+/** @throws {Error} on a runtime that is not supported: one line that says what is needed and how to get it */
+export function requireRuntime(name: string): void {
+  const unsupported = unsupportedRuntime(name, process.versions);
+  if (unsupported === undefined) return;
+  const error = new Error(unsupported);
+  // Where the check stands helps nobody.
+  error.stack = "Error: " + unsupported;
+  throw error;
+}
+
+/** Ends the process with code 1 and that line on stderr on a runtime that is not supported. */
+export function exitUnlessSupported(name: string): void {
+  const unsupported = unsupportedRuntime(name, process.versions);
+  if (unsupported === undefined) return;
+  console.error("Error: " + unsupported);
+  process.exit(1);
+}

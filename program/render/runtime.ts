@@ -1,0 +1,40 @@
+/**
+ * Which runtimes Portreeve runs on. This file and what imports it before the check are read by runtimes that are too old, so
+ * they keep to syntax of 2018 and import nothing else.
+ */
+
+/** What a process tells of itself in `process.versions`. */
+export type RuntimeVersions = { readonly [name: string]: string | undefined };
+
+/** The oldest releases that the tests run on. */
+const MIN_NODE = 24;
+const MIN_BUN = "1.3";
+
+function atLeast(version: string, minimum: string): boolean {
+  const have = version.split("."), want = minimum.split(".");
+  for (let index = 0; index < want.length; index++) {
+    const difference = (parseInt(have[index] || "0", 10) || 0) - Number(want[index]);
+    if (difference !== 0) return difference > 0;
+  }
+  return true;
+}
+
+/** One line that says what `program` needs and how to get it; undefined on a runtime that is supported. */
+export function unsupportedRuntime(program: string, versions: RuntimeVersions): string | undefined {
+  const bun = versions["bun"], deno = versions["deno"], node = versions["node"];
+  let found: string;
+  if (bun !== undefined) {
+    if (atLeast(bun, MIN_BUN)) return undefined;
+    found = "Bun " + bun;
+  } else if (deno !== undefined) {
+    found = "Deno " + deno;
+  } else if (node !== undefined) {
+    if (atLeast(node, String(MIN_NODE))) return undefined;
+    found = "Node " + node;
+  } else {
+    found = "another runtime";
+  }
+  return program + " needs Node " + MIN_NODE + " or later (https://nodejs.org/en/download) or Bun " +
+    MIN_BUN +
+    " or later (https://bun.com/docs/installation), and this is " + found;
+}
