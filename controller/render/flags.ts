@@ -54,6 +54,27 @@ export const FLAGS: { readonly [name: string]: Flag } = {
     preset: "",
     help: "Metrics port of the policy servers; default 8080.",
   },
+  "defaults-configmap-name": {
+    kind: "string",
+    preset: "kubewarden-defaults",
+    help: "ConfigMap with the default resources to apply.",
+  },
+  cleanup: {
+    kind: "bool",
+    preset: "false",
+    help: "Take everything out of the cluster that an uninstallation would leave behind, and end.",
+  },
+  "cleanup-policy-servers": {
+    kind: "bool",
+    preset: "false",
+    help: "With -cleanup: delete all policy servers too.",
+  },
+  restart: { kind: "bool", preset: "false", help: "Have the controller's pods replaced, and end." },
+  "controller-deployment-name": {
+    kind: "string",
+    preset: "",
+    help: "The controller's own Deployment; needed by -cleanup and -restart.",
+  },
   kubeconfig: { kind: "string", preset: "", help: "A kubeconfig file; default: the pod's service account." },
   "zap-devel": { kind: "bool", preset: "false", help: "Accepted for compatibility." },
   "zap-encoder": { kind: "string", preset: "json", help: "Accepted for compatibility." },
@@ -187,6 +208,7 @@ export function settingsFrom(
     otelEnvironment: Object.fromEntries(otel),
     metricsPort,
     webhookServiceName: text("webhook-service-name"),
+    defaultsConfigMap: text("defaults-configmap-name"),
     ownPorts: [
       ...ownPort("webhook", text("webhook-server-port")),
       ...ownPort("health probe", text("health-probe-bind-address")),

@@ -236,6 +236,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
       void queues?.servers.stop();
       void queues?.certificates.stop();
       void queues?.orphans.stop();
+      void queues?.defaults.stop();
       lost.abort();
     });
     lead();

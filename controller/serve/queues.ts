@@ -1,5 +1,6 @@
 /** The work queues of the controller, what is done with their keys, and how keys come into them. */
 import type { PolicyKind } from "../../crd/types.ts";
+import { applyDefaults } from "../apply/apply_defaults.ts";
 import { reconcilePolicy } from "../apply/reconcile_policy.ts";
 import { reconcilePolicyServer } from "../apply/reconcile_policy_server.ts";
 import { removeOrphan } from "../apply/remove_orphans.ts";
@@ -31,6 +32,7 @@ export type Queues = {
   readonly policies: WorkQueue;
   readonly certificates: WorkQueue;
   readonly orphans: WorkQueue;
+  readonly defaults: WorkQueue;
 };
 
 export type StartedQueues = {
@@ -82,6 +84,10 @@ export function startQueues(world: World, metrics: Metrics): StartedQueues {
       }
       return undefined;
     }),
+    defaults: one("defaults", 1, async () => {
+      await applyDefaults(world);
+      return undefined;
+    }),
     orphans: one("orphans", 1, async (key) => {
       const [kind, name] = key.split("|") as [WebhookKind, string];
       await removeOrphan(world, kind, name);
@@ -117,6 +123,7 @@ export function triggersInto(queues: Queues): Triggers {
     },
     policy: (kind, name, namespace) => queues.policies.add(`${kind}|${name}|${namespace ?? ""}`),
     certificates: () => queues.certificates.add("certificates"),
+    defaults: () => queues.defaults.add("defaults"),
     orphan: (kind, name) => queues.orphans.add(`${kind}|${name}`),
   };
 }

@@ -20,6 +20,8 @@ export type Triggers = {
   server(name: string, afterMs?: number): void;
   policy(kind: PolicyKind, name: string, namespace: string | undefined): void;
   certificates(): void;
+  /** The default resources. */
+  defaults(): void;
   orphan(kind: WebhookKind, name: string): void;
 };
 
@@ -46,6 +48,7 @@ function changed(now: KubeObject | undefined, before: KubeObject | undefined): b
 /** Everything at once: after becoming the leader, and from time to time. */
 export function triggerAll({ stores }: World, triggers: Triggers): void {
   triggers.certificates();
+  triggers.defaults();
   for (const { metadata } of stores.policyServers.all()) triggers.server(metadata.name);
   for (const kind of POLICY_KINDS) {
     for (const { metadata } of policyStore(stores, kind).all()) {
@@ -112,7 +115,10 @@ export function connectTriggers(world: World, triggers: Triggers): void {
     triggers.server(server);
     if (policies) bound(server);
   };
-  stores.configMaps.listen(dependent(true));
+  stores.configMaps.listen((now, before) => {
+    if ((now ?? before)!.metadata.name === settings.defaultsConfigMap) return triggers.defaults();
+    dependent(true)(now, before);
+  });
   stores.deployments.listen(dependent(true));
   stores.services.listen(dependent(false));
   stores.budgets.listen(dependent(false));

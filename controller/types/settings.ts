@@ -19,6 +19,8 @@ export type ControllerSettings = {
   readonly metricsPort: number;
   /** Service in front of the controller's own webhooks; their certificate is made out to it. */
   readonly webhookServiceName: string;
+  /** ConfigMap with the default resources to apply; it need not exist. */
+  readonly defaultsConfigMap: string;
   /** Ports that the controller itself binds: on a shared host network, policy servers must keep off them. */
   readonly ownPorts: readonly { readonly name: string; readonly port: number }[];
 };
@@ -39,6 +41,7 @@ export function defaultSettings(namespace: string): ControllerSettings {
     otelEnvironment: {},
     metricsPort: 8080,
     webhookServiceName: "kubewarden-controller-webhook-service",
+    defaultsConfigMap: "kubewarden-defaults",
     ownPorts: [
       { name: "webhook", port: 9443 },
       { name: "health probe", port: 8081 },

@@ -49,6 +49,8 @@ export type Selection = { readonly labelSelector?: string; readonly fieldSelecto
 export type PatchType = "apply" | "merge" | "json";
 export type WriteOptions = {
   readonly subresource?: string;
+  /** Writes under another name than the client's. */
+  readonly fieldManager?: string;
   readonly dryRun?: boolean;
   /** The API server does not look for unknown and doubled fields, which it warns of otherwise: it reads a body once less. */
   readonly trusted?: boolean;
@@ -258,18 +260,20 @@ export function kubeClient(
           query({ fieldManager, dryRun: dryRun === true ? "All" : undefined }),
         object,
       ) as never,
-    patch: async (resource, namespace, name, type, body, { subresource, dryRun, trusted } = {}) =>
-      await send(
+    patch: async (resource, namespace, name, type, body, options = {}) => {
+      const { subresource, dryRun, trusted, fieldManager: manager = fieldManager } = options;
+      return await send(
         "PATCH",
         resourcePath(resource, namespace, name, subresource) + query({
-          fieldManager,
+          fieldManager: manager,
           force: type === "apply" ? "true" : undefined,
           dryRun: dryRun === true ? "All" : undefined,
           fieldValidation: trusted === true ? "Ignore" : undefined,
         }),
         body,
         CONTENT_TYPES[type],
-      ) as never,
+      ) as never;
+    },
     replace: async (resource, object) =>
       await send(
         "PUT",
