@@ -7,6 +7,7 @@
  *   --out       one folder below DIR for each image, default dist/images
  *   --registry  what the images' names begin with, default ghcr.io/portreeve
  *   --rootfs    writes the files of one image into DIR instead (see Dockerfile)
+ *   --print-program  prints the path of the first component's program in its image, and builds nothing
  */
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -195,11 +196,13 @@ async function main(): Promise<void> {
       out: { type: "string", default: join(repository, "dist", "images") },
       registry: { type: "string", default: "ghcr.io/portreeve" },
       rootfs: { type: "string" },
+      "print-program": { type: "boolean", default: false },
     },
   });
   const components = chosen(values.component, Object.keys(COMPONENTS) as Component[], "component");
   const runtimes = chosen(values.runtime, RUNTIMES, "runtime");
   const architectures = chosen(values.arch, ARCHITECTURES, "architecture");
+  if (values["print-program"]) return console.log(COMPONENTS[components[0]!].path);
   const bundles = makeBundles();
   if (values.rootfs !== undefined) {
     const { files } = make(components[0]!, runtimes[0]!, architectures[0]!, bundles);
