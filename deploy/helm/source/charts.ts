@@ -1,10 +1,13 @@
 /** The four charts: what each is made of. */
 import {
   CONTROLLER,
+  CONTROLLER_REQUIRED,
   CONTROLLER_UNIFIED,
   CRDS,
   DEFAULTS,
+  DEFAULTS_REQUIRED,
   GLOBAL,
+  GLOBAL_REQUIRED,
   type JsonSchema,
   METADATA,
   valuesSchema,
@@ -143,7 +146,7 @@ in the opposite order.`,
     notes: ["controllerNotes"],
     warnings: ["controllerWarnings"],
     values: ["global", "metadata", "controller"],
-    schema: valuesSchema([GLOBAL, METADATA, CONTROLLER]),
+    schema: valuesSchema([GLOBAL, METADATA, CONTROLLER], [...GLOBAL_REQUIRED, ...CONTROLLER_REQUIRED]),
     introduction:
       `The controller, its webhooks and the audit scanner. The second of three charts: it needs the CRDs of
 \`portreeve-crds\`, and \`portreeve-defaults\` needs it. Takes the values of the chart \`kubewarden-controller\` of 1.36; a release of
@@ -170,7 +173,7 @@ Give \`portreeve-defaults\` the same \`global\` values. Removing this release re
     notes: ["defaultsNotes"],
     warnings: ["defaultsWarnings"],
     values: ["global", "metadata", "defaults"],
-    schema: valuesSchema([GLOBAL, METADATA, DEFAULTS]),
+    schema: valuesSchema([GLOBAL, METADATA, DEFAULTS], [...GLOBAL_REQUIRED, ...DEFAULTS_REQUIRED]),
     introduction:
       `The PolicyServer \`default\` and the recommended policies. The third of three charts: install it when the controller
 is ready, remove it before the controller. Takes the values of the chart \`kubewarden-defaults\` of 1.36.`,
@@ -203,7 +206,10 @@ is ready, remove it before the controller. Takes the values of the chart \`kubew
     notes: ["crdsNotes", "controllerNotes", "defaultsNotes"],
     warnings: ["controllerWarnings", "defaultsWarnings"],
     values: ["global", "metadata", "crds", "controller", "controller_unified", "defaults"],
-    schema: valuesSchema([GLOBAL, METADATA, CRDS, CONTROLLER, CONTROLLER_UNIFIED, DEFAULTS]),
+    schema: valuesSchema(
+      [GLOBAL, METADATA, CRDS, CONTROLLER, CONTROLLER_UNIFIED, DEFAULTS],
+      [...GLOBAL_REQUIRED, ...CONTROLLER_REQUIRED, ...DEFAULTS_REQUIRED],
+    ),
     introduction: `All of Portreeve in one chart:
 
 \`\`\`console

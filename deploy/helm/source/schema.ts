@@ -14,7 +14,12 @@ const flag = type("boolean");
 const map = type("object", "null");
 const list = type("array", "null");
 const described = (schema: JsonSchema, description: string) => ({ ...schema, description });
-const object = (properties: Properties): JsonSchema => ({ type: "object", properties });
+/** `required` are the keys without which a template would render nonsense: a null in someone's values takes a key away. */
+const object = (properties: Properties, required: readonly string[] = []): JsonSchema => ({
+  type: "object",
+  ...(required.length === 0 ? {} : { required }),
+  properties,
+});
 const names: JsonSchema = { type: ["array", "null"], items: { type: "string", minLength: 1 } };
 /** Forms of installers post numbers as text. */
 const PORT_TEXT = "^([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$";
@@ -57,7 +62,7 @@ const image = (pull: boolean): JsonSchema =>
     tag: type("string", "number", "null"),
     runtime: { enum: ["node", "bun"] },
     ...(pull ? { pullPolicy: { enum: ["Always", "IfNotPresent", "Never"] } } : {}),
-  });
+  }, ["repository"]);
 const environment: JsonSchema = {
   type: ["array", "null"],
   items: {
@@ -88,8 +93,23 @@ export const GLOBAL: Properties = {
     tolerations: list,
     priorityClassName: optionalText,
     skipNamespaces: names,
-  }),
+  }, ["cattle"]),
 };
+export const GLOBAL_REQUIRED = ["global"];
+
+export const CONTROLLER_REQUIRED = [
+  "image",
+  "ports",
+  "telemetry",
+  "resources",
+  "auditScanner",
+  "logLevel",
+  "replicas",
+  "preDeleteHook",
+  "preDeleteJob",
+  "mTLS",
+];
+export const DEFAULTS_REQUIRED = ["crdVersion", "policyServer", "recommendedPolicies"];
 
 export const CRDS: Properties = { installPolicyReportCRDs: flag, installOpenReportsCRDs: flag };
 
@@ -109,7 +129,11 @@ export const CONTROLLER: Properties = {
   alwaysAcceptAdmissionReviewsOnDeploymentsNamespace: flag,
   affinity: map,
   hostNetwork: flag,
-  ports: object({ webhook: port, healthProbe: port, metrics: port, metricsAddress: text }),
+  ports: object({ webhook: port, healthProbe: port, metrics: port, metricsAddress: text }, [
+    "webhook",
+    "healthProbe",
+    "metrics",
+  ]),
   logLevel: described(
     { type: ["string", "integer"], pattern: "^(debug|info|error|panic|[1-9][0-9]*)$", minimum: 1 },
     "debug, info, error, panic or a positive number",
@@ -139,7 +163,7 @@ export const CONTROLLER: Properties = {
         },
       }),
     }),
-  }),
+  }, ["mode"]),
   image: image(true),
   preDeleteJob: object({
     image: object({ repository: optionalText, tag: type("string", "number", "null") }),
@@ -167,7 +191,7 @@ export const CONTROLLER: Properties = {
       ),
       failedJobsHistoryLimit: count,
       successfulJobsHistoryLimit: count,
-    }),
+    }, ["schedule", "failedJobsHistoryLimit", "successfulJobsHistoryLimit"]),
     containerRestartPolicy: { enum: ["Never", "OnFailure"] },
     reportCRDsKind: { enum: ["openreports", "policyreport", "", null] },
     skipAdditionalNamespaces: names,
@@ -178,7 +202,7 @@ export const CONTROLLER: Properties = {
     parallelResources: type("integer"),
     parallelPolicies: type("integer"),
     pageSize: type("integer"),
-  }),
+  }, ["serviceAccountName", "image", "cronJob", "containerRestartPolicy", "logLevel"]),
   helmTest: object({ module: text, namespace: someName }),
 };
 
@@ -207,9 +231,13 @@ const policy: JsonSchema = {
   type: ["object", "null"],
   properties: {
     name: someName,
-    module: object({ repository: { type: "string", minLength: 1 }, tag: type("string", "number") }),
+    module: object(
+      { repository: { type: "string", minLength: 1 }, tag: type("string", "number") },
+      ["repository", "tag"],
+    ),
     settings: map,
   },
+  required: ["name", "module"],
 };
 const authorities: JsonSchema = {
   anyOf: [
@@ -276,7 +304,7 @@ export const DEFAULTS: Properties = {
     readinessProbePort: optionalPort,
     metricsPort: optionalPort,
     affinity: map,
-  }),
+  }, ["image", "serviceAccountName"]),
   recommendedPolicies: object({
     enabled: flag,
     defaultPoliciesRegistry: optionalText,
@@ -288,7 +316,7 @@ export const DEFAULTS: Properties = {
     userGroupPolicy: policy,
     hostPathsPolicy: policy,
     capabilitiesPolicy: policy,
-  }),
+  }, ["defaultPolicyMode"]),
 };
 
 /** The schema of a chart with these values. */
