@@ -85,6 +85,10 @@ labels: {{ toJson $pod.metadata.labels }}
 
 {{/* The PolicyServers that there are or will be, as YAML `servers`: name, spec, and how the fields of the spec are called. */}}
 {{- define "portreeve.servers" -}}
+{{- $live := dict -}}
+{{- if .Capabilities.APIVersions.Has "policies.kubewarden.io/v1/PolicyServer" -}}
+{{- $live = lookup "policies.kubewarden.io/v1" "PolicyServer" "" "" -}}
+{{- end -}}
 {{- $own := and (hasKey .Values "policyServer") (get (default (dict) .Values.policyServer) "enabled") -}}
 servers:
 {{- if $own }}
@@ -92,7 +96,7 @@ servers:
     where: policyServer.
     spec: {{ toJson (dict "webhookPort" .Values.policyServer.webhookPort "readinessProbePort" .Values.policyServer.readinessProbePort "replicas" (default 1 .Values.policyServer.replicaCount) "affinity" (default .Values.global.affinity .Values.policyServer.affinity)) }}
 {{- end }}
-{{- range dig "items" (list) (lookup "policies.kubewarden.io/v1" "PolicyServer" "" "") }}
+{{- range dig "items" (list) $live }}
 {{- if not (or .metadata.deletionTimestamp (and $own (eq .metadata.name "default"))) }}
   - name: {{ .metadata.name }}
     where: spec.

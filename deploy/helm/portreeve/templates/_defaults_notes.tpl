@@ -24,7 +24,9 @@ protect; there is no way back but to delete the policies.
 {{- if eq (include "portreeve.layout" .) "unified" }}
 - policyServer.enabled is off: PolicyServer "default" is removed if this release made it, and policies bound to it are no longer enforced.
 {{- end }}
-{{- if and .Values.recommendedPolicies.enabled (not (lookup "policies.kubewarden.io/v1" "PolicyServer" "" "default")) }}
+{{- $others := dict -}}
+{{- if .Capabilities.APIVersions.Has "policies.kubewarden.io/v1/PolicyServer" }}{{ $others = lookup "policies.kubewarden.io/v1" "PolicyServer" "" "default" }}{{ end -}}
+{{- if and .Values.recommendedPolicies.enabled (not $others) }}
 - The recommended policies need a PolicyServer "default", which nobody has made: they stay unscheduled until you make one.
 {{- end }}
 {{- end }}

@@ -74,7 +74,10 @@ capabilitiesPolicy:
 {{- $static := get (fromYaml (include "portreeve.policyRules" .)) .key -}}
 {{- $unified := eq (include "portreeve.layout" .root) "unified" -}}
 {{- $mode := .root.Values.recommendedPolicies.defaultPolicyMode -}}
-{{- $live := lookup "policies.kubewarden.io/v1" "ClusterAdmissionPolicy" "" $policy.name -}}
+{{- $live := dict -}}
+{{- if $root.Capabilities.APIVersions.Has "policies.kubewarden.io/v1/ClusterAdmissionPolicy" -}}
+{{- $live = lookup "policies.kubewarden.io/v1" "ClusterAdmissionPolicy" "" $policy.name -}}
+{{- end -}}
 {{- if and $live (ne $mode "protect") (eq (dig "spec" "mode" "" $live) "protect") -}}
 {{- fail (printf "recommendedPolicies.defaultPolicyMode: ClusterAdmissionPolicy %q is in mode protect and can't go back to %s. Delete it first (kubectl delete clusteradmissionpolicy %s), then upgrade again." $policy.name $mode $policy.name) -}}
 {{- end -}}
