@@ -19,6 +19,9 @@ const here = fileURLToPath(new URL(".", import.meta.url));
 const repository = fileURLToPath(new URL("../../", import.meta.url));
 const HEAD = "Written by deploy/helm/generate.ts";
 
+/** What `helm test` uses in the chart that has no recommended policies; the same text in all charts. */
+const PRIVILEGED_MODULE = `kubewarden/policies/pod-privileged:${POLICY_TAGS.unified.podPrivilegedPolicy}`;
+
 type Files = Map<string, string>;
 
 const source = (path: string) => readFileSync(join(here, "source", path), "utf8");
@@ -26,7 +29,8 @@ const source = (path: string) => readFileSync(join(here, "source", path), "utf8"
 const yaml = (value: unknown) => stringifyYaml(value, { lineWidth: 0, aliasDuplicateObjects: false });
 
 function expand(template: string, from: string): string {
-  return template.replace(/^@rights:(\w+)@$/gm, (_, name: string) => {
+  const text = template.replaceAll("@module:podPrivilegedPolicy@", PRIVILEGED_MODULE);
+  return text.replace(/^@rights:(\w+)@$/gm, (_, name: string) => {
     if (!Object.hasOwn(ROLES, name)) throw new Error(`source/templates/${from}: no role is called ${name}`);
     return yaml(rules(ROLES[name as keyof typeof ROLES] as Role)).trimEnd().replace(/^/gm, "  ");
   });

@@ -1,7 +1,6 @@
 // The charts against a real API server: every object is taken by it without a warning, and what Helm finds in the cluster counts.
 import { X509Certificate } from "node:crypto";
 import { Buffer } from "node:buffer";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";

@@ -500,4 +500,56 @@ helmTest("the sidecar's collector has a pipeline for each signal that has somewh
   assert.equal(Object.keys(metrics.service.pipelines), ["metrics"]);
 });
 
+helmTest("helm test has a Pod rejected: with rights of its own, which go when it has passed", () => {
+  for (const { chart, release } of CONTROLLER_CHARTS) {
+    const tests = (values: Any) =>
+      render(chart, { release, values }).filter(({ metadata }) =>
+        metadata.annotations?.["helm.sh/hook"] === "test"
+      );
+    const objects = tests({});
+    assert.equal(objects.map(({ kind }) => kind).sort(), [
+      "ClusterRole",
+      "ClusterRoleBinding",
+      "Pod",
+      "Role",
+      "RoleBinding",
+      "ServiceAccount",
+    ]);
+    for (const { kind, metadata } of objects) {
+      assert.is(
+        metadata.annotations["helm.sh/hook-delete-policy"],
+        "before-hook-creation,hook-succeeded",
+        kind,
+      );
+      // The Pod needs the others.
+      assert.is(metadata.annotations["helm.sh/hook-weight"], kind === "Pod" ? "0" : "-1", kind);
+    }
+    const pod = one(objects, "Pod", `${release}-test`);
+    const [{ image, args }] = pod.spec.containers;
+    assert.is(image, "ghcr.io/portreeve/controller:v0.1.0");
+    assert.equal(args, [
+      "--check-admission=ghcr.io/kubewarden/policies/pod-privileged:v1.0.13",
+      "--check-admission-namespace=default",
+      "--deployments-namespace=kubewarden",
+      "--always-accept-admission-reviews-on-deployments-namespace",
+    ]);
+    for (const name of ["ClusterRoleBinding", "RoleBinding"]) {
+      assert.equal(one(objects, name).subjects, [
+        { kind: "ServiceAccount", name: pod.spec.serviceAccountName, namespace: "kubewarden" },
+      ]);
+    }
+    const own = tests({ helmTest: { module: "r.example/p:1", namespace: "apps" } });
+    assert.equal(one(own, "Pod").spec.containers[0].args.slice(0, 2), [
+      "--check-admission=r.example/p:1",
+      "--check-admission-namespace=apps",
+    ]);
+    assert.is(one(own, "Role").metadata.namespace, "apps");
+    const registry = tests({ global: { cattle: { systemDefaultRegistry: "r.example:5000" } } });
+    assert.match(
+      one(registry, "Pod").spec.containers[0].args[0],
+      /=r\.example:5000\/kubewarden\/policies\/pod-privileged/,
+    );
+  }
+});
+
 test.run();

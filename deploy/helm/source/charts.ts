@@ -71,6 +71,7 @@ const OF_CONTROLLER = [
   "controller-rbac-roles.yaml",
   "controller-serviceaccount.yaml",
   "deployment.yaml",
+  "helm-test.yaml",
   "opentelemetry-collector.yaml",
   "post-install-hook.yaml",
   "pre-delete-hook.yaml",

@@ -18,7 +18,6 @@ export type Role = {
 };
 
 const plurals = KINDS.map(({ plural }) => plural).sort();
-const policies = KINDS.filter(({ policy }) => policy).map(({ plural }) => plural).sort();
 const READ = ["get", "list", "watch"] as const;
 const MANAGE = ["create", "delete", "get", "list", "patch", "update", "watch"] as const;
 const below = (resources: readonly string[], subresource: string) =>
@@ -153,25 +152,25 @@ export const ROLES = {
     title: "`helm test`, while it runs, whole cluster",
     scope: "cluster",
     name: "kubewarden-helm-test",
-    rights: [
-      {
-        apiGroups: [API_GROUP],
-        resources: ["clusteradmissionpolicies"],
-        verbs: ["create", "delete", "get"],
-        why: "a policy for Pods of its own label",
-      },
-      {
-        apiGroups: [""],
-        resources: ["pods"],
-        verbs: ["create"],
-        why: "a dry run that the policy must reject",
-      },
-    ],
+    rights: [{
+      apiGroups: [API_GROUP],
+      resources: ["clusteradmissionpolicies"],
+      verbs: ["create", "delete", "get"],
+      why: "a policy for Pods of its own label",
+    }],
+  },
+  helmTestNamespace: {
+    title: "`helm test`, while it runs, the namespace in the value `helmTest.namespace`",
+    scope: "namespace",
+    name: "kubewarden-helm-test",
+    rights: [{
+      apiGroups: [""],
+      resources: ["pods"],
+      verbs: ["create"],
+      why: "dry runs, of which the policy must reject one",
+    }],
   },
 } as const satisfies { readonly [name: string]: Role };
-
-/** The kinds of policies, for whom it matters apart from PolicyServers. */
-export const POLICY_PLURALS = policies;
 
 /** The rules of a role as they stand in its manifest, without what is for people. */
 export function rules(role: Role): readonly Omit<Right, "why">[] {
