@@ -57,15 +57,18 @@ export type Rendering = {
   readonly set?: readonly string[];
   /** Only these templates, by their place below `templates/`. */
   readonly only?: readonly string[];
+  /** Another folder than the chart's own. */
+  readonly folder?: string;
 };
 
 /** `helm template` with what it says when it refuses. */
 export function template(chart: ChartName, options: Rendering = {}): Outcome {
   const { release = "release", namespace = "kubewarden", values = {}, set = [], only = [] } = options;
+  const folder = options.folder ?? join(CHARTS_FOLDER, chart);
   return helm([
     "template",
     release,
-    join(CHARTS_FOLDER, chart),
+    folder,
     "--namespace",
     namespace,
     "--values",

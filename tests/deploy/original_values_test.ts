@@ -1,18 +1,22 @@
 // Values files written for Kubewarden's charts work unchanged: its defaults, written out as people do, give what our own
 // defaults give, and its documented examples give objects of the same names.
-import { readdirSync, readFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseDocument } from "../../deps.ts";
 import {
   type Any,
   type ChartName,
+  CHARTS_FOLDER,
   defaultResources,
   helmTest,
   keyOf,
   one,
   podOf,
   render,
+  template,
   withoutCertificates,
 } from "./_helm.ts";
 
@@ -50,6 +54,11 @@ function comparable(object: Any): Any {
   } else if (copy.kind === "Deployment" || copy.kind === "CronJob") {
     delete podOf(copy).spec.containers[0].image;
   } else if (copy.kind === "PolicyServer") delete copy.spec.image;
+  if (copy.kind === "Pod") {
+    const [container] = copy.spec.containers;
+    delete container.image;
+    container.args[0] = container.args[0].replace(/:[^:]*$/, "");
+  }
   // Meant the same, but no cron expression (spec/charts.md §16, row 2).
   if (copy.kind === "CronJob") copy.spec.schedule = copy.spec.schedule.replace("*/60 ", "0 ");
   // The tags are those of the chart's version.
@@ -70,7 +79,9 @@ helmTest("the originals' whole values give the objects that our own defaults giv
       const theirs = render(chart, { release, values: merged(...files), set });
       const ours = render(chart, { release, set });
       assert.equal(sorted(theirs).map(keyOf), sorted(ours).map(keyOf), chart);
-      assert.equal(sorted(theirs), sorted(ours), chart);
+      for (const [index, object] of sorted(theirs).entries()) {
+        assert.equal(object, sorted(ours)[index], `${chart}: ${keyOf(object)}`);
+      }
     }
   }
 });
@@ -84,6 +95,78 @@ helmTest("images and kubectl of the originals' values are taken as they are writ
   assert.is(image("Deployment"), "ghcr.io/kubewarden/adm-controller/controller:v1.36.0");
   assert.is(image("CronJob"), "ghcr.io/kubewarden/adm-controller/audit-scanner:v1.36.0");
   assert.is(image("Job"), "ghcr.io/rancher/kuberlr-kubectl:v8.0.0");
+});
+
+/** A copy of a chart, in a folder of its own that is removed when `use` is done. */
+function withCopy(chart: ChartName, change: (folder: string) => void, use: (folder: string) => void): void {
+  const folder = mkdtempSync(join(tmpdir(), "portreeve-chart-"));
+  try {
+    cpSync(join(CHARTS_FOLDER, chart), folder, { recursive: true });
+    change(folder);
+    use(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+helmTest(
+  "an upgrade from the original with --reuse-values works, though our own values have no defaults then",
+  () => {
+    for (const [chart, release, files] of WHOLE) {
+      // A value of later charts, whose absence means something (spec/charts.md §8.4): the notes tell.
+      const values = {
+        ...merged(...files),
+        ...(chart === "portreeve" ? { namespacedPoliciesAllowedResources: [{ resources: ["pods"] }] } : {}),
+      };
+      withCopy(
+        chart,
+        // What --reuse-values does: the old chart's values take the place of the new one's.
+        (folder) => writeFileSync(join(folder, "values.yaml"), JSON.stringify(values)),
+        (folder) => {
+          for (const set of [[], ["telemetry.metrics=true"]]) {
+            if (set.length > 0 && values.telemetry === undefined) continue;
+            const reused = render(chart, { release, folder, set });
+            assert.equal(
+              reused.map(withoutCertificates),
+              render(chart, { release, values, set }).map(withoutCertificates),
+              chart,
+            );
+          }
+        },
+      );
+    }
+  },
+);
+
+/** What suites of helm-unittest do: they render one template alone, with values that others would have a word on. */
+const ALONE: readonly (readonly [string, Any])[] = [
+  ["deployment.yaml", { telemetry: { mode: "sidecar", tracing: true } }],
+  ["deployment.yaml", { telemetry: { mode: "custom", metrics: true, tracing: true } }],
+  ["deployment.yaml", { hostNetwork: true, ports: { webhook: 8443, healthProbe: 8443 } }],
+  ["service.yaml", { telemetry: { metrics: true } }],
+  ["webhooks.yaml", {}],
+  ["controller-rbac-roles.yaml", {}],
+  ["audit-scanner.yaml", {}],
+  ["post-install-hook.yaml", { telemetry: { metrics: true } }],
+  ["pre-delete-hook.yaml", {}],
+];
+
+helmTest("each template of the controller renders without the others", () => {
+  for (const [chart, place] of [["portreeve-controller", ""], ["portreeve", "controller/"]] as const) {
+    for (const [file, values] of ALONE) {
+      withCopy(chart, (folder) => {
+        const templates = join(folder, "templates");
+        for (const entry of readdirSync(templates, { recursive: true, withFileTypes: true })) {
+          if (entry.isDirectory() || entry.name.startsWith("_") || entry.name === file) continue;
+          rmSync(join(entry.parentPath, entry.name));
+        }
+      }, (folder) => {
+        const { status, stdout, stderr } = template(chart, { folder, values });
+        assert.is(status, 0, `${chart} ${place}${file}: ${stderr}`);
+        assert.ok(stdout.includes(`templates/${place}${file}`), file);
+      });
+    }
+  }
 });
 
 /** Documented examples: what a few objects then have. */

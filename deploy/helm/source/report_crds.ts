@@ -135,7 +135,7 @@ export const REPORT_CRDS: { readonly [K in "openreports" | "policyreport"]: read
     definition("openreports.io", ["v1alpha1"], "ClusterReport", false, "creps"),
   ],
   policyreport: [
-    definition("wgpolicyk8s.io", ["v1beta1", "v1alpha2"], "PolicyReport", true, "polr"),
-    definition("wgpolicyk8s.io", ["v1beta1", "v1alpha2"], "ClusterPolicyReport", false, "cpolr"),
+    definition("wgpolicyk8s.io", ["v1alpha2", "v1beta1"], "PolicyReport", true, "polr"),
+    definition("wgpolicyk8s.io", ["v1alpha2", "v1beta1"], "ClusterPolicyReport", false, "cpolr"),
   ],
 };

@@ -13,6 +13,9 @@ readinessProbePort (8081). No anti-affinity is added: set `affinity`, and spec.a
 {{- if and .Values.telemetry.tracing (eq .Values.telemetry.mode "sidecar") (not (dig "endpoint" "" (default (dict) .Values.telemetry.sidecar.tracing.jaeger))) }}
 - telemetry.tracing is on, but telemetry.sidecar.tracing.jaeger.endpoint isn't set: traces go nowhere.
 {{- end }}
+{{- if and (eq (include "portreeve.layout" .) "unified") (not .Values.namespacedPoliciesAllowedResources) }}
+- namespacedPoliciesAllowedResources is empty: every AdmissionPolicy and AdmissionPolicyGroup is rejected. (An upgrade with --reuse-values doesn't see its default; --reset-then-reuse-values does.)
+{{- end }}
 {{- if .Values.mTLS.enable }}
 {{- include "portreeve.missing" (dict "root" . "kind" "ConfigMap" "name" .Values.mTLS.configMapName "value" "mTLS.configMapName" "entries" (list "client-ca.crt")) }}
 {{- end }}
