@@ -7,12 +7,10 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import process from "node:process";
 import { connect } from "../kubernetes/apply/api_transport.ts";
-import { kubeClient } from "../kubernetes/apply/kube_client.ts";
-import { cleanUp, restartController } from "./apply/cleanup.ts";
 import { errorFields } from "./render/error_fields.ts";
-import { type LogLevel, logLevel, parseFlags, settingsFrom, usage, type Values } from "./render/flags.ts";
-import { FIELD_MANAGER } from "./render/names.ts";
+import { type LogLevel, logLevel, parseFlags, settingsFrom, usage } from "./render/flags.ts";
 import { type Controller, type Log, startController } from "./serve/controller.ts";
+import { runAdmissionCheck, runDeploymentHook } from "./serve/hook.ts";
 import { CERTIFICATE_FOLDER } from "./serve/webhook_server.ts";
 
 const NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -42,38 +40,6 @@ const startFields = (error: unknown) => ({
   error: error instanceof Error ? error.message : String(error),
 });
 
-/** Does what a chart's hook asks for instead of running the controller; resolves to the exit code. */
-async function runHook(values: Values, log: Log): Promise<number> {
-  const namespace = values["deployments-namespace"] || ownNamespace();
-  const deployment = values["controller-deployment-name"];
-  const missing = namespace === undefined
-    ? "the deployments namespace must be provided"
-    : deployment === undefined || deployment === ""
-    ? "the controller deployment name must be provided"
-    : undefined;
-  if (missing !== undefined || namespace === undefined || deployment === undefined) {
-    log("error", "invalid flags", { error: missing });
-    return 1;
-  }
-  try {
-    const transport = await connect({ kubeconfig: values["kubeconfig"] });
-    try {
-      const client = kubeClient(transport, FIELD_MANAGER);
-      if (values["restart"] === "true") await restartController(client, namespace, deployment, Date.now());
-      else {
-        const policyServers = values["cleanup-policy-servers"] === "true";
-        await cleanUp({ client, namespace, deployment, policyServers, log });
-      }
-      return 0;
-    } finally {
-      transport.close();
-    }
-  } catch (error) {
-    log("error", "cannot do what the hook asks for", startFields(error));
-    return 1;
-  }
-}
-
 /** Runs the controller; resolves to the exit code. `certificates` is where its own certificate is mounted. */
 export async function run(args: readonly string[], certificates = CERTIFICATE_FOLDER): Promise<number> {
   const parsed = parseFlags(args);
@@ -94,11 +60,16 @@ export async function run(args: readonly string[], certificates = CERTIFICATE_FO
     return 2;
   }
   const log = jsonLog(level);
-  if (values["cleanup"] === "true" || values["restart"] === "true") return await runHook(values, log);
+  if (values["cleanup"] === "true" || values["restart"] === "true") {
+    return await runDeploymentHook(values, ownNamespace(), log);
+  }
   const settings = settingsFrom(values, process.env, ownNamespace());
   if ("message" in settings) {
     log("error", settings.message, { error: settings.error });
     return 1;
+  }
+  if (values["check-admission"]) {
+    return await runAdmissionCheck(values["check-admission"], settings, values, log);
   }
   if (settings.hostNetwork) {
     log(

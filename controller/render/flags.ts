@@ -75,6 +75,17 @@ export const FLAGS: { readonly [name: string]: Flag } = {
     preset: "",
     help: "The controller's own Deployment; needed by -cleanup and -restart.",
   },
+  "check-admission": {
+    kind: "string",
+    preset: "",
+    help:
+      "Instead of running: has a policy of this module, which rejects privileged Pods, reject one (helm test).",
+  },
+  "check-admission-namespace": {
+    kind: "string",
+    preset: "default",
+    help: "Where --check-admission tries to create Pods, as a dry run.",
+  },
   kubeconfig: { kind: "string", preset: "", help: "A kubeconfig file; default: the pod's service account." },
   "zap-devel": { kind: "bool", preset: "false", help: "Accepted for compatibility." },
   "zap-encoder": { kind: "string", preset: "json", help: "Accepted for compatibility." },

@@ -1,0 +1,91 @@
+/** `--check-admission`: has a policy reject a Pod through the API server, as `helm test` does, and leaves nothing behind. */
+import type { ClusterAdmissionPolicy } from "../../crd/types.ts";
+import { ApiError, type KubeClient } from "../../kubernetes/apply/kube_client.ts";
+import { checkPod, checkPolicy } from "../render/admission_check.ts";
+import { customResource, PODS } from "../types/resources.ts";
+
+export type AdmissionCheck = {
+  readonly client: KubeClient;
+  /** Module of a policy that rejects privileged Pods. */
+  readonly module: string;
+  /** Where Pods are tried; not the deployments namespace, whose Pods are always accepted. */
+  readonly namespace: string;
+  /** Name of the policy and the Pods; nothing else may have it. */
+  readonly id: string;
+  readonly log: (message: string) => void;
+  /** How long the policy may take until it is active, in milliseconds. */
+  readonly activeWithinMs: number;
+  /** How long the API server may take to learn of an active policy, in milliseconds. */
+  readonly enforcedWithinMs: number;
+};
+
+const PAUSE_MS = 500;
+const POLICIES = customResource("ClusterAdmissionPolicy");
+const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+
+async function waitUntilActive({ client, id, activeWithinMs }: AdmissionCheck): Promise<void> {
+  const limit = performance.now() + activeWithinMs;
+  for (;;) {
+    const { status } = await client.get<ClusterAdmissionPolicy>(POLICIES, undefined, id);
+    if (status?.policyStatus === "active") return;
+    if (performance.now() >= limit) {
+      const reasons = (status?.conditions ?? [])
+        .filter((condition) => condition.status === "False")
+        .map(({ type, reason, message }) => `${type}=False (${reason}: ${message})`);
+      throw new Error(
+        `ClusterAdmissionPolicy ${id} is ${status?.policyStatus ?? "without a status"} after ` +
+          `${activeWithinMs / 1000} s: ${reasons.join("; ") || "the controller said nothing of it"}`,
+      );
+    }
+    await pause();
+  }
+}
+
+/** Why the API server refuses a Pod; undefined when it accepts it. */
+async function refusal(check: AdmissionCheck, privileged: boolean): Promise<string | undefined> {
+  try {
+    await check.client.create(PODS, checkPod(check.id, check.namespace, privileged), { dryRun: true });
+    return undefined;
+  } catch (error) {
+    if (error instanceof ApiError) return error.answer;
+    throw error;
+  }
+}
+
+async function waitUntilRejected(check: AdmissionCheck): Promise<string> {
+  const limit = performance.now() + check.enforcedWithinMs;
+  for (;;) {
+    const said = await refusal(check, true);
+    if (said?.includes("denied the request") && said.includes(check.id)) return said;
+    if (said !== undefined) {
+      throw new Error(
+        `a privileged Pod in namespace ${check.namespace} was refused, but not by the policy: ${said}`,
+      );
+    }
+    if (performance.now() >= limit) {
+      throw new Error(
+        `a privileged Pod in namespace ${check.namespace} is accepted, though the policy has been active for ` +
+          `${check.enforcedWithinMs / 1000} s`,
+      );
+    }
+    await pause();
+  }
+}
+
+/** Throws when a privileged Pod is not rejected by the policy, or a harmless one is. */
+export async function checkAdmission(check: AdmissionCheck): Promise<void> {
+  const { client, id, log } = check;
+  await client.create(POLICIES, checkPolicy(id, check.module));
+  try {
+    await waitUntilActive(check);
+    log("the policy is active");
+    log(`a privileged Pod is rejected: ${await waitUntilRejected(check)}`);
+    const said = await refusal(check, false);
+    if (said !== undefined) {
+      throw new Error(`a harmless Pod in namespace ${check.namespace} was refused: ${said}`);
+    }
+    log("a harmless Pod is accepted");
+  } finally {
+    await client.remove(POLICIES, undefined, id);
+  }
+}

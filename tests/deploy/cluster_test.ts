@@ -1,0 +1,434 @@
+// The charts against a real API server: every object is taken by it without a warning, and what Helm finds in the cluster counts.
+import { X509Certificate } from "node:crypto";
+import { Buffer } from "node:buffer";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { binariesFolder, HOW_TO_GET_BINARIES } from "../cluster/binaries/locate.ts";
+import { type ControlPlane, startControlPlane, until } from "../cluster/control_plane.ts";
+import {
+  type Any,
+  CHART_NAMES,
+  type ChartName,
+  CHARTS_FOLDER,
+  CONTROLLER_CHARTS,
+  helm,
+  helmTest,
+  keyOf,
+  objectsIn,
+  type Outcome,
+  render,
+} from "./_helm.ts";
+
+const available = binariesFolder() !== undefined;
+if (!available) test.skip(`charts in a cluster: ${HOW_TO_GET_BINARIES}`, () => {});
+const real: typeof test = (available ? helmTest : test.skip) as typeof test;
+
+let cluster: ControlPlane;
+test.before(async () => {
+  if (available) cluster = await startControlPlane();
+});
+test.after(async () => {
+  await cluster?.stop();
+});
+
+type Answer = { readonly status: number; readonly body: Any; readonly warnings: readonly string[] };
+
+async function call(
+  method: string,
+  path: string,
+  body?: Any,
+  contentType = "application/json",
+): Promise<Answer> {
+  const answer = await cluster.admin.request({
+    method,
+    path,
+    ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": contentType } }),
+    signal: AbortSignal.timeout(30_000),
+  });
+  const text = await answer.text();
+  const warning = answer.headers["warning"];
+  return {
+    status: answer.status,
+    body: text === "" ? undefined : JSON.parse(text),
+    warnings: warning === null || warning === undefined ? [] : [String(warning)],
+  };
+}
+
+const PLURALS: { readonly [kind: string]: string } = {
+  MutatingWebhookConfiguration: "mutatingwebhookconfigurations",
+  ClusterAdmissionPolicy: "clusteradmissionpolicies",
+};
+const NAMESPACED = [
+  "ConfigMap",
+  "CronJob",
+  "Deployment",
+  "Job",
+  "Pod",
+  "Role",
+  "RoleBinding",
+  "Secret",
+  "Service",
+]
+  .concat("ServiceAccount");
+
+function pathOf({ apiVersion, kind, metadata }: Any): string {
+  const root = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+  const plural = PLURALS[kind] ?? `${kind.toLowerCase()}s`;
+  const place = NAMESPACED.includes(kind) ? `/namespaces/${metadata.namespace}` : "";
+  return `${root}${place}/${plural}/${metadata.name}`;
+}
+
+const get = async (path: string): Promise<Any> => (await call("GET", path)).body;
+
+async function namespace(name: string, labels: { readonly [key: string]: string } = {}): Promise<void> {
+  const { status } = await call("POST", "/api/v1/namespaces", { metadata: { name, labels } });
+  assert.is(status, 201, name);
+}
+
+function run(...args: readonly string[]): Outcome {
+  return helm(args, "", { KUBECONFIG: cluster.kubeconfig, HOME: cluster.folder });
+}
+const place = (chart: ChartName) => join(CHARTS_FOLDER, chart);
+/** Runs Helm on a release; throws when it fails. */
+function done(
+  command: "install" | "upgrade",
+  release: string,
+  chart: ChartName,
+  ...args: readonly string[]
+): string {
+  const { status, stdout, stderr } = run(command, release, place(chart), ...args);
+  if (status !== 0) throw new Error(stderr);
+  return stdout;
+}
+function refused(
+  command: "install" | "upgrade",
+  release: string,
+  chart: ChartName,
+  ...args: readonly string[]
+): string {
+  const { status, stderr } = run(command, release, place(chart), ...args);
+  assert.not.equal(status, 0, `${release} was accepted`);
+  return stderr;
+}
+function removed(release: string, ...args: readonly string[]): void {
+  const { status, stderr } = run("uninstall", release, "--no-hooks", "--wait", ...args);
+  assert.is(status, 0, stderr);
+}
+async function crdsReady(): Promise<void> {
+  await until("the CRDs are served", async () => {
+    const { status, body } = await call("GET", "/apis/policies.kubewarden.io/v1");
+    return status === 200 && body.resources.some(({ name }: Any) => name === "policyservers");
+  });
+}
+
+/** Values that make every branch of the templates render (but the OpenTelemetry operator's own kind). */
+const MATRIX: readonly Any[] = [
+  {},
+  {
+    hostNetwork: true,
+    ports: { webhook: 63000, healthProbe: 63001, metrics: 63002 },
+    telemetry: {
+      mode: "custom",
+      metrics: true,
+      tracing: true,
+      custom: {
+        endpoint: "https://c:4317",
+        otelCollectorCertificateSecret: "s",
+        otelCollectorClientCertificateSecret: "c",
+      },
+    },
+    mTLS: { enable: true, configMapName: "mtlscm" },
+    imagePullSecrets: ["pull"],
+    additionalLabels: { team: "a" },
+    additionalAnnotations: { note: "true" },
+    podAnnotations: { number: 1 },
+    nodeSelector: { a: "b" },
+    resources: { controller: { limits: { cpu: 1 } } },
+    additionalEnvironmentVariables: [{ name: "A", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } }],
+    global: {
+      priorityClassName: "system-cluster-critical",
+      tolerations: [{ operator: "Exists" }],
+      affinity: {
+        podAntiAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: [{
+            topologyKey: "kubernetes.io/hostname",
+            labelSelector: { matchLabels: { "app.kubernetes.io/part-of": "kubewarden" } },
+          }],
+        },
+      },
+    },
+    recommendedPolicies: { enabled: true, defaultPolicyMode: "protect" },
+    policyServer: {
+      replicaCount: 3,
+      maxUnavailable: "50%",
+      webhookPort: 64005,
+      readinessProbePort: 63003,
+      metricsPort: 9090,
+      limits: { cpu: 1, memory: "1Gi" },
+      sourceAuthorities: [{ uri: "r.example", certs: ["PEM"] }],
+      insecureSources: ["r.example"],
+      securityContexts: { pod: { runAsUser: 1000 }, container: { readOnlyRootFilesystem: true } },
+      env: [{ name: "A", valueFrom: { secretKeyRef: { name: "s", key: "k" } } }],
+      imagePullSecret: "p",
+      namespacedPoliciesCapabilities: [],
+    },
+    installPolicyReportCRDs: true,
+  },
+];
+
+real("the API server takes every object of every chart, strictly and without a warning", async () => {
+  await namespace("kubewarden", { "pod-security.kubernetes.io/warn": "privileged" });
+  done("install", "kubewarden-crds", "portreeve-crds", "--namespace", "kubewarden");
+  await crdsReady();
+  let applied = 0;
+  for (const chart of CHART_NAMES) {
+    for (const values of MATRIX) {
+      const objects = render(chart, { release: "kubewarden", values });
+      const carried = objects.filter(({ metadata }) => metadata.name === "kubewarden-defaults")
+        .flatMap(({ data }) => Object.values(data) as string[]);
+      for (const object of [...objects, ...carried.flatMap(objectsIn)]) {
+        // An existing CRD is checked as an update of itself; what a policy's own CRD takes was installed above.
+        const path = `${pathOf(object)}?dryRun=All&fieldManager=test&force=true&fieldValidation=Strict`;
+        const { status, body, warnings } = await call("PATCH", path, object, "application/apply-patch+yaml");
+        assert.ok(
+          status === 200 || status === 201,
+          `${chart} ${keyOf(object)}: ${status} ${JSON.stringify(body)}`,
+        );
+        assert.equal(warnings, [], `${chart} ${keyOf(object)}`);
+        applied += 1;
+      }
+    }
+  }
+  assert.ok(applied > 100, `${applied}`);
+});
+
+real("protect doesn't go back to monitor: the upgrade is refused with what to do", async () => {
+  const on = ["--namespace", "kubewarden", "--set", "recommendedPolicies.enabled=true"];
+  done("install", "kubewarden-defaults", "portreeve-defaults", ...on);
+  done(
+    "upgrade",
+    "kubewarden-defaults",
+    "portreeve-defaults",
+    ...on,
+    "--set",
+    "recommendedPolicies.defaultPolicyMode=protect",
+  );
+  assert.match(
+    refused("upgrade", "kubewarden-defaults", "portreeve-defaults", ...on),
+    /in mode protect and can't go back to monitor\. Delete it first \(kubectl delete clusteradmissionpolicy /,
+  );
+  const policy = await get("/apis/policies.kubewarden.io/v1/clusteradmissionpolicies/no-privileged-pod");
+  assert.is(policy.spec.mode, "protect");
+});
+
+real("host network: ports are compared with the PolicyServers that the cluster has", async () => {
+  const where = ["--namespace", "kubewarden", "--set", "hostNetwork=true"];
+  await call("PATCH", "/apis/policies.kubewarden.io/v1/policyservers/default", {
+    spec: { webhookPort: 9443 },
+  }, "application/merge-patch+json");
+  assert.match(
+    refused("install", "kubewarden-controller", "portreeve-controller", ...where),
+    /ports\.webhook and spec\.webhookPort of PolicyServer "default" are both 9443/,
+  );
+  await call("PATCH", "/apis/policies.kubewarden.io/v1/policyservers/default", {
+    spec: { webhookPort: null },
+  }, "application/merge-patch+json");
+});
+
+real(
+  "certificates are made once: an upgrade keeps them, and makes what is missing with the same authority",
+  async () => {
+    const where = ["--namespace", "kubewarden"];
+    const secret = (name: string) => get(`/api/v1/namespaces/kubewarden/secrets/${name}`);
+    const bundles = async () => {
+      const root = "/apis/admissionregistration.k8s.io/v1";
+      const own = "kubewarden-controller";
+      const found = await Promise.all([
+        get(`${root}/mutatingwebhookconfigurations/${own}-mutating-webhook-configuration`),
+        get(`${root}/validatingwebhookconfigurations/${own}-validating-webhook-configuration`),
+      ]);
+      const all = found.flatMap(({ webhooks }) =>
+        webhooks.map(({ clientConfig }: Any) => clientConfig.caBundle)
+      );
+      assert.is(all.length, 10);
+      assert.is(new Set(all).size, 1);
+      return Buffer.from(all[0], "base64").toString();
+    };
+    const pem = (data: Any, key: string) => Buffer.from(data[key], "base64").toString();
+
+    const notes = done(
+      "install",
+      "kubewarden-controller",
+      "portreeve-controller",
+      ...where,
+      "--set",
+      "hostNetwork=true",
+    );
+    // Health probe and readiness probe have the same default: it works with several nodes, so it is said and not refused.
+    assert.match(
+      notes,
+      /ports\.healthProbe and spec\.readinessProbePort of PolicyServer "default" are both 8081/,
+    );
+    const ca = (await secret("kubewarden-ca")).data;
+    const server = (await secret("kubewarden-webhook-server-cert")).data;
+    const client = (await secret("kubewarden-audit-scanner-client-cert")).data;
+    assert.equal(Object.keys(ca).sort(), ["ca.crt", "ca.key"]);
+    const authority = new X509Certificate(pem(ca, "ca.crt"));
+    assert.is(authority.subject, "CN=kubewarden-controller-ca");
+    assert.ok(authority.ca);
+    assert.match(pem(ca, "ca.key"), /BEGIN EC PRIVATE KEY/);
+    const host = "kubewarden-controller-webhook-service.kubewarden.svc";
+    const leaf = new X509Certificate(pem(server, "tls.crt"));
+    assert.equal([leaf.subject, leaf.subjectAltName], [`CN=${host}`, `DNS:${host}`]);
+    const scanner = new X509Certificate(pem(client, "tls.crt"));
+    assert.equal([scanner.subject, scanner.subjectAltName], ["CN=audit-scanner-client", undefined]);
+    for (const [cert, days] of [[authority, 3650], [leaf, 365], [scanner, 365]] as const) {
+      assert.ok(cert.verify(authority.publicKey), cert.subject);
+      assert.is(Math.round((Date.parse(cert.validTo) - Date.parse(cert.validFrom)) / 86_400_000), days);
+      assert.is(cert.publicKey.asymmetricKeyDetails?.namedCurve, "prime256v1");
+    }
+    assert.is(await bundles(), pem(ca, "ca.crt"));
+
+    done("upgrade", "kubewarden-controller", "portreeve-controller", ...where, "--set", "replicas=2");
+    assert.equal((await secret("kubewarden-ca")).data, ca);
+    assert.equal((await secret("kubewarden-webhook-server-cert")).data, server);
+    assert.equal((await secret("kubewarden-audit-scanner-client-cert")).data, client);
+
+    const old = "-----BEGIN CERTIFICATE-----\nold\n-----END CERTIFICATE-----\n";
+    await call("PATCH", "/api/v1/namespaces/kubewarden/secrets/kubewarden-ca", {
+      stringData: { "old-ca.crt": old },
+    }, "application/merge-patch+json");
+    await call("DELETE", "/api/v1/namespaces/kubewarden/secrets/kubewarden-webhook-server-cert");
+    done("upgrade", "kubewarden-controller", "portreeve-controller", ...where);
+    assert.is(await bundles(), pem(ca, "ca.crt") + old);
+    assert.is(pem((await secret("kubewarden-ca")).data, "old-ca.crt"), old);
+    const again = (await secret("kubewarden-webhook-server-cert")).data;
+    assert.not.equal(again, server);
+    assert.ok(new X509Certificate(pem(again, "tls.crt")).verify(authority.publicKey));
+    assert.equal((await secret("kubewarden-audit-scanner-client-cert")).data, client);
+
+    await call("DELETE", "/api/v1/namespaces/kubewarden/secrets/kubewarden-ca");
+    done("upgrade", "kubewarden-controller", "portreeve-controller", ...where);
+    const next = new X509Certificate(pem((await secret("kubewarden-ca")).data, "ca.crt"));
+    const leaves = await Promise.all(
+      ["kubewarden-webhook-server-cert", "kubewarden-audit-scanner-client-cert"].map(secret),
+    );
+    for (const { data } of leaves) {
+      assert.ok(
+        new X509Certificate(pem(data, "tls.crt")).verify(next.publicKey),
+      );
+    }
+  },
+);
+
+real("what the values name and the namespace lacks is told in the notes", async () => {
+  const notes = (...set: readonly string[]) =>
+    done(
+      "upgrade",
+      "kubewarden-controller",
+      "portreeve-controller",
+      "--namespace",
+      "kubewarden",
+      ...set.flatMap((one) => ["--set", one]),
+    );
+  assert.not.match(notes(), /WARNINGS/);
+  const mTLS = ["mTLS.enable=true", "mTLS.configMapName=mtlscm"];
+  assert.match(
+    notes(...mTLS),
+    /mTLS\.configMapName names ConfigMap "mtlscm", which namespace "kubewarden" doesn't have/,
+  );
+  await call("POST", "/api/v1/namespaces/kubewarden/configmaps", {
+    metadata: { name: "mtlscm" },
+    data: { ca: "x" },
+  });
+  assert.match(notes(...mTLS), /ConfigMap "mtlscm", which has no key "client-ca\.crt"/);
+  assert.match(notes("imagePullSecrets={pull}"), /imagePullSecrets names Secret "pull", which/);
+  assert.match(notes("auditScanner.serviceAccountName=own"), /ServiceAccount "own", which/);
+  assert.match(
+    notes(
+      "telemetry.mode=custom",
+      "telemetry.metrics=true",
+      "telemetry.custom.endpoint=https://c:1",
+      "telemetry.custom.otelCollectorCertificateSecret=otel",
+    ),
+    /telemetry\.custom\.otelCollectorCertificateSecret names Secret "otel"/,
+  );
+});
+
+real("a second installation is refused with the first one's name", async () => {
+  await namespace("other");
+  for (const { chart, release } of CONTROLLER_CHARTS) {
+    assert.match(
+      refused("install", release, chart, "--namespace", "other"),
+      /this cluster has a controller already: Deployment "kubewarden-controller" in namespace "kubewarden" \(release "kubewarden-controller"\)/,
+    );
+  }
+});
+
+real(
+  "host network in a namespace whose Pod Security forbids it is refused with the label to set",
+  async () => {
+    await namespace("restricted", { "pod-security.kubernetes.io/enforce": "restricted" });
+    removed("kubewarden-controller", "--namespace", "kubewarden");
+    const said = refused(
+      "install",
+      "kubewarden-controller",
+      "portreeve-controller",
+      "--namespace",
+      "restricted",
+      "--set",
+      "hostNetwork=true",
+    );
+    assert.match(said, /namespace "restricted" enforces the Pod Security level restricted/);
+    assert.match(
+      said,
+      /kubectl label --overwrite namespace restricted pod-security\.kubernetes\.io\/enforce=privileged/,
+    );
+  },
+);
+
+real("values that an older CRD would drop are refused", async () => {
+  const path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/policyservers.policies.kubewarden.io";
+  const crd = await get(path);
+  const version = crd.spec.versions.findIndex(({ name }: Any) => name === "v1");
+  const at = `/spec/versions/${version}/schema/openAPIV3Schema/properties/spec/properties/webhookPort`;
+  const { status } = await call("PATCH", path, [{ op: "remove", path: at }], "application/json-patch+json");
+  assert.is(status, 200);
+  assert.match(
+    refused(
+      "upgrade",
+      "kubewarden-defaults",
+      "portreeve-defaults",
+      "--namespace",
+      "kubewarden",
+      "--set",
+      "policyServer.webhookPort=64005",
+    ),
+    /policyServer\.webhookPort: .*policyservers\.policies\.kubewarden\.io is of an older version and would drop it\. Upgrade the chart with the CRDs first/,
+  );
+});
+
+real("one chart: installed at once, and when it is removed the CRDs of policies stay", async () => {
+  // Nobody processes finalizers here.
+  const servers = "/apis/policies.kubewarden.io/v1/policyservers/default";
+  await call("PATCH", servers, { metadata: { finalizers: null } }, "application/merge-patch+json");
+  removed("kubewarden-defaults", "--namespace", "kubewarden");
+  removed("kubewarden-crds", "--namespace", "kubewarden");
+  const notes = done("install", "admission-controller", "portreeve", "--namespace", "kubewarden");
+  assert.match(notes, /PolicyServer "default" serves every policy/);
+  await crdsReady();
+  const crds = async () =>
+    (await get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")).items
+      .filter(({ metadata }: Any) => metadata.deletionTimestamp === undefined)
+      .map(({ metadata }: Any) => metadata.name);
+  assert.is((await crds()).length, 7);
+  removed("admission-controller", "--namespace", "kubewarden");
+  const left = await crds();
+  assert.is(left.length, 5);
+  assert.ok(left.every((name: string) => name.endsWith(".policies.kubewarden.io")), left.join());
+  done("install", "admission-controller", "portreeve", "--namespace", "kubewarden");
+  removed("admission-controller", "--namespace", "kubewarden");
+});
+
+test.run();
