@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type AdmissionCheck, checkAdmission } from "../../controller/apply/check_admission.ts";
-import { run } from "../../controller/main.ts";
+import { run } from "../../controller/program.ts";
 import { customResource, VALIDATING } from "../../controller/types/resources.ts";
 import { customResourceDefinitions } from "../../crd/mod.ts";
 import { type KubeClient, kubeClient } from "../../kubernetes/apply/kube_client.ts";
