@@ -37,6 +37,14 @@ const RESERVED = new Set(
 );
 /** Deeper nesting is no readable expression; it bounds the recursion below. */
 const DEEPEST = 200;
+/** `1 + 1 + …` nests as deep as it is long; chains of `&&` and of `||` are taken apart. */
+const MAX_TREE_DEPTH = 500;
+/** The policy server's limits are not lower. */
+const MAX_LENGTH = 64 * 1024;
+/** Problems that are told, as by cel-go a bounded number. */
+const MAX_PROBLEMS = 10;
+/** Characters of a line that are shown around a problem. */
+const SHOWN = 200;
 
 class SyntaxProblem extends Error {
   readonly at: number;
@@ -136,9 +144,10 @@ function parse(source: string): Node {
   function unary(depth: number): Node {
     const first = peek();
     if (!isSign("!", "-")) return member(depth);
+    const start = next;
     while (isSign(first.text)) next += 1;
-    const count = tokens.slice(0, next).reverse().findIndex((token) => token.text !== first.text);
-    const signs = count < 0 ? next : count;
+    const signs = next - start;
+    if (depth + signs > DEEPEST) throw new SyntaxProblem(first.at, "expression recursion limit exceeded");
     if (first.text === "-" && signs === 1 && peek().kind === "number") return member(depth);
     const operand = member(depth);
     return { node: "call", name: first.text === "!" ? "!_" : "-_", args: [operand], at: first.at };
@@ -224,6 +233,48 @@ function parse(source: string): Node {
   return tree;
 }
 
+type Chain = { readonly first: Node; readonly rest: readonly (Node & { node: "call" })[] };
+
+/** The calls of a chain of `&&` or of `||` from left to right, and the operand that it begins with. */
+function chainOf(node: Node & { node: "call" }): Chain {
+  const rest: (Node & { node: "call" })[] = [];
+  let first: Node = node;
+  while (first.node === "call" && first.name === node.name) {
+    rest.push(first);
+    first = first.args[0]!;
+  }
+  return { first, rest: rest.reverse() };
+}
+
+const isChain = (name: string) => name === "_&&_" || name === "_||_";
+
+function children(node: Node): readonly Node[] {
+  switch (node.node) {
+    case "select":
+      return [node.of];
+    case "call": {
+      if (!isChain(node.name)) return node.args;
+      const { first, rest } = chainOf(node);
+      return [first, ...rest.map(({ args }) => args[1]!)];
+    }
+    case "list":
+      return node.items;
+    case "map":
+      return node.entries.flat();
+    default:
+      return [];
+  }
+}
+
+/** Checks the depth of a tree without recursion. */
+function checkDepth(tree: Node): void {
+  let level: readonly Node[] = [tree];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_TREE_DEPTH) throw new SyntaxProblem(0, "expression recursion limit exceeded");
+    level = level.flatMap(children);
+  }
+}
+
 function typeText(type: Type): string {
   return type.of === undefined ? type.name : `${type.name}(${type.of.map(typeText).join(", ")})`;
 }
@@ -265,7 +316,23 @@ function typeOf(node: Node, members: ReadonlySet<string>, report: Report): Type 
 }
 
 function typeOfCall(node: Node & { node: "call" }, members: ReadonlySet<string>, report: Report): Type {
-  const args = node.args.map((arg) => typeOf(arg, members, report));
+  if (!isChain(node.name)) {
+    return resultOf(node, node.args.map((arg) => typeOf(arg, members, report)), members, report);
+  }
+  const { first, rest } = chainOf(node);
+  return rest.reduce(
+    (left, call) => resultOf(call, [left, typeOf(call.args[1]!, members, report)], members, report),
+    typeOf(first, members, report),
+  );
+}
+
+/** The type of a call with arguments of these types. */
+function resultOf(
+  node: Node & { node: "call" },
+  args: readonly Type[],
+  members: ReadonlySet<string>,
+  report: Report,
+): Type {
   const mismatch = (): Type => {
     report(
       node.at,
@@ -294,7 +361,12 @@ function show(source: string, at: number, message: string): string {
   const line = before.split("\n").length;
   const column = at - (before.lastIndexOf("\n") + 1);
   const text = source.split("\n")[line - 1]!;
-  return `ERROR: <input>:${line}:${column + 1}: ${message}\n | ${text}\n | ${".".repeat(column)}^`;
+  // Of a long line, what is around the problem.
+  const from = text.length > SHOWN ? Math.max(0, column - SHOWN / 2) : 0;
+  const shown = text.slice(from, from + SHOWN);
+  return `ERROR: <input>:${line}:${column + 1}: ${message.slice(0, 2 * SHOWN)}\n | ${shown}\n | ${
+    ".".repeat(column - from)
+  }^`;
 }
 
 /** What is wrong with a non-empty group expression over the given members; `undefined` when nothing is. */
@@ -302,19 +374,26 @@ export function checkGroupExpression(
   source: string,
   members: readonly string[],
 ): ExpressionProblem | undefined {
+  if (source.length > MAX_LENGTH) {
+    return { kind: "compilation", text: `ERROR: the expression is longer than ${MAX_LENGTH} characters` };
+  }
   const found: { at: number; message: string }[] = [];
   let type: Type = DYN;
   try {
-    type = typeOf(parse(source), new Set(members), (at, message) => found.push({ at, message }));
+    const tree = parse(source);
+    checkDepth(tree);
+    type = typeOf(tree, new Set(members), (at, message) => found.push({ at, message }));
   } catch (error) {
     if (!(error instanceof SyntaxProblem)) throw error;
     found.push({ at: error.at, message: error.message });
   }
   if (found.length > 0) {
     found.sort((a, b) => a.at - b.at);
+    const told = found.slice(0, MAX_PROBLEMS).map(({ at, message }) => show(source, at, message));
+    const more = found.length - told.length;
     return {
       kind: "compilation",
-      text: found.map(({ at, message }) => show(source, at, message)).join("\n"),
+      text: [...told, ...(more > 0 ? [`and ${more} more problems`] : [])].join("\n"),
     };
   }
   return type === BOOL || type.name === "bool" ? undefined : { kind: "not-bool" };

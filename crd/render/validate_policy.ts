@@ -125,6 +125,9 @@ function checkTransition(policy: Policy, old: Policy): FieldError[] {
   return errors;
 }
 
+/** Characters of a member's name in the path of an error. */
+const MAX_NAME = 100;
+
 type Group = AdmissionPolicyGroup | ClusterAdmissionPolicyGroup;
 
 function members(
@@ -154,7 +157,7 @@ function checkMemberTimeouts(group: Group): FieldError[] {
   for (const [name, { timeoutEvalSeconds }] of members(group)) {
     if (timeoutEvalSeconds === undefined) continue;
     sum += timeoutEvalSeconds;
-    const path = `spec.policies[${name}].timeoutEvalSeconds`;
+    const path = `spec.policies[${name.slice(0, MAX_NAME)}].timeoutEvalSeconds`;
     if (timeoutEvalSeconds > WEBHOOK_LIMIT_SECONDS) {
       errors.push(invalid(
         path,

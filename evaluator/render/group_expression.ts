@@ -67,10 +67,15 @@ const PRECEDENCE: Readonly<Record<BinaryOperator, number>> = {
 };
 
 const MAX_LENGTH = 64 * 1024;
-const MAX_DEPTH = 64;
+/** Deeper than what the controller accepts, so that no group that was accepted keeps a server from starting. */
+const MAX_DEPTH = 1_024;
+/** `1 + 1 + …` nests as deep as it is long, and is evaluated by recursion; chains of `&&` and of `||` are taken apart. */
+const MAX_TREE_DEPTH = 1_024;
+/** Characters of a token in an error. */
+const MAX_SHOWN = 100;
 
 const TOKEN =
-  /(?<space>\s+|\/\/[^\n]*|\/\*[\s\S]*?\*\/)|(?<number>0x[0-9a-fA-F_]+|0b[01_]+|0o[0-7_]+|[0-9][0-9_]*(?:\.[0-9_]+)?(?:[eE][+-]?[0-9]+)?)|(?<string>"(?:[^"\\\n]|\\.)*")|(?<name>[A-Za-z_][A-Za-z0-9_]*)|(?<operator>\|\||&&|[!=<>]=|[!<>|&^+\-*\/%()])/uy;
+  /(?<space>\s+|\/\/[^\n]*|\/\*[\s\S]*?(?:\*\/|$))|(?<number>0x[0-9a-fA-F_]+|0b[01_]+|0o[0-7_]+|[0-9][0-9_]*(?:\.[0-9_]+)?(?:[eE][+-]?[0-9]+)?)|(?<string>"(?:[^"\\\n]|\\.)*")|(?<name>[A-Za-z_][A-Za-z0-9_]*)|(?<operator>\|\||&&|[!=<>]=|[!<>|&^+\-*\/%()])/uy;
 
 type Token = {
   readonly kind: "number" | "string" | "name" | "operator" | "end";
@@ -105,6 +110,9 @@ function tokens(source: string): readonly Token[] {
       groups[name] !== undefined
     );
     if (kind) found.push({ kind, text, at });
+    else if (/^\/\*(?!.*\*\/$)|^\/\*\/$/s.test(text)) {
+      throw new ExpressionError(`Syntax error: the comment does not end ${where(at)}`);
+    }
     for (let offset = text.indexOf("\n"); offset >= 0; offset = text.indexOf("\n", offset + 1)) {
       line++;
       lineStart = index + offset + 1;
@@ -122,7 +130,9 @@ export function parseExpression(source: string): Expression {
   const peek = () => list[next]!;
   const take = () => list[next++]!;
   const expected = (what: string, token: Token): ExpressionError =>
-    new ExpressionError(`Syntax error: expected ${what}, found \`${token.text}\` ${where(token.at)}`);
+    new ExpressionError(
+      `Syntax error: expected ${what}, found \`${token.text.slice(0, MAX_SHOWN)}\` ${where(token.at)}`,
+    );
   const expect = (text: string) => {
     const token = take();
     if (token.text !== text || token.kind !== "operator") throw expected(`\`${text}\``, token);
@@ -149,7 +159,9 @@ export function parseExpression(source: string): Expression {
           return { kind: "literal", value: token.text === "true", at: token.at };
         }
         if (peek().text !== "(") {
-          throw new ExpressionError(`Variable not found: ${token.text} ${where(token.at)}`);
+          throw new ExpressionError(
+            `Variable not found: ${token.text.slice(0, MAX_SHOWN)} ${where(token.at)}`,
+          );
         }
         expect("(");
         expect(")");
@@ -182,7 +194,44 @@ export function parseExpression(source: string): Expression {
 
   const parsed = expression(0, 0);
   if (peek().kind !== "end") throw expected("an operator or the end", peek());
+  checkDepth(parsed);
   return parsed;
+}
+
+type Binary = Expression & { readonly kind: "binary" };
+
+/** The operators of a chain such as `a() && b() && c()` from left to right, and the operand that it begins with. */
+function chainOf(expression: Binary): { readonly first: Expression; readonly rest: readonly Binary[] } {
+  const rest: Binary[] = [];
+  let first: Expression = expression;
+  while (first.kind === "binary" && first.operator === expression.operator) {
+    rest.push(first);
+    first = first.left;
+  }
+  return { first, rest: rest.reverse() };
+}
+
+const isChain = ({ operator }: Binary) => operator === "&&" || operator === "||";
+
+function children(expression: Expression): readonly Expression[] {
+  if (expression.kind === "unary") return [expression.operand];
+  if (expression.kind !== "binary") return [];
+  if (!isChain(expression)) return [expression.left, expression.right];
+  const { first, rest } = chainOf(expression);
+  return [first, ...rest.map(({ right }) => right)];
+}
+
+/** Checks the depth of a tree without recursion. */
+function checkDepth(tree: Expression): void {
+  let level: readonly Expression[] = [tree];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_TREE_DEPTH) {
+      throw new ExpressionError(
+        `Syntax error: nested deeper than ${MAX_TREE_DEPTH} operators ${where(tree.at)}`,
+      );
+    }
+    level = level.flatMap(children);
+  }
 }
 
 function typeName(value: Value): string {
@@ -262,18 +311,26 @@ async function valueOf(expression: Expression, member: MemberCall): Promise<Valu
       );
     }
     case "binary": {
+      if (isChain(expression)) return await valueOfChain(expression, member);
       const { operator, at } = expression;
       const left = await valueOf(expression.left, member);
-      if (operator === "&&" || operator === "||") {
-        if (typeof left !== "boolean") throw mismatch(left, at);
-        if (left === (operator === "||")) return left;
-        const right = await valueOf(expression.right, member);
-        if (typeof right !== "boolean") throw mismatch(right, at);
-        return right;
-      }
       return compute(operator, left, await valueOf(expression.right, member), at);
     }
   }
+}
+
+/** The first operand that decides ends the chain: what is right of it is not asked. */
+async function valueOfChain(expression: Binary, member: MemberCall): Promise<boolean> {
+  const decisive = expression.operator === "||";
+  const { first, rest } = chainOf(expression);
+  let value = await valueOf(first, member);
+  for (const { right, at } of rest) {
+    if (typeof value !== "boolean") throw mismatch(value, at);
+    if (value === decisive) return value;
+    value = await valueOf(right, member);
+    if (typeof value !== "boolean") throw mismatch(value, at);
+  }
+  return value as boolean;
 }
 
 function mismatch(value: Value, at: Position): ExpressionError {
@@ -298,7 +355,7 @@ export async function expressionError(
   members: readonly string[],
 ): Promise<string | undefined> {
   const unknown = firstUnknownMember(expression, members);
-  if (unknown) return `Function not found: ${unknown.name} () ${where(unknown.at)}`;
+  if (unknown) return `Function not found: ${unknown.name.slice(0, MAX_SHOWN)} () ${where(unknown.at)}`;
   try {
     await evaluateExpression(expression, () => true);
     return undefined;
@@ -312,16 +369,12 @@ function firstUnknownMember(
   expression: Expression,
   members: readonly string[],
 ): { readonly name: string; readonly at: Position } | undefined {
-  switch (expression.kind) {
-    case "literal":
-      return undefined;
-    case "member":
-      return members.includes(expression.name) ? undefined : expression;
-    case "unary":
-      return firstUnknownMember(expression.operand, members);
-    case "binary":
-      return firstUnknownMember(expression.left, members) ?? firstUnknownMember(expression.right, members);
+  if (expression.kind === "member") return members.includes(expression.name) ? undefined : expression;
+  for (const part of children(expression)) {
+    const unknown = firstUnknownMember(part, members);
+    if (unknown !== undefined) return unknown;
   }
+  return undefined;
 }
 
 /** The expression in `source` if it can be evaluated over `members`; else what is wrong with it. */
