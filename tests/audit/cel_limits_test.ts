@@ -64,7 +64,7 @@ for (const { name, expressions, text = OBJECT, outcome = "problem" } of ATTACKS 
     const grown = process.memoryUsage().rss - before;
     assert.ok(ms < MAX_MS, `${ms.toFixed()} ms`);
     assert.ok(grown < MAX_GROWTH, `grown by ${(grown / 2 ** 20).toFixed()} MiB`);
-    assert.is(found.kind, outcome, JSON.stringify(found).slice(0, 300));
+    if (outcome !== "any") assert.is(found.kind, outcome, JSON.stringify(found).slice(0, 300));
     if (found.kind === "problem") {
       assert.match(found.message, /^the match condition/);
       assert.ok(found.message.length < 400, `${found.message.length} characters`);

@@ -35,28 +35,37 @@ function oneLine(error: unknown): string {
   return safe.length > MAX_MESSAGE ? `${safe.slice(0, MAX_MESSAGE)}…` : safe;
 }
 
-/** Compiles an expression; what is wrong with it is said when it is asked. */
-export function compileCondition(
-  { parse, variables: names, functions }: Environment,
-  expression: string,
-): Condition {
-  const problem = (message: string): Condition => () => ({ kind: "problem", message });
-  if (expression.length > MAX_EXPRESSION) return problem(`it is longer than ${MAX_EXPRESSION} characters`);
-  let run: ReturnType<typeof compileExpression>;
+type Run = ReturnType<typeof compileExpression>;
+
+function compile({ parse, variables, functions }: Environment, expression: string): Run {
+  if (expression.length > MAX_EXPRESSION) throw new Error(`it is longer than ${MAX_EXPRESSION} characters`);
   try {
     const root = parse(expression);
     if (mentions(root, "authorizer")) {
-      return problem("it asks the authorizer, and in an audit there is no user whose rights it could tell");
+      throw new Error("it asks the authorizer, and in an audit there is no user whose rights it could tell");
     }
-    run = compileExpression(root, names, functions);
+    return compileExpression(root, variables, functions);
   } catch (error) {
     // The parser goes into an expression by recursion.
-    return problem(error instanceof RangeError ? "it is nested too deeply" : oneLine(error));
+    throw error instanceof RangeError ? new Error("it is nested too deeply") : error;
   }
+}
+
+/** An expression, compiled when it is first asked and kept; what is wrong with it is said whenever it is asked. */
+export function compileCondition(environment: Environment, expression: string): Condition {
+  let compiled: { readonly run: Run } | { readonly problem: string } | undefined;
   return (variables, meter) => {
     try {
+      // Before compiling too: the conditions of one policy may take a while to compile.
       meter.begin();
-      const value = run(variables, meter);
+      try {
+        compiled ??= { run: compile(environment, expression) };
+      } catch (error) {
+        compiled = { problem: oneLine(error) };
+      }
+      if ("problem" in compiled) return { kind: "problem", message: compiled.problem };
+      meter.checkTime();
+      const value = compiled.run(variables, meter);
       return typeof value === "boolean"
         ? { kind: "value", value }
         : { kind: "problem", message: "its value is neither true nor false" };
