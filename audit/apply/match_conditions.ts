@@ -44,10 +44,11 @@ const MAX_NAME = 317;
 const MATCHING: Checked = { kind: "matching" };
 
 /**
- * Milliseconds that a policy's conditions may take in one run, over all objects; then every object that is left gets an error
- * for this policy. Conditions within their cost limit take a few microseconds each.
+ * Milliseconds that a policy's conditions may take in one run, over all objects, and that those of all policies of a namespace
+ * may; then every object that is left gets an error for these policies. Usual conditions take microseconds each.
  */
 export const MAX_POLICY_MS = 60_000;
+export const MAX_NAMESPACE_MS = 300_000;
 
 /** CEL as Kubernetes has it in matchConditions. */
 export async function celEnvironment(): Promise<Environment> {
@@ -101,7 +102,8 @@ export function matchConditions(now: () => number = () => performance.now()): Co
   let environment: Environment | undefined;
   const compiled = new Map<string, Condition>();
   const sources = new WeakMap<Audited, CelSource>();
-  const spent = new WeakMap<Auditable, number>();
+  /** Milliseconds by policy and by namespace; a policy is made ready anew for each part of a run. */
+  const spent = { policies: new Map<string, number>(), namespaces: new Map<string, number>() };
   const sourceOf = (object: Audited) => {
     let source = sources.get(object);
     if (source === undefined) sources.set(object, source = celSource(object.text));
@@ -157,18 +159,22 @@ export function matchConditions(now: () => number = () => performance.now()): Co
           message: `the policy has ${length} match conditions; the limit is ${MAX_CONDITIONS}`,
         };
       }
-      const before = spent.get(policy) ?? 0;
-      if (before > MAX_POLICY_MS) {
-        return {
-          kind: "problem",
-          message: `the policy's match conditions have taken more than ${
-            MAX_POLICY_MS / 1000
-          } s in this run; make them simpler`,
-        };
-      }
+      const { id, policy: { metadata: { namespace = "" } } } = policy;
+      const byPolicy = spent.policies.get(id) ?? 0;
+      const byNamespace = namespace === "" ? 0 : spent.namespaces.get(namespace) ?? 0;
+      const exceeded = byPolicy > MAX_POLICY_MS
+        ? `the policy's match conditions have taken more than ${MAX_POLICY_MS / 1000} s in this run`
+        : byNamespace > MAX_NAMESPACE_MS
+        ? `the match conditions of the namespace's policies have taken more than ${
+          MAX_NAMESPACE_MS / 1000
+        } s in this run`
+        : undefined;
+      if (exceeded !== undefined) return { kind: "problem", message: `${exceeded}; make them simpler` };
       const began = now();
       const checked = evaluate(policy, object, served);
-      spent.set(policy, before + now() - began);
+      const ms = now() - began;
+      spent.policies.set(id, byPolicy + ms);
+      if (namespace !== "") spent.namespaces.set(namespace, byNamespace + ms);
       return checked;
     },
   };

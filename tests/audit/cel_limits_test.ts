@@ -4,7 +4,12 @@ import { performance } from "node:perf_hooks";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { celEnvironment, matchConditions, MAX_POLICY_MS } from "../../audit/apply/match_conditions.ts";
+import {
+  celEnvironment,
+  matchConditions,
+  MAX_NAMESPACE_MS,
+  MAX_POLICY_MS,
+} from "../../audit/apply/match_conditions.ts";
 import { compileCondition } from "../../audit/render/cel/conditions.ts";
 import {
   createMeter,
@@ -42,8 +47,11 @@ const audited = (text: string): Audited => ({
   resourceVersion: "1",
   labels: {},
 });
-const policyOf = (expressions: readonly string[]) =>
+let made = 0;
+const policyOf = (expressions: readonly string[], namespace?: string) =>
   ({
+    id: `p-${made++}`,
+    policy: { metadata: { name: "p", ...(namespace === undefined ? {} : { namespace }) } },
     conditions: expressions.map((expression, index) => ({ name: `c-${index}`, expression })),
   }) as unknown as Auditable;
 
@@ -137,6 +145,25 @@ test("a policy whose conditions take a minute of a run gets errors for the objec
   assert.match((last as { message: string }).message, /more than 60 s in this run/);
   assert.is(conditions.check(greedy, audited(OBJECT), served).kind, "problem");
   assert.is(conditions.check(modest, object, served).kind, "matching");
+});
+
+test("many policies of a namespace have five minutes of a run together", async () => {
+  let now = 0;
+  const conditions = matchConditions(() => now += 1);
+  const all = ["object.spec.names.all(n, n != '')"];
+  await conditions.prepare([policyOf(all)]);
+  const object = audited(LARGE);
+  let last = conditions.check(policyOf(all, "tenant"), object, served);
+  for (let made = 0; last.kind === "matching" && made < MAX_NAMESPACE_MS; made++) {
+    last = conditions.check(policyOf(all, "tenant"), object, served);
+  }
+  assert.is(last.kind, "problem");
+  assert.match(
+    (last as { message: string }).message,
+    /namespace's policies have taken more than 300 s in this run/,
+  );
+  assert.is(conditions.check(policyOf(all, "other"), object, served).kind, "matching");
+  assert.is(conditions.check(policyOf(all), object, served).kind, "matching");
 });
 
 test("an error is absorbed by && and ||, the end of the budget is not", async () => {

@@ -122,6 +122,8 @@ async function checker(text = TEXT) {
   const about = { ...object, text };
   const policy = (expressions: readonly string[]) =>
     ({
+      id: "p",
+      policy: { metadata: { name: "p" } },
       conditions: expressions.map((expression, index) => ({ name: `condition-${index}`, expression })),
     }) as unknown as Auditable;
   await conditions.prepare([policy(["true"])]);
