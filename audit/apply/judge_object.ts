@@ -1,5 +1,6 @@
 /** Asks all policies that look at an object (spec/audit.md §8, §9). */
 import { Buffer } from "node:buffer";
+import { setImmediate } from "node:timers/promises";
 import { isNotFound, type KubeClient } from "../../kubernetes/apply/kube_client.ts";
 import { resourcePath } from "../../kubernetes/types/resource.ts";
 import { type LabelMatcher, labelMatcher } from "../render/label_selector.ts";
@@ -11,6 +12,9 @@ import type { Log } from "../types/log.ts";
 import { type Auditable, type Bucket, resourceOf, type Subject } from "../types/policies.ts";
 import type { Conditions } from "./match_conditions.ts";
 import type { PolicyServerClient } from "./policy_server_client.ts";
+
+/** Milliseconds for which conditions may keep the event loop to themselves. */
+const MAX_BLOCKING_MS = 20;
 
 export type Judged = { readonly policy: Auditable; readonly judgement: Judgement; readonly seconds: number };
 
@@ -110,7 +114,9 @@ export function objectJudge(
           tell(version, policy, judgement);
           found.push({ policy, judgement, seconds: Math.floor(now() / 1000) });
         };
-        const asked = policies.filter((policy) => {
+        const asked: Auditable[] = [];
+        let resumed = now();
+        for (const policy of policies) {
           const condition = failure === undefined
             ? conditions.check(policy, version, bucket.served)
             : { kind: "problem" as const, message: failure };
@@ -118,8 +124,13 @@ export function objectJudge(
             const from = failure === undefined ? "condition" : "request";
             heard(policy, { outcome: "error", message: condition.message, from });
           }
-          return condition.kind === "matching";
-        });
+          if (condition.kind === "matching") asked.push(policy);
+          // Requests of other objects and signals aren't kept waiting by the conditions of many policies.
+          if (now() - resumed > MAX_BLOCKING_MS) {
+            await setImmediate();
+            resumed = now();
+          }
+        }
         if (asked.length === 0) continue;
         const review = Buffer.from(reviewOf(version, bucket.served));
         const urls = asked.map(({ url }) => url);

@@ -2,14 +2,26 @@
  * matchConditions of policies: which objects admission would not show to a policy. The original ignores them and so reports
  * on objects that admission never judges (issue 8).
  */
-import { type CelEnvironment, loadCel, loadRe2 } from "../../deps.ts";
-import { compileCondition, type Condition } from "../render/cel/conditions.ts";
-import { formatLibrary } from "../render/cel/formats.ts";
-import { install } from "../render/cel/library.ts";
-import { LISTS } from "../render/cel/lists.ts";
-import { NETWORK, NETWORK_EQUALITY } from "../render/cel/network.ts";
-import { QUANTITIES, QUANTITY_EQUALITY } from "../render/cel/quantity.ts";
+import { performance } from "node:perf_hooks";
+import { loadCel, loadRe2 } from "../../deps.ts";
+import {
+  compileCondition,
+  type Condition,
+  type Environment,
+  MAX_CONDITIONS,
+} from "../render/cel/conditions.ts";
+import { NAMED_FORMATS } from "../render/cel/formats.ts";
+import { functionsOf } from "../render/cel/library.ts";
+import { listLibrary } from "../render/cel/lists.ts";
+import { createMeter } from "../render/cel/meter.ts";
+import { NETWORK } from "../render/cel/network.ts";
+import { equalityOf } from "../render/cel/operators.ts";
+import { patternLibrary } from "../render/cel/patterns.ts";
+import { QUANTITIES } from "../render/cel/quantity.ts";
+import { standardLibrary } from "../render/cel/standard.ts";
 import { stringLibrary } from "../render/cel/strings.ts";
+import { TIMES } from "../render/cel/times.ts";
+import type { Node } from "../render/cel/syntax.ts";
 import { type CelSource, celSource } from "../render/cel/values.ts";
 import type { Audited } from "../types/judgement.ts";
 import type { Auditable, Served } from "../types/policies.ts";
@@ -26,28 +38,39 @@ export type Conditions = {
   check(policy: Auditable, object: Audited, served: Served): Checked;
 };
 
+/** The API server takes qualified names, which are not longer. */
+const MAX_NAME = 317;
+
 const MATCHING: Checked = { kind: "matching" };
 
+/**
+ * Milliseconds that a policy's conditions may take in one run, over all objects, and that those of all policies of a namespace
+ * may; then every object that is left gets an error for these policies. Usual conditions take microseconds each.
+ */
+export const MAX_POLICY_MS = 60_000;
+export const MAX_NAMESPACE_MS = 300_000;
+
 /** CEL as Kubernetes has it in matchConditions. */
-export async function celEnvironment(): Promise<CelEnvironment> {
-  const [{ Environment, Optional }, { RE2JS }] = await Promise.all([loadCel(), loadRe2()]);
-  const environment = new Environment({
-    unlistedVariablesAreDyn: false,
-    enableOptionalTypes: true,
-    homogeneousAggregateLiterals: false,
-  });
-  for (const name of ["object", "oldObject", "request", "authorizer"]) {
-    environment.registerVariable(name, "dyn");
-  }
-  install(environment, LISTS);
-  install(environment, stringLibrary((pattern) => RE2JS.compile(pattern)));
-  install(environment, QUANTITIES);
-  install(environment, NETWORK);
-  install(environment, formatLibrary(() => Optional.none(), (value) => Optional.of(value)));
-  for (const [type, same] of Object.entries({ ...QUANTITY_EQUALITY, ...NETWORK_EQUALITY })) {
-    environment.registerOperator(`${type} == ${type}`, same as never);
-  }
-  return environment;
+export async function celEnvironment(): Promise<Environment> {
+  const [{ Environment }, { RE2JS }] = await Promise.all([loadCel(), loadRe2()]);
+  // The package's parser alone: its evaluator has no limit on cost, and keeps every type that it meets for ever.
+  const parser = new Environment({ unlistedVariablesAreDyn: true, enableOptionalTypes: true });
+  const functions = functionsOf([
+    standardLibrary((value) => functions.typeOf(value)),
+    stringLibrary((value) => functions.typeOf(value)),
+    listLibrary((a, b, meter) => equal(a, b, meter)),
+    patternLibrary((pattern) => RE2JS.compile(pattern)),
+    TIMES,
+    QUANTITIES,
+    NETWORK,
+    NAMED_FORMATS,
+  ]);
+  const equal = equalityOf(functions);
+  return {
+    parse: (expression) => parser.parse(expression).ast as unknown as Node,
+    variables: ["object", "oldObject", "request"],
+    functions,
+  };
 }
 
 /** The request that a webhook would get; an audit has no user, so whoever asks for one sees none (spec/audit.md §9). */
@@ -71,11 +94,16 @@ function requestOf({ name, namespace, uid, kind }: Audited, { group, version, pl
   };
 }
 
-/** The conditions of all policies of a run. */
-export function matchConditions(): Conditions {
-  let environment: CelEnvironment | undefined;
+/**
+ * The conditions of all policies of a run. What exceeds its limits is an error, as for the API server, and never a match or an
+ * exclusion; `now` is in milliseconds.
+ */
+export function matchConditions(now: () => number = () => performance.now()): Conditions {
+  let environment: Environment | undefined;
   const compiled = new Map<string, Condition>();
   const sources = new WeakMap<Audited, CelSource>();
+  /** Milliseconds by policy and by namespace; a policy is made ready anew for each part of a run. */
+  const spent = { policies: new Map<string, number>(), namespaces: new Map<string, number>() };
   const sourceOf = (object: Audited) => {
     let source = sources.get(object);
     if (source === undefined) sources.set(object, source = celSource(object.text));
@@ -88,6 +116,33 @@ export function matchConditions(): Conditions {
     }
     return condition;
   };
+
+  function evaluate({ conditions }: Auditable, object: Audited, served: Served): Checked {
+    let source: CelSource;
+    try {
+      source = sourceOf(object);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return { kind: "problem", message: `the match conditions cannot be evaluated: ${reason}` };
+    }
+    const variables = { object: source.value, oldObject: null, request: requestOf(object, served) };
+    const meter = createMeter(now);
+    let problem: Checked | undefined;
+    // One that is false excludes the object whatever the others come to, as for a webhook.
+    for (const { name, expression } of conditions) {
+      const verdict = conditionOf(expression)(variables, meter);
+      if (verdict.kind === "problem") {
+        problem ??= {
+          kind: "problem",
+          message: `the match condition ${
+            JSON.stringify(name.slice(0, MAX_NAME))
+          } cannot be evaluated: ${verdict.message}`,
+        };
+      } else if (!verdict.value) return { kind: "excluded" };
+    }
+    return problem ?? MATCHING;
+  }
+
   return {
     async prepare(policies) {
       if (environment !== undefined) return;
@@ -95,27 +150,32 @@ export function matchConditions(): Conditions {
         if (conditions.length > 0) environment ??= await celEnvironment();
       }
     },
-    check({ conditions }, object, served) {
-      if (conditions.length === 0) return MATCHING;
-      const source = sourceOf(object);
-      const variables = {
-        object: source.value,
-        oldObject: null,
-        request: requestOf(object, served),
-        authorizer: null,
-      };
-      let problem: Checked | undefined;
-      // One that is false excludes the object whatever the others come to, as for a webhook.
-      for (const { name, expression } of conditions) {
-        const verdict = conditionOf(expression)(source, variables);
-        if (verdict.kind === "problem") {
-          problem ??= {
-            kind: "problem",
-            message: `the match condition ${JSON.stringify(name)} cannot be evaluated: ${verdict.message}`,
-          };
-        } else if (!verdict.value) return { kind: "excluded" };
+    check(policy, object, served) {
+      const { length } = policy.conditions;
+      if (length === 0) return MATCHING;
+      if (length > MAX_CONDITIONS) {
+        return {
+          kind: "problem",
+          message: `the policy has ${length} match conditions; the limit is ${MAX_CONDITIONS}`,
+        };
       }
-      return problem ?? MATCHING;
+      const { id, policy: { metadata: { namespace = "" } } } = policy;
+      const byPolicy = spent.policies.get(id) ?? 0;
+      const byNamespace = namespace === "" ? 0 : spent.namespaces.get(namespace) ?? 0;
+      const exceeded = byPolicy > MAX_POLICY_MS
+        ? `the policy's match conditions have taken more than ${MAX_POLICY_MS / 1000} s in this run`
+        : byNamespace > MAX_NAMESPACE_MS
+        ? `the match conditions of the namespace's policies have taken more than ${
+          MAX_NAMESPACE_MS / 1000
+        } s in this run`
+        : undefined;
+      if (exceeded !== undefined) return { kind: "problem", message: `${exceeded}; make them simpler` };
+      const began = now();
+      const checked = evaluate(policy, object, served);
+      const ms = now() - began;
+      spent.policies.set(id, byPolicy + ms);
+      if (namespace !== "") spent.namespaces.set(namespace, byNamespace + ms);
+      return checked;
     },
   };
 }

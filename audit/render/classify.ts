@@ -1,4 +1,5 @@
 /** Which policies are audited, and on what (spec/audit.md §5, §6). */
+import { reachesReports } from "../../crd/render/report_resources.ts";
 import { isGroup, isNamespaced, type Policy, policyId, type Rule } from "../../crd/types.ts";
 import type { Auditable, Bucket, Plan, Served, Subject, Target } from "../types/policies.ts";
 import type { Severity } from "../types/report.ts";
@@ -21,6 +22,9 @@ export const SKIPPED_WILDCARD = "the policy targets only wildcard resources, ski
 export const SKIPPED_OPERATION = "the policy does not have rules with a CREATE operation, skipping...";
 export const SKIPPED_BACKGROUND = "the policy has backgroundAudit set to false, skipping...";
 export const SKIPPED_INACTIVE = "the policy is not active, skipping...";
+
+export const SKIPPED_REPORTS =
+  "the policy targets only reports, which policies of a namespace may not see, skipping...";
 
 function explicit({ apiGroups = [], apiVersions = [], resources = [] }: Rule): boolean {
   return ![apiGroups, apiVersions, resources].some((names) => names.includes("*"));
@@ -45,13 +49,19 @@ function targets(rules: readonly Rule[]): readonly Target[] {
 export function classify(policy: Policy, namespaced: boolean, lookup: Lookup): Classified {
   // Nothing in the API requires `spec`: old objects may lack it.
   const spec: Partial<Policy["spec"]> = policy.spec ?? {};
-  const named = (spec.rules ?? []).filter(explicit);
+  const named = (spec.rules ?? []).filter((rule) => rule !== null && explicit(rule));
   if (named.length === 0) return { kind: "skipped", why: SKIPPED_WILDCARD };
   const creating = named.filter(({ operations = [] }) => operations.includes("CREATE"));
   if (creating.length === 0) return { kind: "skipped", why: SKIPPED_OPERATION };
   const unknown: Target[] = [];
   const served = new Set<Served>();
-  for (const target of targets(creating)) {
+  const all = targets(creating);
+  // Admission shows no reports to policies of a namespace, whatever their rules say.
+  const shown = all.filter(({ group, resource }) =>
+    !isNamespaced(policy) || !reachesReports({ apiGroups: [group], resources: [resource] })
+  );
+  if (all.length > 0 && shown.length === 0) return { kind: "skipped", why: SKIPPED_REPORTS };
+  for (const target of shown) {
     const found = lookup(target);
     if (found === undefined) unknown.push(target);
     else served.add(found);

@@ -2,7 +2,7 @@
  * CEL `matchConditions` are checked by the one compiler that will run them: the API server is asked to create, as a dry run, a
  * webhook configuration that carries them, and what it says of them is said of the policy (spec/crds.md §9).
  */
-import { type FieldError, internal } from "../../crd/render/field_error.ts";
+import { clipped, type FieldError, internal } from "../../crd/render/field_error.ts";
 import type { MatchCondition } from "../../crd/types.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 import { VALIDATING } from "../types/resources.ts";
@@ -53,7 +53,7 @@ export async function checkMatchConditions(
       const path = cause.field!.slice(CARRIED.length);
       // An ill-formed name is reported on its item: the path that 1.36 gives (spec/crds.md §9).
       const item = reason === "FieldValueInvalid" ? path.replace(/\.name$/, "") : path;
-      return { reason, field: FIELD + item, message: cause.message ?? "" };
+      return { reason, field: FIELD + item, message: clipped(cause.message ?? "") };
     });
     if (found.length > 0) return found;
     const text = error instanceof ApiError ? error.answer : String(error);

@@ -155,15 +155,13 @@ async function reconcileConfigMap(
   server: PolicyServer,
   policies: readonly Policy[],
 ): Promise<string> {
-  const legacy = new Set(
-    policies.filter((policy) => legacyWebhooks(world, policy).length > 0).map((policy) =>
-      legacyPolicyId(policy)
-    ),
+  const upgrading = new Set(
+    policies.filter((policy) => legacyWebhooks(world, policy).length > 0).map(policyId),
   );
   const configMap = await ensure(world, {
     resource: CONFIG_MAPS,
     store: world.stores.configMaps,
-    object: renderConfigMap(server, policies, world.settings, legacy),
+    object: renderConfigMap(server, policies, world.settings, upgrading),
     exact: [["data"], ["metadata", "labels"]],
   });
   return configMap.metadata.resourceVersion!;

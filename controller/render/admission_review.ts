@@ -1,5 +1,5 @@
 /** Reading AdmissionReviews and writing their answers (spec/crds.md §8.2). */
-import { type FieldError, invalidMessage } from "../../crd/render/field_error.ts";
+import { type FieldError, invalidMessage, toldErrors } from "../../crd/render/field_error.ts";
 import { API_GROUP, type Kind } from "../../crd/types.ts";
 import type { PatchOperation } from "../../crd/render/defaults.ts";
 
@@ -107,7 +107,7 @@ function response(verdict: Verdict): { readonly [key: string]: unknown } {
           name,
           group: API_GROUP,
           kind,
-          causes: errors.map(({ reason, message, field }) => ({ reason, message, field })),
+          causes: toldErrors(errors).map(({ reason, message, field }) => ({ reason, message, field })),
         },
       },
     };

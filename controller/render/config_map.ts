@@ -102,27 +102,29 @@ function byBytes(entries: Iterable<readonly [string, string]>): string {
 }
 
 /**
- * `policies.yml`. A policy whose webhook of before the upgrade still exists is served under its old id too, unless two
- * policies share that id (spec/controller.md §11.3).
+ * `policies.yml`. A policy whose webhook of before the upgrade still exists is served under its old id too
+ * (spec/controller.md §11.3): `upgrading` holds the ids of these policies. Two policies may share an old id, so that only who has
+ * such a webhook has a claim to it: a policy that somebody makes after the upgrade takes no other's id away. Two that both have
+ * one cannot be told apart by the id, and it is served for neither.
  */
 export function policiesFile(
   server: PolicyServer,
   policies: readonly Policy[],
-  legacyIds: ReadonlySet<string> = new Set(),
+  upgrading: ReadonlySet<string> = new Set(),
 ): string {
   const entries = new Map(
     policies.filter(isServable).map((policy) => [policyId(policy), entryOf(server, policy)]),
   );
   const all = new Map(entries);
-  const claimed = new Map<string, number>();
+  const claimants = new Map<string, readonly string[]>();
   for (const policy of policies) {
+    const id = policyId(policy);
     const old = legacyPolicyId(policy);
-    claimed.set(old, (claimed.get(old) ?? 0) + 1);
+    if (upgrading.has(id)) claimants.set(old, [...claimants.get(old) ?? [], id]);
   }
-  for (const policy of policies) {
-    const old = legacyPolicyId(policy);
-    const current = entries.get(policyId(policy));
-    if (legacyIds.has(old) && claimed.get(old) === 1 && current !== undefined) all.set(old, current);
+  for (const [old, [id, ...others]] of claimants) {
+    const entry = entries.get(id!);
+    if (others.length === 0 && entry !== undefined) all.set(old, entry);
   }
   return byBytes(all);
 }
@@ -155,7 +157,7 @@ export function renderConfigMap(
   server: PolicyServer,
   policies: readonly Policy[],
   settings: ControllerSettings,
-  legacyIds: ReadonlySet<string> = new Set(),
+  upgrading: ReadonlySet<string> = new Set(),
 ): ConfigMap & { readonly data: { readonly [key: string]: string } } {
   return {
     apiVersion: "v1",
@@ -165,7 +167,7 @@ export function renderConfigMap(
       labels: { [POLICY_SERVER_LABEL]: server.metadata.name },
     },
     data: {
-      "policies.yml": policiesFile(server, policies, legacyIds),
+      "policies.yml": policiesFile(server, policies, upgrading),
       "sources.yml": sourcesFile(server),
     },
   };

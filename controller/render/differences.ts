@@ -13,6 +13,12 @@ function fields(value: unknown): Fields | undefined {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? value as Fields : undefined;
 }
 
+/** A field of an object; labels and annotations may have names that objects inherit something under. */
+function fieldOf(value: unknown, name: string): unknown {
+  const object = fields(value);
+  return object !== undefined && Object.hasOwn(object, name) ? object[name] : undefined;
+}
+
 /** Values that the API server does not store where the field may be absent. */
 function isZero(value: unknown): boolean {
   if (value === "" || value === 0 || value === false || value === null) return true;
@@ -56,7 +62,8 @@ export function covers(live: unknown, desired: unknown, parent = ""): boolean {
     const existing = fields(live);
     return existing !== undefined &&
       Object.entries(object).every(([key, value]) =>
-        value === undefined || covers(existing[key], value, QUANTITY_PARENTS.has(parent) ? "quantity" : key)
+        value === undefined ||
+        covers(fieldOf(existing, key), value, QUANTITY_PARENTS.has(parent) ? "quantity" : key)
       );
   }
   return live === desired ||
@@ -71,14 +78,14 @@ function ownsMore(owned: Fields, desired: unknown): boolean {
     const rest = path.slice(2);
     switch (path.slice(0, 2)) {
       case "f:": {
-        const value = fields(desired)?.[rest];
+        const value = fieldOf(desired, rest);
         return value === undefined || ownsMore(below, value);
       }
       case "k:": {
         const key = JSON.parse(rest) as Fields;
         const item = Array.isArray(desired)
           ? desired.find((candidate) =>
-            Object.entries(key).every(([name, value]) => fields(candidate)?.[name] === value)
+            Object.entries(key).every(([name, value]) => fieldOf(candidate, name) === value)
           )
           : undefined;
         return item === undefined || ownsMore(below, item);
@@ -111,7 +118,7 @@ export type JsonPatch = readonly {
 }[];
 
 function at(object: unknown, path: readonly string[]): unknown {
-  return path.reduce<unknown>((value, key) => fields(value)?.[key], object);
+  return path.reduce<unknown>(fieldOf, object);
 }
 
 const pointer = (path: readonly (string | number)[]) =>
@@ -137,7 +144,9 @@ function foreign(live: unknown, desired: unknown, path: readonly (string | numbe
   const wanted = fields(desired);
   if (existing === undefined || wanted === undefined) return [];
   return Object.entries(existing).flatMap(([name, value]) =>
-    wanted[name] === undefined ? [pointer([...path, name])] : foreign(value, wanted[name], [...path, name])
+    fieldOf(wanted, name) === undefined
+      ? [pointer([...path, name])]
+      : foreign(value, wanted[name], [...path, name])
   );
 }
 

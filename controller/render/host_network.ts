@@ -29,9 +29,10 @@ function podLabels(server: PolicyServer): Labels {
 function selects(selector: LabelSelector | undefined, labels: Labels): boolean {
   // A term without a selector matches no pod.
   if (selector === undefined) return false;
-  const exact = Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels[key] === value);
+  const labelOf = (key: string) => Object.hasOwn(labels, key) ? labels[key] : undefined;
+  const exact = Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labelOf(key) === value);
   return exact && (selector.matchExpressions ?? []).every(({ key, operator, values = [] }) => {
-    const value = labels[key];
+    const value = labelOf(key);
     switch (operator) {
       case "In":
         return value !== undefined && values.includes(value);

@@ -1,9 +1,11 @@
 /** The webhook configuration that makes the API server ask a policy (spec/controller.md §8). */
+import { reachesReports, REPORT_RESOURCES } from "../../crd/render/report_resources.ts";
 import { WEBHOOK_NAME_SUFFIX } from "../../crd/render/validate_policy.ts";
 import {
   isGroup,
   isNamespaced,
   type LabelSelector,
+  type MatchCondition,
   type Policy,
   policyId,
   type Rule,
@@ -44,13 +46,34 @@ export function namespaceSelector(policy: Policy, namespace: string): LabelSelec
   };
 }
 
+/** Nothing in the API keeps a stored list from holding `null`. */
+const storedRules = (policy: Policy): readonly Rule[] =>
+  (policy.spec.rules ?? []).filter((rule) => rule !== null);
+
 function rules(policy: Policy): readonly Rule[] {
   const scope = isNamespaced(policy) ? "Namespaced" : undefined;
-  return (policy.spec.rules ?? []).map((rule) => ({ ...rule, scope: scope ?? given(rule.scope, "*") }));
+  return storedRules(policy).map((rule) => ({ ...rule, scope: scope ?? given(rule.scope, "*") }));
 }
 
 function given(value: string | undefined, preset: string): string {
   return value === undefined || value === "" ? preset : value;
+}
+
+const NO_REPORTS: MatchCondition = {
+  name: "kubewarden.io/no-reports",
+  expression: `!(request.resource.group in [${
+    REPORT_RESOURCES.map(({ group }) => `'${group}'`).join(", ")
+  }])`,
+};
+
+/**
+ * The policy's own conditions. A policy of a namespace whose rules take in the audit's reports is refused when it is written; one
+ * that was stored before this was checked goes on guarding everything else that its rules name.
+ */
+function matchConditions(policy: Policy): readonly MatchCondition[] {
+  const conditions = policy.spec.matchConditions ?? [];
+  const tooFar = isNamespaced(policy) && storedRules(policy).some(reachesReports);
+  return tooFar ? [...conditions, NO_REPORTS] : conditions;
 }
 
 /** The webhook configuration of a policy. */
@@ -60,6 +83,7 @@ export function renderWebhookConfiguration(
 ): WebhookConfiguration & { readonly kind: WebhookKind } {
   const id = policyId(policy);
   const { spec } = policy;
+  const conditions = matchConditions(policy);
   const webhook: Webhook = {
     name: id + WEBHOOK_NAME_SUFFIX,
     clientConfig: {
@@ -81,7 +105,7 @@ export function renderWebhookConfiguration(
     namespaceSelector: namespaceSelector(policy, input.namespace) ?? {},
     timeoutSeconds: spec.timeoutSeconds ?? 10,
     ...(webhookKind(policy) === "MutatingWebhookConfiguration" ? { reinvocationPolicy: "Never" } : {}),
-    ...((spec.matchConditions ?? []).length === 0 ? {} : { matchConditions: spec.matchConditions }),
+    ...(conditions.length === 0 ? {} : { matchConditions: conditions }),
   };
   return {
     apiVersion: "admissionregistration.k8s.io/v1",

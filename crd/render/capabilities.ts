@@ -17,10 +17,14 @@ const TREE: Level = {
   },
 };
 
+/** Longer than any path. */
+const MAX_LENGTH = 256;
+
 /** Why a capability path is refused, or `undefined` when it is fine. */
 export function capabilityProblem(capability: string): string | undefined {
   if (capability === "") return "capability must not be empty";
   if (capability === "*") return undefined;
+  if (capability.length > MAX_LENGTH) return `capability must not be longer than ${MAX_LENGTH} characters`;
   const segments = capability.split("/");
   let level: Level = TREE;
   for (const [index, segment] of segments.entries()) {

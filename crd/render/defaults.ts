@@ -64,16 +64,18 @@ function withSchemaDefaults(schema: Fields, value: Json): Json {
       : value;
   }
   const additional = fields(schema["additionalProperties"]);
-  const result: { [name: string]: Json } = {};
-  for (const [name, item] of Object.entries(object)) {
-    const described = fields(properties?.[name]) ?? additional;
-    result[name] = described === undefined ? item! : withSchemaDefaults(described, item!);
-  }
-  for (const [name, described] of Object.entries(properties ?? {})) {
+  // Names are the user's own: they meet neither a prototype's members nor its setter.
+  const result = Object.entries(object).map(([name, item]): [string, Json] => {
+    const described = properties !== undefined && Object.hasOwn(properties, name)
+      ? fields(properties[name])
+      : additional;
+    return [name, described === undefined ? item! : withSchemaDefaults(described, item!)];
+  });
+  const presets = Object.entries(properties ?? {}).flatMap(([name, described]): [string, Json][] => {
     const preset = fields(described)?.["default"];
-    if (preset !== undefined && !Object.hasOwn(result, name)) result[name] = preset;
-  }
-  return result;
+    return preset === undefined || Object.hasOwn(object, name) ? [] : [[name, preset]];
+  });
+  return Object.fromEntries([...result, ...presets]);
 }
 
 /** A v1 spec with the defaults that the API server's schema adds; the given value is not changed. */

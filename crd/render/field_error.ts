@@ -17,6 +17,16 @@ export type FieldError = {
   readonly message: string;
 };
 
+/** Values and details come from whoever writes the object: of longer ones the beginning is told. */
+const MAX_VALUE = 1_000;
+const MAX_DETAIL = 8_000;
+/** Errors that are told of one object. */
+const MAX_ERRORS = 50;
+
+/** The beginning of a text that comes from elsewhere. */
+export const clipped = (text: string, limit = MAX_DETAIL) =>
+  text.length > limit ? `${text.slice(0, limit)}…` : text;
+
 export function required(field: string, detail?: string): FieldError {
   return {
     reason: "FieldValueRequired",
@@ -26,16 +36,31 @@ export function required(field: string, detail?: string): FieldError {
 }
 
 export function invalid(field: string, value: string | number, detail: string): FieldError {
-  const shown = typeof value === "number" ? String(value) : JSON.stringify(value);
-  return { reason: "FieldValueInvalid", field, message: `Invalid value: ${shown}: ${detail}` };
+  const shown = typeof value === "number" ? String(value) : JSON.stringify(clipped(value, MAX_VALUE));
+  const message = `Invalid value: ${shown}: ${clipped(detail)}`;
+  return { reason: "FieldValueInvalid", field, message };
 }
 
 export function forbidden(field: string, detail: string): FieldError {
-  return { reason: "FieldValueForbidden", field, message: `Forbidden: ${detail}` };
+  return { reason: "FieldValueForbidden", field, message: `Forbidden: ${clipped(detail)}` };
 }
 
 export function internal(field: string, detail: string): FieldError {
-  return { reason: "InternalError", field, message: `Internal error: ${detail}` };
+  return { reason: "InternalError", field, message: `Internal error: ${clipped(detail)}` };
+}
+
+/** As many of an object's errors as are told, each once; a last one counts those that are left. */
+export function toldErrors(errors: readonly FieldError[]): readonly FieldError[] {
+  if (errors.length <= MAX_ERRORS) return errors;
+  const told = new Map<string, FieldError>();
+  let more = 0;
+  for (const error of errors) {
+    const text = fieldErrorText(error);
+    if (told.has(text)) continue;
+    if (told.size < MAX_ERRORS) told.set(text, error);
+    else more++;
+  }
+  return [...told.values(), ...(more === 0 ? [] : [internal("", `there are ${more} more errors`)])];
 }
 
 /** `path: text`, as it appears in messages. */
@@ -50,7 +75,7 @@ export function invalidMessage(
   name: string,
   errors: readonly FieldError[],
 ): string {
-  const texts = [...new Set(errors.map(fieldErrorText))];
+  const texts = [...new Set(toldErrors(errors).map(fieldErrorText))];
   const list = texts.length === 1 ? texts[0] : `[${texts.join(", ")}]`;
   return `${kind}.${group} ${JSON.stringify(name)} is invalid: ${list}`;
 }

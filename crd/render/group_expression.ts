@@ -9,220 +9,21 @@
  * ```
  */
 
+import { BOOL, chainOf, isChain, type Node, parse, SyntaxProblem, type Type } from "./group_syntax.ts";
+
 /** What is wrong with an expression. */
 export type ExpressionProblem =
   | { readonly kind: "compilation"; readonly text: string }
   | { readonly kind: "not-bool" };
 
-type Type = { readonly name: string; readonly of?: readonly Type[] };
-type Token = {
-  readonly kind: "number" | "string" | "bytes" | "name" | "sign" | "end";
-  readonly text: string;
-  at: number;
-};
-type Node =
-  | { readonly node: "literal"; readonly type: Type }
-  | { readonly node: "name"; readonly name: string; readonly at: number }
-  | { readonly node: "select"; readonly of: Node; readonly at: number }
-  | { readonly node: "call"; readonly name: string; readonly args: readonly Node[]; readonly at: number }
-  | { readonly node: "list"; readonly items: readonly Node[] }
-  | { readonly node: "map"; readonly entries: readonly (readonly [Node, Node])[] };
-
-const BOOL: Type = { name: "bool" };
 /** The type of what could not be typed; it agrees with every other, so that one mistake is reported once. */
 const DYN: Type = { name: "dyn" };
-const RESERVED = new Set(
-  "as break const continue else for function if import let loop package namespace return var void while"
-    .split(" "),
-);
-/** Deeper nesting is no readable expression; it bounds the recursion below. */
-const DEEPEST = 200;
-
-class SyntaxProblem extends Error {
-  readonly at: number;
-  constructor(at: number, message: string) {
-    super(message);
-    this.at = at;
-  }
-}
-
-const NUMBER = /0[xX][0-9a-fA-F]+[uU]?|(?:\d+\.\d+|\d+|\.\d+)(?:[eE][+-]?\d+)?[uU]?/y;
-const NAME = /[_a-zA-Z][_a-zA-Z0-9]*/y;
-const STRING =
-  /(?:[bB]?[rR]?|[rR][bB])(?:"""(?:[^\\]|\\.)*?"""|'''(?:[^\\]|\\.)*?'''|"(?:[^"\\\r\n]|\\.)*"|'(?:[^'\\\r\n]|\\.)*')/ys;
-const SIGN = /&&|\|\||==|!=|<=|>=|[-+*/%<>!?:.,()[\]{}]/y;
-const BLANK = /(?:\s|\/\/[^\n]*)*/y;
-
-function tokenize(source: string): Token[] {
-  const tokens: Token[] = [];
-  let at = 0;
-  const take = (pattern: RegExp): string | undefined => {
-    pattern.lastIndex = at;
-    return pattern.exec(source)?.[0];
-  };
-  for (;;) {
-    at += take(BLANK)?.length ?? 0;
-    if (at >= source.length) return [...tokens, { kind: "end", text: "<EOF>", at }];
-    const string = take(STRING);
-    const text = string ?? take(NUMBER) ?? take(NAME) ?? take(SIGN);
-    if (text === undefined) {
-      throw new SyntaxProblem(at, `Syntax error: token recognition error at: '${source[at]}'`);
-    }
-    const kind = string !== undefined
-      ? (/^[rR]?[bB]/.test(string) ? "bytes" : "string")
-      : /^\.?\d/.test(text)
-      ? "number"
-      : /^[_a-zA-Z]/.test(text)
-      ? "name"
-      : "sign";
-    tokens.push({ kind, text, at });
-    at += text.length;
-  }
-}
-
-const BINARY: readonly (readonly string[])[] = [
-  ["||"],
-  ["&&"],
-  ["<", "<=", ">=", ">", "==", "!=", "in"],
-  ["+", "-"],
-  ["*", "/", "%"],
-];
-
-function parse(source: string): Node {
-  const tokens = tokenize(source);
-  let next = 0;
-  const peek = (): Token => tokens[next]!;
-  const isSign = (...texts: string[]) => peek().kind === "sign" && texts.includes(peek().text);
-  const unexpected = (): never => {
-    throw new SyntaxProblem(peek().at, `Syntax error: mismatched input '${peek().text}'`);
-  };
-  const expect = (text: string): Token => {
-    if (!isSign(text)) unexpected();
-    return tokens[next++]!;
-  };
-  const commaList = (close: string, depth: number): Node[] => {
-    const items: Node[] = [];
-    while (!isSign(close)) {
-      items.push(expression(depth));
-      if (!isSign(",")) break;
-      next += 1;
-    }
-    expect(close);
-    return items;
-  };
-
-  function expression(depth: number): Node {
-    if (depth > DEEPEST) throw new SyntaxProblem(peek().at, "expression recursion limit exceeded");
-    const condition = binary(0, depth);
-    if (!isSign("?")) return condition;
-    const at = tokens[next++]!.at;
-    const yes = binary(0, depth + 1);
-    expect(":");
-    return { node: "call", name: "_?_:_", args: [condition, yes, expression(depth + 1)], at };
-  }
-
-  function binary(level: number, depth: number): Node {
-    const signs = BINARY[level];
-    if (signs === undefined) return unary(depth);
-    let left = binary(level + 1, depth);
-    while (signs.includes(peek().text) && (peek().kind === "sign" || peek().text === "in")) {
-      const { text, at } = tokens[next++]!;
-      const right = binary(level + 1, depth);
-      left = { node: "call", name: text === "in" ? "@in" : `_${text}_`, args: [left, right], at };
-    }
-    return left;
-  }
-
-  function unary(depth: number): Node {
-    const first = peek();
-    if (!isSign("!", "-")) return member(depth);
-    while (isSign(first.text)) next += 1;
-    const count = tokens.slice(0, next).reverse().findIndex((token) => token.text !== first.text);
-    const signs = count < 0 ? next : count;
-    if (first.text === "-" && signs === 1 && peek().kind === "number") return member(depth);
-    const operand = member(depth);
-    return { node: "call", name: first.text === "!" ? "!_" : "-_", args: [operand], at: first.at };
-  }
-
-  function member(depth: number): Node {
-    let of = primary(depth);
-    for (;;) {
-      if (isSign("[")) {
-        const at = tokens[next++]!.at;
-        of = { node: "call", name: "_[_]", args: [of, expression(depth + 1)], at };
-        expect("]");
-      } else if (isSign(".")) {
-        const dot = tokens[next++]!;
-        if (peek().kind !== "name") unexpected();
-        const name = tokens[next++]!.text;
-        if (!isSign("(")) {
-          of = { node: "select", of, at: dot.at };
-          continue;
-        }
-        const at = tokens[next++]!.at;
-        of = { node: "call", name, args: [of, ...commaList(")", depth + 1)], at };
-      } else return of;
-    }
-  }
-
-  function primary(depth: number): Node {
-    const token = peek();
-    if (token.kind === "number") {
-      next += 1;
-      const hexadecimal = /^0[xX]/.test(token.text);
-      const name = /[uU]$/.test(token.text)
-        ? "uint"
-        : !hexadecimal && /[.eE]/.test(token.text)
-        ? "double"
-        : "int";
-      return { node: "literal", type: { name } };
-    }
-    if (token.kind === "string" || token.kind === "bytes") {
-      next += 1;
-      return { node: "literal", type: { name: token.kind } };
-    }
-    if (token.kind === "name") {
-      if (token.text === "in") unexpected();
-      next += 1;
-      if (token.text === "true" || token.text === "false") return { node: "literal", type: BOOL };
-      if (token.text === "null") return { node: "literal", type: { name: "null_type" } };
-      if (RESERVED.has(token.text)) throw new SyntaxProblem(token.at, `reserved identifier: ${token.text}`);
-      if (!isSign("(")) return { node: "name", name: token.text, at: token.at };
-      const at = tokens[next++]!.at;
-      return { node: "call", name: token.text, args: commaList(")", depth + 1), at };
-    }
-    if (isSign("(")) {
-      next += 1;
-      const inner = expression(depth + 1);
-      expect(")");
-      return inner;
-    }
-    if (isSign("[")) {
-      next += 1;
-      return { node: "list", items: commaList("]", depth + 1) };
-    }
-    if (isSign("{")) {
-      next += 1;
-      const entries: [Node, Node][] = [];
-      while (!isSign("}")) {
-        const key = expression(depth + 1);
-        expect(":");
-        entries.push([key, expression(depth + 1)]);
-        if (!isSign(",")) break;
-        next += 1;
-      }
-      expect("}");
-      return { node: "map", entries };
-    }
-    return unexpected();
-  }
-
-  const tree = expression(0);
-  if (peek().kind !== "end") {
-    throw new SyntaxProblem(peek().at, `Syntax error: mismatched input '${peek().text}' expecting <EOF>`);
-  }
-  return tree;
-}
+/** The policy server's limits are not lower. */
+const MAX_LENGTH = 64 * 1024;
+/** Problems that are told, as by cel-go a bounded number. */
+const MAX_PROBLEMS = 10;
+/** Characters of a line that are shown around a problem. */
+const SHOWN = 200;
 
 function typeText(type: Type): string {
   return type.of === undefined ? type.name : `${type.name}(${type.of.map(typeText).join(", ")})`;
@@ -265,7 +66,23 @@ function typeOf(node: Node, members: ReadonlySet<string>, report: Report): Type 
 }
 
 function typeOfCall(node: Node & { node: "call" }, members: ReadonlySet<string>, report: Report): Type {
-  const args = node.args.map((arg) => typeOf(arg, members, report));
+  if (!isChain(node.name)) {
+    return resultOf(node, node.args.map((arg) => typeOf(arg, members, report)), members, report);
+  }
+  const { first, rest } = chainOf(node);
+  return rest.reduce(
+    (left, call) => resultOf(call, [left, typeOf(call.args[1]!, members, report)], members, report),
+    typeOf(first, members, report),
+  );
+}
+
+/** The type of a call with arguments of these types. */
+function resultOf(
+  node: Node & { node: "call" },
+  args: readonly Type[],
+  members: ReadonlySet<string>,
+  report: Report,
+): Type {
   const mismatch = (): Type => {
     report(
       node.at,
@@ -294,7 +111,12 @@ function show(source: string, at: number, message: string): string {
   const line = before.split("\n").length;
   const column = at - (before.lastIndexOf("\n") + 1);
   const text = source.split("\n")[line - 1]!;
-  return `ERROR: <input>:${line}:${column + 1}: ${message}\n | ${text}\n | ${".".repeat(column)}^`;
+  // Of a long line, what is around the problem.
+  const from = text.length > SHOWN ? Math.max(0, column - SHOWN / 2) : 0;
+  const shown = text.slice(from, from + SHOWN);
+  return `ERROR: <input>:${line}:${column + 1}: ${message.slice(0, 2 * SHOWN)}\n | ${shown}\n | ${
+    ".".repeat(column - from)
+  }^`;
 }
 
 /** What is wrong with a non-empty group expression over the given members; `undefined` when nothing is. */
@@ -302,6 +124,9 @@ export function checkGroupExpression(
   source: string,
   members: readonly string[],
 ): ExpressionProblem | undefined {
+  if (source.length > MAX_LENGTH) {
+    return { kind: "compilation", text: `ERROR: the expression is longer than ${MAX_LENGTH} characters` };
+  }
   const found: { at: number; message: string }[] = [];
   let type: Type = DYN;
   try {
@@ -312,9 +137,11 @@ export function checkGroupExpression(
   }
   if (found.length > 0) {
     found.sort((a, b) => a.at - b.at);
+    const told = found.slice(0, MAX_PROBLEMS).map(({ at, message }) => show(source, at, message));
+    const more = found.length - told.length;
     return {
       kind: "compilation",
-      text: found.map(({ at, message }) => show(source, at, message)).join("\n"),
+      text: [...told, ...(more > 0 ? [`and ${more} more problems`] : [])].join("\n"),
     };
   }
   return type === BOOL || type.name === "bool" ? undefined : { kind: "not-bool" };

@@ -26,9 +26,13 @@ const TEXT = /^([+-]?)(\d*)(?:\.(\d*))?(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE][+-]?\
 /** Exponents beyond this cannot stand for a real resource; refusing them bounds the arithmetic. */
 const LARGEST_EXPONENT = 64;
 
+/** Longer than any quantity that is stored; reading a number of many digits takes more than linear time. */
+const MAX_LENGTH = 128;
+
 /** Reads a quantity; `undefined` when the text is not one. */
 export function parseQuantity(given: string | number): Quantity | undefined {
-  const match = TEXT.exec(String(given));
+  const text = String(given);
+  const match = text.length > MAX_LENGTH ? null : TEXT.exec(text);
   if (match === null) return undefined;
   const [, sign = "", whole = "", fraction = "", suffix = ""] = match;
   if (whole + fraction === "") return undefined;

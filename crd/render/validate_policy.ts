@@ -4,6 +4,7 @@ import type { AdmissionPolicyGroup, ClusterAdmissionPolicyGroup } from "../types
 import type { Rule } from "../types/policy_fields.ts";
 import { type FieldError, forbidden, invalid, required } from "./field_error.ts";
 import { checkGroupExpression } from "./group_expression.ts";
+import { isReport, namesReport, REPORT_RESOURCES } from "./report_resources.ts";
 
 const VALUE_NEEDED = "a value must be specified";
 const NON_EMPTY = "must be non-empty";
@@ -41,13 +42,33 @@ function checkRule(rule: Rule): FieldError[] {
 }
 
 const isEverything = (resource: string) => resource === "*" || resource === "*/*";
-const isReport = (resource: string) =>
-  isEverything(resource) || resource === "policyreports" || resource.startsWith("policyreports/");
+const reportsRefused = (group: string, plural: string) =>
+  forbidden(
+    "spec.rules",
+    `{APIGroup: ${group}, Resource: ${plural}} resources cannot be targeted by AdmissionPolicy or AdmissionPolicyGroup`,
+  );
 
 /**
- * What namespaced policies may not target (V2). The original reads `apiVersions` where `apiGroups` is meant; both lists are
- * checked here, so that nothing that it refuses passes.
+ * Rules that reach the audit's reports. The original knows only the first group, and reads `apiVersions` where `apiGroups` is
+ * meant: for that group both lists are checked, so that nothing that it refuses passes.
  */
+function checkReports({ apiGroups, apiVersions, resources }: Rule): FieldError[] {
+  const groups = apiGroups ?? [];
+  const names = resources ?? [];
+  const refused = REPORT_RESOURCES.filter(({ group, plurals }, index) => {
+    const searched = index === 0 ? [...groups, ...apiVersions ?? []] : groups;
+    if (searched.includes(group)) return names.some((name) => namesReport(name, plurals));
+    return searched.includes("*") && names.some((name) => isEverything(name) || isReport(name, plurals));
+  });
+  // A rule that reaches both by wildcards alone gets one error.
+  const named = refused.filter(({ group, plurals }) =>
+    groups.includes(group) || names.some((name) => isReport(name, plurals))
+  );
+  return (named.length > 0 ? named : refused.slice(0, 1))
+    .map(({ group, plurals: [plural] }) => reportsRefused(group, plural));
+}
+
+/** What namespaced policies may not target (V2). As for reports, the original reads `apiVersions` for `apiGroups`. */
 function checkNamespacedRule(rule: Rule): FieldError[] {
   const errors: FieldError[] = [];
   const resources = rule.resources ?? [];
@@ -63,15 +84,7 @@ function checkNamespacedRule(rule: Rule): FieldError[] {
       forbidden(`spec.rules.resources[${everything}]`, detail("resources")),
     );
   }
-  const reachesReports = [...groups, ...versions].some(([, value]) =>
-    value === "*" || value === "wgpolicyk8s.io"
-  );
-  if (reachesReports && resources.some(isReport)) {
-    errors.push(forbidden(
-      "spec.rules",
-      "{APIGroup: wgpolicyk8s.io, Resource: policyreports} resources cannot be targeted by AdmissionPolicy or AdmissionPolicyGroup",
-    ));
-  }
+  errors.push(...checkReports(rule));
   return errors;
 }
 
@@ -112,6 +125,9 @@ function checkTransition(policy: Policy, old: Policy): FieldError[] {
   return errors;
 }
 
+/** Characters of a member's name in the path of an error. */
+const MAX_NAME = 100;
+
 type Group = AdmissionPolicyGroup | ClusterAdmissionPolicyGroup;
 
 function members(
@@ -141,7 +157,7 @@ function checkMemberTimeouts(group: Group): FieldError[] {
   for (const [name, { timeoutEvalSeconds }] of members(group)) {
     if (timeoutEvalSeconds === undefined) continue;
     sum += timeoutEvalSeconds;
-    const path = `spec.policies[${name}].timeoutEvalSeconds`;
+    const path = `spec.policies[${name.slice(0, MAX_NAME)}].timeoutEvalSeconds`;
     if (timeoutEvalSeconds > WEBHOOK_LIMIT_SECONDS) {
       errors.push(invalid(
         path,

@@ -2,188 +2,21 @@
  * The expression of a policy group (`spec/evaluator.md §10.1`): members as functions without arguments, combined to one
  * boolean. Parsed once, checked when the group is loaded, evaluated lazily from left to right.
  */
-
-/** Raised for an expression that can't be used; the message holds the position, counted from 1. */
-export class ExpressionError extends Error {
-  override readonly name = "ExpressionError";
-}
-
-type Value = boolean | number | string;
-type Position = { readonly line: number; readonly column: number };
-type BinaryOperator =
-  | "||"
-  | "&&"
-  | "|"
-  | "^"
-  | "&"
-  | "=="
-  | "!="
-  | "<"
-  | "<="
-  | ">"
-  | ">="
-  | "+"
-  | "-"
-  | "*"
-  | "/"
-  | "%";
-
-/** A parsed expression. */
-export type Expression =
-  | { readonly kind: "literal"; readonly value: Value; readonly at: Position }
-  | { readonly kind: "member"; readonly name: string; readonly at: Position }
-  | {
-    readonly kind: "unary";
-    readonly operator: "!" | "-" | "+";
-    readonly operand: Expression;
-    readonly at: Position;
-  }
-  | {
-    readonly kind: "binary";
-    readonly operator: BinaryOperator;
-    readonly left: Expression;
-    readonly right: Expression;
-    readonly at: Position;
-  };
-
-/** Precedence of the original's language, low to high. */
-const PRECEDENCE: Readonly<Record<BinaryOperator, number>> = {
-  "||": 30,
-  "|": 30,
-  "^": 30,
-  "&&": 60,
-  "&": 60,
-  "==": 90,
-  "!=": 90,
-  "<": 130,
-  "<=": 130,
-  ">": 130,
-  ">=": 130,
-  "+": 150,
-  "-": 150,
-  "*": 180,
-  "/": 180,
-  "%": 180,
-};
-
-const MAX_LENGTH = 64 * 1024;
-const MAX_DEPTH = 64;
-
-const TOKEN =
-  /(?<space>\s+|\/\/[^\n]*|\/\*[\s\S]*?\*\/)|(?<number>0x[0-9a-fA-F_]+|0b[01_]+|0o[0-7_]+|[0-9][0-9_]*(?:\.[0-9_]+)?(?:[eE][+-]?[0-9]+)?)|(?<string>"(?:[^"\\\n]|\\.)*")|(?<name>[A-Za-z_][A-Za-z0-9_]*)|(?<operator>\|\||&&|[!=<>]=|[!<>|&^+\-*\/%()])/uy;
-
-type Token = {
-  readonly kind: "number" | "string" | "name" | "operator" | "end";
-  readonly text: string;
-  readonly at: Position;
-};
-
-function where({ line, column }: Position): string {
-  return `(line ${line}, position ${column})`;
-}
-
-function tokens(source: string): readonly Token[] {
-  if (source.length > MAX_LENGTH) {
-    throw new ExpressionError(`Syntax error: longer than ${MAX_LENGTH} characters`);
-  }
-  const found: Token[] = [];
-  let line = 1;
-  let lineStart = 0;
-  let index = 0;
-  while (index < source.length) {
-    const at = { line, column: index - lineStart + 1 };
-    TOKEN.lastIndex = index;
-    const match = TOKEN.exec(source);
-    if (!match) {
-      throw new ExpressionError(
-        `Syntax error: unexpected \`${String.fromCodePoint(source.codePointAt(index)!)}\` ${where(at)}`,
-      );
-    }
-    const text = match[0];
-    const groups = match.groups!;
-    const kind = (["number", "string", "name", "operator"] as const).find((name) =>
-      groups[name] !== undefined
-    );
-    if (kind) found.push({ kind, text, at });
-    for (let offset = text.indexOf("\n"); offset >= 0; offset = text.indexOf("\n", offset + 1)) {
-      line++;
-      lineStart = index + offset + 1;
-    }
-    index += text.length;
-  }
-  found.push({ kind: "end", text: "the end", at: { line, column: index - lineStart + 1 } });
-  return found;
-}
-
-/** Parses the text of an expression. Throws {@link ExpressionError}. */
-export function parseExpression(source: string): Expression {
-  const list = tokens(source);
-  let next = 0;
-  const peek = () => list[next]!;
-  const take = () => list[next++]!;
-  const expected = (what: string, token: Token): ExpressionError =>
-    new ExpressionError(`Syntax error: expected ${what}, found \`${token.text}\` ${where(token.at)}`);
-  const expect = (text: string) => {
-    const token = take();
-    if (token.text !== text || token.kind !== "operator") throw expected(`\`${text}\``, token);
-  };
-
-  function primary(depth: number): Expression {
-    const token = take();
-    if (depth > MAX_DEPTH) {
-      throw new ExpressionError(`Syntax error: nested deeper than ${MAX_DEPTH} levels ${where(token.at)}`);
-    }
-    switch (token.kind) {
-      case "number": {
-        const value = Number(token.text.replaceAll("_", ""));
-        return { kind: "literal", value, at: token.at };
-      }
-      case "string":
-        try {
-          return { kind: "literal", value: JSON.parse(token.text), at: token.at };
-        } catch {
-          throw new ExpressionError(`Syntax error: bad escape in a string ${where(token.at)}`);
-        }
-      case "name": {
-        if (token.text === "true" || token.text === "false") {
-          return { kind: "literal", value: token.text === "true", at: token.at };
-        }
-        if (peek().text !== "(") {
-          throw new ExpressionError(`Variable not found: ${token.text} ${where(token.at)}`);
-        }
-        expect("(");
-        expect(")");
-        return { kind: "member", name: token.text, at: token.at };
-      }
-      case "operator":
-        if (token.text === "(") {
-          const inner = expression(0, depth + 1);
-          expect(")");
-          return inner;
-        }
-        if (token.text === "!" || token.text === "-" || token.text === "+") {
-          return { kind: "unary", operator: token.text, operand: primary(depth + 1), at: token.at };
-        }
-    }
-    throw expected("an expression", token);
-  }
-
-  function expression(least: number, depth: number): Expression {
-    let left = primary(depth);
-    for (;;) {
-      const token = peek();
-      const operator = token.text as BinaryOperator;
-      const precedence = token.kind === "operator" ? PRECEDENCE[operator] : undefined;
-      if (precedence === undefined || precedence <= least) return left;
-      take();
-      left = { kind: "binary", operator, left, right: expression(precedence, depth + 1), at: token.at };
-    }
-  }
-
-  const parsed = expression(0, 0);
-  if (peek().kind !== "end") throw expected("an operator or the end", peek());
-  return parsed;
-}
+import {
+  type Binary,
+  type BinaryOperator,
+  chainOf,
+  children,
+  type Expression,
+  ExpressionError,
+  isChain,
+  MAX_SHOWN,
+  parseExpression,
+  type Position,
+  type Value,
+  where,
+} from "./group_syntax.ts";
+export { type Expression, ExpressionError, parseExpression };
 
 function typeName(value: Value): string {
   return typeof value === "boolean"
@@ -262,18 +95,26 @@ async function valueOf(expression: Expression, member: MemberCall): Promise<Valu
       );
     }
     case "binary": {
+      if (isChain(expression)) return await valueOfChain(expression, member);
       const { operator, at } = expression;
       const left = await valueOf(expression.left, member);
-      if (operator === "&&" || operator === "||") {
-        if (typeof left !== "boolean") throw mismatch(left, at);
-        if (left === (operator === "||")) return left;
-        const right = await valueOf(expression.right, member);
-        if (typeof right !== "boolean") throw mismatch(right, at);
-        return right;
-      }
       return compute(operator, left, await valueOf(expression.right, member), at);
     }
   }
+}
+
+/** The first operand that decides ends the chain: what is right of it is not asked. */
+async function valueOfChain(expression: Binary, member: MemberCall): Promise<boolean> {
+  const decisive = expression.operator === "||";
+  const { first, rest } = chainOf(expression);
+  let value = await valueOf(first, member);
+  for (const { right, at } of rest) {
+    if (typeof value !== "boolean") throw mismatch(value, at);
+    if (value === decisive) return value;
+    value = await valueOf(right, member);
+    if (typeof value !== "boolean") throw mismatch(value, at);
+  }
+  return value as boolean;
 }
 
 function mismatch(value: Value, at: Position): ExpressionError {
@@ -298,7 +139,7 @@ export async function expressionError(
   members: readonly string[],
 ): Promise<string | undefined> {
   const unknown = firstUnknownMember(expression, members);
-  if (unknown) return `Function not found: ${unknown.name} () ${where(unknown.at)}`;
+  if (unknown) return `Function not found: ${unknown.name.slice(0, MAX_SHOWN)} () ${where(unknown.at)}`;
   try {
     await evaluateExpression(expression, () => true);
     return undefined;
@@ -312,16 +153,12 @@ function firstUnknownMember(
   expression: Expression,
   members: readonly string[],
 ): { readonly name: string; readonly at: Position } | undefined {
-  switch (expression.kind) {
-    case "literal":
-      return undefined;
-    case "member":
-      return members.includes(expression.name) ? undefined : expression;
-    case "unary":
-      return firstUnknownMember(expression.operand, members);
-    case "binary":
-      return firstUnknownMember(expression.left, members) ?? firstUnknownMember(expression.right, members);
+  if (expression.kind === "member") return members.includes(expression.name) ? undefined : expression;
+  for (const part of children(expression)) {
+    const unknown = firstUnknownMember(part, members);
+    if (unknown !== undefined) return unknown;
   }
+  return undefined;
 }
 
 /** The expression in `source` if it can be evaluated over `members`; else what is wrong with it. */

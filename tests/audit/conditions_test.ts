@@ -3,6 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { celEnvironment, matchConditions } from "../../audit/apply/match_conditions.ts";
 import { compileCondition } from "../../audit/render/cel/conditions.ts";
+import { createMeter } from "../../audit/render/cel/meter.ts";
 import { celSource } from "../../audit/render/cel/values.ts";
 import type { Audited } from "../../audit/types/judgement.ts";
 import type { Auditable, Served } from "../../audit/types/policies.ts";
@@ -121,6 +122,8 @@ async function checker(text = TEXT) {
   const about = { ...object, text };
   const policy = (expressions: readonly string[]) =>
     ({
+      id: "p",
+      policy: { metadata: { name: "p" } },
       conditions: expressions.map((expression, index) => ({ name: `condition-${index}`, expression })),
     }) as unknown as Auditable;
   await conditions.prepare([policy(["true"])]);
@@ -170,7 +173,8 @@ test("an environment serves many expressions", async () => {
   const source = celSource(TEXT);
   for (const limit of [1, 2, 3]) {
     const condition = compileCondition(environment, `object.spec.replicas > ${limit}`);
-    assert.equal(condition(source, { object: source.value }), { kind: "value", value: limit < 3 });
+    const meter = createMeter(() => 0);
+    assert.equal(condition({ object: source.value }, meter), { kind: "value", value: limit < 3 });
   }
 });
 

@@ -152,6 +152,7 @@ test("classification: the first match of the chapter's table", () => {
   }
   assert.is(of({ rules: [rule("", "pods", "v1", ["*"])] }), "skipped", "* is not CREATE");
   assert.is(of({ rules: [rule("", "pods", "v1", ["UPDATE"]), rule("apps", "deployments")] }), "candidate");
+  assert.is(of({ rules: [null, pods] }), "candidate", "a stored list may hold null");
   assert.is(of({ rules: [rule("apps", "pods")] }), "errored");
   assert.is(of({ rules: [rule("", "pods/exec")] }), "errored");
   assert.is(
@@ -183,6 +184,27 @@ test("classification: the first match of the chapter's table", () => {
     [POD, DEPLOYMENT],
     3,
   ]);
+});
+
+test("a policy of a namespace isn't asked about reports, those of other groups and cluster-wide policies are", () => {
+  const reports = { ...POD, group: "openreports.io", version: "v1alpha1", kind: "Report", plural: "reports" };
+  const looked = (target: Any) =>
+    target.group === "openreports.io" && target.resource === "reports" ? reports : lookup(target);
+  const of = (kind: Any, rules: Any[]) => classify(active(policy(kind, "p", { rules })), true, looked);
+  const both = {
+    ...rule("", "pods"),
+    apiGroups: ["", "openreports.io"],
+    apiVersions: ["v1", "v1alpha1"],
+    resources: ["pods", "reports"],
+  };
+  for (const kind of ["AdmissionPolicy", "AdmissionPolicyGroup"]) {
+    assert.is(of(kind, [rule("openreports.io", "reports", "v1alpha1")]).kind, "skipped", kind);
+    const found = of(kind, [rule("openreports.io", "reports", "v1alpha1"), rule("", "pods")]);
+    assert.equal(found.kind === "candidate" ? found.served : [], [POD]);
+    assert.not.ok(((of(kind, [both]) as Any).served as Any[]).includes(reports));
+  }
+  const wide = of("ClusterAdmissionPolicy", [rule("openreports.io", "reports", "v1alpha1")]);
+  assert.equal(wide.kind === "candidate" ? wide.served : [], [reports]);
 });
 
 test("severities, context-awareness, one subject for all versions of a kind", () => {

@@ -2,6 +2,7 @@
 // reachable, load errors, JSON that loses nothing.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { policyId } from "../../crd/types.ts";
 import { readPolicies, renderConfigMap } from "../../controller/render/config_map.ts";
 import { renderDeployment } from "../../controller/render/deployment.ts";
 import { covers, needsApply, removeForeign } from "../../controller/render/differences.ts";
@@ -133,6 +134,100 @@ test("namespaced capabilities: absent grants all, an empty list none", () => {
   assert.equal(granted({}), ["*"]);
   assert.equal(granted({ namespacedPoliciesCapabilities: [] }), []);
   assert.equal(granted({ namespacedPoliciesCapabilities: ["oci/*"] }), ["oci/*"]);
+});
+
+test("an old id stays with the policy whose webhook of before the upgrade asks for it", () => {
+  const of = (kind: string, name: string, namespace?: string): Any => ({
+    kind,
+    metadata: { name, ...(namespace === undefined ? {} : { namespace }) },
+    spec: {
+      mutating: false,
+      module: `${kind}/${name}`,
+      policies: { a: { module: `${kind}/${name}` } },
+      expression: "a()",
+      message: "m",
+    },
+  });
+  // Pairs that share an old id: within a kind, and between kinds.
+  const pairs = [
+    ["namespaced-a-b-c", of("AdmissionPolicy", "c", "a-b"), of("AdmissionPolicy", "b-c", "a")],
+    [
+      "namespaced-group-a-b-c",
+      of("AdmissionPolicyGroup", "c", "a-b"),
+      of("AdmissionPolicyGroup", "b-c", "a"),
+    ],
+    ["namespaced-group-a-c", of("AdmissionPolicyGroup", "c", "a"), of("AdmissionPolicy", "a-c", "group")],
+    ["namespaced-group-a-c", of("AdmissionPolicy", "a-c", "group"), of("AdmissionPolicyGroup", "c", "a")],
+    ["clusterwide-group-c", of("ClusterAdmissionPolicy", "group-c"), of("ClusterAdmissionPolicyGroup", "c")],
+    ["clusterwide-group-c", of("ClusterAdmissionPolicyGroup", "c"), of("ClusterAdmissionPolicy", "group-c")],
+  ] as const;
+  for (const [old, first, newcomer] of pairs) {
+    const file = (policies: Any[], ...upgrading: Any[]) =>
+      JSON.parse(
+        renderConfigMap(server(), policies, base, new Set(upgrading.map(policyId))).data["policies.yml"]!,
+      );
+    for (const policies of [[first, newcomer], [newcomer, first]]) {
+      const found = file(policies, first);
+      assert.equal(Object.keys(found).sort(), [old, policyId(first), policyId(newcomer)].sort());
+      assert.equal(found[old], found[policyId(first)], `${old} is ${policyId(first)}'s`);
+      assert.equal(Object.keys(file(policies)).length, 2, "without a webhook of before: no old id");
+      assert.is(
+        file(policies, first, newcomer)[old],
+        undefined,
+        "two that may both ask: neither is answered",
+      );
+    }
+    assert.equal(file([first], first)[old], file([first], first)[policyId(first)]);
+  }
+});
+
+test("a policy of a namespace is not shown reports, whatever its stored rules say", () => {
+  const conditionsOf = (
+    kind: string,
+    apiGroups: string[],
+    resources: string[],
+    matchConditions?: Any[],
+  ): Any => {
+    const policy: Any = {
+      kind,
+      metadata: { name: "p", namespace: "n" },
+      spec: {
+        rules: [{ apiGroups: [""], resources: ["pods"] }, null, { apiGroups, resources }],
+        matchConditions,
+      },
+    };
+    return renderWebhookConfiguration(policy, { namespace: "kubewarden", caBundle: "" }).webhooks![0]!
+      .matchConditions;
+  };
+  const without = [{
+    name: "kubewarden.io/no-reports",
+    expression: "!(request.resource.group in ['wgpolicyk8s.io', 'openreports.io'])",
+  }];
+  for (const kind of ["AdmissionPolicy", "AdmissionPolicyGroup"]) {
+    for (
+      const [group, resource] of [
+        ["openreports.io", "reports"],
+        ["openreports.io", "reports/status"],
+        ["openreports.io", "*"],
+        ["wgpolicyk8s.io", "policyreports"],
+        ["*", "reports"],
+        ["*", "*"],
+        ["*", "*/*"],
+      ] as const
+    ) {
+      assert.equal(conditionsOf(kind, [group], [resource]), without, `${group}/${resource}`);
+    }
+    const own = { name: "own", expression: "true" };
+    assert.equal(conditionsOf(kind, ["apps", "*"], ["*"], [own]), [own, ...without]);
+    for (
+      const [group, resource] of [["example.org", "reports"], ["openreports.io", "others"], ["apps", "*"]]
+    ) {
+      assert.is(conditionsOf(kind, [group!], [resource!]), undefined, `${group}/${resource}`);
+    }
+  }
+  for (const kind of ["ClusterAdmissionPolicy", "ClusterAdmissionPolicyGroup"]) {
+    assert.is(conditionsOf(kind, ["*"], ["*"]), undefined);
+  }
 });
 
 test("one entry that cannot be read hides no other", () => {

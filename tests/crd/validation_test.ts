@@ -96,6 +96,70 @@ test("what namespaced policies may not target; cluster-wide ones may", () => {
   );
 });
 
+test("no policy of a namespace targets the audit's reports, in either API, by name or by wildcard", () => {
+  const refused = (group: string, plural: string) =>
+    `spec.rules: Forbidden: {APIGroup: ${group}, Resource: ${plural}} resources cannot be targeted by AdmissionPolicy or AdmissionPolicyGroup`;
+  const open = refused("openreports.io", "reports");
+  const legacy = refused("wgpolicyk8s.io", "policyreports");
+  const cases: readonly (readonly [groups: string[], resources: string[], errors: string[]])[] = [
+    [["openreports.io"], ["reports"], [open]],
+    [["openreports.io"], ["clusterreports"], [open]],
+    [["openreports.io"], ["reports/status"], [open]],
+    [["openreports.io"], ["reports/*"], [open]],
+    [["openreports.io"], ["*"], [open]],
+    [["openreports.io"], ["*/*"], [open]],
+    [["openreports.io"], ["*/status"], [open]],
+    [["", "apps", "openreports.io"], ["pods", "reports"], [open]],
+    [["*"], ["reports"], [open]],
+    [["*"], ["pods", "clusterreports/status"], [open]],
+    [["wgpolicyk8s.io"], ["policyreports"], [legacy]],
+    [["wgpolicyk8s.io"], ["clusterpolicyreports"], [legacy]],
+    [["wgpolicyk8s.io"], ["policyreports/*"], [legacy]],
+    [["wgpolicyk8s.io"], ["*/*"], [legacy]],
+    [["*"], ["policyreports"], [legacy]],
+    [["wgpolicyk8s.io", "openreports.io"], ["*"], [legacy, open]],
+    [["*"], ["policyreports", "reports"], [legacy, open]],
+    // What only looks like reports, and what is none.
+    [["example.org"], ["reports"], []],
+    [["openreports.io.example.org"], ["reports"], []],
+    [["openreports.io"], ["reportsomething"], []],
+    [["apps"], ["*"], []],
+    [["*"], ["pods", "*/scale"], []],
+  ];
+  for (const version of ["v1alpha1", "v1"]) {
+    for (const [apiGroups, resources, errors] of cases) {
+      const rule = {
+        ...RULE,
+        apiGroups,
+        apiVersions: [version],
+        resources,
+        operations: ["CREATE", "UPDATE"],
+      };
+      const label = `${apiGroups} ${resources}`;
+      const spec = { rules: [RULE, rule] };
+      assert.equal(policyTexts(policy(spec, "AdmissionPolicy")), errors, label);
+      const members = { policies: { a: { module: "m" } }, expression: "a()", message: "no", ...spec };
+      assert.equal(policyTexts(policy(members, "AdmissionPolicyGroup")), errors, label);
+      assert.equal(policyTexts(policy(spec)), [], `${label}: cluster-wide`);
+      assert.equal(policyTexts(group(spec)), [], `${label}: cluster-wide group`);
+      // Also when an accepted policy is changed to that.
+      assert.equal(
+        policyTexts(policy(spec, "AdmissionPolicy"), policy({}, "AdmissionPolicy")),
+        errors,
+        label,
+      );
+    }
+  }
+  // The manifest of a tenant that hid its findings.
+  const manifest = {
+    apiGroups: ["openreports.io"],
+    apiVersions: ["*"],
+    resources: ["reports"],
+    operations: ["CREATE", "UPDATE"],
+  };
+  assert.equal(policyTexts(policy({ mutating: true, rules: [manifest] }, "AdmissionPolicy")), [open]);
+});
+
 test("timeouts, and what an update may not change", () => {
   assert.equal(policyTexts(policy({ timeoutEvalSeconds: 11 })), [
     "spec.timeoutEvalSeconds: Invalid value: 11: timeoutEvalSeconds cannot be greater than timeoutSeconds",

@@ -1,11 +1,13 @@
 // Issue 4, item 6 and "Bad input": the expressions of policy groups (spec/evaluator.md §10).
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { checkGroupExpression } from "../../crd/mod.ts";
 import {
   evaluateExpression,
   ExpressionError,
   expressionError,
   parseExpression,
+  readExpression,
 } from "../../evaluator/render/group_expression.ts";
 
 /** What an expression gives where the named members answer true, and which members were asked, in order. */
@@ -103,11 +105,61 @@ test("statements, assignments and what else the language has beside expressions 
 test("an expression has bounds", () => {
   assert.match(parseError("(".repeat(100_000)), /^Syntax error: longer than 65536 characters/);
   assert.match(
-    parseError(`${"(".repeat(1_000)}a()${")".repeat(1_000)}`),
-    /^Syntax error: nested deeper than 64/,
+    parseError(`${"(".repeat(30_000)}a()${")".repeat(30_000)}`),
+    /^Syntax error: nested deeper than 1024/,
   );
-  assert.match(parseError(`${"!".repeat(1_000)}a()`), /^Syntax error: nested deeper than 64/);
-  assert.match(parseError(`${"a() || ".repeat(9_000)}a()`), "");
+  assert.match(parseError(`${"!".repeat(30_000)}a()`), /^Syntax error: nested deeper than 1024/);
+  assert.match(
+    parseError(`${"1+".repeat(30_000)}1 == 1`),
+    /^Syntax error: nested deeper than 1024 operators/,
+  );
+  assert.match(
+    parseError("/* ".repeat(20_000)),
+    /^Syntax error: the comment does not end \(line 1, position 1\)/,
+  );
+  for (const unfinished of ["a() /*", "a() /*/", "/* * / a()"]) {
+    assert.match(parseError(unfinished), /the comment does not end/, unfinished);
+  }
+  assert.is(parseError("/**/ a() /* ** */ || /***/ b()"), "");
+  const long = "x".repeat(60_000);
+  for (const source of [long, `a() ${long}`, `a(${long}`]) {
+    assert.ok(parseError(source).length < 300, source.slice(0, 10));
+  }
+});
+
+test("a chain of members may be as long as the text, and is evaluated lazily", async () => {
+  for (const [sign, decisive] of [["||", true], ["&&", false]] as const) {
+    const chain = parseExpression(Array(9_000).fill("a()").join(sign));
+    let asked = 0;
+    assert.is(await evaluateExpression(chain, () => (asked++, !decisive)), !decisive);
+    assert.is(asked, 9_000);
+    asked = 0;
+    assert.is(await evaluateExpression(chain, () => ++asked === 5 ? decisive : !decisive), decisive);
+    assert.is(asked, 5);
+    assert.is(await expressionError(chain, ["a"]), undefined);
+    assert.match(await expressionError(chain, ["b"]) ?? "", /^Function not found: a \(\)/);
+  }
+});
+
+test("what the controller accepts, however long or deep, keeps no policy server from starting", async () => {
+  const nested = (times: number, open: string) => `${open.repeat(times)}a()${")".repeat(times)}`;
+  for (
+    const [label, source] of [
+      ["parentheses", nested(199, "(")],
+      ["nots", `${"!".repeat(199)}a()`],
+      ["nots and parentheses", nested(99, "!(")],
+      ["operands in parentheses", nested(199, "a() && (")],
+      ["negated operands in parentheses", nested(199, "a() && !(")],
+      ["long chain", Array(9_000).fill("a()").join("||")],
+      ["comparisons", Array(400).fill("a()").join("==")],
+    ] as const
+  ) {
+    assert.is(checkGroupExpression(source, ["a"]), undefined, label);
+    assert.is(typeof await readExpression(source, ["a"]), "object", label);
+  }
+  for (const source of [nested(300, "("), `${"!".repeat(300)}a()`, `${"a()||".repeat(14_000)}a()`]) {
+    assert.is(checkGroupExpression(source, ["a"])?.kind, "compilation");
+  }
 });
 
 test("unknown members are found wherever they stand, and anything but a boolean is refused", async () => {

@@ -1,5 +1,6 @@
 /** Kubernetes' named formats in CEL: `format.dns1123Label().validate(text)` lists what is wrong, or is empty. */
 import type { Library } from "./library.ts";
+import { NONE, Optional } from "./values.ts";
 
 class Format {
   readonly name: string;
@@ -28,9 +29,12 @@ function labelLike(name: string, prefix: boolean): Format {
   return pattern(name, prefix ? `${label}-?` : label, 63, rule);
 }
 
+const MAX_QUALIFIED_NAME = 253 + 1 + 63;
+
 const qualifiedName = new Format("qualifiedName", (text) => {
-  const [name = "", prefix] = text.split("/").reverse();
-  const wellFormed = text.split("/").length < 3 && name.length < 64 &&
+  const parts = text.length > MAX_QUALIFIED_NAME ? [] : text.split("/");
+  const [name = "", prefix] = parts.toReversed();
+  const wellFormed = parts.length < 3 && name.length < 64 &&
     new RegExp(`^${QUALIFIED}$`).test(name) &&
     (prefix === undefined || prefix.length < 254 && new RegExp(`^${LABEL}(\\.${LABEL})*$`).test(prefix));
   return wellFormed ? [] : ["a qualified name must be a name, perhaps after a DNS subdomain and '/'"];
@@ -73,23 +77,20 @@ const FORMATS: readonly Format[] = [
 const FORMAT = "kubernetes.NamedFormat";
 const FUNCTIONS = "kubernetes.Formats";
 
-/** The library; `none` and `some` make CEL's optional values. */
-export function formatLibrary(none: () => unknown, some: (value: unknown) => unknown): Library {
-  return {
-    types: { [FORMAT]: Format },
-    namespaces: { format: FUNCTIONS },
-    functions: {
-      ...Object.fromEntries(
-        FORMATS.map((format) => [`${FUNCTIONS}.${format.name}(): ${FORMAT}`, () => format]),
-      ),
-      [`${FUNCTIONS}.named(string): optional`]: (_: unknown, name: string) => {
-        const format = FORMATS.find((known) => known.name === name);
-        return format === undefined ? none() : some(format);
-      },
-      [`${FORMAT}.validate(string): optional`]: ({ check }: Format, text: string) => {
-        const problems = check(text);
-        return problems.length === 0 ? none() : some(problems);
-      },
+export const NAMED_FORMATS: Library = {
+  types: { [FORMAT]: Format },
+  namespaces: { format: FUNCTIONS },
+  functions: {
+    ...Object.fromEntries(
+      FORMATS.map((format) => [`${FUNCTIONS}.${format.name}(): ${FORMAT}`, () => format]),
+    ),
+    [`${FUNCTIONS}.named(string): optional`]: (_: unknown, name: string) => {
+      const format = FORMATS.find((known) => known.name === name);
+      return format === undefined ? NONE : new Optional(format);
     },
-  };
-}
+    [`${FORMAT}.validate(string): optional`]: ({ check }: Format, text: string) => {
+      const problems = check(text);
+      return problems.length === 0 ? NONE : new Optional(problems);
+    },
+  },
+};

@@ -1,5 +1,11 @@
 /** Kubernetes' URLs, IP addresses and CIDRs in CEL. */
 import type { Library } from "./library.ts";
+import { quoted } from "./values.ts";
+
+/** Longer than any address with its prefix. */
+const MAX_ADDRESS = 64;
+/** As long as servers take a URL to be; what is beyond ASCII in a host takes more than linear time to parse. */
+const MAX_URL = 8_192;
 
 class Ip {
   /** The address as a number. */
@@ -43,6 +49,7 @@ function parseV6(text: string): bigint | undefined {
 }
 
 function parseIp(text: string): Ip | undefined {
+  if (text.length > MAX_ADDRESS) return undefined;
   const v4 = parseV4(text);
   if (v4 !== undefined) return new Ip(v4, 32);
   const v6 = parseV6(text);
@@ -51,6 +58,7 @@ function parseIp(text: string): Ip | undefined {
 }
 
 function parseCidr(text: string): Cidr | undefined {
+  if (text.length > MAX_ADDRESS) return undefined;
   const [, address = "", prefix = ""] = /^(.*)\/(0|[1-9]\d{0,2})$/.exec(text) ?? [];
   const ip = parseIp(address);
   return ip === undefined || Number(prefix) > ip.bits ? undefined : new Cidr(ip, Number(prefix));
@@ -73,13 +81,13 @@ function ipText({ value, bits }: Ip): string {
 
 function ip(text: string): Ip {
   const parsed = parseIp(text);
-  if (parsed === undefined) throw new Error(`${JSON.stringify(text)} is no IP address`);
+  if (parsed === undefined) throw new Error(`${quoted(text)} is no IP address`);
   return parsed;
 }
 
 function cidr(text: string): Cidr {
   const parsed = parseCidr(text);
-  if (parsed === undefined) throw new Error(`${JSON.stringify(text)} is no CIDR`);
+  if (parsed === undefined) throw new Error(`${quoted(text)} is no CIDR`);
   return parsed;
 }
 
@@ -107,6 +115,7 @@ class Address {
 }
 
 function parseUrl(text: string): Address | undefined {
+  if (text.length > MAX_URL) return undefined;
   const absolute = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//.test(text);
   if (!absolute && !text.startsWith("/")) return undefined;
   // deno-lint-ignore no-control-regex
@@ -124,9 +133,16 @@ const linkLocalMulticast = (address: Ip) =>
 const unspecified = ({ value }: Ip) => value === 0n;
 const broadcast = ({ value, bits }: Ip) => bits === 32 && value === 0xffffffffn;
 
+const sameIp = (a: Ip, b: Ip) => a.bits === b.bits && a.value === b.value;
+
 export const NETWORK: Library = {
   types: { [IP]: Ip, [CIDR]: Cidr, [ADDRESS]: Address },
   namespaces: { ip: "kubernetes.IPFunctions" },
+  equality: {
+    [IP]: sameIp,
+    [CIDR]: (a: Cidr, b: Cidr) => sameIp(a.ip, b.ip) && a.prefix === b.prefix,
+    [ADDRESS]: (a: Address, b: Address) => a.url.href === b.url.href,
+  },
   functions: {
     "isIP(string): bool": (text: string) => parseIp(text) !== undefined,
     [`ip(string): ${IP}`]: ip,
@@ -158,7 +174,7 @@ export const NETWORK: Library = {
     "isURL(string): bool": isUrl,
     [`url(string): ${ADDRESS}`]: (text: string) => {
       const parsed = parseUrl(text);
-      if (parsed === undefined) throw new Error(`${JSON.stringify(text)} is no URL`);
+      if (parsed === undefined) throw new Error(`${quoted(text)} is no URL`);
       return parsed;
     },
     [`${ADDRESS}.getScheme(): string`]: ({ url, absolute }: Address) =>
@@ -174,11 +190,4 @@ export const NETWORK: Library = {
       return query;
     },
   },
-};
-
-/** `==` and `!=` of these values. */
-export const NETWORK_EQUALITY: { readonly [type: string]: (a: never, b: never) => boolean } = {
-  [IP]: (a: Ip, b: Ip) => a.bits === b.bits && a.value === b.value,
-  [CIDR]: (a: Cidr, b: Cidr) => a.ip.bits === b.ip.bits && a.ip.value === b.ip.value && a.prefix === b.prefix,
-  [ADDRESS]: (a: Address, b: Address) => a.url.href === b.url.href,
 };

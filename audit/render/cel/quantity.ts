@@ -1,6 +1,7 @@
 /** Kubernetes' quantities and semantic versions in CEL. */
 import { parseQuantity } from "../../../crd/render/quantity.ts";
 import type { Library } from "./library.ts";
+import { quoted } from "./values.ts";
 
 const UNIT = 1_000_000_000n;
 const MOST = 2n ** 63n;
@@ -15,7 +16,7 @@ class Quantity {
 
 function quantity(text: string): Quantity {
   const parsed = parseQuantity(text);
-  if (parsed === undefined) throw new Error(`${JSON.stringify(text)} is no quantity`);
+  if (parsed === undefined) throw new Error(`${quoted(text)} is no quantity`);
   return new Quantity(parsed.nano);
 }
 
@@ -37,7 +38,11 @@ const SEMVER = new RegExp(
   `^${NUMBER}\\.${NUMBER}\\.${NUMBER}(?:-([0-9A-Za-z-]+(?:\\.[0-9A-Za-z-]+)*))?(?:\\+[0-9A-Za-z.-]+)?$`,
 );
 
+/** No version is longer; numbers of many digits take more than linear time. */
+const MAX_SEMVER = 1_024;
+
 function parseSemver(text: string): Semver | undefined {
+  if (text.length > MAX_SEMVER) return undefined;
   const match = SEMVER.exec(text);
   if (match === null) return undefined;
   const pre = match[4]?.split(".") ?? [];
@@ -47,6 +52,7 @@ function parseSemver(text: string): Semver | undefined {
 
 /** `v1`, `1.2` and `01.2.3` made whole, as `semver(text, true)` takes them. */
 function normalisedSemver(text: string): string {
+  if (text.length > MAX_SEMVER) return text;
   const [, numbers = "", rest = ""] = /^v?([^-+]*)(.*)$/.exec(text) ?? [];
   const parts = numbers.split(".").map((part) => part.replace(/^0+(?=\d)/, ""));
   while (parts.length < 3) parts.push("0");
@@ -55,7 +61,7 @@ function normalisedSemver(text: string): string {
 
 function semver(text: string): Semver {
   const parsed = parseSemver(text);
-  if (parsed === undefined) throw new Error(`${JSON.stringify(text)} is no semantic version`);
+  if (parsed === undefined) throw new Error(`${quoted(text)} is no semantic version`);
   return parsed;
 }
 
@@ -84,6 +90,10 @@ const S = "kubernetes.Semver";
 
 export const QUANTITIES: Library = {
   types: { [Q]: Quantity, [S]: Semver },
+  equality: {
+    [Q]: (a: Quantity, b: Quantity) => a.nano === b.nano,
+    [S]: (a: Semver, b: Semver) => compareSemver(a, b) === 0n,
+  },
   functions: {
     "isQuantity(string): bool": (text: string) => parseQuantity(text) !== undefined,
     [`quantity(string): ${Q}`]: quantity,
@@ -114,10 +124,4 @@ export const QUANTITIES: Library = {
     [`${S}.isGreaterThan(${S}): bool`]: (a: Semver, b: Semver) => compareSemver(a, b) > 0n,
     [`${S}.compareTo(${S}): int`]: compareSemver,
   },
-};
-
-/** `==` and `!=` of these values; the operands of other types are the CEL library's. */
-export const QUANTITY_EQUALITY: { readonly [type: string]: (a: never, b: never) => boolean } = {
-  [Q]: (a: Quantity, b: Quantity) => a.nano === b.nano,
-  [S]: (a: Semver, b: Semver) => compareSemver(a, b) === 0n,
 };

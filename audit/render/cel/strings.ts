@@ -1,57 +1,156 @@
-/** Regular expressions in RE2's syntax and linear time, and the string functions that the CEL library lacks. */
-import type { RE2JS } from "../../../deps.ts";
-import type { Library } from "./library.ts";
+/** Functions on texts: CEL's own and those of its `strings` extension. */
+import type { Functions, Library } from "./library.ts";
+import type { Meter } from "./meter.ts";
+import { doubleText } from "./standard.ts";
+import { type CelMap, Duration, keysOf, lookUp, Uint } from "./values.ts";
 
-/** Patterns are short; compiled ones are kept. */
-const KEPT_PATTERNS = 500;
-
-/** `%s` of a value, as CEL's `format` writes it. */
-function shown(value: unknown): string {
-  if (typeof value === "string") return value;
-  if (value === null) return "null";
-  if (Array.isArray(value)) return `[${value.map(shown).join(", ")}]`;
-  if (typeof value === "object") {
-    return `{${
-      Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1).map(([k, v]) => `${k}: ${shown(v)}`).join(", ")
-    }}`;
+/** Where a text is found in another, from `from` on, one after the other; nothing is found twice. */
+function* occurrences(text: string, wanted: string): Generator<number> {
+  if (wanted === "") {
+    for (let at = 0; at <= text.length; at++) yield at;
+    return;
   }
-  return String(value);
+  for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + wanted.length)) yield at;
 }
 
-/** Digits after the point that are asked for at most. */
-const MOST_DIGITS = 100;
+/** `limit` parts at most; all of them when it is negative. */
+function split(text: string, separator: string, limit: number, meter: Meter): string[] {
+  meter.search(text.length, separator.length);
+  if (limit === 0) return [];
+  const parts: string[] = [];
+  let start = 0;
+  for (const at of occurrences(text, separator)) {
+    if (limit > 0 && parts.length >= limit - 1) break;
+    // Between every two characters is an empty text, but not at the ends.
+    if (separator === "" && (at === 0 || at === text.length)) continue;
+    meter.charge(1);
+    parts.push(text.slice(start, at));
+    start = at + separator.length;
+  }
+  if (separator === "" && text === "") return parts;
+  parts.push(text.slice(start));
+  return parts;
+}
 
-function formatted(text: string, values: readonly unknown[]): string {
+function replace(text: string, from: string, to: string, limit: number, meter: Meter): string {
+  meter.search(text.length, from.length);
+  const pieces: string[] = [];
+  let start = 0;
+  for (const at of occurrences(text, from)) {
+    if (limit >= 0 && pieces.length >= limit) break;
+    meter.charge(1);
+    meter.text(to.length);
+    pieces.push(text.slice(start, at));
+    start = at + from.length;
+  }
+  pieces.push(text.slice(start));
+  return pieces.join(to);
+}
+
+function join(list: readonly unknown[], separator: string, meter: Meter): string {
+  meter.charge(list.length);
+  for (const member of list) {
+    if (typeof member !== "string") throw new Error("join needs a list of strings");
+    meter.text(member.length + separator.length);
+  }
+  return list.join(separator);
+}
+
+function index(at: bigint, length: number): number {
+  if (at >= 0n && at <= BigInt(length)) return Number(at);
+  throw new Error(`index out of range: ${at}`);
+}
+
+function indexOf(text: string, wanted: string, from: number, meter: Meter): bigint {
+  meter.search(text.length, wanted.length);
+  return BigInt(text.indexOf(wanted, from));
+}
+
+function lastIndexOf(text: string, wanted: string, from: number, meter: Meter): bigint {
+  meter.search(text.length, wanted.length);
+  return BigInt(text.lastIndexOf(wanted, from));
+}
+
+function substring(text: string, start: bigint, end: bigint): string {
+  if (end < start) throw new Error(`index out of range: ${end} is before ${start}`);
+  return text.slice(index(start, text.length), index(end, text.length));
+}
+
+/** `%s` of a value, as CEL's `format` writes it; values may share parts, so the text may be much longer than they are. */
+function shown(value: unknown, typeOf: Functions["typeOf"], meter: Meter): string {
+  meter.charge(1);
+  const all = (values: readonly unknown[]) => values.map((one) => shown(one, typeOf, meter));
+  let text: string;
+  const type = typeOf(value);
+  if (type === "list") text = `[${all(value as readonly unknown[]).join(", ")}]`;
+  else if (type === "map") {
+    const map = value as CelMap;
+    const keys = keysOf(map);
+    meter.charge(keys.length);
+    const names = all(keys);
+    const entries = keys.map((key, at) => [names[at]!, key] as const).sort(([a], [b]) => a < b ? -1 : 1);
+    text = `{${
+      entries.map(([name, key]) => `${name}: ${shown(lookUp(map, key), typeOf, meter)}`).join(", ")
+    }}`;
+  } else if (value instanceof Uint) text = String(value.value);
+  else if (value instanceof Date) text = value.toISOString().replace(/\.000Z$/, "Z");
+  else if (value instanceof Duration) text = `${Number(value.nanos) / 1e9}s`;
+  else if (typeof value === "number") text = doubleText(value);
+  else if (value === null || typeof value !== "object") text = String(value);
+  else throw new Error(`format cannot write a value of type ${type}`);
+  meter.text(text.length);
+  return text;
+}
+
+/** Digits after the point that are written at most. */
+const MAX_DIGITS = 100;
+
+function hexOf(text: string, meter: Meter): string {
+  meter.charge(text.length);
+  return [...new TextEncoder().encode(text)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function formatted(
+  text: string,
+  values: readonly unknown[],
+  typeOf: Functions["typeOf"],
+  meter: Meter,
+): string {
   let next = 0;
   return text.replace(
     /%(?:%|(?:\.(\d+))?([a-zA-Z]))/g,
-    (whole, digits: string | undefined, verb: string | undefined) => {
-      if (whole === "%%") return "%";
+    (part, digits: string | undefined, verb: string | undefined) => {
+      meter.charge(1);
+      if (part === "%%") return "%";
       if (next >= values.length) throw new Error("format has too few values");
       const value = values[next++];
-      const precision = digits === undefined ? 6 : Math.min(Number(digits), MOST_DIGITS);
-      const whole64 = () => {
-        if (typeof value !== "bigint") throw new Error(`%${verb} needs a whole number`);
-        return value;
+      const precision = digits === undefined ? 6 : Math.min(Number(digits), MAX_DIGITS);
+      const whole = () => {
+        if (typeof value === "bigint") return value;
+        if (value instanceof Uint) return value.value;
+        throw new Error(`%${verb} needs a whole number`);
       };
+      const number = () => {
+        if (typeof value === "number") return value;
+        return Number(whole());
+      };
+      meter.text(precision);
       switch (verb) {
         case "s":
-          return shown(value);
+          return shown(value, typeOf, meter);
         case "d":
-          return String(whole64());
+          return String(whole());
         case "f":
-          return Number(value).toFixed(precision);
+          return number().toFixed(precision);
         case "e":
-          return Number(value).toExponential(precision).replace(/e([+-])(\d)$/, "e$10$2");
+          return number().toExponential(precision).replace(/e([+-])(\d)$/, "e$10$2");
         case "b":
-          return typeof value === "boolean" ? (value ? "1" : "0") : whole64().toString(2);
+          return typeof value === "boolean" ? (value ? "1" : "0") : whole().toString(2);
         case "o":
-          return whole64().toString(8);
+          return whole().toString(8);
         case "x":
         case "X": {
-          const hex = typeof value === "string"
-            ? [...new TextEncoder().encode(value)].map((byte) => byte.toString(16).padStart(2, "0")).join("")
-            : whole64().toString(16);
+          const hex = typeof value === "string" ? hexOf(value, meter) : whole().toString(16);
           return verb === "X" ? hex.toUpperCase() : hex;
         }
         default:
@@ -61,62 +160,53 @@ function formatted(text: string, values: readonly unknown[]): string {
   );
 }
 
-/** The library; `compile` is RE2's. */
-export function stringLibrary(compile: (pattern: string) => RE2JS): Library {
-  const patterns = new Map<string, RE2JS>();
-  const patternOf = (text: string): RE2JS => {
-    let pattern = patterns.get(text);
-    if (pattern === undefined) {
-      if (patterns.size >= KEPT_PATTERNS) patterns.clear();
-      patterns.set(text, pattern = compile(text));
-    }
-    return pattern;
-  };
-  const findAll = (text: string, pattern: string, most: number): string[] => {
-    const matcher = patternOf(pattern).matcher(text);
-    const found: string[] = [];
-    while (found.length < most && matcher.find()) found.push(matcher.group() ?? "");
-    return found;
-  };
-  const replaced = (text: string, from: string, to: string, times: number): string => {
-    let result = "";
-    let rest = text;
-    for (let count = 0; count < times; count++) {
-      const at = rest.indexOf(from, from === "" && count > 0 ? 1 : 0);
-      if (at < 0) break;
-      result += rest.slice(0, at) + to;
-      rest = rest.slice(at + from.length);
-      if (from === "" && rest === "") break;
-    }
-    return result + rest;
-  };
+/** The functions; `typeOf` names a value's type. */
+export function stringLibrary(typeOf: Functions["typeOf"]): Library {
   return {
     functions: {
-      // Stands in for `matches`, which the CEL library does with JavaScript's own expressions.
-      "string.re2Matches(string): bool": (text: string, pattern: string) =>
-        patternOf(pattern).matcher(text).find(),
-      "re2Matches(string, string): bool": (text: string, pattern: string) =>
-        patternOf(pattern).matcher(text).find(),
-      "string.find(string): string": (text: string, pattern: string) => findAll(text, pattern, 1)[0] ?? "",
-      "string.findAll(string): list<string>": (text: string, pattern: string) =>
-        findAll(text, pattern, Infinity),
-      "string.findAll(string, int): list<string>": (text: string, pattern: string, most: bigint) =>
-        findAll(text, pattern, most < 0n ? Infinity : Number(most)),
-      "string.charAt(int): string": (text: string, at: bigint) => {
+      "string.startsWith(string): bool": (text: string, start: string) => text.startsWith(start),
+      "string.endsWith(string): bool": (text: string, end: string) => text.endsWith(end),
+      "string.contains(string): bool": (text: string, wanted: string, meter: Meter) =>
+        indexOf(text, wanted, 0, meter) >= 0n,
+      "string.lowerAscii(): string": (text: string) => text.replace(/[A-Z]+/g, (part) => part.toLowerCase()),
+      "string.upperAscii(): string": (text: string) => text.replace(/[a-z]+/g, (part) => part.toUpperCase()),
+      "string.trim(): string": (text: string) => text.trim(),
+      "string.indexOf(string): int": (text: string, wanted: string, meter: Meter) =>
+        indexOf(text, wanted, 0, meter),
+      "string.indexOf(string, int): int": (text: string, wanted: string, from: bigint, meter: Meter) =>
+        indexOf(text, wanted, index(from, text.length), meter),
+      "string.lastIndexOf(string): int": (text: string, wanted: string, meter: Meter) =>
+        lastIndexOf(text, wanted, Infinity, meter),
+      "string.lastIndexOf(string, int): int": (text: string, wanted: string, from: bigint, meter: Meter) =>
+        lastIndexOf(text, wanted, index(from, text.length), meter),
+      "string.substring(int): string": (text: string, start: bigint) => text.slice(index(start, text.length)),
+      "string.substring(int, int): string": substring,
+      "string.charAt(int): string": (text: string, at: bigint, meter: Meter) => {
+        meter.charge(text.length);
         const characters = [...text];
-        if (at < 0n || at > BigInt(characters.length)) throw new Error(`index out of range: ${at}`);
-        return characters[Number(at)] ?? "";
+        return characters[index(at, characters.length)] ?? "";
       },
-      "string.replace(string, string): string": (text: string, from: string, to: string) =>
-        text.split(from).join(to),
+      "string.split(string): list": (text: string, separator: string, meter: Meter) =>
+        split(text, separator, -1, meter),
+      "string.split(string, int): list": (text: string, separator: string, limit: bigint, meter: Meter) =>
+        split(text, separator, Number(limit), meter),
+      "list.join(): string": (list: readonly unknown[], meter: Meter) => join(list, "", meter),
+      "list.join(string): string": join,
+      "string.replace(string, string): string": (text: string, from: string, to: string, meter: Meter) =>
+        replace(text, from, to, -1, meter),
       "string.replace(string, string, int): string": (
         text: string,
         from: string,
         to: string,
         times: bigint,
-      ) => times < 0n ? text.split(from).join(to) : replaced(text, from, to, Number(times)),
-      "string.format(list): string": (text: string, values: readonly unknown[]) => formatted(text, values),
-      "string.reverse(): string": (text: string) => [...text].reverse().join(""),
+        meter: Meter,
+      ) => replace(text, from, to, Number(times), meter),
+      "string.format(list): string": (text: string, values: readonly unknown[], meter: Meter) =>
+        formatted(text, values, typeOf, meter),
+      "string.reverse(): string": (text: string, meter: Meter) => {
+        meter.charge(text.length);
+        return [...text].reverse().join("");
+      },
     },
   };
 }
