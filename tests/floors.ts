@@ -8,6 +8,7 @@ import { dirname, join, normalize } from "node:path/posix";
 
 /** What each room may import of the others; what lies outside of all rooms (scripts) is not held to anything here. */
 export const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  program: [],
   crd: [],
   kubernetes: ["crd/types"],
   evaluator: ["crd/types"],
@@ -15,8 +16,8 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   telemetry: [],
   policy_server: ["crd/types", "kubernetes", "evaluator", "artifact", "telemetry"],
   controller: ["crd", "kubernetes", "telemetry"],
-  audit: ["crd", "kubernetes"],
-  cli: ["crd", "kubernetes", "evaluator", "artifact", "policy_server", "controller", "audit"],
+  audit: ["program", "crd", "kubernetes"],
+  cli: ["program", "crd", "kubernetes", "evaluator", "artifact", "policy_server", "controller", "audit"],
 };
 
 /** The floors from the ground up. */

@@ -2,7 +2,7 @@
 import { writeSync } from "node:fs";
 import process from "node:process";
 import { logLine } from "../render/log_line.ts";
-import type { Context } from "../types/command.ts";
+import type { ProcessContext } from "../types/command.ts";
 import type { RootFlags } from "./parse.ts";
 
 /** Writes all of `data`; whoever reads it may have gone, which ends the process quietly, as it does other tools. */
@@ -22,7 +22,7 @@ function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
 }
 
 /** Context of this process. `signal` fires when the command is to stop. */
-export function processContext(program: string, root: RootFlags, signal: AbortSignal): Context {
+export function processContext(program: string, root: RootFlags, signal: AbortSignal): ProcessContext {
   const { env, stdout, stderr } = process;
   const colour = root.colour && !env["NO_COLOR"];
   const err = (text: string) => writeAll(2, text);
