@@ -4,6 +4,7 @@
  * (`spec/fetch-verify.md §2.4`).
  */
 import { proxyFor } from "../render/proxy.ts";
+import { namedAddress } from "../types/address.ts";
 import { ArtifactError, messageOf } from "../types/error.ts";
 import type { Limits } from "../types/options.ts";
 import type { Proxies } from "../types/sources.ts";
@@ -14,6 +15,8 @@ export type HttpRequest = {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
+  /** The answer is a module or another large blob: `limits.transferMs` holds for it, not `limits.documentMs`. */
+  readonly large?: boolean;
 };
 
 export type HttpResponse = {
@@ -36,7 +39,10 @@ export type HttpClient = {
 export type HttpSettings = {
   /** Called once per request: a certificate that the runtime refuses must fail only its own host. */
   readonly tlsFor: (hostAndPort: string) => TlsSettings;
-  /** Whether a host may be spoken to without TLS when a redirect leads there from `https:`. */
+  /**
+   * Whether a host may be spoken to without TLS. Asked for every `http:` URL, whoever named it: the user, a redirect, a token
+   * realm, a layer's own addresses.
+   */
   readonly plainAllowed: (hostAndPort: string) => boolean;
   readonly proxies: Proxies;
   readonly limits: Limits;
@@ -146,15 +152,16 @@ async function* readBody(
   url: URL,
   deadline: Deadline,
   limits: Limits,
+  wholeMs: number,
 ): AsyncIterable<Uint8Array> {
-  const latest = performance.now() + limits.transferMs;
+  const latest = performance.now() + wholeMs;
   let finished = false;
   const allow = () => {
     const left = latest - performance.now();
     if (left < limits.idleMs) {
       deadline.allow(
         Math.max(0, left),
-        `${url.origin} needed more than ${limits.transferMs} ms to send ${url.pathname}`,
+        `${url.origin} needed more than ${wholeMs} ms to send ${url.pathname}`,
       );
     } else {deadline.allow(
         limits.idleMs,
@@ -196,15 +203,7 @@ function redirected(
   if (!REDIRECTS.includes(response.status) || location === undefined) return undefined;
   if (request.method !== "GET" && request.method !== "HEAD") return undefined;
   const from = new URL(request.url);
-  let to: URL;
-  try {
-    to = new URL(location, from);
-  } catch (cause) {
-    throw new ArtifactError("protocol", `${from.origin} redirects to what is no URL: ${location}`, cause);
-  }
-  if (to.protocol !== "https:" && to.protocol !== "http:") {
-    throw new ArtifactError("protocol", `${from.origin} redirects to an unsupported address: ${location}`);
-  }
+  const to = namedAddress(location, request.url, `${from.origin} redirects to`);
   if (from.protocol === "https:" && to.protocol === "http:" && !settings.plainAllowed(to.host)) {
     throw new ArtifactError(
       "protocol",
@@ -214,6 +213,21 @@ function redirected(
   // What proves who we are is for the host that we meant to talk to.
   const { authorization: _authorization, ...rest } = request.headers;
   return { ...request, url: to.href, headers: to.origin === from.origin ? request.headers : rest };
+}
+
+/**
+ * The one place that decides whether an address may be asked at all.
+ *
+ * @throws {ArtifactError} `connect` for plain HTTP to a host that is not listed, `protocol` for other schemes
+ */
+function requireAllowed(url: URL, settings: HttpSettings): void {
+  if (url.protocol === "https:") return;
+  if (url.protocol !== "http:") throw new ArtifactError("protocol", `unsupported address: ${url.protocol}`);
+  if (settings.plainAllowed(url.host)) return;
+  throw new ArtifactError(
+    "connect",
+    `${url.origin} is refused: without TLS only hosts in insecure_sources are spoken to (add "${url.host}" there)`,
+  );
 }
 
 /** A client for one operation; close it when the operation is over. */
@@ -228,6 +242,7 @@ export function createHttpClient(settings: HttpSettings): HttpClient {
 
   async function exchange(request: HttpRequest): Promise<HttpResponse & { readonly raw: RawResponse }> {
     const url = new URL(request.url);
+    requireAllowed(url, settings);
     const proxy = proxyFor(url, settings.proxies);
     if (settings.signal?.aborted) throw stoppedByCaller();
     const deadline = createDeadline((ended) => open.delete(ended));
@@ -249,7 +264,10 @@ export function createHttpClient(settings: HttpSettings): HttpClient {
       deadline.end();
       throw deadline.reason() ?? transportError(url, error, proxy);
     }
-    const body = readBody(raw, url, deadline, limits);
+    const wholeMs = request.large && raw.status === 200
+      ? limits.transferMs
+      : Math.min(limits.documentMs, limits.transferMs);
+    const body = readBody(raw, url, deadline, limits, wholeMs);
     const small = Number(raw.header("content-length") ?? "-1");
     const discard = () => {
       // A short body is read to its end, so that the connection can be used again.

@@ -1,5 +1,6 @@
 /** OCI manifests and indexes, Docker's included, read from bytes that a registry sent (`spec/fetch-verify.md §6.2`). */
 import { ArtifactError } from "./error.ts";
+import { parseJson } from "./json_text.ts";
 import { isDigest } from "./reference.ts";
 
 export const MEDIA_TYPE = {
@@ -109,12 +110,7 @@ function readDescriptors(value: unknown, where: string): readonly Descriptor[] {
  * @throws {ArtifactError} `media_type` for versions and types that are not known, `protocol` for what is no manifest
  */
 export function parseManifest(text: string): Manifest {
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch (cause) {
-    throw new ArtifactError("protocol", `Failed to parse the manifest: it is no JSON`, cause);
-  }
+  const document = parseJson(text, "Failed to parse the manifest: it");
   if (!isFields(document)) refuse("it is no JSON object");
   const { schemaVersion, mediaType } = document;
   if (schemaVersion !== 2) {

@@ -18,8 +18,10 @@ export type Limits = {
   readonly responseMs: number;
   /** Milliseconds without a byte while a body is read. */
   readonly idleMs: number;
-  /** Milliseconds for one body as a whole: a server that drips a byte at a time ends here. */
+  /** Milliseconds for one module as a whole: a server that drips a byte at a time ends here. */
   readonly transferMs: number;
+  /** The same for everything else: manifests, tokens, signatures, the texts of errors. */
+  readonly documentMs: number;
   /** How often a request that failed for a passing reason is sent again. */
   readonly retries: number;
   /** Milliseconds before the first repetition; doubled each time, never more than `retryMaxMs`. */
@@ -38,6 +40,7 @@ export const DEFAULT_LIMITS: Limits = {
   responseMs: 30_000,
   idleMs: 30_000,
   transferMs: 15 * 60_000,
+  documentMs: 60_000,
   retries: 3,
   retryMs: 250,
   retryMaxMs: 10_000,
