@@ -2,12 +2,20 @@
 import { lines } from "../../program/render/terminal_text.ts";
 import type { UsageError } from "../types/usage_error.ts";
 
+/** Characters of one message; what is longer was made by somebody who wants the terminal full. */
+const MAX_MESSAGE = 20_000;
+
+const bounded = (message: string) =>
+  message.length <= MAX_MESSAGE
+    ? message
+    : `${message.slice(0, MAX_MESSAGE)}… (${message.length} characters)`;
+
 /** `Error: message`, and the causes below it. */
 export function errorText(error: unknown): string {
   const messages: string[] = [];
   // A chain of causes that leads back to itself ends after this many.
   for (let at: unknown = error; at !== undefined && at !== null && messages.length < 16;) {
-    messages.push(lines(at instanceof Error ? at.message : String(at)));
+    messages.push(bounded(lines(at instanceof Error ? at.message : String(at))));
     at = at instanceof Error ? at.cause : undefined;
   }
   const [first = "", ...causes] = messages;
