@@ -17,6 +17,7 @@ import { namedAddress } from "../../artifact/types/address.ts";
 import { createAuthority } from "./_certificates.ts";
 import { OCI_MANIFEST, sha256, WASM_LAYER, wasmModule } from "./_image.ts";
 import { type Answer, memoryRegistry, startServer, type TestServer } from "./_server.ts";
+import { createTufRepository } from "./_tuf.ts";
 import { failure, inDirectory, listening } from "./_setting.ts";
 
 const module = wasmModule("addresses", 5000);
@@ -351,10 +352,12 @@ test("a mirror of the trust root is asked, and nobody that it names", async () =
   });
   try {
     await inDirectory(async (directory) => {
+      const { root } = createTufRepository("trusted_root.json", "{}")(1);
       const rootPath = join(directory, "root.json");
-      await writeFile(rootPath, "{}");
+      await writeFile(rootPath, root);
       const source = { kind: "tuf", cacheDir: directory, mirror: mirror.base, rootPath } as const;
       await failure(loadTrustRoot(source, listening({ limits: { retries: 0 } }).options));
+      assert.ok(mirror.requests.length > 0);
       assert.equal(victim.requests, []);
     });
   } finally {
