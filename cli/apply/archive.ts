@@ -152,7 +152,10 @@ export async function unpack(
   const read = isGzip(archive.head)
     ? pipeline(content, createGunzip(), overhead(), extract, { signal })
     : pipeline(content, overhead(), extract, { signal });
-  read.catch(() => {});
+  // An archive that ends in the middle of an entry leaves that entry waiting for ever.
+  const broken = new AbortController();
+  read.catch((error) => broken.abort(error));
+  const entrySignal = AbortSignal.any([signal, broken.signal]);
   let unfinished: string | undefined;
   try {
     for await (const entry of extract) {
@@ -176,7 +179,7 @@ export async function unpack(
         entry as unknown as Readable,
         hashed,
         createWriteStream(unfinished, { flags: "wx" }),
-        { signal },
+        { signal: entrySignal },
       );
       if (hash !== undefined && hash.digest("hex") !== place.digest?.hex) {
         throw new CliError(`cannot unpack file: the entry "${entry.header.name}" is not what its name says`);
@@ -185,8 +188,10 @@ export async function unpack(
       unfinished = undefined;
     }
     await read;
-  } catch (error) {
+  } catch (caught) {
     if (unfinished !== undefined) await rm(unfinished, { force: true });
+    // What was refused says why itself; that the rest was not read then is no news.
+    const error = broken.signal.aborted && !(caught instanceof CliError) ? broken.signal.reason : caught;
     if (error instanceof CliError || signal.aborted) throw error;
     throw new CliError(`cannot unpack file ${archive.name}: ${osErrorText(error)}`);
   }
