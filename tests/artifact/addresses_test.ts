@@ -180,12 +180,12 @@ async function scene(
   }, OCI_MANIFEST);
   if (urls) memory.content.delete(`tests/policy/blobs/${layer.digest}`);
   passOn = memory.answer;
-  let hostile: Answer | undefined;
+  const front: { answer?: Answer | undefined } = {};
   const registry = await startServer(
-    (request, response, body) => (hostile ?? memory.answer)(request, response, body),
+    (request, response, body) => (front.answer ?? memory.answer)(request, response, body),
     tls ? await authority.issue() : undefined,
   );
-  hostile = answer(victim.base, { base: registry.base });
+  front.answer = answer(victim.base, { base: registry.base });
   try {
     await inDirectory(async (directory) => {
       await mkdir(join(directory, "docker"));

@@ -19,6 +19,7 @@ const STEERING =
 const FORGED = `x\r\nError: FORGED${STEERING}`;
 
 /** What the tool itself writes to a terminal. */
+// deno-lint-ignore no-control-regex
 const OWN = /\u001b\[(?:0|1|2|3|3[1-46]|1;3[126])m|\r\u001b\[2K/g;
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 
