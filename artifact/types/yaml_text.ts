@@ -4,6 +4,19 @@ import { DocumentError } from "./strict_document.ts";
 
 const MAX_CHARACTERS = 4 * 1024 * 1024;
 
+/** Deeper than any of these files; runtimes differ in how deep their stack lets the parser go. */
+const MAX_DEPTH = 64;
+
+/** Whether lists and maps nest deeper than `max`. */
+function deeperThan(root: unknown, max: number): boolean {
+  let level: readonly unknown[] = [root];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > max) return true;
+    level = level.flatMap((value) => typeof value === "object" && value !== null ? Object.values(value) : []);
+  }
+  return false;
+}
+
 /**
  * @throws {DocumentError} with the parser's message, place included
  */
@@ -15,7 +28,9 @@ export function parseYaml(text: string): unknown {
     const document = parseDocument(text, { logLevel: "silent" });
     const problem = document.errors[0];
     if (problem !== undefined) throw new DocumentError(problem.message.trim());
-    return document.toJS({ maxAliasCount: 100 });
+    const value: unknown = document.toJS({ maxAliasCount: 100 });
+    if (deeperThan(value, MAX_DEPTH)) throw new DocumentError("document is nested too deeply");
+    return value;
   } catch (cause) {
     if (cause instanceof DocumentError) throw cause;
     // The parser recurses: brackets without end exhaust the stack.
