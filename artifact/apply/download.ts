@@ -47,6 +47,7 @@ function moduleSink(
   const progress = (done: boolean) =>
     options.onEvent?.({ kind: "progress", reference, receivedBytes: received, totalBytes: total, done });
   const sink: Sink = {
+    large: true,
     start: async () => {
       head = [];
       received = 0;

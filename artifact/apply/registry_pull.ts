@@ -132,6 +132,8 @@ export async function getImage(
 
 /** Takes a blob's bytes as they come. */
 export type Sink = {
+  /** It takes a module, which may take `limits.transferMs`; anything else has `limits.documentMs`. */
+  readonly large?: boolean;
   /** Called before the first byte of each try. */
   readonly start: () => Promise<void>;
   /** The piece is the sink's from now on. */
@@ -179,23 +181,20 @@ export async function streamBlob(
 ): Promise<void> {
   const url = `${registry.base}/v2/${repository}/blobs/${descriptor.digest}`;
   const headers = { accept: ACCEPT };
+  const large = sink.large ?? false;
   try {
     await registry.retry(async () => {
-      const response = await registry.send(repository, { method: "GET", url, headers, large: true });
+      const response = await registry.send(repository, { method: "GET", url, headers, large });
       await transfer(await requireOk(registry, response), descriptor, sink);
     });
   } catch (error) {
-    if (codeOf(error) === "aborted") throw error;
+    // What another address can't mend.
+    if (["aborted", "store", "not_wasm"].includes(codeOf(error) ?? "")) throw error;
     const refused: string[] = [];
     for (const address of descriptor.urls) {
       try {
         const { href } = namedAddress(address, undefined, `the manifest of ${repository} offers`);
-        const response = await registry.sendAnonymously({
-          method: "GET",
-          url: href,
-          headers: {},
-          large: true,
-        });
+        const response = await registry.sendAnonymously({ method: "GET", url: href, headers: {}, large });
         return await transfer(await requireOk(registry, response), descriptor, sink);
       } catch (second) {
         if (codeOf(second) === "aborted") throw second;

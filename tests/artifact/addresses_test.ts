@@ -391,6 +391,30 @@ test("file servers: a redirect is held to the same", async () => {
   }
 });
 
+test("proxies are http: or https:, and their passwords are not told", () =>
+  scene({ answer: () => undefined }, false, () => [], async ({ registry, directory, options }) => {
+    for (
+      const proxy of [
+        "file:///etc/passwd",
+        "socks5://user:secret@localhost:1",
+        "ftp://user:secret@h",
+        "http://user:secret@[",
+      ]
+    ) {
+      const proxies = { httpProxy: proxy, httpsProxy: proxy, noProxy: undefined };
+      const error = await failure(
+        fetchPolicy(`${registry.host}/tests/policy:v1`, { kind: "store", root: directory }, {
+          ...options,
+          sources: { ...options.sources!, proxies },
+        }),
+      );
+      assert.is(error.code, "config", error.message);
+      assert.match(error.message, /https?_proxy is no http:\/\/ or https:\/\/ URL of a proxy/);
+      assert.not.match(error.message, "secret");
+    }
+    assert.equal(registry.requests, []);
+  }));
+
 test("hosts are listed in any case, and with the port that is the scheme's own", () =>
   scene({ answer: () => undefined }, false, () => [], async ({ registry, directory, options }) => {
     const spelt = registry.host.replace("localhost", "LocalHost");

@@ -281,7 +281,15 @@ const DRIPS: readonly (readonly [
     "a configuration",
     /blobs/,
     (response) => drip(response),
-    ({ image, options }) => ociManifestAndConfig(image, options),
+    ({ image, options, memory, config, layer }) => {
+      // More than the registry will ever send.
+      memory.manifest("tests/policy", "v1", {
+        schemaVersion: 2,
+        config: { ...config, size: 1_000_000 },
+        layers: [layer],
+      }, OCI_MANIFEST);
+      return ociManifestAndConfig(image, options);
+    },
   ],
   [
     "a token",
