@@ -12,6 +12,7 @@ export { ArtifactError, type ArtifactErrorCode } from "./types/error.ts";
 export type { ArtifactEvent, LogLevel, OnEvent } from "./types/event.ts";
 export { type ArtifactOptions, DEFAULT_LIMITS, type Environment, type Limits } from "./types/options.ts";
 export {
+  isDigest,
   parseImage,
   parsePolicyUrl,
   parseReference,
@@ -30,11 +31,19 @@ export { readSigstoreRequest, type SigstoreRequest, type SigstoreSubject } from 
 export { DocumentError } from "./types/strict_document.ts";
 export type { Identity, SignedLayer } from "./types/signed_layer.ts";
 export type { TrustRoot } from "./types/trust_root.ts";
+export { MANIFEST_FOLDER, manifestComponents, STORE_SCHEMES, storedUri } from "./render/store_path.ts";
 export { formatReference, immutableReference } from "./render/reference.ts";
 export { signatureYaml } from "./render/constraint.ts";
 export { readSources, readVerificationConfig } from "./apply/configuration_file.ts";
 export { dockerConfigDir } from "./apply/docker_credentials.ts";
-export { type Destination, type FetchedPolicy, fetchPolicy } from "./apply/fetch.ts";
+export {
+  checkStored,
+  type Destination,
+  type FetchedPolicy,
+  fetchPolicy,
+  hostPlatform,
+  type StoredCheck,
+} from "./apply/fetch.ts";
 export { manifestDigest, type OciDocument, ociManifest, ociManifestAndConfig } from "./apply/oci_manifest.ts";
 export { copyArtifact, listTags, type PushedPolicy, pushPolicy } from "./apply/push.ts";
 export { type SigstoreAnswer, sigstoreVerify } from "./apply/sigstore.ts";
@@ -48,6 +57,7 @@ export {
   type StoredPolicy,
   storePath,
 } from "./apply/store.ts";
+export { keptDigests } from "./apply/stored_manifest.ts";
 export { loadTrustRoot, PUBLIC_MIRROR, type TrustRootSource } from "./apply/trust_root.ts";
 export {
   fetchVerifiedPolicy,

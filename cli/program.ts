@@ -6,8 +6,9 @@ import { programName } from "./apply/program_name.ts";
 import { parseCommandLine, type RootFlags } from "./apply/parse.ts";
 import { errorText, usageErrorText } from "./render/error.ts";
 import { helpText } from "./render/help.ts";
+import { printing } from "./render/printing.ts";
 import { LOADERS } from "./serve/commands.ts";
-import type { Context } from "./types/command.ts";
+import type { ProcessContext } from "./types/command.ts";
 import { UsageError } from "./types/usage_error.ts";
 import { COMPATIBLE_VERSION } from "./types/version.ts";
 
@@ -23,9 +24,9 @@ const PUT_AWAY_MS = 1500;
 export async function main(
   program: string,
   words: readonly string[],
-  context: (root: RootFlags) => Context,
+  context: (root: RootFlags) => ProcessContext,
 ): Promise<number> {
-  const plain = context({ verbose: false, colour: true });
+  const plain = printing(context({ verbose: false, colour: true }));
   try {
     const parsed = await parseCommandLine(program, words);
     if (parsed.kind === "version") {
@@ -39,7 +40,7 @@ export async function main(
       else plain.err(text);
       return parsed.asked ? 0 : 2;
     }
-    const world = context(parsed.root);
+    const world = printing(context(parsed.root));
     try {
       const { run } = await LOADERS[parsed.path.join(" ")]!();
       return await run(world, parsed.args) ?? 0;

@@ -1,14 +1,15 @@
 /** Reads the files that say where policies come from and who must have signed them. */
 import { X509Certificate } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { ArtifactError, messageOf } from "../types/error.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { type AuthorityEntry, parseSources, type Sources } from "../types/sources.ts";
 import {
   configWarnings,
   parseVerificationConfig,
+  requiredSignatures,
   type VerificationConfig,
 } from "../types/verification_config.ts";
+import { readBounded, readBoundedText } from "./bounded_file.ts";
 import { log } from "./event.ts";
 
 const NO_CERTIFICATE = "Invalid certificate: Raw certificate is not in PEM nor in DER encoding";
@@ -18,7 +19,7 @@ async function readAuthority(entry: AuthorityEntry): Promise<string> {
   let bytes: Uint8Array;
   if (entry.type === "Path") {
     try {
-      bytes = await readFile(entry.path);
+      bytes = await readBounded(entry.path);
     } catch (cause) {
       throw new ArtifactError("config", `Cannot read certificate from file: ${messageOf(cause)}`, cause);
     }
@@ -45,7 +46,7 @@ export async function readSources(path: string): Promise<Sources> {
   try {
     let text: string;
     try {
-      text = await readFile(path, "utf8");
+      text = await readBoundedText(path);
     } catch (cause) {
       throw new ArtifactError("config", `Cannot read certificate from file: ${messageOf(cause)}`, cause);
     }
@@ -70,7 +71,8 @@ export async function readSources(path: string): Promise<Sources> {
 }
 
 /**
- * Loads a verification configuration, and warns of what is allowed but hardly meant.
+ * Loads a verification configuration, and warns of what is allowed but hardly meant. One that any signature meets, whoever
+ * made it, is refused: 1.36 takes it, and reports images as verified that anybody may have signed.
  *
  * @throws {ArtifactError} `config`, with the texts of `spec/fetch-verify.md §8`
  */
@@ -80,11 +82,17 @@ export async function readVerificationConfig(
 ): Promise<VerificationConfig> {
   let text: string;
   try {
-    text = await readFile(path, "utf8");
+    text = await readBoundedText(path);
   } catch (cause) {
     throw new ArtifactError("config", `failed to read verification file: ${messageOf(cause)}`, cause);
   }
   const config = parseVerificationConfig(text);
+  if (requiredSignatures(config) === 0) {
+    throw new ArtifactError(
+      "config",
+      `${path} requires no signature: list who must have signed in allOf, or in anyOf with a minimumMatches of at least 1`,
+    );
+  }
   for (const warning of configWarnings(config, text)) log(options, "warn", warning, { file: path });
   return config;
 }

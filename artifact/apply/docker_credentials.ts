@@ -1,6 +1,5 @@
 /** Which credentials a registry gets: Docker's `config.json` and its helpers (`spec/fetch-verify.md §5`). */
 import { spawn } from "node:child_process";
-import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../types/error.ts";
@@ -11,13 +10,14 @@ import {
   credentialsOf,
   parseDockerConfig,
 } from "../types/docker_config.ts";
+import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions, Environment } from "../types/options.ts";
+import { readBoundedText } from "./bounded_file.ts";
 import { log } from "./event.ts";
 import { environmentOf } from "./settings.ts";
 
 const HELPER_MS = 30_000;
 const HELPER_BYTES = 256 * 1024;
-const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
 
 /** The directory that holds `config.json`. */
 export function dockerConfigDir(options: ArtifactOptions): string {
@@ -52,7 +52,10 @@ function runHelper(name: string, server: string, env: Environment, signal: Abort
       // What it printed may hold a secret: it is never part of a message.
       if (code !== 0) return reject(new Error(`${program} ended with ${killed ?? `code ${code}`}`));
       try {
-        const { Username: username, Secret: secret } = JSON.parse(Buffer.concat(output).toString("utf8"));
+        const { Username: username, Secret: secret } = parseJson(
+          Buffer.concat(output).toString("utf8"),
+          "the answer",
+        ) as Readonly<Record<string, unknown>>;
         if (typeof username !== "string" || typeof secret !== "string") {
           throw new Error("no Username and Secret");
         }
@@ -70,9 +73,7 @@ function runHelper(name: string, server: string, env: Environment, signal: Abort
 }
 
 async function lookUp(file: string, server: string, options: ArtifactOptions): Promise<Credentials> {
-  const bytes = await readFile(file);
-  if (bytes.length > MAX_CONFIG_BYTES) throw new Error(`larger than ${MAX_CONFIG_BYTES} bytes`);
-  const config = parseDockerConfig(bytes.toString("utf8"));
+  const config = parseDockerConfig(await readBoundedText(file));
   const env = environmentOf(options);
   const helper = config.credHelpers.get(server);
   if (helper !== undefined) return await runHelper(helper, server, env, options.signal);

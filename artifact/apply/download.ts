@@ -47,6 +47,7 @@ function moduleSink(
   const progress = (done: boolean) =>
     options.onEvent?.({ kind: "progress", reference, receivedBytes: received, totalBytes: total, done });
   const sink: Sink = {
+    large: true,
     start: async () => {
       head = [];
       received = 0;
@@ -158,7 +159,7 @@ export async function downloadFile(
         try {
           return await retrying(settings, async () => {
             const module = moduleSink(file, path, url.uri, options);
-            const response = await http.send({ method: "GET", url: url.uri, headers: {} });
+            const response = await http.send({ method: "GET", url: url.uri, headers: {}, large: true });
             if (response.status !== 200) throw await refusalOf(response, "file servers get no credentials");
             await receive(response, module, url.uri, limits.moduleBytes);
             return await module.finish();

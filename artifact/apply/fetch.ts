@@ -5,14 +5,16 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { formatReference, manifestName } from "../render/reference.ts";
 import { reusable } from "../render/store_path.ts";
-import { ArtifactError, codeOf } from "../types/error.ts";
+import { ArtifactError, codeOf, messageOf, prefixed } from "../types/error.ts";
 import { type Descriptor, type Manifest, MEDIA_TYPE, type Platform } from "../types/manifest.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { parsePolicyUrl, type PolicyUrl, type Reference } from "../types/reference.ts";
 import { downloadFile, downloadLayer } from "./download.ts";
+import { log } from "./event.ts";
 import { registryFailure, withRegistry } from "./registry.ts";
-import { getImage } from "./registry_pull.ts";
+import { type FetchedImage, getImage } from "./registry_pull.ts";
 import { makeParent, moduleExists, moduleSha256, storePath } from "./store.ts";
+import { checkFile, keepManifest, keptLayer } from "./stored_manifest.ts";
 
 /** Where a fetched module goes. */
 export type Destination =
@@ -54,13 +56,71 @@ function moduleLayer(manifest: Manifest & { kind: "image" }): Descriptor {
   return layer;
 }
 
-async function pull(reference: Reference, path: string, options: ArtifactOptions): Promise<string> {
+/**
+ * Keeps what a digest names beside the modules of a store, so that the module can be checked next time without the network.
+ * A store that takes no more files is no reason to fail: the next start asks the registry again.
+ */
+export async function keepImage(
+  root: string,
+  reference: Reference,
+  image: FetchedImage,
+  options: ArtifactOptions,
+): Promise<void> {
+  if (reference.digest === undefined) return;
+  try {
+    await keepManifest(root, reference.digest, (image.index ?? image).bytes);
+    if (image.index !== undefined) await keepManifest(root, image.digest, image.bytes);
+  } catch (error) {
+    log(options, "debug", "the manifest cannot be kept", { root, error: messageOf(error) });
+  }
+}
+
+/** What is known of a stored module whose URI names a digest. */
+export type StoredCheck =
+  /** Its URI names no digest: there is nothing to check it by. */
+  | { readonly kind: "unnamed" }
+  /** It is what its digest names. */
+  | { readonly kind: "same"; readonly sha256: string }
+  /** It is not: somebody changed it, or it was damaged. */
+  | { readonly kind: "changed"; readonly sha256: string; readonly expected: string }
+  /** The store does not hold the manifest that tells. */
+  | { readonly kind: "unknown" };
+
+/** Checks a stored module against the digest in its URI, without the network. */
+export async function checkStored(root: string, url: PolicyUrl, path: string): Promise<StoredCheck> {
+  if (url.scheme !== "registry" || url.reference.digest === undefined) return { kind: "unnamed" };
+  const layer = await keptLayer(root, url.reference.digest, hostPlatform(), moduleLayer);
+  if (layer === undefined) return { kind: "unknown" };
+  const { same, sha256 } = await checkFile(path, layer);
+  return same ? { kind: "same", sha256 } : { kind: "changed", sha256, expected: layer.digest };
+}
+
+type Pulled = { readonly sha256: string; readonly downloaded: boolean };
+
+/** @param root the store that `path` lies in; what a digest names there already is not downloaded again */
+async function pull(
+  reference: Reference,
+  path: string,
+  root: string | undefined,
+  options: ArtifactOptions,
+): Promise<Pulled> {
   const name = formatReference(reference);
   try {
     return await withRegistry(reference, "pull", options, async (registry) => {
       const { repository } = reference;
       const image = await getImage(registry, repository, manifestName(reference), hostPlatform());
-      return await downloadLayer(registry, repository, moduleLayer(image.manifest), path, name, options);
+      const layer = moduleLayer(image.manifest);
+      if (root !== undefined && reference.digest !== undefined) {
+        await keepImage(root, reference, image, options);
+        if (await moduleExists(path)) {
+          const { same, sha256 } = await checkFile(path, layer);
+          if (same) return { sha256, downloaded: false };
+        }
+      }
+      return {
+        sha256: await downloadLayer(registry, repository, layer, path, name, options),
+        downloaded: true,
+      };
     });
   } catch (error) {
     const code = codeOf(error);
@@ -101,7 +161,7 @@ export async function destinationPath(
 }
 
 /** Downloads under way in this process. */
-const underWay = new Map<string, Promise<string>>();
+const underWay = new Map<string, Promise<unknown>>();
 
 /** Somebody else's promise, for as long as the own caller wants to wait for it. */
 function orStopped<T>(other: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
@@ -115,9 +175,13 @@ function orStopped<T>(other: Promise<T>, signal: AbortSignal | undefined): Promi
 }
 
 /** One download per key at a time; who comes later gets its result, or downloads if the first was stopped by its caller. */
-export async function onceAtATime(key: string, options: ArtifactOptions, download: () => Promise<string>) {
+export async function onceAtATime<T>(
+  key: string,
+  options: ArtifactOptions,
+  download: () => Promise<T>,
+): Promise<T> {
   for (;;) {
-    const other = underWay.get(key);
+    const other = underWay.get(key) as Promise<T> | undefined;
     if (other === undefined) break;
     try {
       return await orStopped(other, options.signal);
@@ -135,7 +199,9 @@ export async function onceAtATime(key: string, options: ArtifactOptions, downloa
 }
 
 /**
- * Fetches a policy. What is in the store already is used without network access, unless its tag is `latest`.
+ * Fetches a policy. What is in the store already is used without network access, unless its tag is `latest`. What a digest
+ * names is checked against it, also in the store; where the store does not say what the digest stands for (1.36 wrote it),
+ * the registry is asked.
  *
  * @example
  *   const policy = await fetchPolicy("ghcr.io/kubewarden/policies/pod-privileged:v0.2.2", { kind: "store", root }, {});
@@ -151,13 +217,32 @@ export async function fetchPolicy(
   const url = parsePolicyUrl(uri);
   if (url.scheme === "file") return { uri, path: filePath(url.uri), sha256: undefined, downloaded: false };
   const path = await destinationPath(url, destination);
-  if (destination.kind === "store" && reusable(url) && await moduleExists(path)) {
-    return { uri, path, sha256: await moduleSha256(path), downloaded: false };
+  const root = destination.kind === "store" ? destination.root : undefined;
+  let unknown = false;
+  if (root !== undefined && reusable(url) && await moduleExists(path)) {
+    const check = await checkStored(root, url, path);
+    if (check.kind === "unnamed") {
+      return { uri, path, sha256: await moduleSha256(path), downloaded: false };
+    }
+    if (check.kind === "same") return { uri, path, sha256: check.sha256, downloaded: false };
+    unknown = check.kind === "unknown";
+    if (check.kind === "changed") {
+      log(options, "warn", "the stored module is not what its digest names: fetching it again", {
+        path,
+        actual: check.sha256,
+        expected: check.expected,
+      });
+    }
   }
-  const sha256 = await onceAtATime(
-    path,
-    options,
-    () => url.scheme === "registry" ? pull(url.reference, path, options) : downloadFile(url, path, options),
-  );
-  return { uri, path, sha256, downloaded: true };
+  try {
+    const pulled = await onceAtATime(path, options, async (): Promise<Pulled> => {
+      if (url.scheme === "registry") return await pull(url.reference, path, root, options);
+      return { sha256: await downloadFile(url, path, options), downloaded: true };
+    });
+    return { uri, path, ...pulled };
+  } catch (error) {
+    if (!unknown || codeOf(error) === "aborted") throw error;
+    const why = `${path} is stored, but not what its digest stands for, so that it cannot be checked: `;
+    throw prefixed(why, error, "store");
+  }
 }

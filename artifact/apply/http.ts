@@ -4,16 +4,20 @@
  * (`spec/fetch-verify.md §2.4`).
  */
 import { proxyFor } from "../render/proxy.ts";
-import { ArtifactError, messageOf } from "../types/error.ts";
+import { namedAddress } from "../types/address.ts";
+import { ArtifactError } from "../types/error.ts";
 import type { Limits } from "../types/options.ts";
 import type { Proxies } from "../types/sources.ts";
 import { createTransport, type HttpMethod, type RawResponse, type TlsSettings } from "./http_transport.ts";
+import { transportError } from "./transport_error.ts";
 
 export type HttpRequest = {
   readonly method: HttpMethod;
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
+  /** The answer is a module or another large blob: `limits.transferMs` holds for it, not `limits.documentMs`. */
+  readonly large?: boolean;
 };
 
 export type HttpResponse = {
@@ -36,7 +40,10 @@ export type HttpClient = {
 export type HttpSettings = {
   /** Called once per request: a certificate that the runtime refuses must fail only its own host. */
   readonly tlsFor: (hostAndPort: string) => TlsSettings;
-  /** Whether a host may be spoken to without TLS when a redirect leads there from `https:`. */
+  /**
+   * Whether a host may be spoken to without TLS. Asked for every `http:` URL, whoever named it: the user, a redirect, a token
+   * realm, a layer's own addresses.
+   */
   readonly plainAllowed: (hostAndPort: string) => boolean;
   readonly proxies: Proxies;
   readonly limits: Limits;
@@ -47,53 +54,6 @@ export const USER_AGENT = "portreeve";
 const MAX_REDIRECTS = 10;
 const SMALL_BODY_BYTES = 16 * 1024;
 const REDIRECTS = [301, 302, 303, 307, 308];
-
-/** What a certificate that was refused is called, by the codes of OpenSSL (Node) and BoringSSL (Bun). */
-const TLS_ADVICE: readonly (readonly [RegExp, string])[] = [
-  [/CERT_HAS_EXPIRED/, "the server's certificate has expired: renew it"],
-  [/CERT_NOT_YET_VALID/, "the server's certificate is not valid yet: check both clocks"],
-  [/ALTNAME|HOSTNAME_MISMATCH/, "the server's certificate was issued for another name"],
-  [
-    /SELF_SIGNED|UNABLE_TO_(?:GET_ISSUER|VERIFY)|UNKNOWN_ISSUER|CERT_UNTRUSTED|CERT_SIGNATURE|INVALID_CA/,
-    "the server's certificate comes from an unknown authority: add that authority to source_authorities in sources.yml",
-  ],
-  [
-    /ERR_SSL|WRONG_VERSION|EPROTO|ERR_TLS|CRYPTO|KEY_TOO_SMALL|MD_TOO_WEAK|PEM/,
-    "no TLS session: the server speaks plain HTTP or its TLS settings do not fit " +
-    "(for plain HTTP list the host in insecure_sources)",
-  ],
-];
-
-/** The error and what caused it, outermost first; aggregated attempts (IPv4, IPv6) included. */
-function chainOf(error: unknown, depth = 0): readonly Error[] {
-  if (!(error instanceof Error) || depth > 5) return [];
-  const parts = error instanceof AggregateError
-    ? error.errors.flatMap((part) => chainOf(part, depth + 1))
-    : [];
-  return [error, ...parts, ...chainOf(error.cause, depth + 1)];
-}
-
-function transportError(url: URL, error: unknown, proxy: string | undefined): ArtifactError {
-  const chain = chainOf(error);
-  const codes = chain.map((part) => (part as Error & { code?: unknown }).code).filter((code) =>
-    typeof code === "string"
-  );
-  const text = [...codes, ...chain.map((part) => part.message)].join(" ");
-  const via = proxy === undefined ? "" : ` through the proxy ${new URL(proxy).host}`;
-  const advice = url.protocol === "https:" ? TLS_ADVICE.find(([pattern]) => pattern.test(text)) : undefined;
-  if (advice !== undefined) {
-    const code = codes[0] ?? messageOf(error);
-    return new ArtifactError("tls", `cannot reach ${url.origin}${via}: ${advice[1]} (${code})`, error);
-  }
-  const detail = [...new Set(chain.map((part) => part.message))].filter((message) => message !== "").join(
-    ": ",
-  );
-  return new ArtifactError(
-    "connect",
-    `cannot reach ${url.origin}${via}: ${detail || codes[0] || messageOf(error)}`,
-    error,
-  );
-}
 
 /** Ends an exchange that takes too long, or whose caller gave up; one per exchange. */
 type Deadline = {
@@ -146,15 +106,16 @@ async function* readBody(
   url: URL,
   deadline: Deadline,
   limits: Limits,
+  wholeMs: number,
 ): AsyncIterable<Uint8Array> {
-  const latest = performance.now() + limits.transferMs;
+  const latest = performance.now() + wholeMs;
   let finished = false;
   const allow = () => {
     const left = latest - performance.now();
     if (left < limits.idleMs) {
       deadline.allow(
         Math.max(0, left),
-        `${url.origin} needed more than ${limits.transferMs} ms to send ${url.pathname}`,
+        `${url.origin} needed more than ${wholeMs} ms to send ${url.pathname}`,
       );
     } else {deadline.allow(
         limits.idleMs,
@@ -196,15 +157,7 @@ function redirected(
   if (!REDIRECTS.includes(response.status) || location === undefined) return undefined;
   if (request.method !== "GET" && request.method !== "HEAD") return undefined;
   const from = new URL(request.url);
-  let to: URL;
-  try {
-    to = new URL(location, from);
-  } catch (cause) {
-    throw new ArtifactError("protocol", `${from.origin} redirects to what is no URL: ${location}`, cause);
-  }
-  if (to.protocol !== "https:" && to.protocol !== "http:") {
-    throw new ArtifactError("protocol", `${from.origin} redirects to an unsupported address: ${location}`);
-  }
+  const to = namedAddress(location, request.url, `${from.origin} redirects to`);
   if (from.protocol === "https:" && to.protocol === "http:" && !settings.plainAllowed(to.host)) {
     throw new ArtifactError(
       "protocol",
@@ -214,6 +167,21 @@ function redirected(
   // What proves who we are is for the host that we meant to talk to.
   const { authorization: _authorization, ...rest } = request.headers;
   return { ...request, url: to.href, headers: to.origin === from.origin ? request.headers : rest };
+}
+
+/**
+ * The one place that decides whether an address may be asked at all.
+ *
+ * @throws {ArtifactError} `connect` for plain HTTP to a host that is not listed, `protocol` for other schemes
+ */
+function requireAllowed(url: URL, settings: HttpSettings): void {
+  if (url.protocol === "https:") return;
+  if (url.protocol !== "http:") throw new ArtifactError("protocol", `unsupported address: ${url.protocol}`);
+  if (settings.plainAllowed(url.host)) return;
+  throw new ArtifactError(
+    "connect",
+    `${url.origin} is refused: without TLS only hosts in insecure_sources are spoken to (add "${url.host}" there)`,
+  );
 }
 
 /** A client for one operation; close it when the operation is over. */
@@ -228,6 +196,7 @@ export function createHttpClient(settings: HttpSettings): HttpClient {
 
   async function exchange(request: HttpRequest): Promise<HttpResponse & { readonly raw: RawResponse }> {
     const url = new URL(request.url);
+    requireAllowed(url, settings);
     const proxy = proxyFor(url, settings.proxies);
     if (settings.signal?.aborted) throw stoppedByCaller();
     const deadline = createDeadline((ended) => open.delete(ended));
@@ -249,7 +218,10 @@ export function createHttpClient(settings: HttpSettings): HttpClient {
       deadline.end();
       throw deadline.reason() ?? transportError(url, error, proxy);
     }
-    const body = readBody(raw, url, deadline, limits);
+    const wholeMs = request.large && raw.status === 200
+      ? limits.transferMs
+      : Math.min(limits.documentMs, limits.transferMs);
+    const body = readBody(raw, url, deadline, limits, wholeMs);
     const small = Number(raw.header("content-length") ?? "-1");
     const discard = () => {
       // A short body is read to its end, so that the connection can be used again.

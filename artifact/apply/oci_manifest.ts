@@ -1,7 +1,7 @@
 /** What a policy may ask about an image without its content (`spec/fetch-verify.md §12.1`). */
 import { typedDocument } from "../render/manifest_document.ts";
 import { manifestName } from "../render/reference.ts";
-import { ArtifactError } from "../types/error.ts";
+import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { parseImage, type Reference } from "../types/reference.ts";
 import { hostPlatform } from "./fetch.ts";
@@ -68,12 +68,7 @@ export function ociManifestAndConfig(
       hostPlatform(),
     );
     const blob = await getBlob(registry, repository, found.manifest.config);
-    let config: unknown;
-    try {
-      config = JSON.parse(new TextDecoder().decode(blob));
-    } catch (cause) {
-      throw new ArtifactError("protocol", `the configuration of ${image} is no JSON`, cause);
-    }
+    const config = parseJson(new TextDecoder().decode(blob), `the configuration of ${image}`);
     return { manifest: typedDocument(found.manifest), digest: found.digest, config };
   });
 }

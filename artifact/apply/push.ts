@@ -86,6 +86,7 @@ async function copyBlob(
       method: "GET",
       url: `${from.base}/v2/${fromRepository}/blobs/${blob.digest}`,
       headers: {},
+      large: true,
     });
     if (response.status !== 200) throw await from.refusal(response);
     const hash = startHash(blob.digest);

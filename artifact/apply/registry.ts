@@ -3,8 +3,9 @@
  * (`spec/fetch-verify.md §2.3`, `§6`). What is asked for is in `registry_pull.ts` and `registry_push.ts`.
  */
 import { effectiveProxies } from "../render/proxy.ts";
-import { formatReference, registryHost } from "../render/reference.ts";
+import { apiHost, formatReference, registryHost } from "../render/reference.ts";
 import { ArtifactError, codeOf, messageOf } from "../types/error.ts";
+import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions, Limits } from "../types/options.ts";
 import type { Reference } from "../types/reference.ts";
 import type { Sources } from "../types/sources.ts";
@@ -74,17 +75,37 @@ function authoritiesFor(host: string, sources: Sources, roots: readonly string[]
   return list;
 }
 
+/** `insecure_sources` as URLs spell hosts: lower case, without the port that is the scheme's own. */
+type InsecureHosts = { readonly http: ReadonlySet<string>; readonly https: ReadonlySet<string> };
+
+const insecureLists = new WeakMap<Sources, InsecureHosts>();
+
+function insecureHosts(sources: Sources): InsecureHosts {
+  const known = insecureLists.get(sources);
+  if (known !== undefined) return known;
+  const spelt = (scheme: string) =>
+    new Set(
+      [...sources.insecureSources].map((host) => apiHost(host)).flatMap((host) =>
+        URL.canParse(`${scheme}://${host}`) ? [new URL(`${scheme}://${host}`).host] : []
+      ),
+    );
+  const hosts = { http: spelt("http"), https: spelt("https") };
+  insecureLists.set(sources, hosts);
+  return hosts;
+}
+
 /** A client whose trust is the configured one: private authorities for their own host only, no verification where listed. */
 export function clientFor(options: ArtifactOptions, attempt: Attempt): HttpClient {
   const sources = sourcesOf(options);
   const env = environmentOf(options);
   const roots = trustedRoots(env);
+  const insecure = insecureHosts(sources);
   return createHttpClient({
     tlsFor: (host) => ({
       ca: authoritiesFor(host, sources, roots),
-      verify: attempt.verify || !sources.insecureSources.has(host),
+      verify: attempt.verify || !insecure.https.has(host),
     }),
-    plainAllowed: (host) => sources.insecureSources.has(host),
+    plainAllowed: (host) => insecure.http.has(host),
     proxies: effectiveProxies(sources, env),
     limits: limitsOf(options),
     signal: options.signal,
@@ -178,7 +199,7 @@ function printable(text: string): string {
 /** The messages of the registry's own error body, `undefined` if it has another shape. */
 function apiErrors(body: string): string | undefined {
   try {
-    const { errors } = JSON.parse(body);
+    const { errors } = parseJson(body, "the error") as { readonly errors?: unknown };
     if (!Array.isArray(errors) || errors.length === 0) return undefined;
     return errors.slice(0, 10).map((item) =>
       `OCI API error: ${printable(String(item?.message ?? item?.code ?? ""))}`
@@ -224,7 +245,6 @@ export async function withRegistry<T>(
 ): Promise<T> {
   const limits = limitsOf(options);
   const found = await findCredentials(reference.registry, options);
-  const sources = sourcesOf(options);
   const attempts = registryAttempts(reference.registry, options);
   return await withProtocols(attempts, reference.registry, options, async (attempt, last) => {
     const http = clientFor(options, attempt);
@@ -248,7 +268,7 @@ export async function withRegistry<T>(
             http,
             credentials: found.credentials,
             access,
-            plainAllowed: (host) => sources.insecureSources.has(host),
+            plainAllowed: (host) => insecureHosts(sourcesOf(options)).http.has(host),
             onRefused: (reason) => {
               explanation = `${explanation}; ${reason}`;
               log(options, "warn", reason, { registry: reference.registry });

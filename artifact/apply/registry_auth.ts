@@ -1,7 +1,9 @@
 /** How a request to a registry is authorized: `GET /v2/`, then a token or Basic (`spec/fetch-verify.md §6.1`). */
 import { type Challenge, parseChallenge, tokenUrl } from "../render/challenge.ts";
 import type { Credentials } from "../types/docker_config.ts";
-import { ArtifactError, messageOf } from "../types/error.ts";
+import { namedAddress } from "../types/address.ts";
+import { ArtifactError } from "../types/error.ts";
+import { parseJson } from "../types/json_text.ts";
 import { type HttpClient, type HttpRequest, readBytes } from "./http.ts";
 
 const MAX_TOKEN_BYTES = 1024 * 1024;
@@ -12,7 +14,7 @@ export type AuthSettings = {
   readonly http: HttpClient;
   readonly credentials: Credentials;
   readonly access: "pull" | "push";
-  /** Whether secrets may go to a host without TLS. */
+  /** Whether a host may be spoken to without TLS. */
   readonly plainAllowed: (hostAndPort: string) => boolean;
   readonly onRefused: (reason: string) => void;
 };
@@ -56,18 +58,18 @@ async function bearer(
   challenge: Challenge & { scheme: "bearer" },
   scope: string,
 ): Promise<string | undefined> {
-  const { base, credentials, plainAllowed } = settings;
-  const request = tokenRequest(settings, challenge, scope);
-  const realm = new URL(request.url);
-  const downgraded = base.startsWith("https:") && realm.protocol !== "https:" && !plainAllowed(realm.host);
-  if (downgraded && credentials.kind !== "anonymous") {
+  const realm = namedAddress(challenge.realm, undefined, `${settings.base} names as its token realm`);
+  if (realm.protocol === "http:" && !settings.plainAllowed(realm.host)) {
+    const what = settings.credentials.kind === "anonymous"
+      ? "a token to be asked for at"
+      : "credentials to be sent to";
     throw new ArtifactError(
       "protocol",
-      `${base} asks for credentials to be sent to ${realm.origin} without TLS: refused ` +
+      `${settings.base} asks for ${what} ${realm.origin} without TLS: refused ` +
         `(list ${realm.host} in insecure_sources to allow it)`,
     );
   }
-  const response = await settings.http.send(request);
+  const response = await settings.http.send(tokenRequest(settings, challenge, scope));
   if (response.status !== 200) {
     response.discard();
     settings.onRefused(`${realm.origin} gave no token: status ${response.status}`);
@@ -75,7 +77,10 @@ async function bearer(
   }
   const bytes = await readBytes(response, MAX_TOKEN_BYTES, "the token");
   try {
-    const { token, access_token: accessToken } = JSON.parse(Buffer.from(bytes).toString("utf8"));
+    const { token, access_token: accessToken } = parseJson(
+      Buffer.from(bytes).toString("utf8"),
+      "the token",
+    ) as Readonly<Record<string, unknown>>;
     const value = token ?? accessToken;
     if (typeof value !== "string" || !/^[\x21-\x7e]+$/.test(value)) throw new Error("no token in it");
     return `Bearer ${value}`;
@@ -106,12 +111,5 @@ export async function authorizationFor(
     return credentials.kind === "basic" ? basic(credentials.username, credentials.password) : undefined;
   }
   const scope = `repository:${repository}:${settings.access === "push" ? "pull,push" : "pull"}`;
-  try {
-    return await bearer(settings, challenge, scope);
-  } catch (error) {
-    if (error instanceof TypeError) {
-      throw new ArtifactError("protocol", `${base} names no usable realm: ${messageOf(error)}`);
-    }
-    throw error;
-  }
+  return await bearer(settings, challenge, scope);
 }

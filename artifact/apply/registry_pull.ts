@@ -6,8 +6,10 @@ import {
   parseManifest,
   type Platform,
 } from "../types/manifest.ts";
-import { ArtifactError, codeOf } from "../types/error.ts";
-import { isDigest } from "../types/reference.ts";
+import { namedAddress } from "../types/address.ts";
+import { ArtifactError, codeOf, messageOf } from "../types/error.ts";
+import { parseJson } from "../types/json_text.ts";
+import { isDigest, isTag } from "../types/reference.ts";
 import { requireDigest, sha256Hex, startHash } from "./digest.ts";
 import { type HttpResponse, readBytes } from "./http.ts";
 import type { HttpMethod } from "./http_transport.ts";
@@ -22,7 +24,7 @@ export type FetchedManifest = {
 };
 
 const ACCEPT = MANIFEST_TYPES.join(", ");
-const MAX_TAG_PAGES = 1000;
+const MAX_TAG_PAGES = 100;
 const MAX_TAGS = 100_000;
 
 function contentDigest(response: HttpResponse): string | undefined {
@@ -91,15 +93,21 @@ export async function getDigest(registry: Registry, repository: string, name: st
   return announced;
 }
 
+/** An image's manifest, and the index that led to it, if there was one. */
+export type FetchedImage = FetchedManifest & {
+  readonly manifest: { readonly kind: "image" };
+  readonly index: FetchedManifest | undefined;
+};
+
 /** The image that an index holds for a platform; an image stands for itself. */
 export async function getImage(
   registry: Registry,
   repository: string,
   name: string,
   platform: Platform,
-): Promise<FetchedManifest & { readonly manifest: { readonly kind: "image" } }> {
+): Promise<FetchedImage> {
   const fetched = await getManifest(registry, repository, name);
-  if (fetched.manifest.kind === "image") return { ...fetched, manifest: fetched.manifest };
+  if (fetched.manifest.kind === "image") return { ...fetched, manifest: fetched.manifest, index: undefined };
   const entry = fetched.manifest.manifests.find((candidate) =>
     candidate.platform?.os === platform.os && candidate.platform.architecture === platform.architecture
   );
@@ -118,12 +126,14 @@ export async function getImage(
     );
   }
   const image = await getManifest(registry, repository, entry.digest);
-  if (image.manifest.kind === "image") return { ...image, manifest: image.manifest };
+  if (image.manifest.kind === "image") return { ...image, manifest: image.manifest, index: fetched };
   throw new ArtifactError("protocol", `${repository}@${entry.digest} is an index inside an index`);
 }
 
 /** Takes a blob's bytes as they come. */
 export type Sink = {
+  /** It takes a module, which may take `limits.transferMs`; anything else has `limits.documentMs`. */
+  readonly large?: boolean;
   /** Called before the first byte of each try. */
   readonly start: () => Promise<void>;
   /** The piece is the sink's from now on. */
@@ -160,7 +170,8 @@ async function transfer(response: HttpResponse, descriptor: Descriptor, sink: Si
 
 /**
  * Streams a blob into `sink`. What reaches the sink is only good once this returns: the digest is known at the end. If the
- * registry fails, the descriptor's own addresses are tried, without credentials.
+ * registry fails, the descriptor's own addresses are tried, without credentials, and without TLS only where the host is listed in
+ * `insecure_sources`.
  */
 export async function streamBlob(
   registry: Registry,
@@ -170,22 +181,32 @@ export async function streamBlob(
 ): Promise<void> {
   const url = `${registry.base}/v2/${repository}/blobs/${descriptor.digest}`;
   const headers = { accept: ACCEPT };
+  const large = sink.large ?? false;
   try {
     await registry.retry(async () => {
-      const response = await registry.send(repository, { method: "GET", url, headers });
+      const response = await registry.send(repository, { method: "GET", url, headers, large });
       await transfer(await requireOk(registry, response), descriptor, sink);
     });
   } catch (error) {
-    if (codeOf(error) === "aborted") throw error;
-    for (const other of descriptor.urls.filter((address) => /^https?:\/\//i.test(address))) {
+    // What another address can't mend.
+    if (["aborted", "store", "not_wasm"].includes(codeOf(error) ?? "")) throw error;
+    const refused: string[] = [];
+    for (const address of descriptor.urls) {
       try {
-        const response = await registry.sendAnonymously({ method: "GET", url: other, headers: {} });
+        const { href } = namedAddress(address, undefined, `the manifest of ${repository} offers`);
+        const response = await registry.sendAnonymously({ method: "GET", url: href, headers: {}, large });
         return await transfer(await requireOk(registry, response), descriptor, sink);
       } catch (second) {
         if (codeOf(second) === "aborted") throw second;
+        refused.push(messageOf(second));
       }
     }
-    throw error;
+    if (refused.length === 0) throw error;
+    throw new ArtifactError(
+      codeOf(error) ?? "protocol",
+      `${messageOf(error)}; the layer's own addresses: ${refused.join("; ")}`,
+      error,
+    );
   }
 }
 
@@ -219,13 +240,14 @@ export async function getBlob(
 function nextPage(response: HttpResponse): string | undefined {
   const target = /<([^>]*)>\s*;[^,]*rel="?next"?/i.exec(response.header("link") ?? "")?.[1];
   if (target === undefined) return undefined;
-  const next = new URL(target, response.url);
+  const next = namedAddress(target, response.url, `${response.url} names as its next page`);
   return next.origin === new URL(response.url).origin ? next.href : undefined;
 }
 
 /** All tags of a repository, page after page. */
 export async function getTags(registry: Registry, repository: string): Promise<readonly string[]> {
   const tags: string[] = [];
+  const visited = new Set<string>();
   let url: string | undefined = `${registry.base}/v2/${repository}/tags/list`;
   for (let page = 0; url !== undefined && page < MAX_TAG_PAGES && tags.length < MAX_TAGS; page++) {
     const at: string = url;
@@ -237,9 +259,15 @@ export async function getTags(registry: Registry, repository: string): Promise<r
       registry.limits.manifestBytes,
       `the list of tags of ${repository}`,
     );
-    const names = JSON.parse(Buffer.from(body).toString("utf8"))?.tags;
-    if (Array.isArray(names)) tags.push(...names.filter((name) => typeof name === "string"));
-    url = nextPage(response);
+    const list = parseJson(Buffer.from(body).toString("utf8"), `the list of tags of ${repository}`);
+    const names = (list as { readonly tags?: unknown } | null)?.tags;
+    if (Array.isArray(names)) {
+      // One by one: a list of a million is too long for a call's arguments.
+      for (const name of names) if (isTag(name) && tags.length < MAX_TAGS) tags.push(name);
+    }
+    const next = nextPage(response);
+    url = next !== undefined && visited.has(next) ? undefined : next;
+    if (next !== undefined) visited.add(next);
   }
   return tags;
 }

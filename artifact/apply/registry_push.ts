@@ -1,4 +1,5 @@
 /** What is written to a registry: blobs in chunks, manifests (`spec/fetch-verify.md §7`). */
+import { namedAddress } from "../types/address.ts";
 import { ArtifactError, codeOf } from "../types/error.ts";
 import { isDigest } from "../types/reference.ts";
 import { sha256Hex } from "./digest.ts";
@@ -18,9 +19,9 @@ async function locationOf(registry: Registry, response: HttpResponse, wanted: nu
       `OCI distribution spec violation: no Location header from ${response.url}`,
     );
   }
-  const next = new URL(location, response.url);
-  // An upload carries the repository's authorization: it stays with the registry.
-  if (next.host !== new URL(registry.base).host) {
+  const next = namedAddress(location, response.url, `${registry.base} sends an upload to`);
+  // An upload carries the repository's authorization: it stays with the registry, and does not give TLS up.
+  if (next.origin !== new URL(registry.base).origin) {
     throw new ArtifactError("protocol", `${registry.base} sends an upload to another host: ${next.origin}`);
   }
   return next.href;
@@ -183,7 +184,9 @@ export async function putManifest(
   response.discard();
   const last = location?.slice(location.lastIndexOf("/") + 1);
   const digest = location !== undefined && last?.includes(":")
-    ? digestOfLocation(new URL(location, response.url).href)
+    ? digestOfLocation(
+      namedAddress(location, response.url, `${registry.base} says that the manifest is at`).href,
+    )
     : announced || own;
   if (digest.startsWith("sha256:") && digest !== own) {
     throw new ArtifactError(

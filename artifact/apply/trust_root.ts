@@ -12,8 +12,10 @@ import {
 } from "../../deps.ts";
 import { environmentProxies } from "../render/proxy.ts";
 import { ArtifactError, messageOf } from "../types/error.ts";
+import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { parseTrustConfig, type TrustRoot } from "../types/trust_root.ts";
+import { readBounded, readBoundedText } from "./bounded_file.ts";
 import { log } from "./event.ts";
 import { createHttpClient, readBytes } from "./http.ts";
 import { PassingError, retrying } from "./retry.ts";
@@ -61,7 +63,7 @@ async function usable(source: string, root: TrustedRoot): Promise<TrustRoot> {
 async function fromFile(path: string): Promise<TrustRoot> {
   let text: string;
   try {
-    text = await readFile(path, "utf8");
+    text = await readBoundedText(path);
   } catch (cause) {
     const message = `could not read Sigstore trust config file ${path}: ${messageOf(cause)}`;
     throw new ArtifactError("trust_root", message, cause);
@@ -81,7 +83,7 @@ async function fromFile(path: string): Promise<TrustRoot> {
 type Way = "offline" | "refresh" | "download";
 
 /** A TUF client whose requests are ours: proxies of the environment, no private authorities, our time limits. */
-async function createFetcher(options: ArtifactOptions, way: Way) {
+async function createFetcher(mirror: URL, options: ArtifactOptions, way: Way) {
   const { BaseFetcher } = await loadTuf();
   const { DownloadHTTPError } = await loadTufErrors();
   const quick = way === "refresh" ? REFRESH_LIMITS : {};
@@ -90,8 +92,8 @@ async function createFetcher(options: ArtifactOptions, way: Way) {
   const roots = trustedRoots(env);
   const http = createHttpClient({
     tlsFor: () => ({ ca: roots, verify: true }),
-    // A mirror on this very network may be plain HTTP: what it serves is signed.
-    plainAllowed: () => true,
+    // A mirror on this very network may be plain HTTP, as what it serves is signed; where it redirects to is not its choice.
+    plainAllowed: (host) => mirror.protocol === "http:" && host === mirror.host,
     proxies: environmentProxies(env),
     limits,
     signal: options.signal,
@@ -130,9 +132,10 @@ async function writeWhole(path: string, content: Uint8Array): Promise<void> {
 
 /** The `root.json` that a cache starts from. */
 async function firstRoot(mirror: string, rootPath: string | undefined): Promise<Uint8Array> {
-  if (rootPath !== undefined) return await readFile(rootPath);
+  if (rootPath !== undefined) return await readBounded(rootPath);
   const { default: seeds } = await loadSigstoreSeeds();
-  const seed = (seeds as Readonly<Record<string, { readonly "root.json": string }>>)[mirror];
+  const known = seeds as Readonly<Record<string, { readonly "root.json": string }>>;
+  const seed = Object.hasOwn(known, mirror) ? known[mirror] : undefined;
   if (seed === undefined) {
     throw new ArtifactError(
       "trust_root",
@@ -156,7 +159,7 @@ async function fromTuf(
   const seed = async () => await writeWhole(rootFile, await firstRoot(mirror, source.rootPath));
 
   async function read(way: Way): Promise<TrustedRoot> {
-    const { fetcher, close } = await createFetcher(options, way);
+    const { fetcher, close } = await createFetcher(url, options, way);
     const create = (): TufUpdater =>
       new Updater({
         metadataBaseUrl: mirror,
@@ -180,7 +183,7 @@ async function fromTuf(
       if (target === undefined) throw new Error(`${mirror} has no target ${TARGET}`);
       const path = await updater.findCachedTarget(target) ?? await updater.downloadTarget(target);
       const protobuf = await loadSigstoreProtobuf();
-      return protobuf.TrustedRoot.fromJSON(JSON.parse(await readFile(path, "utf8")));
+      return protobuf.TrustedRoot.fromJSON(parseJson(await readFile(path, "utf8"), TARGET, "trust_root"));
     } finally {
       await close();
     }

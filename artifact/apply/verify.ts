@@ -10,7 +10,14 @@ import type { TrustRoot } from "../types/trust_root.ts";
 import type { VerificationConfig } from "../types/verification_config.ts";
 import { downloadLayer } from "./download.ts";
 import { log } from "./event.ts";
-import { type Destination, destinationPath, type FetchedPolicy, hostPlatform, onceAtATime } from "./fetch.ts";
+import {
+  type Destination,
+  destinationPath,
+  type FetchedPolicy,
+  hostPlatform,
+  keepImage,
+  onceAtATime,
+} from "./fetch.ts";
 import { type Registry, registryFailure, withRegistry } from "./registry.ts";
 import { getDigest, getImage } from "./registry_pull.ts";
 import { findSignatures, type FoundSignatures } from "./signature/find_signatures.ts";
@@ -155,7 +162,8 @@ export async function verifyPolicy(
 
 /** The one Wasm layer of a verified manifest; an index is resolved to this platform. */
 async function signedLayer(registry: Registry, repository: string, digest: string) {
-  const { manifest } = await getImage(registry, repository, digest, hostPlatform());
+  const image = await getImage(registry, repository, digest, hostPlatform());
+  const { manifest } = image;
   const layers = manifest.layers.filter(({ mediaType }) =>
     mediaType === MEDIA_TYPE.wasmLayer || mediaType === MEDIA_TYPE.wasm
   );
@@ -172,7 +180,7 @@ async function signedLayer(registry: Registry, repository: string, digest: strin
       "The checksum inside of the remote manifest is not using the sha256 hashing algorithm as expected.",
     );
   }
-  return layer;
+  return { image, layer };
 }
 
 function verifiableReference(uri: string): Reference {
@@ -199,7 +207,7 @@ export async function verifyLocalChecksum(
   if (!await moduleExists(path)) {
     throw new ArtifactError("store", `Policy cannot be verified, local wasm file doesn't exist: ${path}`);
   }
-  const layer = await withRegistry(
+  const { layer } = await withRegistry(
     reference,
     "pull",
     options,
@@ -244,7 +252,11 @@ export async function fetchVerifiedPolicy(
       options,
       () =>
         withRegistry(reference, "pull", options, async (registry) => {
-          const layer = await signedLayer(registry, reference.repository, digest);
+          const { image, layer } = await signedLayer(registry, reference.repository, digest);
+          // Under the digest of the reference, which a reference with another algorithm than the verified one can't name.
+          if (destination.kind === "store" && reference.digest === digest) {
+            await keepImage(destination.root, reference, image, options);
+          }
           const expected = layer.digest.slice("sha256:".length);
           if (await moduleExists(path)) {
             const actual = await moduleSha256(path);

@@ -76,16 +76,16 @@ export function manifestAnnotations(
   annotations: Readonly<Record<string, string>>,
 ): { readonly kept: Readonly<Record<string, string>>; readonly dropped: readonly string[] } {
   const dropped: string[] = [];
-  const kept: Record<string, string> = {};
+  const kept = new Map<string, string>();
   for (const [name, value] of Object.entries(annotations)) {
     if (value.replace(/\r?\n$/, "").includes("\n")) dropped.push(name);
-    else kept[name] = value.trim();
+    else kept.set(name, value.trim());
   }
-  const source = kept["io.kubewarden.policy.source"];
-  if (source !== undefined && kept["org.opencontainers.image.source"] === undefined) {
-    kept["org.opencontainers.image.source"] = source;
+  const source = kept.get("io.kubewarden.policy.source");
+  if (source !== undefined && !kept.has("org.opencontainers.image.source")) {
+    kept.set("org.opencontainers.image.source", source);
   }
-  return { kept, dropped };
+  return { kept: Object.fromEntries(kept), dropped };
 }
 
 /** The manifest of a pushed policy. */

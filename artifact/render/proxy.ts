@@ -1,4 +1,6 @@
 /** Which proxy, if any, a request goes through (`spec/fetch-verify.md §2.4`, `§4.3`). */
+import { ArtifactError } from "../types/error.ts";
+import { ipv4, ipv6 } from "../types/ip_address.ts";
 import type { Environment } from "../types/options.ts";
 import type { Proxies, Sources } from "../types/sources.ts";
 
@@ -11,26 +13,6 @@ export function environmentProxies(env: Environment): Proxies {
 /** What the sources file says whole, else the environment: the file wins, as documented. */
 export function effectiveProxies(sources: Sources, env: Environment): Proxies {
   return sources.proxies ?? environmentProxies(env);
-}
-
-function ipv4(text: string): number | undefined {
-  const parts = text.split(".").map((part) => (/^\d{1,3}$/.test(part) ? Number(part) : 256));
-  if (parts.length !== 4 || parts.some((part) => part > 255)) return undefined;
-  return parts.reduce((sum, part) => sum * 256 + part, 0);
-}
-
-/** An IPv6 address as a number, `undefined` for anything else. */
-function ipv6(text: string): bigint | undefined {
-  if (!/^[0-9a-f:.]+$/i.test(text) || !text.includes(":")) return undefined;
-  const [head = "", tail, more] = text.split("::");
-  if (more !== undefined) return undefined;
-  const words = (part: string) => (part === "" ? [] : part.split(":"));
-  const first = words(head);
-  const last = words(tail ?? "");
-  const gap = tail === undefined ? 0 : 8 - first.length - last.length;
-  const all = [...first, ...Array<string>(Math.max(0, gap)).fill("0"), ...last];
-  if (all.length !== 8 || !all.every((word) => /^[0-9a-f]{1,4}$/i.test(word))) return undefined;
-  return all.reduce((sum, word) => (sum << 16n) | BigInt(`0x${word}`), 0n);
 }
 
 function inNetwork(host: string, entry: string): boolean {
@@ -60,10 +42,20 @@ export function exempt(noProxy: string | undefined, hostname: string, port: stri
   });
 }
 
-/** The proxy's URL for a target, `undefined` for a direct connection. A proxy without scheme is `http://`. */
+/**
+ * The proxy's URL for a target, `undefined` for a direct connection. A proxy without scheme is `http://`.
+ *
+ * @throws {ArtifactError} `config`, for a proxy that is neither `http:` nor `https:`; its URL may hold a password, so it is not
+ *   quoted
+ */
 export function proxyFor(target: URL, proxies: Proxies): string | undefined {
   const proxy = target.protocol === "https:" ? proxies.httpsProxy : proxies.httpProxy;
   const port = target.port || (target.protocol === "https:" ? "443" : "80");
   if (proxy === undefined || proxy === "" || exempt(proxies.noProxy, target.hostname, port)) return undefined;
-  return /^[a-z][a-z0-9+.-]*:\/\//i.test(proxy) ? proxy : `http://${proxy}`;
+  const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(proxy) ? proxy : `http://${proxy}`;
+  if (!URL.canParse(url) || !/^https?:/i.test(url)) {
+    const name = target.protocol === "https:" ? "https_proxy" : "http_proxy";
+    throw new ArtifactError("config", `${name} is no http:// or https:// URL of a proxy`);
+  }
+  return url;
 }

@@ -18,9 +18,14 @@ export function manifestName(reference: Reference): string {
   return reference.digest ?? reference.tag ?? "latest";
 }
 
-/** The host that is spoken to: Docker Hub's API lives on another name than its references. */
+/** The host that is spoken to for `host[:port]` of a reference: Docker Hub's API lives on another name than its references. */
+export function apiHost(registry: string): string {
+  return registry === "docker.io" ? "index.docker.io" : registry;
+}
+
+/** The host that is spoken to for a reference. */
 export function registryHost(reference: Reference): string {
-  return reference.registry === "docker.io" ? "index.docker.io" : reference.registry;
+  return apiHost(reference.registry);
 }
 
 /**

@@ -3,7 +3,7 @@
  * (`spec/fetch-verify.md §3`). The layout is the original's: a store can be shared with it.
  */
 import { ArtifactError } from "../types/error.ts";
-import type { PolicyUrl } from "../types/reference.ts";
+import { isDigest, type PolicyUrl } from "../types/reference.ts";
 import { isLatest } from "./reference.ts";
 
 export const STORE_SCHEMES = ["http", "https", "registry"] as const;
@@ -54,6 +54,18 @@ function registryComponents(url: PolicyUrl & { scheme: "registry" }): readonly s
 export function storedUri(components: readonly string[], coding: NameCoding = "literal"): string {
   const [scheme = "", ...rest] = components;
   return `${scheme}://${(coding === "literal" ? rest : rest.map(decode)).join("/")}`;
+}
+
+/**
+ * The folder of a store that keeps manifests (`apply/stored_manifest.ts`). No listing of policies visits it, the original's
+ * neither; archives of policies may hold files of it.
+ */
+export const MANIFEST_FOLDER = ".manifests";
+
+/** Where the manifest with a digest is kept, as components below the root: `.manifests/sha256/<hex>`. */
+export function manifestComponents(digest: string): readonly string[] {
+  if (!isDigest(digest)) throw new ArtifactError("reference", `Invalid digest: ${digest}`);
+  return [MANIFEST_FOLDER, ...digest.split(":")];
 }
 
 /** Whether a copy in the store is as good as a new download (`§2.2`). */

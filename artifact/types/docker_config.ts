@@ -1,5 +1,6 @@
 /** Docker's `config.json`: the parts that say how to log in (`spec/fetch-verify.md §5.2`). */
-import { DocumentError, readMapping } from "./strict_document.ts";
+import { parseJson } from "./json_text.ts";
+import { readMapping } from "./strict_document.ts";
 
 export type Credentials =
   | { readonly kind: "anonymous" }
@@ -26,20 +27,11 @@ function text(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-function parseJson(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    // The parser's own message quotes the text around the mistake, and secrets are there.
-    throw new DocumentError("it is no JSON");
-  }
-}
-
 /**
- * @throws {DocumentError} no JSON object of the known shape
+ * @throws {Error} no JSON object of the known shape
  */
 export function parseDockerConfig(json: string): DockerConfig {
-  const root = readMapping(parseJson(json), "a JSON object", "config.json");
+  const root = readMapping(parseJson(json, "it"), "a JSON object", "config.json");
   const auths = Object.entries(readMapping(root["auths"] ?? {}, "a map", "auths")).map(([server, value]) => {
     const entry = readMapping(value, "a map", `auths.${server}`);
     return [server, {

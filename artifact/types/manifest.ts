@@ -1,5 +1,6 @@
 /** OCI manifests and indexes, Docker's included, read from bytes that a registry sent (`spec/fetch-verify.md §6.2`). */
 import { ArtifactError } from "./error.ts";
+import { parseJson } from "./json_text.ts";
 import { isDigest } from "./reference.ts";
 
 export const MEDIA_TYPE = {
@@ -56,6 +57,9 @@ export type Manifest =
 /** More entries than this are no image: the work on hostile manifests stays bounded. */
 const MAX_DESCRIPTORS = 4096;
 
+/** What a media type may hold, parameters included; everything else must not reach messages. */
+const MEDIA_TYPE_TEXT = /^[\x20-\x7e]{1,255}$/;
+
 type Fields = Readonly<Record<string, unknown>>;
 
 function refuse(reason: string): never {
@@ -77,8 +81,9 @@ function readDescriptor(value: unknown, where: string): Descriptor {
   if (!isFields(value)) refuse(`${where} is no descriptor`);
   const { mediaType, digest, size, urls, annotations, artifactType, platform } = value;
   if (typeof mediaType !== "string") refuse(`${where} has no mediaType`);
+  if (!MEDIA_TYPE_TEXT.test(mediaType)) refuse(`${where} has no valid mediaType`);
   if (typeof digest !== "string" || !isDigest(digest)) {
-    refuse(`the digest of ${where} is not valid: ${JSON.stringify(digest)}`);
+    refuse(`the digest of ${where} is not valid: ${JSON.stringify(digest)?.slice(0, 300)}`);
   }
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) {
     refuse(`${where} has no valid size`);
@@ -109,19 +114,20 @@ function readDescriptors(value: unknown, where: string): readonly Descriptor[] {
  * @throws {ArtifactError} `media_type` for versions and types that are not known, `protocol` for what is no manifest
  */
 export function parseManifest(text: string): Manifest {
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch (cause) {
-    throw new ArtifactError("protocol", `Failed to parse the manifest: it is no JSON`, cause);
-  }
+  const document = parseJson(text, "Failed to parse the manifest: it");
   if (!isFields(document)) refuse("it is no JSON object");
   const { schemaVersion, mediaType } = document;
   if (schemaVersion !== 2) {
-    throw new ArtifactError("media_type", `Unsupported schema version: ${JSON.stringify(schemaVersion)}`);
+    throw new ArtifactError(
+      "media_type",
+      `Unsupported schema version: ${JSON.stringify(schemaVersion)?.slice(0, 300)}`,
+    );
   }
   if (mediaType !== undefined && !MANIFEST_TYPES.includes(mediaType as string)) {
-    throw new ArtifactError("media_type", `Unsupported media type: ${String(mediaType)}`);
+    throw new ArtifactError(
+      "media_type",
+      `Unsupported media type: ${MEDIA_TYPE_TEXT.test(String(mediaType)) ? String(mediaType) : "none"}`,
+    );
   }
   if (document["config"] !== undefined && document["layers"] !== undefined) {
     return {

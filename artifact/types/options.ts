@@ -12,14 +12,18 @@ export type Limits = {
   readonly blobBytes: number;
   /** Signature layers and bundles looked at per image; the rest is ignored with a warning. */
   readonly signatures: number;
+  /** Milliseconds for reading all signatures of one image; what was not read by then does not count. */
+  readonly signaturesMs: number;
   /** Milliseconds for a connection to be made (Node; on Bun it counts towards `responseMs`). */
   readonly connectMs: number;
   /** Milliseconds from sending a request to the head of its answer. */
   readonly responseMs: number;
   /** Milliseconds without a byte while a body is read. */
   readonly idleMs: number;
-  /** Milliseconds for one body as a whole: a server that drips a byte at a time ends here. */
+  /** Milliseconds for one module as a whole: a server that drips a byte at a time ends here. */
   readonly transferMs: number;
+  /** The same for everything else: manifests, tokens, signatures, the texts of errors. */
+  readonly documentMs: number;
   /** How often a request that failed for a passing reason is sent again. */
   readonly retries: number;
   /** Milliseconds before the first repetition; doubled each time, never more than `retryMaxMs`. */
@@ -34,10 +38,12 @@ export const DEFAULT_LIMITS: Limits = {
   moduleBytes: 512 * 1024 * 1024,
   blobBytes: 4 * 1024 * 1024,
   signatures: 100,
+  signaturesMs: 5 * 60_000,
   connectMs: 10_000,
   responseMs: 30_000,
   idleMs: 30_000,
   transferMs: 15 * 60_000,
+  documentMs: 60_000,
   retries: 3,
   retryMs: 250,
   retryMaxMs: 10_000,

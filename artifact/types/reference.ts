@@ -37,7 +37,7 @@ export type PolicyUrl =
 const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
 const DOMAIN = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?$/;
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
-const HEX_LENGTH: Readonly<Record<string, number>> = { sha256: 64, sha384: 96, sha512: 128 };
+const HEX_LENGTH: ReadonlyMap<string, number> = new Map([["sha256", 64], ["sha384", 96], ["sha512", 128]]);
 /** Longer than any registry accepts; bounds the work on hostile input. */
 const MAX_LENGTH = 1024;
 
@@ -51,7 +51,7 @@ export function parseDigest(digest: string): { readonly algorithm: string; reado
   if (colon < 0) refuse(digest.includes("/") ? "invalid reference format" : "invalid checksum digest format");
   const algorithm = digest.slice(0, colon);
   const hex = digest.slice(colon + 1);
-  const length = HEX_LENGTH[algorithm];
+  const length = HEX_LENGTH.get(algorithm);
   if (
     !/^[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*$/.test(algorithm) ||
     !/^[0-9a-fA-F]{32,}$/.test(hex)
@@ -67,7 +67,12 @@ export function parseDigest(digest: string): { readonly algorithm: string; reado
 export function isDigest(text: string): boolean {
   const [algorithm, hex, rest] = text.split(":");
   return rest === undefined && hex !== undefined && /^[0-9a-f]+$/.test(hex) &&
-    HEX_LENGTH[algorithm ?? ""] === hex.length;
+    HEX_LENGTH.get(algorithm ?? "") === hex.length;
+}
+
+/** Whether something that a registry calls a tag is one. */
+export function isTag(value: unknown): value is string {
+  return typeof value === "string" && TAG.test(value);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Whom signatures may ultimately come from: certificate authorities and logs (`spec/fetch-verify.md §10`). */
 import { ArtifactError, messageOf } from "./error.ts";
+import { parseJson } from "./json_text.ts";
 import { type Mapping, readMapping } from "./strict_document.ts";
 import type { TrustedRoot } from "../../deps.ts";
 
@@ -71,7 +72,7 @@ function normalised(value: unknown): unknown {
 export function parseTrustConfig(text: string, path: string): Mapping {
   let document: Mapping;
   try {
-    document = readMapping(normalised(JSON.parse(text)), "a JSON object", "");
+    document = readMapping(normalised(parseJson(text, "it")), "a JSON object", "");
   } catch (cause) {
     const message = `could not parse Sigstore trust config file ${path}: ${messageOf(cause)}`;
     throw new ArtifactError("trust_root", message, cause);

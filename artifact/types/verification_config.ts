@@ -13,6 +13,7 @@ import {
   refuseUnknown,
   unknownVariant,
 } from "./strict_document.ts";
+import { normalisedPrefix } from "./url_prefix.ts";
 import { parseYaml } from "./yaml_text.ts";
 
 /** Names and values that must be on the same signature. */
@@ -63,19 +64,12 @@ const KINDS = ["pubKey", "genericIssuer", "githubAction"] as const;
 /**
  * A URL prefix, normalised, with `/` at the end of its path.
  *
- * @throws {DocumentError} not a URL
+ * @throws {DocumentError} not a URL, or one that cannot be a prefix
  */
 export function urlPrefix(text: string): Subject {
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    throw new DocumentError(
-      `invalid value: string ${JSON.stringify(text)}, expected a URL such as https://github.com/OWNER`,
-    );
-  }
-  if (!url.pathname.endsWith("/")) url.pathname = `${url.pathname}/`;
-  return { kind: "urlPrefix", value: url.href };
+  const value = normalisedPrefix(text);
+  if (typeof value === "string") return { kind: "urlPrefix", value };
+  throw new DocumentError(`invalid value: string ${JSON.stringify(text)}, ${value.reason}`);
 }
 
 function readSubject(mapping: Mapping, where: string): Subject {
@@ -184,6 +178,11 @@ export function parseVerificationConfig(text: string): VerificationConfig {
   return config;
 }
 
+/** How many entries must be met; with 0 nothing is verified. */
+export function requiredSignatures({ allOf = [], anyOf }: VerificationConfig): number {
+  return allOf.length + Math.max(0, anyOf?.minimumMatches ?? 0);
+}
+
 /** What a loader should warn about. */
 export function configWarnings(config: VerificationConfig, text: string): readonly ConfigWarning[] {
   const any = config.anyOf;
@@ -191,12 +190,8 @@ export function configWarnings(config: VerificationConfig, text: string): readon
     ...(/^\s*["']?apiVersion["']?\s*:/m.test(text) || text.includes('"apiVersion"')
       ? []
       : ["the verification configuration has no apiVersion: add `apiVersion: v1`"]),
-    ...(config.allOf?.length === 0
-      ? ["allOf is an empty list: it is met by any image that has a signature"]
-      : []),
-    ...(any?.minimumMatches === 0
-      ? ["anyOf.minimumMatches is 0: it is met by any image that has a signature"]
-      : []),
+    ...(config.allOf?.length === 0 ? ["allOf is an empty list: it requires nothing"] : []),
+    ...(any?.minimumMatches === 0 ? ["anyOf.minimumMatches is 0: it requires nothing"] : []),
     ...(any !== undefined && any.minimumMatches > any.signatures.length
       ? [
         `anyOf.minimumMatches is ${any.minimumMatches} but only ${any.signatures.length} signatures are listed: ` +

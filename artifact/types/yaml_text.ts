@@ -4,6 +4,19 @@ import { DocumentError } from "./strict_document.ts";
 
 const MAX_CHARACTERS = 4 * 1024 * 1024;
 
+/** Deeper than any of these files; runtimes differ in how deep their stack lets the parser go. */
+const MAX_DEPTH = 64;
+
+/** Whether lists and maps nest deeper than `max`. */
+function deeperThan(root: unknown, max: number): boolean {
+  let level: readonly unknown[] = [root];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > max) return true;
+    level = level.flatMap((value) => typeof value === "object" && value !== null ? Object.values(value) : []);
+  }
+  return false;
+}
+
 /**
  * @throws {DocumentError} with the parser's message, place included
  */
@@ -11,12 +24,19 @@ export function parseYaml(text: string): unknown {
   if (text.length > MAX_CHARACTERS) {
     throw new DocumentError(`document is larger than ${MAX_CHARACTERS} characters`);
   }
-  const document = parseDocument(text);
-  const problem = document.errors[0];
-  if (problem !== undefined) throw new DocumentError(problem.message.trim());
   try {
-    return document.toJS({ maxAliasCount: 100 });
+    const document = parseDocument(text, { logLevel: "silent" });
+    const problem = document.errors[0];
+    if (problem !== undefined) throw new DocumentError(problem.message.trim());
+    const value: unknown = document.toJS({ maxAliasCount: 100 });
+    if (deeperThan(value, MAX_DEPTH)) throw new DocumentError("document is nested too deeply");
+    return value;
   } catch (cause) {
+    if (cause instanceof DocumentError) throw cause;
+    // The parser recurses: brackets without end exhaust the stack.
+    if (cause instanceof RangeError && !/alias/i.test(cause.message)) {
+      throw new DocumentError("document is nested too deeply");
+    }
     throw new DocumentError(cause instanceof Error ? cause.message : String(cause));
   }
 }

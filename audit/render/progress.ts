@@ -1,4 +1,5 @@
 /** What people see of a run on a terminal, and what machines see of its end (issue 8). */
+import { oneLine } from "../../program/render/terminal_text.ts";
 import type { PolicyTally, Tally } from "../types/tally.ts";
 
 const BAR_CELLS = 24;
@@ -18,7 +19,9 @@ export function progressLine({ namespace, done, expected, number, of }: PhaseVie
   const share = expected === 0 ? 0 : Math.min(done / expected, 1);
   const full = Math.round(share * BAR_CELLS);
   const bar = "█".repeat(full) + "░".repeat(BAR_CELLS - full);
-  const name = namespace === undefined ? "cluster-wide" : `${of > 1 ? `[${number}/${of}] ` : ""}${namespace}`;
+  const name = namespace === undefined
+    ? "cluster-wide"
+    : `${of > 1 ? `[${number}/${of}] ` : ""}${oneLine(namespace)}`;
   return `${bar} ${done}/${Math.max(expected, done)}  ${name}`.slice(0, Math.max(columns - 1, 0));
 }
 
@@ -38,7 +41,8 @@ const sorted = ({ policies }: Tally) => [...policies].sort(([a], [b]) => a < b ?
 
 /** The closing table: policy by pass, fail and error, and one line about the reports. */
 export function closingTable(tally: Tally, milliseconds: number): string {
-  const row = (name: string, { pass, fail, error }: PolicyTally) => [name, pass, fail, error].map(String);
+  const row = (name: string, { pass, fail, error }: PolicyTally) =>
+    [oneLine(name), pass, fail, error].map(String);
   const rows = [
     [...HEADINGS],
     ...sorted(tally).map(([id, counts]) => row(id, counts)),

@@ -1,4 +1,6 @@
 /** A progress bar on a terminal that leaves room for log lines (issue 8). */
+import { terminalText } from "../../program/render/terminal_text.ts";
+import { CLEAR_LINE } from "../../program/types/text.ts";
 import { type PhaseView, progressLine } from "../render/progress.ts";
 import type { Progress } from "./scan.ts";
 
@@ -15,7 +17,7 @@ export type Screen = {
 
 /** Faster than this nobody can see. */
 const DRAW_MS = 80;
-const CLEAR = "\r\x1b[2K";
+const CLEAR = terminalText(CLEAR_LINE, { colour: false });
 
 /** No terminal: nothing is drawn. */
 export const NO_SCREEN: Screen = {

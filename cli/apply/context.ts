@@ -2,10 +2,13 @@
 import { writeSync } from "node:fs";
 import process from "node:process";
 import { logLine } from "../render/log_line.ts";
-import type { Context } from "../types/command.ts";
+import type { ProcessContext } from "../types/command.ts";
 import type { RootFlags } from "./parse.ts";
 
-/** Writes all of `data`; whoever reads it may have gone, which ends the process quietly, as it does other tools. */
+/**
+ * Writes all of `data`. Whoever reads standard output may have gone, which ends the process quietly, as it does other tools. What
+ * is said beside it is no reason to end: a command whose log nobody reads still has to verify, and to say by its exit code.
+ */
 function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
   const bytes = typeof data === "string" ? Buffer.from(data) : data;
   for (let at = 0; at < bytes.length;) {
@@ -13,6 +16,7 @@ function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
       at += writeSync(fd, bytes, at);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
+      if (code === "EPIPE" && fd === 2) return;
       if (code === "EPIPE") process.exit(0);
       // A pipe that is full, of a reader that is slow.
       if (code !== "EAGAIN") throw error;
@@ -21,8 +25,11 @@ function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
   }
 }
 
+/** Requests and archives are held in memory. */
+const MAX_STDIN_BYTES = 2 * 1024 * 1024 * 1024;
+
 /** Context of this process. `signal` fires when the command is to stop. */
-export function processContext(program: string, root: RootFlags, signal: AbortSignal): Context {
+export function processContext(program: string, root: RootFlags, signal: AbortSignal): ProcessContext {
   const { env, stdout, stderr } = process;
   const colour = root.colour && !env["NO_COLOR"];
   const err = (text: string) => writeAll(2, text);
@@ -48,7 +55,14 @@ export function processContext(program: string, root: RootFlags, signal: AbortSi
       const pieces: Uint8Array[] = [];
       signal.throwIfAborted();
       signal.addEventListener("abort", () => process.stdin.destroy(new Error("interrupted")));
-      for await (const piece of process.stdin) pieces.push(piece as Uint8Array);
+      let length = 0;
+      for await (const piece of process.stdin) {
+        length += (piece as Uint8Array).length;
+        if (length > MAX_STDIN_BYTES) {
+          throw new Error(`standard input holds more than ${MAX_STDIN_BYTES} bytes`);
+        }
+        pieces.push(piece as Uint8Array);
+      }
       return Buffer.concat(pieces);
     },
     signal,

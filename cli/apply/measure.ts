@@ -1,6 +1,7 @@
 /** Measures how long something takes, sample by sample (`spec/cli.md §9`). */
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type { Text } from "../../program/types/text.ts";
 import {
   type Change,
   changeText,
@@ -9,7 +10,6 @@ import {
   tooFewText,
   warmedUpText,
   warmUpText,
-  withoutColours,
 } from "../render/bench_text.ts";
 import { permutationProbability, summarise } from "../render/statistics.ts";
 import type { Context } from "../types/command.ts";
@@ -81,7 +81,7 @@ export async function measure(
   iteration: () => Promise<unknown>,
   options: MeasureOptions,
 ): Promise<Measured> {
-  const say = (text: string) => options.print && context.out(context.colour ? text : withoutColours(text));
+  const say = (text: Text) => options.print && context.out(text);
   say(warmUpText(label, options.warmUpMs));
   const pause = pauses(context);
   let warmUps = 0;

@@ -66,7 +66,7 @@ function helpAsked(words: readonly string[]): "-h" | "--help" | undefined {
 
 /** A value's choice, with its alias resolved; throws where there is none. */
 function chosen(flag: Flag, value: string, usage: string): string {
-  const known = flag.aliases?.[value] ?? value;
+  const known = Object.hasOwn(flag.aliases ?? {}, value) ? flag.aliases![value]! : value;
   if (flag.choices === undefined || flag.choices.includes(known)) return known;
   throw new UsageError(
     `invalid value '${value}' for '${flagText(flag)}'`,

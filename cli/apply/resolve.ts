@@ -4,9 +4,13 @@ import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import {
   ArtifactError,
+  checkStored,
   findBySha256,
   findInStore,
   formatReference,
+  hostPlatform,
+  keptDigests,
+  manifestComponents,
   parsePolicyUrl,
   parseReference,
 } from "../../artifact/mod.ts";
@@ -93,6 +97,36 @@ export async function localPath({ env }: Context, uri: string): Promise<string> 
     if (!(error instanceof ArtifactError)) throw error;
   }
   throw notFound(uri);
+}
+
+/**
+ * As {@link localPath}; a module whose URI names a digest must be what the digest stands for. Where the store does not know
+ * (1.36 put the module there), that is said. Throws {@link CliError}.
+ */
+export async function checkedPath(context: Context, uri: string): Promise<string> {
+  const path = await localPath(context, uri);
+  if (uri.startsWith("file://")) return path;
+  const check = await checkStored(pathsOf(context.env).store, parsePolicyUrl(uri), path);
+  if (check.kind === "changed") {
+    throw new CliError(
+      `${uri}: the stored module is not what its digest names (${path} has sha256 ${check.sha256}, ` +
+        `${check.expected} is wanted): pull it again`,
+    );
+  }
+  if (check.kind === "unknown") {
+    context.log("WARN", "the store does not know what the digest stands for, the module was not checked", {
+      uri: JSON.stringify(uri),
+    });
+  }
+  return path;
+}
+
+/** Where the store keeps what the digest in a URI stands for, as components below its root; none for URIs without one. */
+export async function keptManifests(store: string, uri: string): Promise<readonly (readonly string[])[]> {
+  if (!uri.startsWith("registry://")) return [];
+  const { digest } = parseReference(uri.slice("registry://".length));
+  if (digest === undefined) return [];
+  return (await keptDigests(store, digest, hostPlatform())).map(manifestComponents);
 }
 
 /** The path of a `file:` URI, which need not be encoded as URLs want it. */

@@ -1,5 +1,5 @@
 /** Who must have signed, from the signature flags and files (`spec/cli.md §3.2`). */
-import { existsSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import {
@@ -61,6 +61,9 @@ async function fromFlags(context: Context, args: Arguments): Promise<Verificatio
         "issuer to be validated together ",
     );
   }
+  for (const flag of KEY_FLAGS) {
+    if (args.values(flag).includes("") || args.value(flag) === "") throw new CliError(`--${flag} is empty`);
+  }
   const allOf: Signature[] = [];
   if (email !== undefined && issuer !== undefined) {
     allOf.push({ kind: "genericIssuer", issuer, subject: { kind: "equal", value: email }, annotations });
@@ -78,6 +81,21 @@ async function fromFlags(context: Context, args: Arguments): Promise<Verificatio
   return { allOf, anyOf: undefined };
 }
 
+/**
+ * Whether somebody put a file there. What can't be looked at, or is a link to nothing, is there: who meant signatures to be
+ * checked must not go without because of it.
+ */
+function isThere(path: string): boolean {
+  try {
+    lstatSync(path);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return false;
+    throw new CliError(`cannot look for the default verification config ${path}: ${osErrorText(error)}`);
+  }
+}
+
 /** Who must have signed; undefined: nobody has to. Throws {@link CliError}. */
 export async function verificationConfig(
   context: Context,
@@ -88,7 +106,7 @@ export async function verificationConfig(
   if (flags !== undefined) return flags;
   const given = args.value("verification-config-path");
   const fallback = pathsOf(context.env).defaultVerification;
-  if (given === undefined && !existsSync(fallback)) return undefined;
+  if (given === undefined && !isThere(fallback)) return undefined;
   if (given === undefined) context.log("INFO", "Default verification config present, using it");
   try {
     return await readVerificationConfig(

@@ -1,4 +1,6 @@
 /** What `bench` prints (`spec/cli.md §9`). */
+import { oneLine, styled, text } from "../../program/render/terminal_text.ts";
+import type { Text } from "../../program/types/text.ts";
 import { countText, percentile, type Summary, timeText } from "./statistics.ts";
 
 /** A finished measurement: the samples' means, and single iterations, in milliseconds. */
@@ -12,19 +14,19 @@ export interface Measured {
   readonly summary: Summary;
 }
 
-const painted = (code: string, text: string) => `\u001b[${code}m${text}\u001b[0m`;
-
-/** The text as it is for pipes. */
+/** A recorded text without the colours that 1.36 prints into pipes too. */
 // deno-lint-ignore no-control-regex
 export const withoutColours = (text: string): string => text.replace(/\u001b\[[0-9;]*m/g, "");
 
-export const warmUpText = (label: string, milliseconds: number): string =>
-  `${painted("32", label)} ${painted("33", "warming up")} for ${painted("34", timeText(milliseconds))}\n`;
+export const warmUpText = (label: string, milliseconds: number): Text =>
+  text`${styled("32", oneLine(label))} ${styled("33", "warming up")} for ${
+    styled("34", timeText(milliseconds))
+  }\n`;
 
-export const warmedUpText = (label: string, meanMs: number, iterations: number): string =>
-  `${painted("32", label)} mean warm up execution time ${painted("34", timeText(meanMs))} running ${
-    painted("34", countText(iterations))
-  } iterations\n`;
+export const warmedUpText = (label: string, meanMs: number, iterations: number): Text =>
+  text`${styled("32", oneLine(label))} mean warm up execution time ${
+    styled("34", timeText(meanMs))
+  } running ${styled("34", countText(iterations))} iterations\n`;
 
 export const tooFewText = (samples: number, targetMs: number, neededMs: number): string =>
   `Unable to complete ${countText(samples)} samples in ${
@@ -34,19 +36,19 @@ export const tooFewText = (samples: number, targetMs: number, neededMs: number):
 
 const SHARES = [0.5, 0.9, 0.99, 0.999] as const;
 
-export function measuredText({ label, iterations, totalMs, samples, single, summary }: Measured): string {
+export function measuredText({ label, iterations, totalMs, samples, single, summary }: Measured): Text {
   const { min, mean, max, median, variance, deviation } = summary;
   // A variance has the square of a time's unit.
   const varianceText = `${(variance * 1e12).toFixed(2)}ns²`;
-  return `${painted("32", label)} [${countText(iterations)} iterations in ${timeText(totalMs)} with ${
-    countText(samples.length)
-  } samples]:\n` +
-    `\t${painted("1", "elapsed")}\t[min mean max]:\t[${timeText(min)} ${painted("1", timeText(mean))} ${
-      timeText(max)
-    }] (sample data: med = ${timeText(median)}, var = ${varianceText}, stddev = ${timeText(deviation)})\n` +
-    `\tpercentiles\t[p50 p90 p99 p99.9]:\t[${
-      SHARES.map((share) => timeText(percentile(single, share))).join(" ")
-    }]\n`;
+  return text`${styled("32", oneLine(label))} [${countText(iterations)} iterations in ${
+    timeText(totalMs)
+  } with ${countText(samples.length)} samples]:\n\t${styled("1", "elapsed")}\t[min mean max]:\t[${
+    timeText(min)
+  } ${styled("1", timeText(mean))} ${timeText(max)}] (sample data: med = ${
+    timeText(median)
+  }, var = ${varianceText}, stddev = ${timeText(deviation)})\n\tpercentiles\t[p50 p90 p99 p99.9]:\t[${
+    SHARES.map((share) => timeText(percentile(single, share))).join(" ")
+  }]\n`;
 }
 
 /** A change against an earlier run, in shares of it. */
@@ -76,9 +78,9 @@ export interface Side {
 /** Rows of both, and how many times as long the second takes. */
 export function comparisonText(pairs: readonly (readonly [Side, Side])[]): string {
   const lines = pairs.flatMap(([first, second]) => [
-    `${first.label}:`,
+    `${oneLine(first.label)}:`,
     ...[first, second].map(({ name, meanMs, p50Ms, p99Ms }) =>
-      `\t${name}\tmean ${timeText(meanMs)}\tp50 ${timeText(p50Ms)}\tp99 ${timeText(p99Ms)}`
+      `\t${oneLine(name)}\tmean ${timeText(meanMs)}\tp50 ${timeText(p50Ms)}\tp99 ${timeText(p99Ms)}`
     ),
     `\tratio\tmean ${(second.meanMs / first.meanMs).toFixed(2)}\tp50 ${
       (second.p50Ms / first.p50Ms).toFixed(2)

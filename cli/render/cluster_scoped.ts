@@ -1,7 +1,7 @@
 /** Kubernetes' own resources that belong to no namespace. */
 import type { PolicyRule } from "../../evaluator/types/metadata.ts";
 
-const CLUSTER_SCOPED: Readonly<Record<string, readonly string[]>> = {
+const CLUSTER_SCOPED: ReadonlyMap<string, readonly string[]> = new Map(Object.entries({
   "": ["namespaces", "nodes", "persistentvolumes", "componentstatuses"],
   "admissionregistration.k8s.io": [
     "mutatingwebhookconfigurations",
@@ -17,13 +17,13 @@ const CLUSTER_SCOPED: Readonly<Record<string, readonly string[]>> = {
   "rbac.authorization.k8s.io": ["clusterroles", "clusterrolebindings"],
   "scheduling.k8s.io": ["priorityclasses"],
   "storage.k8s.io": ["csidrivers", "csinodes", "storageclasses", "volumeattachments"],
-};
+}));
 
 /** Whether rules name nothing but resources that are known to belong to no namespace. */
 export function isClusterScoped(rules: readonly PolicyRule[]): boolean {
   return rules.some(({ apiGroups, resources }) =>
     apiGroups.some((group) =>
-      resources.some((resource) => CLUSTER_SCOPED[group]?.includes(resource.split("/")[0]!))
+      resources.some((resource) => CLUSTER_SCOPED.get(group)?.includes(resource.split("/")[0]!))
     )
   );
 }

@@ -66,7 +66,7 @@ function checkSpec(
   const fields = fieldsOf(spec);
   const known = Object.keys(schema.properties ?? {});
   for (const [name, value] of fields) {
-    const field = schema.properties?.[name];
+    const field = Object.hasOwn(schema.properties ?? {}, name) ? schema.properties?.[name] : undefined;
     if (field === undefined) {
       refuse(`unknown field \`${name}\`, expected one of ${known.map((one) => `\`${one}\``).join(", ")}`);
     }

@@ -42,27 +42,28 @@ function contains(given: unknown, wanted: unknown): boolean {
   }
   if (typeof wanted !== "object" || wanted === null) return (given ?? null) === wanted;
   return typeof given === "object" && given !== null &&
-    Object.entries(wanted).every(([name, value]) => contains((given as Json)[name], value));
+    Object.entries(wanted).every(([name, value]) =>
+      contains(Object.hasOwn(given, name) ? (given as Json)[name] : undefined, value)
+    );
 }
 
 const wantedOf = (value: DocumentValue | undefined): unknown =>
   value === undefined ? {} : JSON.parse(jsonText(value)) as unknown;
 
 /** Labels as selectors of the API name them: `a=b`, `a==b`, `a!=b`, `a`, `!a`, `a in (b, c)`, `a notin (b, c)`. */
-export function matchesLabels(selector: string, labels: Readonly<Record<string, string>>): boolean {
+export function matchesLabels(selector: string, given: Readonly<Record<string, string>>): boolean {
+  const labels = new Map(Object.entries(given));
   const requirements = selector.match(/[^,(]+(?:\([^)]*\))?/g) ?? [];
   return requirements.map((one) => one.trim()).filter((one) => one !== "").every((requirement) => {
     const set = /^(\S+)\s+(in|notin)\s*\(([^)]*)\)$/.exec(requirement);
     if (set) {
       const values = set[3]!.split(",").map((value) => value.trim());
-      const inside = labels[set[1]!] !== undefined && values.includes(labels[set[1]!]!);
+      const inside = labels.has(set[1]!) && values.includes(labels.get(set[1]!)!);
       return set[2] === "in" ? inside : !inside;
     }
     const equal = /^([^!=\s]+)\s*(==?|!=)\s*(\S*)$/.exec(requirement);
-    if (equal) return (labels[equal[1]!] === equal[3]) === (equal[2] !== "!=");
-    return requirement.startsWith("!")
-      ? labels[requirement.slice(1).trim()] === undefined
-      : labels[requirement] !== undefined;
+    if (equal) return (labels.get(equal[1]!) === equal[3]) === (equal[2] !== "!=");
+    return requirement.startsWith("!") ? !labels.has(requirement.slice(1).trim()) : labels.has(requirement);
   });
 }
 

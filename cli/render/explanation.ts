@@ -1,6 +1,7 @@
 /** What `reeve explain` tells, step by step. */
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
-import { escapeControls } from "../../policy_server/render/log_line.ts";
+import { joined, oneLine, styled } from "../../program/render/terminal_text.ts";
+import type { Text } from "../../program/types/text.ts";
 import type { AdmissionResponse } from "../../policy_server/types/admission.ts";
 import { byteText } from "./bytes.ts";
 import { patchText } from "./json_difference.ts";
@@ -49,13 +50,11 @@ export interface Explanation {
 const SHOWN = 400;
 
 const cut = (text: string): string =>
-  text.length <= SHOWN
-    ? escapeControls(text)
-    : `${escapeControls(text.slice(0, SHOWN))}… (${text.length} characters)`;
+  text.length <= SHOWN ? oneLine(text) : `${oneLine(text.slice(0, SHOWN))}… (${text.length} characters)`;
 
 /** Words of others, as they wrote them line by line: they can't steer the terminal, or look like a part of the story. */
 const quoted = (text: string, indent: string): string =>
-  text.split("\n").map(escapeControls).join(`\n${indent}  `);
+  text.split(/\r?\n/).map(oneLine).join(`\n${indent}  `);
 
 const milliseconds = (time: number): string => `${time.toFixed(time < 10 ? 2 : 1)} ms`;
 
@@ -63,16 +62,16 @@ function moduleLines({ uri, sha256, bytes, mode, metadata }: ExplainedModule): s
   const annotation = (name: string) => metadata?.annotations[`io.kubewarden.policy.${name}`];
   const wants = metadata?.contextAwareResources.map(({ apiVersion, kind }) => `${apiVersion}/${kind}`) ?? [];
   return [
-    `  ${uri}`,
+    `  ${oneLine(uri)}`,
     `    sha256 ${sha256}, ${byteText(bytes)}, execution mode ${mode}`,
     ...(metadata === undefined ? ["    it is not annotated"] : [
-      `    ${escapeControls(annotation("title") ?? "without a title")}${
-        annotation("version") ? ` ${escapeControls(annotation("version")!)}` : ""
+      `    ${oneLine(annotation("title") ?? "without a title")}${
+        annotation("version") ? ` ${oneLine(annotation("version")!)}` : ""
       }, ${metadata.mutating ? "may change objects" : "changes nothing"}, ${
         metadata.policyType === "raw" ? "judges raw requests" : "judges admission requests"
       }`,
     ]),
-    ...(wants.length > 0 ? [`    wants to read ${escapeControls(wants.join(", "))}`] : []),
+    ...(wants.length > 0 ? [`    wants to read ${oneLine(wants.join(", "))}`] : []),
   ];
 }
 
@@ -93,17 +92,17 @@ function verdictLines({ response, milliseconds: time }: NonNullable<Explanation[
 }
 
 /** The whole story. */
-export function explanationText(story: Explanation, colour: boolean): string {
-  const heading = (text: string) => colour ? `\u001b[1;36m${text}\u001b[0m` : text;
+export function explanationText(story: Explanation): Text {
+  const heading = (text: string) => styled("1;36", oneLine(text));
   const { title, modules, settings, request, calls, logs, verdict, object, memory } = story;
   const callLines = calls.flatMap(({ member, call, payload, answer, milliseconds: time }, index) => [
-    `  ${index + 1}. ${member === undefined ? "" : `${member}: `}${call} ${cut(payload)}`,
+    `  ${index + 1}. ${member === undefined ? "" : `${oneLine(member)}: `}${oneLine(call)} ${cut(payload)}`,
     "error" in answer
       ? `     refused after ${milliseconds(time)}: ${quoted(answer.error, "     ")}`
       : `     answered after ${milliseconds(time)}: ${cut(answer.payload)}`,
   ]);
   const { response } = verdict ?? {};
-  return [
+  return joined([
     heading(title),
     ...modules.flatMap(moduleLines),
     "",
@@ -115,7 +114,7 @@ export function explanationText(story: Explanation, colour: boolean): string {
     "",
     heading("Request"),
     `  ${
-      escapeControls(
+      oneLine(
         [request.operation, request.kind, `uid ${request.uid}`, byteText(request.bytes)].filter((part) =>
           part !== ""
         ).join(", "),
@@ -124,20 +123,18 @@ export function explanationText(story: Explanation, colour: boolean): string {
     "",
     heading("Host calls"),
     ...(callLines.length > 0 ? callLines : ["  none"]),
-    ...(logs.length > 0 ? ["", heading("Log"), ...logs.map((line) => `  ${escapeControls(line)}`)] : []),
+    ...(logs.length > 0 ? ["", heading("Log"), ...logs.map((line) => `  ${oneLine(line)}`)] : []),
     "",
     heading("Verdict"),
     ...(verdict === undefined
       ? ["  none: with these settings the policy judges nothing"]
       : verdictLines(verdict)),
-    ...(response?.patch === undefined
-      ? []
-      : ["", heading("Patch"), patchText(response.patch, object, colour)]),
+    ...(response?.patch === undefined ? [] : ["", heading("Patch"), patchText(response.patch, object)]),
     "",
     heading("Spent"),
     `  ${milliseconds(settings.milliseconds + (verdict?.milliseconds ?? 0))} in all; the process grew by ${
       byteText(memory)
     }`,
     "",
-  ].join("\n");
+  ], "\n");
 }

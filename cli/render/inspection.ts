@@ -1,5 +1,7 @@
 /** What `inspect` tells of a policy's metadata, for people (`spec/cli.md §10`). */
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
+import { oneLine, styled, text } from "../../program/render/terminal_text.ts";
+import type { Text } from "../../program/types/text.ts";
 import { CliError } from "../types/command.ts";
 import { markdownText } from "./markdown.ts";
 import { metadataObject } from "./metadata_document.ts";
@@ -17,7 +19,9 @@ function details(metadata: PolicyMetadata): (readonly [string, string])[] {
   }
   return [
     ...DETAILS.flatMap((name) => {
-      const value = annotations[`${PREFIX}${name}`];
+      const value = Object.hasOwn(annotations, `${PREFIX}${name}`)
+        ? annotations[`${PREFIX}${name}`]
+        : undefined;
       return value === undefined ? [] : [[`${name}:`, value] as const];
     }),
     ["mutating:", String(metadata.mutating)],
@@ -34,40 +38,38 @@ function details(metadata: PolicyMetadata): (readonly [string, string])[] {
   ];
 }
 
-/** How wide and how coloured. */
-export interface Look {
-  readonly columns: number;
-  readonly colour: boolean;
-}
+const title = (name: string) => styled("1;32", name);
 
-const title = (text: string, { colour }: Look) => colour ? `\u001b[1;32m${text}\u001b[0m` : text;
-
-/** Everything but the signatures. Throws {@link CliError} for metadata that no annotate wrote. */
-export function inspectionText(metadata: PolicyMetadata, look: Look): string {
+/**
+ * Everything but the signatures, for a terminal of so many columns. Throws {@link CliError} for metadata that no annotate wrote.
+ */
+export function inspectionText(metadata: PolicyMetadata, columns: number): Text {
   const { annotations } = metadata;
+  const usage = Object.hasOwn(annotations, USAGE) ? annotations[USAGE] : undefined;
   const own = details(metadata);
   const shown = new Set<string>([USAGE, ...DETAILS.map((name) => `${PREFIX}${name}`)]);
   const others = Object.entries(annotations).filter(([name]) => !shown.has(name)).sort((
     [a],
     [b],
   ) => (a < b ? -1 : 1));
-  const width = Math.max(...[...own, ...others].map(([name]) => name.length));
+  // Names and values are the policy's: further lines are indented, so that none of them looks like a row.
+  const width = Math.max(...[...own, ...others].map(([name]) => oneLine(name).length));
   const rows = (entries: readonly (readonly [string, string])[]) =>
-    entries.map(([name, value]) => `${name.padEnd(width)} ${value}\n`).join("");
+    entries.map(([name, value]) =>
+      `${oneLine(name).padEnd(width)} ${value.replaceAll("\n", `\n${" ".repeat(width + 1)}`)}\n`
+    ).join("");
   const { rules, contextAwareResources } = metadataObject(metadata);
   return [
-    `${title("Details", look)}\n${rows(own)}`,
-    others.length === 0 ? "" : `\n${title("Annotations", look)}\n${rows(others)}`,
-    `\n${title("Rules", look)}\n${yamlText(rules)}`,
+    text`${title("Details")}\n${rows(own)}`,
+    others.length === 0 ? "" : text`\n${title("Annotations")}\n${rows(others)}`,
+    text`\n${title("Rules")}\n${yamlText(rules)}`,
     metadata.contextAwareResources.length === 0 ? "" : [
-      `\n${title("Context Aware", look)}\n`,
+      text`\n${title("Context Aware")}\n`,
       "The policy requires access to the following Kubernetes resources at evaluation time:\n",
       yamlText(contextAwareResources),
       "To avoid abuses, review carefully what the policy requires access to.\n",
-    ].join(""),
-    annotations[USAGE] === undefined
-      ? ""
-      : `\n${title("Usage", look)}\n${markdownText(annotations[USAGE], look.columns, look.colour)}`,
+    ],
+    usage === undefined ? "" : text`\n${title("Usage")}\n${markdownText(usage, columns)}`,
     "\n",
-  ].join("");
+  ];
 }

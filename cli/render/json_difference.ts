@@ -1,5 +1,6 @@
 /** A JSON Patch as a difference that people read. */
-import { escapeControls } from "../../policy_server/render/log_line.ts";
+import { joined, oneLine, styled } from "../../program/render/terminal_text.ts";
+import type { Style, Text } from "../../program/types/text.ts";
 
 interface Step {
   readonly op: string;
@@ -13,7 +14,8 @@ function valueAt(document: unknown, pointer: string): unknown {
   let value = document;
   for (const part of pointer.split("/").slice(1)) {
     if (typeof value !== "object" || value === null) return undefined;
-    value = (value as Record<string, unknown>)[part.replaceAll("~1", "/").replaceAll("~0", "~")];
+    const name = part.replaceAll("~1", "/").replaceAll("~0", "~");
+    value = Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
   }
   return value;
 }
@@ -22,17 +24,19 @@ function valueAt(document: unknown, pointer: string): unknown {
  * Lines with `-` for what goes and `+` for what comes. `object` is what the patch is applied to: later steps' old values are
  * those from before the first.
  */
-export function patchText(patch: string, object: unknown, colour: boolean): string {
-  const paint = (code: string, text: string) => colour ? `\u001b[${code}m${text}\u001b[0m` : text;
-  const lines = (sign: string, code: string, value: unknown) =>
+export function patchText(patch: string, object: unknown): Text {
+  const lines = (sign: string, style: Style, value: unknown): readonly Text[] =>
     (JSON.stringify(value, null, 2) ?? "").split("\n").map((line) =>
-      paint(code, `    ${sign} ${escapeControls(line)}`)
+      styled(style, `    ${sign} ${oneLine(line)}`)
     );
-  return (JSON.parse(patch) as readonly Step[]).flatMap(({ op, path, from, value }) => [
-    `  ${op} ${path === "" ? "(the whole object)" : escapeControls(path)}${
-      from === undefined ? "" : ` from ${escapeControls(from)}`
+  const steps = (JSON.parse(patch) as readonly Step[]).flatMap((
+    { op, path, from, value },
+  ): readonly Text[] => [
+    `  ${oneLine(op)} ${path === "" ? "(the whole object)" : oneLine(path)}${
+      from === undefined ? "" : ` from ${oneLine(from)}`
     }`,
     ...(op === "remove" || op === "replace" ? lines("-", "31", valueAt(object, path)) : []),
     ...(op === "add" || op === "replace" ? lines("+", "32", value) : []),
-  ]).join("\n");
+  ]);
+  return joined(steps, "\n");
 }

@@ -1,17 +1,31 @@
 /** Markdown for a terminal: headings and emphasis become styles, or vanish where there are none. */
+import { styled, text } from "../../program/render/terminal_text.ts";
+import type { Text } from "../../program/types/text.ts";
 
 const RULE = "―";
 const MAX_WIDTH = 120;
 
-function styled(line: string, colour: boolean): string {
-  const paint = (code: string, text: string) => colour ? `\u001b[${code}m${text}\u001b[0m` : text;
+/** Strong, emphasised, code, and a link, in the order in which they are looked for at one place. */
+const INLINE = /\*\*(.+?)\*\*|(?<![\w*])\*([^*\s][^*]*)\*(?!\w)|`([^`]+)`|\[([^\]]+)\]\(([^)]+)\)/;
+
+function inline(line: string): readonly Text[] {
+  const parts: Text[] = [];
+  for (let rest = line;;) {
+    const match = INLINE.exec(rest);
+    if (match === null) return [...parts, rest];
+    const [whole, strong, emphasised, code, label, target] = match;
+    parts.push(rest.slice(0, match.index));
+    if (strong !== undefined) parts.push(styled("1", inline(strong)));
+    else if (emphasised !== undefined) parts.push(styled("3", inline(emphasised)));
+    else if (code !== undefined) parts.push(styled("36", code));
+    else parts.push(inline(label!), ` (${target})`);
+    rest = rest.slice(match.index + whole.length);
+  }
+}
+
+function shown(line: string): Text {
   const heading = /^#{1,6}\s+(.*?)\s*#*$/.exec(line);
-  if (heading) return paint("1", heading[1]!);
-  return line
-    .replace(/\*\*(.+?)\*\*/g, (_, text: string) => paint("1", text))
-    .replace(/(?<![\w*])\*([^*\s][^*]*)\*(?!\w)/g, (_, text: string) => paint("3", text))
-    .replace(/`([^`]+)`/g, (_, text: string) => paint("36", text))
-    .replace(/\[([^\]]+)\]\(([^)]+)\)/g, "$1 ($2)");
+  return heading ? styled("1", heading[1]!) : inline(line);
 }
 
 function folded(line: string, width: number): string {
@@ -28,16 +42,16 @@ function folded(line: string, width: number): string {
 }
 
 /** The text between two rules, at most 120 columns wide. Code blocks stay as they are. */
-export function markdownText(source: string, columns: number, colour: boolean): string {
+export function markdownText(source: string, columns: number): Text {
   const width = Math.min(columns, MAX_WIDTH);
   let code = false;
-  const lines = source.trimEnd().split("\n").flatMap((line) => {
+  const lines = source.trimEnd().split(/\r?\n/).flatMap((line): readonly Text[] => {
     if (/^\s*```/.test(line)) {
       code = !code;
       return [];
     }
-    return [code ? `    ${line}` : styled(folded(line, width), colour)];
+    return [text`${code ? `    ${line}` : shown(folded(line, width))}\n`];
   });
   const rule = RULE.repeat(width);
-  return `${[rule, ...lines, "", rule].join("\n")}\n`;
+  return text`${rule}\n${lines}\n${rule}\n`;
 }

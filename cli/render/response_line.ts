@@ -1,8 +1,9 @@
 /** The answer to a request as one line of JSON (`spec/cli.md §7.6`). */
+import { safeJson } from "../../program/render/terminal_text.ts";
 import { rawAnswer } from "../../policy_server/render/admission_response.ts";
 import type { AdmissionResponse } from "../../policy_server/types/admission.ts";
 
 /** The response with the request's uid. */
 export function responseLine(uid: string, response: AdmissionResponse): string {
-  return rawAnswer(uid, response).slice('{"response":'.length, -1);
+  return safeJson(rawAnswer(uid, response).slice('{"response":'.length, -1));
 }

@@ -1,4 +1,5 @@
 /** The signatures of a policy, for people. */
+import { oneLine } from "../../program/render/terminal_text.ts";
 import { byteText } from "./bytes.ts";
 
 /** The manifest of a signature artefact, as far as it is shown. */
@@ -14,11 +15,13 @@ export interface SignatureManifest {
 export function signaturesText({ layers = [] }: SignatureManifest): string {
   const text = layers.map(({ digest = "", mediaType = "", size = 0, annotations = {} }) =>
     [
-      `Digest:     ${digest}`,
-      `Media type: ${mediaType}`,
+      `Digest:     ${oneLine(digest)}`,
+      `Media type: ${oneLine(mediaType)}`,
       `Size:       ${byteText(size)}`,
       "Annotations",
-      ...Object.entries(annotations).map(([name, value]) => `  ${name}: ${value.replaceAll("\n", "\n    ")}`),
+      ...Object.entries(annotations).map(([name, value]) =>
+        `  ${oneLine(name)}: ${value.replaceAll("\n", "\n    ")}`
+      ),
       "",
     ].join("\n")
   );

@@ -1,22 +1,27 @@
 /** Results of suites, for people and for machines. */
+import { joined, oneLine, styled, text } from "../../program/render/terminal_text.ts";
+import type { Text } from "../../program/types/text.ts";
 import type { CaseResult } from "../types/suite.ts";
 
 /** A line a case, faults below it, and a closing line. */
-export function resultsText(results: readonly CaseResult[], colour: boolean): string {
-  const paint = (code: string, text: string) => colour ? `\u001b[${code}m${text}\u001b[0m` : text;
-  const lines: string[] = [];
+export function resultsText(results: readonly CaseResult[]): Text {
+  const lines: Text[] = [];
   let suite: string | undefined;
   for (const result of results) {
-    if (result.suite !== suite) lines.push(...(suite === undefined ? [] : [""]), paint("1", result.suite));
+    if (result.suite !== suite) {
+      lines.push(...(suite === undefined ? [] : [""]), styled("1", oneLine(result.suite)));
+    }
     suite = result.suite;
     const passed = result.faults.length === 0;
-    const time = paint("2", `${result.milliseconds.toFixed(1)} ms`);
-    lines.push(`  ${paint(passed ? "32" : "31", passed ? "PASS" : "FAIL")}  ${result.name}  ${time}`);
+    const time = styled("2", `${result.milliseconds.toFixed(1)} ms`);
+    lines.push(
+      text`  ${styled(passed ? "32" : "31", passed ? "PASS" : "FAIL")}  ${oneLine(result.name)}  ${time}`,
+    );
     for (const fault of result.faults) lines.push(`        ${fault.replaceAll("\n", "\n        ")}`);
   }
   const failed = results.filter(({ faults }) => faults.length > 0).length;
   const summary = `${results.length - failed} passed, ${failed} failed`;
-  return `${[...lines, "", paint(failed > 0 ? "1;31" : "1;32", summary)].join("\n")}\n`;
+  return text`${joined([...lines, "", styled(failed > 0 ? "1;31" : "1;32", summary)], "\n")}\n`;
 }
 
 // Characters that XML has no way to say become a question mark.

@@ -48,19 +48,19 @@ function ruleOf(rule: unknown): Json {
 function both(first: unknown, second: unknown, name: string): Json | undefined {
   const selectors = [first, second].filter(isObject).filter((one) => Object.keys(one).length > 0);
   if (selectors.length < 2) return selectors[0];
-  const matchLabels: Record<string, unknown> = {};
+  const matchLabels = new Map<string, unknown>();
   for (const selector of selectors) {
     for (const [label, value] of Object.entries(objectOf(selector["matchLabels"]))) {
-      if (label in matchLabels && matchLabels[label] !== value) {
+      if (matchLabels.has(label) && matchLabels.get(label) !== value) {
         throw new CliError(`${name}: the policy and its binding want different values of the label ${label}`);
       }
-      matchLabels[label] = value;
+      matchLabels.set(label, value);
     }
   }
   const matchExpressions = selectors.flatMap((selector) => listOf(selector["matchExpressions"]));
   return {
     ...(matchExpressions.length > 0 && { matchExpressions }),
-    ...(Object.keys(matchLabels).length > 0 && { matchLabels }),
+    ...(matchLabels.size > 0 && { matchLabels: Object.fromEntries(matchLabels) }),
   };
 }
 

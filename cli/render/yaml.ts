@@ -1,5 +1,6 @@
 /** YAML documents as 1.36 writes them, and values of read documents as JavaScript has them. */
 import { stringifyYaml } from "../../deps.ts";
+import { lines, safeJson, safeYaml } from "../../program/render/terminal_text.ts";
 import type { DocumentValue } from "../../policy_server/types/document.ts";
 
 /** A number that keeps the text it was written with: `1.0`, `1e3`, and integers that a double can't hold. */
@@ -23,6 +24,17 @@ const EXACT_NUMBER = {
   stringify: ({ value }: { value: unknown }) => (value as ExactNumber).text,
 };
 
+/** What steers terminals, or hides in them, is written as escapes: a string with such characters stands in double quotes. */
+const UNSAFE_STRING = {
+  tag: "tag:yaml.org,2002:str",
+  default: true as const,
+  identify: (value: unknown) => typeof value === "string" && lines(value) !== value,
+  // Only for writing: it matches no text.
+  test: /^(?!)/,
+  resolve: (text: string) => text,
+  stringify: ({ value }: { value: unknown }) => safeYaml(JSON.stringify(value)),
+};
+
 /** A document without a leading `---`. What Kubernetes, which reads YAML 1.1, would not take for text (`yes`) is quoted. */
 export function yamlText(value: unknown): string {
   return stringifyYaml(value, {
@@ -31,7 +43,7 @@ export function yamlText(value: unknown): string {
     lineWidth: 0,
     aliasDuplicateObjects: false,
     compat: "yaml-1.1",
-    customTags: (tags) => [...tags, EXACT_NUMBER],
+    customTags: (tags) => [UNSAFE_STRING, ...tags, EXACT_NUMBER],
   });
 }
 
@@ -52,7 +64,12 @@ export function plainValue(value: DocumentValue): unknown {
   }
 }
 
-/** JSON with an indentation of two blanks. */
+/** JSON on one line, for a terminal too. */
+export function compactJson(value: unknown): string {
+  return safeJson(JSON.stringify(value));
+}
+
+/** JSON with an indentation of two blanks, for a terminal too. */
 export function indentedJson(value: unknown): string {
-  return JSON.stringify(value, null, 2);
+  return safeJson(JSON.stringify(value, null, 2));
 }

@@ -49,7 +49,7 @@ async function givenAnnotations(
   context: Context,
   args: Arguments,
 ): Promise<Readonly<Record<string, string>>> {
-  const annotations: Record<string, string> = {};
+  const annotations = new Map<string, string>();
   for (const pair of args.values("annotation")) {
     const at = pair.indexOf("=");
     if (at <= 0) {
@@ -59,11 +59,14 @@ async function givenAnnotations(
       );
     }
     const value = pair.slice(at + 1);
-    annotations[pair.slice(0, at)] = value.startsWith("@")
-      ? new TextDecoder().decode(await read(context, value.slice(1), "annotation"))
-      : value;
+    annotations.set(
+      pair.slice(0, at),
+      value.startsWith("@")
+        ? new TextDecoder().decode(await read(context, value.slice(1), "annotation"))
+        : value,
+    );
   }
-  return annotations;
+  return Object.fromEntries(annotations);
 }
 
 const USAGE_LINE = (program: string) =>

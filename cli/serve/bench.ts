@@ -9,6 +9,7 @@ import { readDefinitions } from "../apply/definitions.ts";
 import { measure, type MeasureOptions } from "../apply/measure.ts";
 import { comparisonText, type Measured, type Side } from "../render/bench_text.ts";
 import { percentile } from "../render/statistics.ts";
+import { compactJson } from "../render/yaml.ts";
 import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
 import { COMMANDS } from "../types/commands.ts";
 import { type Definition, titleOf } from "../types/definition.ts";
@@ -85,7 +86,7 @@ async function benchDefinition(
     if (!options.print) {
       for (const one of measured) {
         context.out(
-          `${JSON.stringify({ definition: title, ...sideOf("", one), iterations: one.iterations })}\n`,
+          `${compactJson({ definition: title, ...sideOf("", one), iterations: one.iterations })}\n`,
         );
       }
     }
@@ -203,7 +204,7 @@ export const run: Run = async (context, args) => {
     if (runtime !== undefined) {
       const second = await onRuntime(bench, runtime);
       if (!options.print) {
-        for (const side of second) context.out(`${JSON.stringify({ runtime, ...side })}\n`);
+        for (const side of second) context.out(`${compactJson({ runtime, ...side })}\n`);
       }
       compare(bench, process.execPath, measured, second);
     }

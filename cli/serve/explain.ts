@@ -143,7 +143,6 @@ export const run: Run = async (context, args) => {
       context.out(
         explanationText(
           await explainDefinition(context, inputs, definition, world, calls),
-          context.colour,
         ),
       );
     }

@@ -1,7 +1,7 @@
 /** `inspect`: what a local policy says of itself, and who signed it. */
 import { ArtifactError, manifestDigest, ociManifest, parseReference } from "../../artifact/mod.ts";
 import { notAnnotated, readLocalModule } from "../apply/local_metadata.ts";
-import { localPath, strictUri } from "../apply/resolve.ts";
+import { checkedPath, strictUri } from "../apply/resolve.ts";
 import { artifactOptions } from "../apply/sources.ts";
 import { inspectionText } from "../render/inspection.ts";
 import { metadataObject } from "../render/metadata_document.ts";
@@ -33,11 +33,11 @@ async function signatures(
 
 export const run: Run = async (context, args) => {
   const uri = await strictUri(context, args.word("uri_or_sha_prefix"));
-  const { metadata } = await readLocalModule(await localPath(context, uri));
+  const { metadata } = await readLocalModule(await checkedPath(context, uri));
   if (metadata === undefined) throw notAnnotated(context.program, uri);
   const asYaml = args.value("output") === "yaml";
   if (!asYaml) {
-    context.out(inspectionText(metadata, { columns: context.terminal.columns, colour: context.colour }));
+    context.out(inspectionText(metadata, context.terminal.columns));
   }
   const failed = (reason: string) =>
     "Cannot determine if the policy has been signed. There was an error while attempting to fetch its signatures " +

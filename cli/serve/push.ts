@@ -1,13 +1,14 @@
 /** `push`: puts a local policy into a registry. */
 import { ArtifactError, pushPolicy } from "../../artifact/mod.ts";
 import { readLocalModule } from "../apply/local_metadata.ts";
-import { localPath, strictUri } from "../apply/resolve.ts";
+import { checkedPath, strictUri } from "../apply/resolve.ts";
 import { artifactOptions } from "../apply/sources.ts";
 import { isRego } from "../render/module_mode.ts";
+import { compactJson } from "../render/yaml.ts";
 import { CliError, type Run } from "../types/command.ts";
 
 export const run: Run = async (context, args) => {
-  const path = await localPath(context, await strictUri(context, args.word("policy")));
+  const path = await checkedPath(context, await strictUri(context, args.word("policy")));
   const typed = args.word("uri");
   const destination = /^\w+:\/\//.test(typed) ? typed : `registry://${typed}`;
   const { bytes, metadata } = await readLocalModule(path);
@@ -25,7 +26,7 @@ export const run: Run = async (context, args) => {
     const { immutableReference } = await pushPolicy(path, destination, metadata?.annotations ?? {}, options);
     context.out(
       args.value("output") === "json"
-        ? JSON.stringify({ immutable_ref: immutableReference })
+        ? compactJson({ immutable_ref: immutableReference })
         : `Policy successfully pushed: ${immutableReference}\n`,
     );
   } catch (error) {

@@ -6,28 +6,46 @@ import { PassThrough } from "node:stream";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
 import { pack, type Packed } from "../apply/archive.ts";
 import { pathsOf } from "../apply/paths.ts";
-import { localPath, strictUri } from "../apply/resolve.ts";
+import { checkedPath, keptManifests, strictUri } from "../apply/resolve.ts";
 import { CliError, type Context, type Run } from "../types/command.ts";
 
-async function packed(context: Context, name: string): Promise<Packed> {
+async function packed(context: Context, name: string): Promise<readonly Packed[]> {
   let path: string;
+  let uri: string;
   try {
-    path = await localPath(context, await strictUri(context, name));
+    uri = await strictUri(context, name);
+    path = await checkedPath(context, uri);
   } catch (error) {
     throw new CliError(`cannot find policy ${name}: ${(error as Error).message}`);
   }
-  const place = relative(pathsOf(context.env).store, path).split(sep);
-  if (place[0] !== "..") return { path, name: place.join("/") };
+  const { store } = pathsOf(context.env);
+  const place = relative(store, path).split(sep);
+  if (place[0] !== "..") {
+    // What its digest stands for goes with it, so that it can be checked where it is unpacked.
+    const manifests = (await keptManifests(store, uri)).map((manifest) => ({
+      path: join(store, ...manifest),
+      name: manifest.join("/"),
+    }));
+    return [{ path, name: place.join("/") }, ...manifests];
+  }
   // A file outside of the store would be unpacked where no listing looks (sharp edge 26); its whole path keeps two files of
   // one name apart.
-  return { path, name: ["https", "localhost", ...path.split(sep).filter((part) => part !== "")].join("/") };
+  return [{ path, name: ["https", "localhost", ...path.split(sep).filter((part) => part !== "")].join("/") }];
 }
 
 export const run: Run = async (context, args) => {
   const output = args.value("output")!;
-  const files: Packed[] = [];
-  for (const name of args.words("policies")) files.push(await packed(context, name));
+  // Two names for one policy, and two policies with one index, are packed once.
+  const packing = new Map<string, Packed>();
+  for (const name of args.words("policies")) {
+    for (const file of await packed(context, name)) packing.set(file.name, file);
+  }
+  const files = [...packing.values()];
   if (output === "-") {
+    // An archive holds what policies hold, escape sequences included.
+    if (context.terminal.out) {
+      throw new CliError("an archive is not written to a terminal: name a file, or redirect the output");
+    }
     const stream = new PassThrough();
     stream.on("data", (piece: Uint8Array) => context.out(piece));
     await pack(files, stream, context.signal);

@@ -5,7 +5,7 @@ import { fetchingFromFlags } from "../apply/fetching.ts";
 import { fetchChecked } from "../apply/fetch_policy.ts";
 import { notAnnotated, readLocalModule } from "../apply/local_metadata.ts";
 import { pathsOf } from "../apply/paths.ts";
-import { lenientUri, localPath, notFound } from "../apply/resolve.ts";
+import { checkedPath, lenientUri, notFound } from "../apply/resolve.ts";
 import { isClusterScoped } from "../render/cluster_scoped.ts";
 import { metadataObject } from "../render/metadata_document.ts";
 import { plainValue, yamlText } from "../render/yaml.ts";
@@ -17,7 +17,7 @@ const MAX_NAME = 253;
 
 async function fileOf(context: Context, args: Arguments, uri: string): Promise<string> {
   try {
-    return await localPath(context, uri);
+    return await checkedPath(context, uri);
   } catch (error) {
     if (uri.startsWith("file://") || (error as Error).message !== notFound(uri).message) throw error;
     context.log("INFO", `cannot find policy with uri: ${uri}, trying to pull it from remote registry`);

@@ -39,7 +39,7 @@ async function runAll(context: Context, args: Arguments, paths: readonly string[
   if (results.length === 0) {
     throw new CliError(`no case has ${JSON.stringify(args.value("filter"))} in its name`);
   }
-  context.out(resultsText(results, context.colour));
+  context.out(resultsText(results));
   const junit = args.value("junit");
   if (junit !== undefined) {
     try {

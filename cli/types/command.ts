@@ -2,6 +2,7 @@
  * A command line as data: parsing (`apply/parse.ts`), help, completions and the reference (`render/`) all come from these
  * descriptions, which load nothing of what the commands do.
  */
+import type { Text } from "../../program/types/text.ts";
 
 /** A flag. Without a {@link Flag.value} it is a switch. */
 export interface Flag {
@@ -64,13 +65,13 @@ export interface Arguments {
 
 export type LogLevel = "DEBUG" | "INFO" | "WARN" | "ERROR";
 
-/** What a command has of the world: all output goes through it. */
-export interface Context {
+/** The world of a command, as the process has it. */
+export interface ProcessContext {
   /** What the tool was called: `reeve`, or `kwctl` for scripts that know it by that name. */
   readonly program: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
-  /** Writes what the command was asked for. */
+  /** Writes what the command was asked for. Commands print through {@link Context}. */
   readonly out: (text: string | Uint8Array) => void;
   /** Writes beside it, unadorned: progress, warnings without a log line's dress. */
   readonly err: (text: string) => void;
@@ -84,6 +85,14 @@ export interface Context {
   readonly stdin: () => Promise<Uint8Array>;
   /** Fires on Ctrl-C; what is half written then has to go. */
   readonly signal: AbortSignal;
+}
+
+/** What a command has of the world: all output goes through it. */
+export interface Context extends Omit<ProcessContext, "out" | "err"> {
+  /** Prints what the command was asked for: text for a terminal, in which strings can't steer it, or the bytes of a file. */
+  readonly out: (text: Text | Uint8Array) => void;
+  /** Prints beside it, unadorned: progress, warnings without a log line's dress. */
+  readonly err: (text: Text) => void;
 }
 
 /** What a command's file exports. Resolves to the exit code, 0 if it is nothing. */

@@ -271,10 +271,27 @@ test("verification: files that cannot be read, and what is accepted with a warni
       await readVerificationConfig(path, { onEvent: (event) => void events.push(event) });
       return events.map((event) => event.kind === "log" ? `${event.level} ${event.message}` : "").join("\n");
     };
-    assert.match(await warnings("allOf: []"), /warn .*has no apiVersion[\s\S]*warn allOf is an empty list/);
+    for (
+      const nothing of [
+        "{}",
+        "allOf: []",
+        "apiVersion: v1\nallOf: []",
+        "apiVersion: v1\nanyOf: { minimumMatches: 0, signatures: [{ kind: githubAction, owner: x }] }",
+        "apiVersion: v1\nallOf: []\nanyOf: { minimumMatches: 0, signatures: [] }",
+      ]
+    ) {
+      const refused = await failure(warnings(nothing));
+      assert.match(refused.message, /verification\.yml requires no signature: list who must have signed/);
+    }
+    const entry = "[{ kind: githubAction, owner: x }]";
+    assert.match(await warnings(`allOf: ${entry}`), "warn the verification configuration has no apiVersion");
     assert.match(
-      await warnings("apiVersion: v1\nanyOf: { minimumMatches: 0, signatures: [] }"),
-      "minimumMatches is 0",
+      await warnings(`apiVersion: v1\nallOf: []\nanyOf: { signatures: ${entry} }`),
+      "warn allOf is an empty list: it requires nothing",
+    );
+    assert.match(
+      await warnings(`apiVersion: v1\nallOf: ${entry}\nanyOf: { minimumMatches: 0, signatures: [] }`),
+      "warn anyOf.minimumMatches is 0: it requires nothing",
     );
     assert.match(
       await warnings("apiVersion: v1\nanyOf: { minimumMatches: 2, signatures: [] }"),

@@ -231,7 +231,7 @@ test("a redirect to another host is followed without the credentials", async () 
         JSON.stringify({ auths: { [server.host]: { auth } } }),
       );
       const { options } = listening({
-        sources: insecure(server.host),
+        sources: insecure(server.host, target.host),
         dockerConfigDir: `${directory}/docker`,
       });
       const policy = await fetchPolicy(
@@ -456,8 +456,9 @@ test("a layer's own addresses are tried when the registry fails, without credent
         OCI_MANIFEST,
       );
       registry.content.delete(`tests/policy/blobs/${digestOf(module)}`);
-    }, async (_server, pull) => {
-      assert.is((await pull("tests/policy:mirrored")).sha256, sha256(module));
+    }, async (server, pull) => {
+      const sources = insecure(server.host, mirror.host);
+      assert.is((await pull("tests/policy:mirrored", { sources })).sha256, sha256(module));
     });
   } finally {
     await mirror.stop();

@@ -479,7 +479,8 @@ real("token authorization: the realm's token, asked for with the login or a refr
       const file = await moduleFile(directory, "token");
       const using = async (entry: unknown) =>
         listening({
-          sources: insecure(registry.host),
+          // The realm too speaks without TLS.
+          sources: insecure(registry.host, realm.host),
           dockerConfigDir: await dockerConfig(directory, { auths: { [registry.host]: entry } }),
         });
       const { options } = await using(basic("user:secret"));

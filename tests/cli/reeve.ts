@@ -1,7 +1,7 @@
 /** Runs command lines in this process, as `cli/program.ts` runs them in its own. */
 import { main } from "../../cli/program.ts";
 import { logLine } from "../../cli/render/log_line.ts";
-import type { Context } from "../../cli/types/command.ts";
+import type { ProcessContext } from "../../cli/types/command.ts";
 
 export interface Result {
   readonly exit: number;
@@ -19,7 +19,7 @@ export interface Place {
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string | Uint8Array;
   readonly signal?: AbortSignal;
-  readonly terminal?: Context["terminal"];
+  readonly terminal?: ProcessContext["terminal"];
   /** Hears what is written while the command runs. */
   readonly onOutput?: (text: string) => void;
 }
@@ -32,7 +32,7 @@ export async function reeve(words: readonly string[], place: Place): Promise<Res
   let stderr = "";
   const program = place.program ?? "reeve";
   const terminal = place.terminal ?? { out: false, err: false, columns: 80 };
-  const exit = await main(program, words, ({ verbose, colour }): Context => ({
+  const exit = await main(program, words, ({ verbose, colour }): ProcessContext => ({
     program,
     env: { HOME: place.home, ...place.env },
     cwd: place.cwd,

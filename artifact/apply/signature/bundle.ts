@@ -10,6 +10,7 @@ import {
   type X509Certificate,
 } from "../../../deps.ts";
 import { messageOf } from "../../types/error.ts";
+import { parseJson } from "../../types/json_text.ts";
 import { trustedRootOf } from "../../types/trust_root.ts";
 import type { Identity, SignedLayer } from "../../types/signed_layer.ts";
 import { derOf, keyOf, requireIdentity } from "./certificate.ts";
@@ -43,7 +44,7 @@ function readStatement(payload: Uint8Array, imageDigest: string): Fields {
   const numbers = (_key: string, value: unknown, context?: { source?: string }) =>
     typeof value === "number" ? context?.source ?? String(value) : value;
   const statement = fields(
-    JSON.parse(text, numbers as (key: string, value: unknown) => unknown),
+    parseJson(text, "the statement", "signature", numbers),
     "the statement",
   );
   if (statement["_type"] !== STATEMENT_TYPE) {
@@ -70,7 +71,10 @@ function first(value: unknown): Fields {
 
 /** DER of the certificate or key that a log entry recorded, in each form that logs have. */
 function recordedVerifier(body: Uint8Array): RecordedKey {
-  const entry = fields(JSON.parse(new TextDecoder().decode(body)), "the log entry's body");
+  const entry = fields(
+    parseJson(new TextDecoder().decode(body), "the log entry's body", "signature"),
+    "the log entry's body",
+  );
   const spec = fields(entry["spec"], "the log entry's spec");
   const pem = (value: unknown) => recordedKey(Buffer.from(String(value), "base64"));
   const structured = (signature: unknown) => {
@@ -186,7 +190,7 @@ async function verifyEvidence(
 async function parseBundle(bytes: Uint8Array): Promise<Bundle> {
   const { bundleFromJSON, ValidationError } = await loadSigstoreBundle();
   try {
-    return bundleFromJSON(JSON.parse(new TextDecoder().decode(bytes)));
+    return bundleFromJSON(parseJson(new TextDecoder().decode(bytes), "the bundle", "signature"));
   } catch (error) {
     if (!(error instanceof ValidationError)) throw error;
     throw new Error(`§13 rule 2: invalid bundle: ${error.fields.join(", ")}`, { cause: error });

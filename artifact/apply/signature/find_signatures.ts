@@ -33,10 +33,17 @@ async function simpleSigningLayers(registry: Registry, repository: string, diges
     .map((descriptor): Candidate => ({ descriptor, format: "simple signing" }));
 }
 
-async function bundleLayers(registry: Registry, repository: string, digest: string, limit: number) {
+async function bundleLayers(
+  registry: Registry,
+  repository: string,
+  digest: string,
+  limit: number,
+  tooLate: () => boolean,
+) {
   const referrers = await getReferrers(registry, repository, digest);
   const foundLayers: Candidate[] = [];
   for (const referrer of referrers.slice(0, limit)) {
+    if (tooLate()) break;
     if (referrer.artifactType !== undefined && referrer.artifactType !== MEDIA_TYPE.bundle) continue;
     const { manifest } = await getManifest(registry, repository, referrer.digest);
     if (manifest.kind === "index") continue;
@@ -76,16 +83,25 @@ export async function findSignatures(
       return [];
     }
   };
-  const limit = registry.limits.signatures;
+  const { signatures: limit, signaturesMs } = registry.limits;
+  const latest = performance.now() + signaturesMs;
+  const tooLate = () => performance.now() > latest;
   const candidates = [
     ...await place("simple signing", () => simpleSigningLayers(registry, repository, imageDigest)),
-    ...await place("bundles", () => bundleLayers(registry, repository, imageDigest, limit)),
+    ...await place("bundles", () => bundleLayers(registry, repository, imageDigest, limit, tooLate)),
   ];
   if (candidates.length > limit) {
     log(options, "warn", "too many signatures, the rest is ignored", { digest: imageDigest, limit });
   }
   const layers: SignedLayer[] = [];
   for (const { descriptor, format } of candidates.slice(0, limit)) {
+    if (tooLate()) {
+      const reason =
+        `the registry needed more than ${signaturesMs} ms to send the signatures, the rest is ignored`;
+      reasons.push(reason);
+      log(options, "warn", reason, { digest: imageDigest });
+      break;
+    }
     const note = (message: string, reason: string) => {
       reasons.push(`${descriptor.digest}: ${reason}`);
       log(options, "info", message, { layer: descriptor.digest, format, reason });

@@ -9,12 +9,12 @@ export type VerificationKey = {
   readonly spki: Uint8Array;
 };
 
-const CURVES: Readonly<Record<string, "sha256" | "sha384">> = {
-  prime256v1: "sha256",
-  "P-256": "sha256",
-  secp384r1: "sha384",
-  "P-384": "sha384",
-};
+const CURVES: ReadonlyMap<string, "sha256" | "sha384"> = new Map([
+  ["prime256v1", "sha256"],
+  ["P-256", "sha256"],
+  ["secp384r1", "sha384"],
+  ["P-384", "sha384"],
+]);
 
 function supported(key: KeyObject): VerificationKey {
   const spki = key.export({ type: "spki", format: "der" });
@@ -25,7 +25,7 @@ function supported(key: KeyObject): VerificationKey {
       return { key, hash: "sha256", spki };
     case "ec": {
       const curve = key.asymmetricKeyDetails?.namedCurve ?? "";
-      const hash = CURVES[curve];
+      const hash = CURVES.get(curve);
       if (hash === undefined) throw new Error(`unsupported curve ${curve}: P-256 and P-384 are supported`);
       return { key, hash, spki };
     }

@@ -1,5 +1,6 @@
 /** The log entry that comes with a simple-signing layer (`spec/fetch-verify.md §9.4` d, `§9.6` rules 2 and 3). */
 import { createHash } from "node:crypto";
+import { parseJson } from "../../types/json_text.ts";
 import { certificateFromPem, derOf } from "./certificate.ts";
 import { fromBase64, keyFromPem, verifies } from "./public_key.ts";
 import { holds, type LogKey } from "./trust_material.ts";
@@ -30,7 +31,7 @@ function text(value: unknown, what: string): string {
  * @throws {Error} unknown log, key not valid at that time, malformed, or another's signature: the layer does not count
  */
 export function requireRekorEntry(annotation: string, logs: readonly LogKey[]): RekorEntry {
-  const bundle = fields(JSON.parse(annotation), "the bundle annotation");
+  const bundle = fields(parseJson(annotation, "the bundle annotation", "signature"), "the bundle annotation");
   const payload = fields(bundle["Payload"], "the bundle's Payload");
   const { integratedTime, logIndex } = payload;
   const body = text(payload["body"], "the bundle's body");
@@ -58,7 +59,10 @@ export function requireRekorEntry(annotation: string, logs: readonly LogKey[]): 
   if (decoded === undefined) throw new Error("§9.6 rule 2: the log entry's body is no base64");
   return {
     integratedTime: seconds,
-    body: fields(JSON.parse(new TextDecoder().decode(decoded)), "the log entry's body"),
+    body: fields(
+      parseJson(new TextDecoder().decode(decoded), "the log entry's body", "signature"),
+      "the log entry's body",
+    ),
   };
 }
 

@@ -3,6 +3,7 @@
  */
 import type { Descriptor } from "../../types/manifest.ts";
 import { messageOf } from "../../types/error.ts";
+import { parseJson } from "../../types/json_text.ts";
 import type { Identity, SignedLayer } from "../../types/signed_layer.ts";
 import { certificateFromPem, derOf, requireIdentity, signedByCertificate } from "./certificate.ts";
 import { fromBase64 } from "./public_key.ts";
@@ -39,7 +40,7 @@ function keepNumbers(_key: string, value: unknown, context?: { source?: string }
 function readPayload(bytes: Uint8Array, imageDigest: string): Fields {
   const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   const payload = fields(
-    JSON.parse(text, keepNumbers as (key: string, value: unknown) => unknown),
+    parseJson(text, "the payload", "signature", keepNumbers),
     "the payload",
   );
   const critical = fields(payload["critical"], "critical");

@@ -1,0 +1,47 @@
+/**
+ * Addresses that a server names: redirects, token realms, a layer's own `urls`, upload locations. A server may send us to
+ * other hosts, as registries with separate token and blob servers do, but not to places that only we can reach.
+ */
+import { ipv4, ipv6 } from "./ip_address.ts";
+import { ArtifactError, messageOf } from "./error.ts";
+
+/** Longer addresses are refused; presigned blob URLs have up to about 2,000 characters. */
+const MAX_CHARACTERS = 8192;
+
+/** `169.254.0.0/16` and its IPv6 spellings, `fe80::/10`, and the IPv6 address of EC2's metadata: no registry is there. */
+function isLinkLocal(hostname: string): boolean {
+  const four = ipv4(hostname);
+  if (four !== undefined) return four >>> 16 === 0xa9fe;
+  const six = ipv6(hostname.replace(/^\[|\]$/g, ""));
+  if (six === undefined) return false;
+  if (six >> 32n === 0xffffn) return (six >> 16n & 0xffffn) === 0xa9fen;
+  return six >> 118n === 0x3fan || six === 0xfd00_0ec2_0000_0000_0000_0000_0000_0254n;
+}
+
+/**
+ * Reads an address that a server named, absolute or relative to `base`.
+ *
+ * @param who says in errors who named it: `https://ghcr.io redirects to`
+ * @throws {ArtifactError} `protocol`, for what is no URL, has another scheme than `http` and `https`, holds a user name or a
+ *   password, or is link-local
+ */
+export function namedAddress(text: string, base: string | undefined, who: string): URL {
+  const shown = text.length > 200 ? `${text.slice(0, 200)}…` : text;
+  const refuse = (reason: string, cause?: unknown): never => {
+    throw new ArtifactError("protocol", `${who} ${reason}`, cause);
+  };
+  if (text.length > MAX_CHARACTERS) refuse(`an address longer than ${MAX_CHARACTERS} characters`);
+  let url: URL;
+  try {
+    url = new URL(text, base);
+  } catch (cause) {
+    return refuse(`what is no URL: ${shown}`, new Error(messageOf(cause)));
+  }
+  if (url.protocol !== "https:" && url.protocol !== "http:") refuse(`an unsupported address: ${shown}`);
+  // Not quoted: it may be somebody's password.
+  if (url.username !== "" || url.password !== "") {
+    refuse(`an address with a user name or password (${url.origin}): refused`);
+  }
+  if (isLinkLocal(url.hostname)) refuse(`a link-local address (${url.origin}): refused`);
+  return url;
+}
