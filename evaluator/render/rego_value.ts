@@ -1,6 +1,7 @@
 /** Order, equality and lookup of Rego values, as OPA has them: null, booleans, numbers, strings, arrays, objects, sets. */
 import { RegoNumber, RegoObject, RegoSet, type RegoValue } from "../types/rego.ts";
 import { compareNumbers } from "./rego_number.ts";
+import { work, workOn } from "./work.ts";
 
 function rank(value: RegoValue): number {
   if (value === null) return 0;
@@ -16,6 +17,7 @@ export function compareStrings(a: string, b: string): number {
   if (a === b) return 0;
   const length = Math.min(a.length, b.length);
   for (let at = 0; at < length; at++) {
+    if ((at & 0xfff) === 0xfff) work(0xfff >> 4);
     const left = a.charCodeAt(at);
     const right = b.charCodeAt(at);
     if (left === right) continue;
@@ -38,6 +40,7 @@ function compareLists(a: readonly RegoValue[], b: readonly RegoValue[]): number 
 
 /** Negative, zero or positive, as `a` comes before `b`, is equal, or comes after it. */
 export function compareValues(a: RegoValue, b: RegoValue): number {
+  work();
   const difference = rank(a) - rank(b);
   if (difference !== 0) return difference;
   if (typeof a === "boolean") return Number(a) - Number(b);
@@ -63,6 +66,7 @@ export function equalValues(a: RegoValue, b: RegoValue): boolean {
 
 /** A set of the given members. */
 export function setOf(members: readonly RegoValue[]): RegoSet {
+  workOn(members.length);
   const sorted = [...members].sort(compareValues);
   return new RegoSet(sorted.filter((member, at) => at === 0 || !equalValues(member, sorted[at - 1]!)));
 }
