@@ -13,7 +13,9 @@ const MAX_KEPT = 10_000;
 const MAX_KEYS = 1024 * 1024;
 
 function cut(message: string): string {
-  return message.length > MAX_ENTRY ? `${message.slice(0, MAX_ENTRY)}… (${message.length} characters)` : message;
+  return message.length > MAX_ENTRY
+    ? `${message.slice(0, MAX_ENTRY)}… (${message.length} characters)`
+    : message;
 }
 
 /** Keeps answers for one evaluation. */
@@ -25,7 +27,9 @@ function memory(): RegoContext["remember"] {
     if (value === undefined) {
       length += key.length;
       if (kept.size >= MAX_KEPT || length > MAX_KEYS) {
-        throw new BuiltinHalt(`more than ${MAX_KEPT} random values, or keys of more than ${MAX_KEYS} characters`);
+        throw new BuiltinHalt(
+          `more than ${MAX_KEPT} random values, or keys of more than ${MAX_KEYS} characters`,
+        );
       }
       kept.set(key, value = make());
     }

@@ -121,7 +121,9 @@ function sharpen(text: string, verb: string, precision: number): string {
     if ((at & 0xfff) === 0) work(0xfff >> 3);
     const unit = text[at]!;
     if (unit === ".") sawDot = true;
-    else if (unit === "p" || unit === "P" || ((unit === "e" || unit === "E") && verb !== "x" && verb !== "X")) {
+    else if (
+      unit === "p" || unit === "P" || ((unit === "e" || unit === "E") && verb !== "x" && verb !== "X")
+    ) {
       tail = text.slice(at);
       body = text.slice(0, at);
       break;

@@ -38,7 +38,9 @@ export function fractionOf(text: string): Fraction | undefined {
   const [, sign, whole = "", fraction = "", exponentText = "0"] = match;
   if (whole === "" && fraction === "") return undefined;
   const written = exponentOf(exponentText);
-  if (Math.abs(written) > MAX_EXPONENT) halt(`a number with the exponent ${written}: the limit is ${MAX_EXPONENT}`);
+  if (Math.abs(written) > MAX_EXPONENT) {
+    halt(`a number with the exponent ${written}: the limit is ${MAX_EXPONENT}`);
+  }
   const exponent = written - fraction.length;
   const magnitude = digitsValue(`${whole}${fraction}`);
   const digits = sign === "-" ? -magnitude : magnitude;

@@ -180,7 +180,13 @@ class ValueWriter {
   }
 
   /** Writes a list with something between its elements. */
-  list<T>(open: string, between: string, close: string, list: Iterable<T>, write: (element: T) => void): void {
+  list<T>(
+    open: string,
+    between: string,
+    close: string,
+    list: Iterable<T>,
+    write: (element: T) => void,
+  ): void {
     this.within(() => {
       this.add(open);
       let first = true;
@@ -356,7 +362,13 @@ export function jsonText(
     writer.add(`\n${indent.prefix}`);
     for (let level = 0; level < depth; level++) writer.add(indent.indent);
   };
-  const parts = <T>(open: string, close: string, list: Iterable<T>, depth: number, write: (part: T) => void) =>
+  const parts = <T>(
+    open: string,
+    close: string,
+    list: Iterable<T>,
+    depth: number,
+    write: (part: T) => void,
+  ) =>
     writer.within(() => {
       writer.add(open);
       let count = 0;

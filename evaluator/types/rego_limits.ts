@@ -36,12 +36,14 @@ const DOCUMENT: RegoLimit = {
 const CERTIFICATE: RegoLimit = {
   characters: 1024 * 1024,
   values: 10_000,
-  why: "the runtime reads and verifies certificates and keys, which can't be interrupted; a bundle of all public roots has 250 KiB",
+  why:
+    "the runtime reads and verifies certificates and keys, which can't be interrupted; a bundle of all public roots has 250 KiB",
 };
 const SHORT: RegoLimit = {
   characters: 16 * 1024,
   values: 1_000,
-  why: "names, dates, versions and quantities: read with regular expressions, written with integers of any size",
+  why:
+    "names, dates, versions and quantities: read with regular expressions, written with integers of any size",
 };
 const PATTERN: RegoLimit = {
   characters: MAX_TEXT,
@@ -66,7 +68,9 @@ const LIMITS: readonly (readonly [names: RegExp, limit: RegoLimit])[] = [
 
 function limitOf(name: string): RegoLimit {
   const found = LIMITS.filter(([names]) => names.test(name));
-  if (found.length !== 1) throw new Error(`${name} needs one row in the table of limits, it has ${found.length}`);
+  if (found.length !== 1) {
+    throw new Error(`${name} needs one row in the table of limits, it has ${found.length}`);
+  }
   return found[0]![1];
 }
 

@@ -135,7 +135,9 @@ export const NET_BUILTINS: RegoBuiltins = {
       if (others.length === 0) continue;
       const network = networkOf(typeof text === "string" ? text : fail("operand 1 must be string"));
       for (const [other, otherIndex] of others) {
-        if (cidrContains(network, other)) checkCount("net.cidr_contains_matches", pairs.push([index, otherIndex]));
+        if (cidrContains(network, other)) {
+          checkCount("net.cidr_contains_matches", pairs.push([index, otherIndex]));
+        }
       }
     }
     return setOf(pairs);
