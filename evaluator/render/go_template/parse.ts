@@ -4,6 +4,8 @@
  * Source: https://pkg.go.dev/text/template
  */
 
+import { work, workOn } from "../work.ts";
+
 /** Raised for a template that is none, and for one that can't be executed with its data. */
 export class TemplateError extends Error {
   override readonly name = "TemplateError";
@@ -114,6 +116,7 @@ function numberOf(text: string): Constant {
 function tokensOf(action: string): readonly Token[] {
   const tokens: Token[] = [];
   for (let at = 0; at < action.length;) {
+    work(4);
     TOKEN.lastIndex = at;
     const match = TOKEN.exec(action);
     if (!match) return fail(`unexpected ${JSON.stringify(action[at])} in an action`);
@@ -278,6 +281,35 @@ class ActionReader {
   }
 }
 
+/** Where the white space at the end of a text begins. */
+function trimmedEnd(text: string): number {
+  let end = text.length;
+  while (end > 0 && " \t\r\n".includes(text[end - 1]!)) end--;
+  workOn(16 * (text.length - end));
+  return end;
+}
+
+/** Where an action ends: at `}}` outside of quotes, or where a quote is not closed. */
+function actionEnd(source: string, start: number): number {
+  let at = start;
+  while (at < source.length && !source.startsWith("}}", at)) {
+    work();
+    const quote = source[at]!;
+    if (!"\"'`".includes(quote)) {
+      at++;
+      continue;
+    }
+    let end = at + 1;
+    while (end < source.length && source[end] !== quote && (quote === "`" || source[end] !== "\n")) {
+      work();
+      end += source[end] === "\\" && quote !== "`" ? 2 : 1;
+    }
+    if (source[end] !== quote) return at;
+    at = end + 1;
+  }
+  return Math.min(at, source.length);
+}
+
 type Piece = { readonly kind: "text" | "action"; readonly text: string };
 
 /** Cuts a template into text and actions, white space trimmed where `{{-` and `-}}` say so. */
@@ -286,6 +318,7 @@ function piecesOf(source: string): readonly Piece[] {
   let trim = false;
   for (let at = 0; at < source.length;) {
     const open = source.indexOf("{{", at);
+    workOn((open < 0 ? source.length : open) - at);
     let text = source.slice(at, open < 0 ? source.length : open);
     if (trim) text = text.replace(/^[ \t\r\n]+/, "");
     if (open < 0) {
@@ -294,7 +327,7 @@ function piecesOf(source: string): readonly Piece[] {
     }
     let start = open + 2;
     if (/^-[ \t\r\n]/.test(source.slice(start, start + 2))) {
-      text = text.replace(/[ \t\r\n]+$/, "");
+      text = text.slice(0, trimmedEnd(text));
       start += 2;
     }
     pieces.push({ kind: "text", text });
@@ -307,9 +340,8 @@ function piecesOf(source: string): readonly Piece[] {
       at = close + 2 + end[0].length;
       continue;
     }
-    const inner =
-      /^(?:"(?:[^"\\\n]|\\.)*"|`[^`]*`|'(?:[^'\\\n]|\\.)*'|(?!\}\})[^"`'])*/.exec(source.slice(start))![0];
-    const end = start + inner.length;
+    const end = actionEnd(source, start);
+    const inner = source.slice(start, end);
     if (!source.startsWith("}}", end)) return fail("an action that is not closed");
     trim = /[ \t\r\n]-$/.test(inner);
     pieces.push({ kind: "action", text: trim ? inner.slice(0, -2) : inner });
@@ -340,6 +372,7 @@ class Parser {
     known: Set<string>,
     depth: number,
   ): { readonly nodes: readonly Node[]; readonly end: string; readonly rest?: ActionReader } {
+    work(1 + known.size);
     if (depth > MAX_DEPTH) fail("nested too deeply");
     const nodes: Node[] = [];
     while (this.#at < this.#pieces.length) {
@@ -374,6 +407,7 @@ class Parser {
           break;
         }
         case "block": {
+          work(known.size);
           const name = reader.string();
           const pipeline = reader.pipeline(new Set(known), 0, depth);
           reader.end();
@@ -382,6 +416,7 @@ class Parser {
           break;
         }
         case "template": {
+          work(known.size);
           const name = reader.string();
           reader.space();
           const pipeline = reader.ended ? undefined : reader.pipeline(new Set(known), 0, depth);
@@ -427,6 +462,7 @@ class Parser {
   }
 
   #control(kind: "if" | "with" | "range", reader: ActionReader, known: Set<string>, depth: number): Node {
+    work(2 * known.size);
     const inner = new Set(known);
     const pipeline = reader.pipeline(inner, kind === "range" ? 2 : 1, depth);
     reader.end();
