@@ -4,7 +4,7 @@
  * Source: https://pkg.go.dev/text/template
  */
 
-import { work, workOn } from "../work.ts";
+import { halt, work, workOn } from "../work.ts";
 
 /** Raised for a template that is none, and for one that can't be executed with its data. */
 export class TemplateError extends Error {
@@ -62,6 +62,8 @@ const TOKEN =
 const KINDS = ["space", "string", "char", "number", "field", "variable", "name", "mark"] as const;
 /** Nested deeper than this is refused. */
 const MAX_DEPTH = 200;
+/** Digits of a constant: integers of any size take quadratic time to read. */
+const MAX_NUMBER = 1_000;
 const KEYWORDS = [
   ...["if", "else", "end", "range", "with", "template", "define", "block", "break", "continue", "nil"],
 ];
@@ -100,6 +102,7 @@ function unquoted(text: string): string {
 }
 
 function numberOf(text: string): Constant {
+  if (text.length > MAX_NUMBER) halt(`strings.render_template: a number of ${text.length} characters`);
   const plain = text.replace(/^[+-]/, "").replaceAll("_", "");
   const sign = text.startsWith("-") ? -1 : 1;
   if (/^(0[xX][0-9a-fA-F]+|0[oO]?[0-7]+|0[bB][01]+|\d+)$/.test(plain)) {
