@@ -280,7 +280,6 @@ function reread(tree: JsonTree): JsonTree {
   work();
   if (typeof tree === "string") {
     workOn(2 * tree.length);
-    // deno-lint-ignore no-control-regex
     if (/[\u007f-\u0084\u0086-\u009f\ufffe\uffff]/.test(tree)) {
       throw new YamlTextError("yaml: control characters are not allowed");
     }
