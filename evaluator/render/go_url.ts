@@ -22,31 +22,42 @@ export interface GoUrl {
 }
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Escapes for a query: only letters, digits and `-_.~` stay, a space becomes `+`. */
 export function escapeQuery(text: string): string {
   return escaped(text, QUERY);
 }
 
-/** What each byte becomes: itself where the pattern allows it, else its escape sequence. */
-function escapes(allowed: RegExp): readonly string[] {
-  return Array.from({ length: 256 }, (_, byte) => {
-    const unit = String.fromCharCode(byte);
-    return byte < 0x80 && allowed.test(unit) ? unit : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  });
+/** 1 for each byte that stays as it is. */
+function allowed(pattern: RegExp): Uint8Array {
+  return Uint8Array.from(
+    { length: 256 },
+    (_, byte) => byte < 0x80 && pattern.test(String.fromCharCode(byte)) ? 1 : 0,
+  );
 }
 
-const QUERY = escapes(/[A-Za-z0-9_.~-]/).with(0x20, "+");
-const PATH = escapes(/[A-Za-z0-9_.~$&+,/:;=@-]/);
+const QUERY = allowed(/[A-Za-z0-9_.~-]/);
+const PATH = allowed(/[A-Za-z0-9_.~$&+,/:;=@-]/);
+const DIGITS = encoder.encode("0123456789ABCDEF");
 
-function escaped(text: string, table: readonly string[]): string {
+function escaped(text: string, plain: Uint8Array): string {
   const result = new BoundedText(MAX_TEXT, "an escaped text");
   for (const piece of chunks(text, 4096)) {
-    let part = "";
-    for (const byte of encoder.encode(piece)) part += table[byte]!;
-    work(piece.length >> 3);
-    result.add(part);
+    const bytes = encoder.encode(piece);
+    const part = new Uint8Array(3 * bytes.length);
+    let length = 0;
+    for (const byte of bytes) {
+      if (plain[byte] === 1) part[length++] = byte;
+      else if (byte === 0x20 && plain === QUERY) part[length++] = 0x2b;
+      else {
+        part[length++] = 0x25;
+        part[length++] = DIGITS[byte >> 4]!;
+        part[length++] = DIGITS[byte & 15]!;
+      }
+    }
+    work(bytes.length >> 2);
+    result.add(decoder.decode(part.subarray(0, length)));
   }
   return result.toString();
 }

@@ -18,8 +18,8 @@ export interface RegoLimit {
 
 /** The longest text that a builtin may make, in UTF-16 units: larger than any object that Kubernetes stores (1.5 MiB). */
 export const MAX_TEXT = 16 * 1024 * 1024;
-/** The most values that a builtin may take or make: about 100 MB here, and more in the guest. */
-export const MAX_VALUES = 1_000_000;
+/** The most values that a builtin may take or make: about 50 MB here, and more in the guest. */
+export const MAX_VALUES = 500_000;
 /** The deepest nesting of operands and results; every walk over values is recursive, and the call stack is shared with the guest. */
 export const MAX_NESTING = 500;
 

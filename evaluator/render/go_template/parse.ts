@@ -62,6 +62,8 @@ const TOKEN =
 const KINDS = ["space", "string", "char", "number", "field", "variable", "name", "mark"] as const;
 /** Nested deeper than this is refused. */
 const MAX_DEPTH = 200;
+/** Characters between `{{` and `}}`: a token is read in one go. */
+const MAX_ACTION = 32 * 1024;
 /** Digits of a constant: integers of any size take quadratic time to read. */
 const MAX_NUMBER = 1_000;
 const KEYWORDS = [
@@ -117,6 +119,7 @@ function numberOf(text: string): Constant {
 }
 
 function tokensOf(action: string): readonly Token[] {
+  if (action.length > MAX_ACTION) halt(`strings.render_template: an action of ${action.length} characters`);
   const tokens: Token[] = [];
   for (let at = 0; at < action.length;) {
     work(4);

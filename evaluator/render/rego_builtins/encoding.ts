@@ -10,20 +10,24 @@ import { MAX_TEXT } from "../../types/rego_limits.ts";
 import { parseUuid } from "../uuid.ts";
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Bytes are written in pieces of this length, a multiple of three for base64. */
 const PIECE = 6144;
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+const HEX = encoder.encode("0123456789abcdef");
 
 /** Bytes as hexadecimal digits. */
 export function hex(bytes: Uint8Array): string {
   const text = new BoundedText(MAX_TEXT, "the digits");
   for (let start = 0; start < bytes.length; start += PIECE) {
-    let piece = "";
-    for (const byte of bytes.subarray(start, start + PIECE)) piece += HEX[byte]!;
-    work(PIECE >> 3);
-    text.add(piece);
+    const piece = bytes.subarray(start, start + PIECE);
+    const digits = new Uint8Array(2 * piece.length);
+    for (const [at, byte] of piece.entries()) {
+      digits[2 * at] = HEX[byte >> 4]!;
+      digits[2 * at + 1] = HEX[byte & 15]!;
+    }
+    work(PIECE >> 2);
+    text.add(decoder.decode(digits));
   }
   return text.toString();
 }
