@@ -6,6 +6,8 @@
  * integer of up to 64 bits as it is written, else the nearest double in its shortest form with `.0` or an exponent.
  */
 
+import { work } from "./work.ts";
+
 /** A raw JSON number, see `JSON.rawJSON`. */
 export interface RawNumber {
   readonly rawJSON: string;
@@ -45,6 +47,7 @@ export function losslessNumber(source: string): number | RawNumber {
 /** Parses JSON text. Throws SyntaxError for text that is not JSON and RangeError for a number out of range. */
 export function parseLossless(text: string): LosslessJson {
   return JSON.parse(text, function (_key, value, context?: { source?: string }) {
+    work(8);
     return typeof value === "number" ? losslessNumber(context?.source ?? String(value)) : value;
   });
 }

@@ -33,10 +33,12 @@ export function policyLogEntry(payload: Uint8Array): PolicyLogEntry {
     return wrong("the entry is not an object");
   }
   const { level, message, ...rest } = entry as Record<string, unknown>;
-  const known = typeof level === "string" ? LEVELS[level.toLowerCase()] : undefined;
-  if (!known) return wrong(`unknown level ${JSON.stringify(level)}`);
+  const name = typeof level === "string" ? level.toLowerCase() : "";
+  if (!Object.hasOwn(LEVELS, name)) {
+    return wrong(`unknown level ${(JSON.stringify(level) ?? "(none)").slice(0, 100)}`);
+  }
   return {
-    level: known,
+    level: LEVELS[name]!,
     message: typeof message === "string" ? message : "",
     data: Object.keys(rest).length > 0 ? JSON.stringify(rest) : undefined,
   };
