@@ -8,7 +8,7 @@ import {
   type Verdict,
 } from "../types/evaluation.ts";
 
-import { hasTooManyValues, MAX_JSON_VALUES } from "./json_size.ts";
+import { jsonExcess } from "./json_size.ts";
 
 class ShapeError extends Error {}
 
@@ -27,7 +27,8 @@ function resultOf(json: Uint8Array): unknown {
   if (json.length > ANSWER.max) {
     throw new ShapeError(`the result has ${json.length} bytes, the limit is ${ANSWER.max}`);
   }
-  if (hasTooManyValues(json)) throw new ShapeError(`the result has more than ${MAX_JSON_VALUES} values`);
+  const excess = jsonExcess(json);
+  if (excess !== undefined) throw new ShapeError(`the result is too large: ${excess}`);
   const results: unknown = JSON.parse(decoder.decode(json));
   const first: unknown = Array.isArray(results) ? results[0] : undefined;
   return isFields(first) ? first["result"] : undefined;

@@ -17,7 +17,7 @@ import {
   skipValue,
   stringValue,
 } from "./json_scan.ts";
-import { hasTooManyValues, MAX_JSON_VALUES } from "./json_size.ts";
+import { jsonExcess } from "./json_size.ts";
 import { type LosslessJson, parseLossless } from "./lossless_json.ts";
 
 /** Raised for an answer that is not what the protocol asks for. The message says what is wrong and where. */
@@ -153,9 +153,8 @@ function readValidationResponse(answer: Uint8Array): ValidationResponse {
 }
 
 function document(json: Uint8Array, start: number, end: number, what: string): LosslessJson {
-  if (hasTooManyValues(json, start, end)) {
-    throw new AnswerError(`${what}: more than ${MAX_JSON_VALUES} values, too many to be compared`);
-  }
+  const excess = jsonExcess(json, start, end);
+  if (excess !== undefined) throw new AnswerError(`${what}: ${excess}, too much to be compared`);
   return parseLossless(decodeText(json, start, end));
 }
 

@@ -17,6 +17,7 @@ import {
 } from "../../evaluator/types/rego.ts";
 import { REGO_BUILTINS } from "../../evaluator/types/rego_builtin_names.ts";
 import { REGO_LIMITS } from "../../evaluator/types/rego_limits.ts";
+import { usedMs } from "./thread_time.ts";
 
 const LIMIT_MS = 100;
 /** What the issue allows beyond the limit. */
@@ -637,16 +638,7 @@ const ROWS: Readonly<Record<string, readonly Operands[]>> = {
 
 const BUILTINS = await loadBuiltins(REGO_BUILTINS);
 
-/**
- * Milliseconds of processor time that this thread has used; where the runtime doesn't tell, the whole process. Limit and lateness
- * are measured by it instead of by the wall clock, so that a busy machine neither ends a call early nor makes it late.
- */
-function usedMs(): number {
-  const { user, system } = (process.threadCpuUsage ?? process.cpuUsage)();
-  return (user + system) / 1000;
-}
-
-/** Runs a call. Returns how it ended, and how long it took. */
+/** Runs a call. Returns how it ended, and how much of this thread's time it took; the limit counts that time, too. */
 function run(
   name: string,
   operands: readonly RegoValue[],
