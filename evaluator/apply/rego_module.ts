@@ -205,7 +205,7 @@ export class RegoModule {
       const { context } = evaluation;
       const values = operands.map((operand) => {
         const bytes = this.#bytesAt(dump(operand));
-        if (bytes.length > 4 * MAX_TEXT) throw new BuiltinHalt(`an operand of ${bytes.length} bytes`);
+        if (bytes.length > 2 * MAX_TEXT) throw new BuiltinHalt(`an operand of ${bytes.length} bytes`);
         const text = decoder.decode(bytes);
         return metered(context.check, () => parseRego(text));
       });

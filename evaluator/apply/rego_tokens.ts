@@ -28,6 +28,7 @@ import { hex } from "../render/rego_builtins/encoding.ts";
 import { jsonText, jsonTree, parseJson, RegoTextError } from "../render/rego_text.ts";
 import { isList, member, typeName } from "../render/rego_value.ts";
 import { compareNumbers } from "../render/rego_number.ts";
+import { jsonExcess } from "../render/json_size.ts";
 import { halt, pause, work, workOn } from "../render/work.ts";
 import { checkJwk, verifying } from "./key_limits.ts";
 import { equalBytes } from "./rego_hashes.ts";
@@ -161,6 +162,14 @@ function pemBlock(
   return undefined;
 }
 
+/** JSON as plain objects. Throws SyntaxError, and BuiltinHalt for what is too large or nested too deeply to be parsed in one go. */
+function parsed(text: string): unknown {
+  const excess = jsonExcess(Buffer.from(text));
+  if (excess !== undefined) halt(`JSON with ${excess}`);
+  pause();
+  return JSON.parse(text);
+}
+
 function publicKeys(text: string): readonly VerificationKey[] {
   const pem = pemBlock(text);
   if (pem) {
@@ -178,10 +187,10 @@ function publicKeys(text: string): readonly VerificationKey[] {
     return fail("failed to extract a Key from the PEM certificate");
   }
   let jwks: unknown;
-  workOn(16 * text.length);
   try {
-    jwks = JSON.parse(text);
-  } catch {
+    jwks = parsed(text);
+  } catch (error) {
+    if (error instanceof BuiltinHalt) throw error;
     return fail("failed to parse a JWK key (set)");
   }
   const list = (jwks as { keys?: unknown } | null)?.keys;
@@ -400,11 +409,11 @@ function signature(alg: string, jwk: JsonWebKey, text: Uint8Array): Buffer {
 function encodeSign(header: string, payload: string, keyText: string): string {
   let jwks: unknown;
   let fields: unknown;
-  workOn(16 * (keyText.length + header.length + payload.length));
   try {
-    jwks = JSON.parse(keyText);
-    fields = JSON.parse(header);
-  } catch {
+    jwks = parsed(keyText);
+    fields = parsed(header);
+  } catch (error) {
+    if (error instanceof BuiltinHalt) throw error;
     return fail("headers and key must be JSON");
   }
   if (typeof fields !== "object" || fields === null) return fail("missing or invalid 'alg' header");
@@ -413,8 +422,9 @@ function encodeSign(header: string, payload: string, keyText: string): string {
   if (!ALGORITHMS.includes(alg)) return fail(`unknown JWS algorithm: ${alg}`);
   if (typeof typ !== "string" || typ === "JWT") {
     try {
-      JSON.parse(payload);
-    } catch {
+      parsed(payload);
+    } catch (error) {
+      if (error instanceof BuiltinHalt) throw error;
       return fail("type is JWT but payload is not JSON");
     }
   }

@@ -9,7 +9,7 @@ const MAX_LEVELS = 500;
 const QUOTE = 0x22, BACKSLASH = 0x5c, COMMA = 0x2c, COLON = 0x3a;
 const OPEN_BRACE = 0x7b, OPEN_BRACKET = 0x5b, CLOSE_BRACE = 0x7d, CLOSE_BRACKET = 0x5d;
 
-/** What makes JSON between two places too large to be built; undefined for nothing. */
+/** What makes JSON between two places too large to be built, as in "more than 500 levels of nesting"; undefined for nothing. */
 export function jsonExcess(bytes: Uint8Array, start = 0, end = bytes.length): string | undefined {
   let values = 1;
   let level = 0;
@@ -22,7 +22,7 @@ export function jsonExcess(bytes: Uint8Array, start = 0, end = bytes.length): st
     else if (byte === COMMA || byte === COLON) values++;
     else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
       values++;
-      if (++level > MAX_LEVELS) return `nested deeper than ${MAX_LEVELS} levels`;
+      if (++level > MAX_LEVELS) return `more than ${MAX_LEVELS} levels of nesting`;
     } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) level--;
   }
   return values > MAX_VALUES ? `more than ${MAX_VALUES} values` : undefined;

@@ -1,5 +1,6 @@
 /** Log entries that policies send through the host call `tracing/log` (`spec/evaluator.md §5.3`). */
 import type { PolicyLogEntry } from "../types/evaluation.ts";
+import { jsonExcess } from "./json_size.ts";
 
 const LEVELS: Readonly<Record<string, PolicyLogEntry["level"]>> = {
   trace: "trace",
@@ -23,6 +24,8 @@ export function policyLogEntry(payload: Uint8Array): PolicyLogEntry {
   if (payload.length > MAX_LOG_ENTRY) {
     return wrong(`the entry has ${payload.length} bytes, the limit is ${MAX_LOG_ENTRY}`);
   }
+  const excess = jsonExcess(payload);
+  if (excess !== undefined) return wrong(`the entry is too large: ${excess}`);
   let entry: unknown;
   try {
     entry = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(payload));

@@ -1,6 +1,7 @@
 // Issue 13: what the host makes of answers, log entries and operands pays from the time of the guest that sent them, and is bounded.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { readMetadata } from "../../evaluator/apply/prepare.ts";
 import { policyLogEntry } from "../../evaluator/render/policy_log.ts";
 import { parseJson, parseRego, regoText } from "../../evaluator/render/rego_text.ts";
 import { gatekeeperVerdict, opaVerdict } from "../../evaluator/render/rego_verdict.ts";
@@ -17,6 +18,11 @@ const LATE_MS = 100;
 const bytes = (text: string) => new TextEncoder().encode(text);
 const fill = (unit: string, length: number) => unit.repeat(Math.floor(length / unit.length));
 
+/** An unsigned number as WebAssembly has it. */
+function leb(value: number): number[] {
+  return value < 128 ? [value] : [(value & 127) | 128, ...leb(value >>> 7)];
+}
+
 class OutOfTime extends Error {}
 
 /** Runs a task under a limit of this thread's time. Returns how it ended; fails when it took longer than may be. */
@@ -28,6 +34,7 @@ function timed(what: string, task: () => unknown): string {
       if (usedMs() - begun > LIMIT_MS) throw new OutOfTime();
     }, task);
   } catch (error) {
+    if (error instanceof assert.Assertion) throw error;
     how = (error as Error).constructor.name;
   }
   const took = usedMs() - begun;
@@ -116,6 +123,35 @@ test("a log level is one of the six, not what every object inherits", () => {
     assert.is(entry.message, "Cannot log event");
     assert.ok(entry.data!.length < 200, "the reason is short");
   }
+});
+
+test("entries and metadata that are nested too deeply are not parsed", () => {
+  const deep = bytes(`{"level":"info","a":${fill("[", 30_000)}${fill("]", 30_000)}}`);
+  timed("entry", () => assert.match(policyLogEntry(deep).data!, "more than 500 levels of nesting"));
+  const section = (json: string) => {
+    const name = bytes("io.kubewarden.metadata");
+    const body = [...leb(name.length), ...name];
+    const content = bytes(json);
+    return Uint8Array.from([
+      0,
+      0x61,
+      0x73,
+      0x6d,
+      1,
+      0,
+      0,
+      0,
+      0,
+      ...leb(body.length + content.length),
+      ...body,
+      ...content,
+    ]);
+  };
+  const module = section(`{"rules":[],"mutating":false,"a":${fill("[", 100_000)}${fill("]", 100_000)}}`);
+  timed(
+    "metadata",
+    () => assert.throws(() => readMetadata(module), /it has more than 500 levels of nesting$/),
+  );
 });
 
 const halts = (what: string, task: () => unknown) => assert.is(timed(what, task), BuiltinHalt.name, what);

@@ -91,6 +91,7 @@ const verified = (alg: string): Operands[] => [
   () => [token(alg), `-----BEGIN PUBLIC KEY-----\n${fill("A", MIB - 1000)}\n-----END PUBLIC KEY-----`],
   () => [fill(".", MIB), "{}"],
   () => [token(alg), fill("[", MIB - 1000)],
+  () => [token(alg), fill("[", 400_000) + fill("]", 400_000)],
 ];
 const hmacVerified: Operands[] = [
   () => [token("HS256"), fill("a", MIB - 1000)],
@@ -676,5 +677,11 @@ for (const [name, rows] of Object.entries(ROWS)) {
     assert.equal(late, []);
   });
 }
+
+test("all of this takes a bounded amount of memory", () => {
+  // Operands of 64 MiB and the garbage of hundreds of calls included; one unbounded call took more by itself.
+  const mib = process.resourceUsage().maxRSS / 1024;
+  assert.ok(mib < 2048, `${Math.round(mib)} MiB at most`);
+});
 
 test.run();

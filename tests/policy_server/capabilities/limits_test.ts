@@ -32,6 +32,7 @@ async function thrown(what: string, task: () => unknown): Promise<string> {
   try {
     await task();
   } catch (error) {
+    if (error instanceof assert.Assertion) throw error;
     message = (error as Error).message;
   }
   const took = usedMs() - begun;
