@@ -19,7 +19,7 @@ import { REGO_BUILTINS } from "../../evaluator/types/rego_builtin_names.ts";
 import { REGO_LIMITS } from "../../evaluator/types/rego_limits.ts";
 import { usedMs } from "./thread_time.ts";
 
-const LIMIT_MS = 100;
+const LIMIT_MS = 50;
 /** What the issue allows beyond the limit. */
 const LATE_MS = 100;
 const MIB = 1024 * 1024;

@@ -3,7 +3,7 @@ import { type RegoBuiltins, RegoNumber, RegoObject, type RegoValue } from "../..
 import { digitsValue, fixedText, type Fraction, fractionOf } from "../rego_number.ts";
 import { bigintAt, fail, halt, membersAt, stringAt } from "../rego_operands.ts";
 import { number, setOf, typeName } from "../rego_value.ts";
-import { MAX_VALUES } from "../../types/rego_limits.ts";
+import { MAX_TEXT, MAX_VALUES } from "../../types/rego_limits.ts";
 import { work } from "../work.ts";
 
 const KIBI = 1024n;
@@ -145,9 +145,13 @@ export const NUMBER_BUILTINS: RegoBuiltins = {
       halt(`numbers.range_step: more than ${MAX_VALUES} numbers`);
     }
     const numbers: RegoValue[] = [];
+    let length = 0;
     for (let at = from; up ? at <= to : at >= to; at += up ? step : -step) {
-      work();
-      numbers.push(number(at));
+      const text = String(at);
+      work(1 + ((text.length * text.length) >> 14));
+      length += text.length;
+      if (length > MAX_TEXT) halt(`numbers.range_step: numbers of more than ${MAX_TEXT} digits together`);
+      numbers.push(new RegoNumber(text));
     }
     return numbers;
   },
