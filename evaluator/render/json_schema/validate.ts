@@ -28,7 +28,7 @@ class Findings {
   add(field: string, description: string): void {
     work(4);
     this.#length += field.length + description.length;
-    workOn(this.#length > MAX_TEXT ? 0 : description.length);
+    workOn(description.length);
     if (++this.#count > MAX_FINDINGS || this.#length > MAX_TEXT) {
       halt(`json.match_schema: more than ${MAX_FINDINGS} findings, or than ${MAX_TEXT} characters of them`);
     }
