@@ -18,12 +18,16 @@ const byName = <T extends object>(loading: Promise<T>): Promise<T> =>
 
 // YAML, as written by people (policies.yml, settings, metadata).
 export {
+  Composer as YamlComposer,
+  CST as yamlTokens,
   isAlias,
   isMap,
   isScalar,
   isSeq,
+  Lexer as YamlLexer,
   parseAllDocuments,
   parseDocument,
+  Parser as YamlParser,
   stringify as stringifyYaml,
 } from "yaml";
 

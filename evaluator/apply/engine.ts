@@ -15,6 +15,7 @@ import {
   type InventoryRequest,
   type PolicyLogEntry,
   TEXT,
+  type Verdict,
 } from "../types/evaluation.ts";
 import {
   type Guest,
@@ -29,6 +30,7 @@ import type { EvaluablePolicy } from "../types/policy.ts";
 import type { Operation, Outcome } from "../types/protocol.ts";
 import { GUARD } from "../render/instrument.ts";
 import { policyLogEntry } from "../render/policy_log.ts";
+import { metered } from "../render/work.ts";
 import type { Deadline } from "./deadline.ts";
 import { link } from "./link.ts";
 
@@ -70,6 +72,22 @@ const ENTRY_COST = 100;
 const LARGE_PAGES = 64;
 
 type Slot = { guest: Guest | undefined; dirty: boolean };
+
+class OutOfTime extends Error {}
+
+/** What the host makes of an answer (reading it, comparing objects) pays from the time that the guest had. */
+function inTime(limitMs: number, validate: () => Verdict): Verdict {
+  const until = performance.now() + limitMs;
+  const check = () => {
+    if (performance.now() > until) throw new OutOfTime();
+  };
+  try {
+    return metered(check, validate);
+  } catch (error) {
+    if (error instanceof OutOfTime) return failure(TEXT.interrupted);
+    throw error;
+  }
+}
 
 /** The guests of one thread. */
 export class Engine {
@@ -220,7 +238,7 @@ export class Engine {
       switch (operation) {
         case "validate":
           if (!request) return { kind: "error", message: "no request was given" };
-          return { kind: "verdict", verdict: guest.validate(request, policy) };
+          return { kind: "verdict", verdict: inTime(policy.limitMs, () => guest.validate(request, policy)) };
         case "validate_settings":
           return { kind: "settings", settings: guest.validateSettings(policy) };
         case "protocol_version":

@@ -2,6 +2,7 @@
 import { customSections } from "../render/custom_section.ts";
 import { importedMemoryOf } from "../render/imported_memory.ts";
 import { instrument } from "../render/instrument.ts";
+import { jsonExcess } from "../render/json_size.ts";
 import { WasmFormatError } from "../render/wasm_binary.ts";
 import {
   type ExecutionMode,
@@ -24,6 +25,9 @@ export interface ModuleLimits {
   readonly memoryMib: number;
 }
 
+/** Bytes of a module's metadata. Those of policies in use have 4 KiB. */
+const MAX_METADATA = 1024 * 1024;
+
 /** The metadata that a module carries; undefined if it has none. Throws {@link ModuleError}. */
 export function readMetadata(module: Uint8Array): PolicyMetadata | undefined {
   let section: Uint8Array | undefined;
@@ -34,6 +38,8 @@ export function readMetadata(module: Uint8Array): PolicyMetadata | undefined {
   }
   if (!section) return undefined;
   try {
+    const excess = section.length > MAX_METADATA ? `more than ${MAX_METADATA} bytes` : jsonExcess(section);
+    if (excess !== undefined) throw new Error(`it has ${excess}`);
     return parseMetadata(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(section)));
   } catch (error) {
     const reason = (error as Error).message;

@@ -9,7 +9,10 @@ import { OBJECT_BUILTINS } from "../render/rego_builtins/object.ts";
 import { REGEX_BUILTINS } from "../render/rego_builtins/regex.ts";
 import { STRING_BUILTINS } from "../render/rego_builtins/strings.ts";
 import { TIME_BUILTINS } from "../render/rego_builtins/time.ts";
-import type { RegoBuiltins } from "../types/rego.ts";
+import { checkOperands } from "../render/rego_size.ts";
+import { halt, metered } from "../render/work.ts";
+import type { RegoBuiltin, RegoBuiltins } from "../types/rego.ts";
+import { REGO_LIMITS } from "../types/rego_limits.ts";
 import { HASH_BUILTINS } from "./rego_hashes.ts";
 
 const ALWAYS: RegoBuiltins = {
@@ -45,7 +48,24 @@ const ON_DEMAND: readonly (readonly [prefix: string, load: () => Promise<RegoBui
   ["yaml.", async () => (await import("../render/rego_builtins/yaml.ts")).YAML_BUILTINS],
 ];
 
-/** Those of the named builtins that there are. */
+/** A builtin that pays from the evaluation's time and refuses operands beyond its limits. Throws BuiltinHalt for both. */
+function bounded(name: string, run: RegoBuiltin): RegoBuiltin {
+  const limit = REGO_LIMITS.get(name);
+  if (!limit) throw new Error(`the builtin ${name} has no limits`);
+  return (operands, context) =>
+    metered(context.check, () => {
+      try {
+        checkOperands(name, operands, limit);
+        return run(operands, context);
+      } catch (error) {
+        // The runtime's own limits: the call stack, the length of a string, the size of a list or of an integer.
+        if (error instanceof RangeError) halt(`${name}: too large or too deeply nested (${error.message})`);
+        throw error;
+      }
+    });
+}
+
+/** Those of the named builtins that there are, by name; the object has no prototype. */
 export async function loadBuiltins(names: readonly string[]): Promise<RegoBuiltins> {
   const wanted = ON_DEMAND.filter(([prefix]) => names.some((name) => name.startsWith(prefix)));
   const loaded: RegoBuiltins = Object.assign(
@@ -53,7 +73,7 @@ export async function loadBuiltins(names: readonly string[]): Promise<RegoBuilti
     ALWAYS,
     ...await Promise.all(wanted.map(([, load]) => load())),
   );
-  return Object.fromEntries(
-    names.filter((name) => Object.hasOwn(loaded, name)).map((name) => [name, loaded[name]!]),
-  );
+  const found: Record<string, RegoBuiltin> = Object.create(null);
+  for (const name of names) if (Object.hasOwn(loaded, name)) found[name] = bounded(name, loaded[name]!);
+  return found;
 }

@@ -9,15 +9,19 @@ import { certificateFields } from "../render/x509_fields.ts";
 import { isForHost, type NameTrees, obeysConstraints } from "../render/x509_names.ts";
 import { policiesValid } from "../render/x509_policies.ts";
 import { certificatesOf, reading } from "../render/x509_text.ts";
+import { digitsValue } from "../render/rego_number.ts";
+import { pause, work, workOn } from "../render/work.ts";
 import {
   BuiltinError,
+  BuiltinHalt,
   type RegoBuiltins,
-  type RegoContext,
   RegoNumber,
   RegoObject,
   RegoSet,
   type RegoValue,
 } from "../types/rego.ts";
+
+import { checkEncodedKey, verifying } from "./key_limits.ts";
 
 /** Signatures that are checked at most; Go gives up there, too. */
 const MAX_SIGNATURES = 100;
@@ -108,6 +112,7 @@ class ShownCertificate {
   extension(id: readonly number[]): string | undefined {
     const wanted = id.join(".");
     const found = this.list("Extensions").find((value) => {
+      work(4);
       const parts = value instanceof RegoObject ? member(value, "Id") : undefined;
       return parts !== undefined && isList(parts) &&
         parts.map((part) => (part as RegoNumber).text).join(".") === wanted;
@@ -117,11 +122,10 @@ class ShownCertificate {
 
   /** The public key. Throws for one that this runtime doesn't know. */
   key(): KeyObject {
-    return this.#key ??= createPublicKey({
-      key: Buffer.from(this.bytes("RawSubjectPublicKeyInfo")),
-      format: "der",
-      type: "spki",
-    });
+    if (this.#key) return this.#key;
+    const encoded = Buffer.from(this.bytes("RawSubjectPublicKeyInfo"));
+    checkEncodedKey(encoded);
+    return this.#key = verifying(createPublicKey({ key: encoded, format: "der", type: "spki" }));
   }
 
   trees(kind: "Permitted" | "Excluded"): NameTrees {
@@ -148,7 +152,6 @@ interface Options {
 interface Search extends Options {
   readonly root: ShownCertificate;
   readonly intermediates: readonly ShownCertificate[];
-  readonly context: RegoContext;
   signatures: number;
 }
 
@@ -180,13 +183,15 @@ function signed(certificate: ShownCertificate, issuer: ShownCertificate): boolea
     if (key.asymmetricKeyType !== how.key) return false;
     if (how.key === "rsa" && (key.asymmetricKeyDetails?.modulusLength ?? 0) < MIN_RSA_BITS) return false;
     const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
+    pause();
     return verifySignature(
       how.hash,
       certificate.bytes("RawTBSCertificate"),
       algorithm >= FIRST_PSS && how.key === "rsa" ? { key, ...pss } : key,
       certificate.bytes("Signature"),
     );
-  } catch {
+  } catch (error) {
+    if (error instanceof BuiltinHalt) throw error;
     // A key that the runtime can't use vouches for nothing.
     return false;
   }
@@ -213,7 +218,7 @@ function* chains(search: Search, below: Chain): Generator<Chain> {
       .sort((a, b) => likelihood(last, a) - likelihood(last, b));
   for (const [authority, list] of [[false, [search.root]], [true, search.intermediates]] as const) {
     for (const issuer of issuers(list)) {
-      search.context.check();
+      pause();
       if (++search.signatures > MAX_SIGNATURES) return;
       if (below.some((certificate) => same(issuer, certificate)) || !signed(last, issuer)) continue;
       if (!isValid(issuer, below, authority, search.at)) continue;
@@ -273,7 +278,6 @@ function policiesFit(chain: Chain): boolean {
 function verifiedChain(
   certificates: Chain,
   options: Options,
-  context: RegoContext,
 ): Chain | undefined {
   const [root, ...others] = certificates;
   const leaf = others.pop();
@@ -282,7 +286,7 @@ function verifiedChain(
     const names = { dns: leaf.texts("DNSNames"), ips: leaf.texts("IPAddresses") };
     if (!isForHost(names, options.host)) return undefined;
   }
-  const search: Search = { ...options, root, intermediates: distinct(others), context, signatures: 0 };
+  const search: Search = { ...options, root, intermediates: distinct(others), signatures: 0 };
   const found = root.text("Raw") === leaf.text("Raw") ? [[leaf]] : chains(search, [leaf]);
   for (const chain of found) {
     if (policiesFit(chain) && usagesFit(chain, options.usages) && namesFit(chain)) return chain;
@@ -315,14 +319,20 @@ const INT64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
 
 function integer(name: string, value: RegoValue): bigint {
   if (!(value instanceof RegoNumber)) return fail(`'${name}' should be a number`);
-  const whole = /^-?\d+$/.test(value.text) ? BigInt(value.text) : undefined;
+  const whole = /^-?\d+$/.test(value.text) ? digitsValue(value.text) : undefined;
   if (whole === undefined || whole < INT64.min || whole > INT64.max) {
     return fail(`'${name}' should be a valid int64 number`);
   }
   return whole;
 }
 
-const unquoted = (text: string): string => text.replace(/^"+|"+$/g, "");
+function unquoted(text: string): string {
+  let [start, end] = [0, text.length];
+  while (start < end && text[start] === '"') start++;
+  while (end > start && text[end - 1] === '"') end--;
+  workOn(16 * (text.length - (end - start)));
+  return text.slice(start, end);
+}
 
 function usagesOf(value: RegoValue): readonly number[] {
   const list = value instanceof RegoSet ? value.members : isList(value) ? value : undefined;
@@ -366,7 +376,7 @@ export const CHAIN_BUILTINS: RegoBuiltins = {
   "crypto.x509.parse_and_verify_certificates": (operands, context) => {
     const certificates = shown(stringAt(operands, 0), true);
     const options = { at: context.now(), host: "", usages: [] };
-    return answer(certificates && verifiedChain(certificates, options, context));
+    return answer(certificates && verifiedChain(certificates, options));
   },
   "crypto.x509.parse_and_verify_certificates_with_options": (operands, context) => {
     const text = stringAt(operands, 0);
@@ -374,6 +384,6 @@ export const CHAIN_BUILTINS: RegoBuiltins = {
     // OPA shows no `URIStrings` here.
     const certificates = shown(text, false);
     if (!certificates) return INVALID;
-    return answer(verifiedChain(certificates, optionsOf(given, context.now()), context));
+    return answer(verifiedChain(certificates, optionsOf(given, context.now())));
   },
 };

@@ -6,6 +6,36 @@ import { BuiltinError, BuiltinHalt, type RegoContext, type RegoValue } from "../
 
 /** A policy that prints in a loop must not flood the log. */
 const MAX_ENTRIES = 100;
+/** No log entry of a policy is longer, in UTF-16 units; the same as for entries that come through host calls. */
+const MAX_ENTRY = 64 * 1024;
+/** Answers that are kept for one evaluation, and the length of their keys together: memory for nothing else. */
+const MAX_KEPT = 10_000;
+const MAX_KEYS = 1024 * 1024;
+
+function cut(message: string): string {
+  return message.length > MAX_ENTRY
+    ? `${message.slice(0, MAX_ENTRY)}… (${message.length} characters)`
+    : message;
+}
+
+/** Keeps answers for one evaluation. */
+function memory(): RegoContext["remember"] {
+  const kept = new Map<string, RegoValue>();
+  let length = 0;
+  return (key, make) => {
+    let value = kept.get(key);
+    if (value === undefined) {
+      length += key.length;
+      if (kept.size >= MAX_KEPT || length > MAX_KEYS) {
+        throw new BuiltinHalt(
+          `more than ${MAX_KEPT} random values, or keys of more than ${MAX_KEYS} characters`,
+        );
+      }
+      kept.set(key, value = make());
+    }
+    return value;
+  };
+}
 
 /** A resolver's words for a name that has no address. All other failures leave it open whether there is one. */
 const NO_ADDRESS = /(Name or service not known|No address associated with hostname)$/;
@@ -45,14 +75,14 @@ export class RegoEvaluation {
     this.context = {
       now: () => now ??= BigInt(Date.now()) * 1_000_000n,
       random: (length) => randomFillSync(new Uint8Array(length)),
-      memo: new Map<string, RegoValue>(),
+      remember: memory(),
       check: () => {
         if (performance.now() < until) return;
         this.timeIsUp = true;
         throw new BuiltinHalt("the time is up");
       },
       resolve: (name) => addressesOf(name, call),
-      note: (message) => this.#tell({ level: "debug", message, data: undefined }),
+      note: (message) => this.#tell({ level: "debug", message: cut(message), data: undefined }),
     };
   }
 
@@ -62,7 +92,7 @@ export class RegoEvaluation {
 
   /** Passes on what the policy printed. */
   print(message: string): void {
-    this.#tell({ level: "info", message, data: undefined, rego: "println" });
+    this.#tell({ level: "info", message: cut(message), data: undefined, rego: "println" });
   }
 
   /** Tells of a builtin's error, because the expression that is now undefined may turn the verdict round. */

@@ -3,13 +3,15 @@
  * kinds), `crypto.x509.parse_keypair`.
  */
 import { createPrivateKey, createPublicKey, type KeyObject, type webcrypto } from "node:crypto";
-import { DerError, elements } from "../render/der.ts";
+import { DerError, elements, unsigned } from "../render/der.ts";
 import { fail, stringAt } from "../render/rego_operands.ts";
 import { number, recordOf } from "../render/rego_value.ts";
 import { base64 } from "../render/x509_elements.ts";
 import { certificateFields } from "../render/x509_fields.ts";
 import { allPemBlocks, decoded, isPem, type PemBlock, reading } from "../render/x509_text.ts";
-import { BuiltinError, type RegoBuiltins, RegoObject, type RegoValue } from "../types/rego.ts";
+import { BuiltinError, BuiltinHalt, type RegoBuiltins, RegoObject, type RegoValue } from "../types/rego.ts";
+
+import { checkEncodedKey } from "./key_limits.ts";
 
 type JsonWebKey = webcrypto.JsonWebKey;
 
@@ -22,8 +24,7 @@ const KINDS: Readonly<Record<string, "pkcs1" | "pkcs8" | "sec1">> = {
 const SHOWN = ["crv", "d", "dp", "dq", "e", "kty", "n", "p", "q", "qi", "x", "y"] as const;
 
 const bytesOf = (text: string | undefined): Uint8Array => Buffer.from(text ?? "", "base64url");
-const integerOf = (text: string | undefined): bigint =>
-  BigInt(`0x${Buffer.from(bytesOf(text)).toString("hex") || "0"}`);
+const integerOf = (text: string | undefined): bigint => unsigned(bytesOf(text));
 
 /** The tag of the second element, which tells the forms apart: some runtimes take one for another. */
 const SECOND_TAGS = { pkcs1: 0x02, pkcs8: 0x30, sec1: 0x04 } as const;
@@ -40,6 +41,7 @@ function hasForm(der: Uint8Array, type: keyof typeof SECOND_TAGS): boolean {
 
 /** A key as a JWK. Throws BuiltinError for what is none, or of a kind that the runtime does not know. */
 function jwkOf(der: Uint8Array, type: "pkcs1" | "pkcs8" | "sec1"): JsonWebKey {
+  checkEncodedKey(der);
   if (!hasForm(der, type)) return fail(`no private key of the form ${type}`);
   let jwk: JsonWebKey;
   try {
@@ -127,12 +129,11 @@ function keyPair(certificateText: string, keyText: string): RegoValue {
   const of = (name: string) => fields.entries.find(([key]) => key === name)?.[1];
   let own: JsonWebKey;
   try {
-    own = publicJwk(createPublicKey({
-      key: Buffer.from(String(of("RawSubjectPublicKeyInfo")), "base64"),
-      format: "der",
-      type: "spki",
-    }));
-  } catch {
+    const encoded = Buffer.from(String(of("RawSubjectPublicKeyInfo")), "base64");
+    checkEncodedKey(encoded);
+    own = publicJwk(createPublicKey({ key: encoded, format: "der", type: "spki" }));
+  } catch (error) {
+    if (error instanceof BuiltinHalt) throw error;
     return fail("tls: unknown public key algorithm");
   }
   const belongs = own.kty === jwk.kty && own.crv === jwk.crv && own.n === jwk.n && own.e === jwk.e &&

@@ -6,9 +6,11 @@
  */
 import { GUARD } from "../render/instrument.ts";
 import { parseRego, regoText } from "../render/rego_text.ts";
+import { metered } from "../render/work.ts";
 import { type GuestHost, InstantiationError } from "../types/guest.ts";
 import type { PreparedModule } from "../types/module.ts";
-import { BuiltinError, BuiltinHalt, type RegoBuiltin, type RegoValue } from "../types/rego.ts";
+import { BuiltinError, BuiltinHalt, type RegoBuiltin } from "../types/rego.ts";
+import { MAX_TEXT } from "../types/rego_limits.ts";
 import { loadBuiltins } from "./rego_builtins.ts";
 import { RegoEvaluation } from "./rego_evaluation.ts";
 import { Snapshot } from "./snapshot.ts";
@@ -198,11 +200,18 @@ export class RegoModule {
     const evaluation = this.#evaluation;
     if (!builtin || !evaluation) throw this.#halted = new BuiltinHalt(`no builtin has the number ${id}`);
     const { opa_value_dump: dump = this.#exports.opa_json_dump, opa_value_parse: parse } = this.#exports;
-    let result: RegoValue | undefined;
+    let answer: Uint8Array | undefined;
     try {
-      const values = operands.map((operand) => parseRego(this.#text(dump(operand))));
-      result = builtin.run(values, evaluation.context);
-      evaluation.context.check();
+      const { context } = evaluation;
+      const values = operands.map((operand) => {
+        const bytes = this.#bytesAt(dump(operand));
+        if (bytes.length > 2 * MAX_TEXT) throw new BuiltinHalt(`an operand of ${bytes.length} bytes`);
+        const text = decoder.decode(bytes);
+        return metered(context.check, () => parseRego(text));
+      });
+      const result = builtin.run(values, context);
+      if (result !== undefined) answer = encoder.encode(metered(context.check, () => regoText(result)));
+      context.check();
     } catch (error) {
       if (error instanceof BuiltinError) {
         evaluation.builtinFailed(builtin.name, error.message);
@@ -212,8 +221,8 @@ export class RegoModule {
       const reason = error instanceof Error ? error.message : String(error);
       throw this.#halted = new BuiltinHalt(`Builtin error ["${builtin.name}"]: ${JSON.stringify(reason)}`);
     }
-    if (result === undefined) return 0;
-    const [at, length] = this.#push(encoder.encode(regoText(result)));
+    if (answer === undefined) return 0;
+    const [at, length] = this.#push(answer);
     return (parse ?? this.#exports.opa_json_parse)(at, length);
   }
 

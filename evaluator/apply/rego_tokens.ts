@@ -15,6 +15,7 @@ import {
 } from "node:crypto";
 import {
   BuiltinError,
+  BuiltinHalt,
   type RegoBuiltin,
   type RegoBuiltins,
   type RegoContext,
@@ -24,9 +25,12 @@ import {
 } from "../types/rego.ts";
 import { fail, objectAt, stringAt } from "../render/rego_operands.ts";
 import { hex } from "../render/rego_builtins/encoding.ts";
-import { jsonText, jsonTree, parseRego, RegoTextError } from "../render/rego_text.ts";
+import { jsonText, jsonTree, parseJson, RegoTextError } from "../render/rego_text.ts";
 import { isList, member, typeName } from "../render/rego_value.ts";
 import { compareNumbers } from "../render/rego_number.ts";
+import { jsonExcess } from "../render/json_size.ts";
+import { halt, pause, work, workOn } from "../render/work.ts";
+import { checkJwk, verifying } from "./key_limits.ts";
 import { equalBytes } from "./rego_hashes.ts";
 
 const ALGORITHMS = [
@@ -58,7 +62,7 @@ interface VerificationKey {
 }
 
 function splitToken(text: RegoValue | undefined): Token {
-  const [header, payload, signature, ...more] = typeof text === "string" ? text.split(".") : [];
+  const [header, payload, signature, ...more] = typeof text === "string" ? text.split(".", 4) : [];
   if (header === undefined || payload === undefined || signature === undefined || more.length > 0) {
     return fail("encoded JWT must have 3 sections");
   }
@@ -66,6 +70,7 @@ function splitToken(text: RegoValue | undefined): Token {
 }
 
 function base64Bytes(text: string): Buffer {
+  workOn(8 * text.length);
   // Line ends are passed over; padding may be left out, but must be right where it is.
   const plain = text.replace(/[\r\n]/g, "");
   const valid = text.endsWith("=")
@@ -76,11 +81,10 @@ function base64Bytes(text: string): Buffer {
 
 function jsonObject(text: string, what: string): RegoObject {
   try {
-    JSON.parse(text);
-    const value = parseRego(text);
+    const value = parseJson(text);
     if (value instanceof RegoObject) return value;
   } catch (error) {
-    if (!(error instanceof SyntaxError || error instanceof RegoTextError)) throw error;
+    if (!(error instanceof RegoTextError)) throw error;
   }
   return fail(`${what} is no JSON object`);
 }
@@ -90,12 +94,21 @@ function headerOf(token: Token): RegoObject {
   return member(header, "enc") === undefined ? header : fail("JWT is a JWE object, which is not supported");
 }
 
+function unquoted(text: string): string {
+  const isQuote = (unit: string | undefined) => unit === '"' || unit === "'";
+  let [start, end] = [0, text.length];
+  while (start < end && isQuote(text[start])) start++;
+  while (end > start && isQuote(text[end - 1])) end--;
+  workOn(16 * (text.length - (end - start)));
+  return text.slice(start, end);
+}
+
 function decode(text: RegoValue, nesting = 0): RegoValue {
   if (nesting > MAX_NESTING) fail("tokens are nested too deeply");
   const token = splitToken(text);
   const header = headerOf(token);
   const payload = decoder.decode(base64Bytes(token.payload));
-  if (member(header, "cty") === "JWT") return decode(payload.replace(/^["']+|["']+$/g, ""), nesting + 1);
+  if (member(header, "cty") === "JWT") return decode(unquoted(payload), nesting + 1);
   return [header, jsonObject(payload, "JWT payload"), hex(base64Bytes(token.signature))];
 }
 
@@ -105,34 +118,79 @@ function fromJwk(jwk: unknown): VerificationKey | undefined {
   if (alg !== "" && !ALGORITHMS.includes(alg)) {
     return OTHER_ALGORITHMS.test(alg) ? undefined : fail(`unknown algorithm of a JWK: ${alg}`);
   }
+  checkJwk(jwk as JsonWebKey, false);
   try {
     if (kty === "oct") {
       const { k } = jwk as JsonWebKey;
       return { alg, kid, key: createSecretKey(Buffer.from(k!, "base64url")) };
     }
-    return { alg, kid, key: createPublicKey({ key: jwk as JsonWebKey, format: "jwk" }) };
-  } catch {
+    return { alg, kid, key: verifying(createPublicKey({ key: jwk as JsonWebKey, format: "jwk" })) };
+  } catch (error) {
+    if (error instanceof BuiltinHalt) throw error;
     return fail("failed to parse a JWK key (set)");
   }
 }
 
+/** A certificate of the usual names and extensions has 2,000 characters. */
+const MAX_PEM = 64 * 1024;
+const PEM_BEGIN = /^-----BEGIN ([A-Z0-9 ]+)-----/gm;
+
+/** The first block of a PEM text that has an end. */
+function pemBlock(
+  text: string,
+): { readonly type: string; readonly text: string; readonly end: number } | undefined {
+  // An end that is not found behind one beginning is not found behind a later one either.
+  const missing = new Set<string>();
+  workOn(text.length);
+  for (const begin of text.matchAll(PEM_BEGIN)) {
+    work(4);
+    const type = begin[1]!;
+    if (missing.has(type)) continue;
+    const close = `-----END ${type}-----`;
+    const at = text.indexOf(close, begin.index + begin[0].length);
+    workOn((at < 0 ? text.length : at) - begin.index);
+    if (at < 0) {
+      missing.add(type);
+      continue;
+    }
+    let end = at + close.length;
+    while (text[end] === " " || text[end] === "\t") end++;
+    if (text[end] === "\r") end++;
+    if (text[end] === "\n") end++;
+    return { type, text: text.slice(begin.index, end), end };
+  }
+  return undefined;
+}
+
+/** JSON as plain objects. Throws SyntaxError, and BuiltinHalt for what is too large or nested too deeply to be parsed in one go. */
+function parsed(text: string): unknown {
+  const excess = jsonExcess(Buffer.from(text));
+  if (excess !== undefined) halt(`JSON with ${excess}`);
+  pause();
+  return JSON.parse(text);
+}
+
 function publicKeys(text: string): readonly VerificationKey[] {
-  const pem = /^-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?-----END \1-----[ \t]*\r?\n?/m.exec(text);
+  const pem = pemBlock(text);
   if (pem) {
-    const rest = text.slice(pem.index + pem[0].length);
-    if (rest.length > 0) fail("extra data after a PEM certificate block");
+    if (pem.end < text.length) fail("extra data after a PEM certificate block");
+    if (pem.text.length > MAX_PEM) halt(`a key or certificate of ${pem.text.length} characters`);
+    pause();
+    const found = (key: KeyObject) => [{ alg: "", kid: "", key: verifying(key) }];
     try {
-      if (pem[1] === "CERTIFICATE") return [{ alg: "", kid: "", key: new X509Certificate(pem[0]).publicKey }];
-      if (pem[1] === "PUBLIC KEY") return [{ alg: "", kid: "", key: createPublicKey(pem[0]) }];
-    } catch {
+      if (pem.type === "CERTIFICATE") return found(new X509Certificate(pem.text).publicKey);
+      if (pem.type === "PUBLIC KEY") return found(createPublicKey(pem.text));
+    } catch (error) {
+      if (error instanceof BuiltinHalt) throw error;
       return fail("failed to parse a PEM certificate or public key");
     }
     return fail("failed to extract a Key from the PEM certificate");
   }
   let jwks: unknown;
   try {
-    jwks = JSON.parse(text);
-  } catch {
+    jwks = parsed(text);
+  } catch (error) {
+    if (error instanceof BuiltinHalt) throw error;
     return fail("failed to parse a JWK key (set)");
   }
   const list = (jwks as { keys?: unknown } | null)?.keys;
@@ -143,6 +201,8 @@ const hashOf = (alg: string) => `sha${alg.slice(2)}`;
 
 /** Whether the signature of a given algorithm is right; false too when the key is of another kind. */
 function signed(alg: string, key: KeyObject, text: Uint8Array, signature: Buffer): boolean {
+  pause();
+  workOn(4 * text.length);
   try {
     switch (alg.slice(0, 2)) {
       case "HS":
@@ -327,6 +387,7 @@ function signature(alg: string, jwk: JsonWebKey, text: Uint8Array): Buffer {
     if (jwk.kty !== "oct" || typeof jwk.k !== "string") return fail("the key is no symmetric key");
     return hmacOf(alg, Buffer.from(jwk.k, "base64url"), text);
   }
+  checkJwk(jwk, true);
   try {
     const key = createPrivateKey({ key: jwk, format: "jwk" });
     const options: SignKeyObjectInput = alg.startsWith("PS")
@@ -349,18 +410,21 @@ function encodeSign(header: string, payload: string, keyText: string): string {
   let jwks: unknown;
   let fields: unknown;
   try {
-    jwks = JSON.parse(keyText);
-    fields = JSON.parse(header);
-  } catch {
+    jwks = parsed(keyText);
+    fields = parsed(header);
+  } catch (error) {
+    if (error instanceof BuiltinHalt) throw error;
     return fail("headers and key must be JSON");
   }
+  if (typeof fields !== "object" || fields === null) return fail("missing or invalid 'alg' header");
   const { alg, typ } = fields as Readonly<Record<string, unknown>>;
   if (typeof alg !== "string") return fail("missing or invalid 'alg' header");
   if (!ALGORITHMS.includes(alg)) return fail(`unknown JWS algorithm: ${alg}`);
   if (typeof typ !== "string" || typ === "JWT") {
     try {
-      JSON.parse(payload);
-    } catch {
+      parsed(payload);
+    } catch (error) {
+      if (error instanceof BuiltinHalt) throw error;
       return fail("type is JWT but payload is not JSON");
     }
   }

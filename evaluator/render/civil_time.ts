@@ -1,5 +1,7 @@
 /** Moments as years, months, days and hours in a time zone (proleptic Gregorian calendar). */
 
+import { work } from "./work.ts";
+
 /** A time zone: how far its clocks are ahead of UTC at a moment, and how that time is called there. */
 export interface Zone {
   readonly name: string;
@@ -97,7 +99,10 @@ const ABBREVIATIONS: Readonly<Record<string, readonly [standard: string, summer:
 };
 
 const zones = new Map<string, Zone | undefined>();
-const MAX_ZONES = 1000;
+/** Each keeps a formatter of the runtime's, of some 50 KB; policies have use for a few. */
+const MAX_ZONES = 100;
+/** The longest name of a zone (`America/Argentina/ComodRivadavia`) has 32 characters. */
+const MAX_ZONE_NAME = 64;
 
 function makeZone(name: string): Zone | undefined {
   // Go's names come from the time zone database: with the right case, no offsets like `+02:00`.
@@ -132,7 +137,7 @@ function makeZone(name: string): Zone | undefined {
   };
   const abbreviation = (unixSeconds: number): string => {
     const now = offset(unixSeconds);
-    const names = ABBREVIATIONS[name];
+    const names = Object.hasOwn(ABBREVIATIONS, name) ? ABBREVIATIONS[name] : undefined;
     if (names) {
       const year = new Date(unixSeconds * 1000).getUTCFullYear();
       const standard = Math.min(
@@ -142,6 +147,7 @@ function makeZone(name: string): Zone | undefined {
       return names[now > standard ? 1 : 0];
     }
     for (const locale of ABBREVIATION_LOCALES) {
+      work(500);
       const named = new Intl.DateTimeFormat(locale, { timeZone: name, timeZoneName: "short" });
       const short = named.formatToParts(unixSeconds * 1000).find(({ type }) => type === "timeZoneName")
         ?.value;
@@ -155,7 +161,10 @@ function makeZone(name: string): Zone | undefined {
 /** The zone of the given name; undefined if there is none. `Local` is UTC: policies learn nothing of the host. */
 export function zoneNamed(name: string): Zone | undefined {
   if (name === "" || name === "UTC" || name === "Local") return UTC;
+  if (name.length > MAX_ZONE_NAME) return undefined;
   if (!zones.has(name)) {
+    // Formatters are the most expensive objects that a runtime makes: half a millisecond.
+    work(500);
     if (zones.size >= MAX_ZONES) zones.clear();
     zones.set(name, makeZone(name));
   }

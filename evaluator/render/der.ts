@@ -1,11 +1,17 @@
 /** ASN.1 in its distinguished encoding (X.690), read as far as certificates use it. */
 
+import { halt, work, workOn } from "./work.ts";
+
 /** Raised for bytes that are no such encoding. */
 export class DerError extends Error {
   override readonly name = "DerError";
 }
 
 const MAX_DEPTH = 30;
+/** Bytes of an integer: those of keys of 16,384 bits, with room. Longer ones take quadratic time to show. */
+const MAX_INTEGER = 4096;
+/** Bytes of an object identifier. */
+const MAX_IDENTIFIER = 256;
 
 /** One element: its tag, the bytes of its content, and all its bytes. */
 export class DerElement {
@@ -40,7 +46,7 @@ export class DerElement {
   integer(): bigint {
     const { content } = this.expect(0x02);
     if (content.length === 0) throw new DerError("an integer without digits");
-    const value = content.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+    const value = unsigned(content);
     return content[0]! & 0x80 ? value - (1n << BigInt(8 * content.length)) : value;
   }
 
@@ -56,7 +62,10 @@ export class DerElement {
   oid(): readonly bigint[] {
     const numbers: bigint[] = [];
     let value = 0n;
-    for (const byte of this.expect(0x06).content) {
+    const { content } = this.expect(0x06);
+    if (content.length > MAX_IDENTIFIER) halt(`an object identifier of ${content.length} bytes`);
+    work(content.length);
+    for (const byte of content) {
       value = (value << 7n) | BigInt(byte & 0x7f);
       if (byte & 0x80) continue;
       if (numbers.length === 0) {
@@ -80,6 +89,7 @@ export class DerElement {
 
   /** The text of a string of any kind. */
   text(): string {
+    workOn(this.content.length);
     switch (this.tag) {
       case 0x0c:
         return new TextDecoder("utf-8", { fatal: true }).decode(this.content);
@@ -96,6 +106,7 @@ export class DerElement {
 
   /** A time as RFC 3339 has it. */
   time(): string {
+    if (this.content.length > 32) throw new DerError("a strange time");
     const text = latin(this.content);
     const short = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text);
     const long = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text);
@@ -110,8 +121,20 @@ export class DerElement {
 /** Bytes as characters one to one. */
 export function latin(bytes: Uint8Array): string {
   let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
+  for (let start = 0; start < bytes.length; start += 4096) {
+    text += String.fromCharCode(...bytes.subarray(start, start + 4096));
+    work(512);
+  }
   return text;
+}
+
+/** Bytes as one number without a sign. Throws BuiltinHalt for too many of them. */
+export function unsigned(bytes: Uint8Array): bigint {
+  if (bytes.length > MAX_INTEGER) halt(`an integer of ${bytes.length} bytes: the limit is ${MAX_INTEGER}`);
+  work(1 + (bytes.length >> 2));
+  let digits = "";
+  for (const byte of bytes) digits += byte.toString(16).padStart(2, "0");
+  return BigInt(`0x${digits || "0"}`);
 }
 
 /** The elements that bytes hold, one behind the other. Throws {@link DerError}. */
@@ -119,6 +142,7 @@ export function elements(bytes: Uint8Array, depth = 0): readonly DerElement[] {
   if (depth > MAX_DEPTH) throw new DerError("nested too deeply");
   const found: DerElement[] = [];
   for (let at = 0; at < bytes.length;) {
+    work(2);
     const start = at;
     const tag = bytes[at++]!;
     if ((tag & 0x1f) === 0x1f) throw new DerError("a tag of several bytes");

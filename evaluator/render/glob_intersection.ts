@@ -2,24 +2,35 @@
  * Whether two patterns of the small language of `regex.globs_match` have a text in common: characters, `.`, sets like
  * `[a-c-]`, each with `+` or `*` behind it, and `\` before a character that is meant as it is.
  */
-import { BuiltinError, BuiltinHalt } from "../types/rego.ts";
+import { BuiltinError } from "../types/rego.ts";
+import { halt, work } from "./work.ts";
 
-/** What a token takes: any character, or one of these. */
-type Accepts = "any" | ReadonlySet<number>;
+/** A range of code points, both ends included. */
+type Range = readonly [first: number, last: number];
+/** What a token takes: any character, or those of ranges in order, none of which touches the next. */
+type Accepts = "any" | readonly Range[];
 interface Token {
   readonly accepts: Accepts;
   readonly flag: "" | "+" | "*";
 }
 
-/** More characters than this in one set are refused. */
-const MAX_SET = 70_000;
-
 function refuse(pattern: string, why: string): never {
-  throw new BuiltinError(`${JSON.stringify(pattern)}: ${why}`);
+  throw new BuiltinError(`${JSON.stringify(pattern.slice(0, 100))}: ${why}`);
+}
+
+function inOrder(ranges: readonly Range[]): readonly Range[] {
+  const result: Range[] = [];
+  work(4 * ranges.length);
+  for (const [first, last] of ranges.toSorted(([a], [b]) => a - b)) {
+    const before = result.at(-1);
+    if (before && first <= before[1] + 1) result[result.length - 1] = [before[0], Math.max(before[1], last)];
+    else result.push([first, last]);
+  }
+  return result;
 }
 
 function readSet(pattern: string, runes: readonly string[], open: number): { accepts: Accepts; end: number } {
-  const members = new Set<number>();
+  const members: Range[] = [];
   const code = (at: number) => runes[at]!.codePointAt(0)!;
   let previous: number | undefined;
   let at = open + 1;
@@ -30,8 +41,7 @@ function readSet(pattern: string, runes: readonly string[], open: number): { acc
       if (runes[at] === "\\") at++;
       if (at >= runes.length - 1) refuse(pattern, "a range without an end");
       if (code(at) < previous) refuse(pattern, "a range that ends before it begins");
-      if (code(at) - previous > MAX_SET) refuse(pattern, "a range that is too long");
-      for (let member = previous; member <= code(at); member++) members.add(member);
+      members.push([previous, code(at)]);
       previous = undefined;
       continue;
     }
@@ -39,10 +49,10 @@ function readSet(pattern: string, runes: readonly string[], open: number): { acc
     if (runes[at] === "\\") at++;
     if (at >= runes.length) break;
     previous = code(at);
-    members.add(previous);
+    members.push([previous, previous]);
   }
   if (at >= runes.length) refuse(pattern, "a set without an end");
-  return { accepts: members, end: at + 1 };
+  return { accepts: inOrder(members), end: at + 1 };
 }
 
 function tokens(pattern: string): readonly Token[] {
@@ -59,7 +69,8 @@ function tokens(pattern: string): readonly Token[] {
       return refuse(pattern, `${JSON.stringify(rune)} where a character is expected`);
     } else {
       if (rune === "\\" && ++at >= runes.length) return refuse(pattern, "nothing behind the last backslash");
-      accepts = new Set([runes[at]!.codePointAt(0)!]);
+      const code = runes[at]!.codePointAt(0)!;
+      accepts = [[code, code]];
       at++;
     }
     const flag = runes[at] === "+" || runes[at] === "*" ? runes[at] as "+" | "*" : "";
@@ -71,14 +82,19 @@ function tokens(pattern: string): readonly Token[] {
 
 function meet(a: Accepts, b: Accepts): boolean {
   if (a === "any" || b === "any") return true;
-  const [small, large] = a.size < b.size ? [a, b] : [b, a];
-  for (const rune of small) if (large.has(rune)) return true;
+  work(1 + ((a.length + b.length) >> 2));
+  for (let [i, j] = [0, 0]; i < a.length && j < b.length;) {
+    if (a[i]![1] < b[j]![0]) i++;
+    else if (b[j]![1] < a[i]![0]) j++;
+    else return true;
+  }
   return false;
 }
 
 function sameAccepts(a: Accepts, b: Accepts): boolean {
   if (a === "any" || b === "any") return a === b;
-  return a.size === b.size && [...a].every((rune) => b.has(rune));
+  work(1 + (a.length >> 2));
+  return a.length === b.length && a.every(([first, last], at) => first === b[at]![0] && last === b[at]![1]);
 }
 
 /** Neighbours that repeat the same count as one. */
@@ -114,7 +130,7 @@ class Intersection {
   }
 
   #step(): void {
-    if (++this.#steps > MAX_STEPS) throw new BuiltinHalt("the patterns are too intricate to be compared");
+    if (++this.#steps > MAX_STEPS) halt("the patterns are too intricate to be compared");
   }
 
   #repeated(a: readonly Token[], b: readonly Token[]): boolean {
@@ -132,6 +148,7 @@ class Intersection {
     const [star, next] = repeating;
     for (const [at, token] of other.entries()) {
       this.#step();
+      work(1 + ((repeating.length + other.length) >> 4));
       if (next && meet(token.accepts, next.accepts) && this.plain(repeating.slice(1), other.slice(at))) {
         return true;
       }

@@ -25,7 +25,10 @@ function exactFraction(value: number): { numerator: bigint; denominator: bigint 
     : { numerator: significand, denominator: 1n << BigInt(-exponent) };
 }
 
-/** value × 10^scale, rounded to an integer. */
+/** No double has more digits behind its point than 1074, or more digits at all than 767: what is beyond is zeros. */
+const MAX_DIGITS = 1100;
+
+/** value × 10^scale, rounded to an integer. A `scale` of thousands takes long. */
 function scaled(value: number, scale: number): bigint {
   let { numerator, denominator } = exactFraction(value);
   if (scale >= 0) numerator *= 10n ** BigInt(scale);
@@ -39,6 +42,10 @@ function scaled(value: number, scale: number): bigint {
 /** The first `count` digits. */
 function roundedDigits(value: number, count: number): Digits {
   if (value === 0) return { digits: "0".repeat(count), point: 1 };
+  if (count > MAX_DIGITS) {
+    const { digits, point } = roundedDigits(value, MAX_DIGITS);
+    return { digits: digits.padEnd(count, "0"), point };
+  }
   const { point } = shortestDigits(value);
   const text = String(scaled(value, count - point));
   return text.length > count
@@ -60,10 +67,16 @@ function positional({ digits, point }: Digits, precision: number): string {
   return `${whole}.${fraction.padEnd(precision, "0")}`;
 }
 
+function withoutZeros(digits: string): string {
+  let end = digits.length;
+  while (end > 0 && digits.charCodeAt(end - 1) === 0x30) end--;
+  return digits.slice(0, end);
+}
+
 function general(value: number, precision: number, letter: string): string {
   const shortest = precision < 0;
   let found = shortest ? shortestDigits(value) : roundedDigits(value, precision || 1);
-  found = { digits: found.digits.replace(/0+$/, "") || "0", point: value === 0 ? 1 : found.point };
+  found = { digits: withoutZeros(found.digits) || "0", point: value === 0 ? 1 : found.point };
   const count = value === 0 ? 0 : found.digits.length;
   const point = value === 0 ? 0 : found.point;
   let limit = precision === 0 ? 1 : precision;
@@ -138,9 +151,10 @@ export function floatText(value: number, form: FloatForm, precision: number): st
           const found = shortestDigits(positive);
           return positional(found, Math.max(found.digits.length - found.point, 0));
         }
-        const digits = String(scaled(positive, precision)).padStart(precision + 1, "0");
-        const whole = digits.slice(0, digits.length - precision);
-        return precision > 0 ? `${whole}.${digits.slice(-precision)}` : whole;
+        const known = Math.min(precision, MAX_DIGITS);
+        const digits = String(scaled(positive, known)).padStart(known + 1, "0");
+        const whole = digits.slice(0, digits.length - known);
+        return precision > 0 ? `${whole}.${digits.slice(-known).padEnd(precision, "0")}` : whole;
       }
       case "g":
       case "G":

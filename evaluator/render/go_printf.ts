@@ -4,7 +4,9 @@
  * Source: https://pkg.go.dev/fmt (verbs, flags, argument indexes, format errors).
  */
 import { type FloatForm, floatText } from "./go_float.ts";
+import { MAX_TEXT } from "../types/rego_limits.ts";
 import { quoted, quotedRune } from "./rego_text.ts";
+import { BoundedText, runeCount, work, workOn } from "./work.ts";
 
 /** An argument as Go would hold it. */
 export type PrintfArgument =
@@ -12,14 +14,8 @@ export type PrintfArgument =
   | { readonly type: "float64"; readonly value: number }
   | { readonly type: "string"; readonly value: string };
 
-/** Raised when the text would become too long. */
-export class PrintfLimitError extends Error {
-  override readonly name = "PrintfLimitError";
-}
-
 /** Widths, precisions and indexes beyond this are format errors to Go. */
 const MAX_NUMBER = 1_000_000;
-const MAX_RESULT = 16 * 1024 * 1024;
 const encoder = new TextEncoder();
 
 class State {
@@ -34,14 +30,9 @@ class State {
   precision: number | undefined;
 }
 
-function runeCount(text: string): number {
-  let count = 0;
-  for (const _ of text) count++;
-  return count;
-}
-
 function pad(text: string, state: State): string {
-  const missing = (state.width ?? 0) - runeCount(text);
+  if (state.width === undefined) return text;
+  const missing = state.width - runeCount(text);
   if (missing <= 0) return text;
   if (state.minus) return text + " ".repeat(missing);
   return (state.zero ? "0" : " ").repeat(missing) + text;
@@ -127,9 +118,12 @@ function sharpen(text: string, verb: string, precision: number): string {
   let sawDigit = false;
   let body = text;
   for (let at = 1; at < text.length; at++) {
+    if ((at & 0xfff) === 0) work(0xfff >> 3);
     const unit = text[at]!;
     if (unit === ".") sawDot = true;
-    else if (unit === "p" || unit === "P" || (/e/i.test(unit) && verb !== "x" && verb !== "X")) {
+    else if (
+      unit === "p" || unit === "P" || ((unit === "e" || unit === "E") && verb !== "x" && verb !== "X")
+    ) {
       tail = text.slice(at);
       body = text.slice(0, at);
       break;
@@ -160,26 +154,31 @@ function float(value: number, form: FloatForm, byDefault: number, state: State):
 
 function truncated(text: string, state: State): string {
   if (state.precision === undefined || text.length <= state.precision) return text;
-  return [...text].slice(0, state.precision).join("");
+  let end = 0;
+  for (let count = 0; count < state.precision && end < text.length; count++) {
+    end += text.codePointAt(end)! > 0xffff ? 2 : 1;
+  }
+  workOn(8 * end);
+  return text.slice(0, end);
 }
 
 function hexString(text: string, verb: string, state: State): string {
   let bytes = encoder.encode(text);
   if (state.precision !== undefined) bytes = bytes.subarray(0, state.precision);
-  const pairs = Array.from(bytes, (byte) => {
+  const prefix = state.sharp && bytes.length > 0 ? `0${verb}` : "";
+  const between = state.space ? ` ${prefix}` : "";
+  const result = new BoundedText(MAX_TEXT, "a text in hexadecimal digits");
+  for (const [at, byte] of bytes.entries()) {
     const pair = byte.toString(16).padStart(2, "0");
-    return verb === "X" ? pair.toUpperCase() : pair;
-  });
-  const prefix = state.sharp && pairs.length > 0 ? `0${verb}` : "";
-  return pad(state.space ? pairs.map((pair) => prefix + pair).join(" ") : prefix + pairs.join(""), state);
+    result.add((at === 0 ? prefix : between) + (verb === "X" ? pair.toUpperCase() : pair));
+  }
+  return pad(result.toString(), state);
 }
 
 function canBackquote(text: string): boolean {
-  for (const rune of text) {
-    const code = rune.codePointAt(0)!;
-    if (rune === "`" || code === 0x7f || code === 0xfeff || (code < 0x20 && rune !== "\t")) return false;
-  }
-  return true;
+  workOn(text.length);
+  // deno-lint-ignore no-control-regex
+  return !/[`\u0000-\u0008\u000a-\u001f\u007f\ufeff]/.test(text);
 }
 
 function quotedString(text: string, state: State): string {
@@ -273,7 +272,7 @@ class Printer {
   #next = 0;
   #reordered = false;
   #goodIndex = true;
-  #result = "";
+  readonly #result = new BoundedText(MAX_TEXT, "the text");
 
   constructor(format: string, args: readonly PrintfArgument[]) {
     this.#format = format;
@@ -281,10 +280,7 @@ class Printer {
   }
 
   #write(text: string): void {
-    this.#result += text;
-    if (this.#result.length > MAX_RESULT) {
-      throw new PrintfLimitError(`the text is longer than ${MAX_RESULT} characters`);
-    }
+    this.#result.add(text);
   }
 
   /** Reads `[n]`, an explicit argument index. Returns whether there was one. */
@@ -292,6 +288,7 @@ class Printer {
     if (this.#format[this.#at] !== "[") return false;
     this.#reordered = true;
     const close = this.#format.indexOf("]", this.#at + 1);
+    workOn((close < 0 ? this.#format.length : close) - this.#at);
     if (close < 0) {
       this.#goodIndex = false;
       this.#at++;
@@ -379,6 +376,7 @@ class Printer {
   }
 
   #verb(): void {
+    work(4);
     const state = new State();
     this.#goodIndex = true;
     this.#flags(state);
@@ -412,16 +410,21 @@ class Printer {
       this.#at = percent + 1;
       this.#verb();
     }
-    const extra = this.#arguments.slice(this.#next);
-    if (!this.#reordered && extra.length > 0) {
-      const shown = extra.map((argument) => `${argument.type}=${print(argument, "v", new State())}`);
-      this.#write(`%!(EXTRA ${shown.join(", ")})`);
+    if (!this.#reordered && this.#next < this.#arguments.length) {
+      this.#write("%!(EXTRA ");
+      for (let at = this.#next; at < this.#arguments.length; at++) {
+        const argument = this.#arguments[at]!;
+        if (at > this.#next) this.#write(", ");
+        this.#write(`${argument.type}=`);
+        this.#write(print(argument, "v", new State()));
+      }
+      this.#write(")");
     }
-    return this.#result;
+    return this.#result.toString();
   }
 }
 
-/** Formats as `fmt.Sprintf`. Throws {@link PrintfLimitError}. */
+/** Formats as `fmt.Sprintf`. Throws BuiltinHalt when the text becomes too long. */
 export function sprintf(format: string, args: readonly PrintfArgument[]): string {
   return new Printer(format, args).run();
 }

@@ -3,6 +3,7 @@
  *
  * Source: https://pkg.go.dev/time (constants, Parse, Time.Format).
  */
+import { work, workOn } from "./work.ts";
 import { type Civil, fromCivil, monthNames, UTC, weekdayNames } from "./civil_time.ts";
 
 /** The layouts that OPA knows by name. */
@@ -33,11 +34,15 @@ const ELEMENT = new RegExp(
 );
 
 const parsed = new Map<string, readonly Piece[]>();
+const MAX_PARSED = 100;
+/** Longer layouts are read each time: no layout in use is a tenth of this long. */
+const MAX_KEPT = 512;
 
 function pieces(layout: string): readonly Piece[] {
   const known = parsed.get(layout);
   if (known) return known;
   const result: Piece[] = [];
+  workOn(16 * layout.length);
   let end = 0;
   for (const match of layout.matchAll(ELEMENT)) {
     if (match.index > end) result.push({ literal: layout.slice(end, match.index) });
@@ -45,7 +50,8 @@ function pieces(layout: string): readonly Piece[] {
     end = match.index + match[0].length;
   }
   if (end < layout.length) result.push({ literal: layout.slice(end) });
-  if (parsed.size > 100) parsed.clear();
+  if (layout.length > MAX_KEPT) return result;
+  if (parsed.size >= MAX_PARSED) parsed.clear();
   parsed.set(layout, result);
   return result;
 }
@@ -351,6 +357,7 @@ export function parseTime(layout: string, text: string): bigint | undefined {
   const reader = new TimeReader(text);
   const list = pieces(layout);
   for (const [at, piece] of list.entries()) {
+    work(4);
     if ("literal" in piece) {
       if (!reader.literal(piece.literal)) return undefined;
       continue;

@@ -1,4 +1,6 @@
 /** URLs as Go's `net/url` reads them, which is laxer than the URL standard in places and stricter in others. */
+import { MAX_TEXT } from "../types/rego_limits.ts";
+import { BoundedText, chunks, work } from "./work.ts";
 
 /** Raised for text that Go would not take. */
 export class UrlError extends Error {
@@ -20,28 +22,59 @@ export interface GoUrl {
 }
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Escapes for a query: only letters, digits and `-_.~` stay, a space becomes `+`. */
 export function escapeQuery(text: string): string {
-  let result = "";
-  for (const byte of encoder.encode(text)) {
-    const unit = String.fromCharCode(byte);
-    if (/[A-Za-z0-9_.~-]/.test(unit)) result += unit;
-    else result += unit === " " ? "+" : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  return escaped(text, QUERY);
+}
+
+/** 1 for each byte that stays as it is. */
+function allowed(pattern: RegExp): Uint8Array {
+  return Uint8Array.from(
+    { length: 256 },
+    (_, byte) => byte < 0x80 && pattern.test(String.fromCharCode(byte)) ? 1 : 0,
+  );
+}
+
+const QUERY = allowed(/[A-Za-z0-9_.~-]/);
+const PATH = allowed(/[A-Za-z0-9_.~$&+,/:;=@-]/);
+const DIGITS = encoder.encode("0123456789ABCDEF");
+
+function escaped(text: string, plain: Uint8Array): string {
+  const result = new BoundedText(MAX_TEXT, "an escaped text");
+  for (const piece of chunks(text, 4096)) {
+    const bytes = encoder.encode(piece);
+    const part = new Uint8Array(3 * bytes.length);
+    let length = 0;
+    for (const byte of bytes) {
+      if (plain[byte] === 1) part[length++] = byte;
+      else if (byte === 0x20 && plain === QUERY) part[length++] = 0x2b;
+      else {
+        part[length++] = 0x25;
+        part[length++] = DIGITS[byte >> 4]!;
+        part[length++] = DIGITS[byte & 15]!;
+      }
+    }
+    work(bytes.length >> 2);
+    result.add(decoder.decode(part.subarray(0, length)));
   }
-  return result;
+  return result.toString();
 }
 
 type Part = "query" | "path" | "host" | "zone" | "user" | "fragment";
 
 /** Reverses the escapes of one part of a URL. Throws {@link UrlError}. */
 export function unescapeUrl(text: string, part: Part): string {
-  const bytes: number[] = [];
   const source = encoder.encode(text);
+  // What is unescaped is never longer.
+  const bytes = new Uint8Array(source.length);
+  let length = 0;
+  const hostLike = part === "host" || part === "zone";
   for (let at = 0; at < source.length; at++) {
-    const unit = String.fromCharCode(source[at]!);
-    if (unit === "%") {
+    if ((at & 0xff) === 0) work(0xff >> 2);
+    const byte = source[at]!;
+    if (byte === 0x25) {
       const digits = String.fromCharCode(...source.subarray(at + 1, at + 3));
       if (!/^[0-9a-fA-F]{2}$/.test(digits)) {
         throw new UrlError(`invalid URL escape ${JSON.stringify(`%${digits}`)}`);
@@ -54,18 +87,17 @@ export function unescapeUrl(text: string, part: Part): string {
       if (part === "zone" && digits !== "25" && digits !== "20" && !zoneAllows(value)) {
         throw new UrlError(`invalid URL escape ${JSON.stringify(`%${digits}`)}`);
       }
-      bytes.push(value);
+      bytes[length++] = value;
       at += 2;
-    } else if (unit === "+" && part === "query") bytes.push(0x20);
+    } else if (byte === 0x2b && part === "query") bytes[length++] = 0x20;
     else {
-      const hostLike = part === "host" || part === "zone";
-      if (hostLike && source[at]! < 0x80 && !/[A-Za-z0-9_.~$&+=:!'()*,;[\]<>"-]/.test(unit)) {
-        throw new UrlError(`invalid character ${JSON.stringify(unit)} in host name`);
+      if (hostLike && byte < 0x80 && !zoneAllows(byte)) {
+        throw new UrlError(`invalid character ${JSON.stringify(String.fromCharCode(byte))} in host name`);
       }
-      bytes.push(source[at]!);
+      bytes[length++] = byte;
     }
   }
-  return decoder.decode(Uint8Array.from(bytes));
+  return decoder.decode(bytes.subarray(0, length));
 }
 
 function zoneAllows(byte: number): boolean {
@@ -80,14 +112,7 @@ export function escapedPath({ path, rawPath }: GoUrl): string {
 
 /** What Go leaves as it is when it writes a path. */
 function defaultPath(path: string): string {
-  let result = "";
-  for (const byte of encoder.encode(path)) {
-    const unit = String.fromCharCode(byte);
-    result += /[A-Za-z0-9_.~$&+,/:;=@-]/.test(unit) && byte < 0x80
-      ? unit
-      : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  }
-  return result;
+  return escaped(path, PATH);
 }
 
 function splitScheme(text: string): readonly [scheme: string, rest: string] {

@@ -1,4 +1,5 @@
 /** IP addresses and networks as Go's `net` package reads and writes them. */
+import { work } from "./work.ts";
 
 /** An address: 4 or 6, and its bits as one number. */
 export interface IpAddress {
@@ -45,9 +46,13 @@ function parse6(text: string): bigint | undefined {
 }
 
 const MAPPED = 0xffffn << 32n;
+/** `0000:0000:0000:0000:0000:ffff:255.255.255.255`: no address is written in more characters. */
+const MAX_LENGTH = 45;
 
 /** Reads an address; an IPv4 address written as `::ffff:1.2.3.4` is that IPv4 address. */
 export function parseAddress(text: string): IpAddress | undefined {
+  work();
+  if (text.length > MAX_LENGTH) return undefined;
   const bits4 = parse4(text);
   if (bits4 !== undefined) return { version: 4, bits: bits4 };
   const bits = text.includes(":") ? parse6(text) : undefined;
@@ -57,6 +62,8 @@ export function parseAddress(text: string): IpAddress | undefined {
 
 /** Reads `address/prefix`; the bits behind the prefix become zero. */
 export function parseNetwork(text: string): IpNetwork | undefined {
+  work();
+  if (text.length > MAX_LENGTH + 4) return undefined;
   const slash = text.indexOf("/");
   if (slash < 0) return undefined;
   const address = text.slice(0, slash);

@@ -3,6 +3,7 @@
  * (`spec/evaluator.md §4.2`): keys in the order of their bytes, additions before removals, array elements by index.
  */
 import { equalNumbers, isRawNumber, type LosslessJson } from "./lossless_json.ts";
+import { work, workOn } from "./work.ts";
 
 /** One operation. The order of the members is the order in which they are written. */
 export type PatchOperation =
@@ -20,24 +21,51 @@ const SURROGATE = /[\ud800-\udfff]/;
 /** Orders texts by their UTF-8 bytes, which for surrogate pairs is not JavaScript's order. */
 export function compareBytes(a: string, b: string): number {
   if (a === b) return 0;
+  workOn(a.length + b.length);
   if (!SURROGATE.test(a) && !SURROGATE.test(b)) return a < b ? -1 : 1;
-  const left = [...a], right = [...b];
-  const length = Math.min(left.length, right.length);
-  for (let index = 0; index < length; index++) {
-    const difference = left[index]!.codePointAt(0)! - right[index]!.codePointAt(0)!;
-    if (difference !== 0) return difference;
+  const length = Math.min(a.length, b.length);
+  let at = 0;
+  while (at < length && a.charCodeAt(at) === b.charCodeAt(at)) at++;
+  if (at === length) return a.length - b.length;
+  // Two that differ in the second half of a character differ in that character.
+  const isPair = (text: string) => at > 0 && text.codePointAt(at - 1)! > 0xffff;
+  if (isPair(a) || isPair(b)) at--;
+  return a.codePointAt(at)! - b.codePointAt(at)!;
+}
+
+/** Characters of all paths of one patch: each operation repeats the keys that lead to it. */
+const MAX_PATHS = 16 * 1024 * 1024;
+
+/** Raised when a patch would be too long; the message is for the client. */
+export class PatchLimitError extends Error {
+  override readonly name = "PatchLimitError";
+}
+
+class Operations {
+  readonly list: PatchOperation[] = [];
+  #length = 0;
+
+  push(operation: PatchOperation): void {
+    work();
+    this.#length += operation.path.length;
+    if (this.#length > MAX_PATHS) {
+      throw new PatchLimitError(
+        `the patch that makes the mutated object of the request's has paths of more than ${MAX_PATHS} characters`,
+      );
+    }
+    this.list.push(operation);
   }
-  return left.length - right.length;
 }
 
 const escapeKey = (key: string): string => key.replace(/~/g, "~0").replace(/\//g, "~1");
 
 function diffInto(
-  operations: PatchOperation[],
+  operations: Operations,
   path: string,
   before: LosslessJson,
   after: LosslessJson,
 ): void {
+  work();
   if (isObject(before) && isObject(after)) {
     for (const key of Object.keys(after).sort(compareBytes)) {
       const child = `${path}/${escapeKey(key)}`;
@@ -63,9 +91,9 @@ function diffInto(
   }
 }
 
-/** The operations that turn `before` into `after`; none when they are equal. */
+/** The operations that turn `before` into `after`; none when they are equal. Throws {@link PatchLimitError}. */
 export function jsonPatch(before: LosslessJson, after: LosslessJson): readonly PatchOperation[] {
-  const operations: PatchOperation[] = [];
+  const operations = new Operations();
   diffInto(operations, "", before, after);
-  return operations;
+  return operations.list;
 }

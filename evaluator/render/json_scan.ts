@@ -130,7 +130,7 @@ function skipNumber(bytes: Uint8Array, at: number): number {
     if (bytes[at] === 0x2b || bytes[at] === 0x2d) at++;
     at = skipDigits(bytes, at);
   }
-  if ((exponent || at - start > 300) && !Number.isFinite(Number(asciiText(bytes, start, at)))) {
+  if ((exponent || at - start > 300) && !Number.isFinite(Number(decodeText(bytes, start, at)))) {
     throw new JsonSyntaxError("a number out of range", start);
   }
   return at;
@@ -264,12 +264,6 @@ export function expectEnd(bytes: Uint8Array, at: number): void {
   if (at < bytes.length) throw unexpected(bytes, at, "the end of the text");
 }
 
-function asciiText(bytes: Uint8Array, start: number, end: number): string {
-  let text = "";
-  for (let at = start; at < end; at++) text += String.fromCharCode(bytes[at]!);
-  return text;
-}
-
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Bytes as text. Throws {@link JsonSyntaxError} where they are not UTF-8. */
@@ -283,6 +277,8 @@ export function decodeText(bytes: Uint8Array, start: number, end: number): strin
 
 /** The value of the string whose quotes are at `start` and `end - 1`. */
 export function stringValue(bytes: Uint8Array, start: number, end: number): string {
+  // Unit by unit is quicker for names, and takes 32 bytes for each of a long text.
+  if (end - start > 128) return JSON.parse(decodeText(bytes, start, end));
   let text = "";
   for (let at = start + 1; at < end - 1; at++) {
     const byte = bytes[at]!;

@@ -1,5 +1,6 @@
 /** Log entries that policies send through the host call `tracing/log` (`spec/evaluator.md §5.3`). */
 import type { PolicyLogEntry } from "../types/evaluation.ts";
+import { jsonExcess } from "./json_size.ts";
 
 const LEVELS: Readonly<Record<string, PolicyLogEntry["level"]>> = {
   trace: "trace",
@@ -23,6 +24,8 @@ export function policyLogEntry(payload: Uint8Array): PolicyLogEntry {
   if (payload.length > MAX_LOG_ENTRY) {
     return wrong(`the entry has ${payload.length} bytes, the limit is ${MAX_LOG_ENTRY}`);
   }
+  const excess = jsonExcess(payload);
+  if (excess !== undefined) return wrong(`the entry is too large: ${excess}`);
   let entry: unknown;
   try {
     entry = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(payload));
@@ -33,10 +36,12 @@ export function policyLogEntry(payload: Uint8Array): PolicyLogEntry {
     return wrong("the entry is not an object");
   }
   const { level, message, ...rest } = entry as Record<string, unknown>;
-  const known = typeof level === "string" ? LEVELS[level.toLowerCase()] : undefined;
-  if (!known) return wrong(`unknown level ${JSON.stringify(level)}`);
+  const name = typeof level === "string" ? level.toLowerCase() : "";
+  if (!Object.hasOwn(LEVELS, name)) {
+    return wrong(`unknown level ${(JSON.stringify(level) ?? "(none)").slice(0, 100)}`);
+  }
   return {
-    level: known,
+    level: LEVELS[name]!,
     message: typeof message === "string" ? message : "",
     data: Object.keys(rest).length > 0 ? JSON.stringify(rest) : undefined,
   };

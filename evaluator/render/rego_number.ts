@@ -1,4 +1,5 @@
 /** Exact arithmetic on the texts of numbers: fractions of big integers, and what Go makes of numbers in text. */
+import { halt, work, workOn } from "./work.ts";
 
 /** A fraction; the denominator is positive. */
 export interface Fraction {
@@ -6,44 +7,98 @@ export interface Fraction {
   readonly denominator: bigint;
 }
 
-/** Exponents beyond this are refused: `1e999999999` must not be written out. */
+/** Exponents beyond this are refused where the number has to be written out: `1e999999999` must not. */
 const MAX_EXPONENT = 5000;
+/** Digits of a number that is computed with. Runtimes take quadratic time for longer ones (2 ms for these). */
+const MAX_DIGITS = 20_000;
+/** Digits of an exponent: far beyond what can be written out, and exact as a double. */
+const MAX_EXPONENT_DIGITS = 15;
 const DECIMAL = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/;
 const INTEGER = /^-?(0|[1-9]\d*)$/;
+const PLAIN_INTEGER = /^-?\d+$/;
 
-/** The fraction that a decimal number spells; undefined for other text or an exponent that is out of reach. */
+/** The integer that plain digits spell. Throws BuiltinHalt for too many of them. */
+export function digitsValue(text: string): bigint {
+  if (text.length > MAX_DIGITS) halt(`a number of ${text.length} digits: the limit is ${MAX_DIGITS}`);
+  work(1 + ((text.length * text.length) >> 12));
+  return BigInt(text);
+}
+
+function exponentOf(text: string): number {
+  const digits = text.replace(/^[+-]?0*/, "");
+  if (digits.length > MAX_EXPONENT_DIGITS) halt(`an exponent of ${digits.length} digits`);
+  return Number(text);
+}
+
+/** The fraction that a decimal number spells; undefined for other text. Throws BuiltinHalt for one that is out of reach. */
 export function fractionOf(text: string): Fraction | undefined {
+  workOn(text.length);
   const match = DECIMAL.exec(text);
   if (!match) return undefined;
-  const [, sign, whole = "", fraction = "", exponentText] = match;
+  const [, sign, whole = "", fraction = "", exponentText = "0"] = match;
   if (whole === "" && fraction === "") return undefined;
-  const exponent = Number(exponentText ?? 0) - fraction.length;
-  if (Math.abs(exponent) > MAX_EXPONENT) return undefined;
-  const digits = BigInt(`${whole}${fraction}`) * (sign === "-" ? -1n : 1n);
+  const written = exponentOf(exponentText);
+  if (Math.abs(written) > MAX_EXPONENT) {
+    halt(`a number with the exponent ${written}: the limit is ${MAX_EXPONENT}`);
+  }
+  const exponent = written - fraction.length;
+  const magnitude = digitsValue(`${whole}${fraction}`);
+  const digits = sign === "-" ? -magnitude : magnitude;
   return exponent >= 0
     ? { numerator: digits * 10n ** BigInt(exponent), denominator: 1n }
     : { numerator: digits, denominator: 10n ** BigInt(-exponent) };
 }
 
-/** The integer that a number spells (`12`, `12.0`, `1.2e1`); undefined when it is none. */
+/** The integer that a number spells (`12`, `12.0`, `1.2e1`); undefined when it is none. Throws BuiltinHalt as above. */
 export function integerOf(text: string): bigint | undefined {
-  if (INTEGER.test(text)) return BigInt(text);
+  if (text.length < 16 && INTEGER.test(text)) return BigInt(text);
+  workOn(text.length);
+  if (INTEGER.test(text)) return digitsValue(text);
   const value = fractionOf(text);
   if (!value || value.numerator % value.denominator !== 0n) return undefined;
   return value.numerator / value.denominator;
 }
 
-/** Compares two numbers by value. */
+/** A number's digits without zeros at either end, and where its point stands: 0.d1d2d3… × 10^point. */
+interface Decimal {
+  readonly sign: -1 | 0 | 1;
+  readonly digits: string;
+  readonly point: number;
+}
+
+function trimmedZeros(text: string): string {
+  let [start, end] = [0, text.length];
+  while (start < end && text.charCodeAt(start) === 0x30) start++;
+  while (end > start && text.charCodeAt(end - 1) === 0x30) end--;
+  return text.slice(start, end);
+}
+
+function decimalOf(text: string): Decimal | undefined {
+  workOn(2 * text.length);
+  const match = DECIMAL.exec(text);
+  if (!match) return undefined;
+  const [, sign, whole = "", fraction = "", exponentText = "0"] = match;
+  const all = whole + fraction;
+  const digits = trimmedZeros(all);
+  if (digits === "") return { sign: 0, digits, point: 0 };
+  let zeros = 0;
+  while (all.charCodeAt(zeros) === 0x30) zeros++;
+  return { sign: sign === "-" ? -1 : 1, digits, point: exponentOf(exponentText) + whole.length - zeros };
+}
+
+/** Compares two numbers by value, digit by digit: nothing is written out, whatever the exponents. */
 export function compareNumbers(a: string, b: string): number {
   if (a === b) return 0;
-  if (a.length < 16 && b.length < 16 && INTEGER.test(a) && INTEGER.test(b)) {
+  if (a.length < 16 && b.length < 16 && PLAIN_INTEGER.test(a) && PLAIN_INTEGER.test(b)) {
     return Math.sign(Number(a) - Number(b));
   }
-  const left = fractionOf(a);
-  const right = fractionOf(b);
-  if (!left || !right) return Math.sign(Number(a) - Number(b)) || (a < b ? -1 : 1);
-  const difference = left.numerator * right.denominator - right.numerator * left.denominator;
-  return difference < 0n ? -1 : difference > 0n ? 1 : 0;
+  const left = decimalOf(a);
+  const right = decimalOf(b);
+  if (!left || !right) return a < b ? -1 : 1;
+  if (left.sign !== right.sign) return left.sign < right.sign ? -1 : 1;
+  if (left.point !== right.point) return left.point < right.point ? -left.sign : left.sign;
+  if (left.digits === right.digits) return 0;
+  return left.digits < right.digits ? -left.sign : left.sign;
 }
 
 /** A fraction as decimal text with `digits` digits behind the point, halves rounded away from zero. */

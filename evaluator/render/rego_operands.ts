@@ -1,7 +1,9 @@
 /** Operands of builtins, checked: each function gives what it names or throws {@link BuiltinError}. */
-import { BuiltinError, BuiltinHalt, RegoNumber, RegoObject, RegoSet, type RegoValue } from "../types/rego.ts";
+import { BuiltinError, RegoNumber, RegoObject, RegoSet, type RegoValue } from "../types/rego.ts";
 import { integerOf } from "./rego_number.ts";
 import { isList, typeName } from "./rego_value.ts";
+
+export { halt } from "./work.ts";
 
 function refuse(operands: readonly RegoValue[], at: number, expected: string): never {
   throw new BuiltinError(
@@ -12,11 +14,6 @@ function refuse(operands: readonly RegoValue[], at: number, expected: string): n
 /** Fails with a text. */
 export function fail(message: string): never {
   throw new BuiltinError(message);
-}
-
-/** Ends the evaluation, because a limit was reached. */
-export function halt(message: string): never {
-  throw new BuiltinHalt(message);
 }
 
 /** The string at an index. */

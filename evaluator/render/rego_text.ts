@@ -3,137 +3,85 @@
  * JSON with sets (`{1, 2}`, `set()`) and any keys; the form that `sprintf` shows; and JSON as Go writes it.
  */
 import { RegoNumber, RegoObject, RegoSet, type RegoValue } from "../types/rego.ts";
-import { isList, objectOf, setOf } from "./rego_value.ts";
+import { MAX_NESTING, MAX_TEXT } from "../types/rego_limits.ts";
+import { isList, objectOf } from "./rego_value.ts";
+import { BoundedText, chunks, halt, work } from "./work.ts";
 
-/** Raised for text that holds no value. */
-export class RegoTextError extends Error {
-  override readonly name = "RegoTextError";
-}
+export { parseJson, parseRego, RegoTextError } from "./rego_reader.ts";
 
-/** Far deeper than any request may be nested, far shallower than the call stack. */
-const MAX_DEPTH = 500;
-const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+/** Writes values one into the other; `write` is called for every part of them. */
+class ValueWriter {
+  readonly #text: BoundedText;
+  #depth = 0;
 
-class TextReader {
-  readonly #text: string;
-  #at = 0;
-
-  constructor(text: string) {
-    this.#text = text;
+  constructor(what: string) {
+    this.#text = new BoundedText(MAX_TEXT, what);
   }
 
-  #fail(expected: string): never {
-    throw new RegoTextError(`expected ${expected} at character ${this.#at}`);
+  add(text: string): void {
+    this.#text.add(text);
   }
 
-  #space(): void {
-    for (;;) {
-      const unit = this.#text.charCodeAt(this.#at);
-      if (unit !== 0x20 && unit !== 0x0a && unit !== 0x0d && unit !== 0x09) return;
-      this.#at++;
-    }
+  /** Runs what writes a value's parts. */
+  within(write: () => void): void {
+    if (++this.#depth > MAX_NESTING) halt(`a value nested deeper than ${MAX_NESTING} levels`);
+    write();
+    this.#depth--;
   }
 
-  #take(token: string): boolean {
-    if (!this.#text.startsWith(token, this.#at)) return false;
-    this.#at += token.length;
-    return true;
+  /** Writes a list with something between its elements. */
+  list<T>(
+    open: string,
+    between: string,
+    close: string,
+    list: Iterable<T>,
+    write: (element: T) => void,
+  ): void {
+    this.within(() => {
+      this.add(open);
+      let first = true;
+      for (const element of list) {
+        if (!first) this.add(between);
+        first = false;
+        write(element);
+      }
+      this.add(close);
+    });
   }
 
-  #string(): string {
-    let end = this.#at + 1;
-    while (end < this.#text.length && this.#text[end] !== '"') end += this.#text[end] === "\\" ? 2 : 1;
-    const source = this.#text.slice(this.#at, end + 1);
-    try {
-      const value: string = JSON.parse(source);
-      this.#at = end + 1;
-      return value;
-    } catch {
-      return this.#fail("a string");
-    }
-  }
-
-  #number(): RegoNumber {
-    NUMBER.lastIndex = this.#at;
-    const match = NUMBER.exec(this.#text);
-    if (!match) return this.#fail("a value");
-    this.#at = NUMBER.lastIndex;
-    return new RegoNumber(match[0]);
-  }
-
-  #list(end: string, depth: number): RegoValue[] {
-    const values: RegoValue[] = [];
-    this.#space();
-    if (this.#take(end)) return values;
-    for (;;) {
-      values.push(this.value(depth));
-      if (this.#take(end)) return values;
-      if (!this.#take(",")) this.#fail(`"," or "${end}"`);
-    }
-  }
-
-  /** `{}` is an object; else what follows the first value tells an object from a set. */
-  #braces(depth: number): RegoValue {
-    this.#space();
-    if (this.#take("}")) return new RegoObject([]);
-    const first = this.value(depth);
-    if (!this.#take(":")) {
-      if (this.#take("}")) return setOf([first]);
-      if (!this.#take(",")) this.#fail('"," or "}"');
-      return setOf([first, ...this.#list("}", depth)]);
-    }
-    const entries: [RegoValue, RegoValue][] = [[first, this.value(depth)]];
-    while (!this.#take("}")) {
-      if (!this.#take(",")) this.#fail('"," or "}"');
-      const key = this.value(depth);
-      if (!this.#take(":")) this.#fail('":"');
-      entries.push([key, this.value(depth)]);
-    }
-    return objectOf(entries);
-  }
-
-  /** Reads a value and the space around it. */
-  value(depth: number): RegoValue {
-    if (depth > MAX_DEPTH) throw new RegoTextError(`nested deeper than ${MAX_DEPTH} levels`);
-    this.#space();
-    const value = this.#bare(depth + 1);
-    this.#space();
-    return value;
-  }
-
-  #bare(depth: number): RegoValue {
-    if (this.#text[this.#at] === '"') return this.#string();
-    if (this.#take("{")) return this.#braces(depth);
-    if (this.#take("[")) return this.#list("]", depth);
-    if (this.#take("true")) return true;
-    if (this.#take("false")) return false;
-    if (this.#take("null")) return null;
-    if (this.#take("set()")) return new RegoSet([]);
-    return this.#number();
-  }
-
-  whole(): RegoValue {
-    const value = this.value(0);
-    if (this.#at < this.#text.length) this.#fail("the end of the text");
-    return value;
+  toString(): string {
+    return this.#text.toString();
   }
 }
 
-/** Reads a value, or a JSON text. Throws {@link RegoTextError}. */
-export function parseRego(text: string): RegoValue {
-  return new TextReader(text).whole();
+/** A string as JSON has it, piece by piece. */
+function writeQuoted(writer: ValueWriter, text: string): void {
+  writer.add('"');
+  for (const piece of chunks(text)) writer.add(JSON.stringify(piece).slice(1, -1));
+  writer.add('"');
 }
 
-/** A value as `opa_value_parse` takes it. */
+/** A value as `opa_value_parse` takes it. Throws BuiltinHalt for one that is too large. */
 export function regoText(value: RegoValue): string {
-  if (value instanceof RegoNumber) return value.text;
-  if (value instanceof RegoSet) {
-    return value.members.length === 0 ? "set()" : `{${value.members.map(regoText).join(",")}}`;
-  }
-  if (value instanceof RegoObject) {
-    return `{${value.entries.map(([key, content]) => `${regoText(key)}:${regoText(content)}`).join(",")}}`;
-  }
-  return isList(value) ? `[${value.map(regoText).join(",")}]` : JSON.stringify(value);
+  const writer = new ValueWriter("the result");
+  const write = (part: RegoValue): void => {
+    if (part instanceof RegoNumber) writer.add(part.text);
+    else if (typeof part === "string") writeQuoted(writer, part);
+    else if (part instanceof RegoSet) {
+      if (part.members.length === 0) writer.add("set()");
+      else writer.list("{", ",", "}", part.members, write);
+    } else if (part instanceof RegoObject) {
+      writer.list("{", ",", "}", part.entries, ([key, content]) => {
+        write(key);
+        writer.add(":");
+        write(content);
+      });
+    } else if (part !== null && typeof part !== "boolean" && isList(part)) {
+      writer.list("[", ",", "]", part, write);
+    } else writer.add(String(part));
+  };
+  write(value);
+  return writer.toString();
 }
 
 const SHORT_ESCAPES: Readonly<Record<string, string>> = {
@@ -160,11 +108,24 @@ function escapeRune(rune: string, asciiOnly: boolean): string {
   return code < 0x10000 ? `\\u${hex.padStart(4, "0")}` : `\\U${hex.padStart(8, "0")}`;
 }
 
+/** Text that Go quotes as it is. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
 /** A string in double quotes, as Go's `strconv.Quote` (or `QuoteToASCII`) writes it. */
 export function quoted(text: string, asciiOnly = false): string {
-  let result = '"';
-  for (const rune of text) result += escapeRune(rune, asciiOnly);
-  return `${result}"`;
+  const result = new BoundedText(MAX_TEXT, "a quoted text");
+  result.add('"');
+  for (const piece of chunks(text, 4096)) {
+    if (PLAIN.test(piece)) result.add(piece);
+    else {
+      work(piece.length);
+      let escaped = "";
+      for (const rune of piece) escaped += escapeRune(rune, asciiOnly);
+      result.add(escaped);
+    }
+  }
+  result.add('"');
+  return result.toString();
 }
 
 /** A rune in single quotes, as Go's `strconv.QuoteRune` writes it. */
@@ -175,17 +136,25 @@ export function quotedRune(rune: string, asciiOnly = false): string {
 
 /** A value as OPA shows it to people, e.g. for `%v` of `sprintf`. */
 export function shownText(value: RegoValue): string {
-  if (typeof value === "string") return quoted(value);
-  if (value instanceof RegoNumber) return value.text;
-  if (value instanceof RegoSet) {
-    return value.members.length === 0 ? "set()" : `{${value.members.map(shownText).join(", ")}}`;
-  }
-  if (value instanceof RegoObject) {
-    return `{${
-      value.entries.map(([key, content]) => `${shownText(key)}: ${shownText(content)}`).join(", ")
-    }}`;
-  }
-  return isList(value) ? `[${value.map(shownText).join(", ")}]` : String(value);
+  const writer = new ValueWriter("a value as text");
+  const write = (part: RegoValue): void => {
+    if (typeof part === "string") writer.add(quoted(part));
+    else if (part instanceof RegoNumber) writer.add(part.text);
+    else if (part instanceof RegoSet) {
+      if (part.members.length === 0) writer.add("set()");
+      else writer.list("{", ", ", "}", part.members, write);
+    } else if (part instanceof RegoObject) {
+      writer.list("{", ", ", "}", part.entries, ([key, content]) => {
+        write(key);
+        writer.add(": ");
+        write(content);
+      });
+    } else if (part !== null && typeof part !== "boolean" && isList(part)) {
+      writer.list("[", ", ", "]", part, write);
+    } else writer.add(String(part));
+  };
+  write(value);
+  return writer.toString();
 }
 
 /** What JSON can hold of a value: sets become arrays, keys that are no strings their JSON text. */
@@ -193,6 +162,7 @@ export type JsonTree = null | boolean | string | RegoNumber | readonly JsonTree[
 
 /** The JSON of a value, keys in order. */
 export function jsonTree(value: RegoValue): JsonTree {
+  work();
   if (value instanceof RegoSet) return value.members.map(jsonTree);
   if (value instanceof RegoObject) {
     return new Map(
@@ -206,6 +176,7 @@ export function jsonTree(value: RegoValue): JsonTree {
 
 /** The value that a JSON tree holds. */
 export function fromTree(tree: JsonTree): RegoValue {
+  work();
   if (tree instanceof Map) {
     return objectOf([...tree].map(([key, content]) => [key, fromTree(content)] as const));
   }
@@ -217,33 +188,60 @@ function isTreeList(tree: JsonTree): tree is readonly JsonTree[] {
 }
 
 /** A string as Go's encoding/json writes it: safe within HTML. */
-export function jsonString(text: string): string {
-  return JSON.stringify(text).replace(
-    /[<>&\u2028\u2029]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+function writeJsonString(writer: ValueWriter, text: string): void {
+  writer.add('"');
+  for (const piece of chunks(text)) {
+    writer.add(
+      JSON.stringify(piece).slice(1, -1).replace(
+        /[<>&\u2028\u2029]/g,
+        (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+      ),
+    );
+  }
+  writer.add('"');
 }
 
-/** JSON as Go's `json.Marshal` writes it; with `indent`, as `json.MarshalIndent` does. */
+/** JSON as Go's `json.Marshal` writes it; with `indent`, as `json.MarshalIndent` does. Throws BuiltinHalt when it is too long. */
 export function jsonText(
   tree: JsonTree,
   indent?: { readonly prefix: string; readonly indent: string },
 ): string {
-  const write = (value: JsonTree, depth: number): string => {
-    if (typeof value === "string") return jsonString(value);
-    if (value instanceof RegoNumber) return value.text;
-    const parts = value instanceof Map
-      ? [...value].map(([key, content]) =>
-        `${jsonString(key)}:${indent ? " " : ""}${write(content, depth + 1)}`
-      )
-      : isTreeList(value)
-      ? value.map((content) => write(content, depth + 1))
-      : undefined;
-    if (parts === undefined) return String(value);
-    const [open, close] = value instanceof Map ? "{}" : "[]";
-    if (parts.length === 0 || !indent) return `${open}${parts.join(",")}${close}`;
-    const line = (level: number) => `\n${indent.prefix}${indent.indent.repeat(level)}`;
-    return `${open}${parts.map((part) => line(depth + 1) + part).join(",")}${line(depth)}${close}`;
+  const writer = new ValueWriter("the JSON text");
+  const line = (depth: number) => {
+    if (!indent) return;
+    writer.add(`\n${indent.prefix}`);
+    for (let level = 0; level < depth; level++) writer.add(indent.indent);
   };
-  return write(tree, 0);
+  const parts = <T>(
+    open: string,
+    close: string,
+    list: Iterable<T>,
+    depth: number,
+    write: (part: T) => void,
+  ) =>
+    writer.within(() => {
+      writer.add(open);
+      let count = 0;
+      for (const part of list) {
+        if (count++ > 0) writer.add(",");
+        line(depth + 1);
+        write(part);
+      }
+      if (count > 0) line(depth);
+      writer.add(close);
+    });
+  const write = (value: JsonTree, depth: number): void => {
+    if (typeof value === "string") writeJsonString(writer, value);
+    else if (value instanceof RegoNumber) writer.add(value.text);
+    else if (value instanceof Map) {
+      parts("{", "}", value, depth, ([key, content]) => {
+        writeJsonString(writer, key);
+        writer.add(indent ? ": " : ":");
+        write(content, depth + 1);
+      });
+    } else if (isTreeList(value)) parts("[", "]", value, depth, (content) => write(content, depth + 1));
+    else writer.add(String(value));
+  };
+  write(tree, 0);
+  return writer.toString();
 }

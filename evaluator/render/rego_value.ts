@@ -1,6 +1,7 @@
 /** Order, equality and lookup of Rego values, as OPA has them: null, booleans, numbers, strings, arrays, objects, sets. */
 import { RegoNumber, RegoObject, RegoSet, type RegoValue } from "../types/rego.ts";
 import { compareNumbers } from "./rego_number.ts";
+import { work, workOn } from "./work.ts";
 
 function rank(value: RegoValue): number {
   if (value === null) return 0;
@@ -16,6 +17,7 @@ export function compareStrings(a: string, b: string): number {
   if (a === b) return 0;
   const length = Math.min(a.length, b.length);
   for (let at = 0; at < length; at++) {
+    if ((at & 0xfff) === 0xfff) work(0xfff >> 4);
     const left = a.charCodeAt(at);
     const right = b.charCodeAt(at);
     if (left === right) continue;
@@ -38,6 +40,7 @@ function compareLists(a: readonly RegoValue[], b: readonly RegoValue[]): number 
 
 /** Negative, zero or positive, as `a` comes before `b`, is equal, or comes after it. */
 export function compareValues(a: RegoValue, b: RegoValue): number {
+  work();
   const difference = rank(a) - rank(b);
   if (difference !== 0) return difference;
   if (typeof a === "boolean") return Number(a) - Number(b);
@@ -63,6 +66,7 @@ export function equalValues(a: RegoValue, b: RegoValue): boolean {
 
 /** A set of the given members. */
 export function setOf(members: readonly RegoValue[]): RegoSet {
+  workOn(members.length);
   const sorted = [...members].sort(compareValues);
   return new RegoSet(sorted.filter((member, at) => at === 0 || !equalValues(member, sorted[at - 1]!)));
 }
@@ -83,28 +87,42 @@ export function recordOf(members: Readonly<Record<string, RegoValue | undefined>
   return objectOf(present);
 }
 
-function search(count: number, keyAt: (at: number) => RegoValue, key: RegoValue): number {
+/** Where a key stands in a sorted list, or where it belongs when the list hasn't it. */
+export function place<T>(
+  list: readonly T[],
+  keyOf: (element: T) => RegoValue,
+  key: RegoValue,
+): { readonly at: number; readonly found: boolean } {
   let low = 0;
-  let high = count - 1;
+  let high = list.length - 1;
   while (low <= high) {
     const middle = (low + high) >> 1;
-    const order = compareValues(keyAt(middle), key);
-    if (order === 0) return middle;
+    const order = compareValues(keyOf(list[middle]!), key);
+    if (order === 0) return { at: middle, found: true };
     if (order < 0) low = middle + 1;
     else high = middle - 1;
   }
-  return -1;
+  return { at: low, found: false };
+}
+
+/** The object with one entry added or replaced. */
+export function withEntry(object: RegoObject, key: RegoValue, value: RegoValue): RegoObject {
+  const { at, found } = place(object.entries, ([own]) => own, key);
+  workOn(object.entries.length);
+  return new RegoObject(
+    object.entries.toSpliced(at, found ? 1 : 0, [found ? object.entries[at]![0] : key, value]),
+  );
 }
 
 /** The value at a key; undefined when the object has none. */
 export function member(object: RegoObject, key: RegoValue): RegoValue | undefined {
-  const at = search(object.entries.length, (index) => object.entries[index]![0], key);
-  return at < 0 ? undefined : object.entries[at]![1];
+  const { at, found } = place(object.entries, ([own]) => own, key);
+  return found ? object.entries[at]![1] : undefined;
 }
 
 /** Whether a set has a member. */
 export function contains(set: RegoSet, value: RegoValue): boolean {
-  return search(set.members.length, (index) => set.members[index]!, value) >= 0;
+  return place(set.members, (member) => member, value).found;
 }
 
 /** Whether a value is an array. */

@@ -1,11 +1,14 @@
 /** What Rego policies answered, as a verdict (`spec/evaluator.md §7.3, §7.4`). What can't be read refuses the request. */
 import {
   type AdmissionStatus,
+  ANSWER,
   failure,
   type StatusCause,
   type StatusDetails,
   type Verdict,
 } from "../types/evaluation.ts";
+
+import { jsonExcess } from "./json_size.ts";
 
 class ShapeError extends Error {}
 
@@ -21,6 +24,11 @@ function isFields(value: unknown): value is Fields {
 
 /** `result[0].result` of the evaluation. */
 function resultOf(json: Uint8Array): unknown {
+  if (json.length > ANSWER.max) {
+    throw new ShapeError(`the result has ${json.length} bytes, the limit is ${ANSWER.max}`);
+  }
+  const excess = jsonExcess(json);
+  if (excess !== undefined) throw new ShapeError(`the result is too large: ${excess}`);
   const results: unknown = JSON.parse(decoder.decode(json));
   const first: unknown = Array.isArray(results) ? results[0] : undefined;
   return isFields(first) ? first["result"] : undefined;
@@ -119,7 +127,11 @@ function patchOf(value: unknown): string {
 
 function annotations(value: unknown): Readonly<Record<string, string>> {
   if (!isFields(value)) return wrong("auditAnnotations", value, "an object of strings");
-  for (const [name, annotation] of Object.entries(value)) text(`auditAnnotations.${name}`)(annotation);
+  for (const [name, annotation] of Object.entries(value)) {
+    if (typeof annotation !== "string") {
+      wrong(`auditAnnotations.${name.slice(0, 100)}`, annotation, "a string");
+    }
+  }
   return value as Record<string, string>;
 }
 

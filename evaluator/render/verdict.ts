@@ -3,7 +3,7 @@
  * ValidationResponse (waPC, WASI, Extism).
  */
 import { type EvaluationRequest, type SettingsVerdict, TEXT, type Verdict } from "../types/evaluation.ts";
-import { jsonPatch } from "./json_patch.ts";
+import { jsonPatch, PatchLimitError } from "./json_patch.ts";
 import {
   decodeText,
   expectEnd,
@@ -17,7 +17,8 @@ import {
   skipValue,
   stringValue,
 } from "./json_scan.ts";
-import { parseLossless } from "./lossless_json.ts";
+import { jsonExcess } from "./json_size.ts";
+import { type LosslessJson, parseLossless } from "./lossless_json.ts";
 
 /** Raised for an answer that is not what the protocol asks for. The message says what is wrong and where. */
 export class AnswerError extends Error {
@@ -151,6 +152,22 @@ function readValidationResponse(answer: Uint8Array): ValidationResponse {
   return response;
 }
 
+function document(json: Uint8Array, start: number, end: number, what: string): LosslessJson {
+  const excess = jsonExcess(json, start, end);
+  if (excess !== undefined) throw new AnswerError(`${what}: ${excess}, too much to be compared`);
+  return parseLossless(decodeText(json, start, end));
+}
+
+function patchText(before: LosslessJson, after: LosslessJson): string | undefined {
+  try {
+    const operations = jsonPatch(before, after);
+    return operations.length > 0 ? JSON.stringify(operations) : undefined;
+  } catch (error) {
+    if (error instanceof PatchLimitError) throw new AnswerError(`mutated_object: ${error.message}`);
+    throw error;
+  }
+}
+
 /** The verdict that a ValidationResponse gives. Throws {@link AnswerError} for an answer of another shape. */
 export function verdictOf(answer: Uint8Array, request: EvaluationRequest): Verdict {
   const response = readValidationResponse(answer);
@@ -166,11 +183,8 @@ export function verdictOf(answer: Uint8Array, request: EvaluationRequest): Verdi
       };
     }
     const [start, end] = request.object;
-    const operations = jsonPatch(
-      parseLossless(decodeText(request.json, start, end)),
-      parseLossless(decodeText(answer, mutated[0], mutated[1])),
-    );
-    if (operations.length > 0) patch = JSON.stringify(operations);
+    const before = document(request.json, start, end, "the request's object");
+    patch = patchText(before, document(answer, mutated[0], mutated[1], "mutated_object"));
   }
   const status = message === undefined && code === undefined
     ? undefined

@@ -6,6 +6,7 @@ import type { RegoValue } from "../types/rego.ts";
 import { type DerElement, DerError, latin } from "./der.ts";
 import { parseAddress } from "./ip_address.ts";
 import { number, recordOf } from "./rego_value.ts";
+import { work } from "./work.ts";
 import { at, base64, type Fields, missing, oidText, oidValue, orNull } from "./x509_elements.ts";
 import { constraintAddress, isDomain, mailboxOf } from "./x509_names.ts";
 
@@ -38,6 +39,7 @@ export function extensionsOf(list: DerElement): readonly Extension[] {
     const critical = parts.length === 3 && at(parts, 1).boolean();
     const value = at(parts, parts.length - 1).expect(0x04).content;
     const id = oidText(type);
+    work(16);
     if (seen.has(id)) throw new DerError(`the extension ${id} is there twice`);
     seen.add(id);
     return { id, oid: oidValue(type), critical, value };
@@ -54,6 +56,7 @@ type Constraints = Readonly<Record<"dns" | "ips" | "emails" | "uris", RegoValue[
 function subtrees(list: DerElement | undefined): Constraints {
   const found: Constraints = { dns: [], ips: [], emails: [], uris: [] };
   for (const subtree of list?.children() ?? []) {
+    work(8);
     const { tag, content } = at(subtree.list(), 0);
     const text = latin(content);
     const refuse = (): never => {

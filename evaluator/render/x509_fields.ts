@@ -1,9 +1,10 @@
 /** Certificates and certificate requests as the fields of Go's `x509.Certificate` and `x509.CertificateRequest`, which OPA shows. */
 import { RegoObject, type RegoValue } from "../types/rego.ts";
-import { type DerElement, DerError, elements, latin } from "./der.ts";
+import { type DerElement, DerError, elements, latin, unsigned } from "./der.ts";
 import { parseUrl } from "./go_url.ts";
 import { addressText } from "./ip_address.ts";
 import { number, recordOf } from "./rego_value.ts";
+import { work } from "./work.ts";
 import { at, base64, type Fields, missing, oidText, oidValue, orNull } from "./x509_elements.ts";
 import {
   extensionsOf,
@@ -53,6 +54,7 @@ const NAME_LISTS: Readonly<Record<string, string>> = {
 
 /** A distinguished name. */
 function nameOf(name: DerElement): RegoValue {
+  work(16);
   const lists = new Map<string, RegoValue[]>(Object.values(NAME_LISTS).map((list) => [list, []]));
   const names: RegoValue[] = [];
   let [commonName, serialNumber] = ["", ""];
@@ -99,8 +101,7 @@ function publicKey(info: DerElement): Fields {
       if (size === undefined || bytes[0] !== 4 || bytes.length !== 1 + 2 * size) {
         throw new DerError("an unknown curve");
       }
-      const coordinate = (from: number) =>
-        number(bytes.subarray(from, from + size).reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n));
+      const coordinate = (from: number) => number(unsigned(bytes.subarray(from, from + size)));
       const fields = { Curve: new RegoObject([]), X: coordinate(1), Y: coordinate(1 + size) };
       return { PublicKeyAlgorithm: number(3), PublicKey: recordOf(fields) };
     }
@@ -114,11 +115,12 @@ function publicKey(info: DerElement): Fields {
 
 function ipText(bytes: Uint8Array): string {
   if (bytes.length !== 4 && bytes.length !== 16) throw new DerError("an address of a strange length");
-  const bits = bytes.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+  const bits = unsigned(bytes);
   return addressText({ version: bytes.length === 4 ? 4 : 6, bits });
 }
 
 function uriOf(text: string): RegoValue {
+  work(64);
   const { scheme, host, path, rawPath, rawQuery, fragment } = parseUrl(text);
   const opaque = host === "" && path === "" ? text.slice(scheme.length + 1).replace(/[?#].*$/s, "") : "";
   return recordOf({
@@ -146,6 +148,7 @@ interface AlternativeNames {
 function alternativeNames(value: DerElement): AlternativeNames {
   const names: AlternativeNames = { dns: [], emails: [], addresses: [], uris: [] };
   for (const { tag, content } of value.list()) {
+    work(8);
     if (tag === 0x81) names.emails.push(latin(content));
     else if (tag === 0x82) names.dns.push(latin(content));
     else if (tag === 0x86) names.uris.push(latin(content));

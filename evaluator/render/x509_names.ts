@@ -2,12 +2,22 @@
  * Names in certificates held against constraints and host names, as Go's `crypto/x509` does it (RFC 5280 §4.2.1.10, RFC 6125,
  * and the leading period that everybody takes for "only below").
  */
+import { unsigned } from "./der.ts";
 import { addressText, type IpAddress, parseAddress } from "./ip_address.ts";
+import { halt, workOn } from "./work.ts";
 
-const lower = (text: string): string => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+/** No name that certificates are made for is longer (RFC 5280 has 255 for hosts, RFC 5321 256 for addresses). */
+const MAX_NAME = 16 * 1024;
+
+function lower(text: string): string {
+  if (text.length > MAX_NAME) halt(`a name of ${text.length} characters in a certificate`);
+  workOn(16 * text.length);
+  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+}
 
 /** Whether Go takes a text for a domain; constraints may begin with a period. */
 export function isDomain(text: string, constraint: boolean): boolean {
+  workOn(8 * text.length);
   if (text === "") return true;
   if (text.endsWith(".") || /[^!-~]/.test(text)) return false;
   return (constraint && text.startsWith(".") ? text.slice(1) : text).split(".").every((label) =>
@@ -21,6 +31,8 @@ const ATOMS = /^(?:\\[^]|[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.])+/;
 
 /** The two parts of a mail address (RFC 2821 §4.1.2), the domain in small letters; undefined for what is none. */
 export function mailboxOf(text: string): { readonly local: string; readonly domain: string } | undefined {
+  if (text.length > MAX_NAME) halt(`an address of ${text.length} characters in a certificate`);
+  workOn(16 * text.length);
   const [whole = "", inner] = QUOTED.exec(text) ?? ATOMS.exec(text) ?? [];
   const local = (inner ?? whole).replace(/\\([^])/g, "$1");
   if (whole === "" || text[whole.length] !== "@") return undefined;
@@ -39,7 +51,7 @@ export function constraintAddress(
   const half = bytes.length / 2;
   const mask = bytes.subarray(half);
   if (!/^1*0*$/.test([...mask].map((byte) => byte.toString(2).padStart(8, "0")).join(""))) return undefined;
-  const bits = bytes.subarray(0, half).reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+  const bits = unsigned(bytes.subarray(0, half));
   return { ip: addressText({ version: half === 4 ? 4 : 6, bits }), mask };
 }
 
@@ -96,7 +108,7 @@ function inAddresses(name: string, trees: readonly AddressTree[]): boolean {
   return trees.some(({ ip, mask }) => {
     const base = parseAddress(ip);
     if (!address || !base || base.version !== address.version) return false;
-    const bits = mask.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+    const bits = unsigned(mask);
     return (address.bits & bits) === (base.bits & bits);
   });
 }
@@ -115,6 +127,7 @@ function obeys<Tree>(
 
 /** The host of a URI without its port; undefined where constraints can't be held against it. */
 function hostOf(host: string): string | undefined {
+  workOn(8 * host.length);
   const bare = /^\[(.*)\](?::[^:]*)?$/.exec(host)?.[1] ?? /^([^:]*)(?::[^:]*)?$/.exec(host)?.[1];
   if (bare === undefined || bare === "" || host.startsWith("[") || parseAddress(bare)) return undefined;
   return lower(bare);
@@ -137,6 +150,7 @@ export function obeysConstraints(
 }
 
 function isHostName(text: string, pattern: boolean): boolean {
+  workOn(16 * text.length);
   const host = pattern ? text : text.replace(/\.$/, "");
   if (host === "" || host === "*") return false;
   return host.split(".").every((label, at) =>

@@ -5,6 +5,8 @@
 
 const ANY = "2.5.29.32.0";
 
+import { work } from "./work.ts";
+
 /** What a certificate says about policies. Skips and inhibitions are undefined where it says nothing. */
 export interface CertificatePolicies {
   readonly policies: readonly string[];
@@ -20,7 +22,9 @@ type Level = Map<string, readonly string[]>;
 
 function nextLevel(before: Level, policies: readonly string[], anyAllowed: boolean): Level {
   const level: Level = new Map();
+  work(1 + policies.length + before.size);
   const expected = new Set([...before.values()].flat());
+  work(expected.size);
   for (const policy of policies) {
     if (policy !== ANY && (expected.has(policy) || before.has(ANY))) level.set(policy, [policy]);
   }
@@ -32,6 +36,7 @@ function nextLevel(before: Level, policies: readonly string[], anyAllowed: boole
 
 /** Applies the mappings of an authority. False for one that no authority may make. */
 function map(level: Level, mappings: CertificatePolicies["mappings"], allowed: boolean): boolean {
+  work(4 * mappings.length);
   if (!allowed) {
     for (const [issuer] of mappings) level.delete(issuer);
     return true;

@@ -2,14 +2,19 @@
 import { type DerElement, DerError, elements } from "./der.ts";
 import { UrlError } from "./go_url.ts";
 import { fail } from "./rego_operands.ts";
+import { work, workOn } from "./work.ts";
 
 const PEM = /-----BEGIN ([A-Z0-9 ]+)-----\r?\n([A-Za-z0-9+/=\s]*?)-----END \1-----/g;
 
 /** The bytes of a base64 text. Throws BuiltinError. */
 export function decoded(text: string): Uint8Array {
+  workOn(8 * text.length);
   const plain = text.replace(/[\r\n]/g, "");
   if (plain.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(plain)) return fail("illegal base64 data");
-  return Uint8Array.from(atob(plain), (unit) => unit.charCodeAt(0));
+  const units = atob(plain);
+  const bytes = new Uint8Array(units.length);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = units.charCodeAt(at);
+  return bytes;
 }
 
 /** A block of a PEM text. */
@@ -20,10 +25,13 @@ export interface PemBlock {
 
 /** All blocks of a PEM text. */
 export function allPemBlocks(text: string): readonly PemBlock[] {
-  return [...text.matchAll(PEM)].map(([, type = "", body = ""]) => ({
-    type,
-    bytes: decoded(body.replace(/\s/g, "")),
-  }));
+  const blocks: PemBlock[] = [];
+  workOn(8 * text.length);
+  for (const [, type = "", body = ""] of text.matchAll(PEM)) {
+    work(16);
+    blocks.push({ type, bytes: decoded(body.replace(/\s/g, "")) });
+  }
+  return blocks;
 }
 
 /** The contents of PEM blocks, all of which must be of one type. */

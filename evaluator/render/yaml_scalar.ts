@@ -2,6 +2,7 @@
 import { RegoNumber } from "../types/rego.ts";
 import { floatText } from "./go_float.ts";
 import { parseTime } from "./go_time_layout.ts";
+import { workOn } from "./work.ts";
 
 /** A resolved scalar: a timestamp stays text, but is no plain string to a writer. */
 export type YamlScalar =
@@ -27,8 +28,12 @@ export function jsonFloat(value: number): RegoNumber {
   return new RegoNumber(text);
 }
 
+/** Sixty-four binary digits, their sign and prefix: no integer of 64 bits is longer but for zeros in front. */
+const MAX_INTEGER = 67;
+
 function integer(text: string): bigint | undefined {
-  const plain = text.replaceAll("_", "");
+  const plain = text.replaceAll("_", "").replace(/^([-+]?0[xXbBoO]?)0+(?=[0-9a-fA-F])/, "$1");
+  if (plain.length > MAX_INTEGER) return undefined;
   const match = /^([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9]\d*)$/.exec(plain);
   if (!match) return undefined;
   const [, sign, digits = ""] = match;
@@ -40,6 +45,7 @@ function integer(text: string): bigint | undefined {
 
 /** What an untagged plain scalar stands for. */
 export function resolveScalar(text: string): YamlScalar {
+  workOn(4 * text.length);
   if (/^(~|null|Null|NULL)?$/.test(text)) return { kind: "null" };
   if (/^(true|True|TRUE)$/.test(text)) return { kind: "boolean", value: true };
   if (/^(false|False|FALSE)$/.test(text)) return { kind: "boolean", value: false };

@@ -1,12 +1,20 @@
 /** Values as YAML, byte for byte as OPA's library writes them (block style, two spaces). */
 import { RegoNumber } from "../types/rego.ts";
 import { floatText } from "./go_float.ts";
+import { MAX_TEXT } from "../types/rego_limits.ts";
 import type { JsonTree } from "./rego_text.ts";
+import { BoundedText, chunks, work, workOn } from "./work.ts";
 import { resolveScalar } from "./yaml_scalar.ts";
 
 const OLD_BOOLEAN = /^(y|Y|yes|Yes|YES|on|On|ON|n|N|no|No|NO|off|Off|OFF)$/;
 const BASE_60 = /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?$/;
-const BLANK_OR_END = /^[ \t\r\n\u0085\u2028\u2029]?$/;
+
+const isBreak = (code: number): boolean =>
+  code === 0x0a || code === 0x0d || code === 0x85 || code === 0x2028 || code === 0x2029;
+/** Also for what is before the first character and behind the last one, which is not a number. */
+const isBlank = (code: number): boolean =>
+  code === 0x20 || code === 0x09 || isBreak(code) || Number.isNaN(code);
+const INDICATORS = new Set(Array.from(`#,[]{}&*!|>'"%@\``, (unit) => unit.charCodeAt(0)));
 
 function isPrintable(code: number): boolean {
   return code === 0x0a || (code >= 0x20 && code <= 0x7e) || code === 0x85 ||
@@ -22,25 +30,28 @@ interface Analysis {
 }
 
 function analyse(text: string): Analysis {
-  const runes = [...text];
   let indicators = /^(---|\.\.\.)/.test(text);
   let [special, tabs, breaks, spaceBreak, breakSpace] = [false, false, false, false, false];
   let [previousSpace, previousBreak] = [false, false];
-  for (const [at, rune] of runes.entries()) {
-    const beforeBlank = BLANK_OR_END.test(runes[at + 1] ?? "");
-    const afterBlank = at === 0 || BLANK_OR_END.test(runes[at - 1]!);
-    if (at === 0) {
-      if (/[#,[\]{}&*!|>'"%@`]/.test(rune)) indicators = true;
-      else if (/[?:-]/.test(rune) && beforeBlank) indicators = true;
-    } else if (rune === ":" && beforeBlank) indicators = true;
-    else if (rune === "#" && afterBlank) indicators = true;
-    if (rune === "\t") tabs = true;
-    else if (!isPrintable(rune.codePointAt(0)!)) special = true;
-    const isBreak = /[\r\n\u0085\u2028\u2029]/.test(rune);
-    if (rune === " ") {
+  let previous = NaN;
+  for (let at = 0; at < text.length;) {
+    work();
+    const code = text.codePointAt(at)!;
+    const first = at === 0;
+    at += code > 0xffff ? 2 : 1;
+    const beforeBlank = isBlank(text.charCodeAt(at));
+    if (first) {
+      if (INDICATORS.has(code)) indicators = true;
+      else if ((code === 0x3f || code === 0x3a || code === 0x2d) && beforeBlank) indicators = true;
+    } else if (code === 0x3a && beforeBlank) indicators = true;
+    else if (code === 0x23 && isBlank(previous)) indicators = true;
+    previous = code;
+    if (code === 0x09) tabs = true;
+    else if (!isPrintable(code)) special = true;
+    if (code === 0x20) {
       if (previousBreak) breakSpace = true;
       [previousSpace, previousBreak] = [true, false];
-    } else if (isBreak) {
+    } else if (isBreak(code)) {
       breaks = true;
       if (previousSpace) spaceBreak = true;
       [previousSpace, previousBreak] = [false, true];
@@ -73,13 +84,13 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "\u2029": "\\P",
 };
 
-function doubleQuoted(text: string): string {
-  let result = '"';
+function escaped(text: string): string {
+  let result = "";
   for (const rune of text) {
     const code = rune.codePointAt(0)!;
-    const plain = isPrintable(code) && !/["\\\n\r\u0085\u2028\u2029]/.test(rune);
+    const plain = isPrintable(code) && !isBreak(code) && rune !== '"' && rune !== "\\";
     if (plain) result += rune;
-    else if (ESCAPES[rune] !== undefined) result += ESCAPES[rune];
+    else if (Object.hasOwn(ESCAPES, rune)) result += ESCAPES[rune];
     else {
       const hex = code.toString(16).toUpperCase();
       result += code <= 0xff
@@ -89,27 +100,44 @@ function doubleQuoted(text: string): string {
         : `\\U${hex.padStart(8, "0")}`;
     }
   }
-  return `${result}"`;
+  return result;
 }
 
-function literal(text: string, indent: number): string {
-  const hint = /^[ \n\r\u0085\u2028\u2029]/.test(text) ? "2" : "";
-  const chomp = !text.endsWith("\n") ? "-" : text === "\n" || text.endsWith("\n\n") ? "+" : "";
-  const lines = text.split("\n");
-  if (text.endsWith("\n")) lines.pop();
-  const body = lines.map((line) => line === "" ? "\n" : `\n${" ".repeat(indent)}${line}`).join("");
-  return `|${hint}${chomp}${body}`;
+function doubleQuoted(out: BoundedText, text: string): void {
+  out.add('"');
+  for (const piece of chunks(text, 1024)) {
+    work(piece.length);
+    out.add(escaped(piece));
+  }
+  out.add('"');
 }
 
-function stringText(text: string, indent: number): string {
+function literal(out: BoundedText, text: string, indent: number): void {
+  out.add("|");
+  if (/^[ \n\r\u0085\u2028\u2029]/.test(text)) out.add("2");
+  out.add(!text.endsWith("\n") ? "-" : text === "\n" || text.endsWith("\n\n") ? "+" : "");
+  const margin = " ".repeat(indent);
+  const length = text.endsWith("\n") ? text.length - 1 : text.length;
+  for (let at = 0; at <= length;) {
+    const next = text.indexOf("\n", at);
+    const end = next < 0 ? length : Math.min(next, length);
+    out.add(end === at ? "\n" : `\n${margin}${text.slice(at, end)}`);
+    at = end + 1;
+  }
+}
+
+function writeString(out: BoundedText, text: string, indent: number): void {
   const allowed = analyse(text);
-  if (text.includes("\n")) return allowed.block ? literal(text, indent) : doubleQuoted(text);
+  if (text.includes("\n")) return allowed.block ? literal(out, text, indent) : doubleQuoted(out, text);
   const { kind } = resolveScalar(text);
   if ((kind !== "string" && kind !== "merge") || OLD_BOOLEAN.test(text) || BASE_60.test(text)) {
-    return doubleQuoted(text);
+    return doubleQuoted(out, text);
   }
-  if (allowed.plain) return text;
-  return allowed.single ? `'${text.replaceAll("'", "''")}'` : doubleQuoted(text);
+  if (allowed.plain) return out.add(text);
+  if (!allowed.single) return doubleQuoted(out, text);
+  out.add("'");
+  for (const piece of chunks(text)) out.add(piece.replaceAll("'", "''"));
+  out.add("'");
 }
 
 /** Numbers pass through the library's own reader: integers of up to 64 bits stay, all others become doubles. */
@@ -124,71 +152,124 @@ function numberText(text: string): string {
 const isDigit = (rune: string) => /^\p{Nd}$/u.test(rune);
 const isLetter = (rune: string) => /^\p{L}$/u.test(rune);
 
-/** Keys in natural order: `a2` before `a10`. */
-function compareKeys(left: string, right: string): number {
-  const a = [...left];
-  const b = [...right];
-  let digits = false;
-  for (let at = 0; at < Math.min(a.length, b.length); at++) {
-    const [one, other] = [a[at]!, b[at]!];
-    if (one === other) {
-      digits = isDigit(one);
-      continue;
-    }
-    const [letter, otherLetter] = [isLetter(one), isLetter(other)];
-    const byCode = one.codePointAt(0)! - other.codePointAt(0)!;
-    if (letter && otherLetter) return byCode;
-    if (letter || otherLetter) return (digits ? letter : otherLetter) ? -1 : 1;
-    let [value, otherValue] = [0n, 0n];
-    if (one === "0" || other === "0") {
-      for (let back = at - 1; back >= 0 && isDigit(a[back]!); back--) {
-        if (a[back] !== "0") {
-          [value, otherValue] = [1n, 1n];
-          break;
-        }
-      }
-    }
-    let [end, otherEnd] = [at, at];
-    for (; end < a.length && /[0-9]/.test(a[end]!); end++) value = value * 10n + BigInt(a[end]!);
-    for (; otherEnd < b.length && /[0-9]/.test(b[otherEnd]!); otherEnd++) {
-      otherValue = otherValue * 10n + BigInt(b[otherEnd]!);
-    }
-    if (value !== otherValue) return value < otherValue ? -1 : 1;
-    return end !== otherEnd ? end - otherEnd : byCode;
+/** A run of digits, as a number that compares by its length and then its digits; `led` when other digits but zeros lead it. */
+function magnitude(digits: string, led: boolean): string {
+  return led ? `1${digits}` : digits.replace(/^0+/, "");
+}
+
+/** Where the ASCII digits that begin at `at` end. */
+function digitsEnd(text: string, at: number): number {
+  let end = at;
+  while (end < text.length && text.charCodeAt(end) >= 0x30 && text.charCodeAt(end) <= 0x39) end++;
+  workOn(4 * (end - at));
+  return end;
+}
+
+/** The character that ends before `at`; empty at the beginning. */
+function runeBefore(text: string, at: number): string {
+  const pair = at > 1 && /^[\ud800-\udbff][\udc00-\udfff]$/.test(text.slice(at - 2, at));
+  return text.slice(Math.max(at - (pair ? 2 : 1), 0), at);
+}
+
+/** Whether digits other than zero stand before `at`, with nothing but digits in between. */
+function isLed(text: string, at: number): boolean {
+  for (let back = at; back > 0;) {
+    work();
+    const rune = runeBefore(text, back);
+    if (!isDigit(rune)) return false;
+    if (rune !== "0") return true;
+    back -= rune.length;
   }
-  return a.length - b.length;
+  return false;
+}
+
+/** Keys in natural order: `a2` before `a10`. */
+function compareKeys(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  let at = 0;
+  while (at < length && a.charCodeAt(at) === b.charCodeAt(at)) {
+    if ((++at & 0xfff) === 0) work(0xfff >> 3);
+  }
+  work();
+  if (at === length) return a.length - b.length;
+  // The second half of a character never begins one.
+  if (at > 0 && (a.codePointAt(at - 1)! > 0xffff || b.codePointAt(at - 1)! > 0xffff)) at--;
+  const [one, other] = [String.fromCodePoint(a.codePointAt(at)!), String.fromCodePoint(b.codePointAt(at)!)];
+  const [letter, otherLetter] = [isLetter(one), isLetter(other)];
+  const byCode = one.codePointAt(0)! - other.codePointAt(0)!;
+  if (letter && otherLetter) return byCode;
+  if (letter || otherLetter) return (isDigit(runeBefore(a, at)) ? letter : otherLetter) ? -1 : 1;
+  const led = (one === "0" || other === "0") && isLed(a, at);
+  const [end, otherEnd] = [digitsEnd(a, at), digitsEnd(b, at)];
+  const [value, otherValue] = [magnitude(a.slice(at, end), led), magnitude(b.slice(at, otherEnd), led)];
+  if (value.length !== otherValue.length) return value.length - otherValue.length;
+  if (value !== otherValue) return value < otherValue ? -1 : 1;
+  return end !== otherEnd ? end - otherEnd : byCode;
 }
 
 /** A key of more bytes, or of several lines, stands behind a question mark. */
 const MAX_SIMPLE_KEY = 128;
 const encoder = new TextEncoder();
 
+type Place = "root" | "key" | "dash";
+
 /** A value behind a key or a dash: text for the same line, or lines below it. */
-function node(tree: JsonTree, indent: number, place: "root" | "key" | "dash"): string {
+function write(out: BoundedText, tree: JsonTree, indent: number, place: Place): void {
+  work(2);
+  const separator = `\n${" ".repeat(indent)}`;
+  const begin = place === "root" ? "" : place === "key" ? separator : " ";
   if (tree instanceof Map) {
-    if (tree.size === 0) return place === "root" ? "{}" : " {}";
-    const lines = [...tree].sort(([a], [b]) => compareKeys(a, b)).map(([key, value]) => {
-      const text = stringText(key, indent + 2);
-      if (!analyse(key).breaks && encoder.encode(key).length <= MAX_SIMPLE_KEY) {
-        return `${text}:${node(value, indent + 2, "key")}`;
+    if (tree.size === 0) return out.add(place === "root" ? "{}" : " {}");
+    let first = true;
+    for (const [key, value] of [...tree].sort(([a], [b]) => compareKeys(a, b))) {
+      out.add(first ? begin : separator);
+      first = false;
+      if (
+        !analyse(key).breaks && key.length <= MAX_SIMPLE_KEY && encoder.encode(key).length <= MAX_SIMPLE_KEY
+      ) {
+        writeString(out, key, indent + 2);
+        out.add(":");
+        write(out, value, indent + 2, "key");
+      } else {
+        out.add("? ");
+        writeString(out, key, indent + 2);
+        out.add(`${separator}:`);
+        write(out, value, indent + 2, "dash");
       }
-      return `? ${text}\n${" ".repeat(indent)}:${node(value, indent + 2, "dash")}`;
-    });
-    return block(lines, indent, place);
+    }
+    return;
   }
   if (Array.isArray(tree)) {
-    if (tree.length === 0) return place === "root" ? "[]" : " []";
-    return block(tree.map((value: JsonTree) => `-${node(value, indent + 2, "dash")}`), indent, place);
+    if (tree.length === 0) return out.add(place === "root" ? "[]" : " []");
+    for (const [at, value] of (tree as readonly JsonTree[]).entries()) {
+      out.add(`${at === 0 ? begin : separator}-`);
+      write(out, value, indent + 2, "dash");
+    }
+    return;
   }
-  const space = place === "root" ? "" : " ";
-  if (typeof tree === "string") return space + stringText(tree, place === "root" ? 2 : indent);
-  return space + (tree instanceof RegoNumber ? numberText(tree.text) : String(tree));
+  if (place !== "root") out.add(" ");
+  if (typeof tree === "string") return writeString(out, tree, place === "root" ? 2 : indent);
+  out.add(tree instanceof RegoNumber ? numberText(tree.text) : String(tree));
 }
 
-function block(lines: readonly string[], indent: number, place: "root" | "key" | "dash"): string {
-  const separator = `\n${" ".repeat(indent)}`;
-  if (place === "root") return lines.join("\n");
-  return (place === "key" ? separator : " ") + lines.join(separator);
+/** Runs of next-line characters, with the spaces around them, as the line breaks that they are. */
+function folded(text: string): string {
+  if (!text.includes("\u0085")) return text;
+  const result = new BoundedText(MAX_TEXT, "the YAML text");
+  const isSpace = (at: number) => text[at] === " " || text[at] === "\t";
+  let start = 0;
+  for (let at = text.indexOf("\u0085"); at >= 0; at = text.indexOf("\u0085", start)) {
+    let from = at;
+    while (from > start && isSpace(from - 1)) from--;
+    let [end, breaks] = [at, 0];
+    for (; isSpace(end) || text[end] === "\u0085"; end++) if (text[end] === "\u0085") breaks++;
+    work(end - from);
+    result.add(text.slice(start, from));
+    result.add(breaks === 1 ? " " : "\n".repeat(breaks - 1));
+    start = end;
+  }
+  result.add(text.slice(start));
+  return result.toString();
 }
 
 /**
@@ -196,17 +277,13 @@ function block(lines: readonly string[], indent: number, place: "root" | "key" |
  * next-line character is folded like the line break that it is.
  */
 function reread(tree: JsonTree): JsonTree {
+  work();
   if (typeof tree === "string") {
-    for (const rune of tree) {
-      const code = rune.codePointAt(0)!;
-      if ((code >= 0x7f && code <= 0x9f && code !== 0x85) || code === 0xfffe || code === 0xffff) {
-        throw new YamlTextError("yaml: control characters are not allowed");
-      }
+    workOn(2 * tree.length);
+    if (/[\u007f-\u0084\u0086-\u009f\ufffe\uffff]/.test(tree)) {
+      throw new YamlTextError("yaml: control characters are not allowed");
     }
-    return tree.replace(/[ \t]*(\u0085[ \t]*)+/g, (run) => {
-      const breaks = run.split("\u0085").length - 1;
-      return breaks === 1 ? " " : "\n".repeat(breaks - 1);
-    });
+    return folded(tree);
   }
   if (tree instanceof Map) {
     return new Map([...tree].map(([key, value]) => {
@@ -222,8 +299,10 @@ export class YamlTextError extends Error {
   override readonly name = "YamlTextError";
 }
 
-/** A document of YAML. Throws {@link YamlTextError}. */
+/** A document of YAML. Throws {@link YamlTextError}, and BuiltinHalt when it becomes too long. */
 export function writeYaml(value: JsonTree): string {
-  const tree = reread(value);
-  return `${node(tree, 0, "root")}\n`;
+  const out = new BoundedText(MAX_TEXT, "the YAML text");
+  write(out, reread(value), 0, "root");
+  out.add("\n");
+  return out.toString();
 }

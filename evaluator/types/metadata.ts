@@ -101,7 +101,7 @@ function annotations(value: Json): Readonly<Record<string, string>> {
   if (value === undefined || value === null) return {};
   if (!isRecord(value)) fail("annotations", "an object of strings");
   for (const [name, text] of Object.entries(value)) {
-    if (typeof text !== "string") fail(`annotations.${name}`, "a string");
+    if (typeof text !== "string") fail(`annotations.${name.slice(0, 100)}`, "a string");
   }
   return value as Record<string, string>;
 }

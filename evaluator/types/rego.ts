@@ -36,9 +36,12 @@ export interface RegoContext {
   now(): bigint;
   /** Random bytes. */
   random(length: number): Uint8Array;
-  /** Answers that must stay the same throughout one evaluation (`rand.intn`, `uuid.rfc4122`). */
-  readonly memo: Map<string, RegoValue>;
-  /** Throws when the evaluation's time is up; long loops call it now and then. */
+  /**
+   * The answer that was made for this key before in the same evaluation, else the one that `make` gives, which is kept
+   * (`rand.intn`, `uuid.rfc4122`). Throws {@link BuiltinHalt} when too many are kept.
+   */
+  remember(key: string, make: () => RegoValue): RegoValue;
+  /** Throws {@link BuiltinHalt} when the evaluation's time is up. Loops count their work instead (`render/work.ts`). */
   check(): void;
   /**
    * The addresses of a host name, found through the host capability `net/v1/dns_lookup_host`; the evaluation waits. Throws

@@ -1,7 +1,6 @@
 /** The question `crypto/v1/is_certificate_trusted` (`spec/evaluator.md §5.7`). */
 import {
   asBytes,
-  asJson,
   asString,
   fieldsOf,
   optional,
@@ -11,6 +10,9 @@ import {
   required,
 } from "./payload.ts";
 import { scanArray, skipValue } from "../../evaluator/render/json_scan.ts";
+
+/** More certificates than any chain has. */
+const MAX_CHAIN = 100;
 
 /** A certificate as a policy sends it. */
 export interface SentCertificate {
@@ -32,16 +34,17 @@ function readCertificate(value: PayloadValue): SentCertificate {
   const encoding = required(fields, "encoding");
   const name = asString(encoding);
   if (name !== "Pem" && name !== "Der") {
-    return refuse(encoding, `unknown variant \`${name}\`, expected \`Der\` or \`Pem\``);
+    return refuse(encoding, `unknown variant \`${name.slice(0, 200)}\`, expected \`Der\` or \`Pem\``);
   }
   return { encoding: name, data: asBytes(required(fields, "data")) };
 }
 
 function readChain(value: PayloadValue): readonly SentCertificate[] {
-  if (!Array.isArray(asJson(value))) refuse(value, "invalid type: expected a sequence");
   const { bytes } = value;
+  if (bytes[value.start] !== 0x5b) refuse(value, "invalid type: expected a sequence");
   const chain: SentCertificate[] = [];
   scanArray(bytes, value.start, (start) => {
+    if (chain.length >= MAX_CHAIN) refuse(value, `a chain of more than ${MAX_CHAIN} certificates`);
     const end = skipValue(bytes, start, 8);
     chain.push(readCertificate({ bytes, start, end }));
     return end;

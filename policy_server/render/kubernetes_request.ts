@@ -52,6 +52,9 @@ function optionalText(fields: PayloadFields, name: string): string | undefined {
   return value && asString(value);
 }
 
+/** Bytes of all field masks of one question: each key of each becomes an object that is kept with the list. */
+const MAX_MASKS = 64 * 1024;
+
 /** Absent counts as false: what the authors of the SDKs expected (`spec/evaluator.md`, sharp edge 17). */
 function flag(fields: PayloadFields, name: string): boolean {
   const value = optional(fields, name);
@@ -60,7 +63,9 @@ function flag(fields: PayloadFields, name: string): boolean {
 
 function masks(fields: PayloadFields): readonly string[] {
   const value = optional(fields, "field_masks");
-  return value ? [...new Set(asStrings(value))].sort() : [];
+  if (!value) return [];
+  if (value.end - value.start > MAX_MASKS) refuse(value, `field masks of more than ${MAX_MASKS} bytes`);
+  return [...new Set(asStrings(value))].sort();
 }
 
 /** Reads `list_resources_all`, or `list_resources_by_namespace`. Throws HostCallError. */

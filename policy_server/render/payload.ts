@@ -15,6 +15,11 @@ import {
 } from "../../evaluator/render/json_scan.ts";
 import { HostCallError } from "../../evaluator/types/evaluation.ts";
 
+/** Characters of the payload that an error repeats. */
+const MAX_SHOWN = 200;
+/** Bytes of one certificate or other binary value. In a payload each takes up to four characters. */
+const MAX_BYTES = 64 * 1024;
+
 /** One value of a payload: the bytes from `start` to `end` of `bytes`, which are valid JSON. */
 export interface PayloadValue {
   readonly bytes: Uint8Array;
@@ -47,7 +52,7 @@ function wrong(value: PayloadValue, message: string): HostCallError {
 }
 
 function kindOf(value: PayloadValue): string {
-  const text = decodeText(value.bytes, value.start, Math.min(value.end, value.start + 200));
+  const text = decodeText(value.bytes, value.start, Math.min(value.end, value.start + MAX_SHOWN));
   switch (text[0]) {
     case "{":
       return "map";
@@ -83,7 +88,7 @@ export function fieldsOf(value: PayloadValue, expected: string): PayloadFields {
     const name = stringValue(bytes, keyStart, keyEnd);
     const end = skipValue(bytes, start, MAX_DEPTH);
     const field = { bytes, start, end };
-    if (fields.has(name)) throw wrong(field, `duplicate field \`${name}\``);
+    if (fields.has(name)) throw wrong(field, `duplicate field \`${name.slice(0, MAX_SHOWN)}\``);
     fields.set(name, field);
     return end;
   });
@@ -127,7 +132,7 @@ export function asStrings(value: PayloadValue): readonly string[] {
   if (!list) throw invalidType(value, "a sequence");
   for (const item of list) {
     if (typeof item !== "string") {
-      throw wrong(value, `invalid type: ${JSON.stringify(item)}, expected a string`);
+      throw wrong(value, `invalid type: ${JSON.stringify(item).slice(0, MAX_SHOWN)}, expected a string`);
     }
   }
   return list as readonly string[];
@@ -135,11 +140,15 @@ export function asStrings(value: PayloadValue): readonly string[] {
 
 /** A list of integers as bytes; policies send binary data so. */
 export function asBytes(value: PayloadValue): Uint8Array {
+  // With a space behind each comma, five characters a byte.
+  if (value.end - value.start > 5 * MAX_BYTES) {
+    throw wrong(value, `a sequence of more than ${MAX_BYTES} bytes`);
+  }
   const list = first(value) === "[" ? asJson(value) as readonly unknown[] : undefined;
   if (!list) throw invalidType(value, "a sequence");
   for (const item of list) {
     if (typeof item !== "number" || !Number.isInteger(item) || item < 0 || item > 255) {
-      throw wrong(value, `invalid value: ${JSON.stringify(item)}, expected u8`);
+      throw wrong(value, `invalid value: ${JSON.stringify(item).slice(0, MAX_SHOWN)}, expected u8`);
     }
   }
   return Uint8Array.from(list as readonly number[]);

@@ -1,16 +1,11 @@
 /** Executes templates with the data of a policy. */
 import { RegoObject, RegoSet, type RegoValue } from "../../types/rego.ts";
+import { MAX_TEXT } from "../../types/rego_limits.ts";
 import { isList, member } from "../rego_value.ts";
+import { BoundedText, halt, work } from "../work.ts";
 import { fail, FUNCTIONS, isConstant, isTrue, shown, type Value } from "./functions.ts";
 import { type Node, type Operand, type Pipeline, ROOT, type Templates } from "./parse.ts";
 
-/** Bounds of an execution; `check` throws when its time is up, `halt` when it is too large. */
-export interface Bounds {
-  readonly check: () => void;
-  readonly halt: (message: string) => never;
-}
-
-const MAX_OUTPUT = 16 * 1024 * 1024;
 const MAX_DEPTH = 200;
 
 interface Variable {
@@ -20,31 +15,26 @@ interface Variable {
 
 class Execution {
   readonly #templates: Templates;
-  readonly #bounds: Bounds;
-  #output: string[] = [];
-  #length = 0;
+  readonly #output = new BoundedText(MAX_TEXT, "the rendered template");
   #depth = 0;
 
-  constructor(templates: Templates, bounds: Bounds) {
+  constructor(templates: Templates) {
     this.#templates = templates;
-    this.#bounds = bounds;
   }
 
   get output(): string {
-    return this.#output.join("");
+    return this.#output.toString();
   }
 
   #write(text: string): void {
-    this.#length += text.length;
-    if (this.#length > MAX_OUTPUT) this.#bounds.halt("strings.render_template: the text becomes too long");
-    this.#output.push(text);
+    this.#output.add(text);
   }
 
   template(name: string, dot: Value): void {
     const nodes = this.#templates.get(name);
     if (!nodes) return fail(`template ${JSON.stringify(name)} not defined`);
     if (++this.#depth > MAX_DEPTH) {
-      this.#bounds.halt("strings.render_template: templates call each other too deeply");
+      halt("strings.render_template: templates call each other too deeply");
     }
     this.#walk(nodes, dot, [{ name: "$", value: dot }]);
     this.#depth--;
@@ -52,9 +42,10 @@ class Execution {
 
   /** Returns what ended the nodes early. */
   #walk(nodes: readonly Node[], dot: Value, outer: readonly Variable[]): "break" | "continue" | undefined {
+    work(1 + outer.length);
     const variables = [...outer];
     for (const node of nodes) {
-      this.#bounds.check();
+      work(4);
       switch (node.kind) {
         case "text":
           this.#write(node.text);
@@ -67,6 +58,7 @@ class Execution {
         }
         case "if":
         case "with": {
+          work(variables.length);
           const inner = [...variables];
           const value = this.#pipeline(node.pipeline, dot, inner);
           const holds = isTrue(value);
@@ -98,7 +90,7 @@ class Execution {
     let any = false;
     for (const [key, element] of this.#elements(value)) {
       any = true;
-      this.#bounds.check();
+      work(4 + inner.length);
       const { variables, assigns } = pipeline;
       const values = variables.length === 2 ? [key, element] : variables.length === 1 ? [element] : [];
       const scope = [...inner];
@@ -134,6 +126,7 @@ class Execution {
   }
 
   #assign(variables: readonly Variable[], name: string, value: Value): void {
+    work(variables.length);
     const variable = variables.findLast((candidate) => candidate.name === name);
     if (!variable) return fail(`undefined variable ${name}`);
     variable.value = value;
@@ -182,7 +175,13 @@ class Execution {
     if (values.length < called.least || values.length > called.most) {
       return fail(`wrong number of args for ${name}`);
     }
-    return called.call(...values);
+    work(4);
+    const value = called.call(...values);
+    // Functions that lengthen a text, again and again, in a loop.
+    if (typeof value === "string" && value.length > MAX_TEXT) {
+      halt(`strings.render_template: a text of more than ${MAX_TEXT} characters`);
+    }
+    return value;
   }
 
   #operand(operand: Operand, dot: Value, variables: Variable[]): Value {
@@ -190,12 +189,14 @@ class Execution {
       case "dot":
         return this.#fields(dot, operand.fields);
       case "variable": {
+        work(variables.length);
         const variable = variables.findLast(({ name }) => name === operand.name);
         return variable
           ? this.#fields(variable.value, operand.fields)
           : fail(`undefined variable ${operand.name}`);
       }
       case "pipeline":
+        work(variables.length);
         return this.#fields(this.#pipeline(operand.pipeline, dot, [...variables]), operand.fields);
       case "function":
         return this.#call(operand.name, [], dot, variables, []);
@@ -220,9 +221,9 @@ class Execution {
   }
 }
 
-/** The text that a template gives with its data. Throws TemplateError, and whatever the bounds throw. */
-export function executeTemplate(templates: Templates, data: RegoObject, bounds: Bounds): string {
-  const execution = new Execution(templates, bounds);
+/** The text that a template gives with its data. Throws TemplateError, and BuiltinHalt for a text that becomes too long. */
+export function executeTemplate(templates: Templates, data: RegoObject): string {
+  const execution = new Execution(templates);
   execution.template(ROOT, data);
   return execution.output;
 }

@@ -1,6 +1,8 @@
 /** The functions of Go's `text/template`, and how it shows values. */
 import { RegoNumber, RegoObject, RegoSet, type RegoValue } from "../../types/rego.ts";
 import { type PrintfArgument, sprintf } from "../go_printf.ts";
+import { MAX_TEXT } from "../../types/rego_limits.ts";
+import { BoundedText, mapText, work, workOn } from "../work.ts";
 import { compareStrings, isList, member } from "../rego_value.ts";
 import { type Constant, TemplateError } from "./parse.ts";
 
@@ -28,20 +30,37 @@ function textOf(value: Value): string | undefined {
 
 /** A value as `fmt.Sprint` shows it. */
 export function shown(value: Value): string {
-  if (value === undefined || value === null) return "<nil>";
-  if (typeof value === "boolean") return String(value);
+  const text = new BoundedText(MAX_TEXT, "a value as text");
+  show(value, text);
+  return text.toString();
+}
+
+function show(value: Value, result: BoundedText): void {
+  if (value === undefined || value === null) return result.add("<nil>");
+  if (typeof value === "boolean") return result.add(String(value));
   const text = textOf(value);
-  if (text !== undefined) return text;
+  if (text !== undefined) return result.add(text);
   if (isConstant(value)) {
-    return value.kind === "int"
-      ? String(value.value)
-      : sprintf("%v", [{ type: "float64", value: value.value }]);
+    return result.add(
+      value.kind === "int" ? String(value.value) : sprintf("%v", [{ type: "float64", value: value.value }]),
+    );
   }
-  if (value instanceof RegoObject) {
-    return `map[${value.entries.map(([key, content]) => `${shown(key)}:${shown(content)}`).join(" ")}]`;
+  const list = value instanceof RegoObject
+    ? value.entries
+    : value instanceof RegoSet
+    ? value.members
+    : value as readonly RegoValue[];
+  result.add(value instanceof RegoObject ? "map[" : "[");
+  for (const [at, element] of list.entries()) {
+    if (at > 0) result.add(" ");
+    if (value instanceof RegoObject) {
+      const [key, content] = element as readonly [RegoValue, RegoValue];
+      show(key, result);
+      result.add(":");
+      show(content, result);
+    } else show(element as RegoValue, result);
   }
-  const list = value instanceof RegoSet ? value.members : value as readonly RegoValue[];
-  return `[${list.map(shown).join(" ")}]`;
+  result.add("]");
 }
 
 /** Whether a value is neither empty nor zero. */
@@ -69,6 +88,7 @@ function equal(first: Value, second: Value): boolean {
   if (a === "none" || b === "none") return a === b;
   if (a !== b) return fail("incompatible types for comparison");
   if (a === "other") return fail("non-comparable types");
+  workOn(textOf(first)?.length ?? 0);
   if (a === "string") return textOf(first) === textOf(second);
   if (a === "bool") return first === second;
   return (first as Constant).value === (second as Constant).value;
@@ -110,6 +130,7 @@ function index(item: Value, ...path: readonly Value[]): Value {
     }
     const list = listOf(found);
     const text: string | undefined = textOf(found);
+    workOn(text?.length ?? 0);
     const bytes: Uint8Array | undefined = text === undefined ? undefined : new TextEncoder().encode(text);
     if (!list && !bytes) return fail("can't index item of that type");
     const length = (list ?? bytes)!.length;
@@ -126,6 +147,7 @@ function slice(item: Value, ...bounds: readonly Value[]): Value {
   const list = listOf(item);
   const text = textOf(item);
   if (!list && text === undefined) return fail("can't slice item of that type");
+  workOn(text?.length ?? list?.length ?? 0);
   const bytes = text === undefined ? undefined : new TextEncoder().encode(text);
   if (bytes && bounds.length === 3) return fail("cannot 3-index slice a string");
   const length = (list ?? bytes)!.length;
@@ -138,13 +160,14 @@ function slice(item: Value, ...bounds: readonly Value[]): Value {
 }
 
 function print(values: readonly Value[], line: boolean): string {
-  let text = "";
+  const text = new BoundedText(MAX_TEXT, "the text");
   values.forEach((value, at) => {
     const strings = textOf(value) !== undefined || at > 0 && textOf(values[at - 1]) !== undefined;
-    if (at > 0 && (line || !strings)) text += " ";
-    text += shown(value);
+    if (at > 0 && (line || !strings)) text.add(" ");
+    show(value, text);
   });
-  return line ? `${text}\n` : text;
+  if (line) text.add("\n");
+  return text.toString();
 }
 
 function printfArgument(value: Value): PrintfArgument {
@@ -157,20 +180,25 @@ function printfArgument(value: Value): PrintfArgument {
 }
 
 /** What may be shown with one of these verbs; others need types that are not kept here. */
-const PLAIN = /^(?:[^%]|%%|%[-+# 0]*\d*(?:\.\d*)?[vsqdxXcbofeEgG])*$/;
+const DIRECTIVE = /%(?:%|[-+# 0]*\d*(?:\.\d*)?([vsqdxXcbofeEgG]))?/g;
 
 function printf(format: Value, ...values: readonly Value[]): string {
   const text = textOf(format);
   if (text === undefined) return fail("wrong type for value; expected string");
-  const verbs = [...text.matchAll(/%[^a-zA-Z%]*([a-zA-Z%])/g)].map(([, verb]) => verb).filter((verb) =>
-    verb !== "%"
-  );
+  const verbs: string[] = [];
+  let plain = true;
+  workOn(text.length);
+  for (const [whole, verb] of text.matchAll(DIRECTIVE)) {
+    work();
+    if (verb !== undefined) verbs.push(verb);
+    else if (whole !== "%%") plain = false;
+  }
   const typed = values.some((value, at) => {
     const isText = kindOf(value) === "string";
     const verb = verbs[at] ?? "v";
     return isText ? !"vsqxX".includes(verb) : !isConstant(value) && verb !== "v";
   });
-  if (!PLAIN.test(text) || typed || verbs.length !== values.length) {
+  if (!plain || typed || verbs.length !== values.length) {
     return fail("printf: a verb that is not supported here");
   }
   return sprintf(text, values.map(printfArgument));
@@ -181,6 +209,10 @@ const HTML: Readonly<Record<string, string>> = {
 };
 
 function javascript(text: string): string {
+  return mapText(text, MAX_TEXT, escapedForScript);
+}
+
+function escapedForScript(text: string): string {
   // deno-lint-ignore no-control-regex
   return text.replace(/[\\'"<>&=\u0000-\u001f]|[^\u0000-\u007f]/gu, (rune) => {
     if (rune === "\\" || rune === "'" || rune === '"') return `\\${rune}`;
@@ -190,7 +222,9 @@ function javascript(text: string): string {
   });
 }
 
-const query = (text: string): string =>
+const query = (text: string): string => mapText(text, MAX_TEXT, escapedForQuery);
+
+const escapedForQuery = (text: string): string =>
   encodeURIComponent(text).replace(/[!'()*]/g, (unit) => `%${unit.charCodeAt(0).toString(16).toUpperCase()}`)
     .replaceAll("%20", "+");
 
@@ -212,6 +246,7 @@ export const FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
     most: any,
     call: (first, ...others) => {
       if (others.length === 0) return fail("missing argument for comparison");
+      work(others.length);
       for (const other of others) if (equal(first, other)) return true;
       return false;
     },
@@ -227,6 +262,7 @@ export const FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
     most: 1,
     call: (value) => {
       const text = textOf(value);
+      workOn(text?.length ?? 0);
       if (text !== undefined) return int(new TextEncoder().encode(text).length);
       if (value instanceof RegoObject) return int(value.entries.length);
       const list = listOf(value);
@@ -241,7 +277,8 @@ export const FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
   html: {
     least: 0,
     most: any,
-    call: (...values) => evaluated(values).replace(/[\0"'&<>]/g, (unit) => HTML[unit]!),
+    call: (...values) =>
+      mapText(evaluated(values), MAX_TEXT, (text) => text.replace(/[\0"'&<>]/g, (unit) => HTML[unit]!)),
   },
   js: { least: 0, most: any, call: (...values) => javascript(evaluated(values)) },
   urlquery: { least: 0, most: any, call: (...values) => query(evaluated(values)) },

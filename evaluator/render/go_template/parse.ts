@@ -4,6 +4,8 @@
  * Source: https://pkg.go.dev/text/template
  */
 
+import { halt, work, workOn } from "../work.ts";
+
 /** Raised for a template that is none, and for one that can't be executed with its data. */
 export class TemplateError extends Error {
   override readonly name = "TemplateError";
@@ -60,6 +62,10 @@ const TOKEN =
 const KINDS = ["space", "string", "char", "number", "field", "variable", "name", "mark"] as const;
 /** Nested deeper than this is refused. */
 const MAX_DEPTH = 200;
+/** Characters between `{{` and `}}`: a token is read in one go. */
+const MAX_ACTION = 32 * 1024;
+/** Digits of a constant: integers of any size take quadratic time to read. */
+const MAX_NUMBER = 1_000;
 const KEYWORDS = [
   ...["if", "else", "end", "range", "with", "template", "define", "block", "break", "continue", "nil"],
 ];
@@ -98,6 +104,7 @@ function unquoted(text: string): string {
 }
 
 function numberOf(text: string): Constant {
+  if (text.length > MAX_NUMBER) halt(`strings.render_template: a number of ${text.length} characters`);
   const plain = text.replace(/^[+-]/, "").replaceAll("_", "");
   const sign = text.startsWith("-") ? -1 : 1;
   if (/^(0[xX][0-9a-fA-F]+|0[oO]?[0-7]+|0[bB][01]+|\d+)$/.test(plain)) {
@@ -112,8 +119,10 @@ function numberOf(text: string): Constant {
 }
 
 function tokensOf(action: string): readonly Token[] {
+  if (action.length > MAX_ACTION) halt(`strings.render_template: an action of ${action.length} characters`);
   const tokens: Token[] = [];
   for (let at = 0; at < action.length;) {
+    work(4);
     TOKEN.lastIndex = at;
     const match = TOKEN.exec(action);
     if (!match) return fail(`unexpected ${JSON.stringify(action[at])} in an action`);
@@ -278,6 +287,35 @@ class ActionReader {
   }
 }
 
+/** Where the white space at the end of a text begins. */
+function trimmedEnd(text: string): number {
+  let end = text.length;
+  while (end > 0 && " \t\r\n".includes(text[end - 1]!)) end--;
+  workOn(16 * (text.length - end));
+  return end;
+}
+
+/** Where an action ends: at `}}` outside of quotes, or where a quote is not closed. */
+function actionEnd(source: string, start: number): number {
+  let at = start;
+  while (at < source.length && !source.startsWith("}}", at)) {
+    work();
+    const quote = source[at]!;
+    if (!"\"'`".includes(quote)) {
+      at++;
+      continue;
+    }
+    let end = at + 1;
+    while (end < source.length && source[end] !== quote && (quote === "`" || source[end] !== "\n")) {
+      work();
+      end += source[end] === "\\" && quote !== "`" ? 2 : 1;
+    }
+    if (source[end] !== quote) return at;
+    at = end + 1;
+  }
+  return Math.min(at, source.length);
+}
+
 type Piece = { readonly kind: "text" | "action"; readonly text: string };
 
 /** Cuts a template into text and actions, white space trimmed where `{{-` and `-}}` say so. */
@@ -286,6 +324,7 @@ function piecesOf(source: string): readonly Piece[] {
   let trim = false;
   for (let at = 0; at < source.length;) {
     const open = source.indexOf("{{", at);
+    workOn((open < 0 ? source.length : open) - at);
     let text = source.slice(at, open < 0 ? source.length : open);
     if (trim) text = text.replace(/^[ \t\r\n]+/, "");
     if (open < 0) {
@@ -294,7 +333,7 @@ function piecesOf(source: string): readonly Piece[] {
     }
     let start = open + 2;
     if (/^-[ \t\r\n]/.test(source.slice(start, start + 2))) {
-      text = text.replace(/[ \t\r\n]+$/, "");
+      text = text.slice(0, trimmedEnd(text));
       start += 2;
     }
     pieces.push({ kind: "text", text });
@@ -307,9 +346,8 @@ function piecesOf(source: string): readonly Piece[] {
       at = close + 2 + end[0].length;
       continue;
     }
-    const inner =
-      /^(?:"(?:[^"\\\n]|\\.)*"|`[^`]*`|'(?:[^'\\\n]|\\.)*'|(?!\}\})[^"`'])*/.exec(source.slice(start))![0];
-    const end = start + inner.length;
+    const end = actionEnd(source, start);
+    const inner = source.slice(start, end);
     if (!source.startsWith("}}", end)) return fail("an action that is not closed");
     trim = /[ \t\r\n]-$/.test(inner);
     pieces.push({ kind: "action", text: trim ? inner.slice(0, -2) : inner });
@@ -340,6 +378,7 @@ class Parser {
     known: Set<string>,
     depth: number,
   ): { readonly nodes: readonly Node[]; readonly end: string; readonly rest?: ActionReader } {
+    work(1 + known.size);
     if (depth > MAX_DEPTH) fail("nested too deeply");
     const nodes: Node[] = [];
     while (this.#at < this.#pieces.length) {
@@ -374,6 +413,7 @@ class Parser {
           break;
         }
         case "block": {
+          work(known.size);
           const name = reader.string();
           const pipeline = reader.pipeline(new Set(known), 0, depth);
           reader.end();
@@ -382,6 +422,7 @@ class Parser {
           break;
         }
         case "template": {
+          work(known.size);
           const name = reader.string();
           reader.space();
           const pipeline = reader.ended ? undefined : reader.pipeline(new Set(known), 0, depth);
@@ -427,6 +468,7 @@ class Parser {
   }
 
   #control(kind: "if" | "with" | "range", reader: ActionReader, known: Set<string>, depth: number): Node {
+    work(2 * known.size);
     const inner = new Set(known);
     const pipeline = reader.pipeline(inner, kind === "range" ? 2 : 1, depth);
     reader.end();

@@ -4,6 +4,7 @@ import { parseTime } from "../go_time_layout.ts";
 import { parseUrl, UrlError } from "../go_url.ts";
 import { parseAddress } from "../ip_address.ts";
 import { compiled } from "../rego_builtins/regex.ts";
+import { halt, workOn } from "../work.ts";
 
 const inLayout = (...layouts: readonly string[]) => (text: string) =>
   layouts.some((layout) => parseTime(layout, text) !== undefined);
@@ -14,9 +15,12 @@ const HOSTNAME = new RegExp(`^${LABEL}(\\.${LABEL})*$`);
 const ATOM = '[^\\s()<>[\\]:;@\\\\,."]+';
 const ADDRESS = new RegExp(`^${ATOM}(\\.${ATOM})*@(${ATOM}(\\.${ATOM})*|\\[[^\\]\\\\\\s]*\\])$`, "u");
 
+/** No regular expression here is held against a longer text: some of them repeat groups, for which runtimes need memory. */
+const MAX_LENGTH = 64 * 1024;
+
 /** An address alone, or behind a name and in angle brackets. */
 function isEmail(text: string): boolean {
-  const named = /^\s*(?:"(?:[^"\\]|\\.)*"|[^<>@",;:()[\]\\]*)\s*<([^<>]*)>\s*$/.exec(text);
+  const named = /^(?:"(?:[^"\\]|\\.)*"\s*|[^<>@",;:()[\]\\]*)<([^<>]*)>$/.exec(text.trim());
   return ADDRESS.test((named ? named[1]! : text).trim());
 }
 
@@ -68,5 +72,9 @@ const FORMATS: Readonly<Record<string, (text: string) => boolean>> = {
 
 /** Whether a text is of a format. */
 export function isOfFormat(format: string, text: string): boolean {
+  if (Object.hasOwn(FORMATS, format) && text.length > MAX_LENGTH) {
+    halt(`json.match_schema: a text of over ${MAX_LENGTH} characters where the format is ${format}`);
+  }
+  workOn(8 * text.length);
   return !Object.hasOwn(FORMATS, format) || FORMATS[format]!(text);
 }

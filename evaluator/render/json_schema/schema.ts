@@ -4,6 +4,7 @@
  */
 import type { RE2JS } from "../../../deps.ts";
 import { BuiltinError, RegoNumber } from "../../types/rego.ts";
+import { halt, work, workOn } from "../work.ts";
 import { compiled as compiledPattern } from "../rego_builtins/regex.ts";
 import { type Fraction, fractionOf, integerOf } from "../rego_number.ts";
 import { jsonText, type JsonTree } from "../rego_text.ts";
@@ -37,7 +38,7 @@ export interface Schema {
   required: string[];
   uniqueItems?: boolean;
   constant?: string;
-  enumeration?: string[];
+  enumeration?: Set<string>;
   oneOf: Schema[];
   anyOf: Schema[];
   allOf: Schema[];
@@ -58,6 +59,10 @@ const DRAFTS: Readonly<Record<string, number>> = {
 /** When no draft is named, all of them at once. */
 const HYBRID = 100;
 const MAX_DEPTH = 200;
+/** Every reference gets a schema of its own, so that a text of a few references could stand for very many schemas. */
+const MAX_SCHEMAS = 100_000;
+/** Each keeps a program, unlike those of the cache. */
+const MAX_PATTERNS = 1_000;
 
 const invalidType = (expected: string, given: string) =>
   new SchemaError(`Invalid type. Expected: ${expected}, given: ${given}`);
@@ -69,7 +74,11 @@ function isSchemaLike(node: JsonTree): boolean {
 /** JSON as it compares: numbers as doubles, so that `1.0` is `1`. */
 export function comparable(tree: JsonTree): string {
   const plain = (value: JsonTree): JsonTree => {
-    if (value instanceof RegoNumber) return jsonFloat(Number(value.text));
+    work(2);
+    if (value instanceof RegoNumber) {
+      const float = Number(value.text);
+      return Number.isFinite(float) ? jsonFloat(float) : halt("json.match_schema: a number out of range");
+    }
     if (value instanceof Map) {
       return new Map(
         [...value].sort((a, b) => compareStrings(a[0], b[0])).map(([key, child]) =>
@@ -87,6 +96,8 @@ class Compiler {
   readonly #references = new Map<string, Schema>();
   readonly #ids = new Map<string, JsonTree>();
   #draft = HYBRID;
+  #schemas = 0;
+  #patterns = 0;
 
   constructor(root: JsonTree) {
     this.#root = root;
@@ -100,8 +111,11 @@ class Compiler {
       const named = this.#root.get("$schema");
       if (named !== undefined) {
         if (typeof named !== "string") throw new SchemaError("$schema must be of type string");
-        this.#draft = DRAFTS[named.replace(/#$/, "")] ?? HYBRID;
-        if (this.#draft === HYBRID) throw new SchemaError(`remote reference loading disabled: ${named}`);
+        const draft = named.replace(/#$/, "");
+        if (!Object.hasOwn(DRAFTS, draft)) {
+          throw new SchemaError(`remote reference loading disabled: ${named}`);
+        }
+        this.#draft = DRAFTS[draft]!;
       }
     }
     this.#collectIds(this.#root, 0);
@@ -109,6 +123,7 @@ class Compiler {
   }
 
   #collectIds(node: JsonTree, depth: number): void {
+    work();
     if (depth > MAX_DEPTH) throw new SchemaError("the schema is nested too deeply");
     if (node instanceof Map) {
       for (const key of ["$id", "id"]) {
@@ -137,6 +152,8 @@ class Compiler {
   }
 
   #fill(schema: Schema, node: JsonTree, depth: number): void {
+    work(10);
+    if (++this.#schemas > MAX_SCHEMAS) halt(`a schema that stands for more than ${MAX_SCHEMAS} schemas`);
     if (depth > MAX_DEPTH) throw new SchemaError("the schema is nested too deeply");
     if (typeof node === "boolean" && this.#draft >= 6) {
       schema.pass = node;
@@ -188,8 +205,10 @@ class Compiler {
     if (document === undefined) throw new SchemaError(`remote reference loading disabled: ${reference}`);
     let found: JsonTree | undefined = document;
     const pointer = hash < 0 ? "" : reference.slice(hash + 1);
+    workOn(pointer.length);
     if (pointer === "") return found;
     for (const part of pointer.replace(/^\//, "").split("/")) {
+      work();
       let step = part;
       try {
         step = decodeURIComponent(part);
@@ -236,7 +255,7 @@ class Compiler {
       if (!(patterns instanceof Map)) throw invalidType("Valid Schema", "patternProperties");
       for (const [pattern, property] of patterns) {
         schema.patternProperties.push([
-          regexOf(pattern, `Invalid regex pattern '${pattern}'`),
+          this.#regex(pattern, `Invalid regex pattern '${pattern}'`),
           child(property),
         ]);
       }
@@ -318,6 +337,11 @@ class Compiler {
     }
   }
 
+  #regex(source: string, message: string): RE2JS {
+    if (++this.#patterns > MAX_PATTERNS) halt(`a schema of more than ${MAX_PATTERNS} patterns`);
+    return regexOf(source, message);
+  }
+
   #counts({ counts }: Schema, node: Map<string, JsonTree>): void {
     for (const name of COUNTS) {
       const given = node.get(name);
@@ -340,22 +364,25 @@ class Compiler {
   #values(schema: Schema, node: Map<string, JsonTree>): void {
     const source = text(node, "pattern");
     if (source !== undefined) {
-      schema.pattern = { source, regex: regexOf(source, "pattern must be a valid regex") };
+      schema.pattern = { source, regex: this.#regex(source, "pattern must be a valid regex") };
     }
     const format = text(node, "format");
     if (format !== undefined) schema.format = format;
+    const required = new Set<string>();
     for (const name of list(node, "required")) {
+      work();
       if (typeof name !== "string") throw invalidType("string", "required");
-      if (schema.required.includes(name)) throw new SchemaError("required items must be unique");
-      schema.required.push(name);
+      if (required.has(name)) throw new SchemaError("required items must be unique");
+      required.add(name);
     }
+    schema.required = [...required];
     const constant = node.get("const");
     if (constant !== undefined && this.#draft >= 6) schema.constant = comparable(constant);
     if (!node.has("enum")) return;
-    schema.enumeration = [];
+    schema.enumeration = new Set();
     for (const value of list(node, "enum").map(comparable)) {
-      if (schema.enumeration.includes(value)) throw new SchemaError("enum items must be unique");
-      schema.enumeration.push(value);
+      if (schema.enumeration.has(value)) throw new SchemaError("enum items must be unique");
+      schema.enumeration.add(value);
     }
   }
 

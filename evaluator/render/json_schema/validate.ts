@@ -1,9 +1,12 @@
 /** Documents held against compiled JSON schemas, with the findings and the words of OPA's library. */
-import { BuiltinHalt, RegoNumber } from "../../types/rego.ts";
+import { RegoNumber } from "../../types/rego.ts";
+import { MAX_TEXT } from "../../types/rego_limits.ts";
 import { floatText } from "../go_float.ts";
 import { type Fraction, fractionOf } from "../rego_number.ts";
 import type { JsonTree } from "../rego_text.ts";
+import { matcherOf } from "../rego_builtins/regex.ts";
 import { compareStrings } from "../rego_value.ts";
+import { halt, runeCount, work, workOn } from "../work.ts";
 import { isOfFormat } from "./formats.ts";
 import { comparable, type Schema } from "./schema.ts";
 
@@ -14,18 +17,44 @@ export interface Finding {
   readonly description: string;
 }
 
+/** What all findings of one document may say together; alternatives that were tried count, too. */
+const MAX_FINDINGS = 100_000;
+
+/** Counts what was found. */
+class Findings {
+  #count = 0;
+  #length = 0;
+
+  add(field: string, description: string): void {
+    work(4);
+    this.#length += field.length + description.length;
+    workOn(description.length);
+    if (++this.#count > MAX_FINDINGS || this.#length > MAX_TEXT) {
+      halt(`json.match_schema: more than ${MAX_FINDINGS} findings, or than ${MAX_TEXT} characters of them`);
+    }
+  }
+}
+
 /** Findings of one schema, and how well the document fitted: the best of several alternatives is told. */
 class Result {
   readonly findings: Finding[] = [];
+  readonly #counted: Findings;
   score = 0;
 
+  constructor(counted: Findings) {
+    this.#counted = counted;
+  }
+
   add(context: string, type: string, description: string): void {
-    this.findings.push({ type, field: fieldOf(context), description });
+    const field = fieldOf(context);
+    this.#counted.add(field, description);
+    this.findings.push({ type, field, description });
     this.score -= 2;
   }
 
   merge(other: Result): void {
-    this.findings.push(...other.findings);
+    work(1 + other.findings.length);
+    for (const finding of other.findings) this.findings.push(finding);
     this.score += other.score;
   }
 
@@ -66,23 +95,18 @@ function typesText(types: readonly string[]): string {
 const boundText = (text: string) => floatText(Number(text), "g", -1);
 
 class Validator {
-  readonly #check: () => void;
-  #steps = 0;
+  readonly #counted = new Findings();
   #depth = 0;
 
-  constructor(check: () => void) {
-    this.#check = check;
-  }
-
   alone(schema: Schema, node: JsonTree, context: string): Result {
-    const result = new Result();
+    const result = new Result(this.#counted);
     this.validate(schema, node, result, context);
     return result;
   }
 
   validate(schema: Schema, node: JsonTree, result: Result, context: string): void {
-    if ((++this.#steps & 0xff) === 0) this.#check();
-    if (++this.#depth > MAX_DEPTH) throw new BuiltinHalt("json.match_schema: schemas are nested too deeply");
+    work(10);
+    if (++this.#depth > MAX_DEPTH) halt("json.match_schema: schemas are nested too deeply");
     try {
       this.#validate(schema, node, result, context);
     } finally {
@@ -112,6 +136,7 @@ class Validator {
       this.#object(schema, node, result, context);
       this.#common(schema, node, result, context);
       for (const [name, property] of schema.properties) {
+        work();
         const value = node.get(name);
         if (value !== undefined) this.validate(property, value, result, `${context}.${name}`);
       }
@@ -174,12 +199,14 @@ class Validator {
 
   #dependencies(schema: Schema, node: Map<string, JsonTree>, result: Result, context: string): void {
     for (const [name, dependency] of schema.dependencies) {
+      work();
       if (!node.has(name)) continue;
       if (!Array.isArray(dependency)) {
         this.validate(dependency as Schema, node, result, context);
         continue;
       }
       for (const other of dependency as readonly string[]) {
+        work();
         if (!node.has(other)) result.add(context, "missing_dependency", `Has a dependency on ${other}`);
       }
     }
@@ -190,8 +217,10 @@ class Validator {
     if (schema.constant !== undefined && comparable(node) !== schema.constant) {
       result.add(context, "const", `${field} does not match: ${schema.constant}`);
     }
-    if (schema.enumeration && !schema.enumeration.includes(comparable(node))) {
-      result.add(context, "enum", `${field} must be one of the following: ${schema.enumeration.join(", ")}`);
+    if (schema.enumeration && !schema.enumeration.has(comparable(node))) {
+      const values = [...schema.enumeration];
+      workOn(values.reduce((sum, value) => sum + 16 + value.length, 0));
+      result.add(context, "enum", `${field} must be one of the following: ${values.join(", ")}`);
     }
     if (schema.format !== undefined && typeof node === "string" && !isOfFormat(schema.format, node)) {
       result.add(context, "format", `Does not match format '${schema.format}'`);
@@ -260,16 +289,19 @@ class Validator {
       result.add(context, "array_max_properties", `Must have at most ${maxProperties} properties`);
     }
     for (const name of schema.required) {
+      work();
       if (node.has(name)) result.score++;
       else result.add(context, "required", `${name} is required`);
     }
     const names = [...node.keys()].sort(compareStrings);
+    work(schema.properties.length);
     const described = new Set(schema.properties.map(([name]) => name));
     for (const name of names) {
+      work();
       const value = node.get(name)!;
       let matched = false;
       for (const [pattern, property] of schema.patternProperties) {
-        if (!pattern.matcher(name).find()) continue;
+        if (!matcherOf(pattern, name).find()) continue;
         matched = true;
         result.merge(this.alone(property, value, `${context}.${name}`));
       }
@@ -293,14 +325,14 @@ class Validator {
 
   #string(schema: Schema, text: string, result: Result, context: string): void {
     const { minLength, maxLength } = schema.counts;
-    const length = minLength === undefined && maxLength === undefined ? 0n : BigInt([...text].length);
+    const length = minLength === undefined && maxLength === undefined ? 0n : BigInt(runeCount(text));
     if (minLength !== undefined && length < minLength) {
       result.add(context, "string_gte", `String length must be greater than or equal to ${minLength}`);
     }
     if (maxLength !== undefined && length > maxLength) {
       result.add(context, "string_lte", `String length must be less than or equal to ${maxLength}`);
     }
-    if (schema.pattern && !schema.pattern.regex.matcher(text).find()) {
+    if (schema.pattern && !matcherOf(schema.pattern.regex, text).find()) {
       result.add(context, "pattern", `Does not match pattern '${schema.pattern.source}'`);
     }
     result.score++;
@@ -308,7 +340,7 @@ class Validator {
 
   #number({ bounds }: Schema, text: string, result: Result, context: string): void {
     const value = fractionOf(text);
-    if (!value) throw new BuiltinHalt("json.match_schema: a number out of range");
+    if (!value) return halt("json.match_schema: a number out of range");
     const { multipleOf, minimum, exclusiveMinimum, maximum, exclusiveMaximum } = bounds;
     if (multipleOf) {
       const whole =
@@ -331,7 +363,7 @@ class Validator {
   }
 }
 
-/** What is wrong with a document; `check` is called now and then and may throw. */
-export function findings(schema: Schema, document: JsonTree, check: () => void): readonly Finding[] {
-  return new Validator(check).alone(schema, document, ROOT).findings;
+/** What is wrong with a document. Throws BuiltinHalt for too much of it. */
+export function findings(schema: Schema, document: JsonTree): readonly Finding[] {
+  return new Validator().alone(schema, document, ROOT).findings;
 }

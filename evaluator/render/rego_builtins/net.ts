@@ -11,21 +11,23 @@ import {
 } from "../ip_address.ts";
 import { fail, halt, membersAt, stringAt } from "../rego_operands.ts";
 import { isList, number, setOf } from "../rego_value.ts";
+import { checkCount } from "../rego_size.ts";
+import { work } from "../work.ts";
 
 /** More addresses than this could not be handed to the guest. */
 const MAX_ADDRESSES = 1n << 16n;
 
 function networkOf(text: string): IpNetwork {
-  return parseNetwork(text) ?? fail(`invalid CIDR address: ${text}`);
+  return parseNetwork(text) ?? fail(`invalid CIDR address: ${text.slice(0, 100)}`);
 }
 
-function cidrContains(outer: RegoValue, inner: RegoValue): boolean {
-  const network = networkOf(typeof outer === "string" ? outer : fail("operand 1 must be string"));
+function cidrContains(network: IpNetwork, inner: RegoValue): boolean {
+  work(4);
   if (typeof inner !== "string") return fail("operand 2 must be string");
   const address = parseAddress(inner);
   if (address) return networkHas(network, address);
   const other = parseNetwork(inner) ??
-    fail(`not a valid textual representation of an IP address or CIDR: ${inner}`);
+    fail(`not a valid textual representation of an IP address or CIDR: ${inner.slice(0, 100)}`);
   return networkHas(network, other) &&
     networkHas(network, { version: other.version, bits: lastAddress(other) });
 }
@@ -61,6 +63,7 @@ type Range = { version: 4 | 6; first: bigint; last: bigint; network: IpNetwork |
 function cover({ version, first, last }: Range): IpNetwork[] {
   const networks: IpNetwork[] = [];
   for (let at = first; at <= last;) {
+    work(width(version));
     let host = 0;
     const bits = width(version);
     while (host < bits) {
@@ -78,6 +81,7 @@ function merged(networks: readonly IpNetwork[]): string[] {
   // IPv4 addresses come before all IPv6 addresses but `::/96` and the like, as they do in their 16-byte form.
   const key = (version: 4 | 6, bits: bigint) => version === 4 ? (0xffffn << 32n) | bits : bits;
   const ranges = networks.map((network): Range => {
+    work(4);
     const start = network.bits >> BigInt(width(network.version) - network.prefix) <<
       BigInt(width(network.version) - network.prefix);
     return {
@@ -92,50 +96,55 @@ function merged(networks: readonly IpNetwork[]): string[] {
     const order = last !== 0n ? last : key(a.version, a.first) - key(b.version, b.first);
     return order < 0n ? -1 : order > 0n ? 1 : 0;
   });
-  for (let at = ranges.length - 1; at > 0; at--) {
-    const current = ranges[at]!;
-    const previous = ranges[at - 1]!;
-    if (current.version !== previous.version) continue;
-    const before = current.first === 0n ? 0n : current.first - 1n;
-    if (before > previous.last) continue;
+  // From the last range down, each joined with the one above it where they touch.
+  const joined: Range[] = [];
+  for (const previous of ranges.reverse()) {
+    work();
+    const current = joined.at(-1);
+    const touches = current !== undefined && current.version === previous.version &&
+      (current.first === 0n ? 0n : current.first - 1n) <= previous.last;
+    if (!touches) {
+      joined.push(previous);
+      continue;
+    }
     const first = previous.first < current.first ? previous.first : current.first;
-    ranges.splice(at - 1, 2, { version: current.version, first, last: current.last, network: undefined });
+    joined[joined.length - 1] = { version: current.version, first, last: current.last, network: undefined };
   }
-  return ranges.flatMap((range) => range.network ? [range.network] : cover(range))
+  return joined.reverse().flatMap((range) => range.network ? [range.network] : cover(range))
     .map((network) => `${addressText(network)}/${network.prefix}`);
 }
 
 export const NET_BUILTINS: RegoBuiltins = {
   "net.cidr_is_valid": ([text = null]) => typeof text === "string" && parseNetwork(text) !== undefined,
-  "net.cidr_expand": (operands, context) => {
+  "net.cidr_expand": (operands) => {
     const network = networkOf(stringAt(operands, 0));
     const last = lastAddress(network);
     if (last - network.bits >= MAX_ADDRESSES) halt(`net.cidr_expand: more than ${MAX_ADDRESSES} addresses`);
     const addresses: string[] = [];
     for (let bits = network.bits; bits <= last; bits++) {
-      if ((addresses.length & 0xfff) === 0) context.check();
+      work(4);
       addresses.push(addressText({ version: network.version, bits }));
     }
-    context.check();
     return setOf(addresses);
   },
-  "net.cidr_contains_matches": ([outer = null, inner = null], context) => {
+  "net.cidr_contains_matches": ([outer = null, inner = null]) => {
     const pairs: RegoValue[] = [];
     const others = candidates(inner);
-    for (const [network, index] of candidates(outer)) {
-      context.check();
+    for (const [text, index] of candidates(outer)) {
+      work();
+      if (others.length === 0) continue;
+      const network = networkOf(typeof text === "string" ? text : fail("operand 1 must be string"));
       for (const [other, otherIndex] of others) {
-        if (cidrContains(network, other)) pairs.push([index, otherIndex]);
+        if (cidrContains(network, other)) {
+          checkCount("net.cidr_contains_matches", pairs.push([index, otherIndex]));
+        }
       }
     }
     return setOf(pairs);
   },
-  "net.lookup_ip_addr": (operands, { memo, resolve }) => {
+  "net.lookup_ip_addr": (operands, { remember, resolve }) => {
     const name = stringAt(operands, 0);
-    const key = `net.lookup_ip_addr ${name}`;
-    const found = memo.get(key) ?? setOf(resolve(name));
-    memo.set(key, found);
-    return found;
+    return remember(`net.lookup_ip_addr ${name}`, () => setOf(resolve(name)));
   },
   "net.cidr_merge": (operands) => setOf(merged(membersAt(operands, 0).map(mergeable))),
 };

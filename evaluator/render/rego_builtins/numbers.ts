@@ -1,11 +1,10 @@
 /** Builtins on numbers and quantities: `numbers.range_step`, `rand.intn`, `units.*`, `semver.*`, `cast_*`. */
 import { type RegoBuiltins, RegoNumber, RegoObject, type RegoValue } from "../../types/rego.ts";
-import { fixedText, type Fraction, fractionOf } from "../rego_number.ts";
+import { digitsValue, fixedText, type Fraction, fractionOf } from "../rego_number.ts";
 import { bigintAt, fail, halt, membersAt, stringAt } from "../rego_operands.ts";
 import { number, setOf, typeName } from "../rego_value.ts";
-
-/** A range of more numbers than this could not be handed to the guest anyway. */
-const MAX_RANGE = 10_000_000n;
+import { MAX_TEXT, MAX_VALUES } from "../../types/rego_limits.ts";
+import { work } from "../work.ts";
 
 const KIBI = 1024n;
 const KILO = 1000n;
@@ -41,6 +40,7 @@ const UNITS: Readonly<Record<string, Fraction>> = Object.fromEntries([
 function amountAndUnit(text: string, builtin: string): readonly [amount: string, unit: string] {
   let at = 0;
   while (at < text.length) {
+    work();
     const rest = text.slice(at);
     const exponent = /^[eE](?=[0-9+-])[+-]?([0-9]*)/.exec(rest);
     if (exponent) {
@@ -105,7 +105,7 @@ function parseVersion(text: string): Version | undefined {
   }
   const parts = version.split(".");
   if (parts.length !== 3 || !parts.every((part) => /^(0|[1-9]\d*)$/.test(part))) return undefined;
-  const numbers = parts.map(BigInt);
+  const numbers = parts.map(digitsValue);
   if (numbers.some((part) => part > 2n ** 63n - 1n)) return undefined;
   return { numbers, preRelease: preRelease ?? "" };
 }
@@ -124,7 +124,8 @@ function compareVersions(a: Version, b: Version): number {
     const [oneNumber, otherNumber] = [/^\d+$/.test(one), /^\d+$/.test(other)];
     if (oneNumber !== otherNumber) return oneNumber ? -1 : 1;
     if (!oneNumber) return one < other ? -1 : 1;
-    if (BigInt(one) !== BigInt(other)) return BigInt(one) < BigInt(other) ? -1 : 1;
+    const [oneValue, otherValue] = [digitsValue(one), digitsValue(other)];
+    if (oneValue !== otherValue) return oneValue < otherValue ? -1 : 1;
   }
   return Math.sign(left.length - right.length);
 }
@@ -136,17 +137,21 @@ function cast(accepts: (value: RegoValue) => boolean, type: string) {
 }
 
 export const NUMBER_BUILTINS: RegoBuiltins = {
-  "numbers.range_step": (operands, context) => {
+  "numbers.range_step": (operands) => {
     const [from, to, step] = [bigintAt(operands, 0), bigintAt(operands, 1), bigintAt(operands, 2)];
     if (step <= 0n) fail("numbers.range_step: step must be a positive integer");
     const up = from <= to;
-    if ((up ? to - from : from - to) / step > MAX_RANGE) {
-      halt(`numbers.range_step: more than ${MAX_RANGE} numbers`);
+    if ((up ? to - from : from - to) / step >= MAX_VALUES) {
+      halt(`numbers.range_step: more than ${MAX_VALUES} numbers`);
     }
     const numbers: RegoValue[] = [];
+    let length = 0;
     for (let at = from; up ? at <= to : at >= to; at += up ? step : -step) {
-      if ((numbers.length & 0xfff) === 0) context.check();
-      numbers.push(number(at));
+      const text = String(at);
+      work(1 + ((text.length * text.length) >> 14));
+      length += text.length;
+      if (length > MAX_TEXT) halt(`numbers.range_step: numbers of more than ${MAX_TEXT} digits together`);
+      numbers.push(new RegoNumber(text));
     }
     return numbers;
   },
@@ -155,13 +160,10 @@ export const NUMBER_BUILTINS: RegoBuiltins = {
     const given = bigintAt(operands, 1);
     if (given === 0n) return number(0);
     const limit = given < 0n ? -given : given;
-    const memoKey = `rand ${limit} ${key}`;
-    let result = context.memo.get(memoKey);
-    if (result === undefined) {
+    return context.remember(`rand ${limit} ${key}`, () => {
       const bits = context.random(24).reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
-      context.memo.set(memoKey, result = number(bits % limit));
-    }
-    return result;
+      return number(bits % limit);
+    });
   },
   "units.parse": (operands) => {
     const text = stringAt(operands, 0).replaceAll('"', "");

@@ -2,7 +2,10 @@
 import { type RegoBuiltins, RegoNumber, RegoObject, RegoSet, type RegoValue } from "../../types/rego.ts";
 import { integerOf } from "../rego_number.ts";
 import { fail, halt, listAt, membersAt, objectAt } from "../rego_operands.ts";
-import { contains, equalValues, isList, member, objectOf, setOf, typeName } from "../rego_value.ts";
+import { contains, equalValues, isList, member, place, setOf, typeName, withEntry } from "../rego_value.ts";
+import { MAX_NESTING } from "../../types/rego_limits.ts";
+import { checkCount } from "../rego_size.ts";
+import { work, workOn } from "../work.ts";
 
 /** The steps of a path: a JSON pointer, or an array of keys. */
 function pathOf(value: RegoValue | undefined): readonly RegoValue[] {
@@ -16,11 +19,13 @@ function pathOf(value: RegoValue | undefined): readonly RegoValue[] {
     );
   }
   if (value === "") return [];
+  workOn(8 * value.length);
   return value.replace(/^\/+/, "").split("/").map((step) => step.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
 function indexOf(step: RegoValue, length: number): number {
   if (step === "-") return length;
+  work();
   const text = step instanceof RegoNumber
     ? step.text
     : typeof step === "string"
@@ -51,32 +56,33 @@ function changed(
   document: RegoValue,
   path: readonly RegoValue[],
   change: (holder: RegoValue, step: RegoValue) => RegoValue,
+  depth = 0,
 ): RegoValue {
-  const [step, ...rest] = path;
+  const step = path[depth];
   if (step === undefined) return document;
-  if (rest.length === 0) return change(document, step);
-  const next = changed(child(document, step), rest, change);
-  if (document instanceof RegoObject) {
-    return new RegoObject(
-      document.entries.map(([key, value]) => [key, equalValues(key, step) ? next : value]),
-    );
-  }
+  if (depth === path.length - 1) return change(document, step);
+  if (depth > MAX_NESTING) halt(`json.patch: a document nested deeper than ${MAX_NESTING} levels`);
+  const next = changed(child(document, step), path, change, depth + 1);
+  if (document instanceof RegoObject) return withEntry(document, step, next);
   if (document instanceof RegoSet) {
+    workOn(document.members.length);
     return setOf(document.members.map((value) => equalValues(value, step) ? next : value));
   }
   const list = document as readonly RegoValue[];
+  workOn(list.length);
   return list.with(indexOf(step, list.length), next);
 }
 
 function added(document: RegoValue, path: readonly RegoValue[], value: RegoValue): RegoValue {
   if (path.length === 0) return value;
   return changed(document, path, (holder, step) => {
-    if (holder instanceof RegoObject) return objectOf([...holder.entries, [step, value]]);
+    if (holder instanceof RegoObject) return withEntry(holder, step, value);
     if (holder instanceof RegoSet) {
       if (!equalValues(step, value)) fail("set key does not equal value to be inserted");
       return setOf([...holder.members, value]);
     }
     if (!isList(holder)) return fail(`expected composite type, found ${typeName(holder)}`);
+    workOn(holder.length);
     return holder.toSpliced(indexOf(step, holder.length), 0, value);
   });
 }
@@ -85,12 +91,15 @@ function removed(document: RegoValue, path: readonly RegoValue[]): RegoValue {
   return changed(document, path, (holder, step) => {
     child(holder, step);
     if (holder instanceof RegoObject) {
-      return new RegoObject(holder.entries.filter(([key]) => !equalValues(key, step)));
+      workOn(holder.entries.length);
+      return new RegoObject(holder.entries.toSpliced(place(holder.entries, ([key]) => key, step).at, 1));
     }
     if (holder instanceof RegoSet) {
-      return new RegoSet(holder.members.filter((value) => !equalValues(value, step)));
+      workOn(holder.members.length);
+      return new RegoSet(holder.members.toSpliced(place(holder.members, (value) => value, step).at, 1));
     }
     const list = holder as readonly RegoValue[];
+    workOn(list.length);
     return list.toSpliced(indexOf(step, list.length), 1);
   });
 }
@@ -142,7 +151,7 @@ function applied(document: RegoValue | undefined, operation: RegoValue): RegoVal
       return document;
     }
     default:
-      return fail(`unrecognized op: '${op}'`);
+      return fail(`unrecognized op: '${op.slice(0, 100)}'`);
   }
 }
 
@@ -160,7 +169,8 @@ function isSubset(whole: RegoValue, sub: RegoValue): boolean | undefined {
   }
   if (!isList(whole)) return undefined;
   if (sub instanceof RegoSet) {
-    return sub.members.every((value) => whole.some((other) => equalValues(other, value)));
+    const sorted = setOf(whole);
+    return sub.members.every((value) => contains(sorted, value));
   }
   if (!isList(sub)) return undefined;
   for (let start = 0; start + sub.length <= whole.length; start++) {
@@ -172,9 +182,6 @@ function isSubset(whole: RegoValue, sub: RegoValue): boolean | undefined {
 function sameKind(a: RegoValue, b: RegoValue): boolean {
   return typeName(a) === typeName(b);
 }
-
-/** More paths than this could not be handed to the guest. */
-const MAX_PATHS = 1_000_000;
 
 function neighbours(edges: RegoValue): readonly RegoValue[] {
   return edges instanceof RegoSet ? edges.members : isList(edges) ? edges : [];
@@ -188,16 +195,20 @@ export const OBJECT_BUILTINS: RegoBuiltins = {
     ),
   "object.subset": ([whole = null, sub = null]) =>
     isSubset(whole, sub) ?? fail("both arguments object.subset must be of the same type or array and set"),
-  "graph.reachable_paths": (operands, context) => {
+  "graph.reachable_paths": (operands) => {
     const graph = objectAt(operands, 0);
     const paths: RegoValue[] = [];
+    let nodes = 0;
     const commit = (path: readonly RegoValue[]) => {
-      if ((paths.push(path) & 0xff) === 0) context.check();
-      if (paths.length > MAX_PATHS) halt(`more than ${MAX_PATHS} paths`);
+      work();
+      paths.push(path);
+      checkCount("graph.reachable_paths", nodes += 1 + path.length);
     };
     const walk = (node: RegoValue, path: readonly RegoValue[], reached: readonly RegoValue[]): void => {
       const edges = member(graph, node);
       if (edges === undefined) return commit(path);
+      workOn(2 * path.length);
+      if (path.length > MAX_NESTING * 4) halt("graph.reachable_paths: a path that is too long");
       const longer = [...path, node];
       const next = neighbours(edges);
       if (next.length === 0) return commit(longer);

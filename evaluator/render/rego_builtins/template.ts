@@ -1,23 +1,22 @@
 /** `strings.render_template`: templates of Go's `text/template`. */
-import { BuiltinHalt, type RegoBuiltins, RegoObject } from "../../types/rego.ts";
+import { type RegoBuiltins, RegoObject } from "../../types/rego.ts";
 import { executeTemplate } from "../go_template/execute.ts";
 import { parseTemplate, TemplateError } from "../go_template/parse.ts";
-import { fail, objectAt, stringAt } from "../rego_operands.ts";
+import { fail, halt, objectAt, stringAt } from "../rego_operands.ts";
 import { fromTree, jsonTree } from "../rego_text.ts";
 
-const MAX_TEMPLATE = 1024 * 1024;
+const MAX_TEMPLATE = 256 * 1024;
 
 export const TEMPLATE_BUILTINS: RegoBuiltins = {
-  "strings.render_template": (operands, { check }) => {
+  "strings.render_template": (operands) => {
     const source = stringAt(operands, 0);
     const data = fromTree(jsonTree(objectAt(operands, 1)));
-    const halt = (message: string): never => {
-      throw new BuiltinHalt(message);
-    };
-    if (source.length > MAX_TEMPLATE) halt("strings.render_template: the template is too long");
+    if (source.length > MAX_TEMPLATE) {
+      halt(`strings.render_template: a template of more than ${MAX_TEMPLATE} characters`);
+    }
     if (!(data instanceof RegoObject)) return fail("the variables are no object");
     try {
-      const text = executeTemplate(parseTemplate(source), data, { check, halt });
+      const text = executeTemplate(parseTemplate(source), data);
       return text.replaceAll("<no value>", "<undefined>");
     } catch (error) {
       // Half a character that was cut out of a text, say, is a TypeError.

@@ -1,23 +1,15 @@
 /** Builtins on YAML: `yaml.marshal`, `yaml.unmarshal`, `yaml.is_valid`. */
-import { isAlias, isMap, isScalar, isSeq, parseAllDocuments } from "../../../deps.ts";
-import {
-  BuiltinError,
-  type RegoBuiltins,
-  type RegoContext,
-  RegoNumber,
-  type RegoValue,
-} from "../../types/rego.ts";
+import { isAlias, isMap, isScalar, isSeq } from "../../../deps.ts";
+import { BuiltinError, type RegoBuiltins, RegoNumber, type RegoValue } from "../../types/rego.ts";
+import { MAX_VALUES } from "../../types/rego_limits.ts";
 import { fail, halt, stringAt } from "../rego_operands.ts";
 import { jsonTree } from "../rego_text.ts";
 import { objectOf } from "../rego_value.ts";
+import { work, workOn } from "../work.ts";
+import { readYaml, type YamlDocument, YamlSyntaxError } from "../yaml_reader.ts";
 import { resolveScalar } from "../yaml_scalar.ts";
 import { writeYaml, YamlTextError } from "../yaml_writer.ts";
 
-/** Aliases let a short text stand for an endless document. */
-const MAX_NODES = 1_000_000;
-const MAX_TEXT = 4 * 1024 * 1024;
-
-type Document = ReturnType<typeof parseAllDocuments>[number];
 interface ScalarNode {
   readonly value: unknown;
   readonly source?: string | undefined;
@@ -27,32 +19,64 @@ interface ScalarNode {
 type Entry = readonly [key: RegoValue, value: RegoValue];
 
 function binary(text: string): string {
+  workOn(4 * text.length);
+  let decoded: string;
   try {
-    return new TextDecoder().decode(
-      Uint8Array.from(atob(text.replace(/\s/g, "")), (unit) => unit.charCodeAt(0)),
-    );
+    decoded = atob(text.replace(/\s/g, ""));
   } catch {
     return fail("!!binary value contains invalid base64 data");
   }
+  const bytes = new Uint8Array(decoded.length);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = decoded.charCodeAt(at);
+  return new TextDecoder().decode(bytes);
+}
+
+/** What each alias stands for: the node that bears its name and stands last before it. */
+function targetsOf(document: YamlDocument): ReadonlyMap<unknown, unknown> {
+  const anchors = new Map<string, unknown>();
+  const targets = new Map<unknown, unknown>();
+  const pending: unknown[] = [document.contents];
+  while (pending.length > 0) {
+    work();
+    const node = pending.pop();
+    if (isAlias(node)) {
+      if (anchors.has(node.source)) targets.set(node, anchors.get(node.source));
+      continue;
+    }
+    if (!isScalar(node) && !isSeq(node) && !isMap(node)) continue;
+    if (node.anchor !== undefined) anchors.set(node.anchor, node);
+    // The last one pushed is the next one looked at.
+    if (isSeq(node)) { for (let at = node.items.length - 1; at >= 0; at--) pending.push(node.items[at]); }
+    else if (isMap(node)) {
+      for (let at = node.items.length - 1; at >= 0; at--) {
+        const { key, value } = node.items[at]!;
+        pending.push(value, key);
+      }
+    }
+  }
+  return targets;
 }
 
 class Reader {
-  readonly #document: Document;
-  readonly #context: RegoContext;
+  readonly #targets: ReadonlyMap<unknown, unknown>;
   readonly #open = new Set<unknown>();
   #nodes = 0;
 
-  constructor(document: Document, context: RegoContext) {
-    this.#document = document;
-    this.#context = context;
+  constructor(document: YamlDocument) {
+    this.#targets = targetsOf(document);
+  }
+
+  /** Aliases let a short text stand for an endless document. */
+  #count(): void {
+    work(2);
+    if (++this.#nodes > MAX_VALUES) halt(`yaml.unmarshal: more than ${MAX_VALUES} values`);
   }
 
   value(node: unknown): RegoValue {
-    if ((++this.#nodes & 0xfff) === 0) this.#context.check();
-    if (this.#nodes > MAX_NODES) halt(`yaml.unmarshal: more than ${MAX_NODES} values`);
+    this.#count();
     if (node === null || node === undefined) return null;
     if (isAlias(node)) {
-      const target = node.resolve(this.#document);
+      const target = this.#targets.get(node);
       if (target === undefined) return fail(`unknown anchor '${node.source}' referenced`);
       return this.value(target);
     }
@@ -90,19 +114,20 @@ class Reader {
   }
 
   #entries(items: readonly { readonly key: unknown; readonly value: unknown }[]): Entry[] {
-    const merged: Entry[] = [];
+    const merged: Entry[][] = [];
     const own: Entry[] = [];
     for (const { key, value } of items) {
       if (isScalar(key) && key.type === "PLAIN" && key.tag === undefined && key.value === "<<") {
         // What is merged first wins over what is merged later, and all own keys win over it.
-        merged.unshift(...this.#merge(value));
+        merged.push(this.#merge(value));
       } else own.push([this.#key(this.value(key)), this.value(value)]);
     }
-    return [...merged, ...own];
+    return [...merged.reverse(), own].flat();
   }
 
   #merge(node: unknown): Entry[] {
-    const target = isAlias(node) ? node.resolve(this.#document) : node;
+    this.#count();
+    const target = isAlias(node) ? this.#targets.get(node) : node;
     if (isMap(target)) {
       if (this.#open.has(target)) return fail("an anchor's value contains itself");
       this.#open.add(target);
@@ -123,23 +148,23 @@ class Reader {
   }
 }
 
-function unmarshal(text: string, context: RegoContext): RegoValue {
-  if (text.length > MAX_TEXT) halt(`yaml.unmarshal: a text of more than ${MAX_TEXT} characters`);
-  const documents = parseAllDocuments(text, {
-    schema: "failsafe",
-    version: "1.2",
-    uniqueKeys: false,
-    logLevel: "silent",
-    prettyErrors: false,
-  });
-  const list: readonly Document[] = Array.isArray(documents) ? documents : [];
-  for (const { errors, directives } of list) {
-    if (errors.length > 0) fail(`yaml: ${errors[0]!.message}`);
+function documentsOf(text: string): readonly YamlDocument[] {
+  try {
+    return readYaml(text);
+  } catch (error) {
+    if (error instanceof YamlSyntaxError) return fail(`yaml: ${error.message.slice(0, 500)}`);
+    throw error;
+  }
+}
+
+function unmarshal(text: string): RegoValue {
+  const list = documentsOf(text);
+  for (const { directives } of list) {
     const { explicit, version } = directives?.yaml ?? {};
     if (explicit && version !== "1.1") fail("yaml: found incompatible YAML document");
   }
   const first = list[0];
-  return first === undefined ? null : new Reader(first, context).value(first.contents);
+  return first === undefined ? null : new Reader(first).value(first.contents);
 }
 
 export const YAML_BUILTINS: RegoBuiltins = {
@@ -151,11 +176,11 @@ export const YAML_BUILTINS: RegoBuiltins = {
       throw error;
     }
   },
-  "yaml.unmarshal": (operands, context) => unmarshal(stringAt(operands, 0), context),
-  "yaml.is_valid": ([text = null], context) => {
+  "yaml.unmarshal": (operands) => unmarshal(stringAt(operands, 0)),
+  "yaml.is_valid": ([text = null]) => {
     if (typeof text !== "string") return false;
     try {
-      unmarshal(text, context);
+      unmarshal(text);
       return true;
     } catch (error) {
       if (error instanceof BuiltinError) return false;

@@ -55,6 +55,15 @@ const OID = {
 /** Critical extensions beyond these make a certificate unusable. */
 const UNDERSTOOD: readonly string[] = Object.values(OID);
 
+/** Bytes of one certificate. Those of public sites have 2 KiB, and none that is used has 16 KiB. */
+const MAX_CERTIFICATE = 64 * 1024;
+
+/** A small number. Of one with very many digits the reader makes an integer in quadratic time. */
+function smallNumber(element: ASN1Obj): number {
+  if (element.value.length > 8) throw new CertificateError("BadDer");
+  return Number(element.toInteger());
+}
+
 const bytesText = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
 
 function generalNames(sequence: ASN1Obj): readonly GeneralName[] {
@@ -89,17 +98,18 @@ function extensionsOf({ ASN1Obj }: SigstoreCore, tbs: ASN1Obj): ReadonlyMap<stri
 
 /** Reads a certificate; an anchor may be of any version. `core` reads ASN.1. Throws {@link CertificateError}. */
 export function readCertificate(core: SigstoreCore, der: Uint8Array, anchor = false): Certificate {
+  if (der.length > MAX_CERTIFICATE) throw new CertificateError("BadDer");
   try {
     const root = core.ASN1Obj.parseBuffer(Buffer.from(der));
     const tbs = root.subs[0]!;
-    const version = tbs.subs[0]!.tag.isContextSpecific(0) ? Number(tbs.subs[0]!.subs[0]!.toInteger()) : 0;
+    const version = tbs.subs[0]!.tag.isContextSpecific(0) ? smallNumber(tbs.subs[0]!.subs[0]!) : 0;
     if (version !== 2 && !anchor) throw new CertificateError("UnsupportedCertVersion");
     const first = tbs.subs[0]!.tag.isContextSpecific(0) ? 1 : 0;
     const [issuer, validity, subject] = tbs.subs.slice(first + 2) as [ASN1Obj, ASN1Obj, ASN1Obj];
     const extensions = extensionsOf(core, tbs);
     const basic = extensions.get(OID.basicConstraints)?.subs ?? [];
     const isAuthority = basic[0]?.tag.isBoolean() === true && basic[0].toBoolean();
-    const length = basic.find(({ tag }) => tag.isInteger())?.toInteger();
+    const length = basic.find(({ tag }) => tag.isInteger());
     const constraints = extensions.get(OID.nameConstraints);
     const alternatives = extensions.get(OID.subjectAltName);
     return {
@@ -108,7 +118,7 @@ export function readCertificate(core: SigstoreCore, der: Uint8Array, anchor = fa
       notBefore: validity.subs[0]!.toDate().getTime(),
       notAfter: validity.subs[1]!.toDate().getTime(),
       isAuthority,
-      pathLength: length === undefined ? undefined : Number(length),
+      pathLength: length && smallNumber(length),
       names: [
         ...(alternatives ? generalNames(alternatives) : []),
         { kind: NAME_KIND.directory, value: subject.value },
@@ -124,14 +134,34 @@ export function readCertificate(core: SigstoreCore, der: Uint8Array, anchor = fa
   }
 }
 
-const PEM = /-----BEGIN ([^\r\n]+)-----\s*([A-Za-z0-9+/=\s]*?)\s*-----END \1-----/;
+/** What stands between the lines of the first block that has both; undefined for none. */
+function firstBlock(text: string): string | undefined {
+  const BEGIN = "-----BEGIN ", DASHES = "-----";
+  // An end that is missing behind one block is missing behind all later ones.
+  const missing = new Set<string>();
+  for (let at = text.indexOf(BEGIN); at >= 0; at = text.indexOf(BEGIN, at + BEGIN.length)) {
+    const labelEnd = text.indexOf(DASHES, at + BEGIN.length);
+    if (labelEnd < 0) return undefined;
+    const label = text.slice(at + BEGIN.length, labelEnd);
+    if (label === "" || /[\r\n]/.test(label) || missing.has(label)) continue;
+    const end = text.indexOf(`-----END ${label}-----`, labelEnd);
+    if (end >= 0) return text.slice(labelEnd + DASHES.length, end);
+    missing.add(label);
+  }
+  return undefined;
+}
 
-/** The bytes of the first block of a PEM text. Throws Error with the reason. */
+/**
+ * The bytes of the first block of a PEM text. Throws Error with the reason. No regular expression finds the block: one for a text
+ * of unknown form takes cubic time for 60 KiB of spaces.
+ */
 export function pemToDer(pem: Uint8Array): Uint8Array {
   const text = new TextDecoder("utf-8", { fatal: true }).decode(pem);
   if (!text.includes("-----BEGIN ")) throw new Error("malformed framing: it has no line `-----BEGIN …-----`");
-  const [, , body] = PEM.exec(text) ?? [];
-  if (body === undefined) throw new Error("malformed framing: the block has no end, or holds no base64");
+  const body = firstBlock(text);
+  if (body === undefined || !/^[A-Za-z0-9+/=\s]*$/.test(body)) {
+    throw new Error("malformed framing: the block has no end, or holds no base64");
+  }
   const base64 = body.replace(/\s/g, "");
   if (base64.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(base64)) {
     throw new Error("invalid data: not base64");

@@ -2,6 +2,7 @@
  * Whether a certificate leads to an anchor: the rules of RFC 5280 as the original's library applies them for any usage and no
  * host name (`spec/evaluator.md §5.7`).
  */
+import type { KeyObject } from "node:crypto";
 import { type Certificate, CertificateError, type GeneralName, NAME_KIND } from "./certificate.ts";
 
 /** Why no path was found. */
@@ -19,7 +20,19 @@ export type FindAnchors = (issuer: string) => readonly Certificate[];
 const MAX_SIGNATURES = 100;
 const MAX_STEPS = 1_000;
 const MAX_AUTHORITIES = 6;
+/** Names held against constraints, as many as the original's library compares. */
+const MAX_COMPARISONS = 250_000;
+/**
+ * What all signatures of one question may cost, in some 50 µs: the thread that serves verifies them. By counts and not by the clock,
+ * so that a busy machine distrusts nobody. A hundred signatures of the usual keys are well within it.
+ */
+const MAX_COST = 1_000;
+/** What the curves that are not the usual one cost. */
+const CURVE_COSTS: ReadonlyMap<string | undefined, number> = new Map([["secp384r1", 16], ["secp521r1", 32]]);
+const USUAL_COST = 4;
 const RSA_BITS = { min: 2048, max: 8192 };
+/** All that is used is 65537 or less; the work grows with its length. */
+const MAX_RSA_EXPONENT = 2n ** 33n;
 /** ECDSA, RSA and RSA-PSS with SHA-2, Ed25519. */
 const SIGNATURE_ALGORITHMS = new Set([
   "1.2.840.10045.4.3.2",
@@ -39,6 +52,9 @@ interface Search {
   readonly at: number;
   signatures: number;
   steps: number;
+  comparisons: number;
+  /** Of signatures, in the unit of {@link MAX_COST}. */
+  cost: number;
 }
 
 class Exhausted extends Error {
@@ -63,9 +79,9 @@ function ownFault(certificate: Certificate, below: number | undefined, at: numbe
   return pathLength !== undefined && below > pathLength ? { other: "PathLenConstraintViolated" } : undefined;
 }
 
-function dnsMatches(name: Uint8Array, base: Uint8Array): boolean {
-  const text = Buffer.from(name).toString("latin1").toLowerCase();
-  const suffix = Buffer.from(base).toString("latin1").toLowerCase();
+const lowerText = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1").toLowerCase();
+
+function dnsMatches(text: string, suffix: string): boolean {
   if (suffix === "") return true;
   if (suffix.startsWith(".")) return text.endsWith(suffix) && text.length > suffix.length;
   return text === suffix || text.endsWith(`.${suffix}`);
@@ -77,18 +93,33 @@ function ipMatches(name: Uint8Array, base: Uint8Array): boolean {
 }
 
 /** Whether names obey the constraints of an authority above them. Kinds that can't be compared are refused. */
-function obeys(names: readonly GeneralName[], { constraints }: Certificate): boolean {
+function obeys(search: Search, names: readonly GeneralName[], { constraints }: Certificate): boolean {
   if (!constraints) return true;
+  const permitted = Map.groupBy(constraints.permitted, ({ kind }) => kind);
+  const excluded = Map.groupBy(constraints.excluded, ({ kind }) => kind);
+  const texts = new Map<GeneralName, string>();
+  for (const base of [...permitted.get(NAME_KIND.dns) ?? [], ...excluded.get(NAME_KIND.dns) ?? []]) {
+    texts.set(base, lowerText(base.value));
+  }
   return names.every(({ kind, value }) => {
-    const ofKind = (list: readonly GeneralName[]) => list.filter((base) => base.kind === kind);
-    const permitted = ofKind(constraints.permitted);
-    const excluded = ofKind(constraints.excluded);
-    if (permitted.length + excluded.length === 0) return true;
+    const inside = permitted.get(kind) ?? [];
+    const outside = excluded.get(kind) ?? [];
+    if (inside.length + outside.length === 0) return true;
     if (kind !== NAME_KIND.dns && kind !== NAME_KIND.ip) return false;
-    const matches = kind === NAME_KIND.dns ? dnsMatches : ipMatches;
-    if (excluded.some((base) => matches(value, base.value))) return false;
-    return permitted.length === 0 || permitted.some((base) => matches(value, base.value));
+    search.comparisons += inside.length + outside.length;
+    if (search.comparisons > MAX_COMPARISONS) throw new Exhausted("MaximumNameConstraintComparisonsExceeded");
+    const text = lowerText(value);
+    const matches = (base: GeneralName) =>
+      kind === NAME_KIND.dns ? dnsMatches(text, texts.get(base)!) : ipMatches(value, base.value);
+    if (outside.some(matches)) return false;
+    return inside.length === 0 || inside.some(matches);
   });
+}
+
+/** RSA's work grows with the square of the key's length. */
+function costOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): number {
+  if (asymmetricKeyType === "rsa") return ((asymmetricKeyDetails?.modulusLength ?? RSA_BITS.max) / 1024) ** 2;
+  return CURVE_COSTS.get(asymmetricKeyDetails?.namedCurve) ?? USUAL_COST;
 }
 
 function signedBy(search: Search, certificate: Certificate, issuer: Certificate): PathError | undefined {
@@ -100,8 +131,12 @@ function signedBy(search: Search, certificate: Certificate, issuer: Certificate)
     const key = issuer.node.publicKey;
     const bits = key.asymmetricKeyType === "rsa" ? key.asymmetricKeyDetails?.modulusLength : RSA_BITS.min;
     if (bits === undefined || bits < RSA_BITS.min || bits > RSA_BITS.max) return "unknown issuer";
+    if ((key.asymmetricKeyDetails?.publicExponent ?? 0n) > MAX_RSA_EXPONENT) return "unknown issuer";
+    search.cost += costOf(key);
+    if (search.cost > MAX_COST) throw new Exhausted("MaximumSignatureChecksExceeded");
     return certificate.node.verify(key) ? undefined : "unknown issuer";
-  } catch {
+  } catch (error) {
+    if (error instanceof Exhausted) throw error;
     // A key that the runtime can't use, or that is none.
     return "unknown issuer";
   }
@@ -117,7 +152,7 @@ function pathFault(search: Search, path: readonly Certificate[], anchor: Certifi
   }
   const authorities = [...path.slice(1), anchor];
   const violated = authorities.some((authority, level) =>
-    path.slice(0, level + 1).some(({ names }) => !obeys(names, authority))
+    path.slice(0, level + 1).some(({ names }) => !obeys(search, names, authority))
   );
   return violated ? { other: "NameConstraintViolation" } : undefined;
 }
@@ -156,7 +191,10 @@ export function pathError(
   at: number,
 ): PathError | undefined {
   try {
-    return extend({ intermediates, findAnchors, at, signatures: 0, steps: 0 }, [leaf]);
+    return extend(
+      { intermediates, findAnchors, at, signatures: 0, steps: 0, comparisons: 0, cost: 0 },
+      [leaf],
+    );
   } catch (error) {
     if (error instanceof Exhausted) return error.reason;
     if (error instanceof CertificateError) return { other: error.message };

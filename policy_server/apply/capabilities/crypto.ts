@@ -11,9 +11,6 @@ import {
 import { type Certificate, CertificateError, pemToDer, readCertificate } from "./certificate.ts";
 import { type FindAnchors, type PathError, pathError } from "./certificate_path.ts";
 
-/** More certificates than any chain has. */
-const MAX_CHAIN = 100;
-
 /** The answer. */
 interface Trust {
   readonly trusted: boolean;
@@ -73,9 +70,6 @@ export async function certificateTrust(
   { certificate, chain, notAfter }: CertificateRequest,
   now: number,
 ): Promise<Trust> {
-  if (chain && chain.length > MAX_CHAIN) {
-    throw new Error(`the chain has ${chain.length} certificates, more than ${MAX_CHAIN}`);
-  }
   const leafDer = derOf(certificate);
   const chainDer = chain?.map(derOf);
   const at = notAfter === undefined ? now : parseRfc3339(notAfter);

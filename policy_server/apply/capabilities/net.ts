@@ -9,6 +9,8 @@ const LIMIT_MS = 10_000;
 /** Lookups hold threads of the process's small pool while they run: slow names must not take all of them. */
 const MAX_LOOKUPS = 2;
 const MAX_WAITING = 100;
+/** A host name has no more characters (RFC 1035); the resolver need not be asked about longer ones. */
+const MAX_NAME = 255;
 const FAILED = "failed to lookup address information: ";
 /** The C library's words for its codes. */
 const REASONS: Readonly<Record<string, string>> = {
@@ -20,6 +22,11 @@ const REASONS: Readonly<Record<string, string>> = {
   EAI_FAIL: "Non-recoverable failure in name resolution",
   EAI_MEMORY: "Memory allocation failure",
 };
+
+function reasonOf(code: string): string | undefined {
+  const name = code.replace(/^DNS_/, "");
+  return Object.hasOwn(REASONS, name) ? REASONS[name] : undefined;
+}
 
 type Addresses = readonly { readonly address: string }[];
 
@@ -45,19 +52,21 @@ async function inTurn<T>(task: () => Promise<T>): Promise<T> {
 async function resolve(host: string): Promise<Addresses> {
   // Neither runtime hands these on to the resolver, which would say this.
   // deno-lint-ignore no-control-regex
-  if (host === "" || /\u0000/.test(host)) throw new Error(`${FAILED}${REASONS["ENOTFOUND"]}`);
+  if (host === "" || host.length > MAX_NAME || /\u0000/.test(host)) {
+    throw new Error(`${FAILED}${REASONS["ENOTFOUND"]}`);
+  }
   try {
     return await lookup(host, { all: true, order: "verbatim" });
   } catch (error) {
     const { code = "", message } = error as NodeJS.ErrnoException;
-    throw new Error(`${FAILED}${REASONS[code.replace(/^DNS_/, "")] ?? message}`, { cause: error });
+    throw new Error(`${FAILED}${reasonOf(code) ?? message}`, { cause: error });
   }
 }
 
 function withinLimit<T>(host: string, task: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    const error = new Error(`${FAILED}no answer for ${host} within ${LIMIT_MS / 1000} s`);
+    const error = new Error(`${FAILED}no answer for ${host.slice(0, MAX_NAME)} within ${LIMIT_MS / 1000} s`);
     timer = setTimeout(() => reject(error), LIMIT_MS);
   });
   return Promise.race([task, late]).finally(() => clearTimeout(timer));
