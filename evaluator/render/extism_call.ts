@@ -21,6 +21,8 @@ export class HostCallError extends Error {
 const encoder = new TextEncoder();
 const NOTHING = new Uint8Array(0);
 const OPEN_BRACE = 0x7b, QUOTE = 0x22;
+/** Bytes of a name as JSON, quotes and escapes included. */
+const MAX_NAME = 1024;
 const NAMES = ["binding", "namespace", "operation"] as const;
 
 /**
@@ -45,6 +47,9 @@ export function readHostCall(json: Uint8Array): GuestCall {
         throw new HostCallError(`${key}: expected a string at ${position(json, valueStart)}`);
       }
       const valueEnd = skipString(json, valueStart);
+      if (valueEnd - valueStart > MAX_NAME) {
+        throw new HostCallError(`${key}: over ${MAX_NAME} bytes at ${position(json, valueStart)}`);
+      }
       names.set(key, stringValue(json, valueStart, valueEnd));
       return valueEnd;
     });

@@ -1,14 +1,15 @@
 /** Log entries that policies send through the host call `tracing/log` (`spec/evaluator.md §5.3`). */
 import type { PolicyLogEntry } from "../types/evaluation.ts";
+import { boundedText } from "./bounded_text.ts";
 
-const LEVELS: Readonly<Record<string, PolicyLogEntry["level"]>> = {
-  trace: "trace",
-  debug: "debug",
-  info: "info",
-  warning: "warn",
-  warn: "warn",
-  error: "error",
-};
+const LEVELS: ReadonlyMap<string, PolicyLogEntry["level"]> = new Map([
+  ["trace", "trace"],
+  ["debug", "debug"],
+  ["info", "info"],
+  ["warning", "warn"],
+  ["warn", "warn"],
+  ["error", "error"],
+]);
 
 /** No log entry of a policy is longer, in bytes. */
 export const MAX_LOG_ENTRY = 64 * 1024;
@@ -33,8 +34,8 @@ export function policyLogEntry(payload: Uint8Array): PolicyLogEntry {
     return wrong("the entry is not an object");
   }
   const { level, message, ...rest } = entry as Record<string, unknown>;
-  const known = typeof level === "string" ? LEVELS[level.toLowerCase()] : undefined;
-  if (!known) return wrong(`unknown level ${JSON.stringify(level)}`);
+  const known = typeof level === "string" ? LEVELS.get(level.toLowerCase()) : undefined;
+  if (!known) return wrong(`unknown level ${boundedText(JSON.stringify(level) ?? "undefined", 100)}`);
   return {
     level: known,
     message: typeof message === "string" ? message : "",
