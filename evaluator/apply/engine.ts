@@ -31,6 +31,7 @@ import { GUEST_LIMIT } from "../types/guest_limits.ts";
 import { boundedText } from "../render/bounded_text.ts";
 import { GUARD } from "../render/instrument.ts";
 import { policyLogEntry } from "../render/policy_log.ts";
+import { AbandonedMemory } from "./abandoned_memory.ts";
 import type { Deadline } from "./deadline.ts";
 import { link } from "./link.ts";
 
@@ -65,7 +66,7 @@ export interface EngineHost {
 const MAX_LOGGED = 2 << 20;
 const ENTRY_COST = 100;
 
-type Slot = { guest: Guest | undefined; dirty: boolean };
+type Slot = { guest: Guest | undefined; memory: WebAssembly.Memory | undefined; dirty: boolean };
 
 /** The guests of one thread. */
 export class Engine {
@@ -75,6 +76,9 @@ export class Engine {
   readonly #policies = new Map<number, EvaluablePolicy>();
   readonly #slots = new Map<number, Slot>();
   readonly #guestHost: GuestHost;
+  readonly #abandoned = new AbandonedMemory();
+  /** The memory of the instance that was linked last. */
+  #linked: WebAssembly.Memory | undefined;
   #current = -1;
   /** What a host function threw during the running call. */
   #fault: readonly [unknown] | undefined;
@@ -99,6 +103,7 @@ export class Engine {
         const instance = await link(module, imports, entering, returning);
         guard.budget = instance.exports[GUARD.budget] as WebAssembly.Global;
         deadline.attach(instance);
+        this.#linked = instance.exports[GUARD.memory] as WebAssembly.Memory | undefined;
         return instance;
       },
       arm: (limitMs) => this.#arm(limitMs),
@@ -126,6 +131,8 @@ export class Engine {
     for (const id of policies) this.#policies.delete(id);
     for (const id of modules) {
       this.#modules.delete(id);
+      const slot = this.#slots.get(id);
+      if (slot) this.#abandon(slot);
       this.#slots.delete(id);
     }
   }
@@ -189,13 +196,25 @@ export class Engine {
 
   async #guest(policy: EvaluablePolicy, slot: Slot): Promise<Guest> {
     this.#clean(slot);
-    slot.guest ??= await this.#instantiate(policy.module, policy.limitMs);
-    return slot.guest;
+    if (slot.guest) return slot.guest;
+    this.#abandoned.release();
+    this.#linked = undefined;
+    try {
+      return slot.guest = await this.#instantiate(policy.module, policy.limitMs);
+    } finally {
+      slot.memory = this.#linked;
+      this.#linked = undefined;
+    }
   }
 
   #clean(slot: Slot): void {
-    if (slot.guest && slot.dirty && !slot.guest.restore()) slot.guest = undefined;
+    if (slot.guest && slot.dirty && !slot.guest.restore()) this.#abandon(slot);
     slot.dirty = false;
+  }
+
+  #abandon(slot: Slot): void {
+    this.#abandoned.add(slot.memory);
+    slot.guest = slot.memory = undefined;
   }
 
   #instantiate(id: number, limitMs: number): Promise<Guest> {
@@ -211,7 +230,7 @@ export class Engine {
     const policy = this.#policies.get(id);
     if (!policy) return { kind: "error", message: "the policy was removed" };
     let slot = this.#slots.get(policy.module);
-    if (!slot) this.#slots.set(policy.module, slot = { guest: undefined, dirty: false });
+    if (!slot) this.#slots.set(policy.module, slot = { guest: undefined, memory: undefined, dirty: false });
     this.#current = id;
     this.#logged = 0;
     try {
@@ -227,7 +246,7 @@ export class Engine {
           return { kind: "protocol", version: guest.protocolVersion(policy.limitMs) };
       }
     } catch (error) {
-      slot.guest = undefined;
+      this.#abandon(slot);
       if (error instanceof InstantiationError) {
         if (error.interrupted && operation === "validate") {
           return { kind: "verdict", verdict: failure(TEXT.interrupted) };
@@ -246,5 +265,6 @@ export class Engine {
   /** Puts guests that were used back to their snapshots, so that the next request finds them ready. */
   tidy(): void {
     for (const slot of this.#slots.values()) if (slot.dirty) this.#clean(slot);
+    this.#abandoned.release();
   }
 }
