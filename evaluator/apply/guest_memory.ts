@@ -32,6 +32,8 @@ export function wholeMemory(memory: WebAssembly.Memory): Uint8Array {
 export class GuestMemory {
   readonly #memory: WebAssembly.Memory;
   readonly #pages: WebAssembly.Global;
+  /** Bytes that the guest has in any case: its page count never falls below what it was at first. Saves asking for it. */
+  readonly #least: number;
   #bytes = new Uint8Array(0);
   #view = new DataView(this.#bytes.buffer);
 
@@ -39,6 +41,11 @@ export class GuestMemory {
   constructor(memory: WebAssembly.Memory, instance: WebAssembly.Instance) {
     this.#memory = memory;
     this.#pages = instance.exports[GUARD.pages] as WebAssembly.Global;
+    this.#least = this.#size();
+  }
+
+  #size(): number {
+    return Number(this.#pages.value) * PAGE;
   }
 
   /** The memory that an instance exports under the name that all modes ask for; undefined if it exports none. */
@@ -53,11 +60,12 @@ export class GuestMemory {
     const start = at < 0 ? at >>> 0 : at;
     const size = length >>> 0;
     if (size > max) throw new GuestMemoryError(`the ${what} has ${size} bytes, the limit is ${max}`);
-    if (start + size > Number(this.#pages.value) * PAGE) {
+    if (start + size > this.#least && start + size > this.#size()) {
       throw new GuestMemoryError(`out of bounds memory access: ${size} bytes at ${start} (${what})`);
     }
-    const { buffer } = this.#memory;
-    if (this.#bytes.buffer !== buffer) {
+    // Growth detaches the buffer, and what is detached is empty.
+    if (this.#bytes.length === 0) {
+      const { buffer } = this.#memory;
       this.#bytes = new Uint8Array(buffer);
       this.#view = new DataView(buffer);
     }
@@ -88,7 +96,7 @@ export class GuestMemory {
   /** A copy of the bytes before the next zero. */
   terminated(at: number, limit: GuestLimit): Uint8Array {
     const start = this.#place(at, 1, limit);
-    const size = Number(this.#pages.value) * PAGE;
+    const size = this.#size();
     const end = Math.min(size, start + limit.max + 1);
     const length = this.#bytes.subarray(start, end).indexOf(0);
     if (length >= 0) return this.#bytes.slice(start, start + length);
