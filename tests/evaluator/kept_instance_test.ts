@@ -10,15 +10,15 @@ import { Snapshot } from "../../evaluator/apply/snapshot.ts";
 import { GUARD, instrument } from "../../evaluator/render/instrument.ts";
 import type { ExecutionMode } from "../../evaluator/types/metadata.ts";
 import type { PreparedModule } from "../../evaluator/types/module.ts";
-import { STATEFUL_MODES, statefulGuest } from "./stateful_guests.ts";
-import { wasm } from "./wasm_text.ts";
+import { STATEFUL_MODES, statefulText } from "./stateful_guests.ts";
+import { wasm, withMetadata } from "./wasm_text.ts";
 
 const REGO: readonly ExecutionMode[] = ["opa", "gatekeeper"];
 const PAGE = 65536;
 const encoder = new TextEncoder();
 
 /** Does what stands behind the `@` of the request: a letter and a number. Refuses to say yes. */
-const probe = (touch: string) => () =>
+const probe = (touch: string) =>
   `(func $judge (param $at i32) (param $length i32) (result i32)
     (local $end i32) (local $do i32) (local $n i32) (local $digit i32)
     (local.set $end (i32.add (local.get $at) (local.get $length)))
@@ -54,15 +54,30 @@ const probe = (touch: string) => () =>
       (then (return ${touch})))
     (i32.const 0))`;
 
-const guest = (mode: ExecutionMode) =>
-  statefulGuest(
-    mode,
-    probe(
-      REGO.includes(mode)
-        ? "(block (result i32) (call $print (local.get $n)) (i32.const 0))"
-        : "(call $random (local.get $n) (i32.const 8))",
-    ),
-  );
+const RANDOM = '(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))';
+const PRINT = '(import "env" "opa_println" (func $print (param i32)))';
+
+/** The guest that looks for what is left, with another `$judge`. */
+function guest(mode: ExecutionMode): Uint8Array {
+  const isRego = REGO.includes(mode);
+  const imports = isRego ? PRINT : mode === "kubewarden-wapc" ? "" : RANDOM;
+  const touch = isRego
+    ? "(block (result i32) (call $print (local.get $n)) (i32.const 0))"
+    : "(call $random (local.get $n) (i32.const 8))";
+  const text = statefulText(mode)
+    .replace("(module", `(module ${imports}`)
+    .replace("(memory 2 100)", "(memory 2 1000)")
+    .replace("(func $judge", "(func $left_over")
+    .replace(/\)\s*$/, `${probe(touch)})`);
+  const metadata = {
+    protocolVersion: "v1",
+    rules: [],
+    mutating: false,
+    executionMode: mode,
+    policyType: "kubernetes",
+  };
+  return withMetadata(wasm(text), JSON.stringify(metadata));
+}
 
 /** A policy in an evaluator of its own. */
 function policyOf(prepared: PreparedModule): (told: string) => Promise<string> {

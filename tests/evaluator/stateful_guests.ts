@@ -6,8 +6,11 @@
 import type { ExecutionMode } from "../../evaluator/types/metadata.ts";
 import { policyText, wasm, withMetadata } from "./wasm_text.ts";
 
-/** Refuses where an earlier call left anything. */
-const leftOver = (pages: number) =>
+/** A comment where more can be put into `$judge`. */
+const BEFORE_JUDGING = ";; before judging";
+
+/** `$judge` takes where the request stands and says whether an earlier call left anything (1) or not (0). */
+const judge = (pages: number) =>
   `(global $calls (mut i32) (i32.const 0))
   (func $holds (param $at i32) (param $length i32) (param $word i32) (result i32)
     (local $end i32)
@@ -21,6 +24,7 @@ const leftOver = (pages: number) =>
     (i32.const 0))
   (func $judge (param $at i32) (param $length i32) (result i32)
     (local $left i32)
+    ${BEFORE_JUDGING}
     (local.set $left
       (i32.or
         (i32.or (global.get $calls) (i32.load8_u (i32.const 60000)))
@@ -33,26 +37,25 @@ const leftOver = (pages: number) =>
     (if (call $holds (local.get $at) (local.get $length) (i32.const 0x50415254)) (then unreachable))
     (i32.ne (local.get $left) (i32.const 0)))`;
 
+/** The text of a mode's guest. */
+export function statefulText(mode: ExecutionMode): string {
+  return TEXTS[mode]!;
+}
+
 const REFUSAL = '{"accepted":false,"message":"left over"}';
 const quoted = (text: string): string => text.replaceAll('"', '\\"');
 
-/** What a guest does with a request: `$judge` takes where it stands and says whether to refuse it (1) or not (0). */
-export type Judge = (pages: number) => string;
-
-const wapc = (judge: Judge) =>
-  policyText(
-    `(call $request (i32.const 4000) (i32.const 4096))
+const WAPC = policyText(
+  `(call $request (i32.const 4000) (i32.const 4096))
    (if (call $judge (i32.const 4096) (local.get $length))
      (then (call $respond (i32.const 128) (i32.const ${REFUSAL.length})) (return (i32.const 1))))`,
-    `(data (i32.const 128) "${quoted(REFUSAL)}")
+  `(data (i32.const 128) "${quoted(REFUSAL)}")
    ${judge(1)}`,
-  );
+);
 
-const wasi = (judge: Judge) =>
-  `(module
+const WASI = `(module
   (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
   (memory (export "memory") 1)
   (data (i32.const 64) "{\\"accepted\\":true,\\"valid\\":true}")
   (data (i32.const 128) "${quoted(REFUSAL)}")
@@ -67,11 +70,10 @@ const wasi = (judge: Judge) =>
       (then (i32.store (i32.const 0) (i32.const 128)) (i32.store (i32.const 4) (i32.const ${REFUSAL.length}))))
     (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))))`;
 
-/** What \`opa build\` makes of a policy, from outside: values are texts, input is what was parsed last. */
-const rego = (judge: Judge, accepted: string, refused: string) =>
+/** What `opa build` makes of a policy, from outside: values are texts, input is what was parsed last. */
+const rego = (accepted: string, refused: string) =>
   `(module
-  (import "env" "memory" (memory 2 1000))
-  (import "env" "opa_println" (func $print (param i32)))
+  (import "env" "memory" (memory 2 100))
   (data (i32.const 16) "{}\\00")
   (data (i32.const 32) "{\\"a/main\\":0}\\00")
   (data (i32.const 64) "${quoted(accepted)}\\00")
@@ -102,18 +104,15 @@ const rego = (judge: Judge, accepted: string, refused: string) =>
 
 const response = (allowed: boolean, rest = "") =>
   `[{"result":{"response":{"uid":"","allowed":${allowed}${rest}}}}]`;
-const opa = (judge: Judge) =>
-  rego(judge, response(true), response(false, ',"status":{"message":"left over"}'));
-const gatekeeper = (judge: Judge) => rego(judge, '[{"result":[]}]', '[{"result":[{"msg":"left over"}]}]');
+const OPA = rego(response(true), response(false, ',"status":{"message":"left over"}'));
+const GATEKEEPER = rego('[{"result":[]}]', '[{"result":[{"msg":"left over"}]}]');
 
-const extism = (judge: Judge) =>
-  `(module
+const EXTISM = `(module
   (import "extism:host/env" "alloc" (func $alloc (param i64) (result i64)))
   (import "extism:host/env" "store_u8" (func $store (param i64 i32)))
   (import "extism:host/env" "output_set" (func $output (param i64 i64)))
   (import "extism:host/env" "input_length" (func $input_length (result i64)))
   (import "extism:host/env" "input_load_u8" (func $input (param i64) (result i32)))
-  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
   (memory (export "memory") 1)
   (data (i32.const 64) "{\\"accepted\\":true,\\"valid\\":true}")
   (data (i32.const 128) "${quoted(REFUSAL)}")
@@ -140,19 +139,21 @@ const extism = (judge: Judge) =>
     (call $answer (i32.const 64) (i32.const 30))
     (i32.const 0)))`;
 
-const TEXTS: Readonly<Record<string, (judge: Judge) => string>> = {
-  "kubewarden-wapc": wapc,
-  wasi,
-  opa,
-  gatekeeper,
-  extism,
+const TEXTS: Readonly<Record<string, string>> = {
+  "kubewarden-wapc": WAPC,
+  wasi: WASI,
+  opa: OPA,
+  gatekeeper: GATEKEEPER,
+  extism: EXTISM,
 };
 
 /** The modes that there are guests for: all. */
 export const STATEFUL_MODES = Object.keys(TEXTS) as readonly ExecutionMode[];
 
-/** A guest of a mode, with metadata. Unless told otherwise it looks for what earlier calls left. */
-export function statefulGuest(mode: ExecutionMode, judge: Judge = leftOver): Uint8Array {
+/**
+ * The guest of a mode, with metadata. `imports` stand beside its own, and `before` is run in each call before it judges.
+ */
+export function statefulGuest(mode: ExecutionMode, imports = "", before = ""): Uint8Array {
   const metadata = {
     protocolVersion: "v1",
     rules: [],
@@ -160,5 +161,6 @@ export function statefulGuest(mode: ExecutionMode, judge: Judge = leftOver): Uin
     executionMode: mode,
     policyType: "kubernetes",
   };
-  return withMetadata(wasm(TEXTS[mode]!(judge)), JSON.stringify(metadata));
+  const text = TEXTS[mode]!.replace("(module", `(module ${imports}`).replace(BEFORE_JUDGING, before);
+  return withMetadata(wasm(text), JSON.stringify(metadata));
 }
