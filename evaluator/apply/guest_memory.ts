@@ -56,6 +56,10 @@ export class GuestMemory {
 
   /** Where the range begins. Throws {@link GuestMemoryError}. */
   #place(at: number, length: number, { what, max }: GuestLimit): number {
+    // A module may export its functions with other types than the ABI's: what they return need not be whole numbers.
+    if (!Number.isInteger(at) || !Number.isInteger(length)) {
+      throw new GuestMemoryError(`out of bounds memory access: an address that is no whole number (${what})`);
+    }
     // Behind an array's end there may be an address beyond 32 bits.
     const start = at < 0 ? at >>> 0 : at;
     const size = length >>> 0;

@@ -1,5 +1,5 @@
 /**
- * The import section of a module, compared with the list of its execution mode (`types/imports.ts`) before the module is compiled.
+ * What crosses the border between guest and host: the import section of a module, compared with the list of its execution mode (`types/imports.ts`) before the module is compiled.
  * The engines look imports up by the module's words, on objects whose prototypes know more than a guest may reach; so nothing that
  * isn't on the list, with its kind and its signature, ever gets to them.
  */
@@ -7,7 +7,7 @@ import { type ImportList, IMPORTS } from "../types/imports.ts";
 import type { ExecutionMode } from "../types/metadata.ts";
 import type { ImportedMemory } from "../types/module.ts";
 import { boundedText } from "./bounded_text.ts";
-import { Reader, SECTION, type Section, sections, WasmFormatError } from "./wasm_binary.ts";
+import { Reader, SECTION, sections, WasmFormatError } from "./wasm_binary.ts";
 
 /** A module whose imports are on the list takes no more than a hundred; the same may be imported again. */
 const MAX_IMPORTS = 1000;
@@ -29,6 +29,7 @@ interface Import {
   readonly max: number | undefined;
 }
 
+const REFERENCE = "reference";
 const VALUE_TYPES: ReadonlyMap<number, string> = new Map([
   [0x7f, "i32"],
   [0x7e, "i64"],
@@ -40,17 +41,13 @@ const VALUE_TYPES: ReadonlyMap<number, string> = new Map([
 function valueType(reader: Reader): string {
   const type = reader.u8();
   if (type === 0x63 || type === 0x64) reader.skipLeb();
-  return VALUE_TYPES.get(type) ?? "reference";
+  return VALUE_TYPES.get(type) ?? REFERENCE;
 }
 
-/** A list of value types; undefined, and only passed over, unless it is wanted. */
-function valueTypes(reader: Reader, wanted: boolean): readonly string[] | undefined {
+function valueTypes(reader: Reader): readonly string[] {
   const types: string[] = [];
-  for (let count = reader.u32(); count > 0; count--) {
-    const type = valueType(reader);
-    if (wanted) types.push(type);
-  }
-  return wanted ? types : undefined;
+  for (let count = reader.u32(); count > 0; count--) types.push(valueType(reader));
+  return types;
 }
 
 function readLimits(reader: Reader): { readonly min: number; readonly max: number | undefined } {
@@ -103,56 +100,81 @@ function refusal(
 }
 
 /**
- * Compares the imports of a valid module with the list of its execution mode. Returns the limits of the memory that it imports,
- * undefined if it imports none. Throws {@link WasmFormatError}, which names the first of those that are not on the list.
+ * Compares the imports of a valid module with the list of its execution mode, and sees to it that no function takes or gives a
+ * reference across the border. Returns the limits of the memory that it imports, undefined if it imports none. Throws
+ * {@link WasmFormatError}, which names the first of those that are refused.
  */
-export function checkImports(
+export function checkBorder(
   module: Uint8Array,
   mode: ExecutionMode,
   maxPages: number,
 ): ImportedMemory | undefined {
-  const found = sections(module);
-  const importSection = found.find(({ id }) => id === SECTION.import);
-  if (!importSection) return undefined;
-  const reader = new Reader(module, importSection.start, importSection.end);
-  const count = reader.u32();
-  if (count > MAX_IMPORTS) {
-    throw new WasmFormatError(`the module has ${count} imports, the limit is ${MAX_IMPORTS}`);
-  }
-  const imports = Array.from({ length: count }, () => readImport(reader));
-  const types = signatures(module, found, imports);
-  const refused = imports.map((entry) => refusal(entry, IMPORTS[mode], types)).filter((reason) =>
+  const readers = new Map(sections(module).map(({ id, start, end }) => [id, new Reader(module, start, end)]));
+  const imports = readImports(readers.get(SECTION.import));
+  const types = readTypes(readers.get(SECTION.type), new Set(imports.map(({ type }) => type)));
+  const refused = imports.map((entry) => refusal(entry, IMPORTS[mode], types.signatures)).filter((reason) =>
     reason !== undefined
   );
   if (refused.length > 0) {
-    const more = refused.length > MAX_NAMED ? ` and ${refused.length - MAX_NAMED} more` : "";
     throw new WasmFormatError(
-      `the module imports what no host provides: ${refused.slice(0, MAX_NAMED).join(", ")}${more} ` +
-        `(execution mode ${mode})`,
+      `the module imports what no host provides: ${listOf(refused)} (execution mode ${mode})`,
     );
+  }
+  const functions = imports.filter(({ kind }) => kind === "function").map(({ type }) => type);
+  const own = readers.get(SECTION.function);
+  for (let count = own?.u32() ?? 0; own && count > 0; count--) functions.push(own.u32());
+  const giving = exportedFunctions(readers.get(SECTION.export)).filter(({ index }) =>
+    types.withReferences.has(functions[index] ?? -1)
+  );
+  if (giving.length > 0) {
+    const names = giving.map(({ name }) => boundedText(name, MAX_NAME));
+    throw new WasmFormatError(`the module exports functions that take or give references: ${listOf(names)}`);
   }
   return importedMemory(imports, maxPages);
 }
 
-/** The signatures of the types that imported functions have, by index. */
-function signatures(
-  module: Uint8Array,
-  found: readonly Section[],
-  imports: readonly Import[],
-): ReadonlyMap<number, string> {
-  const wanted = new Set(imports.map(({ type }) => type));
-  const signatures = new Map<number, string>();
-  const section = found.find(({ id }) => id === SECTION.type);
-  if (!section) return signatures;
-  const reader = new Reader(module, section.start, section.end);
+function listOf(names: readonly string[]): string {
+  const more = names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : "";
+  return `${names.slice(0, MAX_NAMED).join(", ")}${more}`;
+}
+
+function readImports(reader: Reader | undefined): readonly Import[] {
+  if (!reader) return [];
   const count = reader.u32();
-  for (let index = 0; index < count; index++) {
-    if (reader.u8() !== 0x60) throw new WasmFormatError("garbage-collected types are not supported");
-    const parameters = valueTypes(reader, wanted.has(index));
-    const results = valueTypes(reader, wanted.has(index));
-    if (parameters && results) signatures.set(index, [...parameters, "->", ...results].join(" "));
+  if (count > MAX_IMPORTS) {
+    throw new WasmFormatError(`the module has ${count} imports, the limit is ${MAX_IMPORTS}`);
   }
-  return signatures;
+  return Array.from({ length: count }, () => readImport(reader));
+}
+
+/** The signatures of the types that are wanted, and which of all types have references. */
+function readTypes(
+  reader: Reader | undefined,
+  wanted: ReadonlySet<number>,
+): { readonly signatures: ReadonlyMap<number, string>; readonly withReferences: ReadonlySet<number> } {
+  const signatures = new Map<number, string>();
+  const withReferences = new Set<number>();
+  for (let index = 0, count = reader?.u32() ?? 0; reader && index < count; index++) {
+    if (reader.u8() !== 0x60) throw new WasmFormatError("garbage-collected types are not supported");
+    const parameters = valueTypes(reader);
+    const results = valueTypes(reader);
+    if (parameters.includes(REFERENCE) || results.includes(REFERENCE)) withReferences.add(index);
+    if (wanted.has(index)) signatures.set(index, [...parameters, "->", ...results].join(" "));
+  }
+  return { signatures, withReferences };
+}
+
+function exportedFunctions(
+  reader: Reader | undefined,
+): readonly { readonly name: string; readonly index: number }[] {
+  const found: { readonly name: string; readonly index: number }[] = [];
+  for (let count = reader?.u32() ?? 0; reader && count > 0; count--) {
+    const name = reader.name();
+    const kind = reader.u8();
+    const index = reader.u32();
+    if (kind === 0) found.push({ name, index });
+  }
+  return found;
 }
 
 function importedMemory(imports: readonly Import[], maxPages: number): ImportedMemory | undefined {

@@ -315,6 +315,11 @@ test("a pointer is compared with the guest's own page count, not with the memory
   const outside: readonly (readonly [at: number, length: number])[] = [
     ...[[PAGE, 1], [PAGE - 1, 2], [0, PAGE + 1], [2 * PAGE, 1], [-1, 1], [0, -1], [-1, -1]] as const,
     ...[[-PAGE, PAGE], [PAGE + 1, 0], [0x7fffffff, 0x7fffffff], [2 ** 32, 1]] as const,
+    // What exports of other types than the ABI's return.
+    ...[[NaN, 1], [0.5, 1], [Infinity, 1], [0, NaN], [1n, 1], [[1], 1], [
+      undefined,
+      1,
+    ]] as unknown as readonly (readonly [number, number])[],
   ];
   const { given } = GUEST_LIMIT;
   for (const [at, length] of outside) {
@@ -330,7 +335,7 @@ test("a pointer is compared with the guest's own page count, not with the memory
         way();
         assert.unreachable(`${length} bytes at ${at}`);
       } catch (error) {
-        assert.instance(error, GuestMemoryError, `${length} bytes at ${at}: ${error}`);
+        assert.instance(error, GuestMemoryError, `${String(length)} bytes at ${String(at)}: ${error}`);
       }
     }
   }

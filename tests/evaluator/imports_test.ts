@@ -8,6 +8,7 @@ import { IMPORTS } from "../../evaluator/types/imports.ts";
 import type { ExecutionMode } from "../../evaluator/types/metadata.ts";
 import { loadPolicy } from "../../mod.ts";
 import { evaluation } from "./evaluation.ts";
+import { wasm } from "./wasm_text.ts";
 import { importing, listed, type WantedImport } from "./import_modules.ts";
 
 const MODES = Object.keys(RUNTIMES) as readonly ExecutionMode[];
@@ -147,6 +148,29 @@ test("a refusal names the first imports only, long names cut, and counts the oth
   assert.match(message, / and 490 more \(execution mode wasi\)$/);
   const more = Array.from({ length: 1001 }, () => ({ namespace: "host", name: "call" }));
   assert.match(await refusal("wasi", more), /the module has 1001 imports, the limit is 1000$/);
+});
+
+test("no reference crosses the border by an export either", async () => {
+  const refuse = async (text: string) => {
+    try {
+      await prepareModule(wasm(text), { memoryMib: 8 });
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return "";
+  };
+  const expected = "the module exports functions that take or give references: ";
+  for (
+    const type of ["(param externref)", "(param i32 funcref)", "(result externref)", "(result i32 funcref)"]
+  ) {
+    const body = type.includes("result") ? "unreachable" : "";
+    const text =
+      `(module (func $f ${type} ${body}) (func $g) (export "g" (func $g)) (export "__guest_call" (func $f)))`;
+    assert.match(await refuse(text), `${expected}__guest_call`, type);
+    assert.is(await refuse(text.replace('(export "__guest_call" (func $f))', "")), "", type);
+  }
+  const many = Array.from({ length: 20 }, (_, index) => `(export "e${index}" (func $f))`).join(" ");
+  assert.match(await refuse(`(module (func $f (param externref)) ${many})`), /e9 and 10 more$/);
 });
 
 test("a function of one mode is refused in another", async () => {
