@@ -10,6 +10,7 @@ import { GuestOutput } from "../../evaluator/apply/guest_output.ts";
 import { hostCallHandler } from "../../evaluator/apply/host_calls.ts";
 import { Input, Output } from "../../evaluator/apply/pipes.ts";
 import { boundedText } from "../../evaluator/render/bounded_text.ts";
+import { readHostCall } from "../../evaluator/render/extism_call.ts";
 import { instrument } from "../../evaluator/render/instrument.ts";
 import { policyLogEntry } from "../../evaluator/render/policy_log.ts";
 import { AnswerError, verdictOf } from "../../evaluator/render/verdict.ts";
@@ -435,6 +436,19 @@ test("errors repeat no more than a part of a guest's words", async () => {
     const json of [long, `[{"result":${long}}]`, `[{"result":{"response":{"uid":"","allowed":"${long}"}}}]`]
   ) {
     assert.ok(opaVerdict(encoder.encode(json)).status!.message!.length < 2000);
+  }
+});
+
+test("an Extism plug-in's host call has few members and short names", () => {
+  const rest = '"namespace":"n","operation":"o","payload":[1.0]}';
+  assert.is(readHostCall(encoder.encode(`{"__proto__":{"binding":"x"},${rest}`)).binding, "kubewarden");
+  assert.throws(
+    () => readHostCall(encoder.encode(`{${'"x":1,'.repeat(64)}${rest}`)),
+    /over 64 members at line 1/,
+  );
+  for (const name of ["binding", "namespace", "operation"]) {
+    const call = `{"${name}":"${"x".repeat(2000)}"}`;
+    assert.throws(() => readHostCall(encoder.encode(call)), `${name}: over 1024 bytes at line 1`);
   }
 });
 

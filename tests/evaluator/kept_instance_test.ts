@@ -11,7 +11,7 @@ import { GUARD, instrument } from "../../evaluator/render/instrument.ts";
 import type { ExecutionMode } from "../../evaluator/types/metadata.ts";
 import type { PreparedModule } from "../../evaluator/types/module.ts";
 import { STATEFUL_MODES, statefulText } from "./stateful_guests.ts";
-import { wasm, withMetadata } from "./wasm_text.ts";
+import { policyText, wasm, withMetadata } from "./wasm_text.ts";
 
 const REGO: readonly ExecutionMode[] = ["opa", "gatekeeper"];
 const PAGE = 65536;
@@ -101,7 +101,9 @@ function policyOf(prepared: PreparedModule): (told: string) => Promise<string> {
 
 /** Of the modes' guests, the largest has two pages. */
 const PROBES = [
-  ...Array.from({ length: 72 }, (_, page) => `@L${page * PAGE + 65_000};`),
+  ...[0, 1, 2, 3, 5, 7, 8, 9, 10, 11, 15, 16, 19, 20, 21, 22, 32, 33, 34, 41, 42, 43, 60].map((page) =>
+    `@L${page * PAGE + 65_000};`
+  ),
   ...[1, 2, 3, 9, 10, 30, 33, 40, 41].map((page) => `@H${page * PAGE + 100};`),
   ...[1, 2, 3].map((pages) => `@S${pages};`),
   ...[1, 31, 41, 900, 998, 1000, 65_535].map((pages) => `@R${pages};`),
@@ -166,6 +168,22 @@ for (const mode of STATEFUL_MODES) {
     assert.not.ok(kept.snapshot.restore(), "what grew beyond is dropped");
   });
 }
+
+test("memory of instances that are not kept is given back", async () => {
+  // 150 MB a call: without giving back, 25 calls take 3.7 GB (on Node, whose garbage collector does not see it).
+  const pages = 2400;
+  const body = `(if (i32.eq (memory.grow (i32.const ${pages})) (i32.const -1)) (then unreachable))
+    (memory.fill (i32.const ${PAGE}) (i32.const 7) (i32.const ${pages * PAGE}))`;
+  const prepared = await prepareModule(withMetadata(wasm(policyText(body))), { memoryMib: 256 });
+  const ask = policyOf(prepared);
+  const before = process.memoryUsage().rss;
+  let most = 0;
+  for (let call = 0; call < 25; call++) {
+    assert.is(await ask(""), "yes");
+    most = Math.max(most, process.memoryUsage().rss - before);
+  }
+  assert.ok(most < 1_200_000_000, `${Math.round(most / 1e6)} MB`);
+});
 
 test("an instance with a NaN in a global is not kept: JavaScript does not keep its bits", async () => {
   const plain = wasm(
