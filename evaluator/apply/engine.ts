@@ -28,9 +28,12 @@ import type { ExecutionMode } from "../types/metadata.ts";
 import type { PreparedModule } from "../types/module.ts";
 import type { EvaluablePolicy } from "../types/policy.ts";
 import type { Operation, Outcome } from "../types/protocol.ts";
+import { GUEST_LIMIT } from "../types/guest_limits.ts";
+import { boundedText } from "../render/bounded_text.ts";
 import { GUARD } from "../render/instrument.ts";
 import { policyLogEntry } from "../render/policy_log.ts";
 import { metered } from "../render/work.ts";
+import { AbandonedMemory } from "./abandoned_memory.ts";
 import type { Deadline } from "./deadline.ts";
 import { link } from "./link.ts";
 
@@ -65,13 +68,7 @@ export interface EngineHost {
 const MAX_LOGGED = 2 << 20;
 const ENTRY_COST = 100;
 
-/**
- * A guest that holds more pages than this beyond what it began with is large. A thread keeps one of them: to get that memory anew
- * for each request takes longer than to clear it, and whether the old one is given back soon is up to the garbage collector.
- */
-const LARGE_PAGES = 64;
-
-type Slot = { guest: Guest | undefined; dirty: boolean };
+type Slot = { guest: Guest | undefined; memory: WebAssembly.Memory | undefined; dirty: boolean };
 
 class OutOfTime extends Error {}
 
@@ -97,7 +94,9 @@ export class Engine {
   readonly #policies = new Map<number, EvaluablePolicy>();
   readonly #slots = new Map<number, Slot>();
   readonly #guestHost: GuestHost;
-  #large: Slot | undefined;
+  readonly #abandoned = new AbandonedMemory();
+  /** The memory of the instance that was linked last. */
+  #linked: WebAssembly.Memory | undefined;
   #current = -1;
   /** What a host function threw during the running call. */
   #fault: readonly [unknown] | undefined;
@@ -122,6 +121,7 @@ export class Engine {
         const instance = await link(module, imports, entering, returning);
         guard.budget = instance.exports[GUARD.budget] as WebAssembly.Global;
         deadline.attach(instance);
+        this.#linked = instance.exports[GUARD.memory] as WebAssembly.Memory | undefined;
         return instance;
       },
       arm: (limitMs) => this.#arm(limitMs),
@@ -149,6 +149,8 @@ export class Engine {
     for (const id of policies) this.#policies.delete(id);
     for (const id of modules) {
       this.#modules.delete(id);
+      const slot = this.#slots.get(id);
+      if (slot) this.#abandon(slot);
       this.#slots.delete(id);
     }
   }
@@ -171,10 +173,11 @@ export class Engine {
 
   #log(entry: PolicyLogEntry): void {
     if (this.#logged > MAX_LOGGED) return;
-    this.#logged += ENTRY_COST + entry.message.length + (entry.data?.length ?? 0);
+    const message = boundedText(entry.message, GUEST_LIMIT.logMessage.max);
+    this.#logged += ENTRY_COST + message.length + (entry.data?.length ?? 0);
     this.#host.log(
       this.#current,
-      this.#logged <= MAX_LOGGED ? entry : {
+      this.#logged <= MAX_LOGGED ? { ...entry, message } : {
         level: "warn",
         message: "log entries were dropped: the policy logs too much for one request",
         data: undefined,
@@ -183,6 +186,13 @@ export class Engine {
   }
 
   #hostCall(call: GuestCall): HostCallAnswer {
+    for (const name of ["binding", "namespace", "operation"] as const) {
+      const { what, max } = GUEST_LIMIT[name];
+      const { length } = call[name];
+      if (length > max) {
+        return { ok: false, error: `the ${what} has ${length} characters, the limit is ${max}` };
+      }
+    }
     if (call.binding !== "kubewarden") return { ok: false, error: `unknown binding: ${call.binding}` };
     if (call.namespace === "tracing" && call.operation === "log") {
       this.#log(policyLogEntry(call.payload));
@@ -204,16 +214,25 @@ export class Engine {
 
   async #guest(policy: EvaluablePolicy, slot: Slot): Promise<Guest> {
     this.#clean(slot);
-    slot.guest ??= await this.#instantiate(policy.module, policy.limitMs);
-    return slot.guest;
+    if (slot.guest) return slot.guest;
+    this.#abandoned.release();
+    this.#linked = undefined;
+    try {
+      return slot.guest = await this.#instantiate(policy.module, policy.limitMs);
+    } finally {
+      slot.memory = this.#linked;
+      this.#linked = undefined;
+    }
   }
 
   #clean(slot: Slot): void {
-    if (slot.guest && slot.dirty && !slot.guest.restore()) slot.guest = undefined;
+    if (slot.guest && slot.dirty && !slot.guest.restore()) this.#abandon(slot);
     slot.dirty = false;
-    if (slot === this.#large || !slot.guest || slot.guest.grownPages() <= LARGE_PAGES) return;
-    if (this.#large) this.#large.guest = undefined;
-    this.#large = slot;
+  }
+
+  #abandon(slot: Slot): void {
+    this.#abandoned.add(slot.memory);
+    slot.guest = slot.memory = undefined;
   }
 
   #instantiate(id: number, limitMs: number): Promise<Guest> {
@@ -229,7 +248,7 @@ export class Engine {
     const policy = this.#policies.get(id);
     if (!policy) return { kind: "error", message: "the policy was removed" };
     let slot = this.#slots.get(policy.module);
-    if (!slot) this.#slots.set(policy.module, slot = { guest: undefined, dirty: false });
+    if (!slot) this.#slots.set(policy.module, slot = { guest: undefined, memory: undefined, dirty: false });
     this.#current = id;
     this.#logged = 0;
     try {
@@ -245,15 +264,17 @@ export class Engine {
           return { kind: "protocol", version: guest.protocolVersion(policy.limitMs) };
       }
     } catch (error) {
-      slot.guest = undefined;
+      this.#abandon(slot);
       if (error instanceof InstantiationError) {
         if (error.interrupted && operation === "validate") {
           return { kind: "verdict", verdict: failure(TEXT.interrupted) };
         }
         const mode = this.#modules.get(policy.module)?.mode;
-        return { kind: "error", message: `${mode && NOT_INSTANTIATED[mode] || ""}${error.message}` };
+        const reason = boundedText(error.message, GUEST_LIMIT.error.max);
+        return { kind: "error", message: `${mode && NOT_INSTANTIATED[mode] || ""}${reason}` };
       }
-      return { kind: "error", message: error instanceof Error ? error.message : String(error) };
+      const message = error instanceof Error ? error.message : String(error);
+      return { kind: "error", message: boundedText(message, GUEST_LIMIT.error.max) };
     } finally {
       this.#current = -1;
     }
@@ -262,16 +283,6 @@ export class Engine {
   /** Puts guests that were used back to their snapshots, so that the next request finds them ready. */
   tidy(): void {
     for (const slot of this.#slots.values()) if (slot.dirty) this.#clean(slot);
-  }
-
-  /** Whether {@link shrink} would give anything back. */
-  get holdsMuch(): boolean {
-    return this.#large?.guest !== undefined;
-  }
-
-  /** Gives up the memory of a large guest; the next request of its policy makes a new one. */
-  shrink(): void {
-    if (this.#large) this.#large.guest = undefined;
-    this.#large = undefined;
+    this.#abandoned.release();
   }
 }

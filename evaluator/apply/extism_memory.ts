@@ -9,6 +9,8 @@
  * Source: the imports of Extism's plug-in development kits (`extism-pdk`, `@extism/as-pdk`).
  */
 
+import { GUEST_LIMIT } from "../types/guest_limits.ts";
+
 /** Raised when a plug-in uses a host function in a way that can't be. It ends the call. */
 export class ExtismError extends Error {
   override readonly name = "ExtismError";
@@ -18,7 +20,7 @@ export class ExtismError extends Error {
 const MAX_BLOCKS = 100_000;
 const MAX_VARIABLES = 1000;
 /** Names of variables and log messages are read up to this many bytes. */
-const MAX_TEXT = 64 * 1024;
+const MAX_TEXT = GUEST_LIMIT.logMessage.max;
 const BLOCK_DISTANCE = 2 ** 32;
 
 const LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
@@ -95,9 +97,12 @@ export class ExtismMemory {
     return at;
   }
 
-  /** The whole block at `address`; undefined where none begins. */
-  read(address: bigint): Uint8Array | undefined {
+  /** The whole block at `address`; undefined where none begins. Throws {@link ExtismError} where it has over `max` bytes. */
+  read(address: bigint, max: number): Uint8Array | undefined {
     const block = this.#block(address);
+    if (block && block.byteLength > max) {
+      throw new ExtismError(`the block at ${address} has ${block.byteLength} bytes, the limit is ${max}`);
+    }
     return block && new Uint8Array(block.buffer);
   }
 
@@ -130,7 +135,7 @@ export class ExtismMemory {
   }
 
   #text(address: bigint): string {
-    return new TextDecoder().decode(this.read(address)?.subarray(0, MAX_TEXT));
+    return new TextDecoder().decode(this.read(address, this.#maxBytes)?.subarray(0, MAX_TEXT));
   }
 
   #setVariable(nameAt: bigint, valueAt: bigint): void {
@@ -142,7 +147,7 @@ export class ExtismMemory {
     if (this.#variables.size >= MAX_VARIABLES && !this.#variables.has(name)) {
       throw new ExtismError(`the plug-in set over ${MAX_VARIABLES} variables`);
     }
-    const value = this.read(valueAt);
+    const value = this.read(valueAt, this.#maxBytes);
     if (!value) throw new ExtismError(`the plug-in set a variable to no block, at ${valueAt}`);
     // Plug-ins may free the block that they gave.
     this.#variables.set(name, this.store(value));
@@ -187,7 +192,7 @@ export class ExtismMemory {
       },
       error_set: (address: bigint) => {
         // 0 takes an error back.
-        this.#error = address === 0n ? undefined : this.read(address);
+        this.#error = address === 0n ? undefined : this.read(address, this.#maxBytes);
       },
       config_get: () => 0n,
       var_get: (nameAt: bigint) => this.#variables.get(this.#text(nameAt)) ?? 0n,

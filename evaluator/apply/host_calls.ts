@@ -10,6 +10,7 @@ import {
   TEXT,
 } from "../types/evaluation.ts";
 import type { ContextAwareResource } from "../types/metadata.ts";
+import { boundedText } from "../render/bounded_text.ts";
 import {
   allows,
   type CapabilityAllowList,
@@ -41,6 +42,10 @@ const INVENTORY_CAPABILITY = "kubernetes/list_resources_all";
 /** What is told about a call that was not granted. */
 export type OnViolation = (policy: string, capability: string, allowed: string) => void;
 
+/** Characters of a guest's words in an error; the names of all capabilities are shorter. */
+const MAX_PATH = 600;
+const shown = (name: string): string => boundedText(name, MAX_PATH);
+
 const failed = (error: string): HostCallAnswer => ({ ok: false, error });
 
 /** Answers where nothing watches the cluster. */
@@ -59,9 +64,11 @@ export function hostCallHandler(
 ): HostCallHandler {
   const denied = (path: string): HostCallAnswer | undefined => {
     if (allows(allowed, path)) return undefined;
-    onViolation(caller.policy, path, describe(allowed));
+    onViolation(caller.policy, boundedText(path, MAX_PATH), describe(allowed));
     return failed(
-      `Policy has not been granted access to the '${path}' host capability. The violation has been reported.`,
+      `Policy has not been granted access to the '${
+        boundedText(path, MAX_PATH)
+      }' host capability. The violation has been reported.`,
     );
   };
   return async ({ namespace, operation, payload, inventory: wanted }) => {
@@ -69,14 +76,16 @@ export function hostCallHandler(
     if (wanted) return denied(INVENTORY_CAPABILITY) ?? await inventory(wanted, caller.policy);
     const path = `${namespace}/${operation}`;
     // Of this namespace there is `log` only, which needs no grant and is answered in the guest's thread.
-    if (namespace === "tracing") return failed(`unknown operation: ${operation}`);
+    if (namespace === "tracing") return failed(`unknown operation: ${shown(operation)}`);
     const denial = denied(path);
     if (denial) return denial;
     if (!isCapability(path)) {
       const known = isCapabilityNamespace(namespace.split("/")[0]!);
-      return failed(known ? `unknown operation: ${operation}` : `unknown namespace: ${namespace}`);
+      return failed(
+        known ? `unknown operation: ${shown(operation)}` : `unknown namespace: ${shown(namespace)}`,
+      );
     }
-    const capability = capabilities[path];
+    const capability = Object.hasOwn(capabilities, path) ? capabilities[path] : undefined;
     if (!capability) {
       return failed(
         namespace === "kubernetes"

@@ -2,16 +2,22 @@
 
 /** What may wait to be read: the request, and answers of host calls. */
 const MAX_UNREAD = 64 * 1024 * 1024;
+/** What a pipe takes at first. */
+const SMALL = 4096;
+const NOTHING = new Uint8Array(0);
 
 /** A pipe that the host writes to and the guest reads from. */
 export class Input {
   #chunks: Uint8Array[] = [];
+  /** The first chunk that has not been read wholly, and how much of it has been. */
+  #next = 0;
+  #taken = 0;
   #length = 0;
 
   /** Forgets what was not read. */
   clear(): void {
     this.#chunks = [];
-    this.#length = 0;
+    this.#next = this.#taken = this.#length = 0;
   }
 
   append(bytes: Uint8Array): void {
@@ -25,23 +31,27 @@ export class Input {
 
   read(target: Uint8Array): number {
     let read = 0;
-    while (read < target.length && this.#chunks.length > 0) {
-      const chunk = this.#chunks[0]!;
-      const taken = chunk.subarray(0, target.length - read);
-      target.set(taken, read);
-      read += taken.length;
-      if (taken.length === chunk.length) this.#chunks.shift();
-      else this.#chunks[0] = chunk.subarray(taken.length);
+    while (read < target.length && this.#next < this.#chunks.length) {
+      const chunk = this.#chunks[this.#next]!;
+      const part = chunk.subarray(this.#taken, this.#taken + target.length - read);
+      target.set(part, read);
+      read += part.length;
+      this.#taken += part.length;
+      if (this.#taken === chunk.length) {
+        this.#next++;
+        this.#taken = 0;
+      }
     }
     this.#length -= read;
+    if (this.#length === 0) this.clear();
     return read;
   }
 }
 
-/** A pipe that the guest writes to and the host reads when the guest has ended. */
+/** A pipe that the guest writes to and the host reads when the guest has ended. However small its pieces, they take no more room. */
 export class Output {
   readonly #limit: number;
-  #chunks: Uint8Array[] = [];
+  #bytes = NOTHING;
   #length = 0;
   #dropped = 0;
 
@@ -50,32 +60,31 @@ export class Output {
   }
 
   clear(): void {
-    this.#chunks = [];
+    this.#bytes = NOTHING;
     this.#length = 0;
     this.#dropped = 0;
   }
 
   /** Takes what fits. */
   write(bytes: Uint8Array): void {
-    const taken = bytes.slice(0, this.#limit - this.#length);
+    const taken = bytes.subarray(0, this.#limit - this.#length);
     this.#dropped += bytes.length - taken.length;
-    if (taken.length === 0) return;
-    this.#chunks.push(taken);
-    this.#length += taken.length;
+    const length = this.#length + taken.length;
+    if (length > this.#bytes.length) {
+      const grown = new Uint8Array(Math.min(this.#limit, Math.max(length, 2 * this.#bytes.length, SMALL)));
+      grown.set(this.#bytes.subarray(0, this.#length));
+      this.#bytes = grown;
+    }
+    this.#bytes.set(taken, this.#length);
+    this.#length = length;
   }
 
   get dropped(): number {
     return this.#dropped;
   }
 
+  /** What was written. */
   bytes(): Uint8Array {
-    if (this.#chunks.length === 1) return this.#chunks[0]!;
-    const bytes = new Uint8Array(this.#length);
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
-    }
-    return bytes;
+    return this.#bytes.subarray(0, this.#length);
   }
 }

@@ -1,4 +1,5 @@
 /** A policy as a value to call: what the embeddable library hands out (`mod.ts`). */
+import { boundedText } from "../render/bounded_text.ts";
 import { readRawReview, readReview } from "../render/review.ts";
 import {
   type HostCall,
@@ -46,7 +47,9 @@ const notGranted: HostCallHandler = ({ namespace, operation, inventory }) => ({
   ok: false,
   error: inventory
     ? TEXT.noInventory
-    : `Policy has not been granted access to the '${namespace}/${operation}' host capability. ` +
+    : `Policy has not been granted access to the '${
+      boundedText(`${namespace}/${operation}`, 600)
+    }' host capability. ` +
       "The violation has been reported.",
 });
 

@@ -1,6 +1,6 @@
 /** From the bytes of a policy's module to a module that can be run: checked, instrumented, compiled. */
 import { customSections } from "../render/custom_section.ts";
-import { importedMemoryOf } from "../render/imported_memory.ts";
+import { checkBorder } from "../render/imports.ts";
 import { instrument } from "../render/instrument.ts";
 import { jsonExcess } from "../render/json_size.ts";
 import { WasmFormatError } from "../render/wasm_binary.ts";
@@ -65,8 +65,8 @@ export async function prepareModule(
       await WebAssembly.compile(module as BufferSource);
       throw new WasmFormatError("not a valid module");
     }
+    const importedMemory = checkBorder(module, mode, maxPages);
     const { bytes, restorable } = instrument(module, { maxPages });
-    const importedMemory = importedMemoryOf(module, maxPages);
     const compiled = await WebAssembly.compile(bytes as BufferSource);
     return { module: compiled, mode, restorable, maxPages, importedMemory };
   } catch (error) {

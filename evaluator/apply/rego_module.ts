@@ -4,13 +4,15 @@
  *
  * Source: https://www.openpolicyagent.org/docs/latest/wasm/ (ABI 1.x).
  */
+import { boundedText } from "../render/bounded_text.ts";
 import { GUARD } from "../render/instrument.ts";
 import { parseRego, regoText } from "../render/rego_text.ts";
 import { metered } from "../render/work.ts";
+import { GUEST_LIMIT, type GuestLimit } from "../types/guest_limits.ts";
 import { type GuestHost, InstantiationError } from "../types/guest.ts";
 import type { PreparedModule } from "../types/module.ts";
 import { BuiltinError, BuiltinHalt, type RegoBuiltin } from "../types/rego.ts";
-import { MAX_TEXT } from "../types/rego_limits.ts";
+import { GuestMemory } from "./guest_memory.ts";
 import { loadBuiltins } from "./rego_builtins.ts";
 import { RegoEvaluation } from "./rego_evaluation.ts";
 import { Snapshot } from "./snapshot.ts";
@@ -18,6 +20,8 @@ import { trapText } from "./trap_text.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+/** Characters of what an error repeats of the policy's words. */
+const MAX_REASON = 1000;
 const INTERRUPTED = "guest code interrupted, execution deadline exceeded";
 
 /** Functions of a module that every policy exports, and two that old ones lack. */
@@ -52,7 +56,8 @@ export type RegoResult =
 /** An instance that is kept and put back to its first state after every evaluation. */
 export class RegoModule {
   readonly #host: GuestHost;
-  readonly #memory: WebAssembly.Memory;
+  readonly #imported: WebAssembly.Memory;
+  #memory!: GuestMemory;
   #exports!: RegoExports;
   #snapshot: Snapshot | undefined;
   #builtins = new Map<number, { readonly name: string; readonly run: RegoBuiltin }>();
@@ -64,7 +69,7 @@ export class RegoModule {
 
   private constructor(host: GuestHost, memory: WebAssembly.Memory) {
     this.#host = host;
-    this.#memory = memory;
+    this.#imported = memory;
   }
 
   /** Makes an instance, for `limitMs` at most. Throws {@link InstantiationError}. */
@@ -79,25 +84,26 @@ export class RegoModule {
     const module = new RegoModule(host, memory);
     const instance = await host.link(prepared.module, { env: module.#imports() });
     (instance.exports[GUARD.pages] as WebAssembly.Global).value = min;
+    module.#memory = new GuestMemory(memory, instance);
     await module.#useBuiltins(module.#start(instance, limitMs));
-    if (prepared.restorable) module.#snapshot = new Snapshot(instance);
+    if (prepared.restorable) module.#snapshot = new Snapshot(instance, prepared.mode);
     return module;
   }
 
   #imports(): WebAssembly.ModuleImports {
     const call = (id: number, _context: number, ...operands: number[]) => this.#call(id, operands);
     return {
-      memory: this.#memory,
+      memory: this.#imported,
       opa_abort: (at: number) => {
         this.#host.log({
           level: "error",
-          message: `Rego evaluation aborted: ${this.#text(at)}`,
+          message: `Rego evaluation aborted: ${this.#message(at)}`,
           data: undefined,
           rego: "abort",
         });
       },
       opa_println: (at: number) => {
-        const message = this.#text(at);
+        const message = this.#message(at);
         this.#evaluation?.print(message);
       },
       opa_builtin0: call,
@@ -120,8 +126,8 @@ export class RegoModule {
     this.#exports = exports as unknown as RegoExports;
     const start = exports[GUARD.start];
     if (typeof start === "function") this.#step(limitMs, () => void start());
-    const builtins = this.#step(limitMs, () => this.#dump(this.#exports.builtins()));
-    this.#entrypoints = this.#step(limitMs, () => this.#dump(this.#exports.entrypoints()));
+    const builtins = this.#step(limitMs, () => this.#list(this.#exports.builtins()));
+    this.#entrypoints = this.#step(limitMs, () => this.#list(this.#exports.entrypoints()));
     return this.#names(builtins);
   }
 
@@ -130,7 +136,7 @@ export class RegoModule {
     const implementations = await loadBuiltins(names);
     const unknown = names.filter((name) => !Object.hasOwn(implementations, name)).sort();
     if (unknown.length > 0) {
-      const reason = `Missing Rego builtins: ${unknown.join(", ")}`;
+      const reason = `Missing Rego builtins: ${boundedText(unknown.join(", "), MAX_REASON)}`;
       throw new InstantiationError(
         `cannot allocate Rego evaluator: cannot build Rego engine: ${reason}`,
       );
@@ -165,32 +171,24 @@ export class RegoModule {
     }
   }
 
-  #bytesAt(at: number): Uint8Array {
-    const bytes = new Uint8Array(this.#memory.buffer);
-    const start = at >>> 0;
-    const end = bytes.indexOf(0, start);
-    if (end < 0) throw new RangeError("a text that does not end within the memory");
-    return bytes.subarray(start, end);
+  #text(at: number, limit: GuestLimit): string {
+    return decoder.decode(this.#memory.terminated(at, limit));
   }
 
-  #text(at: number): string {
-    return decoder.decode(this.#bytesAt(at));
+  /** What the policy says to its operator; cut where it is too long. */
+  #message(at: number): string {
+    return boundedText(this.#text(at, GUEST_LIMIT.printed), GUEST_LIMIT.logMessage.max);
   }
 
-  #dump(value: number): string {
-    return this.#text(this.#exports.opa_json_dump(value));
+  #list(value: number): string {
+    return this.#text(this.#exports.opa_json_dump(value), GUEST_LIMIT.list);
   }
 
   /** Copies bytes into the guest. */
   #push(...parts: readonly Uint8Array[]): readonly [at: number, length: number] {
     const length = parts.reduce((sum, part) => sum + part.length, 0);
     const start = this.#exports.opa_malloc(length);
-    const memory = new Uint8Array(this.#memory.buffer);
-    let at = start >>> 0;
-    for (const part of parts) {
-      memory.set(part, at);
-      at += part.length;
-    }
+    this.#memory.write(start, parts, GUEST_LIMIT.given);
     return [start, length];
   }
 
@@ -204,9 +202,7 @@ export class RegoModule {
     try {
       const { context } = evaluation;
       const values = operands.map((operand) => {
-        const bytes = this.#bytesAt(dump(operand));
-        if (bytes.length > 2 * MAX_TEXT) throw new BuiltinHalt(`an operand of ${bytes.length} bytes`);
-        const text = decoder.decode(bytes);
+        const text = this.#text(dump(operand), GUEST_LIMIT.operand);
         return metered(context.check, () => parseRego(text));
       });
       const result = builtin.run(values, context);
@@ -219,7 +215,9 @@ export class RegoModule {
       }
       // A stack or string that grew too large is a limit too.
       const reason = error instanceof Error ? error.message : String(error);
-      throw this.#halted = new BuiltinHalt(`Builtin error ["${builtin.name}"]: ${JSON.stringify(reason)}`);
+      throw this.#halted = new BuiltinHalt(
+        `Builtin error ["${builtin.name}"]: ${JSON.stringify(boundedText(reason, MAX_REASON))}`,
+      );
     }
     if (answer === undefined) return 0;
     const [at, length] = this.#push(answer);
@@ -239,7 +237,9 @@ export class RegoModule {
     const { opa_json_parse: parse } = this.#exports;
     const guest = this.#exports;
     if (!/[:]0[,}]/.test(this.#entrypoints)) {
-      const error = `Rego wasm error: Cannot find the specified entrypoint 0 inside of ${this.#entrypoints}`;
+      const error = `Rego wasm error: Cannot find the specified entrypoint 0 inside of ${
+        boundedText(this.#entrypoints, MAX_REASON)
+      }`;
       return { kind: "failed", error };
     }
     this.#evaluation = new RegoEvaluation(
@@ -264,7 +264,10 @@ export class RegoModule {
       const status = guest.eval(evaluation);
       this.#rethrow();
       if (status !== 0) return { kind: "failed", error: `wasm engine error: opa_eval returned ${status}` };
-      const result = this.#bytesAt(guest.opa_json_dump(guest.opa_eval_ctx_get_result(evaluation))).slice();
+      const result = this.#memory.terminated(
+        guest.opa_json_dump(guest.opa_eval_ctx_get_result(evaluation)),
+        GUEST_LIMIT.response,
+      );
       this.#usable = true;
       return { kind: "result", json: result };
     } catch (error) {
@@ -280,9 +283,5 @@ export class RegoModule {
   /** Puts the instance back to where it was before its first evaluation. False when it must be dropped. */
   restore(): boolean {
     return this.#usable && this.#snapshot !== undefined && this.#snapshot.restore();
-  }
-
-  grownPages(): number {
-    return this.#snapshot?.grownPages ?? 0;
   }
 }

@@ -1,4 +1,5 @@
 /** What ended a guest's code, in words that don't depend on the runtime. */
+import { boundedText } from "../render/bounded_text.ts";
 import { GuestExit } from "./wasi.ts";
 
 /** Traps as Node and Bun word them, and as they are told to users. */
@@ -16,10 +17,13 @@ const TRAPS: readonly (readonly [RegExp, string])[] = [
   [/signature|null table entry/i, "indirect call type mismatch"],
 ];
 
+/** Characters of an error that is no trap. */
+const MAX_MESSAGE = 1000;
+
 /** The text of an error that left a guest. */
 export function trapText(error: unknown): string {
   if (error instanceof GuestExit) return `error while executing: ${error.message}`;
   const message = error instanceof Error ? error.message : String(error);
   const known = TRAPS.find(([pattern]) => pattern.test(message));
-  return `error while executing: wasm trap: ${known ? known[1] : message}`;
+  return `error while executing: wasm trap: ${known ? known[1] : boundedText(message, MAX_MESSAGE)}`;
 }

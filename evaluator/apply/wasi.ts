@@ -5,10 +5,13 @@
  * Source: WASI preview 1 witx; `spec/evaluator.md §2.1, §6`.
  */
 
+import { GUEST_LIMIT } from "../types/guest_limits.ts";
+import { type GuestMemory, GuestMemoryError } from "./guest_memory.ts";
+
 /** What a guest gets through WASI. */
 export interface WasiHost {
-  /** The guest's memory; asked anew at each call, because it may have grown. */
-  readonly memory: () => ArrayBufferLike;
+  /** The guest's memory. Throws where it has none. */
+  readonly memory: () => GuestMemory;
   /** The arguments, the program's name first; asked anew at each call. */
   readonly args: () => readonly string[];
   /** Fills `target` from standard input and returns how many bytes it gave; 0 is the end, for now. */
@@ -40,9 +43,7 @@ export class GuestExit {
 }
 
 const ERRNO = { success: 0, badf: 8, fault: 21, inval: 28, nosys: 52, notcapable: 76 } as const;
-/** A single read or write moves at most this much; guests loop. */
-const MAX_TRANSFER = 1 << 20;
-
+const { structure: STRUCTURE, transfer: TRANSFER } = GUEST_LIMIT;
 /** Ranges of one read or write that are looked at, as in POSIX's IOV_MAX. */
 const MAX_RANGES = 1024;
 
@@ -106,102 +107,97 @@ type WasiFunction = (...args: never[]) => number;
 /** The functions of `wasi_snapshot_preview1` (also to be linked as `wasi_unstable`). */
 export function wasiImports(host: WasiHost): Record<string, WasiFunction> {
   const encoder = new TextEncoder();
-  let current: DataView | undefined;
-  const view = (): DataView => {
-    const memory = host.memory();
-    if (current?.buffer !== memory) current = new DataView(memory);
-    return current as DataView;
-  };
+  const memory = host.memory;
   const args = () => host.args().map((arg) => encoder.encode(`${arg}\0`));
   const isPipe = (fd: number) => fd >= 0 && fd <= 2;
 
-  /** The byte ranges of an iovec array, cut at {@link MAX_TRANSFER} bytes and {@link MAX_RANGES} ranges. */
-  function* ranges(list: number, count: number): Generator<Uint8Array> {
-    let left = MAX_TRANSFER;
-    const memory = view();
+  /** Where the byte ranges of an iovec array stand, cut at the bytes of one transfer and at {@link MAX_RANGES} ranges. */
+  function* ranges(list: number, count: number): Generator<readonly [at: number, length: number]> {
+    let left = TRANSFER.max;
     for (let index = 0; index < Math.min(count >>> 0, MAX_RANGES) && left > 0; index++) {
-      const at = memory.getUint32((list >>> 0) + index * 8, true);
-      const length = Math.min(memory.getUint32((list >>> 0) + index * 8 + 4, true), left);
+      const entry = (list >>> 0) + index * 8;
+      const at = memory().uint(entry, 32, STRUCTURE);
+      const length = Math.min(memory().uint(entry + 4, 32, STRUCTURE), left);
       left -= length;
-      if (length > 0) yield new Uint8Array(host.memory(), at, length);
+      if (length > 0) yield [at, length];
     }
   }
 
   const functions: Record<string, WasiFunction> = {
     args_sizes_get(countAt: number, sizeAt: number) {
       const given = args();
-      view().setUint32(countAt >>> 0, given.length, true);
-      view().setUint32(sizeAt >>> 0, given.reduce((sum, arg) => sum + arg.length, 0), true);
+      memory().setUint32(countAt, given.length, STRUCTURE);
+      memory().setUint32(sizeAt, given.reduce((sum, arg) => sum + arg.length, 0), STRUCTURE);
       return ERRNO.success;
     },
     args_get(pointersAt: number, bytesAt: number) {
       let at = bytesAt >>> 0;
       args().forEach((arg, index) => {
-        view().setUint32((pointersAt >>> 0) + index * 4, at, true);
-        new Uint8Array(host.memory(), at, arg.length).set(arg);
+        memory().setUint32((pointersAt >>> 0) + index * 4, at, STRUCTURE);
+        memory().write(at, [arg], STRUCTURE);
         at += arg.length;
       });
       return ERRNO.success;
     },
     environ_sizes_get(countAt: number, sizeAt: number) {
-      view().setUint32(countAt >>> 0, 0, true);
-      view().setUint32(sizeAt >>> 0, 0, true);
+      memory().setUint32(countAt, 0, STRUCTURE);
+      memory().setUint32(sizeAt, 0, STRUCTURE);
       return ERRNO.success;
     },
     environ_get: () => ERRNO.success,
     clock_res_get(_clock: number, at: number) {
-      view().setBigUint64(at >>> 0, 1000n, true);
+      memory().setUint64(at, 1000n, STRUCTURE);
       return ERRNO.success;
     },
     clock_time_get(clock: number, _precision: bigint, at: number) {
       // 0 is the wall clock; all others count from some point of the past.
       const milliseconds = clock === 0 ? performance.timeOrigin + performance.now() : performance.now();
-      view().setBigUint64(at >>> 0, BigInt(Math.round(milliseconds * 1000)) * 1000n, true);
+      memory().setUint64(at, BigInt(Math.round(milliseconds * 1000)) * 1000n, STRUCTURE);
       return ERRNO.success;
     },
     random_get(at: number, length: number) {
-      if (length >>> 0 > MAX_TRANSFER) return ERRNO.inval;
-      fillRandom(new Uint8Array(host.memory(), at >>> 0, length >>> 0));
+      if (length >>> 0 > TRANSFER.max) return ERRNO.inval;
+      memory().lend(at, length, TRANSFER, fillRandom);
       return ERRNO.success;
     },
     fd_write(fd: number, list: number, count: number, writtenAt: number) {
       if (fd !== 1 && fd !== 2) return ERRNO.badf;
       let written = 0;
-      for (const range of ranges(list, count)) {
-        (fd === 1 ? host.stdout : host.stderr)(range);
-        written += range.length;
+      const write = fd === 1 ? host.stdout : host.stderr;
+      for (const [at, length] of ranges(list, count)) {
+        memory().lend(at, length, TRANSFER, write);
+        written += length;
       }
-      view().setUint32(writtenAt >>> 0, written, true);
+      memory().setUint32(writtenAt, written, STRUCTURE);
       return ERRNO.success;
     },
     fd_read(fd: number, list: number, count: number, readAt: number) {
       if (fd !== 0) return ERRNO.badf;
       let read = 0;
-      for (const range of ranges(list, count)) {
-        const given = host.stdin(range);
+      for (const [at, length] of ranges(list, count)) {
+        const given = memory().lend(at, length, TRANSFER, host.stdin);
         read += given;
-        if (given < range.length) break;
+        if (given < length) break;
       }
-      view().setUint32(readAt >>> 0, read, true);
+      memory().setUint32(readAt, read, STRUCTURE);
       return ERRNO.success;
     },
     fd_close: (fd: number) => isPipe(fd) ? ERRNO.success : ERRNO.badf,
     fd_fdstat_get(fd: number, at: number) {
       if (!isPipe(fd)) return ERRNO.badf;
-      const start = at >>> 0;
-      new Uint8Array(host.memory(), start, 24).fill(0); // file type 0: unknown, as the original's pipes are
+      memory().clear(at, 24, STRUCTURE); // file type 0: unknown, as the original's pipes are
       // rights: fd_read for standard input, fd_write for the other two
-      view().setBigUint64(start + 8, fd === 0 ? 1n << 1n : 1n << 6n, true);
+      memory().setUint64((at >>> 0) + 8, fd === 0 ? 1n << 1n : 1n << 6n, STRUCTURE);
       return ERRNO.success;
     },
     fd_fdstat_set_flags: (fd: number) => isPipe(fd) ? ERRNO.success : ERRNO.badf,
     fd_filestat_get(fd: number, at: number) {
       if (!isPipe(fd)) return ERRNO.badf;
-      new Uint8Array(host.memory(), at >>> 0, 64).fill(0);
+      memory().clear(at, 64, STRUCTURE);
       return ERRNO.success;
     },
     poll_oneoff(subscriptions: number, events: number, count: number, countAt: number) {
-      return pollOnce(view, host, subscriptions >>> 0, events >>> 0, count >>> 0, countAt >>> 0);
+      return pollOnce(host, subscriptions >>> 0, events >>> 0, count >>> 0, countAt >>> 0);
     },
     proc_exit(code: number): number {
       throw new GuestExit(code);
@@ -216,7 +212,7 @@ export function wasiImports(host: WasiHost): Record<string, WasiFunction> {
         return call(...parameters);
       } catch (error) {
         // A pointer outside of the guest's memory is the guest's mistake, not the host's.
-        if (error instanceof RangeError) return ERRNO.fault;
+        if (error instanceof GuestMemoryError) return ERRNO.fault;
         throw error;
       }
     };
@@ -226,32 +222,31 @@ export function wasiImports(host: WasiHost): Record<string, WasiFunction> {
 
 /** Waits for the earliest clock among the subscriptions; the pipes are never ready. */
 function pollOnce(
-  view: () => DataView,
   host: WasiHost,
   subscriptions: number,
   events: number,
   count: number,
   countAt: number,
 ): number {
-  if (count === 0 || count > 1024) return ERRNO.inval;
+  if (count === 0 || count > MAX_RANGES) return ERRNO.inval;
+  const memory = host.memory();
   let earliest: { readonly userdata: bigint; readonly milliseconds: number } | undefined;
   for (let index = 0; index < count; index++) {
     const at = subscriptions + index * 48;
-    const memory = view();
-    if (memory.getUint8(at + 8) !== 0) continue;
-    const clock = memory.getUint32(at + 16, true);
-    const timeout = Number(memory.getBigUint64(at + 24, true)) / 1e6;
-    const absolute = (memory.getUint16(at + 40, true) & 1) !== 0;
+    if (memory.uint(at + 8, 8, STRUCTURE) !== 0) continue;
+    const clock = memory.uint(at + 16, 32, STRUCTURE);
+    const timeout = Number(memory.uint64(at + 24, STRUCTURE)) / 1e6;
+    const absolute = (memory.uint(at + 40, 16, STRUCTURE) & 1) !== 0;
     const now = clock === 0 ? performance.timeOrigin + performance.now() : performance.now();
     const milliseconds = absolute ? Math.max(0, timeout - now) : timeout;
     if (!earliest || milliseconds < earliest.milliseconds) {
-      earliest = { userdata: memory.getBigUint64(at, true), milliseconds };
+      earliest = { userdata: memory.uint64(at, STRUCTURE), milliseconds };
     }
   }
   if (!earliest) return ERRNO.notcapable;
   host.sleep(earliest.milliseconds);
-  new Uint8Array(host.memory(), events, 32).fill(0);
-  view().setBigUint64(events, earliest.userdata, true);
-  view().setUint32(countAt, 1, true);
+  memory.clear(events, 32, STRUCTURE);
+  memory.setUint64(events, earliest.userdata, STRUCTURE);
+  memory.setUint32(countAt, 1, STRUCTURE);
   return ERRNO.success;
 }

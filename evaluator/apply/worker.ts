@@ -27,8 +27,6 @@ import { Engine } from "./engine.ts";
 const BUSY_MS = 10;
 /** How soon to look again for a message that must have come. */
 const MISSING_MESSAGE_MS = 1;
-/** A guest that takes up much memory is kept for so long when nothing comes. */
-const KEEP_MS = 5_000;
 /** Outcomes are sent when this many are done, even when more tasks wait. */
 const OUTCOMES_PER_MESSAGE = 32;
 /** … or when the last ones were sent so long ago. */
@@ -161,8 +159,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
     flush();
     engine.tidy();
     if (closing) break;
-    rest(SIGNAL.inbox, seen, received, engine.holdsMuch ? KEEP_MS : Infinity);
-    if (engine.holdsMuch && Atomics.load(signal, SIGNAL.inbox) === seen) engine.shrink();
+    rest(SIGNAL.inbox, seen, received, Infinity);
   }
   port.close();
   replies.close();

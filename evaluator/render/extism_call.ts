@@ -21,6 +21,10 @@ export class HostCallError extends Error {
 const encoder = new TextEncoder();
 const NOTHING = new Uint8Array(0);
 const OPEN_BRACE = 0x7b, QUOTE = 0x22;
+/** Members of a call, of which four have a meaning. */
+const MAX_MEMBERS = 64;
+/** Bytes of a name as JSON, quotes and escapes included. */
+const MAX_NAME = 1024;
 const NAMES = ["binding", "namespace", "operation"] as const;
 
 /**
@@ -33,7 +37,11 @@ export function readHostCall(json: Uint8Array): GuestCall {
   try {
     const start = skipSpace(json, 0);
     if (json[start] !== OPEN_BRACE) throw new HostCallError(`expected an object at ${position(json, start)}`);
+    let members = 0;
     const end = scanObject(json, start, (keyStart, keyEnd, valueStart) => {
+      if (++members > MAX_MEMBERS) {
+        throw new HostCallError(`over ${MAX_MEMBERS} members at ${position(json, keyStart)}`);
+      }
       const key = stringValue(json, keyStart, keyEnd);
       if (key === "payload") {
         const valueEnd = skipValue(json, valueStart, MAX_DEPTH - 1);
@@ -45,6 +53,9 @@ export function readHostCall(json: Uint8Array): GuestCall {
         throw new HostCallError(`${key}: expected a string at ${position(json, valueStart)}`);
       }
       const valueEnd = skipString(json, valueStart);
+      if (valueEnd - valueStart > MAX_NAME) {
+        throw new HostCallError(`${key}: over ${MAX_NAME} bytes at ${position(json, valueStart)}`);
+      }
       names.set(key, stringValue(json, valueStart, valueEnd));
       return valueEnd;
     });

@@ -1,15 +1,16 @@
 /** Log entries that policies send through the host call `tracing/log` (`spec/evaluator.md §5.3`). */
 import type { PolicyLogEntry } from "../types/evaluation.ts";
 import { jsonExcess } from "./json_size.ts";
+import { boundedText } from "./bounded_text.ts";
 
-const LEVELS: Readonly<Record<string, PolicyLogEntry["level"]>> = {
-  trace: "trace",
-  debug: "debug",
-  info: "info",
-  warning: "warn",
-  warn: "warn",
-  error: "error",
-};
+const LEVELS: ReadonlyMap<string, PolicyLogEntry["level"]> = new Map([
+  ["trace", "trace"],
+  ["debug", "debug"],
+  ["info", "info"],
+  ["warning", "warn"],
+  ["warn", "warn"],
+  ["error", "error"],
+]);
 
 /** No log entry of a policy is longer, in bytes. */
 export const MAX_LOG_ENTRY = 64 * 1024;
@@ -36,12 +37,10 @@ export function policyLogEntry(payload: Uint8Array): PolicyLogEntry {
     return wrong("the entry is not an object");
   }
   const { level, message, ...rest } = entry as Record<string, unknown>;
-  const name = typeof level === "string" ? level.toLowerCase() : "";
-  if (!Object.hasOwn(LEVELS, name)) {
-    return wrong(`unknown level ${(JSON.stringify(level) ?? "(none)").slice(0, 100)}`);
-  }
+  const known = typeof level === "string" ? LEVELS.get(level.toLowerCase()) : undefined;
+  if (!known) return wrong(`unknown level ${boundedText(JSON.stringify(level) ?? "undefined", 100)}`);
   return {
-    level: LEVELS[name]!,
+    level: known,
     message: typeof message === "string" ? message : "",
     data: Object.keys(rest).length > 0 ? JSON.stringify(rest) : undefined,
   };

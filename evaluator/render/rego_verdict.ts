@@ -9,12 +9,17 @@ import {
 } from "../types/evaluation.ts";
 
 import { jsonExcess } from "./json_size.ts";
+import { boundedText } from "./bounded_text.ts";
 
 class ShapeError extends Error {}
 
 const UNREADABLE_OPA = "internal server error: cannot interpret OPA policy result";
 const UNREADABLE_GATEKEEPER = "internal server error: cannot interpret Gatekeeper policy result";
 const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** An error's text; a runtime may repeat all of what it could not parse. */
+const reasonOf = (error: unknown): string =>
+  boundedText(error instanceof Error ? error.message : String(error), 1000);
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -128,9 +133,7 @@ function patchOf(value: unknown): string {
 function annotations(value: unknown): Readonly<Record<string, string>> {
   if (!isFields(value)) return wrong("auditAnnotations", value, "an object of strings");
   for (const [name, annotation] of Object.entries(value)) {
-    if (typeof annotation !== "string") {
-      wrong(`auditAnnotations.${name.slice(0, 100)}`, annotation, "a string");
-    }
+    text(`auditAnnotations.${boundedText(name, 100)}`)(annotation);
   }
   return value as Record<string, string>;
 }
@@ -168,7 +171,7 @@ export function opaVerdict(json: Uint8Array): Verdict {
     return response === undefined ? failure(UNREADABLE_OPA) : admissionResponse(response);
   } catch (error) {
     if (error instanceof ShapeError) return failure(`internal server error: ${error.message}`);
-    return failure(`${UNREADABLE_OPA}: ${error instanceof Error ? error.message : String(error)}`);
+    return failure(`${UNREADABLE_OPA}: ${reasonOf(error)}`);
   }
 }
 
@@ -186,6 +189,6 @@ export function gatekeeperVerdict(json: Uint8Array): Verdict {
     const message = messages.filter((given) => given !== undefined).join(", ");
     return { allowed: false, status: { message }, auditAnnotations: null, warnings: null };
   } catch (error) {
-    return failure(`${UNREADABLE_GATEKEEPER}: ${error instanceof Error ? error.message : String(error)}`);
+    return failure(`${UNREADABLE_GATEKEEPER}: ${reasonOf(error)}`);
   }
 }

@@ -3,6 +3,7 @@
  * ValidationResponse (waPC, WASI, Extism).
  */
 import { type EvaluationRequest, type SettingsVerdict, TEXT, type Verdict } from "../types/evaluation.ts";
+import { boundedText } from "./bounded_text.ts";
 import { jsonPatch, PatchLimitError } from "./json_patch.ts";
 import {
   decodeText,
@@ -25,6 +26,8 @@ export class AnswerError extends Error {
   override readonly name = "AnswerError";
 }
 
+/** Characters of a guest's key in an error. */
+const MAX_KEY = 100;
 const QUOTE = 0x22, NULL = 0x6e, OPEN_BRACE = 0x7b, OPEN_BRACKET = 0x5b;
 
 interface ValidationResponse {
@@ -126,7 +129,7 @@ function readValidationResponse(answer: Uint8Array): ValidationResponse {
         const annotations = new Map<string, string>();
         end = scanObject(answer, at, (keyStart, keyEnd, valueStart) => {
           const key = stringValue(answer, keyStart, keyEnd);
-          const value = readText(answer, valueStart, `audit_annotations.${key}`);
+          const value = readText(answer, valueStart, `audit_annotations.${boundedText(key, MAX_KEY)}`);
           annotations.set(key, value.text);
           return value.end;
         });

@@ -7,10 +7,12 @@
  * keeps what a call leaves behind (`apply/extism_memory.ts`).
  */
 import { ExtismError, ExtismMemory } from "../apply/extism_memory.ts";
+import { GuestMemory } from "../apply/guest_memory.ts";
 import { GuestOutput } from "../apply/guest_output.ts";
 import { Snapshot } from "../apply/snapshot.ts";
 import { trapText } from "../apply/trap_text.ts";
 import { GuestExit, wasiImports } from "../apply/wasi.ts";
+import { boundedText } from "../render/bounded_text.ts";
 import { HostCallError, readHostCall, writeHostCallAnswer } from "../render/extism_call.ts";
 import { GUARD } from "../render/instrument.ts";
 import { AnswerError, settingsVerdictOf, verdictOf } from "../render/verdict.ts";
@@ -22,6 +24,7 @@ import {
   TEXT,
   type Verdict,
 } from "../types/evaluation.ts";
+import { GUEST_LIMIT } from "../types/guest_limits.ts";
 import { type Guest, type GuestHost, InstantiationError, type Runtime } from "../types/guest.ts";
 import type { PreparedModule } from "../types/module.ts";
 import type { EvaluablePolicy } from "../types/policy.ts";
@@ -33,7 +36,8 @@ const NOTHING = new Uint8Array(0);
 const BEFORE_REQUEST = encoder.encode('{"request":');
 const BEFORE_SETTINGS = encoder.encode(',"settings":');
 const END = encoder.encode("}");
-const MAX_ERROR = 64 * 1024;
+/** The JSON of a host call: its names, its payload, and a little around them. */
+const MAX_CALL = GUEST_LIMIT.payload.max + 4096;
 const REQUIRED = ["validate", "validate_settings"] as const;
 
 /** How a call of the plug-in ended. */
@@ -41,6 +45,12 @@ type CallResult =
   | { readonly kind: "answer"; readonly bytes: Uint8Array }
   | { readonly kind: "failed"; readonly error: string }
   | { readonly kind: "interrupted" };
+
+function errorText(bytes: Uint8Array): string {
+  const { max } = GUEST_LIMIT.error;
+  const text = new TextDecoder().decode(bytes.subarray(0, max), { stream: bytes.length > max });
+  return bytes.length > max ? `${text}… (${bytes.length - max} more bytes were dropped)` : text;
+}
 
 function concat(parts: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
@@ -57,6 +67,7 @@ class ExtismGuest implements Guest {
   readonly #memory: ExtismMemory;
   readonly #output: GuestOutput;
   #instance!: WebAssembly.Instance;
+  #exported: GuestMemory | undefined;
   #snapshot: Snapshot | undefined;
   #usable = true;
 
@@ -87,14 +98,14 @@ class ExtismGuest implements Guest {
     };
   }
 
-  #ownMemory(): ArrayBuffer {
-    const { memory } = this.#instance.exports;
-    if (!(memory instanceof WebAssembly.Memory)) throw new ExtismError("the plug-in exports no memory");
-    return memory.buffer;
+  #ownMemory(): GuestMemory {
+    this.#exported ??= GuestMemory.exported(this.#instance);
+    if (!this.#exported) throw new ExtismError("the plug-in exports no memory");
+    return this.#exported;
   }
 
   #hostCall(callAt: bigint): bigint {
-    const json = this.#memory.read(callAt);
+    const json = this.#memory.read(callAt, MAX_CALL);
     if (!json) throw new ExtismError(`host_call was given no block, at ${callAt}`);
     try {
       return this.#memory.store(writeHostCallAnswer(this.#host.call(readHostCall(json))));
@@ -109,16 +120,15 @@ class ExtismGuest implements Guest {
   #abort([messageAt = 0, fileAt = 0, line = 0, column = 0]: readonly number[]): never {
     const text = (at: number) => {
       if (at === 0) return "";
-      const length = new DataView(this.#ownMemory()).getUint32((at >>> 0) - 4, true);
-      return new TextDecoder("utf-16le").decode(
-        new Uint8Array(this.#ownMemory(), at >>> 0, Math.min(length, MAX_ERROR)),
-      );
+      const length = this.#ownMemory().uint((at >>> 0) - 4, 32, GUEST_LIMIT.structure);
+      const { bytes } = this.#ownMemory().cut(at, length, GUEST_LIMIT.error);
+      return new TextDecoder("utf-16le").decode(bytes);
     };
     throw new ExtismError(`abort: ${text(messageAt)} at ${text(fileAt)}:${line}:${column}`);
   }
 
   /** Takes the linked instance, runs its start functions and remembers its state. */
-  start(instance: WebAssembly.Instance, restorable: boolean, limitMs: number): void {
+  start(instance: WebAssembly.Instance, prepared: PreparedModule, limitMs: number): void {
     this.#instance = instance;
     for (const name of REQUIRED) {
       if (typeof instance.exports[name] !== "function") {
@@ -141,7 +151,7 @@ class ExtismGuest implements Guest {
       if (result.kind === "failed") throw new InstantiationError(`Initialization failed: ${result.error}`);
     }
     this.#usable = true;
-    if (restorable) this.#snapshot = new Snapshot(instance);
+    if (prepared.restorable) this.#snapshot = new Snapshot(instance, prepared.mode);
   }
 
   #call(name: string, input: Uint8Array, limitMs: number): CallResult {
@@ -151,7 +161,7 @@ class ExtismGuest implements Guest {
       const status = (this.#instance.exports[name] as () => unknown)();
       if (this.#host.expired()) return { kind: "interrupted" };
       const { error, output } = this.#memory;
-      if (error) return { kind: "failed", error: lenient.decode(error.subarray(0, MAX_ERROR)) };
+      if (error) return { kind: "failed", error: errorText(error) };
       if (typeof status === "number" && status !== 0) {
         return { kind: "failed", error: `${name} returned ${status} without an error` };
       }
@@ -214,22 +224,20 @@ class ExtismGuest implements Guest {
     if (result.kind === "interrupted") throw new Error(`protocol_version: ${TEXT.interrupted}`);
     if (result.kind === "failed") throw new Error(`protocol_version: ${result.error}`);
     const text = lenient.decode(result.bytes).trim();
-    if (text !== '"v1"') throw new Error(`protocol_version: expected "v1", got ${JSON.stringify(text)}`);
+    if (text !== '"v1"') {
+      throw new Error(`protocol_version: expected "v1", got ${boundedText(JSON.stringify(text), 100)}`);
+    }
     return "v1";
   }
 
   restore(): boolean {
     return this.#usable && this.#snapshot !== undefined && this.#snapshot.restore();
   }
-
-  grownPages(): number {
-    return this.#snapshot?.grownPages ?? 0;
-  }
 }
 
 /** Makes Extism plug-ins. */
 export const extism: Runtime = async (prepared: PreparedModule, limitMs, host) => {
   const guest = new ExtismGuest(prepared.maxPages * PAGE, host);
-  guest.start(await host.link(prepared.module, guest.imports()), prepared.restorable, limitMs);
+  guest.start(await host.link(prepared.module, guest.imports()), prepared, limitMs);
   return guest;
 };

@@ -65,10 +65,6 @@ class GatekeeperGuest implements Guest {
   restore(): boolean {
     return this.#module.restore();
   }
-
-  grownPages(): number {
-    return this.#module.grownPages();
-  }
 }
 
 /** Makes guests of Gatekeeper's kind. */

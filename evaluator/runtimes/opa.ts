@@ -66,10 +66,6 @@ class OpaGuest implements Guest {
   restore(): boolean {
     return this.#module.restore();
   }
-
-  grownPages(): number {
-    return this.#module.grownPages();
-  }
 }
 
 /** Makes guests of OPA's kind. */

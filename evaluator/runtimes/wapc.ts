@@ -1,10 +1,10 @@
 /** Execution mode `kubewarden-wapc`: guests that speak the waPC protocol (`spec/evaluator.md §2, §3`). */
 import { GuestOutput } from "../apply/guest_output.ts";
+import { GuestMemory } from "../apply/guest_memory.ts";
 import { Snapshot } from "../apply/snapshot.ts";
 import { trapText } from "../apply/trap_text.ts";
 import { GuestExit, wasiImports } from "../apply/wasi.ts";
 import { GUARD } from "../render/instrument.ts";
-import { MAX_LOG_ENTRY } from "../render/policy_log.ts";
 import { AnswerError, settingsVerdictOf, verdictOf } from "../render/verdict.ts";
 import {
   ANSWER,
@@ -15,11 +15,12 @@ import {
   TEXT,
   type Verdict,
 } from "../types/evaluation.ts";
+import { GUEST_LIMIT, type GuestLimit } from "../types/guest_limits.ts";
 import { type Guest, type GuestHost, InstantiationError, type Runtime } from "../types/guest.ts";
+import type { PreparedModule } from "../types/module.ts";
 import type { EvaluablePolicy } from "../types/policy.ts";
 
 const encoder = new TextEncoder();
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const lenient = new TextDecoder();
 
 const OPERATION = {
@@ -31,6 +32,8 @@ const BEFORE_REQUEST = encoder.encode('{"request":');
 const BEFORE_SETTINGS = encoder.encode(',"settings":');
 const END = encoder.encode("}");
 const NOTHING = new Uint8Array(0);
+/** Bytes of a protocol version that an error shows. */
+const MAX_SHOWN = 100;
 
 /** How a call of the guest ended. */
 type CallResult =
@@ -44,7 +47,7 @@ class WapcGuest implements Guest {
   readonly #host: GuestHost;
   readonly #output: GuestOutput;
   #instance!: WebAssembly.Instance;
-  #memory!: WebAssembly.Memory;
+  #memory!: GuestMemory;
   #guestCall!: GuestCallExport;
   #snapshot: Snapshot | undefined;
   #usable = true;
@@ -60,60 +63,51 @@ class WapcGuest implements Guest {
     this.#output = new GuestOutput((entry) => host.log(entry));
   }
 
-  #bytes(at: number, length: number): Uint8Array {
-    return new Uint8Array(this.#memory.buffer, at >>> 0, length >>> 0);
-  }
-
-  #name(at: number, length: number): string {
-    return strict.decode(this.#bytes(at, length));
-  }
-
   imports(): WebAssembly.Imports {
     const answer = () => this.#hostAnswer?.ok ? this.#hostAnswer.payload : NOTHING;
     const wapc = {
       __guest_request: (operationAt: number, payloadAt: number) => {
-        const memory = new Uint8Array(this.#memory.buffer);
-        let at = payloadAt >>> 0;
-        for (const part of this.#payload) {
-          memory.set(part, at);
-          at += part.length;
-        }
-        memory.set(this.#operation, operationAt >>> 0);
+        this.#memory.write(payloadAt, this.#payload, GUEST_LIMIT.given);
+        this.#memory.write(operationAt, [this.#operation], GUEST_LIMIT.given);
       },
       __guest_response: (at: number, length: number) => {
-        if (length >>> 0 > ANSWER.max) {
-          throw new RangeError(`the response has ${length >>> 0} bytes, the limit is ${ANSWER.max}`);
-        }
-        this.#response = this.#bytes(at, length).slice();
+        this.#response = this.#memory.copy(at, length, GUEST_LIMIT.response);
       },
       __guest_error: (at: number, length: number) => {
-        this.#error = this.#name(at, length);
+        const { bytes, dropped } = this.#memory.cut(at, length, GUEST_LIMIT.error);
+        // Cut where it may be in the midst of a character.
+        const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes, {
+          stream: dropped > 0,
+        });
+        this.#error = dropped > 0 ? `${text}… (${dropped} more bytes were dropped)` : text;
       },
       __host_call: (...ranges: number[]) => {
-        const text = (index: number) => this.#name(ranges[index]!, ranges[index + 1]!);
+        const text = (index: number, limit: GuestLimit) =>
+          this.#memory.text(ranges[index]!, ranges[index + 1]!, limit);
         const call = {
-          binding: text(0),
-          namespace: text(2),
-          operation: text(4),
-          payload: this.#bytes(ranges[6]!, ranges[7]!).slice(),
+          binding: text(0, GUEST_LIMIT.binding),
+          namespace: text(2, GUEST_LIMIT.namespace),
+          operation: text(4, GUEST_LIMIT.operation),
+          payload: this.#memory.copy(ranges[6]!, ranges[7]!, GUEST_LIMIT.payload),
         };
         this.#hostAnswer = this.#host.call(call);
         this.#hostError = this.#hostAnswer.ok ? NOTHING : encoder.encode(this.#hostAnswer.error);
         return this.#hostAnswer.ok ? 1 : 0;
       },
       __host_response_len: () => answer().length,
-      __host_response: (at: number) => this.#bytes(at, answer().length).set(answer()),
+      __host_response: (at: number) => this.#memory.write(at, [answer()], GUEST_LIMIT.given),
       __host_error_len: () => this.#hostError.length,
-      __host_error: (at: number) => this.#bytes(at, this.#hostError.length).set(this.#hostError),
+      __host_error: (at: number) => this.#memory.write(at, [this.#hostError], GUEST_LIMIT.given),
       __console_log: (at: number, length: number) => {
-        const message = length >>> 0 > MAX_LOG_ENTRY
-          ? `Guest module: a text of ${length >>> 0} bytes was dropped, the limit is ${MAX_LOG_ENTRY}`
-          : `Guest module: ${this.#name(at, length)}`;
+        const { max } = GUEST_LIMIT.logMessage;
+        const message = length >>> 0 > max
+          ? `Guest module: a text of ${length >>> 0} bytes was dropped, the limit is ${max}`
+          : `Guest module: ${this.#memory.text(at, length, GUEST_LIMIT.logMessage)}`;
         this.#host.log({ level: "info", message, data: undefined });
       },
     };
     const wasi = wasiImports({
-      memory: () => this.#memory.buffer,
+      memory: () => this.#memory,
       args: () => [],
       stdin: () => 0,
       stdout: (bytes) => this.#output.write("stdout", bytes),
@@ -124,9 +118,10 @@ class WapcGuest implements Guest {
   }
 
   /** Takes the linked instance, runs its start functions and remembers its state. */
-  start(instance: WebAssembly.Instance, restorable: boolean, limitMs: number): void {
-    const { memory, __guest_call: guestCall } = instance.exports;
-    if (!(memory instanceof WebAssembly.Memory)) throw new InstantiationError("the module exports no memory");
+  start(instance: WebAssembly.Instance, prepared: PreparedModule, limitMs: number): void {
+    const memory = GuestMemory.exported(instance);
+    const { __guest_call: guestCall } = instance.exports;
+    if (!memory) throw new InstantiationError("the module exports no memory");
     if (typeof guestCall !== "function") {
       throw new InstantiationError("Guest call function (__guest_call) not exported by wasm module.");
     }
@@ -134,7 +129,7 @@ class WapcGuest implements Guest {
     this.#memory = memory;
     this.#guestCall = guestCall as GuestCallExport;
     for (const name of [GUARD.start, "_start", "wapc_init"]) this.#runStart(name, limitMs);
-    if (restorable) this.#snapshot = new Snapshot(instance);
+    if (prepared.restorable) this.#snapshot = new Snapshot(instance, prepared.mode);
   }
 
   #runStart(name: string, limitMs: number): void {
@@ -229,8 +224,10 @@ class WapcGuest implements Guest {
     }
     const text = lenient.decode(result.bytes);
     if (text !== '"v1"' && text !== '"Unknown"') {
+      const shown = result.bytes.subarray(0, MAX_SHOWN).join(", ") +
+        (result.bytes.length > MAX_SHOWN ? ", …" : "");
       throw new Error(
-        `cannot create ProtocolVersion object from [${result.bytes.join(", ")}]: expected "v1"`,
+        `cannot create ProtocolVersion object from [${shown}]: expected "v1"`,
       );
     }
     return JSON.parse(text);
@@ -239,15 +236,11 @@ class WapcGuest implements Guest {
   restore(): boolean {
     return this.#usable && this.#snapshot !== undefined && this.#snapshot.restore();
   }
-
-  grownPages(): number {
-    return this.#snapshot?.grownPages ?? 0;
-  }
 }
 
 /** Makes waPC guests. */
 export const wapc: Runtime = async (prepared, limitMs, host) => {
   const guest = new WapcGuest(host);
-  guest.start(await host.link(prepared.module, guest.imports()), prepared.restorable, limitMs);
+  guest.start(await host.link(prepared.module, guest.imports()), prepared, limitMs);
   return guest;
 };

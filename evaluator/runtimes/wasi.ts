@@ -3,6 +3,7 @@
  * (`spec/evaluator.md §6`). Every evaluation runs `_start` in a fresh instance, or, which is the same for the guest and takes
  * a quarter of the time, in an instance that was put back to how it was before any of its code ran.
  */
+import { GuestMemory } from "../apply/guest_memory.ts";
 import { Input, Output } from "../apply/pipes.ts";
 import { Snapshot } from "../apply/snapshot.ts";
 import { trapText } from "../apply/trap_text.ts";
@@ -17,7 +18,9 @@ import {
   TEXT,
   type Verdict,
 } from "../types/evaluation.ts";
+import { GUEST_LIMIT, type GuestLimit } from "../types/guest_limits.ts";
 import type { Guest, GuestHost, Runtime } from "../types/guest.ts";
+import type { PreparedModule } from "../types/module.ts";
 import type { EvaluablePolicy } from "../types/policy.ts";
 
 const encoder = new TextEncoder();
@@ -26,9 +29,6 @@ const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const BEFORE_REQUEST = encoder.encode('{"request":');
 const BEFORE_SETTINGS = encoder.encode(',"settings":');
 const END = encoder.encode("}");
-
-/** What is kept of standard error; it may become the message of a verdict. */
-const MAX_STDERR = 64 * 1024;
 
 const NOT_TEXT = (pipe: "stdout" | "stderr") =>
   `${pipe} pipe conversion error: Cannot convert buffer to UTF8 string: invalid utf-8 sequence`;
@@ -51,11 +51,12 @@ class WasiGuest implements Guest {
   readonly #host: GuestHost;
   readonly #stdin = new Input();
   readonly #stdout = new Output(ANSWER.max);
-  readonly #stderr = new Output(MAX_STDERR);
+  readonly #stderr = new Output(GUEST_LIMIT.error.max);
   #args: readonly string[] = [];
   /** What the program exited with first; it may catch what ends it, but not take that back. */
   #exitCode: number | undefined;
   #instance!: WebAssembly.Instance;
+  #exported: GuestMemory | undefined;
   #snapshot: Snapshot | undefined;
   #usable = true;
 
@@ -63,28 +64,27 @@ class WasiGuest implements Guest {
     this.#host = host;
   }
 
-  #memory(missing: string): ArrayBuffer {
-    const { memory } = this.#instance.exports;
-    if (!(memory instanceof WebAssembly.Memory)) throw new Error(missing);
-    return memory.buffer;
+  #memory(missing: string): GuestMemory {
+    this.#exported ??= GuestMemory.exported(this.#instance);
+    if (!this.#exported) throw new Error(missing);
+    return this.#exported;
   }
 
   /** The same function under both names: Javy's plugins of version 7 and later call it by the second. */
   #hostCall(...ranges: number[]): number {
     const memory = this.#memory("cannot find 'mem' export");
-    const bytes = (index: number) => new Uint8Array(memory, ranges[index]! >>> 0, ranges[index + 1]! >>> 0);
-    const name = (what: string, index: number) => {
+    const name = (what: string, index: number, limit: GuestLimit) => {
       try {
-        return strict.decode(bytes(index));
+        return memory.text(ranges[index]!, ranges[index + 1]!, limit);
       } catch (error) {
         throw new Error(`host_call: cannot convert ${what} to UTF8: ${(error as Error).message}`);
       }
     };
     const answer = this.#host.call({
-      binding: name("bd", 0),
-      namespace: name("ns", 2),
-      operation: name("op", 4),
-      payload: bytes(6).slice(),
+      binding: name("bd", 0, GUEST_LIMIT.binding),
+      namespace: name("ns", 2, GUEST_LIMIT.namespace),
+      operation: name("op", 4, GUEST_LIMIT.operation),
+      payload: memory.copy(ranges[6]!, ranges[7]!, GUEST_LIMIT.payload),
     });
     this.#stdin.append(answer.ok ? answer.payload : encoder.encode(answer.error));
     // 0 is success here and failure in waPC (spec/evaluator.md §6.1).
@@ -115,9 +115,9 @@ class WasiGuest implements Guest {
   }
 
   /** Takes the linked instance, none of whose code has run. */
-  attach(instance: WebAssembly.Instance, restorable: boolean): void {
+  attach(instance: WebAssembly.Instance, { restorable, mode }: PreparedModule): void {
     this.#instance = instance;
-    if (restorable) this.#snapshot = new Snapshot(instance);
+    if (restorable) this.#snapshot = new Snapshot(instance, mode);
   }
 
   #run(command: "validate" | "validate-settings", input: readonly Uint8Array[], limitMs: number): RunResult {
@@ -225,15 +225,11 @@ class WasiGuest implements Guest {
   restore(): boolean {
     return this.#usable && this.#snapshot !== undefined && this.#snapshot.restore();
   }
-
-  grownPages(): number {
-    return this.#snapshot?.grownPages ?? 0;
-  }
 }
 
 /** Makes WASI guests. None of the guest's code runs before its first evaluation. */
 export const wasi: Runtime = async (prepared, _limitMs, host) => {
   const guest = new WasiGuest(host);
-  guest.attach(await host.link(prepared.module, guest.imports()), prepared.restorable);
+  guest.attach(await host.link(prepared.module, guest.imports()), prepared);
   return guest;
 };

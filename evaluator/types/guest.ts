@@ -56,8 +56,6 @@ export interface Guest {
   protocolVersion(limitMs: number): string;
   /** Puts the guest back to where it was before its first call. False when it must be dropped and made anew instead. */
   restore(): boolean;
-  /** Pages of memory that it holds beyond what it began with. */
-  grownPages(): number;
 }
 
 /** Makes a guest of a module: links it and runs its start functions, each within `limitMs`. Throws {@link InstantiationError}. */

@@ -3,6 +3,7 @@
  * value stays inside that value: line breaks, control characters and marks that change the direction of text are
  * escaped, so that no line can be forged.
  */
+import { boundedText } from "../../evaluator/render/bounded_text.ts";
 import type { LogLevel } from "../types/options.ts";
 
 /** What a field may hold. `undefined` leaves the field out. */
@@ -36,15 +37,27 @@ const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u206
 const UNSAFE_ALL = new RegExp(UNSAFE, "g");
 const SHORT: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
-/** `text` with everything that could break or disguise a line as an escape: `\n`, `\u{1b}`. */
+/** Characters of one value that are shown. A policy's log entry has 64 KiB at most (`evaluator/types/guest_limits.ts`). */
+const MAX_VALUE = 64 * 1024;
+
+const bounded = (text: string): string => boundedText(text, MAX_VALUE);
+
+/**
+ * `text` with everything that could break or disguise a line as an escape: `\n`, `\u{1b}`. Of what is longer than a log entry may
+ * be, the rest is only counted.
+ */
 export function escapeControls(text: string): string {
+  return escaped(bounded(text));
+}
+
+function escaped(text: string): string {
   if (!UNSAFE.test(text)) return text;
   return text.replace(UNSAFE_ALL, (char) => SHORT[char] ?? `\\u{${char.charCodeAt(0).toString(16)}}`);
 }
 
 function textValue(value: LogValue): string {
   if (typeof value !== "string") return String(value);
-  return `"${escapeControls(value.replace(/[\\"]/g, "\\$&"))}"`;
+  return `"${escaped(bounded(value).replace(/[\\"]/g, "\\$&"))}"`;
 }
 
 function textFields(fields: LogFields): string {
@@ -73,8 +86,11 @@ export function textLine(event: LogEvent): string {
     `${escapeControls(event.message)}${textFields(event.fields)}`;
 }
 
+const jsonText = (text: string): string => JSON.stringify(bounded(text));
+
 /** JSON's numbers are finite and bigints unknown to `JSON.stringify`. */
 function jsonValue(value: LogValue): string {
+  if (typeof value === "string") return jsonText(value);
   return typeof value === "bigint" ? value.toString() : JSON.stringify(value);
 }
 
@@ -82,13 +98,13 @@ function jsonMembers(fields: LogFields): string {
   let text = "";
   for (const key in fields) {
     const value = fields[key];
-    if (value !== undefined) text += `,${JSON.stringify(key)}:${jsonValue(value)}`;
+    if (value !== undefined) text += `,${jsonText(key)}:${jsonValue(value)}`;
   }
   return text;
 }
 
 function jsonSpan(span: LogSpan): string {
-  return `{"name":${JSON.stringify(span.name)}${jsonMembers(span.fields)}}`;
+  return `{"name":${jsonText(span.name)}${jsonMembers(span.fields)}}`;
 }
 
 /** The event as one JSON object; spans as `span` (innermost) and `spans` (outermost first). */
@@ -97,8 +113,8 @@ export function jsonLine(event: LogEvent): string {
   for (let at = event.span; at !== undefined; at = at.parent) spans.unshift(jsonSpan(at));
   const inSpans = spans.length === 0 ? "" : `,"span":${spans.at(-1)},"spans":[${spans.join(",")}]`;
   return `{"timestamp":${JSON.stringify(event.timestamp)},"level":"${event.level.toUpperCase()}",` +
-    `"fields":{"message":${JSON.stringify(event.message)}${jsonMembers(event.fields)}},` +
-    `"target":${JSON.stringify(event.target)}${inSpans}}`;
+    `"fields":{"message":${jsonText(event.message)}${jsonMembers(event.fields)}},` +
+    `"target":${jsonText(event.target)}${inSpans}}`;
 }
 
 /** Microseconds since 1970 as RFC 3339: `2026-01-02T03:04:05.678901Z`. */

@@ -320,13 +320,10 @@ test("an endless loop is stopped, in a call and in what initialises a plug-in", 
   }
 });
 
-test("what the SDK would run by itself is not given time", async () => {
-  await using policy = await loadPolicy(plugin("", '(func (export "hs_init") (loop $again (br $again)))'));
-  try {
-    await policy.validate("{}");
-    assert.unreachable();
-  } catch (error) {
-    assert.match((error as Error).message, /^unable to make an Extism plug-in: /);
+test("what Extism's SDK would run by itself while it links is not run", async () => {
+  for (const body of ["(loop $again (br $again))", "unreachable"]) {
+    await using policy = await loadPolicy(plugin("", `(func (export "hs_init") ${body})`));
+    assert.ok((await policy.validate("{}")).allowed);
   }
 });
 

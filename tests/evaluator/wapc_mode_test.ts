@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { evaluation, testPolicy, told } from "./evaluation.ts";
+import { ModuleError } from "../../evaluator/apply/prepare.ts";
 import { policyText, wasm } from "./wasm_text.ts";
 
 const FAILED = "internal server error: Guest call failure: ";
@@ -149,13 +150,19 @@ test("modules that can't be linked say what is missing", () =>
     const texts: Readonly<Record<string, string>> = {
       no_guest_call: "Guest call function (__guest_call) not exported by wasm module.",
       no_memory: "the module exports no memory",
-      unknown_import: "the module imports what no host provides: function wapc.__no_such_function",
     };
     for (const [file, text] of Object.entries(texts)) {
       const policy = await load(file, { wasm: testPolicy(`incomplete/${file}.wasm`) });
       const outcome = await policy.outcome("{}");
       assert.match(outcome.kind === "error" ? outcome.message : "", text);
     }
+    const unknown = "error when building wasm module: the module imports what no host provides: " +
+      "function wapc.__no_such_function (execution mode kubewarden-wapc)";
+    const refused = await load("unknown", { wasm: testPolicy("incomplete/unknown_import.wasm") }).catch((
+      error,
+    ) => error);
+    assert.instance(refused, ModuleError);
+    assert.is(refused.message, unknown);
   }));
 
 test("settings are validated by the guest, within the limit", () =>

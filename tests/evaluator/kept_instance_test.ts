@@ -1,0 +1,206 @@
+// A kept instance is like a new one, in whatever a guest can observe: the size of its memory by loads and stores beyond its own page
+// count, by growing, by what host functions refuse (issue 13, fault 5).
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { Deadline } from "../../evaluator/apply/deadline.ts";
+import { InlineEvaluator } from "../../evaluator/apply/inline.ts";
+import { wholeRequest } from "../../evaluator/apply/pool.ts";
+import { prepareModule } from "../../evaluator/apply/prepare.ts";
+import { Snapshot } from "../../evaluator/apply/snapshot.ts";
+import { GUARD, instrument } from "../../evaluator/render/instrument.ts";
+import type { ExecutionMode } from "../../evaluator/types/metadata.ts";
+import type { PreparedModule } from "../../evaluator/types/module.ts";
+import { STATEFUL_MODES, statefulText } from "./stateful_guests.ts";
+import { policyText, wasm, withMetadata } from "./wasm_text.ts";
+
+const REGO: readonly ExecutionMode[] = ["opa", "gatekeeper"];
+const PAGE = 65536;
+const encoder = new TextEncoder();
+
+/** Does what stands behind the `@` of the request: a letter and a number. Refuses to say yes. */
+const probe = (touch: string) =>
+  `(func $judge (param $at i32) (param $length i32) (result i32)
+    (local $end i32) (local $do i32) (local $n i32) (local $digit i32)
+    (local.set $end (i32.add (local.get $at) (local.get $length)))
+    (block $found (loop $next
+      (br_if $found (i32.eq (i32.load8_u (local.get $at)) (i32.const 64)))
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $at) (local.get $end)))
+      (return (i32.const 0))))
+    (local.set $do (i32.load8_u (i32.add (local.get $at) (i32.const 1))))
+    (local.set $at (i32.add (local.get $at) (i32.const 2)))
+    (block $read (loop $next
+      (local.set $digit (i32.sub (i32.load8_u (local.get $at)) (i32.const 48)))
+      (br_if $read (i32.gt_u (local.get $digit) (i32.const 9)))
+      (local.set $n (i32.add (i32.mul (local.get $n) (i32.const 10)) (local.get $digit)))
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (br $next)))
+    (if (i32.eq (local.get $do) (i32.const 76)) ;; L: is anything there?
+      (then (return (i32.ne (i32.load8_u (local.get $n)) (i32.const 0)))))
+    (if (i32.eq (local.get $do) (i32.const 87)) ;; W: leaves something
+      (then (i32.store8 (local.get $n) (i32.const 255)) (return (i32.const 0))))
+    (if (i32.eq (local.get $do) (i32.const 71)) ;; G: grows and leaves something everywhere
+      (then
+        (local.set $at (memory.grow (local.get $n)))
+        (if (i32.eq (local.get $at) (i32.const -1)) (then (return (i32.const 1))))
+        (memory.fill (i32.mul (local.get $at) (i32.const ${PAGE})) (i32.const 255)
+          (i32.mul (local.get $n) (i32.const ${PAGE})))
+        (return (i32.const 0))))
+    (if (i32.eq (local.get $do) (i32.const 83)) ;; S: another size?
+      (then (return (i32.ne (memory.size) (local.get $n)))))
+    (if (i32.eq (local.get $do) (i32.const 82)) ;; R: refused?
+      (then (return (i32.eq (memory.grow (local.get $n)) (i32.const -1)))))
+    (if (i32.eq (local.get $do) (i32.const 72)) ;; H: what does a host function say to the pointer?
+      (then (return ${touch})))
+    (i32.const 0))`;
+
+const RANDOM = '(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))';
+const PRINT = '(import "env" "opa_println" (func $print (param i32)))';
+
+/** The guest that looks for what is left, with another `$judge`. */
+function guest(mode: ExecutionMode): Uint8Array {
+  const isRego = REGO.includes(mode);
+  const imports = isRego ? PRINT : mode === "kubewarden-wapc" ? "" : RANDOM;
+  const touch = isRego
+    ? "(block (result i32) (call $print (local.get $n)) (i32.const 0))"
+    : "(call $random (local.get $n) (i32.const 8))";
+  const text = statefulText(mode)
+    .replace("(module", `(module ${imports}`)
+    .replace("(memory 2 100)", "(memory 2 1000)")
+    .replace("(func $judge", "(func $left_over")
+    .replace(/\)\s*$/, `${probe(touch)})`);
+  const metadata = {
+    protocolVersion: "v1",
+    rules: [],
+    mutating: false,
+    executionMode: mode,
+    policyType: "kubernetes",
+  };
+  return withMetadata(wasm(text), JSON.stringify(metadata));
+}
+
+/** A policy in an evaluator of its own. */
+function policyOf(prepared: PreparedModule): (told: string) => Promise<string> {
+  const evaluator = new InlineEvaluator();
+  const policy = evaluator.addPolicy(
+    {
+      id: "p",
+      module: evaluator.addModule(prepared),
+      settings: encoder.encode("{}"),
+      limitMs: 60_000,
+    },
+    () => ({ ok: false, error: "none" }),
+  );
+  return async (told) => {
+    const json = encoder.encode(JSON.stringify({ uid: "u", object: { told } }));
+    const outcome = await evaluator.validate(policy, wholeRequest({ json, object: [1, 2] }));
+    if (outcome.kind !== "verdict") return JSON.stringify(outcome);
+    return outcome.verdict.allowed ? "yes" : outcome.verdict.status?.message ?? "no";
+  };
+}
+
+/** Of the modes' guests, the largest has two pages. */
+const PROBES = [
+  ...[0, 1, 2, 3, 5, 7, 8, 9, 10, 11, 15, 16, 19, 20, 21, 22, 32, 33, 34, 41, 42, 43, 60].map((page) =>
+    `@L${page * PAGE + 65_000};`
+  ),
+  ...[1, 2, 3, 9, 10, 30, 33, 40, 41].map((page) => `@H${page * PAGE + 100};`),
+  ...[1, 2, 3].map((pages) => `@S${pages};`),
+  ...[1, 31, 41, 900, 998, 1000, 65_535].map((pages) => `@R${pages};`),
+];
+
+/** What a call leaves: grown memory, or bytes beyond its own page count. */
+const BEFORE = ["@G1;", "@G8;", "@G41;", `@W${5 * PAGE};`];
+
+for (const mode of STATEFUL_MODES) {
+  test(`${mode}: nothing tells a kept instance from a new one`, async () => {
+    const prepared = await prepareModule(guest(mode), { memoryMib: 64 });
+    assert.ok(prepared.restorable);
+    const expected = new Map<string, string>();
+    for (const told of PROBES) expected.set(told, await policyOf(prepared)(told));
+    const answers = [...expected.values()];
+    assert.ok(answers.includes("yes") && answers.some((answer) => answer !== "yes"), answers.join());
+    for (const before of BEFORE) {
+      const ask = policyOf(prepared);
+      for (const told of PROBES) {
+        assert.is(await ask(before), "yes", before);
+        assert.is(await ask(told), expected.get(told), `${told} after ${before}`);
+      }
+    }
+  });
+
+  test(`${mode}: memory and globals are put back byte for byte, with room for what is usual`, async () => {
+    const plain = wasm(`(module
+      (memory (export "memory") 2 200)
+      (global $count (mut i64) (i64.const 7))
+      (global $ratio (mut f64) (f64.const 0.5))
+      (data (i32.const 70000) "here from the start")
+      (func (export "leave") (param $pages i32)
+        (global.set $count (i64.const -1))
+        (global.set $ratio (f64.const -1))
+        (drop (memory.grow (local.get $pages)))
+        (memory.fill (i32.const 0) (i32.const 255) (i32.mul (memory.size) (i32.const 65536)))))`);
+    const module = await WebAssembly.compile(instrument(plain, { maxPages: 1024 }).bytes as BufferSource);
+    const make = async () => {
+      const instance = await WebAssembly.instantiate(module);
+      const { exports } = instance;
+      new Deadline().attach(instance);
+      const snapshot = new Snapshot(instance, mode);
+      const state = () => ({
+        bytes: new Uint8Array((exports["memory"] as WebAssembly.Memory).buffer).slice(),
+        globals: Object.entries(exports).filter(([name]) => name.startsWith(GUARD.prefix)).map((
+          [name, value],
+        ) => value instanceof WebAssembly.Global ? `${name} ${value.value}` : name),
+      });
+      return { snapshot, state, leave: exports["leave"] as (pages: number) => void };
+    };
+    const fresh = (await make()).state();
+    const kept = await make();
+    for (const pages of [0, 1, 8]) {
+      kept.leave(pages);
+      assert.not.equal(kept.state().globals, fresh.globals);
+      assert.ok(kept.snapshot.restore(), `${pages} pages are usual`);
+      const { bytes, globals } = kept.state();
+      assert.equal(globals, fresh.globals);
+      assert.ok(Buffer.compare(bytes, fresh.bytes) === 0, `after ${pages} pages`);
+    }
+    kept.leave(100);
+    assert.not.ok(kept.snapshot.restore(), "what grew beyond is dropped");
+  });
+}
+
+test("memory of instances that are not kept is given back", async () => {
+  // 150 MB a call: without giving back, 25 calls take 3.7 GB (on Node, whose garbage collector does not see it).
+  const pages = 2400;
+  const body = `(if (i32.eq (memory.grow (i32.const ${pages})) (i32.const -1)) (then unreachable))
+    (memory.fill (i32.const ${PAGE}) (i32.const 7) (i32.const ${pages * PAGE}))`;
+  const prepared = await prepareModule(withMetadata(wasm(policyText(body))), { memoryMib: 256 });
+  const ask = policyOf(prepared);
+  const before = process.memoryUsage().rss;
+  let most = 0;
+  for (let call = 0; call < 25; call++) {
+    assert.is(await ask(""), "yes");
+    most = Math.max(most, process.memoryUsage().rss - before);
+  }
+  assert.ok(most < 1_200_000_000, `${Math.round(most / 1e6)} MB`);
+});
+
+test("an instance with a NaN in a global is not kept: JavaScript does not keep its bits", async () => {
+  const plain = wasm(
+    '(module (memory (export "memory") 1) (global (mut f64) (f64.const nan:0x4000000000001)))',
+  );
+  const module = await WebAssembly.compile(instrument(plain, { maxPages: 16 }).bytes as BufferSource);
+  assert.not.ok(new Snapshot(await WebAssembly.instantiate(module), "wasi").restore());
+});
+
+test("the room ends at the memory's maximum", async () => {
+  const plain = wasm('(module (memory (export "memory") 1 3))');
+  const module = await WebAssembly.compile(instrument(plain, { maxPages: 16 }).bytes as BufferSource);
+  for (const mode of STATEFUL_MODES) {
+    const instance = await WebAssembly.instantiate(module);
+    assert.ok(new Snapshot(instance, mode).restore());
+    assert.ok((instance.exports["memory"] as WebAssembly.Memory).buffer.byteLength <= 3 * PAGE);
+  }
+});
+
+test.run();
