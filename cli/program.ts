@@ -1,5 +1,6 @@
 /** `reeve`, and `kwctl` for scripts that call it by that name: reads the command line and calls the command. */
 import process from "node:process";
+import { withoutCodeGeneration } from "../evaluator/apply/confine.ts";
 import { processContext } from "./apply/context.ts";
 import { pathsOf } from "./apply/paths.ts";
 import { programName } from "./apply/program_name.ts";
@@ -59,6 +60,8 @@ export async function main(
 
 /** Runs the process' own command line, and ends the process. */
 export async function start(): Promise<void> {
+  // Policies are evaluated in this thread as well (`inline_first.ts`).
+  withoutCodeGeneration();
   // What was compiled for this tool is kept for its next call, in its own folder. Bun does without.
   if (!("bun" in process.versions)) {
     const { enableCompileCache } = await import("node:module");

@@ -6,6 +6,9 @@
 import type { ExecutionMode } from "../../evaluator/types/metadata.ts";
 import { policyText, wasm, withMetadata } from "./wasm_text.ts";
 
+/** A comment where more can be put into `$judge`. */
+const BEFORE_JUDGING = ";; before judging";
+
 /** `$judge` takes where the request stands and says whether an earlier call left anything (1) or not (0). */
 const judge = (pages: number) =>
   `(global $calls (mut i32) (i32.const 0))
@@ -21,6 +24,7 @@ const judge = (pages: number) =>
     (i32.const 0))
   (func $judge (param $at i32) (param $length i32) (result i32)
     (local $left i32)
+    ${BEFORE_JUDGING}
     (local.set $left
       (i32.or
         (i32.or (global.get $calls) (i32.load8_u (i32.const 60000)))
@@ -61,7 +65,7 @@ const WASI = `(module
       (then (i32.store (i32.const 0) (i32.const 128)) (i32.store (i32.const 4) (i32.const ${REFUSAL.length}))))
     (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))))`;
 
-/** What \`opa build\` makes of a policy, from outside: values are texts, input is what was parsed last. */
+/** What `opa build` makes of a policy, from outside: values are texts, input is what was parsed last. */
 const rego = (accepted: string, refused: string) =>
   `(module
   (import "env" "memory" (memory 2 100))
@@ -141,8 +145,10 @@ const TEXTS: Readonly<Record<string, string>> = {
 /** The modes that there are guests for: all. */
 export const STATEFUL_MODES = Object.keys(TEXTS) as readonly ExecutionMode[];
 
-/** The guest of a mode, with metadata. */
-export function statefulGuest(mode: ExecutionMode): Uint8Array {
+/**
+ * The guest of a mode, with metadata. `imports` stand beside its own, and `before` is run in each call before it judges.
+ */
+export function statefulGuest(mode: ExecutionMode, imports = "", before = ""): Uint8Array {
   const metadata = {
     protocolVersion: "v1",
     rules: [],
@@ -150,5 +156,6 @@ export function statefulGuest(mode: ExecutionMode): Uint8Array {
     executionMode: mode,
     policyType: "kubernetes",
   };
-  return withMetadata(wasm(TEXTS[mode]!), JSON.stringify(metadata));
+  const text = TEXTS[mode]!.replace("(module", `(module ${imports}`).replace(BEFORE_JUDGING, before);
+  return withMetadata(wasm(text), JSON.stringify(metadata));
 }

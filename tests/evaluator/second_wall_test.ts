@@ -1,0 +1,131 @@
+// The second wall: what an attacker finds in a thread whose first wall, the check of imports, is gone (SECURITY.md).
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { EvaluatorPool, wholeRequest } from "../../evaluator/apply/pool.ts";
+import { prepareModule } from "../../evaluator/apply/prepare.ts";
+import type { Outcome } from "../../evaluator/types/protocol.ts";
+import { STATEFUL_MODES, statefulGuest } from "./stateful_guests.ts";
+import { buildWorker, type Replacements } from "./wall/build_worker.ts";
+
+const onBun = "bun" in process.versions;
+const nodeMajor = onBun ? 0 : Number.parseInt(process.versions.node);
+
+const NAIVE: Replacements = { "evaluator/apply/link.ts": "tests/evaluator/wall/naive_link.ts" };
+const PROBE: Replacements = { "evaluator/apply/link.ts": "tests/evaluator/wall/probe_link.ts" };
+const UNCONFINED: Replacements = { "evaluator/apply/confine.ts": "tests/evaluator/wall/no_confinement.ts" };
+
+let folder: string;
+const workers = new Map<string, URL>();
+test.before(async () => {
+  folder = mkdtempSync(join(tmpdir(), "wall-"));
+  const builds = { naive: NAIVE, unconfined: { ...NAIVE, ...UNCONFINED }, probe: PROBE };
+  for (const [name, replacements] of Object.entries(builds)) {
+    workers.set(name, await buildWorker(join(folder, name), replacements));
+  }
+});
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+
+const REQUEST = '{"uid":"u","object":{}}';
+const encoder = new TextEncoder();
+
+/** What the module answers in a thread of `worker`. */
+async function outcome(worker: string, module: Uint8Array, ownProcess: boolean): Promise<Outcome> {
+  const errors: string[] = [];
+  const pool = new EvaluatorPool({
+    worker: workers.get(worker)!,
+    threads: 1,
+    spare: false,
+    ownProcess,
+    onThreadError: (message) => errors.push(message),
+  });
+  try {
+    const prepared = pool.addModule(await prepareModule(module, { memoryMib: 64 }));
+    const definition = { id: "p", module: prepared, settings: encoder.encode("{}"), limitMs: 10_000 };
+    const policy = pool.addPolicy(definition, () => ({ ok: false, error: "none" }));
+    const json = encoder.encode(REQUEST);
+    const answer = await pool.validate(policy, wholeRequest({ json, object: undefined }));
+    assert.equal(errors, []);
+    return answer;
+  } finally {
+    await pool.close();
+  }
+}
+
+/** Ways to the constructor of functions, from any object. */
+const WAYS = [["constructor", "constructor"], ["toString", "constructor"], [
+  "valueOf",
+  "constructor",
+]] as const;
+
+/** A guest that has code made from a string, and accepts if that worked. */
+const attacker = (mode: (typeof STATEFUL_MODES)[number], [namespace, name]: readonly [string, string]) =>
+  statefulGuest(
+    mode,
+    `(import "${namespace}" "${name}" (func $make (param i32) (result externref)))`,
+    `(if (ref.is_null (call $make (i32.const 42))) (then unreachable))`,
+  );
+
+const accepted = (found: Outcome): boolean => found.kind === "verdict" && found.verdict.allowed;
+
+// The wall of a library comes first: what a program has V8 do besides holds for all later threads.
+for (const ownProcess of [false, true]) {
+  const where = ownProcess ? "in a process of ours" : "in a process of others";
+  for (const mode of STATEFUL_MODES) {
+    test(`${mode}: a guest that got hold of Function makes no code, ${where}`, async () => {
+      for (const way of WAYS) {
+        const module = attacker(mode, way);
+        // It shows that the attack works, as long as nothing but the wall stops it.
+        if (!ownProcess) assert.ok(accepted(await outcome("unconfined", module, false)), way.join("."));
+        const walled = await outcome("naive", module, ownProcess);
+        assert.not.ok(accepted(walled), way.join("."));
+        // WASI policies' traps have no text.
+        if (mode !== "wasi") assert.match(JSON.stringify(walled), /code is not made from strings/);
+      }
+    });
+    if (ownProcess && !onBun) {
+      test(`${mode}: V8 refuses it by itself`, async () => {
+        const stopped = await outcome("unconfined", attacker(mode, WAYS[0]), true);
+        assert.not.ok(accepted(stopped));
+      });
+    }
+  }
+}
+
+/** What is denied on every runtime, and what on Node alone. */
+const DENIED = [
+  "eval",
+  "Function",
+  "AsyncFunction",
+  "GeneratorFunction",
+  "AsyncGeneratorFunction",
+  "global Function",
+  "process.binding",
+  "process.dlopen",
+  "process.kill",
+  "process.getBuiltinModule",
+  "global process",
+  "environment variables",
+  "globals",
+  "prototypes",
+];
+const DENIED_BY_NODE = ["reads a file", "writes a file", "starts a process", "starts a thread"];
+const DENIED_BY_NODE_26 = ["opens a socket"];
+/** Its own modules for processes and sockets fail without the global `Bun`. */
+const OPEN_ON_BUN = ["reads a file", "writes a file", "starts a thread"];
+
+test("what code in such a thread can do", async () => {
+  const found = await outcome("probe", statefulGuest("kubewarden-wapc"), false);
+  if (found.kind !== "error") throw new Error(JSON.stringify(found));
+  const results = JSON.parse(found.message.slice(found.message.indexOf("{")));
+  const open = Object.keys(results).filter((name) => results[name] === "DONE").sort();
+  const all = [...DENIED, ...DENIED_BY_NODE, ...DENIED_BY_NODE_26];
+  assert.equal(Object.keys(results).sort(), [...all].sort());
+  const expected = onBun ? OPEN_ON_BUN : nodeMajor < 26 ? DENIED_BY_NODE_26 : [];
+  assert.equal(open, [...expected].sort(), JSON.stringify(results));
+});
+
+test.run();
