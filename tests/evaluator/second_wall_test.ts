@@ -1,15 +1,17 @@
 // The second wall: what an attacker finds in a thread whose first wall, the check of imports, is gone (SECURITY.md).
-import { mkdtempSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { EvaluatorPool, wholeRequest } from "../../evaluator/apply/pool.ts";
 import { prepareModule } from "../../evaluator/apply/prepare.ts";
 import type { Outcome } from "../../evaluator/types/protocol.ts";
 import { STATEFUL_MODES, statefulGuest } from "./stateful_guests.ts";
-import { buildWorker, type Replacements } from "./wall/build_worker.ts";
+import { buildWorker, bundle, type Replacements } from "./wall/build_worker.ts";
 
 const onBun = "bun" in process.versions;
 const nodeMajor = onBun ? 0 : Number.parseInt(process.versions.node);
@@ -94,6 +96,36 @@ for (const ownProcess of [false, true]) {
     }
   }
 }
+
+test("reeve: nor does it in the calling thread, where short evaluations run", async () => {
+  const builds = {
+    unconfined: { ...NAIVE, ...UNCONFINED },
+    naive: NAIVE,
+  };
+  const file = join(folder, "attacker.wasm");
+  const request = join(folder, "request.json");
+  const kind = { group: "", version: "v1", kind: "Pod" };
+  const resource = { group: "", version: "v1", resource: "pods" };
+  writeFileSync(
+    request,
+    JSON.stringify({ uid: "u", kind, resource, operation: "CREATE", userInfo: {}, object: {} }),
+  );
+  for (const [name, replacements] of Object.entries(builds)) {
+    const program = fileURLToPath(await bundle(join(folder, `reeve-${name}`), "cli/main.ts", replacements));
+    for (const mode of STATEFUL_MODES) {
+      writeFileSync(file, attacker(mode, WAYS[0]));
+      const { status, stdout, stderr } = spawnSync(process.execPath, [program, "run", file, "-r", request], {
+        encoding: "utf8",
+        env: { PATH: process.env["PATH"], HOME: folder },
+      });
+      assert.is(
+        /"allowed":true/.test(stdout),
+        name === "unconfined",
+        `${mode} ${name} ${status} ${stdout} ${stderr}`,
+      );
+    }
+  }
+});
 
 /** What is denied on every runtime, and what on Node alone. */
 const DENIED = [

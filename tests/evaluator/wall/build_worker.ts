@@ -1,4 +1,4 @@
-/** Bundles a worker in which one or more of the product's files are replaced, for the tests of the second wall. */
+/** Bundles parts of the product in which files are replaced, for the tests of the second wall. */
 import { build, type Plugin } from "esbuild";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -8,8 +8,12 @@ const root = fileURLToPath(new URL("../../../", import.meta.url));
 /** Files of the product, from the repository's root, and the files that take their place. */
 export type Replacements = Readonly<Record<string, string>>;
 
-/** Bundles the worker into `folder`. Returns its URL. Throws when a file that is to be replaced is not part of it. */
-export async function buildWorker(folder: string, replacements: Replacements): Promise<URL> {
+/** Bundles the worker into `folder`. Returns its URL. */
+export const buildWorker = (folder: string, replacements: Replacements): Promise<URL> =>
+  bundle(folder, "evaluator/apply/worker_entry.ts", replacements);
+
+/** Bundles `entry` into `folder`. Returns the URL. Throws when a file that is to be replaced is not part of it. */
+export async function bundle(folder: string, entry: string, replacements: Replacements): Promise<URL> {
   const used = new Set<string>();
   const replace: Plugin = {
     name: "replace",
@@ -25,7 +29,7 @@ export async function buildWorker(folder: string, replacements: Replacements): P
   };
   await build({
     absWorkingDir: root,
-    entryPoints: { worker: "evaluator/apply/worker_entry.ts" },
+    entryPoints: { bundle: entry },
     outdir: folder,
     bundle: true,
     splitting: true,
@@ -35,6 +39,8 @@ export async function buildWorker(folder: string, replacements: Replacements): P
     conditions: ["node"],
     outExtension: { ".js": ".mjs" },
     plugins: [replace],
+    // For benchmarks only.
+    external: ["autocannon"],
     banner: {
       js: 'import { createRequire as __make } from "node:module"; const require = __make(import.meta.url);',
     },
@@ -42,5 +48,5 @@ export async function buildWorker(folder: string, replacements: Replacements): P
   });
   const missing = Object.keys(replacements).filter((file) => !used.has(file));
   if (missing.length > 0) throw new Error(`not part of the worker: ${missing.join(", ")}`);
-  return pathToFileURL(join(folder, "worker.mjs"));
+  return pathToFileURL(join(folder, "bundle.mjs"));
 }

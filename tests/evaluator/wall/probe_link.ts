@@ -50,7 +50,7 @@ const ATTEMPTS: Readonly<Record<string, () => unknown>> = {
     throw new ReferenceError("none");
   },
   prototypes: () => {
-    for (const  of of[Object, Function, Array, Promise, Map, Uint8Array]) {
+    for (const type of [Object, Function, Array, Promise, Map, Uint8Array]) {
       Object.defineProperty(type.prototype, "polluted", { value: 1 });
     }
   },
