@@ -5,18 +5,24 @@ import { logLine } from "../render/log_line.ts";
 import type { Context } from "../types/command.ts";
 import type { RootFlags } from "./parse.ts";
 
-/** Writes all of `data`; whoever reads it may have gone, which ends the process quietly, as it does other tools. */
+/** Whether whoever read an output has gone. */
+const gone: Record<1 | 2, boolean> = { 1: false, 2: false };
+
+/**
+ * Writes all of `data`. What nobody reads any more is dropped, and the command goes on to its end: how that went is what its
+ * exit code says, and a reader that left says nothing about it.
+ */
 function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
   const bytes = typeof data === "string" ? Buffer.from(data) : data;
-  for (let at = 0; at < bytes.length;) {
+  for (let at = 0; at < bytes.length && !gone[fd];) {
     try {
       at += writeSync(fd, bytes, at);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === "EPIPE") process.exit(0);
+      if (code === "EPIPE") gone[fd] = true;
       // A pipe that is full, of a reader that is slow.
-      if (code !== "EAGAIN") throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      else if (code === "EAGAIN") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      else throw error;
     }
   }
 }
@@ -31,6 +37,7 @@ export function processContext(program: string, root: RootFlags, signal: AbortSi
     env,
     cwd: process.cwd(),
     out: (text) => writeAll(1, text),
+    outputRead: () => !gone[1],
     err,
     log(level, message, fields = {}) {
       if (level === "DEBUG" && !root.verbose) return;

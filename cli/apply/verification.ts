@@ -1,6 +1,5 @@
 /** Who must have signed, from the signature flags and files (`spec/cli.md §3.2`). */
-import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { lstat, readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import {
   type Annotations,
@@ -78,6 +77,10 @@ async function fromFlags(context: Context, args: Arguments): Promise<Verificatio
   return { allOf, anyOf: undefined };
 }
 
+/** Whether there is a file, of which nothing else need be known: one that can't be read has to be read, to say why not. */
+const exists = (path: string): Promise<boolean> =>
+  lstat(path).then(() => true, ({ code }: NodeJS.ErrnoException) => code !== "ENOENT");
+
 /** Who must have signed; undefined: nobody has to. Throws {@link CliError}. */
 export async function verificationConfig(
   context: Context,
@@ -88,7 +91,7 @@ export async function verificationConfig(
   if (flags !== undefined) return flags;
   const given = args.value("verification-config-path");
   const fallback = pathsOf(context.env).defaultVerification;
-  if (given === undefined && !existsSync(fallback)) return undefined;
+  if (given === undefined && !await exists(fallback)) return undefined;
   if (given === undefined) context.log("INFO", "Default verification config present, using it");
   try {
     return await readVerificationConfig(
