@@ -1,5 +1,6 @@
 /** `reeve`, and `kwctl` for scripts that call it by that name: reads the command line and calls the command. */
 import process from "node:process";
+import { own } from "../program/types/own.ts";
 import { withoutCodeGeneration } from "../evaluator/apply/confine.ts";
 import { processContext } from "./apply/context.ts";
 import { pathsOf } from "./apply/paths.ts";
@@ -42,7 +43,7 @@ export async function main(
     }
     const world = context(parsed.root);
     try {
-      const { run } = await LOADERS[parsed.path.join(" ")]!();
+      const { run } = await own(LOADERS, parsed.path.join(" "))!();
       return await run(world, parsed.args) ?? 0;
     } catch (error) {
       if (error instanceof UsageError) throw error;

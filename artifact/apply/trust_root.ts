@@ -2,6 +2,7 @@
 import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
+import { own } from "../../program/types/own.ts";
 import {
   loadSigstoreProtobuf,
   loadSigstoreSeeds,
@@ -132,7 +133,7 @@ async function writeWhole(path: string, content: Uint8Array): Promise<void> {
 async function firstRoot(mirror: string, rootPath: string | undefined): Promise<Uint8Array> {
   if (rootPath !== undefined) return await readFile(rootPath);
   const { default: seeds } = await loadSigstoreSeeds();
-  const seed = (seeds as Readonly<Record<string, { readonly "root.json": string }>>)[mirror];
+  const seed = own(seeds as Readonly<Record<string, { readonly "root.json": string }>>, mirror);
   if (seed === undefined) {
     throw new ArtifactError(
       "trust_root",

@@ -2,6 +2,7 @@
  * Manifests as they are handed to policies and pushed to registries: only the fields that the specification knows, in its
  * order (`spec/fetch-verify.md §7`, `§12.1`).
  */
+import { own, setOwn } from "../../program/types/own.ts";
 import { type Manifest, MEDIA_TYPE } from "../types/manifest.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -12,9 +13,9 @@ const PLATFORM = ["architecture", "os", "os.version", "os.features", "variant", 
 function pick(source: unknown, names: readonly string[]): Record<string, unknown> {
   const fields = (source ?? {}) as Fields;
   return Object.fromEntries(
-    names.filter((name) => fields[name] !== undefined && fields[name] !== null).map((
+    names.filter((name) => (own(fields, name) ?? null) !== null).map((
       name,
-    ) => [name, fields[name]]),
+    ) => [name, own(fields, name)]),
   );
 }
 
@@ -79,7 +80,7 @@ export function manifestAnnotations(
   const kept: Record<string, string> = {};
   for (const [name, value] of Object.entries(annotations)) {
     if (value.replace(/\r?\n$/, "").includes("\n")) dropped.push(name);
-    else kept[name] = value.trim();
+    else setOwn(kept, name, value.trim());
   }
   const source = kept["io.kubewarden.policy.source"];
   if (source !== undefined && kept["org.opencontainers.image.source"] === undefined) {

@@ -4,6 +4,7 @@
  * `parseReference("busybox")` is `docker.io/library/busybox:latest`; `parsePolicyUrl("ghcr.io/a/b:v1")` is a `registry`
  * URI, as is `localhost:5000/a/b`, which the URL grammar alone would read as the scheme `localhost`.
  */
+import { own } from "../../program/types/own.ts";
 import { ArtifactError } from "./error.ts";
 
 /** A normalised image reference. The digest decides when both tag and digest are there. */
@@ -51,7 +52,7 @@ export function parseDigest(digest: string): { readonly algorithm: string; reado
   if (colon < 0) refuse(digest.includes("/") ? "invalid reference format" : "invalid checksum digest format");
   const algorithm = digest.slice(0, colon);
   const hex = digest.slice(colon + 1);
-  const length = HEX_LENGTH[algorithm];
+  const length = own(HEX_LENGTH, algorithm);
   if (
     !/^[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*$/.test(algorithm) ||
     !/^[0-9a-fA-F]{32,}$/.test(hex)
@@ -67,7 +68,7 @@ export function parseDigest(digest: string): { readonly algorithm: string; reado
 export function isDigest(text: string): boolean {
   const [algorithm, hex, rest] = text.split(":");
   return rest === undefined && hex !== undefined && /^[0-9a-f]+$/.test(hex) &&
-    HEX_LENGTH[algorithm ?? ""] === hex.length;
+    own(HEX_LENGTH, algorithm ?? "") === hex.length;
 }
 
 /**

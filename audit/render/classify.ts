@@ -1,4 +1,5 @@
 /** Which policies are audited, and on what (spec/audit.md §5, §6). */
+import { own } from "../../program/types/own.ts";
 import { isGroup, isNamespaced, type Policy, policyId, type Rule } from "../../crd/types.ts";
 import type { Auditable, Bucket, Plan, Served, Subject, Target } from "../types/policies.ts";
 import type { Severity } from "../types/report.ts";
@@ -123,7 +124,7 @@ export function planOf(
   const kinds = new Map<string, Bucket[]>();
   for (const [served, policies] of buckets) {
     const name = `${served.group}/${served.plural}`;
-    const key = SAME_OBJECTS[name] ?? name;
+    const key = own(SAME_OBJECTS, name) ?? name;
     kinds.set(key, [...kinds.get(key) ?? [], { served, policies }]);
   }
   const subjects = [...kinds.values()].map((versions): Subject => {

@@ -1,4 +1,5 @@
 /** Kubernetes' own resources that belong to no namespace. */
+import { own } from "../../program/types/own.ts";
 import type { PolicyRule } from "../../evaluator/types/metadata.ts";
 
 const CLUSTER_SCOPED: Readonly<Record<string, readonly string[]>> = {
@@ -23,7 +24,7 @@ const CLUSTER_SCOPED: Readonly<Record<string, readonly string[]>> = {
 export function isClusterScoped(rules: readonly PolicyRule[]): boolean {
   return rules.some(({ apiGroups, resources }) =>
     apiGroups.some((group) =>
-      resources.some((resource) => CLUSTER_SCOPED[group]?.includes(resource.split("/")[0]!))
+      resources.some((resource) => own(CLUSTER_SCOPED, group)?.includes(resource.split("/")[0]!))
     )
   );
 }

@@ -1,4 +1,5 @@
 /** What a suite's declared objects and answers have to say to a host call. */
+import { own } from "../../program/types/own.ts";
 import { type DocumentValue, jsonText } from "../../policy_server/types/document.ts";
 import type { DeclaredAnswer } from "../types/suite.ts";
 import type { ExchangeRequest } from "../types/exchange.ts";
@@ -42,7 +43,7 @@ function contains(given: unknown, wanted: unknown): boolean {
   }
   if (typeof wanted !== "object" || wanted === null) return (given ?? null) === wanted;
   return typeof given === "object" && given !== null &&
-    Object.entries(wanted).every(([name, value]) => contains((given as Json)[name], value));
+    Object.entries(wanted).every(([name, value]) => contains(own(given as Json, name), value));
 }
 
 const wantedOf = (value: DocumentValue | undefined): unknown =>
@@ -55,14 +56,15 @@ export function matchesLabels(selector: string, labels: Readonly<Record<string, 
     const set = /^(\S+)\s+(in|notin)\s*\(([^)]*)\)$/.exec(requirement);
     if (set) {
       const values = set[3]!.split(",").map((value) => value.trim());
-      const inside = labels[set[1]!] !== undefined && values.includes(labels[set[1]!]!);
+      const label = own(labels, set[1]!);
+      const inside = label !== undefined && values.includes(label);
       return set[2] === "in" ? inside : !inside;
     }
     const equal = /^([^!=\s]+)\s*(==?|!=)\s*(\S*)$/.exec(requirement);
-    if (equal) return (labels[equal[1]!] === equal[3]) === (equal[2] !== "!=");
+    if (equal) return (own(labels, equal[1]!) === equal[3]) === (equal[2] !== "!=");
     return requirement.startsWith("!")
-      ? labels[requirement.slice(1).trim()] === undefined
-      : labels[requirement] !== undefined;
+      ? own(labels, requirement.slice(1).trim()) === undefined
+      : own(labels, requirement) !== undefined;
   });
 }
 
@@ -104,7 +106,7 @@ export function declaredAnswer(
   objects: readonly string[],
   answers: readonly DeclaredAnswer[],
 ): string {
-  const calls = CALLS[request.variant] ?? [];
+  const calls = own(CALLS, request.variant) ?? [];
   const found = answers.find((one) =>
     calls.includes(one.call) && contains(request.fields, wantedOf(one.with))
   );

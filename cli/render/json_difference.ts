@@ -1,4 +1,5 @@
 /** A JSON Patch as a difference that people read. */
+import { own } from "../../program/types/own.ts";
 import { escapeControls } from "../../policy_server/render/log_line.ts";
 
 interface Step {
@@ -13,7 +14,7 @@ function valueAt(document: unknown, pointer: string): unknown {
   let value = document;
   for (const part of pointer.split("/").slice(1)) {
     if (typeof value !== "object" || value === null) return undefined;
-    value = (value as Record<string, unknown>)[part.replaceAll("~1", "/").replaceAll("~0", "~")];
+    value = own(value as Record<string, unknown>, part.replaceAll("~1", "/").replaceAll("~0", "~"));
   }
   return value;
 }

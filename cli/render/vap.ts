@@ -1,4 +1,5 @@
 /** From a ValidatingAdmissionPolicy and its binding to a ClusterAdmissionPolicy of the CEL policy (`spec/cli.md §16.2`). */
+import { own, setOwn } from "../../program/types/own.ts";
 import { CliError } from "../types/command.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -51,10 +52,10 @@ function both(first: unknown, second: unknown, name: string): Json | undefined {
   const matchLabels: Record<string, unknown> = {};
   for (const selector of selectors) {
     for (const [label, value] of Object.entries(objectOf(selector["matchLabels"]))) {
-      if (label in matchLabels && matchLabels[label] !== value) {
+      if (Object.hasOwn(matchLabels, label) && matchLabels[label] !== value) {
         throw new CliError(`${name}: the policy and its binding want different values of the label ${label}`);
       }
-      matchLabels[label] = value;
+      setOwn(matchLabels, label, value);
     }
   }
   const matchExpressions = selectors.flatMap((selector) => listOf(selector["matchExpressions"]));
@@ -88,7 +89,7 @@ export function convertVap(policyDocument: unknown, bindingDocument: unknown, mo
     );
   }
   for (const name of ["auditAnnotations", "matchConditions"]) {
-    if (listOf(vap[name]).length > 0) {
+    if (listOf(own(vap, name)).length > 0) {
       warnings.push(`${name} are not supported by Kubewarden's CEL policy. They will be ignored`);
     }
   }

@@ -1,6 +1,7 @@
 /** `annotate`: puts a policy's metadata into its module. */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
+import { setOwn } from "../../program/types/own.ts";
 import { withCustomSection } from "../../evaluator/render/custom_section.ts";
 import { readMetadata } from "../../evaluator/apply/prepare.ts";
 import { sections } from "../../evaluator/render/wasm_binary.ts";
@@ -59,9 +60,13 @@ async function givenAnnotations(
       );
     }
     const value = pair.slice(at + 1);
-    annotations[pair.slice(0, at)] = value.startsWith("@")
-      ? new TextDecoder().decode(await read(context, value.slice(1), "annotation"))
-      : value;
+    setOwn(
+      annotations,
+      pair.slice(0, at),
+      value.startsWith("@")
+        ? new TextDecoder().decode(await read(context, value.slice(1), "annotation"))
+        : value,
+    );
   }
   return annotations;
 }

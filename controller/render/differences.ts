@@ -2,6 +2,7 @@
  * What stands between an object in the cluster and the one that should be there: whether server-side apply would change
  * anything, and what has to be taken away where an object is to hold exactly what we say.
  */
+import { own } from "../../program/types/own.ts";
 import { parseQuantity } from "../../crd/render/quantity.ts";
 import type { ManagedFields } from "../../crd/types.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
@@ -24,7 +25,7 @@ function isZero(value: unknown): boolean {
 /** The field that tells the items of a list apart, as in the API's own merge keys. */
 function keyOf(items: readonly unknown[]): string | undefined {
   return ["name", "mountPath", "uid"].find((key) =>
-    items.length > 0 && items.every((item) => typeof fields(item)?.[key] === "string")
+    items.length > 0 && items.every((item) => typeof own(fields(item), key) === "string")
   );
 }
 
@@ -47,7 +48,7 @@ export function covers(live: unknown, desired: unknown, parent = ""): boolean {
       return live.length === desired.length && desired.every((item, index) => covers(live[index], item));
     }
     return desired.every((item) => {
-      const found = live.find((candidate) => fields(candidate)?.[key] === (item as Fields)[key]);
+      const found = live.find((candidate) => own(fields(candidate), key) === own(item as Fields, key));
       return found !== undefined && covers(found, item);
     });
   }
@@ -56,7 +57,8 @@ export function covers(live: unknown, desired: unknown, parent = ""): boolean {
     const existing = fields(live);
     return existing !== undefined &&
       Object.entries(object).every(([key, value]) =>
-        value === undefined || covers(existing[key], value, QUANTITY_PARENTS.has(parent) ? "quantity" : key)
+        value === undefined ||
+        covers(own(existing, key), value, QUANTITY_PARENTS.has(parent) ? "quantity" : key)
       );
   }
   return live === desired ||
@@ -71,14 +73,14 @@ function ownsMore(owned: Fields, desired: unknown): boolean {
     const rest = path.slice(2);
     switch (path.slice(0, 2)) {
       case "f:": {
-        const value = fields(desired)?.[rest];
+        const value = own(fields(desired), rest);
         return value === undefined || ownsMore(below, value);
       }
       case "k:": {
         const key = JSON.parse(rest) as Fields;
         const item = Array.isArray(desired)
           ? desired.find((candidate) =>
-            Object.entries(key).every(([name, value]) => fields(candidate)?.[name] === value)
+            Object.entries(key).every(([name, value]) => own(fields(candidate), name) === value)
           )
           : undefined;
         return item === undefined || ownsMore(below, item);
@@ -111,7 +113,7 @@ export type JsonPatch = readonly {
 }[];
 
 function at(object: unknown, path: readonly string[]): unknown {
-  return path.reduce<unknown>((value, key) => fields(value)?.[key], object);
+  return path.reduce<unknown>((value, key) => own(fields(value), key), object);
 }
 
 const pointer = (path: readonly (string | number)[]) =>
@@ -129,7 +131,7 @@ function foreign(live: unknown, desired: unknown, path: readonly (string | numbe
     }
     // From the end: removing an item moves those behind it.
     return [...live.entries()].reverse().flatMap(([index, item]) => {
-      const wanted = desired.find((candidate) => (candidate as Fields)[key] === fields(item)?.[key]);
+      const wanted = desired.find((candidate) => own(candidate as Fields, key) === own(fields(item), key));
       return wanted === undefined ? [pointer([...path, index])] : foreign(item, wanted, [...path, index]);
     });
   }
@@ -137,7 +139,9 @@ function foreign(live: unknown, desired: unknown, path: readonly (string | numbe
   const wanted = fields(desired);
   if (existing === undefined || wanted === undefined) return [];
   return Object.entries(existing).flatMap(([name, value]) =>
-    wanted[name] === undefined ? [pointer([...path, name])] : foreign(value, wanted[name], [...path, name])
+    own(wanted, name) === undefined
+      ? [pointer([...path, name])]
+      : foreign(value, own(wanted, name), [...path, name])
   );
 }
 

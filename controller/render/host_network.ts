@@ -2,6 +2,7 @@
  * What cannot work together on the host's network, where every pod binds its ports on the node (spec/controller.md §10). The
  * scheduler does not see these ports, so two pods that want the same one on one node fail at run time; here it is said before.
  */
+import { own } from "../../program/types/own.ts";
 import type { Affinity, LabelSelector, PodAffinityTerm, PolicyServer } from "../../crd/types.ts";
 import type { ControllerSettings } from "../types/settings.ts";
 import { commonLabels, POLICY_SERVER_LABEL } from "./names.ts";
@@ -29,9 +30,11 @@ function podLabels(server: PolicyServer): Labels {
 function selects(selector: LabelSelector | undefined, labels: Labels): boolean {
   // A term without a selector matches no pod.
   if (selector === undefined) return false;
-  const exact = Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels[key] === value);
+  const exact = Object.entries(selector.matchLabels ?? {}).every(([key, value]) =>
+    own(labels, key) === value
+  );
   return exact && (selector.matchExpressions ?? []).every(({ key, operator, values = [] }) => {
-    const value = labels[key];
+    const value = own(labels, key);
     switch (operator) {
       case "In":
         return value !== undefined && values.includes(value);

@@ -2,6 +2,7 @@
  * Defaults (spec/crds.md §8.3): what the mutating webhook adds to an object, as an RFC 6902 patch that touches nothing else,
  * and the schema defaults for tools that read manifests without an API server.
  */
+import { own, setOwn } from "../../program/types/own.ts";
 import { DEFAULT_POLICY_SERVER, FINALIZER, type Kind, kindDescription } from "../types/kinds.ts";
 import type { Json } from "../types/schema.ts";
 
@@ -36,7 +37,7 @@ export function defaultingPatch(kind: Kind, object: Json): PatchOperation[] {
     }
     // Left empty they are refused with the text that says so; absent, the schema would say less.
     for (const name of kindDescription(kind).group ? ["expression", "message"] : []) {
-      if (spec[name] === undefined) patch.push({ op: "add", path: `/spec/${name}`, value: "" });
+      if (own(spec, name) === undefined) patch.push({ op: "add", path: `/spec/${name}`, value: "" });
     }
     // Manifests without `mutating` are in the field: the original stores them as not mutating (§15, 4).
     if (!kindDescription(kind).group && spec["mutating"] === undefined) {
@@ -66,12 +67,12 @@ function withSchemaDefaults(schema: Fields, value: Json): Json {
   const additional = fields(schema["additionalProperties"]);
   const result: { [name: string]: Json } = {};
   for (const [name, item] of Object.entries(object)) {
-    const described = fields(properties?.[name]) ?? additional;
-    result[name] = described === undefined ? item! : withSchemaDefaults(described, item!);
+    const described = fields(own(properties, name)) ?? additional;
+    setOwn(result, name, described === undefined ? item! : withSchemaDefaults(described, item!));
   }
   for (const [name, described] of Object.entries(properties ?? {})) {
     const preset = fields(described)?.["default"];
-    if (preset !== undefined && !Object.hasOwn(result, name)) result[name] = preset;
+    if (preset !== undefined && !Object.hasOwn(result, name)) setOwn(result, name, preset);
   }
   return result;
 }

@@ -2,6 +2,7 @@
  * Answers the host calls of one policy (`spec/evaluator.md §5.1`): first the gate of its capability list, then unknown names,
  * then the capability itself. The call `tracing/log` never comes here; it is answered in the guest's own thread.
  */
+import { own } from "../../program/types/own.ts";
 import {
   type HostCallAnswer,
   HostCallError,
@@ -76,7 +77,7 @@ export function hostCallHandler(
       const known = isCapabilityNamespace(namespace.split("/")[0]!);
       return failed(known ? `unknown operation: ${operation}` : `unknown namespace: ${namespace}`);
     }
-    const capability = capabilities[path];
+    const capability = own(capabilities, path);
     if (!capability) {
       return failed(
         namespace === "kubernetes"

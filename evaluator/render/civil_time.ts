@@ -1,4 +1,5 @@
 /** Moments as years, months, days and hours in a time zone (proleptic Gregorian calendar). */
+import { own } from "../../program/types/own.ts";
 
 /** A time zone: how far its clocks are ahead of UTC at a moment, and how that time is called there. */
 export interface Zone {
@@ -132,7 +133,7 @@ function makeZone(name: string): Zone | undefined {
   };
   const abbreviation = (unixSeconds: number): string => {
     const now = offset(unixSeconds);
-    const names = ABBREVIATIONS[name];
+    const names = own(ABBREVIATIONS, name);
     if (names) {
       const year = new Date(unixSeconds * 1000).getUTCFullYear();
       const standard = Math.min(

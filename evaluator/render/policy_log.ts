@@ -1,4 +1,5 @@
 /** Log entries that policies send through the host call `tracing/log` (`spec/evaluator.md §5.3`). */
+import { own } from "../../program/types/own.ts";
 import type { PolicyLogEntry } from "../types/evaluation.ts";
 
 const LEVELS: Readonly<Record<string, PolicyLogEntry["level"]>> = {
@@ -33,7 +34,7 @@ export function policyLogEntry(payload: Uint8Array): PolicyLogEntry {
     return wrong("the entry is not an object");
   }
   const { level, message, ...rest } = entry as Record<string, unknown>;
-  const known = typeof level === "string" ? LEVELS[level.toLowerCase()] : undefined;
+  const known = typeof level === "string" ? own(LEVELS, level.toLowerCase()) : undefined;
   if (!known) return wrong(`unknown level ${JSON.stringify(level)}`);
   return {
     level: known,

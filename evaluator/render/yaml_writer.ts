@@ -1,4 +1,5 @@
 /** Values as YAML, byte for byte as OPA's library writes them (block style, two spaces). */
+import { own } from "../../program/types/own.ts";
 import { RegoNumber } from "../types/rego.ts";
 import { floatText } from "./go_float.ts";
 import type { JsonTree } from "./rego_text.ts";
@@ -79,7 +80,7 @@ function doubleQuoted(text: string): string {
     const code = rune.codePointAt(0)!;
     const plain = isPrintable(code) && !/["\\\n\r\u0085\u2028\u2029]/.test(rune);
     if (plain) result += rune;
-    else if (ESCAPES[rune] !== undefined) result += ESCAPES[rune];
+    else if (own(ESCAPES, rune) !== undefined) result += own(ESCAPES, rune);
     else {
       const hex = code.toString(16).toUpperCase();
       result += code <= 0xff

@@ -14,6 +14,7 @@
 import { Agent, request as httpsRequest } from "node:https";
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
 import process from "node:process";
+import { setOwn } from "../../program/types/own.ts";
 import { type KubeConfig, loadKubernetesClient } from "../../deps.ts";
 
 export type ApiRequest = {
@@ -69,7 +70,7 @@ export async function credentialsOf(config: KubeConfig): Promise<Credentials> {
   await config.applyToHTTPSOptions(options);
   const headers: { [name: string]: string } = {};
   for (const [name, value] of Object.entries(options.headers ?? {})) {
-    if (value !== undefined) headers[name] = String(value);
+    if (value !== undefined) setOwn(headers, name, String(value));
   }
   const found = options as { [key: string]: unknown };
   const auth = found["auth"];
@@ -92,7 +93,7 @@ export async function credentialsOf(config: KubeConfig): Promise<Credentials> {
 
 function lowerCased(headers: Iterable<readonly [string, string]>): { [name: string]: string } {
   const result: { [name: string]: string } = {};
-  for (const [name, value] of headers) result[name.toLowerCase()] = value;
+  for (const [name, value] of headers) setOwn(result, name.toLowerCase(), value);
   return result;
 }
 

@@ -3,6 +3,7 @@
  * value stays inside that value: line breaks, control characters and marks that change the direction of text are
  * escaped, so that no line can be forged.
  */
+import { own } from "../../program/types/own.ts";
 import type { LogLevel } from "../types/options.ts";
 
 /** What a field may hold. `undefined` leaves the field out. */
@@ -39,7 +40,7 @@ const SHORT: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t"
 /** `text` with everything that could break or disguise a line as an escape: `\n`, `\u{1b}`. */
 export function escapeControls(text: string): string {
   if (!UNSAFE.test(text)) return text;
-  return text.replace(UNSAFE_ALL, (char) => SHORT[char] ?? `\\u{${char.charCodeAt(0).toString(16)}}`);
+  return text.replace(UNSAFE_ALL, (char) => own(SHORT, char) ?? `\\u{${char.charCodeAt(0).toString(16)}}`);
 }
 
 function textValue(value: LogValue): string {
@@ -50,7 +51,7 @@ function textValue(value: LogValue): string {
 function textFields(fields: LogFields): string {
   let text = "";
   for (const key in fields) {
-    const value = fields[key];
+    const value = own(fields, key);
     if (value !== undefined) text += ` ${escapeControls(key)}=${textValue(value)}`;
   }
   return text;
@@ -81,7 +82,7 @@ function jsonValue(value: LogValue): string {
 function jsonMembers(fields: LogFields): string {
   let text = "";
   for (const key in fields) {
-    const value = fields[key];
+    const value = own(fields, key);
     if (value !== undefined) text += `,${JSON.stringify(key)}:${jsonValue(value)}`;
   }
   return text;

@@ -1,4 +1,5 @@
 /** Public keys and what verifies with them (`spec/fetch-verify.md §9.4` rule 7). */
+import { own } from "../../../program/types/own.ts";
 import { createPublicKey, type KeyObject, verify } from "node:crypto";
 
 export type VerificationKey = {
@@ -25,7 +26,7 @@ function supported(key: KeyObject): VerificationKey {
       return { key, hash: "sha256", spki };
     case "ec": {
       const curve = key.asymmetricKeyDetails?.namedCurve ?? "";
-      const hash = CURVES[curve];
+      const hash = own(CURVES, curve);
       if (hash === undefined) throw new Error(`unsupported curve ${curve}: P-256 and P-384 are supported`);
       return { key, hash, spki };
     }

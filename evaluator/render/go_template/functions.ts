@@ -1,4 +1,5 @@
 /** The functions of Go's `text/template`, and how it shows values. */
+import { own } from "../../../program/types/own.ts";
 import { RegoNumber, RegoObject, RegoSet, type RegoValue } from "../../types/rego.ts";
 import { type PrintfArgument, sprintf } from "../go_printf.ts";
 import { compareStrings, isList, member } from "../rego_value.ts";
@@ -241,7 +242,7 @@ export const FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
   html: {
     least: 0,
     most: any,
-    call: (...values) => evaluated(values).replace(/[\0"'&<>]/g, (unit) => HTML[unit]!),
+    call: (...values) => evaluated(values).replace(/[\0"'&<>]/g, (unit) => own(HTML, unit)!),
   },
   js: { least: 0, most: any, call: (...values) => javascript(evaluated(values)) },
   urlquery: { least: 0, most: any, call: (...values) => query(evaluated(values)) },

@@ -2,6 +2,7 @@
  * JSON schemas (drafts 4, 6 and 7, and the mixture of them that is meant when none is named), compiled as OPA's library does:
  * with its checks and its words. References are resolved within the document only; nothing is fetched.
  */
+import { own } from "../../../program/types/own.ts";
 import type { RE2JS } from "../../../deps.ts";
 import { BuiltinError, RegoNumber } from "../../types/rego.ts";
 import { compiled as compiledPattern } from "../rego_builtins/regex.ts";
@@ -100,7 +101,7 @@ class Compiler {
       const named = this.#root.get("$schema");
       if (named !== undefined) {
         if (typeof named !== "string") throw new SchemaError("$schema must be of type string");
-        this.#draft = DRAFTS[named.replace(/#$/, "")] ?? HYBRID;
+        this.#draft = own(DRAFTS, named.replace(/#$/, "")) ?? HYBRID;
         if (this.#draft === HYBRID) throw new SchemaError(`remote reference loading disabled: ${named}`);
       }
     }

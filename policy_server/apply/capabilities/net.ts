@@ -1,5 +1,6 @@
 /** `net/v1/dns_lookup_host` (`spec/evaluator.md §5.6`): asks the system's resolver, as every other program on the machine does. */
 import { lookup } from "node:dns/promises";
+import { own } from "../../../program/types/own.ts";
 import type { Capabilities } from "../../../evaluator/apply/host_calls.ts";
 import { asString, readPayload } from "../../render/payload.ts";
 import { answerCache } from "./answer_cache.ts";
@@ -50,7 +51,7 @@ async function resolve(host: string): Promise<Addresses> {
     return await lookup(host, { all: true, order: "verbatim" });
   } catch (error) {
     const { code = "", message } = error as NodeJS.ErrnoException;
-    throw new Error(`${FAILED}${REASONS[code.replace(/^DNS_/, "")] ?? message}`, { cause: error });
+    throw new Error(`${FAILED}${own(REASONS, code.replace(/^DNS_/, "")) ?? message}`, { cause: error });
   }
 }
 
