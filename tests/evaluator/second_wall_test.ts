@@ -4,12 +4,14 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { EvaluatorPool, wholeRequest } from "../../evaluator/apply/pool.ts";
 import { prepareModule } from "../../evaluator/apply/prepare.ts";
 import type { Outcome } from "../../evaluator/types/protocol.ts";
+import { ask, reviewOf } from "../policy_server/requests.ts";
+import { moduleUrl, serving } from "../policy_server/server_process.ts";
 import { STATEFUL_MODES, statefulGuest } from "./stateful_guests.ts";
 import { buildWorker, bundle, type Replacements } from "./wall/build_worker.ts";
 
@@ -111,7 +113,9 @@ test("reeve: nor does it in the calling thread, where short evaluations run", as
     JSON.stringify({ uid: "u", kind, resource, operation: "CREATE", userInfo: {}, object: {} }),
   );
   for (const [name, replacements] of Object.entries(builds)) {
-    const program = fileURLToPath(await bundle(join(folder, `reeve-${name}`), "cli/main.ts", replacements));
+    const program = fileURLToPath(
+      await bundle(join(folder, `reeve-${name}`), { reeve: "cli/main.ts" }, replacements),
+    );
     for (const mode of STATEFUL_MODES) {
       writeFileSync(file, attacker(mode, WAYS[0]));
       const { status, stdout, stderr } = spawnSync(process.execPath, [program, "run", file, "-r", request], {
@@ -126,6 +130,42 @@ test("reeve: nor does it in the calling thread, where short evaluations run", as
     }
   }
 });
+
+const SERVER = {
+  policy_server: "policy_server/main.ts",
+  worker: "evaluator/apply/worker_entry.ts",
+  "entry/worker": "node_modules/tinypool/dist/entry/worker.js",
+};
+
+/** What the server is without, and what stops the guest then. */
+const SERVERS: readonly (readonly [name: string, Replacements, why: RegExp])[] = [
+  ["naive", NAIVE, /code is not made from strings/],
+  // Its process is its own, so V8 was told as well.
+  ...(onBun
+    ? []
+    : [["unconfined", { ...NAIVE, ...UNCONFINED }, /Code generation from strings disallowed/] as const]),
+];
+
+for (const [name, replacements, why] of SERVERS) {
+  test(`policy server: nor does it there (${name})`, async () => {
+    const program = fileURLToPath(await bundle(join(folder, `server-${name}`), SERVER, replacements));
+    const file = join(folder, "served.wasm");
+    writeFileSync(file, attacker("kubewarden-wapc", WAYS[0]));
+    const policies = {
+      attacker: { module: pathToFileURL(file).href },
+      other: { module: moduleUrl("policies/pod-privileged/policy.wasm") },
+    };
+    await serving({ program, policies, tls: false }, async (running) => {
+      const { response } = JSON.parse(
+        (await ask(running, { path: "/validate/attacker", body: reviewOf() })).body,
+      );
+      assert.is(response.allowed, false);
+      assert.match(response.status.message, why);
+      const other = JSON.parse((await ask(running, { path: "/validate/other", body: reviewOf() })).body);
+      assert.is(other.response.allowed, true);
+    });
+  });
+}
 
 /** What is denied on every runtime, and what on Node alone. */
 const DENIED = [

@@ -1,5 +1,6 @@
 /** Bundles parts of the product in which files are replaced, for the tests of the second wall. */
 import { build, type Plugin } from "esbuild";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -10,10 +11,17 @@ export type Replacements = Readonly<Record<string, string>>;
 
 /** Bundles the worker into `folder`. Returns its URL. */
 export const buildWorker = (folder: string, replacements: Replacements): Promise<URL> =>
-  bundle(folder, "evaluator/apply/worker_entry.ts", replacements);
+  bundle(folder, { worker: "evaluator/apply/worker_entry.ts" }, replacements);
 
-/** Bundles `entry` into `folder`. Returns the URL. Throws when a file that is to be replaced is not part of it. */
-export async function bundle(folder: string, entry: string, replacements: Replacements): Promise<URL> {
+/**
+ * Bundles `entries`, files by the names of their bundles, into `folder`. Returns the URL of the first. Throws when a file that is
+ * to be replaced is not part of it.
+ */
+export async function bundle(
+  folder: string,
+  entries: Readonly<Record<string, string>>,
+  replacements: Replacements,
+): Promise<URL> {
   const used = new Set<string>();
   const replace: Plugin = {
     name: "replace",
@@ -29,7 +37,7 @@ export async function bundle(folder: string, entry: string, replacements: Replac
   };
   await build({
     absWorkingDir: root,
-    entryPoints: { bundle: entry },
+    entryPoints: { ...entries },
     outdir: folder,
     bundle: true,
     splitting: true,
@@ -37,7 +45,6 @@ export async function bundle(folder: string, entry: string, replacements: Replac
     platform: "node",
     target: "node24",
     conditions: ["node"],
-    outExtension: { ".js": ".mjs" },
     plugins: [replace],
     // For benchmarks only.
     external: ["autocannon"],
@@ -46,7 +53,8 @@ export async function bundle(folder: string, entry: string, replacements: Replac
     },
     logLevel: "error",
   });
+  writeFileSync(join(folder, "package.json"), '{ "type": "module" }\n');
   const missing = Object.keys(replacements).filter((file) => !used.has(file));
   if (missing.length > 0) throw new Error(`not part of the worker: ${missing.join(", ")}`);
-  return pathToFileURL(join(folder, "bundle.mjs"));
+  return pathToFileURL(join(folder, `${Object.keys(entries)[0]}.js`));
 }
