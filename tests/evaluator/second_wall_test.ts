@@ -10,6 +10,7 @@ import * as assert from "uvu/assert";
 import { EvaluatorPool, wholeRequest } from "../../evaluator/apply/pool.ts";
 import { prepareModule } from "../../evaluator/apply/prepare.ts";
 import type { Outcome } from "../../evaluator/types/protocol.ts";
+import { loadPolicy } from "../../mod.ts";
 import { ask, reviewOf } from "../policy_server/requests.ts";
 import { moduleUrl, serving } from "../policy_server/server_process.ts";
 import { STATEFUL_MODES, statefulGuest } from "./stateful_guests.ts";
@@ -33,6 +34,7 @@ test.before(async () => {
 });
 test.after(() => rmSync(folder, { recursive: true, force: true }));
 
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const REQUEST = '{"uid":"u","object":{}}';
 const encoder = new TextEncoder();
 
@@ -166,6 +168,38 @@ for (const [name, replacements, why] of SERVERS) {
     });
   });
 }
+
+test("names of what objects inherit are judged in such a thread as in the calling one", async () => {
+  const names = Object.getOwnPropertyNames(Object.prototype).filter((name) => name !== "__proto__");
+  const odd = Object.fromEntries(names.map((name) => [name, "x"]));
+  const metadata = { name: "p", labels: { ...odd, owner: "a" }, annotations: odd };
+  const request = {
+    uid: "u",
+    kind: { group: "", version: "v1", kind: "Pod" },
+    resource: { group: "", version: "v1", resource: "pods" },
+    operation: "CREATE",
+    userInfo: { username: "a" },
+    object: { ...odd, apiVersion: "v1", kind: "Pod", metadata, spec: { containers: [], ...odd } },
+  };
+  const policies = [
+    "tests/policies/opa-labels",
+    "tests/policies/gatekeeper-shape",
+    "tests/policies/gatekeeper-answers",
+    "tests/policies/extism-rust",
+    "tests/policies/wasi-go",
+    "policies/default-seccomp",
+    "policies/required-labels",
+  ];
+  for (const path of policies) {
+    const module = join(ROOT, path, "policy.wasm");
+    const verdicts = [];
+    for (const threads of [0, 1]) {
+      await using policy = await loadPolicy(module, { threads, settings: { ...odd, required: ["owner"] } });
+      verdicts.push(await policy.validate(request));
+    }
+    assert.equal(verdicts[1], verdicts[0], path);
+  }
+});
 
 /** What is denied on every runtime, and what on Node alone. */
 const DENIED = [
