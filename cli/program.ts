@@ -1,5 +1,7 @@
 /** `reeve`, and `kwctl` for scripts that call it by that name: reads the command line and calls the command. */
 import process from "node:process";
+import { own } from "../program/types/own.ts";
+import { withoutCodeGeneration } from "../evaluator/apply/confine.ts";
 import { processContext } from "./apply/context.ts";
 import { pathsOf } from "./apply/paths.ts";
 import { programName } from "./apply/program_name.ts";
@@ -42,7 +44,7 @@ export async function main(
     }
     const world = printing(context(parsed.root));
     try {
-      const { run } = await LOADERS[parsed.path.join(" ")]!();
+      const { run } = await own(LOADERS, parsed.path.join(" "))!();
       return await run(world, parsed.args) ?? 0;
     } catch (error) {
       if (error instanceof UsageError) throw error;
@@ -60,6 +62,8 @@ export async function main(
 
 /** Runs the process' own command line, and ends the process. */
 export async function start(): Promise<void> {
+  // Policies are evaluated in this thread as well (`inline_first.ts`).
+  withoutCodeGeneration();
   // What was compiled for this tool is kept for its next call, in its own folder. Bun does without.
   if (!("bun" in process.versions)) {
     const { enableCompileCache } = await import("node:module");

@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import process from "node:process";
+import { own } from "../program/types/own.ts";
 import { connect } from "../kubernetes/apply/api_transport.ts";
 import { errorFields } from "./render/error_fields.ts";
 import { type LogLevel, logLevel, parseFlags, settingsFrom, usage } from "./render/flags.ts";
@@ -77,7 +78,10 @@ export async function run(args: readonly string[], certificates = CERTIFICATE_FO
       "WARNING: policy servers use their nodes' network: every port they bind is bound on the node",
     );
   }
-  const address = (name: string) => values[name] === "0" || values[name] === "" ? undefined : values[name];
+  const address = (name: string) => {
+    const value = own(values, name);
+    return value === "0" || value === "" ? undefined : value;
+  };
   let controller: Controller;
   try {
     controller = await startController({

@@ -9,11 +9,11 @@ import { dirname, join, normalize } from "node:path/posix";
 /** What each room may import of the others; what lies outside of all rooms (scripts) is not held to anything here. */
 export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   program: [],
-  crd: [],
-  kubernetes: ["crd/types"],
+  crd: ["program"],
+  kubernetes: ["crd/types", "program"],
   evaluator: ["crd/types", "program"],
-  artifact: [],
-  telemetry: [],
+  artifact: ["program"],
+  telemetry: ["program"],
   policy_server: ["crd/types", "kubernetes", "evaluator", "artifact", "telemetry", "program"],
   controller: ["crd", "kubernetes", "telemetry", "program"],
   audit: ["crd", "kubernetes", "program"],

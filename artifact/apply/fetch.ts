@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { own } from "../../program/types/own.ts";
 import { formatReference, manifestName } from "../render/reference.ts";
 import { reusable } from "../render/store_path.ts";
 import { ArtifactError, codeOf, messageOf, prefixed } from "../types/error.ts";
@@ -36,7 +37,7 @@ export type FetchedPolicy = {
 /** The running process's platform in Go's names, which images use. */
 export function hostPlatform(): Platform {
   const os = process.platform === "win32" ? "windows" : process.platform;
-  const architecture = { x64: "amd64", ia32: "386" }[process.arch as string] ?? process.arch;
+  const architecture = own({ x64: "amd64", ia32: "386" }, process.arch as string) ?? process.arch;
   return { os, architecture };
 }
 

@@ -4,6 +4,7 @@
  * are `http.ts`, written once.
  */
 import { createSecureContext, type SecureContext } from "node:tls";
+import { own } from "../../program/types/own.ts";
 import { loadUndici, type UndiciDispatcher } from "../../deps.ts";
 
 export type TlsSettings = {
@@ -130,7 +131,7 @@ function nodeTransport(): Transport {
       return {
         status: response.statusCode,
         header: (name) => {
-          const value = response.headers[name];
+          const value = own(response.headers, name);
           return Array.isArray(value) ? value.join(", ") : value;
         },
         body: response.body,

@@ -2,6 +2,7 @@
  * Whether what signed an image is what the configuration asks for, and how an unmet entry is shown
  * (`spec/fetch-verify.md §9.1-§9.3`). Pure: the cryptography was done before, or is asked for through `signedBy`.
  */
+import { own } from "../../program/types/own.ts";
 import { stringifyYaml } from "../../deps.ts";
 import {
   type Annotations,
@@ -57,7 +58,7 @@ export function annotationsMatch(
   found: SignedLayer["annotations"],
 ): boolean {
   for (const [name, value] of wanted ?? []) {
-    const actual = Object.hasOwn(found, name) ? found[name] : undefined;
+    const actual = own(found, name);
     if (typeof actual !== "string" && typeof actual !== "boolean") return false;
     if (String(actual) !== value) return false;
   }

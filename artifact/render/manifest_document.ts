@@ -2,6 +2,7 @@
  * Manifests as they are handed to policies and pushed to registries: only the fields that the specification knows, in its
  * order (`spec/fetch-verify.md §7`, `§12.1`).
  */
+import { own } from "../../program/types/own.ts";
 import { type Manifest, MEDIA_TYPE } from "../types/manifest.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -12,9 +13,9 @@ const PLATFORM = ["architecture", "os", "os.version", "os.features", "variant", 
 function pick(source: unknown, names: readonly string[]): Record<string, unknown> {
   const fields = (source ?? {}) as Fields;
   return Object.fromEntries(
-    names.filter((name) => fields[name] !== undefined && fields[name] !== null).map((
+    names.filter((name) => (own(fields, name) ?? null) !== null).map((
       name,
-    ) => [name, fields[name]]),
+    ) => [name, own(fields, name)]),
   );
 }
 

@@ -1,12 +1,13 @@
 /** Which proxy, if any, a request goes through (`spec/fetch-verify.md §2.4`, `§4.3`). */
 import { ArtifactError } from "../types/error.ts";
 import { ipv4, ipv6 } from "../types/ip_address.ts";
+import { own } from "../../program/types/own.ts";
 import type { Environment } from "../types/options.ts";
 import type { Proxies, Sources } from "../types/sources.ts";
 
 /** The environment's proxies; upper-case names come first. Empty values count as absent. */
 export function environmentProxies(env: Environment): Proxies {
-  const read = (name: string) => env[name.toUpperCase()] || env[name] || undefined;
+  const read = (name: string) => own(env, name.toUpperCase()) || own(env, name) || undefined;
   return { httpProxy: read("http_proxy"), httpsProxy: read("https_proxy"), noProxy: read("no_proxy") };
 }
 

@@ -1,4 +1,5 @@
 /** What a policy may ask about the signatures of an image (`spec/fetch-verify.md §12`, `spec/evaluator.md §5.4`). */
+import { own } from "../../program/types/own.ts";
 import {
   DocumentError,
   invalidType,
@@ -44,8 +45,9 @@ const V2_TYPES = [
 ];
 
 function required(mapping: Mapping, name: string): unknown {
-  if (mapping[name] === undefined) missingField(name);
-  return mapping[name];
+  const value = own(mapping, name);
+  if (value === undefined) missingField(name);
+  return value;
 }
 
 function readStrings(mapping: Mapping, name: string): readonly string[] {
@@ -157,5 +159,5 @@ export function readSigstoreRequest(version: "v1" | "v2", payload: unknown): Sig
   const known = V2_TYPES.slice(0, 2);
   if (type === undefined || more.length > 0) throw new DocumentError("expected a map with a single key");
   if (!known.includes(type)) unknownVariant(type, known, "");
-  return readKind(type, readMapping(mapping[type], "a map", ""));
+  return readKind(type, readMapping(own(mapping, type), "a map", ""));
 }

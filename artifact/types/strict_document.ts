@@ -3,6 +3,7 @@
  * because people and tests look for them (`spec/fetch-verify.md §8` rule 3); where that wording is free, the place in
  * the document is added.
  */
+import { own } from "../../program/types/own.ts";
 
 export type Mapping = Readonly<Record<string, unknown>>;
 
@@ -56,7 +57,7 @@ export function refuseUnknown(mapping: Mapping, known: readonly string[], where:
 }
 
 export function readString(mapping: Mapping, name: string, where: string): string {
-  const value = mapping[name];
+  const value = own(mapping, name);
   if (value === undefined) missingField(name);
   if (typeof value !== "string") invalidType(value, "a string", where && `${where}.${name}`);
   return value;
@@ -64,7 +65,7 @@ export function readString(mapping: Mapping, name: string, where: string): strin
 
 /** Absent and `null` are the same. */
 export function readOptionalString(mapping: Mapping, name: string, where: string): string | undefined {
-  return mapping[name] === undefined || mapping[name] === null ? undefined : readString(mapping, name, where);
+  return (own(mapping, name) ?? null) === null ? undefined : readString(mapping, name, where);
 }
 
 export function readList(value: unknown, where: string): readonly unknown[] {
@@ -78,7 +79,7 @@ export function readStringMap(
   name: string,
   where: string,
 ): ReadonlyMap<string, string> | undefined {
-  const value = mapping[name];
+  const value = own(mapping, name);
   if (value === undefined || value === null) return undefined;
   const place = where && `${where}.${name}`;
   const entries = Object.entries(readMapping(value, "a map", place)).map(([key, item]): [string, string] => {

@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { createSecureContext, getCACertificates, rootCertificates } from "node:tls";
+import { own } from "../../program/types/own.ts";
 import { loadUndici, type UndiciDispatcher } from "../../deps.ts";
 import type { AuditSettings } from "../types/settings.ts";
 
@@ -134,7 +135,7 @@ async function nodeExchange({ verify, ca, certificate }: Tls): Promise<Exchange>
     headersTimeout: REQUEST_LIMIT_MS,
     bodyTimeout: REQUEST_LIMIT_MS,
   };
-  const proxied = PROXY_VARIABLES.some((name) => process.env[name]);
+  const proxied = PROXY_VARIABLES.some((name) => own(process.env, name));
   const proxy = proxied ? new EnvHttpProxyAgent({ ...options, requestTls: connect }) : undefined;
   // A connection for each request that is on its way, and no more: undici's own pool opens another whenever the others have
   // not quite taken note of their answers' ends.
@@ -173,7 +174,7 @@ async function nodeExchange({ verify, ca, certificate }: Tls): Promise<Exchange>
         return await read({
           status: answer.statusCode,
           header(name) {
-            const value = answer.headers[name];
+            const value = own(answer.headers, name);
             return Array.isArray(value) ? value[0] : value;
           },
           body: answer.body,

@@ -1,5 +1,6 @@
 /** Which policies are audited, and on what (spec/audit.md §5, §6). */
 import { reachesReports } from "../../crd/render/report_resources.ts";
+import { own } from "../../program/types/own.ts";
 import { isGroup, isNamespaced, type Policy, policyId, type Rule } from "../../crd/types.ts";
 import type { Auditable, Bucket, Plan, Served, Subject, Target } from "../types/policies.ts";
 import type { Severity } from "../types/report.ts";
@@ -133,7 +134,7 @@ export function planOf(
   const kinds = new Map<string, Bucket[]>();
   for (const [served, policies] of buckets) {
     const name = `${served.group}/${served.plural}`;
-    const key = SAME_OBJECTS[name] ?? name;
+    const key = own(SAME_OBJECTS, name) ?? name;
     kinds.set(key, [...kinds.get(key) ?? [], { served, policies }]);
   }
   const subjects = [...kinds.values()].map((versions): Subject => {

@@ -1,4 +1,5 @@
 /** The scanner's flags, as pflag takes them, and what they ask for (spec/audit.md §2). */
+import { own } from "../../program/types/own.ts";
 import { type AuditSettings, type LogLevel, REPORT_KINDS, type ReportKind } from "../types/settings.ts";
 
 type Flag = {
@@ -107,7 +108,9 @@ function shown({ name, short }: Flag): string {
 function put(values: Values, flag: Flag, text: string): void {
   const problem = (why: string) =>
     new FlagProblem(`invalid argument ${JSON.stringify(text)} for "${shown(flag)}" flag: ${why}`);
-  if (flag.type === "bool" && BOOLEANS[text] === undefined) throw problem("it is neither true nor false");
+  if (flag.type === "bool" && own(BOOLEANS, text) === undefined) {
+    throw problem("it is neither true nor false");
+  }
   if (flag.type === "int" && !/^[+-]?\d{1,9}$/.test(text)) throw problem("it is no whole number");
   if (flag.type === "list") values.set(flag.name, [...values.get(flag.name) ?? [], ...csv(text)]);
   else values.set(flag.name, [text]);
@@ -157,7 +160,7 @@ function settingsOf(values: Values): AuditSettings {
   const text = (name: string) =>
     values.get(name)?.[0] ?? FLAGS.find((flag) => flag.name === name)?.preset ?? "";
   const optional = (name: string) => text(name) === "" ? undefined : text(name);
-  const on = (name: string) => BOOLEANS[text(name)] === true;
+  const on = (name: string) => own(BOOLEANS, text(name)) === true;
   const atLeast = (name: string, least: number) => {
     const value = Number(text(name));
     if (value < least) {
@@ -193,7 +196,7 @@ function settingsOf(values: Values): AuditSettings {
     clusterOnly: on("cluster"),
     kubewardenNamespace: text("kubewarden-namespace"),
     policyServerUrl: url,
-    logLevel: level === undefined ? undefined : LEVEL_NAMES[level],
+    logLevel: level === undefined ? undefined : own(LEVEL_NAMES, level),
     outputScan: on("output-scan"),
     ignoreNamespaces: values.get("ignore-namespaces") ?? [],
     insecureSsl: on("insecure-ssl"),
@@ -216,7 +219,7 @@ export const BOTH_SCOPES = "Cannot scan cluster wide and only a namespace at the
 export function parseFlags(args: readonly string[]): ParsedFlags {
   try {
     const values = parse(args);
-    if (BOOLEANS[values.get("help")?.[0] ?? ""] === true) return { kind: "help" };
+    if (own(BOOLEANS, values.get("help")?.[0] ?? "") === true) return { kind: "help" };
     const settings = settingsOf(values);
     const both = settings.clusterOnly && (values.get("namespace")?.[0] ?? "") !== "";
     return { kind: "settings", settings, notes: both ? [BOTH_SCOPES] : [] };

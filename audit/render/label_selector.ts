@@ -1,4 +1,5 @@
 /** Label selectors as Kubernetes reads them (spec/audit.md §5.1, §8). */
+import { own } from "../../program/types/own.ts";
 import type { LabelSelector } from "../../crd/types.ts";
 
 type Labels = { readonly [name: string]: string };
@@ -40,13 +41,13 @@ export function labelMatcher(selector: LabelSelector | undefined): LabelMatcher 
   }
   return (labels = {}) => {
     const has = (key: string) => Object.hasOwn(labels, key);
-    return equal.every(([key, value]) => has(key) && labels[key] === value) &&
+    return equal.every(([key, value]) => has(key) && own(labels, key) === value) &&
       expressions.every(({ key, operator, values = [] }) => {
         switch (operator) {
           case "In":
-            return has(key) && values.includes(labels[key]!);
+            return has(key) && values.includes(own(labels, key)!);
           case "NotIn":
-            return !has(key) || !values.includes(labels[key]!);
+            return !has(key) || !values.includes(own(labels, key)!);
           case "Exists":
             return has(key);
           default:

@@ -5,22 +5,24 @@ import { logLine } from "../render/log_line.ts";
 import type { ProcessContext } from "../types/command.ts";
 import type { RootFlags } from "./parse.ts";
 
+/** Whether whoever read an output has gone. */
+const gone: Record<1 | 2, boolean> = { 1: false, 2: false };
+
 /**
- * Writes all of `data`. Whoever reads standard output may have gone, which ends the process quietly, as it does other tools. What
- * is said beside it is no reason to end: a command whose log nobody reads still has to verify, and to say by its exit code.
+ * Writes all of `data`. What nobody reads any more is dropped, and the command goes on to its end: how that went is what its
+ * exit code says, and a reader that left says nothing about it.
  */
 function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
   const bytes = typeof data === "string" ? Buffer.from(data) : data;
-  for (let at = 0; at < bytes.length;) {
+  for (let at = 0; at < bytes.length && !gone[fd];) {
     try {
       at += writeSync(fd, bytes, at);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === "EPIPE" && fd === 2) return;
-      if (code === "EPIPE") process.exit(0);
+      if (code === "EPIPE") gone[fd] = true;
       // A pipe that is full, of a reader that is slow.
-      if (code !== "EAGAIN") throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      else if (code === "EAGAIN") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      else throw error;
     }
   }
 }
@@ -38,6 +40,7 @@ export function processContext(program: string, root: RootFlags, signal: AbortSi
     env,
     cwd: process.cwd(),
     out: (text) => writeAll(1, text),
+    outputRead: () => !gone[1],
     err,
     log(level, message, fields = {}) {
       if (level === "DEBUG" && !root.verbose) return;

@@ -1,4 +1,5 @@
 /** What policies can ask of the world: registries, resolvers, the cluster of a kubeconfig; or a recording of it. */
+import { own } from "../../program/types/own.ts";
 import type { ArtifactOptions } from "../../artifact/mod.ts";
 import { type Capabilities, noInventory } from "../../evaluator/apply/host_calls.ts";
 import type { CapabilityAllowList } from "../../evaluator/types/host_capabilities.ts";
@@ -59,7 +60,7 @@ function realWorld(open: () => Promise<Opened>, opened: () => Promise<Opened> | 
   const capabilities: Capabilities = Object.fromEntries(
     RECORDED_CAPABILITIES.map((path) => [
       path,
-      async (payload, caller) => await (await open()).capabilities[path]!(payload, caller),
+      async (payload, caller) => await own((await open()).capabilities, path)!(payload, caller),
     ]),
   );
   const withoutCluster = Object.fromEntries(

@@ -119,6 +119,7 @@ export class InlineFirstEvaluator implements PolicyEvaluator {
       worker: WORKER_URL,
       threads: 1,
       spare: false,
+      ownProcess: true,
       ...this.#options,
     });
   }

@@ -2,6 +2,7 @@
  * Reads command lines with Commander, which knows where options may stand and how their values are attached. What is required,
  * repeated or excluded is checked here, so that errors name everything that is wrong at once, in 1.36's words.
  */
+import { own } from "../../program/types/own.ts";
 import type { Commander, CommanderCommand } from "../../deps.ts";
 import { flagText, positionalText, shortUsage } from "../render/help.ts";
 import type { Arguments, CommandDescription, Flag } from "../types/command.ts";
@@ -66,7 +67,7 @@ function helpAsked(words: readonly string[]): "-h" | "--help" | undefined {
 
 /** A value's choice, with its alias resolved; throws where there is none. */
 function chosen(flag: Flag, value: string, usage: string): string {
-  const known = Object.hasOwn(flag.aliases ?? {}, value) ? flag.aliases![value]! : value;
+  const known = own(flag.aliases, value) ?? value;
   if (flag.choices === undefined || flag.choices.includes(known)) return known;
   throw new UsageError(
     `invalid value '${value}' for '${flagText(flag)}'`,

@@ -1,6 +1,7 @@
 /** Sessions: what policies asked of the world, recorded, or played back instead of it (`spec/cli.md §8`). */
 import { readFile, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
+import { own } from "../../program/types/own.ts";
 import type { Capabilities } from "../../evaluator/apply/host_calls.ts";
 import { gatekeeperInventory, InventoryError, opaInventory } from "../../evaluator/render/rego_inventory.ts";
 import { HostCallError, type InventoryHandler } from "../../evaluator/types/evaluation.ts";
@@ -56,7 +57,9 @@ function through(
   return (resources) => {
     const world = real?.(resources);
     const capabilities: Capabilities = Object.fromEntries(
-      RECORDED_CAPABILITIES.filter((path) => real === undefined || world?.capabilities[path] !== undefined)
+      RECORDED_CAPABILITIES.filter((path) =>
+        real === undefined || own(world?.capabilities, path) !== undefined
+      )
         .map(
           (path) => [
             path,
@@ -70,7 +73,10 @@ function through(
               if (path.startsWith("kubernetes/") && path !== "kubernetes/can_i") {
                 requireGrant(caller, grantOf(request));
               }
-              return await answer(request, async () => await world!.capabilities[path]!(payload, caller));
+              return await answer(
+                request,
+                async () => await own(world!.capabilities, path)!(payload, caller),
+              );
             },
           ],
         ),

@@ -1,6 +1,7 @@
 /** Which resources a cluster has, remembered between calls (`spec/cli.md §16.3`). */
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { own, setOwn } from "../../program/types/own.ts";
 import { type ApiTransport, connect } from "../../kubernetes/apply/api_transport.ts";
 import type { Context } from "../types/command.ts";
 import { kubeconfigOf, pathsOf } from "./paths.ts";
@@ -46,7 +47,7 @@ async function discover({ env, signal }: Context): Promise<ResourceCatalog> {
         resources?: readonly ApiResource[];
       };
       for (const { name, kind, namespaced } of resources ?? []) {
-        if (!name.includes("/")) found[`${group}|${version}|${kind}`] = { name, kind, namespaced };
+        if (!name.includes("/")) setOwn(found, `${group}|${version}|${kind}`, { name, kind, namespaced });
       }
     };
     await add("/api/v1", "", "v1", FIRST_ANSWER_MS);
@@ -90,5 +91,5 @@ export async function findResource(
   } catch {
     context.log("INFO", "Resource catalog not found, building it");
   }
-  return known?.[key] ?? (await refreshed(context))?.[key];
+  return own(known, key) ?? own(await refreshed(context), key);
 }

@@ -1,4 +1,5 @@
 /** `artifacthub-pkg.yml` from a policy's metadata (`spec/cli.md §16.4`). */
+import { own } from "../../program/types/own.ts";
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import { CliError } from "../types/command.ts";
 import { isSemver, metadataObject } from "./metadata_document.ts";
@@ -82,12 +83,14 @@ export function artifacthubText(
     throw new CliError("questions-ui content cannot be empty");
   }
   const required = (key: string): string => {
-    const value = annotations[key];
+    const value = own(annotations, key);
     if (value === undefined) throw new CliError(`policy metadata must specify "${key}" in annotations`);
     return value;
   };
-  const optional = <T>(key: string, read: (value: string) => T): T | undefined =>
-    annotations[key] === undefined ? undefined : read(annotations[key]);
+  const optional = <T>(key: string, read: (value: string) => T): T | undefined => {
+    const value = own(annotations, key);
+    return value === undefined ? undefined : read(value);
+  };
   const version = required(`${KW}version`);
   if (!isSemver(version)) {
     throw new CliError(`policy version must be in semver: ${JSON.stringify(version)} is no semantic version`);

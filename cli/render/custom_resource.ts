@@ -1,4 +1,5 @@
 /** From the documents of a YAML file to the policies that they define (`spec/cli.md §7.3`). */
+import { own } from "../../program/types/own.ts";
 import { KINDS } from "../../crd/types.ts";
 import { type DocumentValue, jsonText } from "../../policy_server/types/document.ts";
 import { CliError } from "../types/command.ts";
@@ -43,7 +44,7 @@ function wrongType(value: DocumentValue, { type }: JsonSchema): string | undefin
     array: ["list"],
     object: ["map"],
   };
-  const accepted = wanted[type ?? ""];
+  const accepted = own(wanted, type ?? "");
   if (value.kind === "null" || accepted === undefined || accepted.includes(kind)) return undefined;
   return `invalid type: ${kind}, expected ${type}`;
 }
@@ -66,7 +67,7 @@ function checkSpec(
   const fields = fieldsOf(spec);
   const known = Object.keys(schema.properties ?? {});
   for (const [name, value] of fields) {
-    const field = Object.hasOwn(schema.properties ?? {}, name) ? schema.properties?.[name] : undefined;
+    const field = own(schema.properties, name);
     if (field === undefined) {
       refuse(`unknown field \`${name}\`, expected one of ${known.map((one) => `\`${one}\``).join(", ")}`);
     }

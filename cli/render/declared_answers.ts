@@ -1,4 +1,5 @@
 /** What a suite's declared objects and answers have to say to a host call. */
+import { own } from "../../program/types/own.ts";
 import { type DocumentValue, jsonText } from "../../policy_server/types/document.ts";
 import type { DeclaredAnswer } from "../types/suite.ts";
 import type { ExchangeRequest } from "../types/exchange.ts";
@@ -42,9 +43,7 @@ function contains(given: unknown, wanted: unknown): boolean {
   }
   if (typeof wanted !== "object" || wanted === null) return (given ?? null) === wanted;
   return typeof given === "object" && given !== null &&
-    Object.entries(wanted).every(([name, value]) =>
-      contains(Object.hasOwn(given, name) ? (given as Json)[name] : undefined, value)
-    );
+    Object.entries(wanted).every(([name, value]) => contains(own(given as Json, name), value));
 }
 
 const wantedOf = (value: DocumentValue | undefined): unknown =>
@@ -105,7 +104,7 @@ export function declaredAnswer(
   objects: readonly string[],
   answers: readonly DeclaredAnswer[],
 ): string {
-  const calls = CALLS[request.variant] ?? [];
+  const calls = own(CALLS, request.variant) ?? [];
   const found = answers.find((one) =>
     calls.includes(one.call) && contains(request.fields, wantedOf(one.with))
   );

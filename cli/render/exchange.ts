@@ -1,4 +1,5 @@
 /** Exchanges between policies and their host, as sessions record them (`spec/cli.md §8`). */
+import { own } from "../../program/types/own.ts";
 import { isMap, parseDocument, stringifyYaml } from "../../deps.ts";
 import { CliError } from "../types/command.ts";
 import type { Exchange, ExchangeRequest, ExchangeResponse } from "../types/exchange.ts";
@@ -12,7 +13,9 @@ const isObject = (value: unknown): value is Json =>
 
 const pick = (value: unknown, names: readonly string[], presets: Json = {}): Json =>
   Object.fromEntries(
-    names.map((name) => [name, (isObject(value) ? value[name] : undefined) ?? presets[name] ?? null]),
+    names.map((
+      name,
+    ) => [name, (isObject(value) ? own(value, name) : undefined) ?? own(presets, name) ?? null]),
   );
 
 function sigstore(value: unknown): ExchangeRequest {
@@ -77,7 +80,7 @@ export const RECORDED_CAPABILITIES: readonly string[] = Object.keys(READERS);
 
 /** A host call as an exchange's request. Throws Error for a payload that is no JSON. */
 export function exchangeRequest(path: string, payload: Uint8Array): ExchangeRequest {
-  return READERS[path]!(JSON.parse(new TextDecoder().decode(payload)));
+  return own(READERS, path)!(JSON.parse(new TextDecoder().decode(payload)));
 }
 
 /** What Rego policies get listed for their inventory. */

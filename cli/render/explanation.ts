@@ -1,4 +1,5 @@
 /** What `reeve explain` tells, step by step. */
+import { own } from "../../program/types/own.ts";
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import { joined, oneLine, styled } from "../../program/render/terminal_text.ts";
 import type { Text } from "../../program/types/text.ts";
@@ -59,7 +60,7 @@ const quoted = (text: string, indent: string): string =>
 const milliseconds = (time: number): string => `${time.toFixed(time < 10 ? 2 : 1)} ms`;
 
 function moduleLines({ uri, sha256, bytes, mode, metadata }: ExplainedModule): string[] {
-  const annotation = (name: string) => metadata?.annotations[`io.kubewarden.policy.${name}`];
+  const annotation = (name: string) => own(metadata?.annotations, `io.kubewarden.policy.${name}`);
   const wants = metadata?.contextAwareResources.map(({ apiVersion, kind }) => `${apiVersion}/${kind}`) ?? [];
   return [
     `  ${oneLine(uri)}`,

@@ -1,4 +1,5 @@
 /** A JSON Patch as a difference that people read. */
+import { own } from "../../program/types/own.ts";
 import { joined, oneLine, styled } from "../../program/render/terminal_text.ts";
 import type { Style, Text } from "../../program/types/text.ts";
 
@@ -15,7 +16,7 @@ function valueAt(document: unknown, pointer: string): unknown {
   for (const part of pointer.split("/").slice(1)) {
     if (typeof value !== "object" || value === null) return undefined;
     const name = part.replaceAll("~1", "/").replaceAll("~0", "~");
-    value = Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
+    value = own(value as Record<string, unknown>, name);
   }
   return value;
 }

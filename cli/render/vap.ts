@@ -1,4 +1,5 @@
 /** From a ValidatingAdmissionPolicy and its binding to a ClusterAdmissionPolicy of the CEL policy (`spec/cli.md §16.2`). */
+import { own } from "../../program/types/own.ts";
 import { CliError } from "../types/command.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -88,7 +89,7 @@ export function convertVap(policyDocument: unknown, bindingDocument: unknown, mo
     );
   }
   for (const name of ["auditAnnotations", "matchConditions"]) {
-    if (listOf(vap[name]).length > 0) {
+    if (listOf(own(vap, name)).length > 0) {
       warnings.push(`${name} are not supported by Kubewarden's CEL policy. They will be ignored`);
     }
   }

@@ -1,4 +1,5 @@
 /** `completions`: a script that teaches a shell this command line. */
+import { own } from "../../program/types/own.ts";
 import { bashCompletions } from "../render/completions/bash.ts";
 import { elvishCompletions } from "../render/completions/elvish.ts";
 import { fishCompletions } from "../render/completions/fish.ts";
@@ -15,6 +16,6 @@ const SHELLS: Readonly<Record<string, (program: string) => string>> = {
 };
 
 export const run: Run = (context, args) => {
-  context.out(SHELLS[args.value("shell")!]!(context.program));
+  context.out(own(SHELLS, args.value("shell")!)!(context.program));
   return Promise.resolve();
 };

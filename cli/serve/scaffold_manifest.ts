@@ -1,4 +1,5 @@
 /** `scaffold manifest`: a custom resource for a policy. */
+import { own } from "../../program/types/own.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { settingsFromFlags } from "../apply/definitions.ts";
 import { fetchingFromFlags } from "../apply/fetching.ts";
@@ -66,7 +67,7 @@ export const run: Run = async (context, args) => {
   }
   const kept = Object.fromEntries(
     ["category", "severity"].flatMap((name) => {
-      const value = annotations[`${PREFIX}${name}`];
+      const value = own(annotations, `${PREFIX}${name}`);
       return value === undefined ? [] : [[`${PREFIX}${name}`, value]];
     }),
   );

@@ -51,8 +51,12 @@ async function runAll(context: Context, args: Arguments, paths: readonly string[
   return results.every(({ faults }) => faults.length === 0);
 }
 
-/** Runs again on every change below the suites' folders, until interrupted. */
-async function runForEver(context: Context, args: Arguments, paths: readonly string[]): Promise<void> {
+/** Runs again on every change below the suites' folders, until interrupted, or until nobody reads the results. */
+async function runForEver(
+  context: Context,
+  args: Arguments,
+  paths: readonly string[],
+): Promise<number | void> {
   const { signal } = context;
   let wake = () => {};
   const junit = args.value("junit");
@@ -70,7 +74,7 @@ async function runForEver(context: Context, args: Arguments, paths: readonly str
     return watcher;
   });
   try {
-    while (!signal.aborted) {
+    while (!signal.aborted && context.outputRead?.() !== false) {
       const changed = new Promise<void>((resolve) => {
         wake = resolve;
         signal.addEventListener("abort", () => resolve(), { once: true });
@@ -88,6 +92,7 @@ async function runForEver(context: Context, args: Arguments, paths: readonly str
   } finally {
     for (const watcher of watchers) watcher.close();
   }
+  if (!signal.aborted) return 1;
 }
 
 export const run: Run = async (context, args) => {

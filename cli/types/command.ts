@@ -73,6 +73,8 @@ export interface ProcessContext {
   readonly cwd: string;
   /** Writes what the command was asked for. Commands print through {@link Context}. */
   readonly out: (text: string | Uint8Array) => void;
+  /** False once whoever read what {@link Context.out} writes has gone. */
+  readonly outputRead?: () => boolean;
   /** Writes beside it, unadorned: progress, warnings without a log line's dress. */
   readonly err: (text: string) => void;
   readonly log: (level: LogLevel, message: string, fields?: Readonly<Record<string, string>>) => void;

@@ -1,5 +1,6 @@
 /** PolicyServer: from the resource to its Secret, ConfigMap, budget, Deployment and Service (spec/controller.md §4). */
 import { createHash } from "node:crypto";
+import { own } from "../../program/types/own.ts";
 import {
   FINALIZER,
   LEGACY_FINALIZER,
@@ -176,11 +177,11 @@ function inputsDigest(world: World, { spec }: PolicyServer): string | undefined 
   const configMap = (name: string | undefined, key: string) =>
     name === undefined || name === ""
       ? []
-      : [[name, key, stores.configMaps.get(name, namespace)?.data?.[key] ?? null]];
+      : [[name, key, own(stores.configMaps.get(name, namespace)?.data, key) ?? null]];
   const secret = (name: string | undefined, key: string) =>
     name === undefined || name === ""
       ? []
-      : [[name, key, stores.secrets.get(name, namespace)?.data?.[key] ?? null]];
+      : [[name, key, own(stores.secrets.get(name, namespace)?.data, key) ?? null]];
   const inputs = [
     ...configMap(spec.verificationConfig, "verification-config"),
     ...configMap(spec.sigstoreTrustConfig, "sigstore-trust-config"),

@@ -3,6 +3,7 @@
  * after any step: the authority first, then every bundle that clients trust, and only then the leaves it signs. A client
  * thus never meets a certificate whose authority it does not know yet, nor loses the old one while it is still in use.
  */
+import { own } from "../../program/types/own.ts";
 import {
   AUDIT_SCANNER_SECRET,
   CA_SECRET,
@@ -77,7 +78,7 @@ async function rotateAuthority(world: World): Promise<void> {
 }
 
 const isOurs = ({ metadata }: WebhookConfiguration) =>
-  Object.entries(PART_OF).every(([label, value]) => metadata.labels?.[label] === value);
+  Object.entries(PART_OF).every(([label, value]) => own(metadata.labels, label) === value);
 
 async function updateBundles(world: World, kind: WebhookKind): Promise<void> {
   const wanted = caBundle(world);
@@ -126,10 +127,10 @@ export async function rotateCertificates(world: World): Promise<void> {
   await rotateAuthority(world);
   await updateBundles(world, "ValidatingWebhookConfiguration");
   await updateBundles(world, "MutatingWebhookConfiguration");
-  const own = serviceHost(webhookServiceName, namespace);
+  const host = serviceHost(webhookServiceName, namespace);
   await renewLeaf(world, WEBHOOK_SERVER_SECRET, stores.secrets.get(WEBHOOK_SERVER_SECRET, namespace), {
-    commonName: own,
-    host: own,
+    commonName: host,
+    host,
   });
   const scanner = stores.secrets.get(AUDIT_SCANNER_SECRET, namespace);
   if (scanner !== undefined) {
@@ -138,7 +139,7 @@ export async function rotateCertificates(world: World): Promise<void> {
   for (const secret of [...stores.secrets.all()]) {
     const { name, labels, deletionTimestamp } = secret.metadata;
     const ofServer = Object.entries(SERVER_SECRET_LABELS).every(([label, value]) =>
-      labels?.[label] === value
+      own(labels, label) === value
     );
     if (!ofServer || deletionTimestamp !== undefined) continue;
     const host = serviceHost(name, namespace);

@@ -2,6 +2,7 @@
  * What stands between an object in the cluster and the one that should be there: whether server-side apply would change
  * anything, and what has to be taken away where an object is to hold exactly what we say.
  */
+import { own } from "../../program/types/own.ts";
 import { parseQuantity } from "../../crd/render/quantity.ts";
 import type { ManagedFields } from "../../crd/types.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
@@ -30,7 +31,7 @@ function isZero(value: unknown): boolean {
 /** The field that tells the items of a list apart, as in the API's own merge keys. */
 function keyOf(items: readonly unknown[]): string | undefined {
   return ["name", "mountPath", "uid"].find((key) =>
-    items.length > 0 && items.every((item) => typeof fields(item)?.[key] === "string")
+    items.length > 0 && items.every((item) => typeof own(fields(item), key) === "string")
   );
 }
 
@@ -53,7 +54,7 @@ export function covers(live: unknown, desired: unknown, parent = ""): boolean {
       return live.length === desired.length && desired.every((item, index) => covers(live[index], item));
     }
     return desired.every((item) => {
-      const found = live.find((candidate) => fields(candidate)?.[key] === (item as Fields)[key]);
+      const found = live.find((candidate) => own(fields(candidate), key) === own(item as Fields, key));
       return found !== undefined && covers(found, item);
     });
   }
@@ -136,7 +137,7 @@ function foreign(live: unknown, desired: unknown, path: readonly (string | numbe
     }
     // From the end: removing an item moves those behind it.
     return [...live.entries()].reverse().flatMap(([index, item]) => {
-      const wanted = desired.find((candidate) => (candidate as Fields)[key] === fields(item)?.[key]);
+      const wanted = desired.find((candidate) => own(candidate as Fields, key) === own(fields(item), key));
       return wanted === undefined ? [pointer([...path, index])] : foreign(item, wanted, [...path, index]);
     });
   }
@@ -146,7 +147,7 @@ function foreign(live: unknown, desired: unknown, path: readonly (string | numbe
   return Object.entries(existing).flatMap(([name, value]) =>
     fieldOf(wanted, name) === undefined
       ? [pointer([...path, name])]
-      : foreign(value, wanted[name], [...path, name])
+      : foreign(value, own(wanted, name), [...path, name])
   );
 }
 

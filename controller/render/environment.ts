@@ -1,4 +1,5 @@
 /** Environment variables of the policy server's container (spec/controller.md §5.5, §5.6). */
+import { own } from "../../program/types/own.ts";
 import type { EnvVar, PolicyServer } from "../../crd/types.ts";
 import type { ControllerSettings } from "../types/settings.ts";
 import { hasSources } from "./config_map.ts";
@@ -52,7 +53,7 @@ function telemetry(settings: ControllerSettings): Variable[] {
       return [["OTEL_EXPORTER_OTLP_ENDPOINT", SIDECAR_ENDPOINT]];
     case "remote":
       return OTEL_VARIABLES.flatMap((name) => {
-        const value = settings.otelEnvironment[name] ?? "";
+        const value = own(settings.otelEnvironment, name) ?? "";
         return value === "" ? [] : [[name, value] as const];
       });
   }

@@ -1,4 +1,5 @@
 /** Command-line flags as Go programs take them, and the controller's own (spec/controller.md §1.1, §1.2). */
+import { own, setOwn } from "../../program/types/own.ts";
 import type { ControllerSettings } from "../types/settings.ts";
 import { defaultSettings } from "../types/settings.ts";
 
@@ -111,13 +112,13 @@ const FALSE = ["0", "f", "F", "FALSE", "false", "False"];
 export function parseFlags(args: readonly string[], flags = FLAGS): Parsed {
   const values: { [name: string]: string } = {};
   const given = new Set<string>();
-  for (const [name, { preset }] of Object.entries(flags)) values[name] = preset;
+  for (const [name, { preset }] of Object.entries(flags)) setOwn(values, name, preset);
   for (let index = 0; index < args.length; index++) {
     const match = /^--?([^-=][^=]*)(?:=([\s\S]*))?$/.exec(args[index]!);
     if (match === null) break;
     const [, name = "", inline] = match;
     if (name === "h" || name === "help") return { kind: "help" };
-    const flag = Object.hasOwn(flags, name) ? flags[name] : undefined;
+    const flag = own(flags, name);
     if (flag === undefined) return { kind: "problem", problem: `flag provided but not defined: -${name}` };
     let value = inline;
     if (value === undefined) {
@@ -137,7 +138,7 @@ export function parseFlags(args: readonly string[], flags = FLAGS): Parsed {
         problem: `invalid value ${JSON.stringify(value)} for flag -${name}: parse error`,
       };
     }
-    values[name] = flag.kind === "bool" ? String(TRUE.includes(value)) : value;
+    setOwn(values, name, flag.kind === "bool" ? String(TRUE.includes(value)) : value);
     given.add(name);
   }
   return { kind: "values", values, given };
@@ -168,7 +169,7 @@ export function settingsFrom(
   environment: { readonly [name: string]: string | undefined },
   ownNamespace: string | undefined,
 ): ControllerSettings | SettingsProblem {
-  const text = (name: string) => values[name] ?? "";
+  const text = (name: string) => own(values, name) ?? "";
   const optional = (name: string) => text(name) === "" ? undefined : text(name);
   const on = (name: string) => text(name) === "true";
   if (port(text("webhook-server-port")) === undefined) {

@@ -2,6 +2,7 @@
  * JSON as Kubernetes writes it: keys sorted by their bytes, `<`, `>` and `&` escaped, no white space, and numbers in the form in
  * which they came (spec/controller.md §5.2: any byte of difference rolls a policy server).
  */
+import { own } from "../../program/types/own.ts";
 
 type RawJson = { readonly rawJSON: string };
 const raw = JSON as unknown as { isRawJSON(value: unknown): value is RawJson };
@@ -28,7 +29,7 @@ const ESCAPES: { readonly [character: string]: string } = {
 };
 
 function stringText(value: string): string {
-  return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (character) => ESCAPES[character]!);
+  return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (character) => own(ESCAPES, character)!);
 }
 
 /** Compact JSON with sorted keys; members that are `undefined` are left out. */

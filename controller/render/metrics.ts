@@ -1,5 +1,6 @@
 /** Prometheus text of the controller's metrics, with the names that dashboards know (spec/controller.md §1.5). */
 
+import { own } from "../../program/types/own.ts";
 import type { CounterValue } from "../../telemetry/types/metrics.ts";
 
 /** Prometheus shows all values as text; OTLP keeps their types. */
@@ -96,7 +97,7 @@ const escaped = (value: string) =>
   value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 
 function labelText(labels: Labels, extra: readonly string[] = []): string {
-  const parts = Object.keys(labels).sort().map((name) => `${name}="${escaped(String(labels[name]))}"`);
+  const parts = Object.keys(labels).sort().map((name) => `${name}="${escaped(String(own(labels, name)))}"`);
   const all = [...parts, ...extra];
   return all.length === 0 ? "" : `{${all.join(",")}}`;
 }

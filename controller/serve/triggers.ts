@@ -1,4 +1,5 @@
 /** What has to be looked at when something changes: from events of any object to the keys of the work queues. */
+import { own } from "../../program/types/own.ts";
 import { isNamespaced, type Policy, policyId, type PolicyKind } from "../../crd/types.ts";
 import { policyOfWebhook } from "../apply/remove_orphans.ts";
 import { boundPolicies, policyStore, type World } from "../apply/world.ts";
@@ -178,7 +179,7 @@ export function connectTriggers(world: World, triggers: Triggers): void {
       if (!known && policyOfWebhook(configuration) !== undefined) {
         triggers.orphan(kind, configuration.metadata.name);
       }
-    } else if (Object.entries(PART_OF).every(([label, value]) => labels?.[label] === value)) {
+    } else if (Object.entries(PART_OF).every(([label, value]) => own(labels, label) === value)) {
       triggers.certificates();
     }
   }

@@ -1,4 +1,5 @@
 /** Paths of host capabilities that a PolicyServer may grant to namespaced policies (spec/crds.md §8.4, V10). */
+import { own } from "../../program/types/own.ts";
 
 type Level = { readonly [segment: string]: Level | "leaf" };
 
@@ -33,7 +34,7 @@ export function capabilityProblem(capability: string): string | undefined {
       return 'wildcard "*" is only allowed as the last path segment (e.g. "oci/*" or "oci/v1/*")';
     }
     if (segment === "*") return undefined;
-    const next = Object.hasOwn(level, segment) ? level[segment] : undefined;
+    const next = own(level, segment);
     if (next === undefined) {
       const options = Object.keys(level).sort().join(", ");
       return `unknown segment ${JSON.stringify(segment)}, valid options at this level are: ${options}`;

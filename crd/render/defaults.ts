@@ -2,6 +2,7 @@
  * Defaults (spec/crds.md §8.3): what the mutating webhook adds to an object, as an RFC 6902 patch that touches nothing else,
  * and the schema defaults for tools that read manifests without an API server.
  */
+import { own } from "../../program/types/own.ts";
 import { DEFAULT_POLICY_SERVER, FINALIZER, type Kind, kindDescription } from "../types/kinds.ts";
 import type { Json } from "../types/schema.ts";
 
@@ -36,7 +37,7 @@ export function defaultingPatch(kind: Kind, object: Json): PatchOperation[] {
     }
     // Left empty they are refused with the text that says so; absent, the schema would say less.
     for (const name of kindDescription(kind).group ? ["expression", "message"] : []) {
-      if (spec[name] === undefined) patch.push({ op: "add", path: `/spec/${name}`, value: "" });
+      if (own(spec, name) === undefined) patch.push({ op: "add", path: `/spec/${name}`, value: "" });
     }
     // Manifests without `mutating` are in the field: the original stores them as not mutating (§15, 4).
     if (!kindDescription(kind).group && spec["mutating"] === undefined) {

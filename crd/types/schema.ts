@@ -9,6 +9,7 @@
  * type Spec = Infer<typeof spec>; // { readonly image: string; readonly webhookPort?: number }
  * ```
  */
+import { own, setOwn } from "../../program/types/own.ts";
 
 /** Any JSON value, as it travels through the API. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -114,7 +115,9 @@ export function object<const F extends Fields, const R extends keyof F & string 
 ): Schema<Shape<F, R>> {
   const { atomicMap, ...plain } = given;
   const properties: { [name: string]: Json } = {};
-  for (const name of Object.keys(fields).sort()) properties[name] = (fields[name] as Schema<unknown>).json;
+  for (const name of Object.keys(fields).sort()) {
+    setOwn(properties, name, (own(fields, name) as Schema<unknown>).json);
+  }
   return {
     json: {
       ...options(plain),

@@ -8,6 +8,7 @@
  * import has been compared with a list (`render/imports.ts`), and that exactly those are given here.
  */
 import { loadExtism } from "../../deps.ts";
+import { setOwn } from "../../program/types/own.ts";
 import { InstantiationError } from "../types/guest.ts";
 
 // Numbers of any WebAssembly type, as many as the import takes.
@@ -79,7 +80,7 @@ function exactly(
   imports: Imports,
   guard: (call: ImportedFunction) => ImportedFunction,
 ): WebAssembly.Imports {
-  const given: Record<string, Record<string, WebAssembly.ImportValue>> = Object.create(null);
+  const namespaces = new Map<string, Record<string, WebAssembly.ImportValue>>();
   for (const { module: namespace, name, kind } of wanted) {
     const members = Object.hasOwn(imports, namespace) ? imports[namespace]! : {};
     const member = Object.hasOwn(members, name) ? members[name] : undefined;
@@ -91,9 +92,11 @@ function exactly(
         `the module imports what its execution mode does not provide: ${kind} ${namespace}.${name}`,
       );
     }
-    given[namespace] ??= Object.create(null);
-    given[namespace]![name] = typeof member === "function" ? guard(member as ImportedFunction) : member!;
+    const own: Record<string, WebAssembly.ImportValue> = namespaces.get(namespace) ?? Object.create(null);
+    namespaces.set(namespace, own);
+    setOwn(own, name, typeof member === "function" ? guard(member as ImportedFunction) : member!);
   }
-  for (const namespace of Object.keys(given)) Object.freeze(given[namespace]);
+  const given: Record<string, Record<string, WebAssembly.ImportValue>> = Object.create(null);
+  for (const [namespace, members] of namespaces) setOwn(given, namespace, Object.freeze(members));
   return Object.freeze(given);
 }

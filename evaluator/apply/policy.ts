@@ -25,7 +25,10 @@ export interface PolicyOptions {
   readonly timeoutMs?: number;
   /** Memory that the policy may use, in MiB; 256 unless given. */
   readonly memoryMib?: number;
-  /** Worker threads to evaluate in; 1 unless given. 0 evaluates in the calling thread, which then waits for the policy. */
+  /**
+   * Worker threads to evaluate in; 1 unless given. 0 evaluates in the calling thread, which then waits for the policy and, as
+   * nothing can be taken away from it, lacks the second wall of SECURITY.md.
+   */
   readonly threads?: number;
   /** Gets what the policy logs and prints. */
   readonly onLog?: (entry: PolicyLogEntry) => void;

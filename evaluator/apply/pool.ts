@@ -34,6 +34,7 @@ import {
   unprovenLane,
 } from "./lane.ts";
 
+import { refuseCodeFromStrings, threadOptions } from "./thread_powers.ts";
 import { isSlow, noteCall, type RegisteredPolicy, registeredPolicy } from "./policy_pace.ts";
 
 export type { PiecedRequest } from "./lane.ts";
@@ -46,6 +47,8 @@ export interface PoolOptions {
   readonly threads: number;
   /** False: without that one thread more. A single slow policy then has the threads to itself. */
   readonly spare?: boolean;
+  /** Whether this process belongs to the program, so that V8 can be told to refuse code from strings in all later threads. */
+  readonly ownProcess?: boolean;
   /** Tasks that may wait or run; one more is refused with {@link OverloadedError}. */
   readonly maxTasks?: number;
   /** Bytes of requests that may wait. */
@@ -103,8 +106,10 @@ export class EvaluatorPool {
     this.#maxBytes = options.maxBytes ?? 256 * 1024 * 1024;
     this.#spares = options.spare === false ? 0 : 1;
     const lanes = options.threads + this.#spares;
+    if (options.ownProcess === true) refuseCodeFromStrings();
     this.#pool = new Tinypool({
       filename: options.worker.href,
+      ...threadOptions(options.worker),
       minThreads: lanes,
       // Room for a thread that takes the place of one that can't be stopped.
       maxThreads: lanes * 2,

@@ -13,6 +13,7 @@ import {
   type webcrypto,
   X509Certificate,
 } from "node:crypto";
+import { own } from "../../program/types/own.ts";
 import {
   BuiltinError,
   BuiltinHalt,
@@ -396,7 +397,7 @@ function signature(alg: string, jwk: JsonWebKey, text: Uint8Array): Buffer {
       ? { key, dsaEncoding: "ieee-p1363" }
       : { key };
     const kinds: Readonly<Record<string, string>> = { RS: "rsa", PS: "rsa", ES: "ec", Ed: "ed25519" };
-    if (key.asymmetricKeyType !== kinds[alg.slice(0, 2)]) {
+    if (key.asymmetricKeyType !== own(kinds, alg.slice(0, 2))) {
       return fail("the key is of another kind than the algorithm");
     }
     return sign(alg === "EdDSA" ? null : hashOf(alg), text, options);

@@ -19,6 +19,7 @@ import {
   type ToWorker,
   type WorkerStart,
 } from "../types/protocol.ts";
+import { confineThread } from "./confine.ts";
 import { Deadline } from "./deadline.ts";
 import { Engine } from "./engine.ts";
 
@@ -40,6 +41,7 @@ function pack(outcome: Outcome): PackedOutcome {
 
 /** Evaluates until told to close. The thread's owner calls it once, through Tinypool. */
 export default async function serve(start: WorkerStart): Promise<void> {
+  confineThread();
   const port = start.port as unknown as NodePort;
   const replies = start.replies as unknown as NodePort;
   const { signal } = start;

@@ -3,6 +3,7 @@
  *
  * Source: https://pkg.go.dev/fmt (verbs, flags, argument indexes, format errors).
  */
+import { own } from "../../program/types/own.ts";
 import { type FloatForm, floatText } from "./go_float.ts";
 import { MAX_TEXT } from "../types/rego_limits.ts";
 import { quoted, quotedRune } from "./rego_text.ts";
@@ -90,13 +91,13 @@ function bigInteger(value: bigint, verb: string, state: State): string {
     x: 16,
     X: 16,
   };
-  const base = Object.hasOwn(bases, verb) ? bases[verb] : undefined;
+  const base = own(bases, verb);
   if (base === undefined) return `%!${verb}(big.Int=${value})`;
   const negative = value < 0n;
   const sign = negative ? "-" : state.plus || state.plusV ? "+" : state.space ? " " : "";
   let prefix = verb === "O" ? "0o" : "";
   if (state.sharp || state.sharpV) {
-    prefix = ({ b: "0b", o: "0", x: "0x", X: "0X" } as Record<string, string>)[verb] ?? prefix;
+    prefix = own({ b: "0b", o: "0", x: "0x", X: "0X" } as Record<string, string>, verb) ?? prefix;
   }
   let digits = (negative ? -value : value).toString(base);
   if (verb === "X") digits = digits.toUpperCase();

@@ -4,6 +4,7 @@
  * Source: https://pkg.go.dev/time (constants, Parse, Time.Format).
  */
 import { work, workOn } from "./work.ts";
+import { own } from "../../program/types/own.ts";
 import { type Civil, fromCivil, monthNames, UTC, weekdayNames } from "./civil_time.ts";
 
 /** The layouts that OPA knows by name. */
@@ -235,7 +236,7 @@ class TimeReader {
       "070000": /^([+-])(\d\d)(\d\d)(\d\d)/,
       "07:00:00": /^([+-])(\d\d):(\d\d):(\d\d)/,
     };
-    const match = this.take(patterns[element.slice(1)]!);
+    const match = this.take(own(patterns, element.slice(1))!);
     if (!match) return false;
     const [, sign, hour = "0", minute = "0", second = "0"] = match;
     if (Number(hour) > 24 || Number(minute) > 60 || Number(second) > 60) return false;

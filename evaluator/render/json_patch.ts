@@ -2,6 +2,7 @@
  * The difference between two JSON values as a JSON Patch (RFC 6902), operation by operation as the original makes it
  * (`spec/evaluator.md §4.2`): keys in the order of their bytes, additions before removals, array elements by index.
  */
+import { own } from "../../program/types/own.ts";
 import { equalNumbers, isRawNumber, type LosslessJson } from "./lossless_json.ts";
 import { work, workOn } from "./work.ts";
 
@@ -69,8 +70,9 @@ function diffInto(
   if (isObject(before) && isObject(after)) {
     for (const key of Object.keys(after).sort(compareBytes)) {
       const child = `${path}/${escapeKey(key)}`;
-      if (Object.hasOwn(before, key)) diffInto(operations, child, before[key]!, after[key]!);
-      else operations.push({ op: "add", path: child, value: after[key]! });
+      const value = own(after, key)!;
+      if (Object.hasOwn(before, key)) diffInto(operations, child, before[key]!, value);
+      else operations.push({ op: "add", path: child, value });
     }
     for (const key of Object.keys(before).sort(compareBytes)) {
       if (!Object.hasOwn(after, key)) operations.push({ op: "remove", path: `${path}/${escapeKey(key)}` });

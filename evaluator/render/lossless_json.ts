@@ -6,6 +6,7 @@
  * integer of up to 64 bits as it is written, else the nearest double in its shortest form with `.0` or an exponent.
  */
 
+import { setOwn } from "../../program/types/own.ts";
 import { work, workOn } from "./work.ts";
 
 /** A raw JSON number, see `JSON.rawJSON`. */
@@ -44,6 +45,8 @@ export function losslessNumber(source: string): number | RawNumber {
   return json.rawJSON(/[.e]/.test(shortest) ? shortest : `${shortest}.0`);
 }
 
+/** Names that every object has already. */
+const INHERITED: ReadonlySet<string> = new Set(Object.getOwnPropertyNames(Object.prototype));
 // deno-lint-ignore no-control-regex
 const STRING_STOP = /["\\\u0000-\u001f]/g;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?/y;
@@ -130,10 +133,9 @@ class Reader {
       if (this.#next() !== 0x3a) return this.#fail();
       this.#at++;
       const value = this.value();
-      // An assignment would set the prototype.
-      if (key === "__proto__") {
-        Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
-      } else object[key] = value;
+      // An assignment is quicker, but would set the prototype, and fails where a prototype that has the name is frozen.
+      if (!INHERITED.has(key) || Object.hasOwn(object, key)) object[key] = value;
+      else setOwn(object, key, value);
       const unit = this.#next();
       if (unit !== 0x2c && unit !== 0x7d) return this.#fail();
       this.#at++;

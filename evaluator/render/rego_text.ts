@@ -2,6 +2,7 @@
  * Rego values as text: the form in which they pass between guest and host (`opa_value_dump`, `opa_value_parse`), which is
  * JSON with sets (`{1, 2}`, `set()`) and any keys; the form that `sprintf` shows; and JSON as Go writes it.
  */
+import { own } from "../../program/types/own.ts";
 import { RegoNumber, RegoObject, RegoSet, type RegoValue } from "../types/rego.ts";
 import { MAX_NESTING, MAX_TEXT } from "../types/rego_limits.ts";
 import { isList, objectOf } from "./rego_value.ts";
@@ -99,7 +100,7 @@ const SHORT_ESCAPES: Readonly<Record<string, string>> = {
 const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u;
 
 function escapeRune(rune: string, asciiOnly: boolean): string {
-  const short = SHORT_ESCAPES[rune];
+  const short = own(SHORT_ESCAPES, rune);
   if (short !== undefined) return short;
   const code = rune.codePointAt(0)!;
   if (code < 0x80 ? code >= 0x20 && code < 0x7f : !asciiOnly && PRINTABLE.test(rune)) return rune;

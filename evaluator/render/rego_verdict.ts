@@ -1,4 +1,5 @@
 /** What Rego policies answered, as a verdict (`spec/evaluator.md §7.3, §7.4`). What can't be read refuses the request. */
+import { own } from "../../program/types/own.ts";
 import {
   type AdmissionStatus,
   ANSWER,
@@ -46,7 +47,7 @@ function wrong(path: string, value: unknown, expected: string): never {
 }
 
 function optional<T>(fields: Fields, name: string, read: (value: unknown) => T): T | undefined {
-  const value = fields[name];
+  const value = own(fields, name);
   return value === undefined || value === null ? undefined : read(value);
 }
 
@@ -146,7 +147,7 @@ function warnings(value: unknown): readonly string[] {
 function admissionResponse(value: unknown): Verdict {
   if (!isFields(value)) return wrong("response", value, "an object");
   for (const name of ["uid", "allowed"]) {
-    if (value[name] === undefined) throw new ShapeError(`missing field \`${name}\``);
+    if (own(value, name) === undefined) throw new ShapeError(`missing field \`${name}\``);
   }
   text("uid")(value["uid"]);
   const { allowed } = value;

@@ -3,6 +3,7 @@
  * request as the guest is to see it. The request's members are passed on as they are; those that the original drops
  * (nulls, unknown names: `spec/evaluator.md §3.1`) are left out.
  */
+import { own } from "../../program/types/own.ts";
 import {
   decodeText,
   expectEnd,
@@ -250,7 +251,7 @@ function rewritten(bytes: Uint8Array, start: number, end: number, shape: Shape):
   if (shape.kind === "user" && typeof extra === "object" && extra !== null) {
     value["extra"] = Object.fromEntries(Object.entries(extra).filter(([, groups]) => groups !== null));
   }
-  return encoder.encode(JSON.stringify(Object.fromEntries(kept.map((name) => [name, value[name]]))));
+  return encoder.encode(JSON.stringify(Object.fromEntries(kept.map((name) => [name, own(value, name)]))));
 }
 
 /** Collects the pieces of the request; neighbours in the body become one piece. */

@@ -1,4 +1,5 @@
 /** Certificates and certificate requests as the fields of Go's `x509.Certificate` and `x509.CertificateRequest`, which OPA shows. */
+import { own } from "../../program/types/own.ts";
 import { RegoObject, type RegoValue } from "../types/rego.ts";
 import { type DerElement, DerError, elements, latin, unsigned } from "./der.ts";
 import { parseUrl } from "./go_url.ts";
@@ -66,7 +67,7 @@ function nameOf(name: DerElement): RegoValue {
       names.push(recordOf({ Type: oidValue(type!), Value: text }));
       if (id === "2.5.4.3") commonName = text;
       else if (id === "2.5.4.5") serialNumber = text;
-      else if (Object.hasOwn(NAME_LISTS, id)) lists.get(NAME_LISTS[id]!)!.push(text);
+      else if (Object.hasOwn(NAME_LISTS, id)) lists.get(own(NAME_LISTS, id)!)!.push(text);
     }
   }
   return recordOf({
@@ -81,9 +82,9 @@ function nameOf(name: DerElement): RegoValue {
 function signatureAlgorithm(algorithm: DerElement): RegoValue {
   const [type, parameters] = algorithm.list();
   const id = oidText(type ?? missing());
-  if (id !== "1.2.840.113549.1.1.10") return number(SIGNATURES[id] ?? 0);
+  if (id !== "1.2.840.113549.1.1.10") return number(own(SIGNATURES, id) ?? 0);
   const hash = parameters?.children().find(({ tag }) => tag === 0xa0)?.children()[0]?.children()[0];
-  return number(hash ? PSS[oidText(hash)] ?? 0 : 0);
+  return number(hash ? own(PSS, oidText(hash)) ?? 0 : 0);
 }
 
 function publicKey(info: DerElement): Fields {
@@ -97,7 +98,7 @@ function publicKey(info: DerElement): Fields {
       return { PublicKeyAlgorithm: number(1), PublicKey: recordOf(fields) };
     }
     case "1.2.840.10045.2.1": {
-      const size = CURVES[oidText(parameters ?? missing())];
+      const size = own(CURVES, oidText(parameters ?? missing()));
       if (size === undefined || bytes[0] !== 4 || bytes.length !== 1 + 2 * size) {
         throw new DerError("an unknown curve");
       }

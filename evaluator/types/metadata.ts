@@ -1,4 +1,5 @@
 /** What a policy's module says of itself in its custom section (`spec/evaluator.md §9`). */
+import { own } from "../../program/types/own.ts";
 
 /** Name of the custom section that holds the metadata as JSON. */
 export const METADATA_SECTION = "io.kubewarden.metadata";
@@ -87,7 +88,7 @@ function rules(value: Json): readonly PolicyRule[] {
   if (!Array.isArray(value)) fail("rules", "a list");
   return value.map((rule: Json, index) => {
     if (!isRecord(rule)) fail(`rules[${index}]`, "an object");
-    const list = (name: string) => strings(rule[name], `rules[${index}].${name}`);
+    const list = (name: string) => strings(own(rule, name), `rules[${index}].${name}`);
     return {
       apiGroups: list("apiGroups"),
       apiVersions: list("apiVersions"),

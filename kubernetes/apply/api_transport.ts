@@ -16,6 +16,7 @@ import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from
 import process from "node:process";
 import type { KubeConfig } from "../../deps.ts";
 import { loadKubeconfig } from "./kubeconfig.ts";
+import { setOwn } from "../../program/types/own.ts";
 
 export type ApiRequest = {
   readonly method: string;
@@ -72,7 +73,7 @@ export async function credentialsOf(config: KubeConfig): Promise<Credentials> {
   await config.applyToHTTPSOptions(options);
   const headers: { [name: string]: string } = {};
   for (const [name, value] of Object.entries(options.headers ?? {})) {
-    if (value !== undefined) headers[name] = String(value);
+    if (value !== undefined) setOwn(headers, name, String(value));
   }
   const found = options as { [key: string]: unknown };
   const auth = found["auth"];
@@ -95,7 +96,7 @@ export async function credentialsOf(config: KubeConfig): Promise<Credentials> {
 
 function lowerCased(headers: Iterable<readonly [string, string]>): { [name: string]: string } {
   const result: { [name: string]: string } = {};
-  for (const [name, value] of headers) result[name.toLowerCase()] = value;
+  for (const [name, value] of headers) setOwn(result, name.toLowerCase(), value);
   return result;
 }
 

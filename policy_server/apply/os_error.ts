@@ -1,4 +1,5 @@
 /** System errors in the words that the original's users know. */
+import { own } from "../../program/types/own.ts";
 
 const TEXTS: Readonly<Record<string, string>> = {
   ENOENT: "No such file or directory (os error 2)",
@@ -14,5 +15,5 @@ const TEXTS: Readonly<Record<string, string>> = {
 /** `No such file or directory (os error 2)` for an `ENOENT`, and so on; other errors have their own message. */
 export function osErrorText(error: unknown): string {
   const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
-  return typeof code === "string" && TEXTS[code] !== undefined ? TEXTS[code] : String(message ?? error);
+  return (typeof code === "string" ? own(TEXTS, code) : undefined) ?? String(message ?? error);
 }

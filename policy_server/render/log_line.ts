@@ -4,6 +4,7 @@
  * escaped, so that no line can be forged.
  */
 import { boundedText } from "../../evaluator/render/bounded_text.ts";
+import { own } from "../../program/types/own.ts";
 import type { LogLevel } from "../types/options.ts";
 
 /** What a field may hold. `undefined` leaves the field out. */
@@ -52,7 +53,7 @@ export function escapeControls(text: string): string {
 
 function escaped(text: string): string {
   if (!UNSAFE.test(text)) return text;
-  return text.replace(UNSAFE_ALL, (char) => SHORT[char] ?? `\\u{${char.charCodeAt(0).toString(16)}}`);
+  return text.replace(UNSAFE_ALL, (char) => own(SHORT, char) ?? `\\u{${char.charCodeAt(0).toString(16)}}`);
 }
 
 function textValue(value: LogValue): string {
@@ -63,7 +64,7 @@ function textValue(value: LogValue): string {
 function textFields(fields: LogFields): string {
   let text = "";
   for (const key in fields) {
-    const value = fields[key];
+    const value = own(fields, key);
     if (value !== undefined) text += ` ${escapeControls(key)}=${textValue(value)}`;
   }
   return text;
@@ -97,7 +98,7 @@ function jsonValue(value: LogValue): string {
 function jsonMembers(fields: LogFields): string {
   let text = "";
   for (const key in fields) {
-    const value = fields[key];
+    const value = own(fields, key);
     if (value !== undefined) text += `,${jsonText(key)}:${jsonValue(value)}`;
   }
   return text;

@@ -1,4 +1,5 @@
 /** The metrics as Prometheus reads them, named as the collector's Prometheus exporter names them (DECISIONS.md 6). */
+import { own } from "../../program/types/own.ts";
 import type { MetricFamily } from "../../telemetry/types/metrics.ts";
 import {
   type Attributes,
@@ -32,7 +33,9 @@ const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", '"': '\\"', "\
 
 function labels(attributes: Attributes): string {
   return Object.entries(attributes)
-    .map(([name, value]) => `${name}="${String(value).replace(/[\\"\n]/g, (char) => ESCAPES[char] ?? char)}"`)
+    .map(([name, value]) =>
+      `${name}="${String(value).replace(/[\\"\n]/g, (char) => own(ESCAPES, char) ?? char)}"`
+    )
     .join(",");
 }
 

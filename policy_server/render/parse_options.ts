@@ -2,6 +2,7 @@
  * Reads the policy server's command line and environment (spec/policy-server.md §1.2, §1.3, §19 rows 10, 15, 16, 21). It stands on
  * this floor and not among the types because its outcome holds rendered texts (help, version, Markdown).
  */
+import { own } from "../../program/types/own.ts";
 import { type Flag, type FlagName, FLAGS } from "../types/flags.ts";
 import { nearestName } from "../types/nearest.ts";
 import type { LogLevel, OptionDefaults, OptionsOutcome, ServerOptions, TlsPaths } from "../types/options.ts";
@@ -83,7 +84,7 @@ function outcome(argv: readonly string[], env: Environment, defaults: OptionDefa
     return { kind: "docs", path: output, text: docsMarkdown() };
   }
   for (const flag of FLAGS) {
-    const text = env[flag.variable];
+    const text = own(env, flag.variable);
     if (text === undefined || given.has(flag.name)) continue;
     if (flag.value.kind === "boolean" && flag.value.anyNonEmptyVariable) {
       if (text !== "") given.set(flag.name, { text: "true", from: flag.variable });

@@ -1,4 +1,5 @@
 /** The fields of the server's spans (spec/policy-server.md §13); absent texts are empty ones. */
+import { setOwn } from "../../program/types/own.ts";
 import { decodeText, scanObject, skipValue, stringValue } from "../../evaluator/render/json_scan.ts";
 import type { Review } from "../../evaluator/render/review.ts";
 import type { PolicyLogEntry } from "../../evaluator/types/evaluation.ts";
@@ -38,7 +39,7 @@ function shownMembers(review: Review): Readonly<Record<string, unknown>> {
     const behind = skipValue(bytes, start, Infinity);
     const key = stringValue(bytes, keyStart, keyEnd);
     if (SHOWN.has(key) && behind - start <= MAX_MEMBER_BYTES) {
-      members[key] = JSON.parse(decodeText(bytes, start, behind));
+      setOwn(members, key, JSON.parse(decodeText(bytes, start, behind)));
     }
     return behind;
   });

@@ -94,6 +94,7 @@ export async function startServer(
   const pool = new EvaluatorPool({
     worker: WORKER_URL,
     threads: options.workers,
+    ownProcess: true,
     onLog: (policy, entry, request) => {
       const { level, message, data } = entry;
       log[level](message, { policy_id: policy, data }, { target: "policy_log" });

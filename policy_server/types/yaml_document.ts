@@ -3,6 +3,7 @@
  * decided here from its text (YAML 1.2 core rules), because that keeps the digits and does not depend on a `%YAML`
  * directive. Merge keys are plain keys.
  */
+import { own } from "../../program/types/own.ts";
 import { isAlias, isMap, isScalar, isSeq, parseAllDocuments, parseDocument } from "../../deps.ts";
 import {
   type DocumentEntry,
@@ -112,7 +113,7 @@ function readParsed(document: Parsed): DocumentValue | null {
 
 function checkTag(tag: string | undefined, value: DocumentValue): void {
   if (tag === undefined || tag === "!") return;
-  const kinds = TAGS[tag];
+  const kinds = own(TAGS, tag);
   if (kinds === undefined) throw new DocumentError(`tag ${tag} is not supported`, value.at);
   if (!kinds.includes(value.kind)) throw new DocumentError(`tag ${tag} does not fit the value`, value.at);
 }

@@ -2,6 +2,7 @@
  * Gathers ended spans and sends them in batches. What waits is bounded in number and in size; while the collector can't be
  * reached, further spans are dropped, which is said once until they get through again.
  */
+import { own } from "../../program/types/own.ts";
 import type { OtelReadableSpan, OtelSpanProcessor } from "../../deps.ts";
 import type { BatchSettings } from "../render/otlp_settings.ts";
 import type { Report } from "../types/report.ts";
@@ -18,7 +19,7 @@ function sizeOf({ attributes, events }: OtelReadableSpan): number {
   let size = FIELD_COST;
   const count = (fields: Readonly<Record<string, unknown>>) => {
     for (const name in fields) {
-      const value = fields[name];
+      const value = own(fields, name);
       size += FIELD_COST + (typeof value === "string" ? value.length : 0);
     }
   };

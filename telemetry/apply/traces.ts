@@ -1,4 +1,5 @@
 /** Traces over OTLP: spans as the programs make them (`types/spans.ts`) become OpenTelemetry's and are sent in batches. */
+import { own, setOwn } from "../../program/types/own.ts";
 import { loadOtelApi, loadOtelTraces, loadOtlp, type OtelSpan } from "../../deps.ts";
 import { batchSettings, type Environment, otlpSettings } from "../render/otlp_settings.ts";
 import type { Report } from "../types/report.ts";
@@ -44,7 +45,7 @@ export async function startTraces({ serviceName, environment, report }: TracesOp
     }
     return bytes === undefined ? Promise.resolve("refused") : channel.send(bytes);
   }, report);
-  const given = (name: string) => environment[name] !== undefined && environment[name] !== "";
+  const given = (name: string) => (own(environment, name) ?? "") !== "";
   const limits = {
     ...(!given("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT") && !given("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT") &&
       { attributeValueLengthLimit: MAX_VALUE_LENGTH }),
@@ -82,8 +83,8 @@ export async function startTraces({ serviceName, environment, report }: TracesOp
 function defined(fields: SpanFields): Record<string, string | number | boolean> {
   const result: Record<string, string | number | boolean> = {};
   for (const name in fields) {
-    const value = fields[name];
-    if (value !== undefined) result[name] = value;
+    const value = own(fields, name);
+    if (value !== undefined) setOwn(result, name, value);
   }
   return result;
 }

@@ -2,6 +2,7 @@
  * The standard variables of an OTLP/gRPC exporter (`OTEL_EXPORTER_OTLP_*`), read for one signal: a variable of the signal's own
  * (`…_METRICS_…`, `…_TRACES_…`) goes before the one for all (spec/policy-server.md §12, §19 row 18).
  */
+import { own, setOwn } from "../../program/types/own.ts";
 import type { Temporality } from "../types/metrics.ts";
 
 export type Signal = "METRICS" | "TRACES";
@@ -41,7 +42,7 @@ type Found = { readonly name: string; readonly value: string } | undefined;
 /** The first of the variables that is not blank. */
 function first(env: Environment, ...names: readonly string[]): Found {
   for (const name of names) {
-    const value = env[name]?.trim();
+    const value = own(env, name)?.trim();
     if (value !== undefined && value !== "") return { name, value };
   }
   return undefined;
@@ -77,7 +78,7 @@ function headers(found: Found, notices: string[]): Readonly<Record<string, strin
     // Values may be secrets: only the name is said.
     if (!HEADER_NAME.test(name) || name.endsWith("-bin") || !HEADER_VALUE.test(value)) {
       notices.push(`${found!.name}: the header "${name}" is left out, it is not NAME=VALUE in plain ASCII`);
-    } else result[name] = value;
+    } else setOwn(result, name, value);
   }
   return result;
 }

@@ -227,7 +227,7 @@ else {
     remove(stack, "cap", "absent");
   });
 
-  test("B-AUD: the audit writes reports on what is there, and removes those of policies that are gone", async ({ stack }) => {
+  test("B-AUD: the audit writes reports on what is there, and removes those of policies that are gone", ({ stack }) => {
     const audit = () => {
       stack.kubectl("create", "job", "--from=cronjob/audit-scanner", "auditjob", "-n", NAMESPACE);
       stack.kubectl("wait", "--for=condition=Complete", "job/auditjob", "-n", NAMESPACE, "--timeout=180s");

@@ -1,4 +1,5 @@
 /** From a syntax tree to a function that evaluates it and pays for each step. */
+import { own } from "../../../program/types/own.ts";
 import { comprehension, isComprehension } from "./comprehensions.ts";
 import type { Functions } from "./library.ts";
 import type { Meter } from "./meter.ts";
@@ -265,5 +266,5 @@ export function compileExpression(root: Node, names: readonly string[], function
   }
 
   const run = compile(root, new Map(names.map((name, place) => [name, place])));
-  return (values, meter) => run({ variables: names.map((name) => values[name]), meter });
+  return (values, meter) => run({ variables: names.map((name) => own(values, name)), meter });
 }

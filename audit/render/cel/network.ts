@@ -185,8 +185,8 @@ export const NETWORK: Library = {
     [`${ADDRESS}.getPort(): string`]: ({ url, absolute }: Address) => absolute ? url.port : "",
     [`${ADDRESS}.getEscapedPath(): string`]: ({ url }: Address) => url.pathname,
     [`${ADDRESS}.getQuery(): map`]: ({ url }: Address) => {
-      const query: { [name: string]: string[] } = Object.create(null);
-      for (const [name, value] of url.searchParams) (query[name] ??= []).push(value);
+      const query = new Map<string, string[]>();
+      for (const [name, value] of url.searchParams) query.set(name, [...query.get(name) ?? [], value]);
       return query;
     },
   },

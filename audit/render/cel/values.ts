@@ -2,6 +2,7 @@
  * Values as CEL works with them. `int` is a bigint, `double` a number, `list` an array, `bytes` a Uint8Array, a timestamp a Date;
  * a `map` is a parsed JSON object or, made by an expression, a Map. Everything else is of a class.
  */
+import { own } from "../../../program/types/own.ts";
 
 export class Uint {
   readonly value: bigint;
@@ -56,7 +57,7 @@ function keyOf(key: unknown): unknown {
 /** The value of a key, or `undefined`. Only what the map itself holds is found: names come from tenants. */
 export function lookUp(map: CelMap, key: unknown): unknown {
   if (map instanceof Map) return map.get(keyOf(key));
-  return typeof key === "string" && Object.hasOwn(map, key) ? (map as JsonMap)[key] : undefined;
+  return typeof key === "string" ? own(map as JsonMap, key) : undefined;
 }
 
 export function keysOf(map: CelMap): readonly unknown[] {

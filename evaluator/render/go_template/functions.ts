@@ -1,4 +1,5 @@
 /** The functions of Go's `text/template`, and how it shows values. */
+import { own } from "../../../program/types/own.ts";
 import { RegoNumber, RegoObject, RegoSet, type RegoValue } from "../../types/rego.ts";
 import { type PrintfArgument, sprintf } from "../go_printf.ts";
 import { MAX_TEXT } from "../../types/rego_limits.ts";
@@ -278,7 +279,7 @@ export const FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
     least: 0,
     most: any,
     call: (...values) =>
-      mapText(evaluated(values), MAX_TEXT, (text) => text.replace(/[\0"'&<>]/g, (unit) => HTML[unit]!)),
+      mapText(evaluated(values), MAX_TEXT, (text) => text.replace(/[\0"'&<>]/g, (unit) => own(HTML, unit)!)),
   },
   js: { least: 0, most: any, call: (...values) => javascript(evaluated(values)) },
   urlquery: { least: 0, most: any, call: (...values) => query(evaluated(values)) },

@@ -1,4 +1,5 @@
 /** Every host capability of the policy server (`spec/evaluator.md §5`), with the bounds that hold for all of them. */
+import { setOwn } from "../../../program/types/own.ts";
 import type { Capabilities, Capability } from "../../../evaluator/apply/host_calls.ts";
 import { HostCallError } from "../../../evaluator/types/evaluation.ts";
 import type { ClusterSource } from "../kubernetes/cluster.ts";
@@ -39,6 +40,6 @@ export function allCapabilities(options: CapabilityOptions): Capabilities {
     ...kubernetesCapabilities(options.cluster),
   };
   const found: Record<string, Capability> = Object.create(null);
-  for (const [path, capability] of Object.entries(all)) found[path] = bounded(capability);
+  for (const [path, capability] of Object.entries(all)) setOwn(found, path, bounded(capability));
   return found;
 }

@@ -1,0 +1,55 @@
+/**
+ * What the runtime itself takes away from threads that evaluate (`confine.ts` says what they give up themselves).
+ *
+ * Node's permission model can be turned on for one thread: it may read the files of this program, and no others; it may write
+ * none, start no process, no thread and no inspector, load no addon, and on Node 26 (not 24) use no network. V8 can refuse to
+ * make code from strings in threads that are started after it was told so; the calling thread is not concerned. Bun has
+ * neither.
+ */
+import { realpathSync } from "node:fs";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
+
+const onNode = !("bun" in process.versions);
+
+/** The folder that holds a file's bundle, or all sources. */
+function codeFolder(file: URL): string {
+  return fileURLToPath(new URL(file.href.endsWith(".ts") ? "../../" : "./", file));
+}
+
+/** What the code of a thread is read from: that of the worker, and of Tinypool, which starts it. */
+function codeFolders(worker: URL): readonly string[] {
+  const own = new URL(import.meta.url);
+  const folders = [codeFolder(worker), codeFolder(own)];
+  try {
+    // The sources' packages may be linked from elsewhere.
+    if (own.href.endsWith(".ts")) folders.push(`${realpathSync(`${codeFolder(own)}node_modules`)}/`);
+  } catch {
+    // Whoever imports them finds out.
+  }
+  return [...new Set(folders)];
+}
+
+/** How a thread that runs the file `worker` is started. It gets no environment variables. */
+export function threadOptions(
+  worker: URL,
+): { readonly env: Record<string, string>; readonly execArgv?: string[] } {
+  if (!onNode) return { env: {} };
+  return {
+    env: {},
+    execArgv: ["--permission", ...codeFolders(worker).map((folder) => `--allow-fs-read=${folder}*`)],
+  };
+}
+
+let refused = false;
+
+/**
+ * Has V8 refuse code from strings in every thread of this process that is started from now on. For programs of our own: in a
+ * process of others, threads of theirs may need it.
+ */
+export function refuseCodeFromStrings(): void {
+  if (!onNode || refused) return;
+  refused = true;
+  setFlagsFromString("--disallow-code-generation-from-strings");
+}
