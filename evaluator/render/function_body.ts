@@ -15,7 +15,8 @@ import {
   UNIT_SHIFT,
   VECTOR_PRICE,
 } from "./instruction_prices.ts";
-import { checkLimit } from "./module_limits.ts";
+import { checkCompiling, checkLimit, COMPILER_MEMORY } from "./module_limits.ts";
+import { ATOMIC_EFFECTS, MISC_EFFECTS, PLAIN_EFFECTS, VECTOR_EFFECTS } from "./stack_effects.ts";
 import { type Reader, WasmFormatError } from "./wasm_binary.ts";
 import { MISC, readValueType, skipImmediate } from "./wasm_instructions.ts";
 import type { Signature } from "./wasm_module.ts";
@@ -68,7 +69,8 @@ export interface Surroundings {
 /** What is counted over all functions. */
 export interface Totals {
   branchLabels: number;
-  tracked: number;
+  /** What compilers need to keep track of values, in bytes. */
+  tracking: number;
 }
 
 /** Straight code pays when it has cost this much since the last payment, in nanoseconds. */
@@ -94,6 +96,8 @@ interface Frame {
   readonly place: number;
   /** Of a `try_table`: the frames that its handlers branch to. */
   readonly handlers: readonly Frame[] | undefined;
+  /** The operands on the stack below its own. */
+  readonly base: number;
 }
 
 /** Reads the function body that begins at the reader. Throws {@link WasmFormatError}. */
@@ -120,15 +124,29 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
   let loops = false;
   let calls = false;
   let stateless = true;
-  let branches = 0;
   let handlers = 0;
+  /** Open blocks whose exceptions are caught here. */
+  let catching = 0;
+  /** The number of operands on the stack. */
+  let height = 0;
+  /** What compilers need, in bytes: besides, and to keep track of values. */
+  let compiling = 0;
+  let tracking = 0;
   /** What the longest way from the last payment to here costs. */
   let cost = 0;
   let top!: Frame;
 
+  const track = ({ itself, each }: { readonly itself: number; readonly each: number }) => {
+    compiling += itself;
+    tracking += each * (values + height);
+  };
+  const push = (count: number) => {
+    height = Math.max(height + count, top.base);
+  };
   const open = (kind: number, signature: Signature, place = 0, targets?: readonly Frame[]) => {
-    branches++;
-    top = { kind, signature, label: NOWHERE, entry: cost, peak: cost, place, handlers: targets };
+    const base = Math.max(0, height - signature.parameters);
+    if (kind === TRY || targets) catching++;
+    top = { kind, signature, label: NOWHERE, entry: cost, peak: cost, place, handlers: targets, base };
     frames.push(top);
     checkLimit("nesting", frames.length, where);
   };
@@ -146,7 +164,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
     if (price > frame.label) frame.label = price;
   };
   const branch = (depth: number) => {
-    branches++;
+    track(COMPILER_MEMORY.branch);
     const target = frames[frames.length - 1 - depth];
     if (!target || cost === NOWHERE) return;
     const { parameters, results } = target.signature;
@@ -165,9 +183,11 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
     }
     return around.types[reader.u32()] ?? NO_VALUES;
   };
-  const call = (signature: Signature | undefined, price: number) => {
+  const call = (signature: Signature | undefined, price: number, operands = 0) => {
     const { parameters, results } = signature ?? NO_VALUES;
     spend(price + PRICE.value * (parameters + results));
+    track(catching > 0 ? COMPILER_MEMORY.caughtCall : COMPILER_MEMORY.call);
+    push(results - parameters - operands);
   };
   const callFunction = (called: number) => {
     const imported = called < around.importedFunctions;
@@ -176,10 +196,12 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
   };
   const callUnknown = (type: number) => {
     calls = true;
-    call(around.types[type], PRICE.indirectCall + FREE_COST);
+    call(around.types[type], PRICE.indirectCall + FREE_COST, 1);
   };
   const close = () => {
     const frame = frames.pop()!;
+    if (frame.kind === TRY || frame.handlers) catching--;
+    height = frame.base + frame.signature.results;
     spend(PRICE.value * frame.signature.results);
     if (frame.kind === IF) reach(frame, frame.entry);
     if (cost > frame.peak) frame.peak = cost;
@@ -200,7 +222,8 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
     top.peak = Math.max(top.peak, frame.peak, cost);
   };
 
-  open(BLOCK, own);
+  const values = locals + own.parameters;
+  open(BLOCK, { parameters: 0, results: own.results });
   while (reader.at < end && frames.length > 0) {
     const at = reader.at;
     if (cost > MAX_UNPAID) {
@@ -214,6 +237,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
         leave();
         break;
       case 0x02: // block
+        track(COMPILER_MEMORY.block);
         open(BLOCK, readBlockType());
         break;
       case 0x03: { // loop
@@ -221,6 +245,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
         loops = true;
         spend(PRICE.value * signature.parameters);
         mark();
+        track(COMPILER_MEMORY.loop);
         open(LOOP, signature, places.length);
         top.label = cost;
         places.push(PLACE.loop, reader.at, reader.at, 0);
@@ -229,6 +254,8 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
       }
       case 0x04: // if
         spend(PLAIN_PRICES[opcode]!);
+        push(-1);
+        track(COMPILER_MEMORY.if);
         open(IF, readBlockType());
         break;
       case 0x05: // else
@@ -236,34 +263,45 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
         mark();
         reach(top, cost);
         cost = top.entry;
-        top.kind = BLOCK;
+        if (top.kind === IF) top.kind = BLOCK;
+        height = top.base + top.signature.parameters;
+        track(COMPILER_MEMORY.else);
         break;
       case 0x06: // try
+        track(COMPILER_MEMORY.block);
         open(TRY, readBlockType());
         break;
       case 0x07: // catch
       case 0x19: { // catch_all
-        const values = opcode === 0x07 ? around.tags[reader.u32()] ?? 0 : 0;
+        const caught = opcode === 0x07 ? around.tags[reader.u32()] ?? 0 : 0;
         handlers++;
         mark();
         reach(top, cost);
-        if (top.kind === TRY) top.entry = top.peak;
+        if (top.kind === TRY) {
+          top.entry = top.peak;
+          catching--;
+        }
         top.kind = CATCH;
         cost = top.entry;
-        spend(PRICE.catch + PRICE.value * values);
+        spend(PRICE.catch + PRICE.value * caught);
+        height = top.base + caught;
+        track(COMPILER_MEMORY.handler);
         break;
       }
       case 0x08: // throw
         pay(at, PRICE.throw + PRICE.thrownValue * (around.tags[reader.u32()] ?? 0));
+        if (catching > 0) track(COMPILER_MEMORY.caughtCall);
         leave();
         break;
       case 0x09: // rethrow
         reader.skipLeb();
         pay(at, PRICE.throw);
+        if (catching > 0) track(COMPILER_MEMORY.caughtCall);
         leave();
         break;
       case 0x0a: // throw_ref
         pay(at, PRICE.throw);
+        if (catching > 0) track(COMPILER_MEMORY.caughtCall);
         leave();
         break;
       case 0x18: // delegate
@@ -281,6 +319,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
       case 0xd5: // br_on_null
       case 0xd6: // br_on_non_null
         spend(PLAIN_PRICES[opcode]!);
+        if (opcode !== 0xd5) push(-1);
         branch(reader.u32());
         break;
       case 0x0e: { // br_table
@@ -322,10 +361,11 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
         const targets: Frame[] = [];
         for (let left = clauses; left > 0; left--) {
           if (reader.u8() < 2) reader.skipLeb();
-          branches++;
+          track(COMPILER_MEMORY.handler);
           const target = frames[frames.length - 1 - reader.u32()];
           if (target) targets.push(target);
         }
+        track(COMPILER_MEMORY.block);
         open(BLOCK, signature, 0, targets);
         break;
       }
@@ -333,10 +373,12 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
         reader.skipLeb();
         stateless = false;
         spend(PLAIN_PRICES[opcode]!);
+        push(-2);
         break;
       case 0x3f: // memory.size
         reader.skipLeb();
         places.push(PLACE.memorySize, at, reader.at, 0);
+        push(1);
         break;
       case 0x40: // memory.grow
         reader.skipLeb();
@@ -346,6 +388,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
       case 0xfc: {
         const operation = skipImmediate(opcode, reader);
         spend(MISC_PRICES[operation]!);
+        push(MISC_EFFECTS[operation]!);
         if (operation < MISC.memoryInit) break;
         const after = reader.at;
         reader.at = at + 1;
@@ -358,15 +401,19 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
         break;
       }
       case 0xfd:
+        push(VECTOR_EFFECTS[reader.peek()]!);
         skipImmediate(opcode, reader);
         spend(VECTOR_PRICE);
         break;
       case 0xfe:
+        push(ATOMIC_EFFECTS[reader.peek()]!);
         skipImmediate(opcode, reader);
         spend(ATOMIC_PRICE);
         break;
       default:
         skipImmediate(opcode, reader);
+        height += PLAIN_EFFECTS[opcode]!;
+        if (height < top.base) height = top.base;
         if (cost !== NOWHERE) cost += PLAIN_PRICES[opcode]!;
     }
   }
@@ -374,9 +421,8 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
     throw new WasmFormatError(`an instruction that crosses the end of its function at byte ${end}`);
   }
   checkLimit("handlers", handlers, where);
-  const tracked = (locals + own.parameters) * branches;
-  checkLimit("tracked", tracked, where);
-  checkLimit("trackedInAll", totals.tracked += tracked);
+  checkCompiling(compiling + tracking, size, where);
+  totals.tracking += tracking;
   const running = top.peak + PRICE.local * locals + PRICE.handler * handlers;
   return {
     start,

@@ -40,7 +40,7 @@ export const MODULE_LIMITS = {
   constantInstructions: limit(1_000, "instructions in a constant expression"),
   // A function is compiled in one go, by at least two compilers, at run time. Known: 147,000 (pod-privileged, optimised).
   functionBytes: limit(1 << 20, "bytes in a function"),
-  // Known: 852. Each costs 16 bytes of stack, is set to zero at each call, and is tracked at each branch.
+  // Known: 852. Each is set to zero at each call, and tracked at each branch.
   locals: limit(5_000, "local variables in a function"),
   // Known: 549 (Go).
   nesting: limit(5_000, "blocks inside of each other"),
@@ -48,10 +48,69 @@ export const MODULE_LIMITS = {
   // Known: 964 and 78,830 (Go).
   branchTable: limit(20_000, "labels in a br_table"),
   branchLabels: limit(2_000_000, "labels in all br_tables together"),
-  // The optimising compilers keep what each local variable holds for each branch and loop. Known: 4.2 million.
-  tracked: limit(16_000_000, "local variables times branches in a function"),
-  trackedInAll: limit(200_000_000, "local variables times branches in all functions together"),
 } as const satisfies Readonly<Record<string, ModuleLimit>>;
+
+/** What an optimising compiler needs for something, in bytes. */
+interface CompilerMemory {
+  /** By itself. */
+  readonly itself: number;
+  /** For each local variable and each operand on the stack, whose values it keeps track of. */
+  readonly each: number;
+}
+
+/**
+ * The most that was measured on Node 26 and Bun 1.4. The product of variables and branches is what makes
+ * a module of 14 KB need 2.6 GB.
+ */
+export const COMPILER_MEMORY = {
+  block: { itself: 1_000, each: 13 },
+  loop: { itself: 10_000, each: 50 },
+  if: { itself: 2_000, each: 27 },
+  else: { itself: 1_000, each: 12 },
+  /** A branch, or a label of a `br_table`. */
+  branch: { itself: 1_000, each: 8 },
+  call: { itself: 2_000, each: 0 },
+  /** A call whose exceptions are caught in its function: Bun keeps all values. */
+  caughtCall: { itself: 2_000, each: 300 },
+  /** An exception handler: Bun keeps all values for it, too. */
+  handler: { itself: 2_000, each: 800 },
+} as const satisfies Readonly<Record<string, CompilerMemory>>;
+
+/** What a compiler needs for a byte of code besides. */
+const MEMORY_PER_CODE_BYTE = 100;
+/** What compiling one function may need. Known: 84 MiB (pod-privileged, whose largest function has 147 KB). */
+const MAX_FUNCTION_MEMORY = 256 << 20;
+/**
+ * What keeping track of values may need in all functions of any module together, and what each byte of its code adds: threads of the
+ * compiler work on several functions at once. Known: 82 of 263 MiB (pod-privileged), 17 MiB (Go).
+ */
+const MAX_TRACKING = 96 << 20;
+const MAX_TRACKING_PER_CODE_BYTE = 256;
+
+/** Throws {@link WasmFormatError} if compiling a function of `size` bytes takes `bytes` of memory besides, and that is too much. */
+export function checkCompiling(bytes: number, size: number, where: string): void {
+  const needed = bytes + MEMORY_PER_CODE_BYTE * size;
+  if (needed <= MAX_FUNCTION_MEMORY) return;
+  throw new WasmFormatError(
+    `${where} makes a compiler need ${mib(needed)} MiB by its loops, branches and calls, the limit is ${
+      mib(MAX_FUNCTION_MEMORY)
+    } MiB`,
+  );
+}
+
+/** Throws {@link WasmFormatError} if compilers need `bytes` to keep track of values in `codeBytes` of code, and that is too much. */
+export function checkTracking(bytes: number, codeBytes: number): void {
+  const most = MAX_TRACKING + MAX_TRACKING_PER_CODE_BYTE * codeBytes;
+  if (bytes <= most) return;
+  throw new WasmFormatError(
+    `the module makes compilers need ${
+      mib(bytes)
+    } MiB by its local variables and operands times its branches, ` +
+      `the limit for ${codeBytes} bytes of code is ${mib(most)} MiB`,
+  );
+}
+
+const mib = (bytes: number): number => Math.ceil(bytes / (1 << 20));
 
 /** Throws {@link WasmFormatError} if `count` is over the limit; `where` says in what, say "function 7". */
 export function checkLimit(name: keyof typeof MODULE_LIMITS, count: number, where = "the module"): void {

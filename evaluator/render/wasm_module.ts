@@ -4,7 +4,7 @@
  */
 import { type Body, readBody } from "./function_body.ts";
 import { GUARD } from "./guard.ts";
-import { checkLimit } from "./module_limits.ts";
+import { checkLimit, checkTracking } from "./module_limits.ts";
 import { Reader, SECTION, type Section, sections, WasmFormatError } from "./wasm_binary.ts";
 import { readValueType, skipImmediate } from "./wasm_instructions.ts";
 
@@ -115,8 +115,9 @@ const READERS: ReadonlyMap<number, SectionReader> = new Map<number, SectionReade
   [SECTION.code, (reader, shape) => {
     const count = reader.u32();
     checkLimit("functions", count);
-    const total = { branchLabels: 0, tracked: 0 };
+    const total = { branchLabels: 0, tracking: 0 };
     for (let index = 0; index < count; index++) shape.bodies.push(readBody(reader, shape, index, total));
+    checkTracking(total.tracking, reader.at);
   }],
   [SECTION.data, readData],
 ]);
