@@ -350,6 +350,23 @@ export const HOSTILE_GUESTS: Readonly<Record<string, HostileGuest>> = {
     }`,
     body: repeat(400, (index) => `(call $f${index} (i32.const 0))`),
   },
+  "atomic operations": {
+    body: repeat(
+      500,
+      "(drop (i64.atomic.rmw.add (i32.const 8) (i64.const 1))) (drop (i32.atomic.rmw8.cmpxchg_u (i32.const 16) (i32.const 1) (i32.const 2)))",
+    ),
+  },
+  "memory.atomic.notify": { body: repeat(500, "(drop (memory.atomic.notify (i32.const 8) (i32.const 1)))") },
+  "short functions that pay nothing": {
+    declarations:
+      `${I64_SINK} (func $leaf (param i64) (result i64) (i64.div_u (local.get 0) (i64.or (local.get 0) (i64.const 1))))`,
+    body: repeat(400, "(global.set $i64 (call $leaf (global.get $i64)))"),
+  },
+  "return_call_indirect": {
+    declarations: `(type $s (func (param i32))) (table funcref (elem $a)) (func $a (type $s)
+      (if (i32.eqz (local.get 0)) (then (return))) (return_call_indirect (type $s) (i32.sub (local.get 0) (i32.const 1)) (i32.const 0)))`,
+    body: "(call $a (i32.const 1000000000))",
+  },
   "global.get and global.set": {
     declarations: I64_SINK,
     body: repeat(2_000, "(global.set $i64 (global.get $i64))"),
@@ -359,4 +376,14 @@ export const HOSTILE_GUESTS: Readonly<Record<string, HostileGuest>> = {
 /** The function `$hostile` that runs a guest's rounds for ever, and what stands beside it. */
 export function hostileText({ body, declarations = "", before = "", locals = "" }: HostileGuest): string {
   return `${declarations} (func $hostile ${locals} ${before} (loop $round ${body} (br $round)))`;
+}
+
+/** What was measured of a guest: processor time in milliseconds. */
+export interface PriceRow {
+  readonly name: string;
+  /** Between two looks at the clock, on average and at most. */
+  readonly meanMs: number;
+  readonly longestMs: number;
+  /** After it had run for as long as it was allowed to. */
+  readonly lateMs: number;
 }

@@ -9,7 +9,7 @@ import { wholeRequest } from "../../evaluator/apply/pool.ts";
 import { prepareModule } from "../../evaluator/apply/prepare.ts";
 import { TEXT } from "../../evaluator/types/evaluation.ts";
 import { evaluation } from "./evaluation.ts";
-import { policyText, TYPED_REFERENCES, wasm } from "./wasm_text.ts";
+import { MORE_FEATURES, policyText, wasm } from "./wasm_text.ts";
 
 const LIMIT_MS = 300;
 /** What the issue allows. */
@@ -21,7 +21,7 @@ const encoder = new TextEncoder();
 const INTERRUPTED = { message: TEXT.interrupted, code: 500 };
 
 const policyOf = (guest: HostileGuest): Uint8Array =>
-  wasm(policyText("(call $hostile)", hostileText(guest), guest.pages), TYPED_REFERENCES);
+  wasm(policyText("(call $hostile)", hostileText(guest), guest.pages), MORE_FEATURES);
 
 /** Milliseconds that this thread has used a processor. */
 function used(): number {
@@ -73,7 +73,7 @@ const turning = (guest: HostileGuest): Uint8Array =>
       hostileText(guest),
       guest.pages,
     ),
-    TYPED_REFERENCES,
+    MORE_FEATURES,
   );
 
 test("a policy that was quick and turns hostile holds up other policies for its time slice only", () =>

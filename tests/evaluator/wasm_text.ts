@@ -9,8 +9,8 @@ const FEATURES = Features.BulkMemory | Features.ExceptionHandling | Features.Mul
   Features.ReferenceTypes | Features.SIMD128 | Features.SignExt | Features.TailCall |
   Features.NontrappingFPToInt;
 
-/** Besides {@link FEATURES}: references to functions of a known type. */
-export const TYPED_REFERENCES = FEATURES | Features.GC;
+/** Besides {@link FEATURES}: references to functions of a known type, and atomic operations. */
+export const MORE_FEATURES = FEATURES | Features.GC | Features.Atomics;
 
 /** The binary of a module's text, unoptimised: every instruction stands as it is written. */
 export function wasm(text: string, features: number = FEATURES): Uint8Array {
