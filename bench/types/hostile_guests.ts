@@ -136,6 +136,31 @@ export const HOSTILE_GUESTS: Readonly<Record<string, HostileGuest>> = {
       "(i32.store8 (local.get $at) (i32.const 1)) (local.set $at (i32.and (i32.add (local.get $at) (i32.const 4096)) (i32.const 268435455)))",
     ),
   },
+  "first vector stores to fresh pages": {
+    pages: LARGE,
+    locals: "(local $at i32)",
+    body: repeat(
+      2_000,
+      "(v128.store (local.get $at) (v128.const i64x2 1 1)) (local.set $at (i32.and (i32.add (local.get $at) (i32.const 4096)) (i32.const 268435455)))",
+    ),
+  },
+  "first loads from fresh pages": {
+    pages: LARGE,
+    locals: "(local $at i32)",
+    body: repeat(
+      2_000,
+      "(drop (i32.load (local.get $at))) (local.set $at (i32.and (i32.add (local.get $at) (i32.const 4096)) (i32.const 268435455)))",
+    ),
+  },
+  "first stores to grown pages": {
+    pages: 1,
+    locals: "(local $at i32)",
+    before: "(drop (memory.grow (i32.const 4095)))",
+    body: repeat(
+      2_000,
+      "(i32.store8 (local.get $at) (i32.const 1)) (local.set $at (i32.and (i32.add (local.get $at) (i32.const 4096)) (i32.const 268435455)))",
+    ),
+  },
   "memory.fill of 1 byte": { body: repeat(500, "(memory.fill (i32.const 5) (i32.const 1) (i32.const 1))") },
   "memory.fill of 255 bytes": {
     body: repeat(500, "(memory.fill (i32.const 5) (i32.const 1) (i32.const 255))"),

@@ -2,11 +2,7 @@
  * The clock that instrumented guests ask whether they may go on (`render/instrument.ts`). It runs in the guest's own thread,
  * so that nothing the rest of the process does delays it, and it gives the thread's owner a turn while a guest is busy.
  */
-import { GUARD, UNTOUCHED_PAGES } from "../render/guard.ts";
-
-const WASM_PAGE = 65_536;
-/** The smallest pages of memory that kernels have. */
-const KERNEL_PAGE = 4_096;
+import { GUARD } from "../render/instrument.ts";
 
 /** Exports its only import, so that a JavaScript function can stand in a WebAssembly table: `() -> i32`. */
 const TRAMPOLINE = Uint8Array.of(
@@ -53,18 +49,6 @@ export class Deadline {
   /** Makes an instance ask this clock. */
   attach(instance: WebAssembly.Instance): void {
     (instance.exports[GUARD.tick] as WebAssembly.Table).set(0, this.#tick);
-    const memory = instance.exports[GUARD.memory] as WebAssembly.Memory | undefined;
-    if (memory && memory.buffer.byteLength > UNTOUCHED_PAGES * WASM_PAGE) this.#touch(memory);
-  }
-
-  /**
-   * Uses what a large memory begins with for the first time, which takes the kernel some 0.1 s for 256 MiB: a guest that did it
-   * would run past its deadline, because no price of a store is that high. What memory grows by is touched as it is paid for.
-   */
-  #touch(memory: WebAssembly.Memory): void {
-    this.longWork();
-    const bytes = new Uint8Array(memory.buffer);
-    for (let at = UNTOUCHED_PAGES * WASM_PAGE; at < bytes.length; at += KERNEL_PAGE) bytes[at] = bytes[at]!;
   }
 
   /** Begins a call that may take `limitMs`. */

@@ -13,7 +13,7 @@ import {
   PLAIN_PRICES,
   PRICE,
   UNIT_SHIFT,
-  VECTOR_PRICE,
+  VECTOR_PRICES,
 } from "./instruction_prices.ts";
 import { checkCompiling, checkLimit, COMPILER_MEMORY } from "./module_limits.ts";
 import { ATOMIC_EFFECTS, MISC_EFFECTS, PLAIN_EFFECTS, VECTOR_EFFECTS } from "./stack_effects.ts";
@@ -401,9 +401,10 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
         break;
       }
       case 0xfd:
+        // Sub-opcodes above 127 take two bytes; none of those loads or stores, and the tables treat all alike.
+        spend(VECTOR_PRICES[reader.peek()]!);
         push(VECTOR_EFFECTS[reader.peek()]!);
         skipImmediate(opcode, reader);
-        spend(VECTOR_PRICE);
         break;
       case 0xfe:
         push(ATOMIC_EFFECTS[reader.peek()]!);

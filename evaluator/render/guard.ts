@@ -13,6 +13,3 @@ export const GUARD = {
   /** Followed by the index of a mutable global of the guest. */
   global: "portreeve:global:",
 } as const;
-
-/** Pages of memory that need not be in use when a guest gets them: to use so many for the first time takes some 15 ms. */
-export const UNTOUCHED_PAGES = 512;

@@ -2,12 +2,11 @@
  * The functions that an instrumented module gets besides its own (`instrument.ts`): they pay, ask, and do what takes long in
  * pieces.
  */
-import { UNTOUCHED_PAGES } from "./guard.ts";
 import { BYTES_SHIFT, ELEMENTS_SHIFT, GROWN_TABLE_SHIFT } from "./instruction_prices.ts";
 import { Writer } from "./wasm_binary.ts";
 
-/** Units before the guest has to ask: some 16 ms at the prices of `instruction_prices.ts`, in fact a few microseconds to 30 ms. */
-export const BUDGET = 16_384;
+/** Units before the guest has to ask: some 12 ms at the prices of `instruction_prices.ts`, in fact a few microseconds to 30 ms. */
+export const BUDGET = 12_288;
 /** Units that a loop takes from the budget at once. */
 export const CHUNK = 64;
 /** Memory is filled and copied in pieces of this size. */
@@ -322,13 +321,12 @@ function initBody(added: Added, segment: number, length: number): Writer {
  * `memory.grow` over the guest's own page count: real growth only beyond what the memory has already. What lies between
  * the guest's count and the memory's end is kept zero by whoever restores the instance.
  *
- * Real growth may copy all of the memory, so the guest asks before and after it. The first use of a page takes the kernel longer
- * than any price of a store: what lies beyond {@link UNTOUCHED_PAGES} is filled with zeros here, where each page can be paid for.
+ * Real growth may copy all of the memory, so the guest asks before and after it.
  */
 function growBody(added: Added): Writer {
-  const DELTA = 0, MISSING = 1, OLD = 2;
+  const DELTA = 0, MISSING = 1;
   const body = new Writer(160);
-  body.raw(1, 2, I32);
+  body.raw(1, 1, I32);
   // if (delta >u 65536) return -1: pages + delta can't overflow below
   body.raw(0x20, DELTA, 0x41);
   body.s32(65536);
@@ -340,22 +338,10 @@ function growBody(added: Added): Writer {
   // if (missing > 0)
   body.raw(0x41, 0, 0x4a, 0x04, 0x40);
   emitAsk(body, added);
-  // if ((old = memory.grow(missing)) == -1) return -1
-  body.raw(0x20, MISSING, 0x40, 0, 0x22, OLD, 0x41, 0x7f, 0x46, 0x04, 0x40, 0x41, 0x7f, 0x0f, 0x0b);
+  // if (memory.grow(missing) == -1) return -1
+  body.raw(0x20, MISSING, 0x40, 0, 0x41, 0x7f, 0x46, 0x04, 0x40, 0x41, 0x7f, 0x0f, 0x0b);
   emitAsk(body, added);
-  // if (old <u UNTOUCHED_PAGES) { missing -= UNTOUCHED_PAGES - old; old = UNTOUCHED_PAGES }
-  body.raw(0x20, OLD, 0x41);
-  body.s32(UNTOUCHED_PAGES);
-  body.raw(0x49, 0x04, 0x40, 0x20, MISSING, 0x41);
-  body.s32(UNTOUCHED_PAGES);
-  body.raw(0x20, OLD, 0x6b, 0x6b, 0x21, MISSING, 0x41);
-  body.s32(UNTOUCHED_PAGES);
-  body.raw(0x21, OLD, 0x0b);
-  // if (missing > 0) fill(old << 16, 0, missing << 16)
-  body.raw(0x20, MISSING, 0x41, 0, 0x4a, 0x04, 0x40);
-  body.raw(0x20, OLD, 0x41, 16, 0x74, 0x41, 0, 0x20, MISSING, 0x41, 16, 0x74, 0x10);
-  body.u32(added.helper.fill);
-  body.raw(0x0b, 0x0b);
+  body.u8(0x0b);
   // old = pages (left on the stack); pages += delta
   body.u8(0x23);
   body.u32(added.pages);

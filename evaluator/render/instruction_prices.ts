@@ -14,7 +14,8 @@ const PLAIN = 5;
 export const PRICE = {
   /** A load whose address depends on the load before it, and that misses all caches and address translation. */
   load: 150,
-  store: 60,
+  /** A store to a page that was not used before: the kernel takes up to 1.7 us to provide it. A budget full of these takes 50 ms. */
+  store: 400,
   /** Each value that a branch, a block or a call moves. */
   value: 5,
   /** Setting a local variable to zero when a function is entered. */
@@ -45,14 +46,14 @@ export const GROWN_TABLE_SHIFT = 11;
 /** A bulk operation on memory pays a unit for this many (log2) bytes: 1.7 us for each fresh page of 4 KiB, on both sides of a copy. */
 export const BYTES_SHIFT = 10;
 
-function table(entries: readonly (readonly [price: number, from: number, to?: number])[]): Uint8Array {
-  const prices = new Uint8Array(256).fill(PLAIN);
+function table(entries: readonly (readonly [price: number, from: number, to?: number])[]): Uint16Array {
+  const prices = new Uint16Array(256).fill(PLAIN);
   for (const [price, from, to = from] of entries) prices.fill(price, from, to + 1);
   return prices;
 }
 
 /** Prices of the instructions without a prefix, by opcode. Calls, branches and throws cost more than this, by their operands. */
-export const PLAIN_PRICES: Uint8Array = table([
+export const PLAIN_PRICES: Uint16Array = table([
   [0, 0x01, 0x03], // nop, block, loop
   [0, 0x0b], // end
   [10, 0x0e], // br_table
@@ -89,6 +90,13 @@ export const MISC_PRICES: readonly number[] = [
   100, // table.fill
 ];
 
-/** What every vector instruction and every atomic one costs; those that load cost a load besides. */
-export const VECTOR_PRICE = 75;
-export const ATOMIC_PRICE = 60 + PRICE.load;
+/** What every vector instruction costs, and every atomic one; vector loads and stores cost {@link PRICE} besides. */
+export const VECTOR_PRICES: Uint16Array = (() => {
+  const prices = new Uint16Array(256).fill(75);
+  for (const store of [11, 88, 89, 90, 91]) prices[store] = 75 + PRICE.store;
+  for (const load of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 84, 85, 86, 87, 92, 93]) {
+    prices[load] = 75 + PRICE.load;
+  }
+  return prices;
+})();
+export const ATOMIC_PRICE = 60 + PRICE.store;
