@@ -15,7 +15,7 @@ import {
   UNIT_SHIFT,
   VECTOR_PRICES,
 } from "./instruction_prices.ts";
-import { checkCompiling, checkLimit, COMPILER_MEMORY } from "./module_limits.ts";
+import { checkCompiling, checkLimit, COMPILER_MEMORY, WIDE } from "./module_limits.ts";
 import { ATOMIC_EFFECTS, MISC_EFFECTS, PLAIN_EFFECTS, VECTOR_EFFECTS } from "./stack_effects.ts";
 import { type Reader, WasmFormatError } from "./wasm_binary.ts";
 import { MISC, readValueType, skipImmediate } from "./wasm_instructions.ts";
@@ -131,6 +131,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
   let height = 0;
   /** What compilers need, in bytes: besides, and to keep track of values. */
   let compiling = 0;
+  let wideValues = 0;
   let tracking = 0;
   /** What the longest way from the last payment to here costs. */
   let cost = 0;
@@ -140,11 +141,15 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
     compiling += itself;
     tracking += each * (values + height);
   };
+  const move = ({ parameters, results }: Signature) => {
+    if (parameters + results > WIDE) wideValues += parameters + results;
+  };
   const push = (count: number) => {
     height = Math.max(height + count, top.base);
   };
   const open = (kind: number, signature: Signature, place = 0, targets?: readonly Frame[]) => {
     const base = Math.max(0, height - signature.parameters);
+    move(signature);
     if (kind === TRY || targets) catching++;
     top = { kind, signature, label: NOWHERE, entry: cost, peak: cost, place, handlers: targets, base };
     frames.push(top);
@@ -183,8 +188,9 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
     }
     return around.types[reader.u32()] ?? NO_VALUES;
   };
-  const call = (signature: Signature | undefined, price: number, operands = 0) => {
-    const { parameters, results } = signature ?? NO_VALUES;
+  const call = (signature: Signature = NO_VALUES, price: number, operands = 0) => {
+    const { parameters, results } = signature;
+    move(signature);
     spend(price + PRICE.value * (parameters + results));
     track(catching > 0 ? COMPILER_MEMORY.caughtCall : COMPILER_MEMORY.call);
     push(results - parameters - operands);
@@ -422,6 +428,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
     throw new WasmFormatError(`an instruction that crosses the end of its function at byte ${end}`);
   }
   checkLimit("handlers", handlers, where);
+  checkLimit("wideValues", wideValues, where);
   checkCompiling(compiling + tracking, size, where);
   totals.tracking += tracking;
   const running = top.peak + PRICE.local * locals + PRICE.handler * handlers;

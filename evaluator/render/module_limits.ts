@@ -44,11 +44,17 @@ export const MODULE_LIMITS = {
   locals: limit(5_000, "local variables in a function"),
   // Known: 549 (Go).
   nesting: limit(5_000, "blocks inside of each other"),
+  // Only calls and blocks with more than WIDE values count. V8 takes 1 us for each when the function is first called, which no deadline
+  // interrupts. Known: 0.
+  wideValues: limit(40_000, "values that calls and blocks with many of them take and give in a function"),
   handlers: limit(1_000, "exception handlers in a function"),
   // Known: 964 and 78,830 (Go).
   branchTable: limit(20_000, "labels in a br_table"),
   branchLabels: limit(2_000_000, "labels in all br_tables together"),
 } as const satisfies Readonly<Record<string, ModuleLimit>>;
+
+/** What has more parameters and results than this counts as having many. */
+export const WIDE = 16;
 
 /** What an optimising compiler needs for something, in bytes. */
 interface CompilerMemory {
@@ -68,7 +74,7 @@ export const COMPILER_MEMORY = {
   if: { itself: 2_000, each: 27 },
   else: { itself: 1_000, each: 12 },
   /** A branch, or a label of a `br_table`. */
-  branch: { itself: 1_000, each: 8 },
+  branch: { itself: 1_000, each: 12 },
   call: { itself: 2_000, each: 0 },
   /** A call whose exceptions are caught in its function: Bun keeps all values. */
   caughtCall: { itself: 2_000, each: 300 },

@@ -67,7 +67,7 @@ const refused = (module: Uint8Array, expected: RegExp, name: string) => {
     instrument(module, { maxPages: 16 });
   } catch (error) {
     assert.instance(error, WasmFormatError, `${name}: ${(error as Error).message}`);
-    assert.match((error as Error).message, expected, name);
+    assert.match((error as Error).message, expected, `${name}: ${(error as Error).message}`);
     assert.ok((error as Error).message.length < 300, name);
     return;
   }
@@ -133,6 +133,23 @@ const OVER: Readonly<Record<keyof typeof MODULE_LIMITS, () => Uint8Array>> = {
   functionBytes: () => functionOf(1, times(most("functionBytes") - 3, 0x01)),
   locals: () => functionOf(most("locals") + 1, () => {}),
   nesting: () => functionOf(0, both(times(most("nesting"), 0x02, EMPTY), times(most("nesting"), 0x0b))),
+  wideValues: () =>
+    binary([
+      [
+        SECTION.type,
+        list(2, both((out) => out.u8(0x60), list(1_000, [I32]), (out) => out.u8(0))),
+      ],
+      [SECTION.function, list(1, [0])],
+      [
+        SECTION.code,
+        list(1, (out) => {
+          const body = new Writer();
+          both((out) => out.u8(0), times(41, 0x10, 0), (out) => out.u8(0x0b))(body);
+          out.u32(body.length);
+          out.append(body);
+        }),
+      ],
+    ]),
   handlers: () => functionOf(0, times(most("handlers") + 1, 0x02, EMPTY, 0x1f, EMPTY, 1, 2, 0, 0x0b, 0x0b)),
   branchTable: () =>
     functionOf(
@@ -165,7 +182,7 @@ const OVER: Readonly<Record<keyof typeof MODULE_LIMITS, () => Uint8Array>> = {
 test("each limit refuses what is over it, and says what the module has", () => {
   const extra: Partial<Record<keyof typeof MODULE_LIMITS, number>> = {
     branchLabels: 20_000,
-    functionBytes: 1,
+    wideValues: 1_000,
   };
   for (const [name, module] of Object.entries(OVER)) {
     const key = name as keyof typeof MODULE_LIMITS;
