@@ -60,13 +60,14 @@ export async function prepareModule(
 ): Promise<PreparedModule> {
   const maxPages = limits.memoryMib * 16;
   try {
-    // The guest's code must be valid by itself before anything is added that it could reach (`render/instrument.ts`).
+    // First, because it holds the module to its limits: an engine that checks or compiles it has none.
+    const { bytes, restorable } = instrument(module, { maxPages });
+    // The guest's code must be valid by itself, else it could reach what was added (`render/instrument.ts`).
     if (!WebAssembly.validate(module as BufferSource)) {
       await WebAssembly.compile(module as BufferSource);
       throw new WasmFormatError("not a valid module");
     }
     const importedMemory = checkBorder(module, mode, maxPages);
-    const { bytes, restorable } = instrument(module, { maxPages });
     const compiled = await WebAssembly.compile(bytes as BufferSource);
     return { module: compiled, mode, restorable, maxPages, importedMemory };
   } catch (error) {

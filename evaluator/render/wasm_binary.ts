@@ -27,6 +27,11 @@ export const SECTION = {
   data: 11,
 } as const;
 
+/** Longer names are refused: they get into messages. The longest known has 27 characters. */
+const MAX_NAME_BYTES = 4_096;
+/** More sections are refused: one takes two bytes of the module, and much more here. The most known are 15. */
+const MAX_SECTIONS = 1_000;
+
 /** A section as it stands in a module: its id and the range of its content. */
 export interface Section {
   readonly id: number;
@@ -49,6 +54,12 @@ export class Reader {
   u8(): number {
     if (this.at >= this.end) throw new WasmFormatError(`unexpected end of the module at byte ${this.at}`);
     return this.bytes[this.at++]!;
+  }
+
+  /** The next byte, which stays to be read. */
+  peek(): number {
+    if (this.at >= this.end) throw new WasmFormatError(`unexpected end of the module at byte ${this.at}`);
+    return this.bytes[this.at]!;
   }
 
   /** An unsigned LEB128 number of at most 32 bits. */
@@ -83,6 +94,11 @@ export class Reader {
   name(): string {
     const length = this.u32();
     const start = this.at;
+    if (length > MAX_NAME_BYTES) {
+      throw new WasmFormatError(
+        `a name of ${length} bytes at byte ${start}, the limit is ${MAX_NAME_BYTES} bytes`,
+      );
+    }
     this.skip(length);
     try {
       return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(
@@ -111,6 +127,9 @@ export function sections(module: Uint8Array): readonly Section[] {
     const start = reader.at;
     reader.skip(length);
     found.push({ id, start, end: reader.at });
+    if (found.length > MAX_SECTIONS) {
+      throw new WasmFormatError(`the module has more than ${MAX_SECTIONS} sections, the limit`);
+    }
   }
   return found;
 }

@@ -70,6 +70,7 @@ export const MISC = {
   elemDrop: 13,
   tableCopy: 14,
   tableGrow: 15,
+  tableSize: 16,
   tableFill: 17,
 } as const;
 

@@ -9,11 +9,14 @@ const FEATURES = Features.BulkMemory | Features.ExceptionHandling | Features.Mul
   Features.ReferenceTypes | Features.SIMD128 | Features.SignExt | Features.TailCall |
   Features.NontrappingFPToInt;
 
+/** Besides {@link FEATURES}: references to functions of a known type, and atomic operations. */
+export const MORE_FEATURES = FEATURES | Features.GC | Features.Atomics;
+
 /** The binary of a module's text, unoptimised: every instruction stands as it is written. */
-export function wasm(text: string): Uint8Array {
+export function wasm(text: string, features: number = FEATURES): Uint8Array {
   const module = binaryen.parseText(text);
   try {
-    module.setFeatures(FEATURES);
+    module.setFeatures(features);
     return module.emitBinary();
   } finally {
     module.dispose();

@@ -1,0 +1,15 @@
+/** Names under which an instrumented module exports what was added to it (`instrument.ts`). */
+export const GUARD = {
+  prefix: "portreeve:",
+  /** A table of one function `() -> i32`: 0 lets the guest go on, anything else makes it trap. */
+  tick: "portreeve:tick",
+  /** The guest's start function, if it had one. */
+  start: "portreeve:start",
+  memory: "portreeve:memory",
+  /** The number of pages that the guest believes it has. */
+  pages: "portreeve:pages",
+  /** The budget left until the next tick. */
+  budget: "portreeve:budget",
+  /** Followed by the index of a mutable global of the guest. */
+  global: "portreeve:global:",
+} as const;

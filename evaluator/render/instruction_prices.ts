@@ -1,0 +1,102 @@
+/**
+ * What instructions cost, in nanoseconds: the most that `npm run bench:prices` saw on Node and Bun, in whatever tier of the
+ * runtime's compilers is slowest, rounded up. A price that is too high costs a look at the clock now and then; one that is too
+ * low lets a hostile guest run past its deadline.
+ */
+
+/** A unit of the budget stands for this many (log2) nanoseconds. */
+export const UNIT_SHIFT = 10;
+
+/** What most instructions cost: one step of Bun's interpreter. */
+const PLAIN = 5;
+
+/** Prices of what is not an instruction with a price of its own. */
+export const PRICE = {
+  /** A load whose address depends on the load before it, and that misses all caches and address translation. */
+  load: 150,
+  /** A store to a page that was not used before: the kernel takes up to 1.7 us to provide it. A budget full of these takes 50 ms. */
+  store: 400,
+  /** Each value that a branch, a block or a call moves. */
+  value: 5,
+  /** Setting a local variable to zero when a function is entered. */
+  local: 2,
+  /** A byte of a function's code: engines compile a function when it is first called. */
+  codeByte: 4,
+  /** A call, without its values and without what the callee costs. */
+  call: 25,
+  /** An indirect call checks the callee's type, and may miss the caches. */
+  indirectCall: 120,
+  /** What a handler costs when it catches. */
+  catch: 2_000,
+  /** A handler of a function that an exception passes through. */
+  handler: 4,
+  /** An exception: it is made, and all of the stack is walked, on Bun at 6 ns a frame. */
+  throw: 40_000,
+  /** A value that an exception carries. */
+  thrownValue: 500,
+} as const;
+
+/** What a function that pays nothing may cost: each call includes that much, for in case its callee is such a one. */
+export const FREE_COST = 512;
+
+/** A table operation pays a unit for this many (log2) elements: 25 ns an element on Node, 15 ns on Bun. */
+export const ELEMENTS_SHIFT = 5;
+/** `table.grow` copies the table on Bun: a unit for this many (log2) elements that it has. */
+export const GROWN_TABLE_SHIFT = 11;
+/** A bulk operation on memory pays a unit for this many (log2) bytes: 1.7 us for each fresh page of 4 KiB, on both sides of a copy. */
+export const BYTES_SHIFT = 10;
+
+function table(entries: readonly (readonly [price: number, from: number, to?: number])[]): Uint16Array {
+  const prices = new Uint16Array(256).fill(PLAIN);
+  for (const [price, from, to = from] of entries) prices.fill(price, from, to + 1);
+  return prices;
+}
+
+/** Prices of the instructions without a prefix, by opcode. Calls, branches and throws cost more than this, by their operands. */
+export const PLAIN_PRICES: Uint16Array = table([
+  [0, 0x01, 0x03], // nop, block, loop
+  [0, 0x0b], // end
+  [10, 0x0e], // br_table
+  [20, 0x25], // table.get
+  [60, 0x26], // table.set
+  [PRICE.load, 0x28, 0x35],
+  [PRICE.store, 0x36, 0x3e],
+  [100, 0x40], // memory.grow, without what its helper pays
+  [15, 0x6d, 0x70], // i32.div and i32.rem
+  [25, 0x7f, 0x82], // i64.div and i64.rem
+  [15, 0x91, 0x91], // f32.sqrt
+  // Arithmetic with subnormal numbers is done by microcode.
+  [50, 0x92, 0x95], // f32.add, sub, mul, div
+  [20, 0x9f, 0x9f], // f64.sqrt
+  [50, 0xa0, 0xa3], // f64.add, sub, mul, div
+  [20, 0xa8, 0xb9], // truncations and conversions
+  [50, 0xb6, 0xb6], // f32.demote_f64
+  [50, 0xbb, 0xbb], // f64.promote_f32
+  [60, 0xd2], // ref.func
+]);
+
+/** Prices of the instructions behind 0xfc, by sub-opcode, without what they pay by length. */
+export const MISC_PRICES: readonly number[] = [
+  ...Array<number>(8).fill(20), // saturating truncations
+  100, // memory.init
+  40, // data.drop
+  60, // memory.copy
+  60, // memory.fill
+  150, // table.init
+  40, // elem.drop
+  100, // table.copy
+  300, // table.grow
+  10, // table.size
+  100, // table.fill
+];
+
+/** What every vector instruction costs, and every atomic one; vector loads and stores cost {@link PRICE} besides. */
+export const VECTOR_PRICES: Uint16Array = (() => {
+  const prices = new Uint16Array(256).fill(75);
+  for (const store of [11, 88, 89, 90, 91]) prices[store] = 75 + PRICE.store;
+  for (const load of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 84, 85, 86, 87, 92, 93]) {
+    prices[load] = 75 + PRICE.load;
+  }
+  return prices;
+})();
+export const ATOMIC_PRICE = 60 + PRICE.store;
