@@ -8,18 +8,23 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { EvaluatorPool, wholeRequest } from "../../evaluator/apply/pool.ts";
-import { prepareModule } from "../../evaluator/apply/prepare.ts";
+import { instrument } from "../../evaluator/render/instrument.ts";
+import type { ExecutionMode } from "../../evaluator/types/metadata.ts";
+import type { PreparedModule } from "../../evaluator/types/module.ts";
 import type { Outcome } from "../../evaluator/types/protocol.ts";
 import { loadPolicy } from "../../mod.ts";
 import { ask, reviewOf } from "../policy_server/requests.ts";
 import { moduleUrl, serving } from "../policy_server/server_process.ts";
 import { STATEFUL_MODES, statefulGuest } from "./stateful_guests.ts";
+import { checkBorder } from "./wall/no_border.ts";
 import { buildWorker, bundle, type Replacements } from "./wall/build_worker.ts";
 
 const onBun = "bun" in process.versions;
 const nodeMajor = onBun ? 0 : Number.parseInt(process.versions.node);
 
 const NAIVE: Replacements = { "evaluator/apply/link.ts": "tests/evaluator/wall/naive_link.ts" };
+/** For programs, which prepare their modules themselves. */
+const NO_BORDER: Replacements = { "evaluator/render/imports.ts": "tests/evaluator/wall/no_border.ts" };
 const PROBE: Replacements = { "evaluator/apply/link.ts": "tests/evaluator/wall/probe_link.ts" };
 const UNCONFINED: Replacements = { "evaluator/apply/confine.ts": "tests/evaluator/wall/no_confinement.ts" };
 
@@ -38,8 +43,27 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const REQUEST = '{"uid":"u","object":{}}';
 const encoder = new TextEncoder();
 
+/** A prepared module whose imports nobody has looked at. */
+async function unchecked(module: Uint8Array, mode: ExecutionMode): Promise<PreparedModule> {
+  const maxPages = 1024;
+  const { bytes, restorable } = instrument(module, { maxPages });
+  const importedMemory = checkBorder(module, mode);
+  return {
+    module: await WebAssembly.compile(bytes as BufferSource),
+    mode,
+    restorable,
+    maxPages,
+    importedMemory,
+  };
+}
+
 /** What the module answers in a thread of `worker`. */
-async function outcome(worker: string, module: Uint8Array, ownProcess: boolean): Promise<Outcome> {
+async function outcome(
+  worker: string,
+  mode: ExecutionMode,
+  module: Uint8Array,
+  ownProcess: boolean,
+): Promise<Outcome> {
   const errors: string[] = [];
   const pool = new EvaluatorPool({
     worker: workers.get(worker)!,
@@ -49,7 +73,7 @@ async function outcome(worker: string, module: Uint8Array, ownProcess: boolean):
     onThreadError: (message) => errors.push(message),
   });
   try {
-    const prepared = pool.addModule(await prepareModule(module, { memoryMib: 64 }));
+    const prepared = pool.addModule(await unchecked(module, mode));
     const definition = { id: "p", module: prepared, settings: encoder.encode("{}"), limitMs: 10_000 };
     const policy = pool.addPolicy(definition, () => ({ ok: false, error: "none" }));
     const json = encoder.encode(REQUEST);
@@ -85,8 +109,8 @@ for (const ownProcess of [false, true]) {
       for (const way of WAYS) {
         const module = attacker(mode, way);
         // It shows that the attack works, as long as nothing but the wall stops it.
-        if (!ownProcess) assert.ok(accepted(await outcome("unconfined", module, false)), way.join("."));
-        const walled = await outcome("naive", module, ownProcess);
+        if (!ownProcess) assert.ok(accepted(await outcome("unconfined", mode, module, false)), way.join("."));
+        const walled = await outcome("naive", mode, module, ownProcess);
         assert.not.ok(accepted(walled), way.join("."));
         // WASI policies' traps have no text.
         if (mode !== "wasi") assert.match(JSON.stringify(walled), /code is not made from strings/);
@@ -94,7 +118,7 @@ for (const ownProcess of [false, true]) {
     });
     if (ownProcess && !onBun) {
       test(`${mode}: V8 refuses it by itself`, async () => {
-        const stopped = await outcome("unconfined", attacker(mode, WAYS[0]), true);
+        const stopped = await outcome("unconfined", mode, attacker(mode, WAYS[0]), true);
         assert.not.ok(accepted(stopped));
       });
     }
@@ -103,8 +127,8 @@ for (const ownProcess of [false, true]) {
 
 test("reeve: nor does it in the calling thread, where short evaluations run", async () => {
   const builds = {
-    unconfined: { ...NAIVE, ...UNCONFINED },
-    naive: NAIVE,
+    unconfined: { ...NAIVE, ...NO_BORDER, ...UNCONFINED },
+    naive: { ...NAIVE, ...NO_BORDER },
   };
   const file = join(folder, "attacker.wasm");
   const request = join(folder, "request.json");
@@ -141,11 +165,15 @@ const SERVER = {
 
 /** What the server is without, and what stops the guest then. */
 const SERVERS: readonly (readonly [name: string, Replacements, why: RegExp])[] = [
-  ["naive", NAIVE, /code is not made from strings/],
+  ["naive", { ...NAIVE, ...NO_BORDER }, /code is not made from strings/],
   // Its process is its own, so V8 was told as well.
-  ...(onBun
-    ? []
-    : [["unconfined", { ...NAIVE, ...UNCONFINED }, /Code generation from strings disallowed/] as const]),
+  ...(onBun ? [] : [
+    [
+      "unconfined",
+      { ...NAIVE, ...NO_BORDER, ...UNCONFINED },
+      /Code generation from strings disallowed/,
+    ] as const,
+  ]),
 ];
 
 for (const [name, replacements, why] of SERVERS) {
@@ -224,7 +252,7 @@ const DENIED_BY_NODE_26 = ["opens a socket"];
 const OPEN_ON_BUN = ["reads a file", "writes a file", "starts a thread"];
 
 test("what code in such a thread can do", async () => {
-  const found = await outcome("probe", statefulGuest("kubewarden-wapc"), false);
+  const found = await outcome("probe", "kubewarden-wapc", statefulGuest("kubewarden-wapc"), false);
   if (found.kind !== "error") throw new Error(JSON.stringify(found));
   const results = JSON.parse(found.message.slice(found.message.indexOf("{")));
   const open = Object.keys(results).filter((name) => results[name] === "DONE").sort();
