@@ -7,18 +7,12 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import process from "node:process";
 import { connect } from "../kubernetes/apply/api_transport.ts";
-import { kubeClient } from "../kubernetes/apply/kube_client.ts";
-import { checkAdmission } from "./apply/check_admission.ts";
-import { type LogLevel, logLevel, parseFlags, settingsFrom, usage, type Values } from "./render/flags.ts";
-import { FIELD_MANAGER } from "./render/names.ts";
-import type { ControllerSettings } from "./types/settings.ts";
+import { runAdmissionCheck } from "./apply/check_admission.ts";
+import { type LogLevel, logLevel, parseFlags, settingsFrom, usage } from "./render/flags.ts";
 import { type Controller, type Log, startController } from "./serve/controller.ts";
 import { CERTIFICATE_FOLDER } from "./serve/webhook_server.ts";
 
 const NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
-/** `helm test` gives up after five minutes: this comes first, since it can say why. */
-const CHECK_ACTIVE_MS = 240_000;
-const CHECK_ENFORCED_MS = 10_000;
 const LEVELS: readonly LogLevel[] = ["debug", "info", "error"];
 
 /** Writes log lines as JSON on stderr. */
@@ -36,45 +30,6 @@ function ownNamespace(): string | undefined {
     return readFileSync(NAMESPACE_FILE, "utf8").trim() || undefined;
   } catch {
     return undefined;
-  }
-}
-
-/** What `helm test` runs; resolves to the exit code. */
-async function runAdmissionCheck(
-  module: string,
-  settings: ControllerSettings,
-  values: Values,
-  log: Log,
-): Promise<number> {
-  const namespace = values["check-admission-namespace"] ?? "";
-  if (settings.alwaysAcceptReviewsInNamespace && namespace === settings.namespace) {
-    log("error", "the admission check needs another namespace", {
-      error:
-        `every Pod of namespace ${namespace} is accepted, since it is the policy servers' own: set helmTest.namespace`,
-    });
-    return 1;
-  }
-  try {
-    const transport = await connect({ kubeconfig: values["kubeconfig"] });
-    try {
-      await checkAdmission({
-        client: kubeClient(transport, FIELD_MANAGER),
-        module,
-        namespace,
-        id: `helm-test-${crypto.randomUUID().slice(0, 8)}`,
-        log: (message) => log("info", message),
-        activeWithinMs: CHECK_ACTIVE_MS,
-        enforcedWithinMs: CHECK_ENFORCED_MS,
-      });
-    } finally {
-      transport.close();
-    }
-    return 0;
-  } catch (error) {
-    log("error", "the admission check failed", {
-      error: error instanceof Error ? error.message : String(error),
-    });
-    return 1;
   }
 }
 
@@ -103,9 +58,7 @@ export async function run(args: readonly string[], certificates = CERTIFICATE_FO
     log("error", settings.message, { error: settings.error });
     return 1;
   }
-  if (values["check-admission"]) {
-    return await runAdmissionCheck(values["check-admission"], settings, values, log);
-  }
+  if (values["check-admission"]) return await runAdmissionCheck(values, settings, log);
   if (settings.hostNetwork) {
     log(
       "info",

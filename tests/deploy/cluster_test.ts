@@ -50,7 +50,7 @@ async function call(
   const warning = answer.headers["warning"];
   return {
     status: answer.status,
-    body: text === "" ? undefined : JSON.parse(text),
+    body: text.startsWith("{") ? JSON.parse(text) : text,
     warnings: warning === null || warning === undefined ? [] : [String(warning)],
   };
 }
@@ -112,7 +112,7 @@ function refused(
   return stderr;
 }
 function removed(release: string, ...args: readonly string[]): void {
-  const { status, stderr } = run("uninstall", release, "--no-hooks", "--wait", ...args);
+  const { status, stderr } = run("uninstall", release, "--no-hooks", "--wait", "--timeout", "90s", ...args);
   assert.is(status, 0, stderr);
 }
 async function crdsReady(): Promise<void> {
@@ -322,17 +322,63 @@ real(
   },
 );
 
+real(
+  "certificates that others make: an upgrade leaves the bundles that the controller has written",
+  async () => {
+    const where = ["--namespace", "kubewarden", "--set", "certificates.create=false"];
+    const path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/" +
+      "kubewarden-controller-validating-webhook-configuration";
+    // Helm removes what the release no longer has.
+    const said = refused("upgrade", "kubewarden-controller", "portreeve-controller", ...where);
+    assert.match(said, /certificates\.create: this release has made Secret "kubewarden-ca"/);
+    const kept = /secret (.*) helm\.sh\/resource-policy=keep/.exec(said)![1]!.split(" ");
+    assert.is(kept.length, 3, said);
+    const at = (name: string) => `/api/v1/namespaces/kubewarden/secrets/${name}`;
+    const before = await Promise.all(kept.map(async (name) => (await get(at(name))).data));
+    for (const name of kept) {
+      const annotations = { "helm.sh/resource-policy": "keep" };
+      await call("PATCH", at(name), { metadata: { annotations } }, "application/merge-patch+json");
+    }
+    const quiet = done("upgrade", "kubewarden-controller", "portreeve-controller", ...where);
+    assert.not.match(quiet, /WARNINGS/);
+    assert.equal(await Promise.all(kept.map(async (name) => (await get(at(name))).data)), before);
+    const bundle = Buffer.from(cluster.authority.cert).toString("base64");
+    const { webhooks } = await get(path);
+    const patch = webhooks.map((_: Any, index: number) => ({
+      op: "add",
+      path: `/webhooks/${index}/clientConfig/caBundle`,
+      value: bundle,
+    }));
+    assert.is((await call("PATCH", path, patch, "application/json-patch+json")).status, 200);
+    done("upgrade", "kubewarden-controller", "portreeve-controller", ...where, "--set", "replicas=2");
+    for (const { clientConfig } of (await get(path)).webhooks) assert.is(clientConfig.caBundle, bundle);
+    await call("DELETE", at("kubewarden-webhook-server-cert"));
+    const notes = done("upgrade", "kubewarden-controller", "portreeve-controller", ...where);
+    assert.match(notes, /certificates\.create=false names Secret "kubewarden-webhook-server-cert"/);
+    done(
+      "upgrade",
+      "kubewarden-controller",
+      "portreeve-controller",
+      "--reset-values",
+      "--namespace",
+      "kubewarden",
+    );
+  },
+);
+
 real("what the values name and the namespace lacks is told in the notes", async () => {
   const notes = (...set: readonly string[]) =>
     done(
       "upgrade",
       "kubewarden-controller",
       "portreeve-controller",
+      "--reset-values",
       "--namespace",
       "kubewarden",
       ...set.flatMap((one) => ["--set", one]),
     );
-  assert.not.match(notes(), /WARNINGS/);
+  const [, unasked = ""] = notes().split("WARNINGS");
+  assert.is(unasked, "");
   const mTLS = ["mTLS.enable=true", "mTLS.configMapName=mtlscm"];
   assert.match(
     notes(...mTLS),
@@ -371,6 +417,9 @@ real(
   async () => {
     await namespace("restricted", { "pod-security.kubernetes.io/enforce": "restricted" });
     removed("kubewarden-controller", "--namespace", "kubewarden");
+    for (const name of ["ca", "webhook-server-cert", "audit-scanner-client-cert"]) {
+      await call("DELETE", `/api/v1/namespaces/kubewarden/secrets/kubewarden-${name}`);
+    }
     const said = refused(
       "install",
       "kubewarden-controller",
@@ -412,7 +461,10 @@ real("values that an older CRD would drop are refused", async () => {
 real("one chart: installed at once, and when it is removed the CRDs of policies stay", async () => {
   // Nobody processes finalizers here.
   const servers = "/apis/policies.kubewarden.io/v1/policyservers/default";
-  await call("PATCH", servers, { metadata: { finalizers: null } }, "application/merge-patch+json");
+  await until("the finalizer is off", async () => {
+    const body = { metadata: { finalizers: null } };
+    return (await call("PATCH", servers, body, "application/merge-patch+json")).status === 200;
+  });
   removed("kubewarden-defaults", "--namespace", "kubewarden");
   removed("kubewarden-crds", "--namespace", "kubewarden");
   const notes = done("install", "admission-controller", "portreeve", "--namespace", "kubewarden");
