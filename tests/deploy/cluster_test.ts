@@ -203,6 +203,31 @@ real("the API server takes every object of every chart, strictly and without a w
   assert.ok(applied > 100, `${applied}`);
 });
 
+real("by default every pod keeps to the restricted Pod Security", async () => {
+  await namespace("strict", { "pod-security.kubernetes.io/warn": "restricted" });
+  const pods = CONTROLLER_CHARTS.flatMap(({ chart, release }) =>
+    render(chart, { release, namespace: "strict", set: ["telemetry.metrics=true"] })
+      .filter(({ kind }) => ["Deployment", "Job", "CronJob", "Pod"].includes(kind))
+  );
+  assert.is(pods.length, 10);
+  const apply = (object: Any) =>
+    call(
+      "PATCH",
+      `${pathOf(object)}?dryRun=All&fieldManager=test&force=true`,
+      object,
+      "application/apply-patch+yaml",
+    );
+  for (const object of pods) {
+    const { status, warnings, body } = await apply(object);
+    assert.is(status, 201, JSON.stringify(body));
+    assert.equal(warnings, [], keyOf(object));
+  }
+  // The warning would be there: a pod that doesn't keep to it has one.
+  const loose = structuredClone(pods.find(({ kind }) => kind === "Deployment"));
+  loose.spec.template.spec.containers[0].securityContext = { privileged: true };
+  assert.match((await apply(loose)).warnings.join(), /would violate PodSecurity/);
+});
+
 real("protect doesn't go back to monitor: the upgrade is refused with what to do", async () => {
   const on = ["--namespace", "kubewarden", "--set", "recommendedPolicies.enabled=true"];
   done("install", "kubewarden-defaults", "portreeve-defaults", ...on);
@@ -264,6 +289,18 @@ real(
       ...where,
       "--set",
       "hostNetwork=true",
+    );
+    // The other chart finds the controller in the cluster.
+    assert.match(
+      refused(
+        "upgrade",
+        "kubewarden-defaults",
+        "portreeve-defaults",
+        ...where,
+        "--set",
+        "policyServer.webhookPort=9443",
+      ),
+      /ports\.webhook and policyServer\.webhookPort of PolicyServer "default" are both 9443/,
     );
     // Health probe and readiness probe have the same default: it works with several nodes, so it is said and not refused.
     assert.match(
@@ -458,29 +495,65 @@ real("values that an older CRD would drop are refused", async () => {
   );
 });
 
+/** A cluster in which nothing is installed yet, with the namespace `kubewarden`. */
+async function freshCluster(): Promise<void> {
+  await cluster.stop();
+  cluster = await startControlPlane();
+  await namespace("kubewarden");
+}
+const CRDS_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+const liveCrds = async (): Promise<string[]> =>
+  (await get(CRDS_PATH)).items
+    .filter(({ metadata }: Any) => metadata.deletionTimestamp === undefined)
+    .map(({ metadata }: Any) => metadata.name);
+
 real("one chart: installed at once, and when it is removed the CRDs of policies stay", async () => {
-  // Nobody processes finalizers here.
-  const servers = "/apis/policies.kubewarden.io/v1/policyservers/default";
-  await until("the finalizer is off", async () => {
-    const body = { metadata: { finalizers: null } };
-    return (await call("PATCH", servers, body, "application/merge-patch+json")).status === 200;
-  });
-  removed("kubewarden-defaults", "--namespace", "kubewarden");
-  removed("kubewarden-crds", "--namespace", "kubewarden");
-  const notes = done("install", "admission-controller", "portreeve", "--namespace", "kubewarden");
+  await freshCluster();
+  const where = ["--namespace", "kubewarden"];
+  const notes = done("install", "admission-controller", "portreeve", ...where);
   assert.match(notes, /PolicyServer "default" serves every policy/);
   await crdsReady();
-  const crds = async () =>
-    (await get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")).items
-      .filter(({ metadata }: Any) => metadata.deletionTimestamp === undefined)
-      .map(({ metadata }: Any) => metadata.name);
-  assert.is((await crds()).length, 7);
-  removed("admission-controller", "--namespace", "kubewarden");
-  const left = await crds();
+  assert.is((await liveCrds()).length, 7);
+  removed("admission-controller", ...where);
+  const left = await liveCrds();
   assert.is(left.length, 5);
-  assert.ok(left.every((name: string) => name.endsWith(".policies.kubewarden.io")), left.join());
-  done("install", "admission-controller", "portreeve", "--namespace", "kubewarden");
-  removed("admission-controller", "--namespace", "kubewarden");
+  assert.ok(left.every((name) => name.endsWith(".policies.kubewarden.io")), left.join());
+  // The same release takes them up again.
+  done("install", "admission-controller", "portreeve", ...where);
+  assert.is((await liveCrds()).length, 7);
 });
+
+real(
+  "three charts become one: CRDs, PolicyServer and authority are the same objects afterwards",
+  async () => {
+    await freshCluster();
+    const where = ["--namespace", "kubewarden"];
+    done("install", "kubewarden-crds", "portreeve-crds", ...where);
+    await crdsReady();
+    done("install", "kubewarden-defaults", "portreeve-defaults", ...where);
+    done("install", "kubewarden-controller", "portreeve-controller", ...where);
+    const server = "/apis/policies.kubewarden.io/v1/policyservers/default";
+    const authority = "/api/v1/namespaces/kubewarden/secrets/kubewarden-ca";
+    const paths = [`${CRDS_PATH}/policyservers.policies.kubewarden.io`, server, authority];
+    const before = await Promise.all(paths.map(get));
+    // As the migration's script does (spec/charts.md §13.3): what is to stay is kept, then the releases go without their hooks.
+    const keep = async (path: string) => {
+      const kept = { metadata: { annotations: { "helm.sh/resource-policy": "keep" } } };
+      assert.is((await call("PATCH", path, kept, "application/merge-patch+json")).status, 200, path);
+    };
+    for (const name of await liveCrds()) await keep(`${CRDS_PATH}/${name}`);
+    await keep(authority);
+    // The controller's webhooks are served by nobody here: the PolicyServer can be annotated when they are gone.
+    removed("kubewarden-controller", ...where);
+    await keep(server);
+    removed("kubewarden-defaults", ...where);
+    removed("kubewarden-crds", ...where);
+    done("install", "admission-controller", "portreeve", ...where, "--take-ownership");
+    const after = await Promise.all(paths.map(get));
+    assert.equal(after.map(({ metadata }) => metadata.uid), before.map(({ metadata }) => metadata.uid));
+    assert.equal(after[2].data, before[2].data);
+    assert.is(after[2].metadata.annotations["meta.helm.sh/release-name"], "admission-controller");
+  },
+);
 
 test.run();

@@ -101,6 +101,7 @@ const rancher = (release: string, more: Files = {}) => ({
   "catalog.cattle.io/ui-component": "kubewarden",
   "catalog.cattle.io/os": "linux",
   "catalog.cattle.io/type": "cluster-tool",
+  "catalog.cattle.io/rancher-version": ">= 2.6.0-0 <= 2.15.100-0",
   ...more,
 });
 const CONTROLLER_NEEDS = {
