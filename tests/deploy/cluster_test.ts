@@ -523,37 +523,4 @@ real("one chart: installed at once, and when it is removed the CRDs of policies 
   assert.is((await liveCrds()).length, 7);
 });
 
-real(
-  "three charts become one: CRDs, PolicyServer and authority are the same objects afterwards",
-  async () => {
-    await freshCluster();
-    const where = ["--namespace", "kubewarden"];
-    done("install", "kubewarden-crds", "portreeve-crds", ...where);
-    await crdsReady();
-    done("install", "kubewarden-defaults", "portreeve-defaults", ...where);
-    done("install", "kubewarden-controller", "portreeve-controller", ...where);
-    const server = "/apis/policies.kubewarden.io/v1/policyservers/default";
-    const authority = "/api/v1/namespaces/kubewarden/secrets/kubewarden-ca";
-    const paths = [`${CRDS_PATH}/policyservers.policies.kubewarden.io`, server, authority];
-    const before = await Promise.all(paths.map(get));
-    // As the migration's script does (spec/charts.md §13.3): what is to stay is kept, then the releases go without their hooks.
-    const keep = async (path: string) => {
-      const kept = { metadata: { annotations: { "helm.sh/resource-policy": "keep" } } };
-      assert.is((await call("PATCH", path, kept, "application/merge-patch+json")).status, 200, path);
-    };
-    for (const name of await liveCrds()) await keep(`${CRDS_PATH}/${name}`);
-    await keep(authority);
-    // The controller's webhooks are served by nobody here: the PolicyServer can be annotated when they are gone.
-    removed("kubewarden-controller", ...where);
-    await keep(server);
-    removed("kubewarden-defaults", ...where);
-    removed("kubewarden-crds", ...where);
-    done("install", "admission-controller", "portreeve", ...where, "--take-ownership");
-    const after = await Promise.all(paths.map(get));
-    assert.equal(after.map(({ metadata }) => metadata.uid), before.map(({ metadata }) => metadata.uid));
-    assert.equal(after[2].data, before[2].data);
-    assert.is(after[2].metadata.annotations["meta.helm.sh/release-name"], "admission-controller");
-  },
-);
-
 test.run();
