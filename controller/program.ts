@@ -8,10 +8,11 @@ import { hostname } from "node:os";
 import process from "node:process";
 import { own } from "../program/types/own.ts";
 import { connect } from "../kubernetes/apply/api_transport.ts";
+import { runAdmissionCheck } from "./apply/check_admission.ts";
 import { errorFields } from "./render/error_fields.ts";
 import { type LogLevel, logLevel, parseFlags, settingsFrom, usage } from "./render/flags.ts";
 import { type Controller, type Log, startController } from "./serve/controller.ts";
-import { runAdmissionCheck, runDeploymentHook } from "./serve/hook.ts";
+import { runDeploymentHook } from "./serve/hook.ts";
 import { CERTIFICATE_FOLDER } from "./serve/webhook_server.ts";
 
 const NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -70,7 +71,7 @@ export async function run(args: readonly string[], certificates = CERTIFICATE_FO
     return 1;
   }
   if (values["check-admission"]) {
-    return await runAdmissionCheck(values["check-admission"], settings, values, log);
+    return await runAdmissionCheck(values, settings, log);
   }
   if (settings.hostNetwork) {
     log(

@@ -1,8 +1,13 @@
 /** `--check-admission`: has a policy reject a Pod through the API server, as `helm test` does, and leaves nothing behind. */
 import type { ClusterAdmissionPolicy } from "../../crd/types.ts";
-import { ApiError, type KubeClient } from "../../kubernetes/apply/kube_client.ts";
+import { connect } from "../../kubernetes/apply/api_transport.ts";
+import { ApiError, type KubeClient, kubeClient } from "../../kubernetes/apply/kube_client.ts";
 import { checkPod, checkPolicy } from "../render/admission_check.ts";
+import type { Values } from "../render/flags.ts";
+import { FIELD_MANAGER } from "../render/names.ts";
 import { customResource, PODS } from "../types/resources.ts";
+import type { ControllerSettings } from "../types/settings.ts";
+import type { World } from "./world.ts";
 
 export type AdmissionCheck = {
   readonly client: KubeClient;
@@ -20,6 +25,9 @@ export type AdmissionCheck = {
 };
 
 const PAUSE_MS = 500;
+/** `helm test` gives up after five minutes: this comes first, since it can say why. */
+const ACTIVE_WITHIN_MS = 240_000;
+const ENFORCED_WITHIN_MS = 10_000;
 const POLICIES = customResource("ClusterAdmissionPolicy");
 const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 
@@ -87,5 +95,43 @@ export async function checkAdmission(check: AdmissionCheck): Promise<void> {
     log("a harmless Pod is accepted");
   } finally {
     await client.remove(POLICIES, undefined, id);
+  }
+}
+
+/** Runs the check with the process's flags; resolves to its exit code. */
+export async function runAdmissionCheck(
+  values: Values,
+  settings: ControllerSettings,
+  log: World["log"],
+): Promise<number> {
+  const namespace = values["check-admission-namespace"] ?? "";
+  if (settings.alwaysAcceptReviewsInNamespace && namespace === settings.namespace) {
+    log("error", "the admission check needs another namespace", {
+      error:
+        `every Pod of namespace ${namespace} is accepted, since it is the policy servers' own: set helmTest.namespace`,
+    });
+    return 1;
+  }
+  try {
+    const transport = await connect({ kubeconfig: values["kubeconfig"] });
+    try {
+      await checkAdmission({
+        client: kubeClient(transport, FIELD_MANAGER),
+        module: values["check-admission"] ?? "",
+        namespace,
+        id: `helm-test-${crypto.randomUUID().slice(0, 8)}`,
+        log: (message) => log("info", message),
+        activeWithinMs: ACTIVE_WITHIN_MS,
+        enforcedWithinMs: ENFORCED_WITHIN_MS,
+      });
+    } finally {
+      transport.close();
+    }
+    return 0;
+  } catch (error) {
+    log("error", "the admission check failed", {
+      error: error instanceof Error ? error.message : String(error),
+    });
+    return 1;
   }
 }

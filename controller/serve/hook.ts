@@ -1,17 +1,11 @@
 /** What a chart's hooks have the controller's image do instead of running the controller. Each resolves to the exit code. */
 import { connect } from "../../kubernetes/apply/api_transport.ts";
 import { type KubeClient, kubeClient } from "../../kubernetes/apply/kube_client.ts";
-import { checkAdmission } from "../apply/check_admission.ts";
 import { cleanUp, restartController } from "../apply/cleanup.ts";
 import { errorFields } from "../render/error_fields.ts";
 import type { Values } from "../render/flags.ts";
 import { FIELD_MANAGER } from "../render/names.ts";
-import type { ControllerSettings } from "../types/settings.ts";
 import type { Log } from "./controller.ts";
-
-/** `helm test` gives up after five minutes: this comes first, since it can say why. */
-const CHECK_ACTIVE_MS = 240_000;
-const CHECK_ENFORCED_MS = 10_000;
 
 async function withClient(
   values: Values,
@@ -64,31 +58,4 @@ export async function runDeploymentHook(
     "the cleanup",
     (client) => cleanUp({ client, namespace, deployment, policyServers, log }),
   );
-}
-
-/** `--check-admission`: what `helm test` runs. */
-export async function runAdmissionCheck(
-  module: string,
-  settings: ControllerSettings,
-  values: Values,
-  log: Log,
-): Promise<number> {
-  const namespace = values["check-admission-namespace"] ?? "";
-  if (settings.alwaysAcceptReviewsInNamespace && namespace === settings.namespace) {
-    log("error", "the admission check needs another namespace", {
-      error:
-        `every Pod of namespace ${namespace} is accepted, since it is the policy servers' own: set helmTest.namespace`,
-    });
-    return 1;
-  }
-  return await withClient(values, log, "the admission check", (client) =>
-    checkAdmission({
-      client,
-      module,
-      namespace,
-      id: `helm-test-${crypto.randomUUID().slice(0, 8)}`,
-      log: (message) => log("info", message),
-      activeWithinMs: CHECK_ACTIVE_MS,
-      enforcedWithinMs: CHECK_ENFORCED_MS,
-    }));
 }

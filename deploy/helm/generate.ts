@@ -113,6 +113,13 @@ function chartFiles(chart: Chart): Files {
   files.set("values.yaml", `# ${HEAD} from deploy/helm/source/values/.\n${text}`);
   files.set("values.schema.json", `${JSON.stringify(chart.schema, null, 2)}\n`);
   files.set("README.md", readme(chart, text));
+  if (chart.questions.length > 0) {
+    const parts = chart.questions.map((part) => source(`questions/${part}.yaml`));
+    files.set(
+      "questions.yaml",
+      `# ${HEAD} from deploy/helm/source/questions/.\nquestions:\n${parts.join("")}`,
+    );
+  }
   files.set("templates/NOTES.txt", notes(chart));
   files.set(
     "templates/_chart.tpl",

@@ -3,8 +3,12 @@ import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type AdmissionCheck, checkAdmission } from "../../controller/apply/check_admission.ts";
-import { run } from "../../controller/program.ts";
+import {
+  type AdmissionCheck,
+  checkAdmission,
+  runAdmissionCheck,
+} from "../../controller/apply/check_admission.ts";
+import { parseFlags, settingsFrom } from "../../controller/render/flags.ts";
 import { customResource, VALIDATING } from "../../controller/types/resources.ts";
 import { customResourceDefinitions } from "../../crd/mod.ts";
 import { type KubeClient, kubeClient } from "../../kubernetes/apply/kube_client.ts";
@@ -176,15 +180,32 @@ real("what goes wrong is said", async () => {
   assert.match(other.error!, /was refused, but not by the policy: .*violates PodSecurity/);
 });
 
-real("the process ends with 1 where every Pod is accepted anyway", async () => {
-  const code = await run([
-    "--check-admission=registry://example/p:1",
-    "--check-admission-namespace=kubewarden",
-    "--deployments-namespace=kubewarden",
-    "--always-accept-admission-reviews-on-deployments-namespace",
-    `--kubeconfig=${plane.kubeconfig}`,
-  ]);
-  assert.is(code, 1);
+real("from the process's flags: what it found, and the code to end with", async () => {
+  const from = (...args: readonly string[]) => {
+    const parsed = parseFlags([`--kubeconfig=${plane.kubeconfig}`, ...args]);
+    if (parsed.kind !== "values") throw new Error(JSON.stringify(parsed));
+    const settings = settingsFrom(parsed.values, {}, "kubewarden");
+    if ("message" in settings) throw new Error(settings.message);
+    const lines: string[] = [];
+    const log = (_: string, message: string, fields: Any = {}) =>
+      lines.push(`${message} ${fields.error ?? ""}`);
+    const ended = runAdmissionCheck(parsed.values, settings, log);
+    return { ended, lines };
+  };
+  const always = "--always-accept-admission-reviews-on-deployments-namespace";
+  const own = from("--check-admission=m:1", "--check-admission-namespace=kubewarden", always);
+  assert.is(await own.ended, 1);
+  assert.match(own.lines[0]!, /every Pod of namespace kubewarden is accepted.*set helmTest\.namespace/);
+
+  refuse = privileged;
+  const good = from("--check-admission=m:1", always);
+  const made = await until("the policy is made", async () => {
+    const { items } = await client.list(POLICIES, undefined, {});
+    return items[0];
+  });
+  assert.is((made as Any).spec.module, "m:1");
+  await activate(made.metadata.name, true);
+  assert.is(await good.ended, 0, good.lines.join());
 });
 
 test.run();

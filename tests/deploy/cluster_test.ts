@@ -50,7 +50,7 @@ async function call(
   const warning = answer.headers["warning"];
   return {
     status: answer.status,
-    body: text === "" ? undefined : JSON.parse(text),
+    body: text.startsWith("{") ? JSON.parse(text) : text,
     warnings: warning === null || warning === undefined ? [] : [String(warning)],
   };
 }
@@ -112,7 +112,7 @@ function refused(
   return stderr;
 }
 function removed(release: string, ...args: readonly string[]): void {
-  const { status, stderr } = run("uninstall", release, "--no-hooks", "--wait", ...args);
+  const { status, stderr } = run("uninstall", release, "--no-hooks", "--wait", "--timeout", "90s", ...args);
   assert.is(status, 0, stderr);
 }
 async function crdsReady(): Promise<void> {
@@ -203,6 +203,31 @@ real("the API server takes every object of every chart, strictly and without a w
   assert.ok(applied > 100, `${applied}`);
 });
 
+real("by default every pod keeps to the restricted Pod Security", async () => {
+  await namespace("strict", { "pod-security.kubernetes.io/warn": "restricted" });
+  const pods = CONTROLLER_CHARTS.flatMap(({ chart, release }) =>
+    render(chart, { release, namespace: "strict", set: ["telemetry.metrics=true"] })
+      .filter(({ kind }) => ["Deployment", "Job", "CronJob", "Pod"].includes(kind))
+  );
+  assert.is(pods.length, 10);
+  const apply = (object: Any) =>
+    call(
+      "PATCH",
+      `${pathOf(object)}?dryRun=All&fieldManager=test&force=true`,
+      object,
+      "application/apply-patch+yaml",
+    );
+  for (const object of pods) {
+    const { status, warnings, body } = await apply(object);
+    assert.is(status, 201, JSON.stringify(body));
+    assert.equal(warnings, [], keyOf(object));
+  }
+  // The warning would be there: a pod that doesn't keep to it has one.
+  const loose = structuredClone(pods.find(({ kind }) => kind === "Deployment"));
+  loose.spec.template.spec.containers[0].securityContext = { privileged: true };
+  assert.match((await apply(loose)).warnings.join(), /would violate PodSecurity/);
+});
+
 real("protect doesn't go back to monitor: the upgrade is refused with what to do", async () => {
   const on = ["--namespace", "kubewarden", "--set", "recommendedPolicies.enabled=true"];
   done("install", "kubewarden-defaults", "portreeve-defaults", ...on);
@@ -265,6 +290,18 @@ real(
       "--set",
       "hostNetwork=true",
     );
+    // The other chart finds the controller in the cluster.
+    assert.match(
+      refused(
+        "upgrade",
+        "kubewarden-defaults",
+        "portreeve-defaults",
+        ...where,
+        "--set",
+        "policyServer.webhookPort=9443",
+      ),
+      /ports\.webhook and policyServer\.webhookPort of PolicyServer "default" are both 9443/,
+    );
     // Health probe and readiness probe have the same default: it works with several nodes, so it is said and not refused.
     assert.match(
       notes,
@@ -322,17 +359,63 @@ real(
   },
 );
 
+real(
+  "certificates that others make: an upgrade leaves the bundles that the controller has written",
+  async () => {
+    const where = ["--namespace", "kubewarden", "--set", "certificates.create=false"];
+    const path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/" +
+      "kubewarden-controller-validating-webhook-configuration";
+    // Helm removes what the release no longer has.
+    const said = refused("upgrade", "kubewarden-controller", "portreeve-controller", ...where);
+    assert.match(said, /certificates\.create: this release has made Secret "kubewarden-ca"/);
+    const kept = /secret (.*) helm\.sh\/resource-policy=keep/.exec(said)![1]!.split(" ");
+    assert.is(kept.length, 3, said);
+    const at = (name: string) => `/api/v1/namespaces/kubewarden/secrets/${name}`;
+    const before = await Promise.all(kept.map(async (name) => (await get(at(name))).data));
+    for (const name of kept) {
+      const annotations = { "helm.sh/resource-policy": "keep" };
+      await call("PATCH", at(name), { metadata: { annotations } }, "application/merge-patch+json");
+    }
+    const quiet = done("upgrade", "kubewarden-controller", "portreeve-controller", ...where);
+    assert.not.match(quiet, /WARNINGS/);
+    assert.equal(await Promise.all(kept.map(async (name) => (await get(at(name))).data)), before);
+    const bundle = Buffer.from(cluster.authority.cert).toString("base64");
+    const { webhooks } = await get(path);
+    const patch = webhooks.map((_: Any, index: number) => ({
+      op: "add",
+      path: `/webhooks/${index}/clientConfig/caBundle`,
+      value: bundle,
+    }));
+    assert.is((await call("PATCH", path, patch, "application/json-patch+json")).status, 200);
+    done("upgrade", "kubewarden-controller", "portreeve-controller", ...where, "--set", "replicas=2");
+    for (const { clientConfig } of (await get(path)).webhooks) assert.is(clientConfig.caBundle, bundle);
+    await call("DELETE", at("kubewarden-webhook-server-cert"));
+    const notes = done("upgrade", "kubewarden-controller", "portreeve-controller", ...where);
+    assert.match(notes, /certificates\.create=false names Secret "kubewarden-webhook-server-cert"/);
+    done(
+      "upgrade",
+      "kubewarden-controller",
+      "portreeve-controller",
+      "--reset-values",
+      "--namespace",
+      "kubewarden",
+    );
+  },
+);
+
 real("what the values name and the namespace lacks is told in the notes", async () => {
   const notes = (...set: readonly string[]) =>
     done(
       "upgrade",
       "kubewarden-controller",
       "portreeve-controller",
+      "--reset-values",
       "--namespace",
       "kubewarden",
       ...set.flatMap((one) => ["--set", one]),
     );
-  assert.not.match(notes(), /WARNINGS/);
+  const [, unasked = ""] = notes().split("WARNINGS");
+  assert.is(unasked, "");
   const mTLS = ["mTLS.enable=true", "mTLS.configMapName=mtlscm"];
   assert.match(
     notes(...mTLS),
@@ -371,6 +454,9 @@ real(
   async () => {
     await namespace("restricted", { "pod-security.kubernetes.io/enforce": "restricted" });
     removed("kubewarden-controller", "--namespace", "kubewarden");
+    for (const name of ["ca", "webhook-server-cert", "audit-scanner-client-cert"]) {
+      await call("DELETE", `/api/v1/namespaces/kubewarden/secrets/kubewarden-${name}`);
+    }
     const said = refused(
       "install",
       "kubewarden-controller",
@@ -409,26 +495,32 @@ real("values that an older CRD would drop are refused", async () => {
   );
 });
 
+/** A cluster in which nothing is installed yet, with the namespace `kubewarden`. */
+async function freshCluster(): Promise<void> {
+  await cluster.stop();
+  cluster = await startControlPlane();
+  await namespace("kubewarden");
+}
+const CRDS_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+const liveCrds = async (): Promise<string[]> =>
+  (await get(CRDS_PATH)).items
+    .filter(({ metadata }: Any) => metadata.deletionTimestamp === undefined)
+    .map(({ metadata }: Any) => metadata.name);
+
 real("one chart: installed at once, and when it is removed the CRDs of policies stay", async () => {
-  // Nobody processes finalizers here.
-  const servers = "/apis/policies.kubewarden.io/v1/policyservers/default";
-  await call("PATCH", servers, { metadata: { finalizers: null } }, "application/merge-patch+json");
-  removed("kubewarden-defaults", "--namespace", "kubewarden");
-  removed("kubewarden-crds", "--namespace", "kubewarden");
-  const notes = done("install", "admission-controller", "portreeve", "--namespace", "kubewarden");
+  await freshCluster();
+  const where = ["--namespace", "kubewarden"];
+  const notes = done("install", "admission-controller", "portreeve", ...where);
   assert.match(notes, /PolicyServer "default" serves every policy/);
   await crdsReady();
-  const crds = async () =>
-    (await get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")).items
-      .filter(({ metadata }: Any) => metadata.deletionTimestamp === undefined)
-      .map(({ metadata }: Any) => metadata.name);
-  assert.is((await crds()).length, 7);
-  removed("admission-controller", "--namespace", "kubewarden");
-  const left = await crds();
+  assert.is((await liveCrds()).length, 7);
+  removed("admission-controller", ...where);
+  const left = await liveCrds();
   assert.is(left.length, 5);
-  assert.ok(left.every((name: string) => name.endsWith(".policies.kubewarden.io")), left.join());
-  done("install", "admission-controller", "portreeve", "--namespace", "kubewarden");
-  removed("admission-controller", "--namespace", "kubewarden");
+  assert.ok(left.every((name) => name.endsWith(".policies.kubewarden.io")), left.join());
+  // The same release takes them up again.
+  done("install", "admission-controller", "portreeve", ...where);
+  assert.is((await liveCrds()).length, 7);
 });
 
 test.run();

@@ -305,6 +305,19 @@ helmTest("the controller's own webhooks have these names, paths and rules, in th
   }
 });
 
+helmTest("without certificates of its own, two renderings are the same", () => {
+  for (const { chart, release } of CONTROLLER_CHARTS) {
+    const once = () => render(chart, { release, set: ["certificates.create=false"] });
+    const objects = once();
+    assert.equal(objects, once());
+    assert.equal(objects.filter(({ kind }) => kind === "Secret"), []);
+    for (const { webhooks } of objects.filter(({ kind }) => kind.endsWith("WebhookConfiguration"))) {
+      for (const { clientConfig } of webhooks) assert.equal(Object.keys(clientConfig), ["service"]);
+    }
+    assert.not.equal(render(chart, { release }), render(chart, { release }));
+  }
+});
+
 helmTest("hooks run the controller's image, or kubectl where an image of it is named", () => {
   for (const { chart, release } of CONTROLLER_CHARTS) {
     const unified = chart === "portreeve";

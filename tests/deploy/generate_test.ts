@@ -62,6 +62,37 @@ test("the schema knows every value, so that a wrong type of any is refused", () 
   }
 });
 
+test("every question of Rancher's form asks for a value that there is, and proposes its default", () => {
+  // Where the form proposes what the values leave open.
+  const proposals = new Set([
+    "telemetry.sidecar.tracing.jaeger.endpoint",
+    "telemetry.sidecar.tracing.jaeger.tls.insecure",
+  ]);
+  let asked = 0;
+  for (const { name } of CHARTS) {
+    const form = files.get(`deploy/helm/${name}/questions.yaml`);
+    if (form === undefined) continue;
+    const values = parseDocument(files.get(`deploy/helm/${name}/values.yaml`)!);
+    type Question = {
+      readonly variable: string;
+      readonly default?: unknown;
+      readonly subquestions?: Question[];
+    };
+    const { questions } = parseDocument(form).toJS() as { readonly questions: readonly Question[] };
+    for (const question of questions.flatMap((one) => [one, ...(one.subquestions ?? [])])) {
+      asked += 1;
+      if (proposals.has(question.variable)) continue;
+      const path = question.variable.split(".");
+      assert.ok(values.hasIn(path), `${name}: ${question.variable}`);
+      if (question.default !== undefined) {
+        // Its numbers are texts.
+        assert.is(String(values.getIn(path)), String(question.default), `${name}: ${question.variable}`);
+      }
+    }
+  }
+  assert.ok(asked > 40, `${asked}`);
+});
+
 helmTest("helm lint --strict finds nothing", () => {
   for (const { name } of CHARTS) {
     const { status, stdout } = helm(["lint", "--strict", "--quiet", `${CHARTS_FOLDER}${name}`]);

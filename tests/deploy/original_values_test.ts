@@ -86,6 +86,12 @@ helmTest("the originals' whole values give the objects that our own defaults giv
   }
 });
 
+helmTest("Helm has no complaint about the shape of the originals' values", () => {
+  for (const [chart, release, files] of WHOLE) {
+    assert.is(template(chart, { release, values: merged(...files) }).stderr, "", chart);
+  }
+});
+
 helmTest("images and kubectl of the originals' values are taken as they are written", () => {
   const objects = render("portreeve-controller", {
     release: "kubewarden-controller",

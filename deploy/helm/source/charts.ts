@@ -55,6 +55,8 @@ export type Chart = {
   /** Parts of `values.yaml`, in order. */
   readonly values: readonly string[];
   readonly schema: JsonSchema;
+  /** Parts of `questions.yaml`, Rancher's form; none: no form. */
+  readonly questions: readonly string[];
   /** What its README opens with. */
   readonly introduction: string;
 };
@@ -99,6 +101,7 @@ const rancher = (release: string, more: Files = {}) => ({
   "catalog.cattle.io/ui-component": "kubewarden",
   "catalog.cattle.io/os": "linux",
   "catalog.cattle.io/type": "cluster-tool",
+  "catalog.cattle.io/rancher-version": ">= 2.6.0-0 <= 2.15.100-0",
   ...more,
 });
 const CONTROLLER_NEEDS = {
@@ -120,6 +123,7 @@ export const CHARTS: readonly Chart[] = [
     warnings: [],
     values: ["metadata", "crds"],
     schema: valuesSchema([METADATA, CRDS], ["installPolicyReportCRDs"]),
+    questions: [],
     introduction: `The CustomResourceDefinitions, apart from what uses them. The first of three charts:
 
 \`\`\`console
@@ -148,6 +152,7 @@ in the opposite order.`,
     warnings: ["controllerWarnings"],
     values: ["global", "metadata", "controller"],
     schema: valuesSchema([GLOBAL, METADATA, CONTROLLER], [...GLOBAL_REQUIRED, ...CONTROLLER_REQUIRED]),
+    questions: ["controller"],
     introduction:
       `The controller, its webhooks and the audit scanner. The second of three charts: it needs the CRDs of
 \`portreeve-crds\`, and \`portreeve-defaults\` needs it. Takes the values of the chart \`kubewarden-controller\` of 1.36; a release of
@@ -175,6 +180,7 @@ Give \`portreeve-defaults\` the same \`global\` values. Removing this release re
     warnings: ["defaultsWarnings"],
     values: ["global", "metadata", "defaults"],
     schema: valuesSchema([GLOBAL, METADATA, DEFAULTS], [...GLOBAL_REQUIRED, ...DEFAULTS_REQUIRED]),
+    questions: ["defaults"],
     introduction:
       `The PolicyServer \`default\` and the recommended policies. The third of three charts: install it when the controller
 is ready, remove it before the controller. Takes the values of the chart \`kubewarden-defaults\` of 1.36.`,
@@ -211,6 +217,7 @@ is ready, remove it before the controller. Takes the values of the chart \`kubew
       [GLOBAL, METADATA, CRDS, CONTROLLER, CONTROLLER_UNIFIED, DEFAULTS],
       [...GLOBAL_REQUIRED, ...CONTROLLER_REQUIRED, ...DEFAULTS_REQUIRED],
     ),
+    questions: ["controller", "crds", "unified", "defaults"],
     introduction: `All of Portreeve in one chart:
 
 \`\`\`console

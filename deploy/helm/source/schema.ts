@@ -177,6 +177,7 @@ export const CONTROLLER: Properties = {
     preDeleteJob: resources,
     postInstallJob: resources,
   }),
+  certificates: object({ create: flag }),
   mTLS: object({ enable: flag, configMapName: kubernetesName }),
   replicas: count,
   auditScanner: object({

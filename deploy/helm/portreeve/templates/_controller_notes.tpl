@@ -17,6 +17,12 @@ readinessProbePort (8081). No anti-affinity is added: set `affinity`, and spec.a
 {{- if and (eq (include "portreeve.layout" .) "unified") (not .Values.namespacedPoliciesAllowedResources) }}
 - namespacedPoliciesAllowedResources is empty: every AdmissionPolicy and AdmissionPolicyGroup is rejected. (An upgrade with --reuse-values doesn't see its default; --reset-then-reuse-values does.)
 {{- end }}
+{{- if not (dig "create" true (default (dict) .Values.certificates)) }}
+{{- $root := . }}
+{{- range list "kubewarden-webhook-server-cert" "kubewarden-audit-scanner-client-cert" }}
+{{- include "portreeve.missing" (dict "root" $root "kind" "Secret" "name" . "value" "certificates.create=false" "entries" (list "tls.crt" "tls.key")) }}
+{{- end }}
+{{- end }}
 {{- if .Values.mTLS.enable }}
 {{- include "portreeve.missing" (dict "root" . "kind" "ConfigMap" "name" .Values.mTLS.configMapName "value" "mTLS.configMapName" "entries" (list "client-ca.crt")) }}
 {{- end }}
