@@ -12,6 +12,8 @@ const TRAPS: readonly (readonly [RegExp, string])[] = [
   ],
   [/divi(de|sion) by zero|remainder by zero/i, "integer divide by zero"],
   [/divide result unrepresentable|integer overflow/i, "integer overflow"],
+  [/unrepresentable in integer range|out of bounds trunc/i, "invalid conversion to integer"],
+  [/throw_ref on a null|rethrowing null|dereferencing a null/i, "null reference"],
   [/null function|uninitialized element|call_indirect to a null/i, "uninitialized element"],
   [/signature|null table entry/i, "indirect call type mismatch"],
 ];
@@ -21,5 +23,8 @@ export function trapText(error: unknown): string {
   if (error instanceof GuestExit) return `error while executing: ${error.message}`;
   const message = error instanceof Error ? error.message : String(error);
   const known = TRAPS.find(([pattern]) => pattern.test(message));
-  return `error while executing: wasm trap: ${known ? known[1] : message}`;
+  // Bun adds which JavaScript called the guest.
+  return `error while executing: wasm trap: ${
+    known ? known[1] : message.replace(/ \(evaluating '.*'\)$/s, "")
+  }`;
 }
