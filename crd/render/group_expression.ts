@@ -37,6 +37,12 @@ const RESERVED = new Set(
 );
 /** Deeper nesting is no readable expression; it bounds the recursion below. */
 const DEEPEST = 200;
+/** No more characters and operators than the policy server takes. Operators in a row nest too, the first one deepest. */
+const MAX_LENGTH = 64 * 1024;
+const MAX_OPERATORS = 1_000;
+/** What is wrong is shown so many times, with so many characters of its line: it goes into an answer and into Events. */
+const MAX_PROBLEMS = 10;
+const MAX_SHOWN = 160;
 
 class SyntaxProblem extends Error {
   readonly at: number;
@@ -89,12 +95,21 @@ const BINARY: readonly (readonly string[])[] = [
 ];
 
 function parse(source: string): Node {
+  if (source.length > MAX_LENGTH) {
+    throw new SyntaxProblem(MAX_LENGTH, `expression is longer than ${MAX_LENGTH} characters`);
+  }
   const tokens = tokenize(source);
   let next = 0;
+  let operators = 0;
+  const countOperator = (at: number) => {
+    if (++operators > MAX_OPERATORS) {
+      throw new SyntaxProblem(at, `expression has more than ${MAX_OPERATORS} operators`);
+    }
+  };
   const peek = (): Token => tokens[next]!;
   const isSign = (...texts: string[]) => peek().kind === "sign" && texts.includes(peek().text);
   const unexpected = (): never => {
-    throw new SyntaxProblem(peek().at, `Syntax error: mismatched input '${peek().text}'`);
+    throw new SyntaxProblem(peek().at, `Syntax error: mismatched input '${brief(peek().text)}'`);
   };
   const expect = (text: string): Token => {
     if (!isSign(text)) unexpected();
@@ -127,6 +142,7 @@ function parse(source: string): Node {
     let left = binary(level + 1, depth);
     while (signs.includes(peek().text) && (peek().kind === "sign" || peek().text === "in")) {
       const { text, at } = tokens[next++]!;
+      countOperator(at);
       const right = binary(level + 1, depth);
       left = { node: "call", name: text === "in" ? "@in" : `_${text}_`, args: [left, right], at };
     }
@@ -136,9 +152,8 @@ function parse(source: string): Node {
   function unary(depth: number): Node {
     const first = peek();
     if (!isSign("!", "-")) return member(depth);
-    while (isSign(first.text)) next += 1;
-    const count = tokens.slice(0, next).reverse().findIndex((token) => token.text !== first.text);
-    const signs = count < 0 ? next : count;
+    let signs = 0;
+    for (; isSign(first.text); next++) signs++;
     if (first.text === "-" && signs === 1 && peek().kind === "number") return member(depth);
     const operand = member(depth);
     return { node: "call", name: first.text === "!" ? "!_" : "-_", args: [operand], at: first.at };
@@ -149,10 +164,12 @@ function parse(source: string): Node {
     for (;;) {
       if (isSign("[")) {
         const at = tokens[next++]!.at;
+        countOperator(at);
         of = { node: "call", name: "_[_]", args: [of, expression(depth + 1)], at };
         expect("]");
       } else if (isSign(".")) {
         const dot = tokens[next++]!;
+        countOperator(dot.at);
         if (peek().kind !== "name") unexpected();
         const name = tokens[next++]!.text;
         if (!isSign("(")) {
@@ -219,7 +236,10 @@ function parse(source: string): Node {
 
   const tree = expression(0);
   if (peek().kind !== "end") {
-    throw new SyntaxProblem(peek().at, `Syntax error: mismatched input '${peek().text}' expecting <EOF>`);
+    throw new SyntaxProblem(
+      peek().at,
+      `Syntax error: mismatched input '${brief(peek().text)}' expecting <EOF>`,
+    );
   }
   return tree;
 }
@@ -253,7 +273,7 @@ function typeOf(node: Node, members: ReadonlySet<string>, report: Report): Type 
       return { name: "map", of: [common(keys), common(values)] };
     }
     case "name":
-      report(node.at, `undeclared reference to '${node.name}' (in container '')`);
+      report(node.at, `undeclared reference to '${brief(node.name)}' (in container '')`);
       return DYN;
     case "select":
       typeOf(node.of, members, report);
@@ -269,7 +289,9 @@ function typeOfCall(node: Node & { node: "call" }, members: ReadonlySet<string>,
   const mismatch = (): Type => {
     report(
       node.at,
-      `found no matching overload for '${node.name}' applied to '(${args.map(typeText).join(", ")})'`,
+      `found no matching overload for '${brief(node.name)}' applied to '(${
+        brief(args.map(typeText).join(", "))
+      })'`,
     );
     return DYN;
   };
@@ -283,18 +305,28 @@ function typeOfCall(node: Node & { node: "call" }, members: ReadonlySet<string>,
       return args.every((arg) => agree(arg, BOOL)) ? BOOL : mismatch();
   }
   if (!members.has(node.name)) {
-    report(node.at, `undeclared reference to '${node.name}' (in container '')`);
+    report(node.at, `undeclared reference to '${brief(node.name)}' (in container '')`);
     return DYN;
   }
   return args.length === 0 ? BOOL : mismatch();
 }
 
+/** A name or a token as it is shown, however long it is. */
+function brief(text: string): string {
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
+}
+
 function show(source: string, at: number, message: string): string {
   const before = source.slice(0, at);
   const line = before.split("\n").length;
-  const column = at - (before.lastIndexOf("\n") + 1);
-  const text = source.split("\n")[line - 1]!;
-  return `ERROR: <input>:${line}:${column + 1}: ${message}\n | ${text}\n | ${".".repeat(column)}^`;
+  const lineStart = before.lastIndexOf("\n") + 1;
+  const lineEnd = source.indexOf("\n", lineStart);
+  const text = source.slice(lineStart, lineEnd < 0 ? source.length : lineEnd);
+  const column = at - lineStart;
+  // Of a long line, what is around the place.
+  const from = text.length <= MAX_SHOWN ? 0 : Math.max(0, column - MAX_SHOWN / 2);
+  const shown = text.slice(from, from + MAX_SHOWN);
+  return `ERROR: <input>:${line}:${column + 1}: ${message}\n | ${shown}\n | ${".".repeat(column - from)}^`;
 }
 
 /** What is wrong with a non-empty group expression over the given members; `undefined` when nothing is. */
@@ -312,10 +344,9 @@ export function checkGroupExpression(
   }
   if (found.length > 0) {
     found.sort((a, b) => a.at - b.at);
-    return {
-      kind: "compilation",
-      text: found.map(({ at, message }) => show(source, at, message)).join("\n"),
-    };
+    const shown = found.slice(0, MAX_PROBLEMS).map(({ at, message }) => show(source, at, message));
+    if (found.length > MAX_PROBLEMS) shown.push(`and ${found.length - MAX_PROBLEMS} more errors`);
+    return { kind: "compilation", text: shown.join("\n") };
   }
   return type === BOOL || type.name === "bool" ? undefined : { kind: "not-bool" };
 }

@@ -68,6 +68,10 @@ const PRECEDENCE: Readonly<Record<BinaryOperator, number>> = {
 
 const MAX_LENGTH = 64 * 1024;
 const MAX_DEPTH = 64;
+/** Operators in a row nest too, the first one deepest, and who goes through the tree calls itself. */
+const MAX_OPERATORS = 1_000;
+/** Names are shown with so many characters in errors. */
+const MAX_SHOWN = 160;
 
 const TOKEN =
   /(?<space>\s+|\/\/[^\n]*|\/\*[\s\S]*?\*\/)|(?<number>0x[0-9a-fA-F_]+|0b[01_]+|0o[0-7_]+|[0-9][0-9_]*(?:\.[0-9_]+)?(?:[eE][+-]?[0-9]+)?)|(?<string>"(?:[^"\\\n]|\\.)*")|(?<name>[A-Za-z_][A-Za-z0-9_]*)|(?<operator>\|\||&&|[!=<>]=|[!<>|&^+\-*\/%()])/uy;
@@ -77,6 +81,8 @@ type Token = {
   readonly text: string;
   readonly at: Position;
 };
+
+const brief = (text: string): string => text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
 
 function where({ line, column }: Position): string {
   return `(line ${line}, position ${column})`;
@@ -119,10 +125,11 @@ function tokens(source: string): readonly Token[] {
 export function parseExpression(source: string): Expression {
   const list = tokens(source);
   let next = 0;
+  let operators = 0;
   const peek = () => list[next]!;
   const take = () => list[next++]!;
   const expected = (what: string, token: Token): ExpressionError =>
-    new ExpressionError(`Syntax error: expected ${what}, found \`${token.text}\` ${where(token.at)}`);
+    new ExpressionError(`Syntax error: expected ${what}, found \`${brief(token.text)}\` ${where(token.at)}`);
   const expect = (text: string) => {
     const token = take();
     if (token.text !== text || token.kind !== "operator") throw expected(`\`${text}\``, token);
@@ -149,7 +156,7 @@ export function parseExpression(source: string): Expression {
           return { kind: "literal", value: token.text === "true", at: token.at };
         }
         if (peek().text !== "(") {
-          throw new ExpressionError(`Variable not found: ${token.text} ${where(token.at)}`);
+          throw new ExpressionError(`Variable not found: ${brief(token.text)} ${where(token.at)}`);
         }
         expect("(");
         expect(")");
@@ -176,6 +183,11 @@ export function parseExpression(source: string): Expression {
       const precedence = token.kind === "operator" ? PRECEDENCE[operator] : undefined;
       if (precedence === undefined || precedence <= least) return left;
       take();
+      if (++operators > MAX_OPERATORS) {
+        throw new ExpressionError(
+          `Syntax error: more than ${MAX_OPERATORS} operators ${where(token.at)}`,
+        );
+      }
       left = { kind: "binary", operator, left, right: expression(precedence, depth + 1), at: token.at };
     }
   }
@@ -298,7 +310,7 @@ export async function expressionError(
   members: readonly string[],
 ): Promise<string | undefined> {
   const unknown = firstUnknownMember(expression, members);
-  if (unknown) return `Function not found: ${unknown.name} () ${where(unknown.at)}`;
+  if (unknown) return `Function not found: ${brief(unknown.name)} () ${where(unknown.at)}`;
   try {
     await evaluateExpression(expression, () => true);
     return undefined;

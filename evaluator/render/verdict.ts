@@ -66,6 +66,9 @@ function readMembers(
   }
 }
 
+/** A key as errors name it, however long it is. */
+const brief = (key: string): string => key.length > 100 ? `${key.slice(0, 100)}…` : key;
+
 function readText(answer: Uint8Array, at: number, name: string): { end: number; text: string } {
   if (answer[at] !== QUOTE) throw new AnswerError(`${name}: expected a string at ${position(answer, at)}`);
   const end = skipString(answer, at);
@@ -125,7 +128,7 @@ function readValidationResponse(answer: Uint8Array): ValidationResponse {
         const annotations = new Map<string, string>();
         end = scanObject(answer, at, (keyStart, keyEnd, valueStart) => {
           const key = stringValue(answer, keyStart, keyEnd);
-          const value = readText(answer, valueStart, `audit_annotations.${key}`);
+          const value = readText(answer, valueStart, `audit_annotations.${brief(key)}`);
           annotations.set(key, value.text);
           return value.end;
         });
@@ -151,6 +154,16 @@ function readValidationResponse(answer: Uint8Array): ValidationResponse {
   return response;
 }
 
+/** The mutated object as text; that it is JSON has been checked, but not of which bytes its strings are. */
+function mutatedText(answer: Uint8Array, [start, end]: readonly [number, number]): string {
+  try {
+    return decodeText(answer, start, end);
+  } catch (error) {
+    if (!(error instanceof JsonSyntaxError)) throw error;
+    throw new AnswerError(`mutated_object: ${error.message} at ${position(answer, error.at)}`);
+  }
+}
+
 /** The verdict that a ValidationResponse gives. Throws {@link AnswerError} for an answer of another shape. */
 export function verdictOf(answer: Uint8Array, request: EvaluationRequest): Verdict {
   const response = readValidationResponse(answer);
@@ -168,7 +181,7 @@ export function verdictOf(answer: Uint8Array, request: EvaluationRequest): Verdi
     const [start, end] = request.object;
     const operations = jsonPatch(
       parseLossless(decodeText(request.json, start, end)),
-      parseLossless(decodeText(answer, mutated[0], mutated[1])),
+      parseLossless(mutatedText(answer, mutated)),
     );
     if (operations.length > 0) patch = JSON.stringify(operations);
   }

@@ -100,14 +100,37 @@ test("statements, assignments and what else the language has beside expressions 
   }
 });
 
-test("an expression has bounds", () => {
+test("an expression has bounds", async () => {
   assert.match(parseError("(".repeat(100_000)), /^Syntax error: longer than 65536 characters/);
   assert.match(
     parseError(`${"(".repeat(1_000)}a()${")".repeat(1_000)}`),
     /^Syntax error: nested deeper than 64/,
   );
   assert.match(parseError(`${"!".repeat(1_000)}a()`), /^Syntax error: nested deeper than 64/);
-  assert.match(parseError(`${"a() || ".repeat(9_000)}a()`), "");
+  // As many operators as can be evaluated: the first of a row lies deepest.
+  for (const operator of ["||", "&&", "=="]) {
+    const row = (operators: number) => `${`a() ${operator} `.repeat(operators)}a()`;
+    assert.is(await expressionError(parseExpression(row(1_000)), ["a"]), undefined);
+    assert.match(parseError(row(1_001)), /^Syntax error: more than 1000 operators/);
+    assert.match(parseError(row(9_000)), /^Syntax error: more than 1000 operators/);
+  }
+});
+
+test("what is wrong is told in a bounded text", async () => {
+  const long = "x".repeat(60_000);
+  for (
+    const source of [
+      long,
+      `a() ${long}`,
+      `a() && ${long} b`,
+      `"${long}`,
+      `"${long}" a`,
+      `(${"1".repeat(60_000)} a`,
+    ]
+  ) {
+    assert.ok(parseError(source).length < 500, source.slice(0, 40));
+  }
+  assert.ok((await expressionError(parseExpression(`${long}()`), []))!.length < 500);
 });
 
 test("unknown members are found wherever they stand, and anything but a boolean is refused", async () => {

@@ -75,6 +75,7 @@ function place(error: Error): string {
 const MAX_DETAIL = 400;
 /** Text from inputs reaches a terminal without what would steer it. */
 const printable = (text: string): string =>
+  // deno-lint-ignore no-control-regex
   text.replace(/[\x00-\x1f\x7f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
 function failure(kind: FindingKind, error: unknown): Failure {
