@@ -90,11 +90,34 @@ function failure(kind: FindingKind, error: unknown): Failure {
   return {
     kind,
     // A long text holds the input, which is never the same.
-    signature: `${kind}:${name}${kind === "long error" ? "" : ` ${general}`}${place(thrown)}`,
+    signature: `${kind}:${name}${kind === "long error" && name !== "" ? "" : ` ${general}`}${place(thrown)}`,
     detail: `${thrown.name}: ${printable(said.slice(0, MAX_DETAIL))}\n${
       (thrown.stack ?? "").split("\n").slice(1, 12).join("\n")
     }`,
   };
+}
+
+/** A run that waits for longer than this waits for ever: nothing that targets wait for takes as long. */
+const HANG_MS = 3_000;
+let waiting: { readonly since: number; readonly fail: (error: Error) => void } | undefined;
+// Also keeps the process alive while it waits for nothing but a promise that never settles.
+let watchdog: ReturnType<typeof setInterval> | undefined;
+
+function settled(running: Promise<void>): Promise<void> {
+  watchdog ??= setInterval(() => {
+    if (waiting && performance.now() - waiting.since > HANG_MS) {
+      waiting.fail(new Finding("hang", `a promise that is not settled after ${HANG_MS / 1000} s`));
+    }
+  }, 500);
+  return new Promise((resolve, reject) => {
+    waiting = { since: performance.now(), fail: reject };
+    running.then(resolve, reject);
+  }).finally(() => waiting = undefined) as Promise<void>;
+}
+
+/** Lets the process end. */
+export function endWatch(): void {
+  clearInterval(watchdog);
 }
 
 async function once(target: Target, input: Uint8Array): Promise<Outcome> {
@@ -102,7 +125,7 @@ async function once(target: Target, input: Uint8Array): Promise<Outcome> {
   try {
     // Most targets answer at once; to wait for them would cost more than the run.
     const running = target.run(input);
-    if (running) await running;
+    if (running) await settled(running);
   } catch (error) {
     if (error instanceof Finding) outcome = failure(error.kind, error);
     else if (target.expected.some((kind) => error instanceof kind)) {
@@ -133,9 +156,12 @@ export async function execute(
     const started = performance.now();
     const outcome = await once(target, input);
     quickest = Math.min(quickest, performance.now() - started);
-    const late = quickest > limit || (typeof outcome === "object" && outcome.kind === "late");
+    const hung = typeof outcome === "object" && outcome.kind === "hang";
+    const late = !hung && quickest > limit || (typeof outcome === "object" && outcome.kind === "late");
     if (late && attempt < ATTEMPTS - 1) continue;
     tookMs(quickest);
+    // What waited too long is not asked again.
+    if (typeof outcome === "object" && outcome.kind === "hang") return outcome;
     if (typeof outcome === "object" || quickest <= limit) return outcome;
   }
   const rounded = Math.round(quickest);

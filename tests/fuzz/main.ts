@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { execute, pollutedPrototypes, rememberPrototypes } from "./execute.ts";
+import { endWatch, execute, pollutedPrototypes, rememberPrototypes } from "./execute.ts";
 import { isOpen } from "./open_findings.ts";
 import { fuzzTarget, type TargetResult } from "./parent.ts";
 import { inputOf, session, type SessionOptions } from "./session.ts";
@@ -35,6 +35,7 @@ async function replay(name: string, file: string): Promise<boolean> {
   rememberPrototypes();
   let took = 0;
   const outcome = await execute(target, readFileSync(file), (milliseconds) => took = milliseconds);
+  endWatch();
   const polluted = pollutedPrototypes();
   if (polluted.length > 0) console.log(`changed prototypes: ${polluted.join(", ")}`);
   console.log(

@@ -87,7 +87,7 @@ export async function session(options: SessionOptions): Promise<void> {
     if (known.has(signature)) return;
     known.add(signature);
     const input = inputAt(at);
-    const small = kind === "memory" ? input : await minimise(target, input, signature);
+    const small = kind === "memory" || kind === "hang" ? input : await minimise(target, input, signature);
     send({
       finding: { kind, signature, detail, run: at, input: Buffer.from(small).toString("base64") },
     });
