@@ -64,16 +64,17 @@ function withSchemaDefaults(schema: Fields, value: Json): Json {
       : value;
   }
   const additional = fields(schema["additionalProperties"]);
-  const result: { [name: string]: Json } = {};
+  const known = properties ?? {};
+  const result = new Map<string, Json>();
   for (const [name, item] of Object.entries(object)) {
-    const described = fields(properties?.[name]) ?? additional;
-    result[name] = described === undefined ? item! : withSchemaDefaults(described, item!);
+    const described = (Object.hasOwn(known, name) ? fields(known[name]) : undefined) ?? additional;
+    result.set(name, described === undefined ? item! : withSchemaDefaults(described, item!));
   }
-  for (const [name, described] of Object.entries(properties ?? {})) {
+  for (const [name, described] of Object.entries(known)) {
     const preset = fields(described)?.["default"];
-    if (preset !== undefined && !Object.hasOwn(result, name)) result[name] = preset;
+    if (preset !== undefined && !result.has(name)) result.set(name, preset);
   }
-  return result;
+  return Object.fromEntries(result);
 }
 
 /** A v1 spec with the defaults that the API server's schema adds; the given value is not changed. */

@@ -87,6 +87,7 @@ export async function session(options: SessionOptions): Promise<void> {
     if (known.has(signature)) return;
     known.add(signature);
     const input = inputAt(at);
+    send({ progress: progress() });
     const small = kind === "memory" || kind === "hang" ? input : await minimise(target, input, signature);
     send({
       finding: { kind, signature, detail, run: at, input: Buffer.from(small).toString("base64") },
@@ -119,6 +120,8 @@ export async function session(options: SessionOptions): Promise<void> {
     if (peak - batchMib > (target.limitMib ?? LIMIT_MIB)) {
       for (let at = Math.max(options.from, run - BATCH); at < run; at++) {
         const input = inputAt(at);
+        // The parent takes a process for hung that is silent for long.
+        send({ progress: progress() });
         collect();
         const before = residentMib();
         resetPeak();
