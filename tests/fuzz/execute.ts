@@ -1,6 +1,7 @@
 /** Runs one input of a target and says what came of it. */
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { elapsedMs, stopwatch } from "./stopwatch.ts";
 import { Finding, type FindingKind, type Target } from "./target.ts";
 
 /** An error tells what is wrong in fewer bytes than this, whatever the input holds. */
@@ -155,9 +156,9 @@ export async function execute(
   const limit = target.limitMs ?? LIMIT_MS;
   let quickest = Infinity;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const started = performance.now();
+    const started = stopwatch();
     const outcome = await once(target, input);
-    quickest = Math.min(quickest, performance.now() - started);
+    quickest = Math.min(quickest, elapsedMs(started));
     const hung = typeof outcome === "object" && outcome.kind === "hang";
     const late = !hung && quickest > limit && quickest < CLEARLY_LATE * limit ||
       (typeof outcome === "object" && outcome.kind === "late");

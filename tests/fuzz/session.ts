@@ -14,6 +14,7 @@ import { loadTarget } from "./targets.ts";
 /** What begins a line of the standard output that is for the parent. */
 export const MARK = "\u0001fuzz ";
 const PROGRESS_MS = 500;
+const WARM_UP_MS = 2_000;
 /** Runs after which memory and prototypes are looked at. */
 const BATCH = 128;
 const LIMIT_MIB = 128;
@@ -94,7 +95,11 @@ export async function session(options: SessionOptions): Promise<void> {
     });
   };
   // Code is compiled and caches are filled by the first runs; what they take is not counted as growth.
-  if (trace === undefined) { for (const seed of seeds.slice(0, 200)) await execute(target, seed); }
+  const warm = performance.now() + WARM_UP_MS;
+  for (const seed of trace === undefined ? seeds.slice(0, 200) : []) {
+    if (performance.now() > warm) break;
+    await execute(target, seed);
+  }
   rememberPrototypes();
   collect();
   const baseMib = residentMib();

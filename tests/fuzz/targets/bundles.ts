@@ -77,6 +77,8 @@ export const target: Target = {
       "$case",
     ]),
   expected: [Error],
+  // Signatures of several kinds are checked, up to four for each bundle.
+  limitMs: 300,
   run: async (input) => {
     let layer: SignedLayer;
     try {

@@ -13,6 +13,7 @@ import { WasmFormatError } from "../../../evaluator/render/wasm_binary.ts";
 import { generateModule, loadGenerator } from "../module_generator.ts";
 import { type Import, type ModuleTypes, moduleTypes, VALUE } from "../module_types.ts";
 import { randomOf } from "../random.ts";
+import { lateMs, stopwatch } from "../stopwatch.ts";
 import { Finding, holds, same, type Target } from "../target.ts";
 
 /** As in `generator/src/lib.rs`. */
@@ -136,7 +137,7 @@ function stopped(error: unknown): Stopped {
 
 function end(call: () => Value): string | Stopped {
   deadline.arm(LIMIT_MS);
-  const started = performance.now();
+  const started = stopwatch();
   let ended: string | Stopped | undefined;
   let fault: unknown;
   try {
@@ -144,7 +145,7 @@ function end(call: () => Value): string | Stopped {
   } catch (error) {
     fault = error;
   }
-  const late = performance.now() - started - LIMIT_MS;
+  const late = lateMs(started, LIMIT_MS);
   if (late > MAX_LATE_MS) throw new Finding("late", `a call ended ${Math.round(late)} ms after its deadline`);
   return ended ?? stopped(fault);
 }

@@ -61,7 +61,6 @@ const WORDS = [
 
 let builtins: RegoBuiltins = {};
 
-/** A recorded call that gave up its evaluation: no finding, but no answer either. */
 export const target: Target = {
   name: "rego-builtins",
   setUp: async () => {
@@ -90,10 +89,17 @@ export const target: Target = {
     if (typeof key !== "string" || !Array.isArray(operands)) return;
     const [name = "", variant] = key.split("#");
     if (!Object.hasOwn(builtins, name)) return;
-    // An address is asked for by a host call, which nobody answers here.
+    // `net.lookup_ip_addr` asks for an address by a host call, which nobody answers here.
     const [first] = operands;
     const given = variant === "set" && Array.isArray(first) ? [setOf(first), ...operands.slice(1)] : operands;
-    const value = builtins[name]!(given, new RegoEvaluation(LIMIT_MS, () => {}).context);
+    let value: RegoValue | undefined;
+    try {
+      value = builtins[name]!(given, new RegoEvaluation(LIMIT_MS, () => {}).context);
+    } catch (error) {
+      // As where it is logged: what builtins say quotes operands, and only its beginning is shown.
+      if (error instanceof BuiltinError) throw new BuiltinError(error.message.slice(0, 500));
+      throw error;
+    }
     if (value === undefined) return;
     jsonText(jsonTree(value));
     regoText(value);
