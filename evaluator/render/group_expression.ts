@@ -106,6 +106,10 @@ function tokens(source: string): readonly Token[] {
       );
     }
     const text = match[0];
+    // No operator is followed by `*`; each further one of these would be looked through to the end of the text.
+    if (text === "/" && source[index + 1] === "*") {
+      throw new ExpressionError(`Syntax error: a comment that has no end ${where(at)}`);
+    }
     const groups = match.groups!;
     const kind = (["number", "string", "name", "operator"] as const).find((name) =>
       groups[name] !== undefined

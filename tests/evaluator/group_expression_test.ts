@@ -116,6 +116,13 @@ test("an expression has bounds", async () => {
   }
 });
 
+test("a comment that has no end is looked for once", () => {
+  for (const source of ["a() /* b", "/*", "/*/", `u${"/* x ".repeat(13_000)}`]) {
+    assert.match(parseError(source), /^Syntax error: a comment that has no end \(line 1, position \d+\)$/);
+  }
+  assert.is(parseError("a() /* b */ && /**/ c()"), "");
+});
+
 test("what is wrong is told in a bounded text", async () => {
   const long = "x".repeat(60_000);
   for (

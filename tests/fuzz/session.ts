@@ -7,6 +7,7 @@ import process from "node:process";
 import { execute, pollutedPrototypes, rememberPrototypes } from "./execute.ts";
 import { collect, peakMib, resetPeak, residentMib } from "./memory.ts";
 import { minimise } from "./minimise.ts";
+import { isOpen } from "./open_findings.ts";
 import { randomOf } from "./random.ts";
 import type { FindingKind, Target } from "./target.ts";
 import { loadTarget } from "./targets.ts";
@@ -89,7 +90,10 @@ export async function session(options: SessionOptions): Promise<void> {
     known.add(signature);
     const input = inputAt(at);
     send({ progress: progress() });
-    const small = kind === "memory" || kind === "hang" ? input : await minimise(target, input, signature);
+    // To make an input small takes time; one that is known is there already.
+    const small = kind === "memory" || kind === "hang" || isOpen(target.name, signature)
+      ? input
+      : await minimise(target, input, signature);
     send({
       finding: { kind, signature, detail, run: at, input: Buffer.from(small).toString("base64") },
     });
