@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { MARK, type Message, type Progress, type ReportedFinding, type SessionOptions } from "./session.ts";
 
 /** No run takes this long by rights; a process that tells of no progress for so long hangs. */
-const HANG_MS = 30_000;
+const HANG_MS = 60_000;
 const main = fileURLToPath(new URL("./main.ts", import.meta.url));
 
 /** How the fuzzing of a target ended. */

@@ -81,21 +81,25 @@ test("an input that shows a fault is made small", async () => {
   assert.is(new TextDecoder().decode(small), "<>");
 });
 
-test("the same seed gives the same inputs, another seed others", async () => {
-  for (const name of targetNames()) {
-    const one = await loadTarget(name);
+for (const name of targetNames()) {
+  const one = await loadTarget(name);
+  const reason = await one.setUp?.();
+  if (reason) {
+    test.skip(`${name}: ${reason}`, () => {});
+    continue;
+  }
+  test(`${name}: the same seed gives the same inputs, another seed others`, () => {
     assert.is(one.name, name, "a target is named as its file");
-    if (await one.setUp?.()) continue;
     const seeds = one.seeds();
     const inputs = (seed: number) =>
       Array.from(
         { length: 20 },
         (_, run) => Buffer.from(inputOf(one, seeds, seed, seeds.length + run)).toString("base64"),
       );
-    assert.equal(inputs(1), inputs(1), name);
-    assert.not.equal(inputs(1), inputs(2), name);
-  }
-});
+    assert.equal(inputs(1), inputs(1));
+    assert.not.equal(inputs(1), inputs(2));
+  });
+}
 
 test("mutations change and stay bounded", () => {
   const seeds = ['{"a":[1,{"b":"c"}],"d":null}', "a: 1\nb:\n  - c\n"].map((text) =>

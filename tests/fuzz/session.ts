@@ -16,6 +16,8 @@ import { loadTarget } from "./targets.ts";
 export const MARK = "\u0001fuzz ";
 const PROGRESS_MS = 500;
 const WARM_UP_MS = 2_000;
+/** For so long the input that took much memory is looked for. */
+const SEARCH_MS = 20_000;
 /** Runs after which memory and prototypes are looked at. */
 const BATCH = 128;
 const LIMIT_MIB = 128;
@@ -104,6 +106,9 @@ export async function session(options: SessionOptions): Promise<void> {
     if (performance.now() > warm) break;
     await execute(target, seed);
   }
+  send({
+    progress: { runs: 0, next: options.from, refused: 0, findings: 0, slowestMs: 0, grownMib: 0, ms: 0 },
+  });
   rememberPrototypes();
   collect();
   const baseMib = residentMib();
@@ -127,7 +132,8 @@ export async function session(options: SessionOptions): Promise<void> {
     const peak = peakMib();
     grownMib = Math.max(grownMib, peak - baseMib);
     if (peak - batchMib > (target.limitMib ?? LIMIT_MIB)) {
-      for (let at = Math.max(options.from, run - BATCH); at < run; at++) {
+      const until = performance.now() + SEARCH_MS;
+      for (let at = Math.max(options.from, run - BATCH); at < run && performance.now() < until; at++) {
         const input = inputAt(at);
         // The parent takes a process for hung that is silent for long.
         send({ progress: progress() });

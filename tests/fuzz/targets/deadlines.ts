@@ -170,7 +170,7 @@ export const target: Target = {
   name: "deadlines",
   seeds: () =>
     NAMES.flatMap((name) =>
-      ["1: 1", "255: 500", "60000: 10", "16777216: 1"].map((sizes) => encoder.encode(`${name}: ${sizes}`))
+      ["1: 1", "255: 100", "60000: 10", "16777216: 1"].map((sizes) => encoder.encode(`${name}: ${sizes}`))
     ),
   generate,
   expected: [],

@@ -84,7 +84,8 @@ fn config(imports: bool, disallow_traps: bool) -> Config {
 pub extern "C" fn generate(length: usize, fuel: u32, imports: u32, disallow_traps: u32) -> usize {
     let bytes = INPUT.with_borrow(|input| {
         let mut random = Unstructured::new(&input[..length.min(input.len())]);
-        let mut module = Module::new(config(imports != 0, disallow_traps != 0), &mut random).ok()?;
+        let mut module =
+            Module::new(config(imports != 0, disallow_traps != 0), &mut random).ok()?;
         if fuel > 0 {
             module.ensure_termination(fuel).ok()?;
         }
