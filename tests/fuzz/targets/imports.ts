@@ -35,6 +35,14 @@ const NAMESPACES = [
   "extism:host/user",
   "host",
 ];
+/** The namespaces that each mode's host serves. */
+const SERVED: Readonly<Record<ExecutionMode, readonly string[]>> = {
+  "kubewarden-wapc": ["wapc", "wasi_snapshot_preview1", "wasi_unstable"],
+  wasi: ["host", "wasi_snapshot_preview1", "wasi_unstable"],
+  opa: ["env"],
+  gatekeeper: ["env"],
+  extism: ["env", "extism:host/env", "extism:host/user", "wasi_snapshot_preview1", "wasi_unstable"],
+};
 const REAL = [
   "__guest_request",
   "__guest_response",
@@ -73,7 +81,9 @@ const REAL = [
   "var_get",
   "http_request",
   "log_info",
-  "kw_host_call",
+  "host_call",
+  "call",
+  "abort",
 ];
 const KINDS = ["f", "t", "m", "g", "e"];
 const SIGNATURES = [
@@ -262,7 +272,7 @@ export const target: Target = {
       const found = /^("(?:[^"\\]|\\.)*") ("(?:[^"\\]|\\.)*")/s.exec(line);
       if (!found) continue;
       const [namespace, imported] = [JSON.parse(found[1]!) as string, JSON.parse(found[2]!) as string];
-      if (!NAMESPACES.includes(namespace) || INHERITED.includes(imported)) {
+      if (!SERVED[mode as ExecutionMode].includes(namespace) || INHERITED.includes(imported)) {
         throw new Finding("difference", `an import that no host provides was served in ${mode}`);
       }
     }

@@ -3,6 +3,7 @@
  * object of the one that was asked about, number by number as they are written.
  */
 import { gatekeeperVerdict, opaVerdict } from "../../../evaluator/render/rego_verdict.ts";
+import { expectEnd, MAX_DEPTH, skipSpace, skipValue } from "../../../evaluator/render/json_scan.ts";
 import { isRawNumber, type LosslessJson, parseLossless } from "../../../evaluator/render/lossless_json.ts";
 import { AnswerError, settingsVerdictOf, verdictOf } from "../../../evaluator/render/verdict.ts";
 import type { EvaluationRequest } from "../../../evaluator/types/evaluation.ts";
@@ -142,6 +143,9 @@ export const target: Target = {
       : [input.subarray(0, newline), input.subarray(newline + 1)];
     let before: Tree | undefined;
     try {
+      // As for the server's requests: what is no JSON never reaches the reader that keeps numbers. V8 (Node 26) corrupts its
+      // memory when `JSON.parse` with a function often fails on deep texts (`found/verdicts/v8-crash-in-a-reviver`).
+      expectEnd(object, skipValue(object, skipSpace(object, 0), MAX_DEPTH));
       before = treeOf(parseLossless(strict.decode(object)));
     } catch {
       before = undefined; // no JSON in UTF-8: the server would not have asked
