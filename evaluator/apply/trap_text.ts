@@ -13,6 +13,8 @@ const TRAPS: readonly (readonly [RegExp, string])[] = [
   ],
   [/divi(de|sion) by zero|remainder by zero/i, "integer divide by zero"],
   [/divide result unrepresentable|integer overflow/i, "integer overflow"],
+  [/unrepresentable in integer range|out of bounds trunc/i, "invalid conversion to integer"],
+  [/throw_ref on a null|rethrowing null|dereferencing a null/i, "null reference"],
   [/null function|uninitialized element|call_indirect to a null/i, "uninitialized element"],
   [/signature|null table entry/i, "indirect call type mismatch"],
 ];
@@ -25,5 +27,7 @@ export function trapText(error: unknown): string {
   if (error instanceof GuestExit) return `error while executing: ${error.message}`;
   const message = error instanceof Error ? error.message : String(error);
   const known = TRAPS.find(([pattern]) => pattern.test(message));
-  return `error while executing: wasm trap: ${known ? known[1] : boundedText(message, MAX_MESSAGE)}`;
+  // Bun adds which JavaScript called the guest.
+  const text = message.replace(/ \(evaluating '.*'\)$/s, "");
+  return `error while executing: wasm trap: ${known ? known[1] : boundedText(text, MAX_MESSAGE)}`;
 }

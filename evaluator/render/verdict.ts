@@ -158,7 +158,13 @@ function readValidationResponse(answer: Uint8Array): ValidationResponse {
 function document(json: Uint8Array, start: number, end: number, what: string): LosslessJson {
   const excess = jsonExcess(json, start, end);
   if (excess !== undefined) throw new AnswerError(`${what}: ${excess}, too much to be compared`);
-  return parseLossless(decodeText(json, start, end));
+  try {
+    return parseLossless(decodeText(json, start, end));
+  } catch (error) {
+    // That it is JSON has been checked, but not of which bytes its strings are.
+    if (!(error instanceof JsonSyntaxError)) throw error;
+    throw new AnswerError(`${what}: ${error.message} at ${position(json, error.at)}`);
+  }
 }
 
 function patchText(before: LosslessJson, after: LosslessJson): string | undefined {

@@ -256,6 +256,43 @@ test("group expressions: accepted", () => {
   for (const text of accepted) assert.is(checkGroupExpression(text, ["a", "b", "c"]), undefined, text);
 });
 
+test("group expressions: what is wrong is told in a bounded text, however much is wrong", () => {
+  const long = "x".repeat(60_000);
+  const wrong = [
+    "z()||".repeat(13_000) + "a()",
+    "z()||\n".repeat(9_000) + "a()",
+    "z()+".repeat(900) + "a()",
+    "&&a()".repeat(12_000),
+    "a()" + "&&a()".repeat(12_000),
+    "a()" + ".b".repeat(30_000),
+    "a()" + "[0]".repeat(20_000),
+    "(".repeat(60_000),
+    "[".repeat(60_000),
+    "!".repeat(60_000),
+    "-".repeat(60_000),
+    "/*".repeat(30_000),
+    `'${long}`,
+    `'${long}'`,
+    long,
+    `${long}()`,
+    `${long}() + 1`,
+    `[${"[1],".repeat(900)}1] + {${"1: [[1]],".repeat(900)}}`,
+    "a() || ".repeat(100_000),
+  ];
+  for (const source of wrong) {
+    const problem = checkGroupExpression(source, ["a"]);
+    if (problem?.kind !== "compilation") continue;
+    assert.ok(problem.text.length < 10_000, `${source.slice(0, 20)}: ${problem.text.length}`);
+    // What is shown of a line holds the place that is meant.
+    for (const [, line = "", mark = ""] of problem.text.matchAll(/^ \| (.*)\n \| (\.*)\^$/gm)) {
+      assert.ok(mark.length <= line.length, source.slice(0, 20));
+    }
+  }
+  const row = (operators: number) => `${"a() || ".repeat(operators)}a()`;
+  assert.is(checkGroupExpression(row(1_000), ["a"]), undefined);
+  assert.is(checkGroupExpression(row(1_001), ["a"])?.kind, "compilation");
+});
+
 test("group expressions: refused", () => {
   for (const text of ["123", '"x"', "[a()]", "null"]) {
     assert.equal(checkGroupExpression(text, ["a"]), { kind: "not-bool" }, text);

@@ -89,6 +89,14 @@ test("what is no ValidationResponse is refused, with the place", () => {
     [`{"accepted":true}x`, /end of the text, found `x` at line 1 column 18/],
     [`{"accepted":tru}`, /at line 1 column/],
     [Uint8Array.from([...bytes(`{"accepted":true,"message":"`), 0xff, ...bytes(`"}`)]), /UTF-8/],
+    [
+      Uint8Array.from([...bytes(`{"accepted":true,"mutated_object":{"a":"`), 0xff, ...bytes(`"}}`)]),
+      /^mutated_object: text that is not UTF-8 at line 1 column 35$/,
+    ],
+    [
+      `{"accepted":true,"audit_annotations":{"${"a".repeat(9_000)}":1}}`,
+      /^audit_annotations\.a{100}…: expected a string at .{1,40}$/,
+    ],
     [`{"accepted":true,"message":"\\ud800"}`, /lone surrogate/],
     [`{"accepted":true,"mutated_object":${"[".repeat(200)}${"]".repeat(200)}}`, /nested deeper than 127/],
   ];

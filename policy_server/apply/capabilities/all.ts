@@ -18,6 +18,16 @@ const MAX_CALLS = 100;
 /** Payloads are read in the thread that serves, where a mebibyte takes some 10 ms: certificates and image names are small. */
 const MAX_PAYLOAD = 1024 * 1024;
 
+/** Errors quote names that the guest chose, and are written into the guest's memory and into the log. */
+const MAX_ERROR = 1024;
+
+/** The same error with a message of bounded length. */
+function shortened(error: unknown): unknown {
+  if (!(error instanceof Error) || error.message.length <= MAX_ERROR) return error;
+  const message = `${error.message.slice(0, MAX_ERROR)}… (${error.message.length} characters)`;
+  return error instanceof HostCallError ? new HostCallError(message) : new Error(message, { cause: error });
+}
+
 /** The capabilities. */
 export function allCapabilities(options: CapabilityOptions): Capabilities {
   let calls = 0;
@@ -29,6 +39,8 @@ export function allCapabilities(options: CapabilityOptions): Capabilities {
     calls++;
     try {
       return await capability(payload, caller);
+    } catch (error) {
+      throw shortened(error);
     } finally {
       calls--;
     }

@@ -55,6 +55,25 @@ test("kinds must be granted exactly; only can_i needs no kind", async () => {
   assert.is(failure(await caller.call("kubernetes/can_i", { subject_access_review: review })), noCluster);
 });
 
+test("errors quote what the guest chose, but not all of it", async () => {
+  const caller = await hostCaller(capabilities(), {
+    contextAwareResources: [{ apiVersion: "v1", kind: "Pod" }],
+  });
+  const long = "a".repeat(100_000);
+  const calls: readonly (readonly [string, unknown])[] = [
+    ["kubernetes/list_resources_all", { api_version: "v1", kind: long }],
+    ["kubernetes/get_resource", { api_version: long, kind: "Pod", name: "p" }],
+    ["oci/v1/verify", { [long]: {} }],
+    ["oci/v2/verify", { type: long }],
+    ["oci/v1/manifest_digest", `${long}:5000/[`],
+    ["crypto/v1/is_certificate_trusted", { cert: { encoding: long, data: [] }, cert_chain: [] }],
+  ];
+  for (const [path, payload] of calls) {
+    const error = failure(await caller.call(path, payload));
+    assert.ok(error.length < 1_200, `${path}: ${error.length}`);
+  }
+});
+
 test("what is missing in a payload is named, with its place", async () => {
   const caller = await hostCaller(capabilities());
   const told = async (path: string, text: string) => failure(await caller.call(path, new RawPayload(text)));
