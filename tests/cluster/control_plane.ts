@@ -56,7 +56,9 @@ export async function until<T>(
     const expired = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(late()), Math.max(limit - performance.now(), 1000));
     });
-    const found = await Promise.race([Promise.resolve(probe()), expired]).finally(() => clearTimeout(timer));
+    // A probe that throws at once must not leave its timer behind, whose rejection nobody would see.
+    const asked = (async () => await probe())();
+    const found = await Promise.race([asked, expired]).finally(() => clearTimeout(timer));
     if (found !== undefined && found !== false) return found;
     if (performance.now() > limit) throw late();
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
