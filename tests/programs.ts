@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { type Component, COMPONENTS } from "../deploy/images/components.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 
@@ -22,6 +23,19 @@ const SOURCES = {
 } as const;
 
 type Program = keyof typeof SOURCES;
+
+/** The image of each program. */
+const IMAGES: { readonly [program in Program]: Component } = {
+  policy_server: "policy-server",
+  audit: "audit-scanner",
+  controller: "controller",
+  reeve: "cli",
+};
+
+/** The variables with which the image starts a program: Node's flags. Bun has none. */
+export function imageEnvironment(name: Program): { readonly [variable: string]: string } {
+  return "bun" in process.versions ? {} : { NODE_OPTIONS: COMPONENTS[IMAGES[name]].nodeOptions.join(" ") };
+}
 
 /** Bundles all programs into a folder that is gone when this process is. Returns the folder. */
 export function makeBundles(): string {

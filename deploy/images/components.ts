@@ -23,6 +23,9 @@ export interface ComponentImage {
   readonly title: string;
 }
 
+/** No program here makes code from strings, so nobody who gets into one shall (SECURITY.md, "The second wall"). */
+const WALL = "--disallow-code-generation-from-strings";
+
 /** Threads that evaluate are found by these files' names. */
 const EVALUATION = ["worker.js", "worker.main.js", "entry/worker.js"] as const;
 
@@ -30,26 +33,26 @@ export const COMPONENTS: Readonly<Record<Component, ComponentImage>> = {
   "policy-server": {
     path: "/policy-server",
     bundles: ["policy_server.js", "policy_server.main.js", ...EVALUATION],
-    nodeOptions: [],
+    nodeOptions: [WALL],
     title: "Portreeve policy server",
   },
   controller: {
     path: "/controller",
     bundles: ["controller.js", "controller.main.js"],
     // The charts' limit is 200 MiB.
-    nodeOptions: ["--max-semi-space-size=4", "--max-old-space-size=128"],
+    nodeOptions: [WALL, "--max-semi-space-size=4", "--max-old-space-size=128"],
     title: "Portreeve controller",
   },
   "audit-scanner": {
     path: "/audit-scanner",
     bundles: ["audit.js", "audit.main.js"],
-    nodeOptions: [],
+    nodeOptions: [WALL],
     title: "Portreeve audit scanner",
   },
   cli: {
     path: "/reeve",
     bundles: ["reeve.js", "reeve.main.js", ...EVALUATION],
-    nodeOptions: [],
+    nodeOptions: [WALL],
     title: "reeve, Portreeve's command line",
   },
 };

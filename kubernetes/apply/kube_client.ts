@@ -15,8 +15,15 @@ export class ApiError extends Error {
   /** The API server's own sentence, without what we tried. */
   readonly answer: string;
 
-  constructor(tried: string, status: number, reason: string, answer: string, details: unknown) {
-    super(`${tried}: ${answer}`);
+  constructor(
+    tried: string,
+    status: number,
+    reason: string,
+    answer: string,
+    details: unknown,
+    message = `${tried}: ${answer}`,
+  ) {
+    super(message);
     this.name = "ApiError";
     this.status = status;
     this.reason = reason;
@@ -121,7 +128,7 @@ function problem(tried: string, status: number, text: string, { server, origin }
   const plain = text.trim().slice(0, 300) || `HTTP status ${status}`;
   if (status === 401 || (status === 404 && plain === "404 page not found")) {
     const said = describeApiFailure({ status, message: `${tried}: ${plain}` }, server, origin);
-    return new ApiError(tried, status, status === 401 ? "Unauthorized" : "", said, undefined);
+    return new ApiError(tried, status, status === 401 ? "Unauthorized" : "", plain, undefined, said);
   }
   try {
     const body = JSON.parse(text) as { message?: string; reason?: string; details?: unknown };

@@ -9,7 +9,7 @@ import type { ReportKind } from "../../audit/types/settings.ts";
 import { type KubeClient, kubeClient } from "../../kubernetes/apply/kube_client.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
 import { type ControlPlane, startControlPlane, until } from "../cluster/control_plane.ts";
-import { programFile } from "../programs.ts";
+import { imageEnvironment, programFile } from "../programs.ts";
 import { REPORT_CRDS } from "./report_crds.ts";
 
 // deno-lint-ignore no-explicit-any
@@ -149,7 +149,13 @@ export async function startCluster(
   ): Running {
     const child = spawn(process.execPath, [program, ...flags], {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { PATH: process.env["PATH"], HOME: plane.folder, KUBECONFIG: plane.kubeconfig, ...env },
+      env: {
+        ...imageEnvironment("audit"),
+        PATH: process.env["PATH"],
+        HOME: plane.folder,
+        KUBECONFIG: plane.kubeconfig,
+        ...env,
+      },
     });
     children.add(child.pid!);
     let stdout = "", stderr = "";

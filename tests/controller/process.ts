@@ -2,11 +2,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { freePorts, until } from "../cluster/control_plane.ts";
-import { bundleFile } from "../programs.ts";
+import { bundleFile, imageEnvironment } from "../programs.ts";
 import { NAMESPACE } from "./harness.ts";
-
-/** The flags with which the image runs Node: its memory limit is the charts' 200 MiB. */
-const NODE_FLAGS = ["--max-semi-space-size=4", "--max-old-space-size=128"];
 
 export type ControllerProcess = {
   readonly child: ChildProcess;
@@ -32,7 +29,6 @@ export async function startProcess(
 ): Promise<ControllerProcess> {
   const [webhookPort, probePort, metricsPort] = await freePorts(3) as [number, number, number];
   const child = spawn(process.execPath, [
-    ...("bun" in process.versions ? [] : NODE_FLAGS),
     bundleFile("controller"),
     `--deployments-namespace=${NAMESPACE}`,
     `--kubeconfig=${options.kubeconfig}`,
@@ -42,7 +38,11 @@ export async function startProcess(
     ...(options.args ?? ["--leader-elect"]),
   ], {
     stdio: ["ignore", "ignore", "pipe"],
-    env: { ...process.env, PORTREEVE_WEBHOOK_CERTIFICATES: options.certificates },
+    env: {
+      ...process.env,
+      ...imageEnvironment("controller"),
+      PORTREEVE_WEBHOOK_CERTIFICATES: options.certificates,
+    },
   });
   let output = "";
   child.stderr.on(

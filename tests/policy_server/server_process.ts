@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { programFile } from "../programs.ts";
+import { imageEnvironment, programFile } from "../programs.ts";
 import { identity } from "./certificates.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -110,7 +110,13 @@ async function start(
   ], {
     cwd: folder,
     stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH: process.env["PATH"], HOME: folder, PORTREEVE_TERMINATION_LOG: join(folder, "none"), ...env },
+    env: {
+      ...imageEnvironment("policy_server"),
+      PATH: process.env["PATH"],
+      HOME: folder,
+      PORTREEVE_TERMINATION_LOG: join(folder, "none"),
+      ...env,
+    },
   });
   let stdout = "", stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text) => stdout += text);
