@@ -171,8 +171,9 @@ function targetList({ targets, complete }: DisallowedTargets): string {
     parts.push(target);
   }
   const hidden = targets.length - parts.length;
-  if (!complete) parts.push(`and others: the policy has more than ${MAX_TARGETS} combinations of the two`);
-  else if (hidden > 0) parts.push(`and ${hidden} more`);
+  if (!complete) {
+    parts.push(`and others: the policy has more than ${MAX_TARGETS} combinations of apiGroup and resource`);
+  } else if (hidden > 0) parts.push(`and ${hidden} more`);
   return parts.join(", ");
 }
 

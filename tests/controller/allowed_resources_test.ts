@@ -245,7 +245,10 @@ test("rules without bounds are rejected with a message that a condition can hold
   const many = message([rule([""], names(2_000, (index) => `resource${index}`))]);
   assert.match(many, /: resource0, resource1, resource10, .*, and \d+ more\. To deploy/);
   const product = message([rule(names(100_000, (n) => `g${n}`), names(100_000, (n) => `r${n}`))]);
-  assert.match(product, /, and others: the policy has more than 10000 combinations of the two\. To deploy/);
+  assert.match(
+    product,
+    /, and others: the policy has more than 10000 combinations of apiGroup and resource\. To deploy/,
+  );
   const long = message([rule(["g".repeat(700_000)], names(10_000, (n) => `${n}${"r".repeat(1_000)}`))]);
   const repeated = message(Array(20_000).fill(rule([""], ["pods"])));
   assert.match(repeated, /\(resource\.apiGroup\): and others: the policy has more than 10000/);
@@ -373,12 +376,22 @@ if (binariesFolder() === undefined) {
     const clusterWide = cap("staying", { ...bound, rules: [rule([""], ["pods"])] });
     await create(harness, ...policies, clusterWide);
     for (const policy of [...policies, clusterWide]) await deployed(harness, policy);
+    // Nothing but the list itself makes the controller look at policies whose server does not exist.
+    const serverless = [
+      ap("moving-serverless", { policyServer: "nowhere", rules: [rule([""], ["pods"])] }),
+      {
+        ...group("moving-serverless", [rule([""], ["pods"])], "default"),
+        spec: { ...group("", [rule([""], ["pods"])]).spec, policyServer: "nowhere" },
+      },
+    ];
+    await create(harness, ...serverless);
+    for (const policy of serverless) await when(harness, policy, "is scheduled", isStatus("scheduled"));
     const before = await webhook(harness, clusterWide);
     const message = `${HEAD}${targets("pods")}${TAIL}`;
 
     for (let round = 0; round < 2; round++) {
       await write(harness, { "config.yaml": list(ENTRIES[1]) });
-      for (const policy of policies) await rejected(harness, policy, message);
+      for (const policy of [...policies, ...serverless]) await rejected(harness, policy, message);
       const { items } = await harness.client.list<Any>(EVENTS, "default", {});
       assert.ok(
         items.some((event) =>
@@ -389,13 +402,14 @@ if (binariesFolder() === undefined) {
       );
       await write(harness, { "config.yaml": LIST });
       for (const policy of policies) await deployed(harness, policy);
+      for (const policy of serverless) await when(harness, policy, "is scheduled", isStatus("scheduled"));
     }
     assert.is(
       (await webhook(harness, clusterWide)).metadata.resourceVersion,
       before.metadata.resourceVersion,
       "cluster-wide policies are not touched",
     );
-    for (const policy of [...policies, clusterWide]) await remove(harness, policy);
+    for (const policy of [...policies, ...serverless, clusterWide]) await remove(harness, policy);
   });
 
   test("without a list that can be used every policy of a namespace is rejected, and no other", async ({ harness }) => {
