@@ -96,8 +96,8 @@ const UNUSABLE: readonly (readonly [what: string, text: string | undefined, says
   // In Go a null among strings would become the core group.
   ["null among apiGroups", list(ENTRIES[0], entry([null], ["pods"])), /\[1\]\.apiGroups\[0\] is no string$/],
   ["aliases that multiply", bomb(), /it cannot be read: /],
-  ["a list nested deeply", "[".repeat(200_000), /it (cannot be read|is not valid YAML): /],
-  ["a long file", LIST + " ".repeat(256 * 1024), /it is longer than 262144 characters$/],
+  ["a list nested deeply", "[".repeat(120_000), /it (cannot be read|is not valid YAML): /],
+  ["a long file", LIST + " ".repeat(128 * 1024), /it is longer than 131072 characters$/],
   [
     "a field of the prototype",
     "__proto__: {namespacedPoliciesAllowedResources: [{apiGroups: [''], resources: [pods]}]}",
