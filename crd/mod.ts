@@ -33,6 +33,11 @@ export {
   type PolicyServerValidation,
   validatePolicyServer,
 } from "./render/validate_policy_server.ts";
-export { defaultingPatch, type PatchOperation, withDefaults } from "./render/defaults.ts";
+export {
+  type DefaultingOptions,
+  defaultingPatch,
+  type PatchOperation,
+  withDefaults,
+} from "./render/defaults.ts";
 export { checkGroupExpression, type ExpressionProblem } from "./render/group_expression.ts";
 export { parseQuantity, type Quantity, quantityText } from "./render/quantity.ts";

@@ -2,7 +2,14 @@
 import { defaultingPatch } from "../../crd/render/defaults.ts";
 import { validatePolicy } from "../../crd/render/validate_policy.ts";
 import { type Found, validatePolicyServer } from "../../crd/render/validate_policy_server.ts";
-import { isNamespaced, type Json, type Kind, type Policy, type PolicyServer } from "../../crd/types.ts";
+import {
+  isNamespaced,
+  type Json,
+  type Kind,
+  kindDescription,
+  type Policy,
+  type PolicyServer,
+} from "../../crd/types.ts";
 import type { AdmissionRequest, Verdict } from "../render/admission_review.ts";
 import { hostPortProblems } from "../render/host_network.ts";
 import type { ConfigMap, Secret } from "../types/objects.ts";
@@ -28,10 +35,15 @@ function withSpec<T>(kind: Kind, object: KubeObject & { readonly spec?: object }
   return { ...object, kind, spec: object.spec ?? {} } as T;
 }
 
-/** The defaulting webhook's answer. It never refuses: what it cannot read, the API server's schema will. */
-export function admitDefaults(kind: Kind, { operation, object }: Review): Verdict {
+/**
+ * The defaulting webhook's answer. It never refuses: what it cannot read, the API server's schema will. Where an allow list may
+ * reject policies of a namespace, these get their finalizer only with their webhook: it is taken from rejected ones, and every
+ * change of such a policy comes by here.
+ */
+export function admitDefaults({ settings }: World, kind: Kind, { operation, object }: Review): Verdict {
   if (operation === "DELETE" || object === undefined) return { allowed: true };
-  return { allowed: true, patch: defaultingPatch(kind, object as Json) };
+  const finalizer = settings.controllerConfigMap === undefined || !kindDescription(kind).namespaced;
+  return { allowed: true, patch: defaultingPatch(kind, object as Json, { finalizer }) };
 }
 
 /** Looks an object up in the deployments namespace: what is known, or else what the API server says now. */

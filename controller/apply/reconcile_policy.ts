@@ -25,6 +25,7 @@ import {
 import { renderWebhookConfiguration, webhookKind } from "../render/webhook_configuration.ts";
 import type { WebhookConfiguration, WebhookKind } from "../types/objects.ts";
 import { customResource, MUTATING, VALIDATING } from "../types/resources.ts";
+import { rejectionOf } from "./allowed_resources.ts";
 import { caBundle } from "./authority.ts";
 import { ensure, ensureAbsent, setFinalizers } from "./ensure.ts";
 import { type Again, holdingServer, legacyWebhooks, timestamp } from "./reconcile_policy_server.ts";
@@ -79,13 +80,28 @@ async function removeWebhooks(world: World, policy: Policy, except?: WebhookKind
 /** Deletion (§6.4): first the API server stops asking, then the policy may go; its server forgets it after that. */
 async function finalize(world: World, policy: Policy): Promise<void> {
   await removeWebhooks(world, policy);
+  await removeFinalizers(world, policy);
+  memories.get(world)?.delete(policyId(policy));
+}
+
+async function removeFinalizers(world: World, policy: Policy): Promise<void> {
   const finalizers = policy.metadata.finalizers ?? [];
   const kept = finalizers.filter((name) => name !== FINALIZER && name !== LEGACY_FINALIZER);
-  if (kept.length < finalizers.length) {
-    const store = policyStore(world.stores, policy.kind);
-    await setFinalizers(world, customResource(policy.kind), store, policy, kept);
-  }
+  if (kept.length === finalizers.length) return;
+  const store = policyStore(world.stores, policy.kind);
+  await setFinalizers(world, customResource(policy.kind), store, policy, kept);
+}
+
+/**
+ * A policy that must not be deployed: nothing is to be asked of it, and it holds nothing any more that its deletion would have to
+ * wait for. Its server forgets it when its webhook is gone.
+ */
+async function reject(world: World, policy: Policy, message: string): Promise<void> {
+  await removeWebhooks(world, policy);
   memories.get(world)?.delete(policyId(policy));
+  await writeStatus(world, policy, { state: "rejected", message });
+  const { name, namespace } = policy.metadata;
+  await removeFinalizers(world, policyStore(world.stores, policy.kind).get(name, namespace) ?? policy);
 }
 
 async function writeStatus(world: World, policy: Policy, found: PolicyFindings): Promise<void> {
@@ -106,6 +122,10 @@ async function writeStatus(world: World, policy: Policy, found: PolicyFindings):
 
 /** Events tell of what somebody has to look at; that all is well is in the status. */
 function noteTransition(world: World, policy: Policy, status: PolicyStatus): void {
+  if (status.policyStatus === "rejected") {
+    const [{ reason, message } = { reason: "", message: "" }] = status.conditions ?? [];
+    return world.note(policy, { type: "Warning", reason, message });
+  }
   if (policy.status?.policyStatus === "active" && status.policyStatus !== "active") {
     const message =
       `The policy is no longer enforced: its PolicyServer "${policy.spec.policyServer}" is gone or being deleted`;
@@ -272,6 +292,11 @@ export async function reconcilePolicy(
 }
 
 async function reconcileLive(world: World, policy: Policy): Promise<Again> {
+  const rejected = rejectionOf(world, policy);
+  if (rejected !== undefined) {
+    await reject(world, policy, rejected);
+    return undefined;
+  }
   const serverName = policy.spec.policyServer ?? "";
   const server = serverName === "" ? undefined : world.stores.policyServers.get(serverName);
   if (server === undefined || server.metadata.deletionTimestamp !== undefined) {

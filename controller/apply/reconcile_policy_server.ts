@@ -27,6 +27,7 @@ import {
 } from "../render/status.ts";
 import type { WebhookKind } from "../types/objects.ts";
 import { BUDGETS, CONFIG_MAPS, customResource, DEPLOYMENTS, SECRETS, SERVICES } from "../types/resources.ts";
+import { rejectionOf } from "./allowed_resources.ts";
 import { currentAuthority, encode, hasOldAuthority } from "./authority.ts";
 import { issueLeaf } from "./certificates.ts";
 import { ensure, ensureAbsent, setFinalizers } from "./ensure.ts";
@@ -88,6 +89,16 @@ function remainingWebhooks(world: World, policies: readonly Policy[]): string[] 
     );
     return current || legacy.length > 0 ? [policyId(policy)] : [];
   });
+}
+
+/**
+ * The policies that a server is to serve. One that the allow list rejects is served as long as the API server may still ask it:
+ * without an answer the requests of its namespace would be refused.
+ */
+function deployedPolicies(world: World, policies: readonly Policy[]): readonly Policy[] {
+  return policies.filter((policy) =>
+    rejectionOf(world, policy) === undefined || remainingWebhooks(world, [policy]).length > 0
+  );
 }
 
 /** Kinds in which a webhook configuration that an earlier release made for this very policy still exists. */
@@ -240,7 +251,7 @@ export async function reconcilePolicyServer(world: World, name: string): Promise
     server = await setFinalizers(world, RESOURCE, stores.policyServers, server, finalizers);
   }
   const current = server;
-  const policies = boundPolicies(stores, name);
+  const policies = deployedPolicies(world, boundPolicies(stores, name));
   const findings: Finding[] = [];
   let failure: unknown;
   const step = async (which: ServerStep, work: () => Promise<unknown>): Promise<boolean> => {

@@ -60,6 +60,11 @@ export const FLAGS: { readonly [name: string]: Flag } = {
     preset: "kubewarden-defaults",
     help: "ConfigMap with the default resources to apply.",
   },
+  "controller-configmap-name": {
+    kind: "string",
+    preset: "",
+    help: "ConfigMap with the resources that namespaced policies may target; default: they may target any.",
+  },
   cleanup: {
     kind: "bool",
     preset: "false",
@@ -221,6 +226,7 @@ export function settingsFrom(
     metricsPort,
     webhookServiceName: text("webhook-service-name"),
     defaultsConfigMap: text("defaults-configmap-name"),
+    controllerConfigMap: optional("controller-configmap-name"),
     ownPorts: [
       ...ownPort("webhook", text("webhook-server-port")),
       ...ownPort("health probe", text("health-probe-bind-address")),

@@ -1,6 +1,7 @@
 /** Status of policies and PolicyServers (spec/controller.md §4.3, §6.3; spec/crds.md §6). */
 import type { Condition, PolicyStatus } from "../../crd/types.ts";
 import type { ConfigMap, Deployment } from "../types/objects.ts";
+import { RESOURCES_NOT_ALLOWED } from "./allowed_resources.ts";
 import { CONFIG_VERSION } from "./names.ts";
 
 /** A condition before it is known since when it holds. */
@@ -37,6 +38,10 @@ export const CONFIGURATION_UP_TO_DATE = "PolicyServerConfigurationUpToDate";
 export const POLICY_LOADED = "PolicyLoaded";
 /** Longest part of a load error that a condition repeats; the API's own limit is 32768. */
 const LOAD_ERROR_LIMIT = 4096;
+
+function rejectedFinding(message: string): Finding {
+  return { type: POLICY_ACTIVE, status: "False", reason: RESOURCES_NOT_ALLOWED, message };
+}
 
 function activeFinding(active: boolean): Finding {
   return {
@@ -106,6 +111,8 @@ function loadedFinding(error: string): Finding {
 /** What was found about a policy; it alone decides the status. */
 export type PolicyFindings =
   | { readonly state: "unscheduled" | "scheduled" }
+  /** It targets what policies of a namespace may not; `message` says what. */
+  | { readonly state: "rejected"; readonly message: string }
   | {
     readonly state: "pending" | "active";
     /** Whether the webhook configuration exists. */
@@ -135,7 +142,8 @@ export function renderPolicyStatus(
 ): PolicyStatus {
   const before = previous?.conditions ?? [];
   if (!("webhook" in found)) {
-    return { policyStatus: found.state, conditions: stampConditions([activeFinding(false)], before, now) };
+    const finding = found.state === "rejected" ? rejectedFinding(found.message) : activeFinding(false);
+    return { policyStatus: found.state, conditions: stampConditions([finding], before, now) };
   }
   const { server, loadError } = found;
   const findings = [

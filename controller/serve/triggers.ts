@@ -1,6 +1,7 @@
 /** What has to be looked at when something changes: from events of any object to the keys of the work queues. */
 import { own } from "../../program/types/own.ts";
-import { isNamespaced, type Policy, policyId, type PolicyKind } from "../../crd/types.ts";
+import { isNamespaced, kindDescription, type Policy, policyId, type PolicyKind } from "../../crd/types.ts";
+import { rejectionOf } from "../apply/allowed_resources.ts";
 import { policyOfWebhook } from "../apply/remove_orphans.ts";
 import { boundPolicies, policyStore, type World } from "../apply/world.ts";
 import {
@@ -81,6 +82,14 @@ export function connectTriggers(world: World, triggers: Triggers): void {
   const everyServer = () => {
     for (const { metadata } of stores.policyServers.all()) triggers.server(metadata.name);
   };
+  const everyNamespacedPolicy = () => {
+    for (const kind of POLICY_KINDS) {
+      if (!kindDescription(kind).namespaced) continue;
+      for (const { metadata } of policyStore(stores, kind).all()) {
+        triggers.policy(kind, metadata.name, metadata.namespace);
+      }
+    }
+  };
 
   stores.policyServers.listen((now, before) => {
     const { name } = (now ?? before)!.metadata;
@@ -117,7 +126,9 @@ export function connectTriggers(world: World, triggers: Triggers): void {
     if (policies) bound(server);
   };
   stores.configMaps.listen((now, before) => {
-    if ((now ?? before)!.metadata.name === settings.defaultsConfigMap) return triggers.defaults();
+    const { name } = (now ?? before)!.metadata;
+    if (name === settings.controllerConfigMap) everyNamespacedPolicy();
+    if (name === settings.defaultsConfigMap) return triggers.defaults();
     dependent(true)(now, before);
   });
   stores.deployments.listen(dependent(true));
@@ -152,10 +163,10 @@ export function connectTriggers(world: World, triggers: Triggers): void {
     (now: WebhookConfiguration | undefined, before: WebhookConfiguration | undefined) => {
       // Labels and annotations may have been taken away by hand: what was known before counts too.
       for (const configuration of [now, before]) {
-        if (configuration !== undefined) ofWebhook(kind, configuration);
+        if (configuration !== undefined) ofWebhook(kind, configuration, now === undefined);
       }
     };
-  function ofWebhook(kind: WebhookKind, configuration: WebhookConfiguration): void {
+  function ofWebhook(kind: WebhookKind, configuration: WebhookConfiguration, ended: boolean): void {
     const { annotations, labels } = configuration.metadata;
     const name = annotations?.[POLICY_NAME_ANNOTATION];
     if (name !== undefined) {
@@ -171,9 +182,11 @@ export function connectTriggers(world: World, triggers: Triggers): void {
         if (stores.policyServers.get(server)?.metadata.deletionTimestamp !== undefined) {
           triggers.server(server);
         }
-        if (policyId(policy) !== configuration.metadata.name && policy.spec.policyServer !== undefined) {
-          // A webhook of before the upgrade decides whether its old id is still served.
-          triggers.server(policy.spec.policyServer, GATHER_MS);
+        const old = policyId(policy) !== configuration.metadata.name;
+        const rejected = ended && rejectionOf(world, policy) !== undefined;
+        if ((old || rejected) && server !== "") {
+          // A webhook of before the upgrade decides whether its old id is still served, any webhook whether a rejected policy is.
+          triggers.server(server, GATHER_MS);
         }
       }
       if (!known && policyOfWebhook(configuration) !== undefined) {

@@ -44,7 +44,7 @@ async function answer(world: World, route: Route, request: HttpRequest): Promise
   let verdict: Verdict;
   try {
     verdict = route.mutating
-      ? admitDefaults(route.kind, review.request)
+      ? admitDefaults(world, route.kind, review.request)
       : await admitValid(world, route.kind, review.request);
   } catch (error) {
     world.log("error", "cannot answer an admission request", { kind: route.kind, error: String(error) });

@@ -21,6 +21,11 @@ export type ControllerSettings = {
   readonly webhookServiceName: string;
   /** ConfigMap with the default resources to apply; it need not exist. */
   readonly defaultsConfigMap: string;
+  /**
+   * ConfigMap with the controller's own configuration, in which the allow list of resources for namespaced policies stands;
+   * `undefined`: no list, every such policy is deployed. A ConfigMap that does not exist allows nothing.
+   */
+  readonly controllerConfigMap: string | undefined;
   /** Ports that the controller itself binds: on a shared host network, policy servers must keep off them. */
   readonly ownPorts: readonly { readonly name: string; readonly port: number }[];
 };
@@ -42,6 +47,7 @@ export function defaultSettings(namespace: string): ControllerSettings {
     metricsPort: 8080,
     webhookServiceName: "kubewarden-controller-webhook-service",
     defaultsConfigMap: "kubewarden-defaults",
+    controllerConfigMap: undefined,
     ownPorts: [
       { name: "webhook", port: 9443 },
       { name: "health probe", port: 8081 },

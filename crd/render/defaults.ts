@@ -16,11 +16,21 @@ function fields(value: Json | undefined): Fields | undefined {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? value as Fields : undefined;
 }
 
+/** What the defaults depend on besides the object. */
+export interface DefaultingOptions {
+  /** Whether the object gets our finalizer; true where it is not said. */
+  readonly finalizer?: boolean;
+}
+
 /**
  * The patch that completes an object of the given kind. Whatever has an unexpected JSON type is left alone, so that the API
  * server's schema, which names the field, refuses it.
  */
-export function defaultingPatch(kind: Kind, object: Json): PatchOperation[] {
+export function defaultingPatch(
+  kind: Kind,
+  object: Json,
+  options: DefaultingOptions = {},
+): PatchOperation[] {
   const root = fields(object);
   const metadata = fields(root?.["metadata"]);
   const spec = fields(root?.["spec"]);
@@ -44,7 +54,7 @@ export function defaultingPatch(kind: Kind, object: Json): PatchOperation[] {
       patch.push({ op: "add", path: "/spec/mutating", value: false });
     }
   }
-  if (metadata["deletionTimestamp"] === undefined) {
+  if (metadata["deletionTimestamp"] === undefined && options.finalizer !== false) {
     const finalizers = metadata["finalizers"];
     if (!Array.isArray(finalizers) || finalizers.length === 0) {
       patch.push({ op: "add", path: "/metadata/finalizers", value: [FINALIZER] });

@@ -140,7 +140,11 @@ export const policyStatus = object({
     enum: ["protect", "monitor", "unknown"],
     description: "Mode in which the policy server runs it.",
   }),
-  policyStatus: text({ enum: ["unscheduled", "scheduled", "pending", "active"] }),
+  policyStatus: text({
+    enum: ["unscheduled", "scheduled", "pending", "active", "rejected"],
+    description:
+      "Where the policy stands; rejected: it targets resources that policies of a namespace may not target.",
+  }),
 }, ["policyStatus"]);
 
 export type AdmissionPolicySpec = Infer<typeof admissionPolicySpec>;

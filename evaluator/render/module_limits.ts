@@ -14,8 +14,9 @@ const limit = (most: number, what: string): ModuleLimit => ({ most, what });
 
 /** The limits of a module. The comments say what each bounds, and what the largest known policies have. */
 export const MODULE_LIMITS = {
-  // Compilers take some 10 ns and 20 bytes for each byte. Known: 3.6 MB (Go); large Go policies have 20 MB.
-  moduleBytes: limit(64 << 20, "bytes"),
+  // Compilers take some 10 ns and 20 bytes for each byte of code. Known: 3.6 MB (Go); large Go policies have 20 MB, and modules
+  // of 90 MB, most of it data, are in use.
+  moduleBytes: limit(128 << 20, "bytes"),
   // Engines keep each signature for the process's life. Known: 32.
   types: limit(20_000, "types"),
   // Values are moved one by one. Known: 11; engines take 1,000.

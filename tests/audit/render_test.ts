@@ -136,6 +136,9 @@ test("classification: the first match of the chapter's table", () => {
     ).kind;
   const pods = rule("", "pods");
   assert.is(of({ rules: [pods] }), "candidate");
+  for (const status of ["unscheduled", "scheduled", "pending", "rejected"]) {
+    assert.is(of({ rules: [pods] }, true, status), "skipped", status);
+  }
   assert.is(of({ rules: [] }), "skipped");
   assert.is(
     classify({ kind: "ClusterAdmissionPolicy", metadata: { name: "p" } } as Any, true, lookup).kind,

@@ -4,13 +4,13 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { LEASES, SECRETS } from "../../controller/types/resources.ts";
+import { CONFIG_MAPS, LEASES, SECRETS } from "../../controller/types/resources.ts";
 import { binariesFolder, HOW_TO_GET_BINARIES } from "../cluster/binaries/locate.ts";
 import { startFreezingProxy } from "../cluster/freezing_proxy.ts";
 import { type Any, certificateFolder, type Harness, NAMESPACE, startHarness, until } from "./harness.ts";
 import { type Player, startPlayer } from "./player.ts";
 import { type ControllerProcess, startProcess } from "./process.ts";
-import { cap, create, isStatus, server, when } from "./resources.ts";
+import { ap, cap, condition, create, isStatus, server, when } from "./resources.ts";
 
 type Context = { harness: Harness; player: Player; certificates: string };
 const test = suite<Context>("controller process", {} as Context);
@@ -55,6 +55,33 @@ if (binariesFolder() === undefined) {
     assert.match(atob(secret.data["ca.crt"]), /BEGIN CERTIFICATE/);
     await create(harness, server("shipped"), cap("shipped", { policyServer: "shipped" }));
     await when(harness, cap("shipped", { policyServer: "shipped" }), "is active", isStatus("active"));
+    assert.is(await controller.stop(), 0);
+  });
+
+  test("with the unified chart's flags it rejects policies of a namespace until its ConfigMap allows them", async ({ harness, certificates }) => {
+    const { kubeconfig } = harness.plane;
+    const name = "kubewarden-controller-config";
+    const controller = await startProcess({
+      kubeconfig,
+      certificates,
+      args: [
+        "--leader-elect",
+        "--defaults-configmap-name=kubewarden-defaults",
+        `--controller-configmap-name=${name}`,
+      ],
+    });
+    const policy = ap("listed", { policyServer: "listed" });
+    await create(harness, server("listed"), policy);
+    const rejected = await when(harness, policy, "is rejected", isStatus("rejected"));
+    assert.match(condition(rejected, "PolicyActive").message, new RegExp(`in the ConfigMap ${name}\\. `));
+    assert.match(controller.log(), /the allow list of resources for namespaced policies has a problem/);
+    await harness.client.create<Any>(CONFIG_MAPS, {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name, namespace: NAMESPACE },
+      data: { "config.yaml": 'namespacedPoliciesAllowedResources: [{apiGroups: [""], resources: [pods]}]' },
+    } as Any);
+    await when(harness, policy, "is active", isStatus("active"));
     assert.is(await controller.stop(), 0);
   });
 

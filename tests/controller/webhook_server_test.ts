@@ -368,6 +368,9 @@ test("settings that cannot work are refused", () => {
   assert.is(settings([], { [variable]: "9100" }).metricsPort, 9100);
   assert.is(settings(["--policy-server-metrics-port=9200"], { [variable]: "9100" }).metricsPort, 9200);
   assert.is(settings([]).namespace, "own");
+  assert.is(settings([]).controllerConfigMap, undefined);
+  assert.is(settings(["--controller-configmap-name="]).controllerConfigMap, undefined);
+  assert.is(settings(["--controller-configmap-name=c"]).controllerConfigMap, "c");
   assert.equal(settings(["--image-pull-secrets= a, ,b,"]).imagePullSecrets, ["a", "b"]);
   assert.equal(settings([], { OTEL_EXPORTER_OTLP_ENDPOINT: "e", OTHER: "o" }).otelEnvironment, {
     OTEL_EXPORTER_OTLP_ENDPOINT: "e",

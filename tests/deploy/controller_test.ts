@@ -1,6 +1,8 @@
 // The controller's Deployment, its Services, webhooks, hooks and the audit scanner's CronJob (spec/charts.md §6).
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { parseFlags as parseAudit } from "../../audit/render/flags.ts";
+import { parseFlags } from "../../controller/render/flags.ts";
 import { type Any, CONTROLLER_CHARTS, helmTest, one, podOf, render } from "./_helm.ts";
 
 const BASE_ARGS = (service: string) => [
@@ -65,6 +67,43 @@ helmTest("the controller's arguments stand in this order", () => {
       "--opentelemetry-client-certificate-secret=client",
     ]);
     assert.equal(all.command, ["/controller"]);
+  }
+});
+
+helmTest("the controller and the audit scanner know every flag that the charts give them", () => {
+  const values = {
+    mTLS: { enable: true, configMapName: "mtlscm" },
+    imagePullSecrets: ["a"],
+    hostNetwork: true,
+    policyServer: { webhookPort: 64005, readinessProbePort: 63003 },
+    telemetry: { mode: "custom", metrics: true, tracing: true, custom: { endpoint: "https://c:4317" } },
+  };
+  const sidecar = { telemetry: { mode: "sidecar", metrics: true, tracing: true } };
+  for (const { chart, release } of CONTROLLER_CHARTS) {
+    const checked = new Set<string>();
+    for (const given of [{}, values, sidecar]) {
+      for (const object of render(chart, { release, values: given })) {
+        const workload = ["Deployment", "Job", "CronJob", "Pod"].includes(object.kind);
+        if (!workload) continue;
+        const pod = object.kind === "Pod" ? object : podOf(object);
+        for (const { args = [], command } of pod.spec.containers) {
+          const [program, ...more] = command ?? [];
+          const parse = program === "/controller"
+            ? parseFlags
+            : program === "/audit-scanner"
+            ? parseAudit
+            : undefined;
+          if (parse === undefined) continue;
+          const parsed = parse([...more, ...args]);
+          assert.ok(
+            ["values", "settings"].includes(parsed.kind),
+            `${chart} ${object.kind}: ${JSON.stringify(parsed)}`,
+          );
+          checked.add(object.kind);
+        }
+      }
+    }
+    assert.equal([...checked].sort(), ["CronJob", "Deployment", "Job", "Pod"], chart);
   }
 });
 

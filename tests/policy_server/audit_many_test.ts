@@ -42,7 +42,8 @@ test("recorded reviews: each policy's line is what the policy says alone, and wh
         assert.is(together.status, 200);
         assert.is(together.headers["content-type"], "application/x-ndjson");
         const lines = linesOf(together.body);
-        assert.equal(lines.map(({ policy }) => policy), policies);
+        // They come as they are ready: a slow policy holds up nobody.
+        assert.equal(lines.map(({ policy }) => policy).sort(), [...policies].sort());
         for (const { policy, status } of lines) {
           const text = together.body.split("\n").find((line) => line.startsWith(`{"policy":"${policy}"`))!;
           const answer = text.slice(text.indexOf(`"answer":`) + 9, -1);

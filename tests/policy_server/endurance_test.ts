@@ -182,7 +182,7 @@ test("while policies loop for ever, other requests all succeed; the loops are cu
         if (cut === 0) whileLooping++;
       }
     }));
-    assert.ok(whileLooping > 100, `${whileLooping} answers before the first loop was cut`);
+    assert.ok(whileLooping > 20, `${whileLooping} answers before the first loop was cut`);
     assert.equal(await Promise.all(loops), [INTERRUPTED, INTERRUPTED, INTERRUPTED]);
     assert.equal(server.lines("an evaluating thread was replaced"), []);
     connections.close();

@@ -51,7 +51,9 @@ test("a CPU profile shows what the server did; there is one at a time, and none 
     assert.equal(profile.types, [["samples", "count"], ["cpu", "nanoseconds"]]);
     assert.is(profile.period, 5_000_000);
     assert.ok(profile.samples > 0 && profile.durationMs >= 900, JSON.stringify(profile));
-    assert.ok(profile.functions.includes("answerReview"), profile.functions.join());
+    // Which of them a sample meets is a matter of chance.
+    const own = ["answerReview", "reviewIn", "parseReview", "readReview", "scanReview"];
+    assert.ok(own.some((name) => profile.functions.includes(name)), profile.functions.join());
 
     // A client that would wait for minutes goes away.
     const long = request({ host: "127.0.0.1", port: server.port, path: "/debug/pprof/cpu?interval=300" });
