@@ -40,7 +40,11 @@ function withSpec<T>(kind: Kind, object: KubeObject & { readonly spec?: object }
  * reject policies of a namespace, these get their finalizer only with their webhook: it is taken from rejected ones, and every
  * change of such a policy comes by here.
  */
-export function admitDefaults({ settings }: World, kind: Kind, { operation, object }: Review): Verdict {
+export function admitDefaults(
+  { settings }: Pick<World, "settings">,
+  kind: Kind,
+  { operation, object }: Review,
+): Verdict {
   if (operation === "DELETE" || object === undefined) return { allowed: true };
   const finalizer = settings.controllerConfigMap === undefined || !kindDescription(kind).namespaced;
   return { allowed: true, patch: defaultingPatch(kind, object as Json, { finalizer }) };

@@ -66,8 +66,10 @@ export function describeApiFailure(error: unknown, server: string, origin: strin
       return `not allowed by the API server: ${message}; grant it to the user of ${origin}`;
     }
     if (failure.status === 404 && message.includes("404 page not found")) {
-      return message.includes("policies.kubewarden.io")
-        ? `the custom resource definitions of policies.kubewarden.io are not installed on ${server}: install the ` +
+      const [, plural] = /policies\.kubewarden\.io\/[^/]+\/(?:namespaces\/[^/]+\/)?([a-z]+)/.exec(message) ??
+        [];
+      return plural !== undefined
+        ? `the custom resource definition ${plural}.policies.kubewarden.io is not installed on ${server}: install the ` +
           "portreeve-crds chart"
         : `the API server ${server} does not know ${message.split(":")[0]}`;
     }

@@ -468,7 +468,7 @@ live(`without the CRD of a policy kind the run fails and says which${note}`, asy
   assert.is(result.code, 1);
   assert.match(
     result.stderr,
-    /^Error on cmd\.Execute\(\): failed to obtain auditable policies for namespace a: GET .*admissionpolicygroups: /,
+    /^Error on cmd\.Execute\(\): failed to obtain auditable policies for namespace a: the custom resource definition admissionpolicygroups\.policies\.kubewarden\.io is not installed on .*: install the portreeve-crds chart/,
   );
   assert.is(result.stderr.trim().split("\n").length, 1);
 });

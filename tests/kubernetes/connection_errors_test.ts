@@ -186,7 +186,7 @@ async function clusters({ folder, servers }: Context) {
     [
       "no-crds",
       text(`http://127.0.0.1:${await listen(createHttpServer(withoutCrds), servers)}`),
-      /custom resource definitions of policies\.kubewarden\.io are not installed.*install the portreeve-crds chart/,
+      /custom resource definition [a-z]+\.policies\.kubewarden\.io is not installed.*install the portreeve-crds chart/,
     ],
   ];
   return cases.map(([name, kubeconfig, says]) => {

@@ -197,7 +197,9 @@ export const target = textTarget({
     const { object } = review.request;
     const kind = isObject(object) ? object["kind"] as Kind : undefined;
     // Defaults are asked for before any schema is looked at.
-    for (const { kind } of KINDS) checkAnswer(admitDefaults(kind as Kind, review.request), text.length);
+    for (const { kind } of KINDS) {
+      checkAnswer(admitDefaults({ settings }, kind as Kind, review.request), text.length);
+    }
     const schema = typeof kind === "string" ? SCHEMAS.get(kind) : undefined;
     if (schema === undefined || !isObject(object) || !isObject(object["metadata"])) {
       throw new Refused("no object");
