@@ -92,9 +92,11 @@ export function podManifest(
   };
 }
 
-/** The images' tag as values of a chart. */
-export const imageValues = (): Any =>
-  RUNTIME === "node" ? {} : { image: { tag: "v0.1.0-bun" }, auditScanner: { image: { tag: "v0.1.0-bun" } } };
+/** The runtime as values of a chart that has the controller. */
+export const imageValues = (): Any => ({
+  image: { runtime: RUNTIME },
+  auditScanner: { image: { runtime: RUNTIME } },
+});
 export const serverImage = `ghcr.io/portreeve/policy-server:v0.1.0${RUNTIME === "node" ? "" : "-bun"}`;
 
 /** Starts the node and brings images and policies onto it. */
@@ -217,7 +219,7 @@ export async function startStack(): Promise<Stack> {
 export const sourceValues = ({ node }: Stack): Any => ({
   policyServer: {
     sourceAuthorities: [{ uri: "ghcr.io", certs: [readFileSync(node.credential("ca.crt"), "utf8")] }],
-    ...(RUNTIME === "node" ? {} : { image: { tag: "v0.1.0-bun" } }),
+    image: { runtime: RUNTIME },
   },
 });
 

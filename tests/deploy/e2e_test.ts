@@ -1,9 +1,11 @@
 // The end-to-end scenarios of docs/spec on a real node, by Helm and kubectl, with the images of the runtime that runs this file: what
 // an operator does from an empty cluster on. One file, because there is one node.
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { HOW_TO_GET_NODE, nodeBinariesFolder } from "../cluster/binaries/locate.ts";
+import type { LoadResult } from "./_load.ts";
 import {
   type Any,
   imageValues,
@@ -284,6 +286,68 @@ else {
     stack.install("admission-controller", "portreeve", values);
     stack.active("cap", "privileged-pods");
     assert.match(stack.tryPod({ privileged: true }) ?? "accepted", DENIED);
+  });
+
+  test("under load: a rollout, a killed policy-server pod and a killed controller fail no request", async ({ stack }) => {
+    const many = Array.from({ length: 9 }, (_, index) => {
+      const { metadata, ...rest } = privilegedPods();
+      return { ...rest, metadata: { ...metadata, name: `privileged-pods-${index}` } };
+    });
+    stack.apply(...many);
+    for (const { metadata } of many) stack.active("cap", metadata.name);
+    stack.kubectl("patch", "ps", "default", "--type=merge", "-p", '{"spec":{"replicas":2}}');
+    const rolledOut = () =>
+      void stack.kubectl(
+        "rollout",
+        "status",
+        "deployment/policy-server-default",
+        "-n",
+        NAMESPACE,
+        "--timeout=120s",
+      );
+    await until("two replicas", () => deployment(stack, "policy-server-default").status.readyReplicas === 2, {
+      limitMs: 60_000,
+    });
+    const load = async (objects: number): Promise<LoadResult> =>
+      JSON.parse(
+        await stack.node.runBeside(
+          process.execPath,
+          fileURLToPath(new URL("_load.ts", import.meta.url)),
+          stack.node.credential("admin.kubeconfig"),
+          "8",
+          String(objects),
+        ),
+      );
+    const quiet = await load(1_000);
+    assert.equal([quiet.accepted, quiet.denied, quiet.errors], [750, 250, []]);
+    const disturbed = load(2_000);
+    const pods = (selector: string) =>
+      stack.list("pods", "-n", NAMESPACE, "-l", selector).map(({ metadata }) => metadata.name as string);
+    const server = "app.kubernetes.io/instance=policy-server-default";
+    await stack.node.runBeside("kubectl", "delete", "pod", pods(server)[0]!, "-n", NAMESPACE);
+    await stack.node.runBeside("kubectl", "delete", "cap", many[0]!.metadata.name);
+    rolledOut();
+    await stack.node.runBeside(
+      "kubectl",
+      "delete",
+      "pod",
+      pods("app.kubernetes.io/component=controller")[0]!,
+      "-n",
+      NAMESPACE,
+    );
+    const result = await disturbed;
+    assert.equal([result.accepted, result.denied, result.errors], [1_500, 500, []]);
+    console.log(
+      `\n  10 policies, 8 clients: quiet p50 ${quiet.p50} p99 ${quiet.p99} ms; disturbed p50 ${result.p50} p99 ${result.p99} max ${result.max} ms`,
+    );
+    stack.kubectl("delete", "cap", ...many.slice(1).map(({ metadata }) => metadata.name));
+    stack.kubectl("patch", "ps", "default", "--type=merge", "-p", '{"spec":{"replicas":1}}');
+    rolledOut();
+  });
+
+  test("helm test has a Pod rejected", ({ stack }) => {
+    const said = stack.helm("test", "admission-controller", "--namespace", NAMESPACE, "--timeout", "3m");
+    assert.match(said, /Phase:\s+Succeeded/);
   });
 
   test("B-HNW: host network with ports of its own, changed, and off again", async ({ stack }) => {

@@ -1,4 +1,5 @@
 /** The node as a whole: what is started in which order, when it is ready, and how it ends. */
+import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -53,6 +54,8 @@ type Processes = { [part in Part]?: number };
 export interface ClusterNode {
   /** Runs a program in the node's network with KUBECONFIG set. Returns what it printed; throws when it fails. */
   run(command: string, ...args: readonly string[]): string;
+  /** The same, while other things are done. */
+  runBeside(command: string, ...args: readonly string[]): Promise<string>;
   kubectl(...args: readonly string[]): string;
   /** Applies manifests from text. */
   apply(...manifests: readonly object[]): string;
@@ -77,11 +80,22 @@ export function currentNode(): ClusterNode {
   const binaries = nodeBinariesFolder()!;
   const tools = join(binaries, "..", "..", "bin");
   const kubeconfig = join(NODE_FOLDER, "credentials", "admin.kubeconfig");
-  const execute = (command: string, args: readonly string[], input?: string): string => {
-    const env = ["env", `KUBECONFIG=${kubeconfig}`, `PATH=${binaries}:${tools}:${process.env["PATH"]}`];
-    return run("nsenter", inside(NAMESPACE, env[0]!, [...env.slice(1), command, ...args]), input);
-  };
+  const env = [`KUBECONFIG=${kubeconfig}`, `PATH=${binaries}:${tools}:${process.env["PATH"]}`];
+  const inNode = (command: string, args: readonly string[]) =>
+    inside(NAMESPACE, "env", [...env, command, ...args]);
+  const execute = (command: string, args: readonly string[], input?: string): string =>
+    run("nsenter", inNode(command, args), input);
   return {
+    runBeside: (command, ...args) =>
+      new Promise((resolve, reject) =>
+        execFile(
+          "nsenter",
+          [...inNode(command, args)],
+          { maxBuffer: 64 * 1024 * 1024 },
+          (error, stdout, stderr) =>
+            error === null ? resolve(stdout) : reject(new Error(`${error.message}\n${stderr}`)),
+        )
+      ),
     run: (command, ...args) => execute(command, args),
     kubectl: (...args) => execute("kubectl", args),
     apply: (...manifests) =>
