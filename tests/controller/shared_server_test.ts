@@ -70,6 +70,12 @@ test("who claims much is refused before who claims little", () => {
   assert.equal(left, many.slice(30).map(({ id }) => id), "the oldest stay");
 });
 
+async function servedIds(harness: Harness): Promise<readonly string[]> {
+  const { data } = await harness.client.get<Any>(CONFIG_MAPS, NAMESPACE, "policy-server-shared");
+  // As the policy server reads it.
+  return [...parsePolicies(data["policies.yml"], "policies.yml").keys()];
+}
+
 if (binariesFolder() === undefined) {
   test.skip(`a shared server in a cluster (${HOW_TO_GET_BINARIES})`, () => {});
 } else {
@@ -94,11 +100,6 @@ if (binariesFolder() === undefined) {
     metadata: { ...object.metadata, namespace: TENANT },
     spec: { ...object.spec, policyServer: "shared" },
   });
-  async function servedIds(harness: Harness): Promise<readonly string[]> {
-    const { data } = await harness.client.get<Any>(CONFIG_MAPS, NAMESPACE, "policy-server-shared");
-    // As the policy server reads it.
-    return [...parsePolicies(data["policies.yml"], "policies.yml").keys()];
-  }
 
   for (
     const [what, hostile, reason] of [
