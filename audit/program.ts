@@ -4,6 +4,7 @@
  * usage: main.ts [--namespace NAME | --cluster] [--report-kind openreports|policyreport] [--incremental] [--help]
  */
 import process from "node:process";
+import { refuseDirectStart } from "../program/apply/refuse_direct_start.ts";
 import { setFlagsFromString } from "node:v8";
 import { connect } from "../kubernetes/apply/api_transport.ts";
 import { kubeClient } from "../kubernetes/apply/kube_client.ts";
@@ -17,6 +18,8 @@ import { scan } from "./serve/scan.ts";
 import { NO_SCREEN, openScreen } from "./serve/terminal.ts";
 import type { Log } from "./types/log.ts";
 import { LEVELS } from "./types/settings.ts";
+
+refuseDirectStart(import.meta.url, "audit");
 
 /** Every error that ends a run is said like this (spec/audit.md §2.7). */
 function fail(error: unknown): number {

@@ -1,5 +1,6 @@
 /** `reeve`, and `kwctl` for scripts that call it by that name: reads the command line and calls the command. */
 import process from "node:process";
+import { refuseDirectStart } from "../program/apply/refuse_direct_start.ts";
 import { own } from "../program/types/own.ts";
 import { withoutCodeGeneration } from "../evaluator/apply/confine.ts";
 import { processContext } from "./apply/context.ts";
@@ -13,6 +14,8 @@ import { LOADERS } from "./serve/commands.ts";
 import type { ProcessContext } from "./types/command.ts";
 import { UsageError } from "./types/usage_error.ts";
 import { COMPATIBLE_VERSION } from "./types/version.ts";
+
+refuseDirectStart(import.meta.url, "reeve");
 
 /** 128 and the signal's number. */
 const INTERRUPTED = 130;

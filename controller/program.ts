@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import process from "node:process";
+import { refuseDirectStart } from "../program/apply/refuse_direct_start.ts";
 import { own } from "../program/types/own.ts";
 import { connect } from "../kubernetes/apply/api_transport.ts";
 import { runAdmissionCheck } from "./apply/check_admission.ts";
@@ -14,6 +15,8 @@ import { type LogLevel, logLevel, parseFlags, settingsFrom, usage } from "./rend
 import { type Controller, type Log, startController } from "./serve/controller.ts";
 import { runDeploymentHook } from "./serve/hook.ts";
 import { CERTIFICATE_FOLDER } from "./serve/webhook_server.ts";
+
+refuseDirectStart(import.meta.url, "controller");
 
 const NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 const LEVELS: readonly LogLevel[] = ["debug", "info", "error"];

@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import process from "node:process";
+import { refuseDirectStart } from "../program/apply/refuse_direct_start.ts";
 import { REGO_BUILTINS } from "../evaluator/types/rego_builtin_names.ts";
 import {
   type DaemonOptions,
@@ -19,6 +20,8 @@ import { parseOptions } from "./render/parse_options.ts";
 import { startServer } from "./serve/server.ts";
 import type { ServerOptions } from "./types/options.ts";
 import { VERSION } from "./types/version.ts";
+
+refuseDirectStart(import.meta.url, "policy-server");
 
 /** Kubernetes gives 30 s from SIGTERM to SIGKILL. */
 const GRACE_MS = 25_000;

@@ -7,7 +7,8 @@ var engines = require("../package.json").engines;
 var wanted = engines.node.replace(">=", "");
 if (!process.versions.bun && parseInt(process.versions.node, 10) < Number(wanted)) {
   console.error(
-    "Error: portreeve needs Node " + wanted + " or later (https://nodejs.org/en/download), and this is Node " +
+    "Error: portreeve needs Node " + wanted +
+      " or later (https://nodejs.org/en/download), and this is Node " +
       process.versions.node,
   );
   process.exit(1);

@@ -86,11 +86,13 @@ export async function getDigest(registry: Registry, repository: string, name: st
     return response.status === 200 ? contentDigest(response) : undefined;
   });
   if (announced === undefined) return (await getManifest(registry, repository, name)).digest;
+  if (!isDigest(name) || name === announced) return announced;
   const [algorithm] = announced.split(":");
-  if (isDigest(name) && name.split(":")[0] === algorithm && name !== announced) {
+  if (name.split(":")[0] === algorithm) {
     throw new ArtifactError("digest", `Digest error: Invalid digest. Expected ${name}, got ${announced}`);
   }
-  return announced;
+  // Only the bytes tell whether digests of two algorithms stand for the same manifest.
+  return (await getManifest(registry, repository, name)).digest;
 }
 
 /** An image's manifest, and the index that led to it, if there was one. */

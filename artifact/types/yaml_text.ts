@@ -25,9 +25,16 @@ export function parseYaml(text: string): unknown {
     throw new DocumentError(`document is larger than ${MAX_CHARACTERS} characters`);
   }
   try {
-    const document = parseDocument(text, { logLevel: "silent" });
+    // With "silent" the package passes over every document but the first: requirements that stand in another would not count.
+    const document = parseDocument(text, { logLevel: "error" });
     const problem = document.errors[0];
-    if (problem !== undefined) throw new DocumentError(problem.message.trim());
+    if (problem !== undefined) {
+      throw new DocumentError(
+        problem.code === "MULTIPLE_DOCS"
+          ? "the file has more than one YAML document, expected one"
+          : problem.message.trim(),
+      );
+    }
     const value: unknown = document.toJS({ maxAliasCount: 100 });
     if (deeperThan(value, MAX_DEPTH)) throw new DocumentError("document is nested too deeply");
     return value;

@@ -44,8 +44,10 @@ const MAX_NAME = 317;
 const MATCHING: Checked = { kind: "matching" };
 
 /**
- * Milliseconds that a policy's conditions may take in one run, over all objects, and that those of all policies of a namespace
- * may; then every object that is left gets an error for these policies. Usual conditions take microseconds each.
+ * Milliseconds that a policy's conditions may take in one run over all objects of a namespace, and that those of all policies
+ * of a namespace may; then every object that is left gets an error for these policies. Usual conditions take microseconds each.
+ * What conditions take depends on the object too, so that one tenant's objects must not use up what a cluster-wide policy has for
+ * another's.
  */
 export const MAX_POLICY_MS = 60_000;
 export const MAX_NAMESPACE_MS = 300_000;
@@ -102,7 +104,7 @@ export function matchConditions(now: () => number = () => performance.now()): Co
   let environment: Environment | undefined;
   const compiled = new Map<string, Condition>();
   const sources = new WeakMap<Audited, CelSource>();
-  /** Milliseconds by policy and by namespace; a policy is made ready anew for each part of a run. */
+  /** Milliseconds by policy and namespace of the object, and by the policy's own; it is made ready anew for each part of a run. */
   const spent = { policies: new Map<string, number>(), namespaces: new Map<string, number>() };
   const sourceOf = (object: Audited) => {
     let source = sources.get(object);
@@ -160,10 +162,13 @@ export function matchConditions(now: () => number = () => performance.now()): Co
         };
       }
       const { id, policy: { metadata: { namespace = "" } } } = policy;
-      const byPolicy = spent.policies.get(id) ?? 0;
+      const pair = `${object.namespace ?? ""} ${id}`;
+      const byPolicy = spent.policies.get(pair) ?? 0;
       const byNamespace = namespace === "" ? 0 : spent.namespaces.get(namespace) ?? 0;
       const exceeded = byPolicy > MAX_POLICY_MS
-        ? `the policy's match conditions have taken more than ${MAX_POLICY_MS / 1000} s in this run`
+        ? `the policy's match conditions have taken more than ${
+          MAX_POLICY_MS / 1000
+        } s in this run on objects of the namespace`
         : byNamespace > MAX_NAMESPACE_MS
         ? `the match conditions of the namespace's policies have taken more than ${
           MAX_NAMESPACE_MS / 1000
@@ -173,7 +178,7 @@ export function matchConditions(now: () => number = () => performance.now()): Co
       const began = now();
       const checked = evaluate(policy, object, served);
       const ms = now() - began;
-      spent.policies.set(id, byPolicy + ms);
+      spent.policies.set(pair, byPolicy + ms);
       if (namespace !== "") spent.namespaces.set(namespace, byNamespace + ms);
       return checked;
     },

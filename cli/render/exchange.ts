@@ -118,7 +118,7 @@ export function sessionText(exchanges: readonly Exchange[]): string {
 }
 
 function readRequest(text: string): ExchangeRequest {
-  const document = parseDocument(text, { logLevel: "silent" });
+  const document = parseDocument(text, { logLevel: "error" });
   if (document.errors.length > 0) throw new Error(document.errors[0]!.message);
   const value: unknown = document.toJS();
   const tag = document.contents?.tag;
@@ -143,7 +143,7 @@ function readResponse(value: unknown): ExchangeResponse {
 export function readSession(text: string, path: string): readonly Exchange[] {
   let entries: unknown;
   try {
-    const document = parseDocument(text, { logLevel: "silent" });
+    const document = parseDocument(text, { logLevel: "error" });
     for (const fault of document.errors) throw fault;
     entries = document.toJS() ?? [];
   } catch (error) {

@@ -9,7 +9,7 @@ import {
   type PolicyServer,
   type PolicyStatus,
 } from "../../crd/types.ts";
-import { wantedEntry } from "../render/config_map.ts";
+import { isServable, wantedEntry } from "../render/config_map.ts";
 import { needsApply, removeForeign } from "../render/differences.ts";
 import { loadErrors } from "../render/load_errors.ts";
 import { serverObjectName } from "../render/names.ts";
@@ -28,7 +28,13 @@ import { customResource, MUTATING, VALIDATING } from "../types/resources.ts";
 import { rejectionOf } from "./allowed_resources.ts";
 import { caBundle } from "./authority.ts";
 import { ensure, ensureAbsent, setFinalizers } from "./ensure.ts";
-import { type Again, holdingServer, legacyWebhooks, timestamp } from "./reconcile_policy_server.ts";
+import {
+  type Again,
+  holdingServer,
+  legacyWebhooks,
+  timestamp,
+  whyLeftOut,
+} from "./reconcile_policy_server.ts";
 import { policyStore, serverState, type World } from "./world.ts";
 
 /** Details of a policy that waits for its server are written at most once in this time, in milliseconds. */
@@ -166,11 +172,11 @@ function webhookIsCurrent(world: World, policy: Policy): boolean {
 
 const entries = new WeakMap<Policy, { readonly server: PolicyServer; readonly text: string }>();
 
-/** The entry that the server is to have of the policy. */
+/** The entry that the server is to have of the policy; of one that cannot be served, a text that no server has. */
 function entryFor(server: PolicyServer, policy: Policy): string {
   const known = entries.get(policy);
   if (known?.server === server) return known.text;
-  const text = wantedEntry(server, policy);
+  const text = isServable(policy) ? wantedEntry(server, policy) : "";
   entries.set(policy, { server, text });
   return text;
 }
@@ -241,7 +247,9 @@ async function reconcileBound(world: World, policy: Policy, server: PolicyServer
   const unsettledFor = world.now() - (memory.unsettledSince ?? world.now());
   const passing = unsettledFor < PASSING_STATE_MS;
   const wasActive = policy.status?.policyStatus === "active";
-  const loadError = reachable ? undefined : loadErrors(view.pods).get(id);
+  const loadError = reachable
+    ? undefined
+    : whyLeftOut(world, server.metadata.name, id) ?? loadErrors(view.pods).get(id);
   const found: PolicyFindings = {
     state: wasActive || exists ? "active" : "pending",
     webhook: exists,

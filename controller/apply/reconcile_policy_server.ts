@@ -9,7 +9,7 @@ import {
   policyId,
   type PolicyServer,
 } from "../../crd/types.ts";
-import { renderConfigMap } from "../render/config_map.ts";
+import { renderConfiguration } from "../render/config_map.ts";
 import { renderDeployment } from "../render/deployment.ts";
 import { hostPortProblems } from "../render/host_network.ts";
 import { CA_SECRET, serverObjectName, serviceHost } from "../render/names.ts";
@@ -162,6 +162,19 @@ async function reconcileSecret(world: World, server: PolicyServer): Promise<void
   });
 }
 
+const leftOut = new WeakMap<World, Map<string, ReadonlyMap<string, string>>>();
+
+function leftOutOf(world: World): Map<string, ReadonlyMap<string, string>> {
+  let servers = leftOut.get(world);
+  if (servers === undefined) leftOut.set(world, servers = new Map());
+  return servers;
+}
+
+/** Why a policy was not written into its server's configuration when that was last put together. */
+export function whyLeftOut(world: World, policyServer: string, id: string): string | undefined {
+  return leftOutOf(world).get(policyServer)?.get(id);
+}
+
 async function reconcileConfigMap(
   world: World,
   server: PolicyServer,
@@ -170,10 +183,17 @@ async function reconcileConfigMap(
   const upgrading = new Set(
     policies.filter((policy) => legacyWebhooks(world, policy).length > 0).map(policyId),
   );
+  const { configMap: object, leftOut: missing } = renderConfiguration(
+    server,
+    policies,
+    world.settings,
+    upgrading,
+  );
+  leftOutOf(world).set(server.metadata.name, missing);
   const configMap = await ensure(world, {
     resource: CONFIG_MAPS,
     store: world.stores.configMaps,
-    object: renderConfigMap(server, policies, world.settings, upgrading),
+    object,
     exact: [["data"], ["metadata", "labels"]],
   });
   return configMap.metadata.resourceVersion!;

@@ -7,11 +7,14 @@ import {
   policyId,
   type PolicyServer,
 } from "../../crd/types.ts";
+import { fieldErrorText } from "../../crd/render/field_error.ts";
+import { checkSettings } from "../../crd/render/settings_limits.ts";
 import type { ConfigMap } from "../types/objects.ts";
 import type { ControllerSettings } from "../types/settings.ts";
 import { compareBytes, orderedJson, sortedJson } from "./json.ts";
 import { parseExactly } from "../../kubernetes/render/exact_json.ts";
 import { ownedMetadata, POLICY_SERVER_LABEL } from "./names.ts";
+import { shareRoom } from "./share_room.ts";
 
 const EVERY_CAPABILITY = ["*"] as const;
 
@@ -82,9 +85,18 @@ function entry(policy: Policy, capabilities: readonly string[]): string {
   ]);
 }
 
-/** A group without members cannot be served and would keep its server from starting: it is left out. */
+/** Why a policy's definition would keep its server from starting, so that it is left out. */
+export function unservable(policy: Policy): string | undefined {
+  if (isGroup(policy) && Object.keys(policy.spec.policies ?? {}).length === 0) {
+    return "a group without members cannot be served";
+  }
+  const problem = checkSettings(policy)[0];
+  return problem === undefined ? undefined : fieldErrorText(problem);
+}
+
+/** Whether a policy can be written into its server's file at all; one that was stored long ago may not have been checked. */
 export function isServable(policy: Policy): boolean {
-  return !isGroup(policy) || Object.keys(policy.spec.policies ?? {}).length > 0;
+  return unservable(policy) === undefined;
 }
 
 function entryOf(server: PolicyServer, policy: Policy): string {
@@ -101,32 +113,87 @@ function byBytes(entries: Iterable<readonly [string, string]>): string {
   return orderedJson([...entries].sort(([a], [b]) => compareBytes(a, b)));
 }
 
-/**
- * `policies.yml`. A policy whose webhook of before the upgrade still exists is served under its old id too
- * (spec/controller.md §11.3): `upgrading` holds the ids of these policies. Two policies may share an old id, so that only who has
- * such a webhook has a claim to it: a policy that somebody makes after the upgrade takes no other's id away. Two that both have
- * one cannot be told apart by the id, and it is served for neither.
- */
-export function policiesFile(
-  server: PolicyServer,
-  policies: readonly Policy[],
-  upgrading: ReadonlySet<string> = new Set(),
-): string {
-  const entries = new Map(
-    policies.filter(isServable).map((policy) => [policyId(policy), entryOf(server, policy)]),
-  );
-  const all = new Map(entries);
+const encoder = new TextEncoder();
+const byteLength = (text: string) => encoder.encode(text).length;
+
+/** What `policies.yml` is made of. */
+export type PoliciesFile = {
+  readonly text: string;
+  /** Why policies are not in it, by id. */
+  readonly leftOut: ReadonlyMap<string, string>;
+};
+
+/** The ids of policies under which those who are upgrading are served besides; see {@link policiesFile}. */
+function legacyIds(policies: readonly Policy[], upgrading: ReadonlySet<string>): ReadonlyMap<string, string> {
   const claimants = new Map<string, readonly string[]>();
   for (const policy of policies) {
     const id = policyId(policy);
     const old = legacyPolicyId(policy);
     if (upgrading.has(id)) claimants.set(old, [...claimants.get(old) ?? [], id]);
   }
-  for (const [old, [id, ...others]] of claimants) {
-    const entry = entries.get(id!);
-    if (others.length === 0 && entry !== undefined) all.set(old, entry);
+  return new Map([...claimants].flatMap(([old, ids]) => ids.length === 1 ? [[ids[0]!, old] as const] : []));
+}
+
+/**
+ * `policies.yml`. A policy whose webhook of before the upgrade still exists is served under its old id too
+ * (spec/controller.md §11.3): `upgrading` holds the ids of these policies. Two policies may share an old id, so that only who has
+ * such a webhook has a claim to it: a policy that somebody makes after the upgrade takes no other's id away. Two that both have
+ * one cannot be told apart by the id, and it is served for neither.
+ *
+ * Policies of namespaces share `room` bytes, less what cluster-wide ones take: see {@link shareRoom}.
+ */
+export function writePolicies(
+  server: PolicyServer,
+  policies: readonly Policy[],
+  upgrading: ReadonlySet<string>,
+  room: number,
+): PoliciesFile {
+  const leftOut = new Map<string, string>();
+  const old = legacyIds(policies, upgrading);
+  const entries = policies.flatMap((policy) => {
+    const id = policyId(policy);
+    const problem = unservable(policy);
+    if (problem !== undefined) {
+      leftOut.set(id, problem);
+      return [];
+    }
+    const text = entryOf(server, policy);
+    const { namespace = "", creationTimestamp = "" } = policy.metadata;
+    const names = [id, ...old.has(id) ? [old.get(id)!] : []];
+    const bytes = names.reduce((sum, name) => sum + name.length + '"":,'.length, 0) +
+      names.length * byteLength(text);
+    return [{
+      id,
+      names,
+      text,
+      bytes,
+      since: creationTimestamp,
+      namespace: isNamespaced(policy) ? namespace : undefined,
+    }];
+  });
+  for (const { id, bytes } of shareRoom(entries, room)) {
+    leftOut.set(
+      id,
+      `PolicyServer ${
+        JSON.stringify(server.metadata.name)
+      } has no room for its definition of ${bytes} bytes: all ` +
+        "that it serves must fit into a ConfigMap, and the policies of its namespace claim more of that than others",
+    );
   }
-  return byBytes(all);
+  const kept = entries.filter(({ id }) => !leftOut.has(id));
+  return {
+    text: byBytes(kept.flatMap(({ names, text }) => names.map((name) => [name, text] as const))),
+    leftOut,
+  };
+}
+
+/** The text of `policies.yml` where room is no matter. */
+export function policiesFile(
+  server: PolicyServer,
+  policies: readonly Policy[],
+  upgrading: ReadonlySet<string> = new Set(),
+): string {
+  return writePolicies(server, policies, upgrading, Infinity).text;
 }
 
 /** `sources.yml`. */
@@ -152,25 +219,41 @@ export function hasSources({ spec }: PolicyServer): boolean {
   return (spec.insecureSources ?? []).length > 0 || Object.keys(spec.sourceAuthorities ?? {}).length > 0;
 }
 
-/** The ConfigMap `policy-server-<name>`. */
-export function renderConfigMap(
+/** Kubernetes' limit of a ConfigMap's data, in bytes. */
+const MAX_DATA_BYTES = 1024 * 1024;
+
+type RenderedConfigMap = ConfigMap & { readonly data: { readonly [key: string]: string } };
+
+/** The ConfigMap `policy-server-<name>`, and which policies are not in it. */
+export function renderConfiguration(
   server: PolicyServer,
   policies: readonly Policy[],
   settings: ControllerSettings,
   upgrading: ReadonlySet<string> = new Set(),
-): ConfigMap & { readonly data: { readonly [key: string]: string } } {
-  return {
+): { readonly configMap: RenderedConfigMap; readonly leftOut: ReadonlyMap<string, string> } {
+  const sources = sourcesFile(server);
+  const room = MAX_DATA_BYTES - byteLength(sources) - "{}".length;
+  const { text, leftOut } = writePolicies(server, policies, upgrading, room);
+  const configMap = {
     apiVersion: "v1",
     kind: "ConfigMap",
     metadata: {
       ...ownedMetadata(server, settings.namespace),
       labels: { [POLICY_SERVER_LABEL]: server.metadata.name },
     },
-    data: {
-      "policies.yml": policiesFile(server, policies, upgrading),
-      "sources.yml": sourcesFile(server),
-    },
-  };
+    data: { "policies.yml": text, "sources.yml": sources },
+  } as const;
+  return { configMap, leftOut };
+}
+
+/** The ConfigMap `policy-server-<name>`. */
+export function renderConfigMap(
+  server: PolicyServer,
+  policies: readonly Policy[],
+  settings: ControllerSettings,
+  upgrading: ReadonlySet<string> = new Set(),
+): RenderedConfigMap {
+  return renderConfiguration(server, policies, settings, upgrading).configMap;
 }
 
 /** What a policy server was told of one policy. */

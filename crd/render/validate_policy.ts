@@ -5,6 +5,7 @@ import type { Rule } from "../types/policy_fields.ts";
 import { type FieldError, forbidden, invalid, required } from "./field_error.ts";
 import { checkGroupExpression } from "./group_expression.ts";
 import { isReport, namesReport, REPORT_RESOURCES } from "./report_resources.ts";
+import { checkSettings } from "./settings_limits.ts";
 
 const VALUE_NEEDED = "a value must be specified";
 const NON_EMPTY = "must be non-empty";
@@ -230,6 +231,7 @@ export function validatePolicy(policy: Policy, given: PolicyValidation = {}): Fi
     ...(old === undefined ? checkIdentity(policy) : []),
     ...checkRules(policy),
     ...matchConditionErrors,
+    ...checkSettings(policy),
     ...checkTimeouts(policy),
     ...(old === undefined ? [] : checkTransition(policy, old)),
   ];

@@ -7,6 +7,7 @@ import {
   type Listen,
   type TlsSettings,
 } from "../types/http.ts";
+import { type ArrivingBodies, arrivingBodies } from "./arriving_bodies.ts";
 
 /** What is used of Bun; its own type declarations would hide mistakes in code that runs on Node too. */
 interface BunServer {
@@ -30,46 +31,67 @@ interface BunRuntime {
 const EXPECTED_EMPTY = [204, 304];
 const ENCODER = new TextEncoder();
 
-/** Reads a body that came without its length, piece by piece: what is too large is known before all of it is held. */
+/** A body that announces no more is taken in one piece, which is faster; its announced length counts as arrived. */
+const SMALL_BODY_BYTES = 64 * 1024;
+
+/** Reads a body piece by piece: what is too large is known before all of it is held. */
 async function readPieces(
   stream: ReadableStream<Uint8Array>,
   maxBytes: number,
   tooLarge: () => Error,
+  arrived: (bytes: number) => boolean,
+  stopped: AbortSignal,
 ): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
+  let pieces: Uint8Array[] = [];
   let length = 0;
   const reader = stream.getReader();
+  stopped.addEventListener("abort", () => {
+    pieces = [];
+    void reader.cancel().catch(() => {});
+  }, { once: true });
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return Buffer.concat(pieces, length);
     length += value.length;
-    if (length > maxBytes) {
-      void reader.cancel().catch(() => {});
-      throw tooLarge();
-    }
+    if (length > maxBytes) throw tooLarge();
+    if (!arrived(value.length)) throw new BodyError("failed", "the body was given up");
     pieces.push(value);
   }
 }
 
 /** Reads a body of at most `maxBytes` within `timeoutMs`. */
-async function readBody(request: Request, maxBytes: number, timeoutMs: number): Promise<Uint8Array> {
+async function readBody(
+  request: Request,
+  maxBytes: number,
+  timeoutMs: number,
+  arriving: ArrivingBodies,
+): Promise<Uint8Array> {
   const tooLarge = () => new BodyError("too_large", `length limit exceeded (${maxBytes} bytes)`);
   const announced = request.headers.get("content-length");
-  if (Number(announced ?? 0) > maxBytes) throw tooLarge();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new BodyError("timeout", "the body did not arrive in time")), timeoutMs);
-  });
+  const expected = Number(announced ?? Infinity);
+  if (announced !== null && expected > maxBytes) throw tooLarge();
+  const stop = new AbortController();
+  let giveUp = (_reason: BodyError) => {};
+  const givenUp = new Promise<never>((_, reject) => giveUp = reject);
+  const body = arriving.begin((reason) => giveUp(reason));
+  const timer = setTimeout(
+    () => giveUp(new BodyError("timeout", "the body did not arrive in time")),
+    timeoutMs,
+  );
   try {
-    const whole = announced === null && request.body
-      ? readPieces(request.body, maxBytes, tooLarge)
-      : request.arrayBuffer().then((buffer) => new Uint8Array(buffer));
-    return await Promise.race([whole, late]);
+    const whole = expected > SMALL_BODY_BYTES && request.body
+      ? readPieces(request.body, maxBytes, tooLarge, body.arrived, stop.signal)
+      : (body.arrived(Math.min(expected, SMALL_BODY_BYTES)), request.arrayBuffer()).then((buffer) =>
+        new Uint8Array(buffer)
+      );
+    return await Promise.race([whole, givenUp]);
   } catch (error) {
+    stop.abort();
     if (error instanceof BodyError) throw error;
     throw new BodyError("failed", error instanceof Error ? error.message : String(error));
   } finally {
     clearTimeout(timer);
+    body.end();
   }
 }
 
@@ -85,6 +107,7 @@ interface Door {
 /** Binds a listener. */
 export const listenBun: Listen = ({ host, port, tls, handler, maxBodyBytes, requestTimeoutMs }) => {
   const bun = (globalThis as unknown as { Bun: BunRuntime }).Bun;
+  const arriving = arrivingBodies(maxBodyBytes);
   let active = 0;
 
   const answer = async (request: Request, retiring: () => boolean): Promise<Response> => {
@@ -94,7 +117,7 @@ export const listenBun: Listen = ({ host, port, tls, handler, maxBodyBytes, requ
         method: request.method,
         url: request.url,
         contentType: request.headers.get("content-type") ?? undefined,
-        body: () => readBody(request, maxBodyBytes, requestTimeoutMs),
+        body: () => readBody(request, maxBodyBytes, requestTimeoutMs, arriving),
         whenGone: (listener) => request.signal.addEventListener("abort", listener),
       };
       const { status, headers, body } = await handler(adapted);

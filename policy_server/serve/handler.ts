@@ -68,7 +68,12 @@ function decodeSegment(segment: string): string | undefined {
   }
 }
 
-const FAULTS: Readonly<Record<BodyError["reason"], number>> = { too_large: 413, failed: 400, timeout: 408 };
+const FAULTS: Readonly<Record<BodyError["reason"], number>> = {
+  too_large: 413,
+  failed: 400,
+  timeout: 408,
+  overloaded: 503,
+};
 
 function parseReview(
   body: Uint8Array,

@@ -16,6 +16,7 @@ import {
   type Listen,
   type TlsSettings,
 } from "../types/http.ts";
+import { type ArrivingBodies, arrivingBodies } from "./arriving_bodies.ts";
 
 /** How often the server looks for requests that take too long. */
 const CHECK_MS = 1_000;
@@ -32,7 +33,12 @@ function tlsOptions(tls: TlsSettings): ServerOptions {
 }
 
 /** Reads a body, at most `maxBytes` of it. The server cuts requests that take longer than `timeoutMs`. */
-function readBody(request: IncomingMessage, maxBytes: number, timeoutMs: number): Promise<Uint8Array> {
+function readBody(
+  request: IncomingMessage,
+  maxBytes: number,
+  timeoutMs: number,
+  arriving: ArrivingBodies,
+): Promise<Uint8Array> {
   const started = performance.now();
   const tooLarge = () => new BodyError("too_large", `length limit exceeded (${maxBytes} bytes)`);
   const announced = Number(request.headers["content-length"] ?? 0);
@@ -41,23 +47,36 @@ function readBody(request: IncomingMessage, maxBytes: number, timeoutMs: number)
     let first: Uint8Array | undefined;
     let chunks: Uint8Array[] | undefined;
     let length = 0;
+    /** Holds no more of the body, whatever still comes. */
+    const giveUp = (reason: BodyError) => {
+      request.removeAllListeners("data");
+      request.resume();
+      first = chunks = undefined;
+      body.end();
+      reject(reason);
+    };
+    const body = arriving.begin(giveUp);
     request.on("data", (chunk: Uint8Array) => {
       length += chunk.length;
-      if (length > maxBytes) {
-        request.removeAllListeners("data");
-        request.resume();
-        return reject(tooLarge());
-      }
+      if (length > maxBytes) return giveUp(tooLarge());
+      if (!body.arrived(chunk.length)) return;
       if (first === undefined) first = chunk;
       else (chunks ??= [first]).push(chunk);
     });
-    request.on("end", () => resolve(chunks ? Buffer.concat(chunks, length) : first ?? NO_BODY));
+    request.on("end", () => {
+      body.end();
+      resolve(chunks ? Buffer.concat(chunks, length) : first ?? NO_BODY);
+    });
     const cut = (reason: string) =>
       performance.now() - started >= timeoutMs - CHECK_MS
         ? new BodyError("timeout", "the body did not arrive in time")
         : new BodyError("failed", reason);
-    request.on("aborted", () => reject(cut("the client went away")));
-    request.on("error", (error) => reject(cut(error.message)));
+    const lost = (reason: string) => {
+      body.end();
+      reject(cut(reason));
+    };
+    request.on("aborted", () => lost("the client went away"));
+    request.on("error", (error) => lost(error.message));
   });
 }
 
@@ -72,6 +91,7 @@ async function sendPieces(response: ServerResponse, pieces: AsyncIterable<string
 
 /** Binds a listener. */
 export const listenNode: Listen = async ({ host, port, tls, handler, maxBodyBytes, requestTimeoutMs }) => {
+  const arriving = arrivingBodies(maxBodyBytes);
   let draining = false;
   let active = 0;
   let onIdle: (() => void) | undefined;
@@ -86,7 +106,7 @@ export const listenNode: Listen = async ({ host, port, tls, handler, maxBodyByte
       method: request.method ?? "",
       url: `http://host${request.url ?? "/"}`,
       contentType: request.headers["content-type"],
-      body: () => readBody(request, maxBodyBytes, requestTimeoutMs),
+      body: () => readBody(request, maxBodyBytes, requestTimeoutMs, arriving),
       whenGone: (listener) => void response.once("close", listener),
     };
     const { status, headers, body } = await handler(adapted);

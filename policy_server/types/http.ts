@@ -31,9 +31,9 @@ export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>;
 /** Raised when a body can't be read. */
 export class BodyError extends Error {
   override readonly name = "BodyError";
-  readonly reason: "too_large" | "failed" | "timeout";
+  readonly reason: "too_large" | "failed" | "timeout" | "overloaded";
 
-  constructor(reason: "too_large" | "failed" | "timeout", message: string) {
+  constructor(reason: BodyError["reason"], message: string) {
     super(message);
     this.reason = reason;
   }

@@ -31,6 +31,31 @@ function sources(content: string | object, files: Readonly<Record<string, string
   });
 }
 
+test("only one document is read, so a file of several is refused: what stands in the others would not count", async () => {
+  const several = /more than one YAML document/;
+  const signer = (owner: string) => `apiVersion: v1\nallOf:\n- {kind: githubAction, owner: ${owner}}\n`;
+  const parsed = (text: string) => () => parseVerificationConfig(text);
+  for (
+    const text of [
+      `${signer("a")}---\n${signer("b")}`,
+      `---\n${signer("a")}---\n${signer("b")}`,
+      `${signer("a")}...\n---\n${signer("b")}`,
+      `${signer("a")}---\nallOf: []\n`,
+      `{}\n---\n${signer("a")}`,
+    ]
+  ) assert.throws(parsed(text), several, text);
+  for (
+    const text of [
+      `---\n${signer("a")}`,
+      `${signer("a")}...\n`,
+      `# a comment\n---\n${signer("a")}# another\n`,
+    ]
+  ) {
+    assert.equal(parseVerificationConfig(text).allOf?.length, 1, text);
+  }
+  assert.match((await sources("insecure_sources: [a.test]\n---\nproxies: {}\n")).message, several);
+});
+
 test("sources: everything that may be written", async () => {
   const { read, message } = await sources(
     `

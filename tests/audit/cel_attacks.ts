@@ -35,6 +35,10 @@ const LONG = withData({
   text: "a".repeat(1_000_000),
   list: Array.from({ length: 1_000 }, (_, at) => `${at}`),
 });
+const MANY = JSON.stringify({
+  map: Object.fromEntries(Array.from({ length: 20_000 }, (_, at) => [`name-${at}`, 1])),
+  list: Array.from({ length: 2_000 }, () => 1),
+});
 const one = (name: string, expression: string, text?: string, outcome?: Attack["outcome"]): Attack => ({
   name,
   expressions: [expression],
@@ -203,6 +207,19 @@ export const ATTACKS: readonly Attack[] = [
     one(`${call} of a long list`, `object.data.text.split('').${call}.size() == 1`, LONG)
   ),
   one("lists.range", "lists.range(100000000).size() == 1"),
+  // Listing the names of a large object takes milliseconds: it is done once.
+  one(
+    "the size of a large map, again and again",
+    "object.list.all(x, object.map.size() > 0)",
+    MANY,
+    "matching",
+  ),
+  one(
+    "whether a large map is empty, again and again",
+    "object.list.all(x, optional.ofNonZeroValue(object.map).hasValue())",
+    MANY,
+    "matching",
+  ),
   // Regular expressions.
   one(
     "a backtracking pattern",
@@ -214,6 +231,14 @@ export const ATTACKS: readonly Attack[] = [
   one("nested repetitions", `'a'.matches('(((((a{9}){9}){9}){9}){9}){9}')`),
   one("a long pattern", `'a'.matches('${"(a|b)".repeat(4_000)}')`),
   one("classes of Unicode", `'a'.matches('(?i)${"\\\\pL".repeat(500)}')`),
+  one("classes of Unicode in one class", `'a'.matches('[${"\\\\pL".repeat(600)}]')`),
+  one("classes of Unicode in one class, all cases", `'a'.matches('(?i)[${"\\\\pL\\\\PN".repeat(250)}]')`),
+  one(
+    "classes of Unicode, all cases",
+    `'a'.matches('(?i)${"\\\\pL".repeat(300)}') || true`,
+    OBJECT,
+    "matching",
+  ),
   one("a large program on a long text", "object.data.text.matches('(a|b)*a(a|b){500}$')", LONG),
   one(
     "findAll that goes to the end each time",

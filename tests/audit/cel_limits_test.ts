@@ -144,6 +144,9 @@ test("a policy whose conditions take a minute of a run gets errors for the objec
   assert.is(last.kind, "problem");
   assert.match((last as { message: string }).message, /more than 60 s in this run/);
   assert.is(conditions.check(greedy, audited(OBJECT), served).kind, "problem");
+  // A tenant whose objects made a cluster-wide policy slow has not used up what it has for others.
+  assert.is(conditions.check(greedy, { ...object, namespace: "other" }, served).kind, "matching");
+  assert.is(conditions.check(greedy, { ...object, namespace: undefined }, served).kind, "matching");
   assert.is(conditions.check(modest, object, served).kind, "matching");
 });
 
@@ -215,6 +218,18 @@ test("the size of a pattern's program is told before it is compiled", () => {
     const { instructions: size } = programSize(pattern);
     assert.ok(size >= least && size <= most, `${pattern}: ${size}`);
   }
+  // Building classes of Unicode costs more than their instructions, wherever they stand.
+  for (
+    const [pattern, least] of [
+      ["\\pL", 20],
+      ["\\pL".repeat(10), 200],
+      [`[${"\\pL".repeat(10)}]`, 200],
+      [`[^${"\\PL".repeat(10)}]`, 200],
+      [`(?i)[${"\\p{L}".repeat(10)}]`, 600],
+      [`(?i:${"\\pL".repeat(10)})`, 600],
+      [`(?si)${"\\pL".repeat(10)}`, 600],
+    ] as const
+  ) assert.ok(programSize(pattern).building >= least, `${pattern}: ${programSize(pattern).building}`);
 });
 
 test.run();

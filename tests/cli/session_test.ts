@@ -1,6 +1,7 @@
 // Sessions: recorded against a real API server, played back without one; waPC and both Rego dialects.
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { readSession } from "../../cli/render/exchange.ts";
 import { parseDocument } from "../../deps.ts";
 import { binariesFolder, HOW_TO_GET_BINARIES } from "../cluster/binaries/locate.ts";
 import { type ControlPlane, startControlPlane } from "../cluster/control_plane.ts";
@@ -180,5 +181,17 @@ if (binariesFolder() === undefined) {
     assert.is(again.stderr, "", "nobody is asked again");
   });
 }
+
+test("a session file of several documents is refused: what stands in the others would not count", () => {
+  const exchange =
+    "- type: Exchange\n  request: |\n    !DNSLookupHost\n    host: a\n  response: {type: Error, message: no}\n";
+  assert.is(readSession(exchange, "s.yml").length, 1);
+  assert.throws(
+    () => readSession(`${exchange}---\n${exchange}`, "s.yml"),
+    /Cannot parse the session file s\.yml: .*multiple documents/,
+  );
+  const two = exchange.replace("    host: a\n", "    host: a\n    ---\n    !DNSLookupHost\n    host: b\n");
+  assert.throws(() => readSession(two, "s.yml"), /exchange 1: .*multiple documents/);
+});
 
 test.run();

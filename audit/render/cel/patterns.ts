@@ -15,8 +15,11 @@ const MAX_KEPT_PROGRAMS = 100_000;
 const MAX_MATCH_STEPS = 4_000_000;
 /** Match steps for one unit of cost: the API server takes a tenth of the text times a quarter of the pattern. */
 const STEPS_PER_COST = 40;
-/** A class is one instruction, but is built of many ranges: of Unicode's, and of all cases. */
+/** A class is one instruction, but is built of many ranges: for each of Unicode's classes in it so much. */
 const CLASS_COST = 20;
+/** Where cases are not told apart, those of every member of each range are looked up. */
+const FOLDING = 3;
+const FOLDS_CASES = /\(\?[a-zA-Z]*i/;
 
 export type ProgramSize = {
   /** Instructions that a match goes through. */
@@ -48,6 +51,7 @@ export function programSize(pattern: string): ProgramSize {
     group.last = size;
   };
   const some = (instructions: number, building = instructions) => ({ instructions, building });
+  const classCost = FOLDS_CASES.test(pattern) ? CLASS_COST * FOLDING : CLASS_COST;
   for (const [part] of pattern.matchAll(TOKEN)) {
     if (part === "(") open.push({ size: some(2), last: NOTHING });
     else if (part === ")") {
@@ -60,7 +64,9 @@ export function programSize(pattern: string): ProgramSize {
       group.size = plus(group.size, plus(whole, times(group.last, -1)));
       group.last = whole;
     } else if (/^\\Q/.test(part)) atom(some(part.length));
-    else atom(/^(?:\\[pP]|\[.{4})/s.test(part) ? some(1, CLASS_COST) : some(1));
+    else if (/^(?:\\[pP]|\[.{4})/s.test(part)) {
+      atom(some(1, classCost * Math.max(1, part.match(/\\[pP]/g)?.length ?? 0)));
+    } else atom(some(1));
   }
   return open.reduce((total, { size }) => plus(total, size), NOTHING);
 }

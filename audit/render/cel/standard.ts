@@ -1,6 +1,5 @@
 /** CEL's standard functions: conversions, sizes, optionals. Those on texts and times are beside it. */
 import type { Functions, Library } from "./library.ts";
-import type { Meter } from "./meter.ts";
 import { type CelMap, int, NONE, Optional, quoted, sizeOf, TypeValue, Uint, uint } from "./values.ts";
 
 const SPACE_AROUND = /^\s|\s$/;
@@ -57,10 +56,7 @@ const SIZES = {
   string: count(lengthOf),
   bytes: count((value: Uint8Array) => value.length),
   list: count((value: readonly unknown[]) => value.length),
-  map: (value: CelMap, meter: Meter) => {
-    if (!(value instanceof Map)) meter.text(Object.keys(value).length);
-    return BigInt(sizeOf(value));
-  },
+  map: count(sizeOf),
 };
 
 const identity = (value: unknown) => value;

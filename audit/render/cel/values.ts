@@ -60,12 +60,24 @@ export function lookUp(map: CelMap, key: unknown): unknown {
   return typeof key === "string" ? own(map as JsonMap, key) : undefined;
 }
 
+/**
+ * Names of JSON objects that were asked for: listing those of a large one takes milliseconds, and an expression may ask for
+ * them as often as its budget lasts.
+ */
+const names = new WeakMap<JsonMap, readonly string[]>();
+
+function namesOf(map: JsonMap): readonly string[] {
+  let found = names.get(map);
+  if (found === undefined) names.set(map, found = Object.keys(map));
+  return found;
+}
+
 export function keysOf(map: CelMap): readonly unknown[] {
-  return map instanceof Map ? [...map.keys()] : Object.keys(map);
+  return map instanceof Map ? [...map.keys()] : namesOf(map as JsonMap);
 }
 
 export function sizeOf(map: CelMap): number {
-  return map instanceof Map ? map.size : Object.keys(map).length;
+  return map instanceof Map ? map.size : namesOf(map as JsonMap).length;
 }
 
 export function mapOf(entries: Iterable<readonly [unknown, unknown]>): ReadonlyMap<unknown, unknown> {
