@@ -1,7 +1,10 @@
 /** YAML as people write it, bounded: JSON is read too. */
 import { parseDocument } from "../../deps.ts";
+import { boundedText } from "../../program/types/bounded_text.ts";
 import { DocumentError } from "./strict_document.ts";
 
+/** Characters of what the parser says, which quotes names of the document. */
+const MAX_PROBLEM = 1_000;
 const MAX_CHARACTERS = 4 * 1024 * 1024;
 
 /** Deeper than any of these files; runtimes differ in how deep their stack lets the parser go. */
@@ -27,7 +30,7 @@ export function parseYaml(text: string): unknown {
   try {
     const document = parseDocument(text, { logLevel: "silent" });
     const problem = document.errors[0];
-    if (problem !== undefined) throw new DocumentError(problem.message.trim());
+    if (problem !== undefined) throw new DocumentError(boundedText(problem.message.trim(), MAX_PROBLEM));
     const value: unknown = document.toJS({ maxAliasCount: 100 });
     if (deeperThan(value, MAX_DEPTH)) throw new DocumentError("document is nested too deeply");
     return value;
@@ -37,6 +40,6 @@ export function parseYaml(text: string): unknown {
     if (cause instanceof RangeError && !/alias/i.test(cause.message)) {
       throw new DocumentError("document is nested too deeply");
     }
-    throw new DocumentError(cause instanceof Error ? cause.message : String(cause));
+    throw new DocumentError(boundedText(cause instanceof Error ? cause.message : String(cause), MAX_PROBLEM));
   }
 }

@@ -1,10 +1,37 @@
 /** Docker's `config.json`: nobody gets credentials that do not stand in it. */
-import { authFor, credentialsOf, parseDockerConfig } from "../../../artifact/types/docker_config.ts";
-import { DocumentError } from "../../../artifact/types/strict_document.ts";
-import { Finding, holds } from "../target.ts";
+import {
+  authFor,
+  credentialsOf,
+  type DockerAuth,
+  type DockerConfig,
+  parseDockerConfig,
+} from "../../../artifact/types/docker_config.ts";
+import { ArtifactError } from "../../../artifact/types/error.ts";
+import { holds } from "../target.ts";
 import { textTarget } from "../text_target.ts";
 
 const SERVERS = ["index.docker.io", "ghcr.io", "localhost:5000", "constructor", "__proto__", "toString", ""];
+
+/** An error holds no text of at least so many characters that is a value: shorter ones are in any sentence. */
+const SECRET = 9;
+
+function textsOf(value: unknown): readonly string[] {
+  if (typeof value === "string") return value.trim().length < SECRET ? [] : [value];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsOf) : [];
+}
+
+function quotesNothing(error: ArtifactError, config: string | DockerAuth): void {
+  let value: unknown = config;
+  try {
+    if (typeof config === "string") value = JSON.parse(config);
+  } catch {
+    value = undefined;
+  }
+  // The names of servers are quoted.
+  const shown = error.message.replace(/auths\[".*"\]/s, "");
+  holds(error.cause === undefined, "an error about config.json has a cause, which quotes it");
+  for (const text of textsOf(value)) holds(!shown.includes(text), "an error quotes a value of config.json");
+}
 
 export const target = textTarget({
   name: "docker-config",
@@ -37,9 +64,15 @@ export const target = textTarget({
     btoa("user:password"),
     "====",
   ],
-  expected: [DocumentError],
+  expected: [ArtifactError],
   read: (text) => {
-    const config = parseDockerConfig(text);
+    let config: DockerConfig;
+    try {
+      config = parseDockerConfig(text);
+    } catch (error) {
+      if (error instanceof ArtifactError) quotesNothing(error, text);
+      throw error;
+    }
     for (const server of SERVERS) {
       const entry = authFor(config, server);
       if (entry === undefined) continue;
@@ -47,11 +80,8 @@ export const target = textTarget({
       try {
         credentialsOf(entry);
       } catch (error) {
-        // Its declared error is any Error; what engines throw for faults of a program is none of them.
-        const { name, message } = error as Error;
-        const decoding = name === "InvalidCharacterError" || /decode|utf-8|encoded data/i.test(message);
-        const declared = (error as Error).constructor === Error;
-        if (!decoding && !declared) throw new Finding("crash", `credentialsOf: ${name}: ${message}`);
+        if (!(error instanceof ArtifactError)) throw error;
+        quotesNothing(error, entry);
       }
     }
   },
