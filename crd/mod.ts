@@ -27,7 +27,12 @@ export {
   fieldErrorText,
   invalidMessage,
 } from "./render/field_error.ts";
-export { type PolicyValidation, validatePolicy } from "./render/validate_policy.ts";
+export {
+  type PolicyValidation,
+  SETTINGS_TOO_DEEP,
+  unreadableSettings,
+  validatePolicy,
+} from "./render/validate_policy.ts";
 export {
   type Found,
   type PolicyServerValidation,

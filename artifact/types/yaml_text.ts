@@ -1,6 +1,7 @@
 /** YAML as people write it, bounded: JSON is read too. */
 import { parseDocument } from "../../deps.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
+import { deeperThan } from "../../program/types/depth.ts";
 import { DocumentError } from "./strict_document.ts";
 
 /** Characters of what the parser says, which quotes names of the document. */
@@ -9,16 +10,6 @@ const MAX_CHARACTERS = 4 * 1024 * 1024;
 
 /** Deeper than any of these files; runtimes differ in how deep their stack lets the parser go. */
 const MAX_DEPTH = 64;
-
-/** Whether lists and maps nest deeper than `max`. */
-function deeperThan(root: unknown, max: number): boolean {
-  let level: readonly unknown[] = [root];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > max) return true;
-    level = level.flatMap((value) => typeof value === "object" && value !== null ? Object.values(value) : []);
-  }
-  return false;
-}
 
 /**
  * @throws {DocumentError} with the parser's message, place included

@@ -9,6 +9,7 @@ import {
   type PolicyServer,
   type PolicyStatus,
 } from "../../crd/types.ts";
+import { SETTINGS_TOO_DEEP, unreadableSettings } from "../../crd/render/validate_policy.ts";
 import { wantedEntry } from "../render/config_map.ts";
 import { needsApply, removeForeign } from "../render/differences.ts";
 import { loadErrors } from "../render/load_errors.ts";
@@ -173,7 +174,9 @@ async function reconcileBound(world: World, policy: Policy, server: PolicyServer
   const id = policyId(policy);
   const memory = memoryOf(world, id);
   const { view, rollout } = serverState(world, server.metadata.name);
-  const wanted = entryFor(server, policy);
+  const [unreadable] = unreadableSettings(policy);
+  // Such a policy has no entry (`isServable`), and to make one goes into its settings by recursion.
+  const wanted = unreadable === undefined ? entryFor(server, policy) : "";
   const served = view.served?.get(id);
   const reachable = served?.text === wanted && rollout.state === "served";
   const store = policyStore(world.stores, policy.kind);
@@ -221,7 +224,11 @@ async function reconcileBound(world: World, policy: Policy, server: PolicyServer
   const unsettledFor = world.now() - (memory.unsettledSince ?? world.now());
   const passing = unsettledFor < PASSING_STATE_MS;
   const wasActive = policy.status?.policyStatus === "active";
-  const loadError = reachable ? undefined : loadErrors(view.pods).get(id);
+  const loadError = unreadable !== undefined
+    ? `${unreadable} ${SETTINGS_TOO_DEEP}`
+    : reachable
+    ? undefined
+    : loadErrors(view.pods).get(id);
   const found: PolicyFindings = {
     state: wasActive || exists ? "active" : "pending",
     webhook: exists,

@@ -7,6 +7,7 @@ import {
   policyId,
   type PolicyServer,
 } from "../../crd/types.ts";
+import { unreadableSettings } from "../../crd/render/validate_policy.ts";
 import type { ConfigMap } from "../types/objects.ts";
 import type { ControllerSettings } from "../types/settings.ts";
 import { compareBytes, orderedJson, sortedJson } from "./json.ts";
@@ -82,9 +83,13 @@ function entry(policy: Policy, capabilities: readonly string[]): string {
   ]);
 }
 
-/** A group without members cannot be served and would keep its server from starting: it is left out. */
+/**
+ * A group without members, and settings that nest too deeply to be read, would keep the server from starting: such policies are left
+ * out. Both are refused when they are written, unless the webhook did not answer then.
+ */
 export function isServable(policy: Policy): boolean {
-  return !isGroup(policy) || Object.keys(policy.spec.policies ?? {}).length > 0;
+  return (!isGroup(policy) || Object.keys(policy.spec.policies ?? {}).length > 0) &&
+    unreadableSettings(policy).length === 0;
 }
 
 function entryOf(server: PolicyServer, policy: Policy): string {

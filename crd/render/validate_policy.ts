@@ -1,4 +1,5 @@
 /** Admission rules of the four policy kinds (spec/crds.md §8.4, V1 to V9). */
+import { deeperThan } from "../../program/types/depth.ts";
 import { isGroup, isNamespaced, type Policy, policyId } from "../types/kinds.ts";
 import type { AdmissionPolicyGroup, ClusterAdmissionPolicyGroup } from "../types/kinds.ts";
 import type { Rule } from "../types/policy_fields.ts";
@@ -185,6 +186,25 @@ function checkMemberTimeouts(group: Group): FieldError[] {
   return errors;
 }
 
+/**
+ * Levels that settings may nest. A policy server refuses a `policies.yml` with more than 128, and settings are up to five levels deep
+ * in it: those of one policy would keep every policy of its server from being served.
+ */
+const MAX_SETTINGS_DEPTH = 100;
+
+/** The settings that no policy server reads, because they nest too deeply: the paths of these fields. */
+export function unreadableSettings(policy: Policy): readonly string[] {
+  if (!isGroup(policy)) {
+    return deeperThan(policy.spec.settings, MAX_SETTINGS_DEPTH) ? ["spec.settings"] : [];
+  }
+  return members(policy)
+    .filter(([, member]) => deeperThan(member?.settings, MAX_SETTINGS_DEPTH))
+    .map(([name]) => `spec.policies[${name.slice(0, MAX_NAME)}].settings`);
+}
+
+/** What is said of settings that nest too deeply. */
+export const SETTINGS_TOO_DEEP = `must not be nested more than ${MAX_SETTINGS_DEPTH} levels deep`;
+
 function checkExpression(group: Group): FieldError[] {
   const expression = group.spec.expression ?? "";
   if (expression === "") return [required("spec.expression", NON_EMPTY)];
@@ -231,6 +251,7 @@ export function validatePolicy(policy: Policy, given: PolicyValidation = {}): Fi
     ...checkRules(policy),
     ...matchConditionErrors,
     ...checkTimeouts(policy),
+    ...unreadableSettings(policy).map((field) => forbidden(field, SETTINGS_TOO_DEEP)),
     ...(old === undefined ? [] : checkTransition(policy, old)),
   ];
   if (!isGroup(policy)) return errors;
