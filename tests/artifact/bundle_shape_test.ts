@@ -111,6 +111,39 @@ test("a value of another kind is refused at every place, by its name", async () 
   assert.ok(tried > 200, String(tried));
 });
 
+test("certificates and timestamps with a byte changed are refused in words of this room", async () => {
+  const places: readonly Place[] = [
+    ["verificationMaterial", "certificate", "rawBytes"],
+    ["verificationMaterial", "timestampVerificationData", "rfc3161Timestamps", 0, "signedTimestamp"],
+    ["verificationMaterial", "tlogEntries", 0, "canonicalizedBody"],
+  ];
+  for (const place of places) {
+    const document = genuine.find((one) => {
+      const found = place.reduce((at, step) => at?.[step], one);
+      return typeof found === "string" && found.length > 0;
+    });
+    assert.ok(document, `no seed has ${nameOf(place)}`);
+    const bytes = Buffer.from(place.reduce((at, step) => at[step], document), "base64");
+    // Every byte of the outer structures, and of the rest every third one.
+    for (let at = 0; at < bytes.length; at += at < 400 ? 1 : 3) {
+      const other = Buffer.from(bytes);
+      other[at]! ^= 0x55;
+      for (const value of at % 8 === 0 ? [other, bytes.subarray(0, at)] : [other]) {
+        const where = `${nameOf(place)}, byte ${at} of ${bytes.length}`;
+        const result = await read(changed(document, place, value.toString("base64"))).catch((error) => error);
+        // A byte that says nothing, such as the last of an identity's name, may leave a signature without a trusted one.
+        if (!(result instanceof Error)) continue;
+        assert.instance(result, ArtifactError, `${where}: ${result}`);
+        const { cause } = result as ArtifactError;
+        assert.not.ok(
+          cause instanceof TypeError || cause instanceof RangeError,
+          `${where}: ${(cause as Error)?.stack}`,
+        );
+      }
+    }
+  }
+});
+
 test("null is a member that is not there, and nothing that a list may hold", async () => {
   for (const document of genuine) {
     for (const place of places(document)) {

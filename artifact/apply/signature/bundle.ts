@@ -152,8 +152,18 @@ async function verifyEvidence(
   if (trust.trustRoot === undefined) {
     refuse("there is no trust root: its log entry cannot be checked");
   }
-  const { toSignedEntity, toTrustMaterial, Verifier } = await loadSigstoreVerify();
-  const plain = toSignedEntity(bundle);
+  const { PolicyError, toSignedEntity, toTrustMaterial, VerificationError, Verifier } =
+    await loadSigstoreVerify();
+  /** The package reads DER when it comes to it, and takes for granted what is in it: other errors than its own are about that. */
+  const reading = <T>(read: () => T): T => {
+    try {
+      return read();
+    } catch (error) {
+      if (error instanceof VerificationError || error instanceof PolicyError) throw error;
+      refuse("the bundle's log entries or timestamps can't be read");
+    }
+  };
+  const plain = reading(() => toSignedEntity(bundle));
   const { signature } = plain.signature;
   const entity: SignedEntity = {
     ...plain,
@@ -176,8 +186,10 @@ async function verifyEvidence(
     () => ({ publicKey, validFor: () => true }),
   );
   const thresholds = { tlogThreshold: 1, ctlogThreshold: 0, timestampThreshold: key === undefined ? 0 : 1 };
-  new Verifier(material, thresholds).verify(entity);
-  return provenTimes(entity);
+  return reading(() => {
+    new Verifier(material, thresholds).verify(entity);
+    return provenTimes(entity);
+  });
 }
 
 async function parseBundle(bytes: Uint8Array): Promise<Bundle> {
