@@ -27,6 +27,7 @@ export {
   type Subject,
   type VerificationConfig,
 } from "./types/verification_config.ts";
+export { quotedUri } from "./types/quoted.ts";
 export { readSigstoreRequest, type SigstoreRequest, type SigstoreSubject } from "./types/sigstore_request.ts";
 export { DocumentError } from "./types/strict_document.ts";
 export type { Identity, SignedLayer } from "./types/signed_layer.ts";

@@ -28,8 +28,11 @@ export function dockerConfigDir(options: ArtifactOptions): string {
 /** Runs `docker-credential-<name> get` with the server on its standard input. */
 function runHelper(name: string, server: string, env: Environment, signal: AbortSignal | undefined) {
   return new Promise<Credentials>((resolve, reject) => {
-    if (!/^[A-Za-z0-9._-]+$/.test(name)) {
-      return reject(new Error(`${JSON.stringify(name)} is no helper's name`));
+    if (!/^[A-Za-z0-9._-]{1,64}$/.test(name)) {
+      // A secret may have been put in the name's place: it is not quoted.
+      return reject(
+        new Error("what config.json names is no helper's name: letters, digits, '.', '_' and '-'"),
+      );
     }
     const program = `docker-credential-${name}`;
     const child = spawn(program, ["get"], {

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { ArtifactError, messageOf } from "../types/error.ts";
+import { quotedUri } from "../types/quoted.ts";
 import type { Descriptor } from "../types/manifest.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { createFileWriter } from "./file_writer.ts";
@@ -123,18 +124,18 @@ async function receive(
   const size = declared === undefined ? undefined : Number(declared);
   if (size !== undefined && size > maxBytes) {
     response.discard();
-    throw tooLarge(uri, maxBytes);
+    throw tooLarge(quotedUri(uri), maxBytes);
   }
   module.expect(size);
   await module.sink.start();
   let received = 0;
   for await (const piece of response.body) {
     received += piece.length;
-    if (received > maxBytes) throw tooLarge(uri, maxBytes);
+    if (received > maxBytes) throw tooLarge(quotedUri(uri), maxBytes);
     await module.sink.write(piece);
   }
   if (size !== undefined && received !== size) {
-    throw new ArtifactError("connect", `${uri} ended after ${received} of ${size} bytes`);
+    throw new ArtifactError("connect", `${quotedUri(uri)} ended after ${received} of ${size} bytes`);
   }
 }
 

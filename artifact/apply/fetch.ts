@@ -9,6 +9,7 @@ import { reusable } from "../render/store_path.ts";
 import { ArtifactError, codeOf, messageOf, prefixed } from "../types/error.ts";
 import { type Descriptor, type Manifest, MEDIA_TYPE, type Platform } from "../types/manifest.ts";
 import type { ArtifactOptions } from "../types/options.ts";
+import { quotedUri } from "../types/quoted.ts";
 import { parsePolicyUrl, type PolicyUrl, type Reference } from "../types/reference.ts";
 import { downloadFile, downloadLayer } from "./download.ts";
 import { log } from "./event.ts";
@@ -134,7 +135,7 @@ function filePath(uri: string): string {
   try {
     return fileURLToPath(uri);
   } catch (cause) {
-    throw new ArtifactError("reference", `cannot retrieve path from uri: ${uri}`, cause);
+    throw new ArtifactError("reference", `cannot retrieve path from uri: ${quotedUri(uri)}`, cause);
   }
 }
 
@@ -142,7 +143,7 @@ function fileName(url: PolicyUrl & { scheme: "http" | "https" | "registry" }): s
   const segments = url.scheme === "registry" ? url.uri.split("/") : url.segments;
   const last = segments.at(-1) ?? "";
   if (last === "" || last === "." || last === "..") {
-    throw new ArtifactError("reference", `invalid URL: ${url.uri} (it names no file)`);
+    throw new ArtifactError("reference", `invalid URL: ${quotedUri(url.uri)} (it names no file)`);
   }
   return last;
 }

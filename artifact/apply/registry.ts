@@ -7,6 +7,7 @@ import { apiHost, formatReference, registryHost } from "../render/reference.ts";
 import { ArtifactError, codeOf, messageOf } from "../types/error.ts";
 import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions, Limits } from "../types/options.ts";
+import { quotedUri } from "../types/quoted.ts";
 import type { Reference } from "../types/reference.ts";
 import type { Sources } from "../types/sources.ts";
 import { findCredentials } from "./docker_credentials.ts";
@@ -212,7 +213,8 @@ function apiErrors(body: string): string | undefined {
 
 /** What an answer other than the wanted one is called (`§6.4`). */
 export async function refusalOf(response: HttpResponse, explanation: string): Promise<ArtifactError> {
-  const { status, url } = response;
+  const { status } = response;
+  const url = quotedUri(response.url);
   const body = await excerpt(response);
   if (status === 401) return new ArtifactError("unauthorized", `Not authorized: url ${url} (${explanation})`);
   if (status >= 200 && status < 300) {

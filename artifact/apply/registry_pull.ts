@@ -9,6 +9,7 @@ import {
 import { namedAddress } from "../types/address.ts";
 import { ArtifactError, codeOf, messageOf } from "../types/error.ts";
 import { parseJson } from "../types/json_text.ts";
+import { quoted, quotedUri } from "../types/quoted.ts";
 import { isDigest, isTag } from "../types/reference.ts";
 import { requireDigest, sha256Hex, startHash } from "./digest.ts";
 import { type HttpResponse, readBytes } from "./http.ts";
@@ -149,13 +150,15 @@ async function transfer(response: HttpResponse, descriptor: Descriptor, sink: Si
     response.discard();
     throw new ArtifactError(
       "digest",
-      `Digest error: Invalid digest. Expected ${digest}, got ${announced} (${response.url})`,
+      `Digest error: Invalid digest. Expected ${digest}, got ${quoted(announced)} (${
+        quotedUri(response.url)
+      })`,
     );
   }
   const wrongSize = (got: string) =>
     new ArtifactError(
       "digest",
-      `Digest error: Invalid size. Expected ${size} bytes, got ${got} (${response.url})`,
+      `Digest error: Invalid size. Expected ${size} bytes, got ${got} (${quotedUri(response.url)})`,
     );
   const hash = startHash(digest);
   let received = 0;

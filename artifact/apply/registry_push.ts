@@ -1,6 +1,7 @@
 /** What is written to a registry: blobs in chunks, manifests (`spec/fetch-verify.md §7`). */
 import { namedAddress } from "../types/address.ts";
 import { ArtifactError, codeOf } from "../types/error.ts";
+import { quoted, quotedUri } from "../types/quoted.ts";
 import { isDigest } from "../types/reference.ts";
 import { sha256Hex } from "./digest.ts";
 import type { HttpResponse } from "./http.ts";
@@ -146,15 +147,15 @@ export function digestOfLocation(location: string): string {
     throw new ArtifactError("protocol", message);
   };
   if (!URL.canParse(location) || !location.includes("/")) {
-    refuse(`Cannot extract manifest digest from the OCI registry response: ${location}`);
+    refuse(`Cannot extract manifest digest from the OCI registry response: ${quotedUri(location)}`);
   }
   const digest = location.slice(location.lastIndexOf("/") + 1);
   const [algorithm, hex] = digest.split(":");
-  if (hex === undefined) refuse(`Invalid digest: ${digest}`);
+  if (hex === undefined) refuse(`Invalid digest: ${quoted(digest)}`);
   if (algorithm !== "sha256" && algorithm !== "sha512") {
-    refuse(`unknown algorithm '${algorithm}' for manifest ${digest}`);
+    refuse(`unknown algorithm '${quoted(algorithm!)}' for manifest ${quoted(digest)}`);
   }
-  if (!isDigest(digest)) refuse(`The digest of the returned manifest is not valid: ${digest}`);
+  if (!isDigest(digest)) refuse(`The digest of the returned manifest is not valid: ${quoted(digest)}`);
   return digest;
 }
 
@@ -191,7 +192,7 @@ export async function putManifest(
   if (digest.startsWith("sha256:") && digest !== own) {
     throw new ArtifactError(
       "digest",
-      `Digest error: Invalid digest. Expected ${own}, got ${digest} (${response.url})`,
+      `Digest error: Invalid digest. Expected ${own}, got ${quoted(digest)} (${quotedUri(response.url)})`,
     );
   }
   return digest;

@@ -3,6 +3,7 @@
  * (`spec/fetch-verify.md §3`). The layout is the original's: a store can be shared with it.
  */
 import { ArtifactError } from "../types/error.ts";
+import { quoted, quotedUri } from "../types/quoted.ts";
 import { isDigest, type PolicyUrl } from "../types/reference.ts";
 import { isLatest } from "./reference.ts";
 
@@ -13,8 +14,10 @@ export type StoreScheme = typeof STORE_SCHEMES[number];
 export type NameCoding = "literal" | "base64";
 
 function encode(component: string): string {
-  const bytes = new TextEncoder().encode(component);
-  return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  let binary = "";
+  // Byte by byte: arguments of a call lie on the stack, which a long name would overflow.
+  for (const byte of new TextEncoder().encode(component)) binary += String.fromCharCode(byte);
+  return btoa(binary).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
 }
 
 function decode(component: string): string {
@@ -37,7 +40,7 @@ export function storeComponents(url: PolicyUrl, coding: NameCoding = "literal"):
   const path = url.scheme === "registry" ? registryComponents(url) : url.segments;
   const named = [url.hostAndPort, ...path];
   if (path.length === 0 || named.some(unsafe)) {
-    throw new ArtifactError("reference", `invalid URL: ${url.uri} (it names no file)`);
+    throw new ArtifactError("reference", `invalid URL: ${quotedUri(url.uri)} (it names no file)`);
   }
   return [url.scheme, ...(coding === "literal" ? named : named.map(encode))];
 }
@@ -64,7 +67,7 @@ export const MANIFEST_FOLDER = ".manifests";
 
 /** Where the manifest with a digest is kept, as components below the root: `.manifests/sha256/<hex>`. */
 export function manifestComponents(digest: string): readonly string[] {
-  if (!isDigest(digest)) throw new ArtifactError("reference", `Invalid digest: ${digest}`);
+  if (!isDigest(digest)) throw new ArtifactError("reference", `Invalid digest: ${quoted(digest)}`);
   return [MANIFEST_FOLDER, ...digest.split(":")];
 }
 

@@ -1,4 +1,5 @@
 /** JSON that somebody else wrote: bounded in size and nesting before it is parsed. */
+import { parseNumbers } from "../../program/types/json_numbers.ts";
 import { ArtifactError, type ArtifactErrorCode } from "./error.ts";
 
 /** Deeper than any manifest, bundle or token; what walks the value afterwards may recurse this far. */
@@ -25,21 +26,22 @@ function deeperThan(text: string, max: number): boolean {
  * Parses JSON whose size the caller has bounded. The error never quotes the text: it may hold secrets, or control characters.
  *
  * @param what names the document in the error: `the manifest`
- * @param reviver as for `JSON.parse`
+ * @param number makes a number's value of its text
  * @throws {ArtifactError} `code`, when it is no JSON or nested too deeply
  */
 export function parseJson(
   text: string,
   what: string,
   code: ArtifactErrorCode = "protocol",
-  reviver?: (key: string, value: unknown, context: { readonly source?: string }) => unknown,
+  number?: (source: string) => unknown,
 ): unknown {
   if (deeperThan(text, MAX_DEPTH)) {
     throw new ArtifactError(code, `${what} is nested deeper than ${MAX_DEPTH} levels`);
   }
   try {
-    return JSON.parse(text, reviver as (key: string, value: unknown) => unknown);
-  } catch (cause) {
-    throw new ArtifactError(code, `${what} is no JSON`, cause);
+    return number === undefined ? JSON.parse(text) : parseNumbers(text, number);
+  } catch {
+    // The engine's error quotes the text, so that it is not even kept as the cause.
+    throw new ArtifactError(code, `${what} is no JSON`);
   }
 }

@@ -124,10 +124,8 @@ export function parseManifest(text: string): Manifest {
     );
   }
   if (mediaType !== undefined && !MANIFEST_TYPES.includes(mediaType as string)) {
-    throw new ArtifactError(
-      "media_type",
-      `Unsupported media type: ${MEDIA_TYPE_TEXT.test(String(mediaType)) ? String(mediaType) : "none"}`,
-    );
+    const shown = typeof mediaType === "string" && MEDIA_TYPE_TEXT.test(mediaType) ? mediaType : "none";
+    throw new ArtifactError("media_type", `Unsupported media type: ${shown}`);
   }
   if (document["config"] !== undefined && document["layers"] !== undefined) {
     return {

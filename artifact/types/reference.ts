@@ -5,6 +5,7 @@
  * URI, as is `localhost:5000/a/b`, which the URL grammar alone would read as the scheme `localhost`.
  */
 import { ArtifactError } from "./error.ts";
+import { quoted, quotedUri } from "./quoted.ts";
 
 /** A normalised image reference. The digest decides when both tag and digest are there. */
 export type Reference = {
@@ -122,7 +123,7 @@ function toUrl(text: string): URL {
   try {
     return new URL(text);
   } catch (cause) {
-    throw new ArtifactError("reference", `invalid URL: ${text}`, cause);
+    throw new ArtifactError("reference", `invalid URL: ${quotedUri(text)}`, cause);
   }
 }
 
@@ -147,11 +148,11 @@ export function parsePolicyUrl(text: string): PolicyUrl {
     case "https":
       return { scheme, uri, hostAndPort: url.host, segments: url.pathname.split("/").slice(1) };
     case "registry": {
-      if (url.host === "") throw new ArtifactError("reference", `invalid URL: ${url.href}`);
+      if (url.host === "") throw new ArtifactError("reference", `invalid URL: ${quotedUri(url.href)}`);
       const reference = parseReference(relative ? uri : uri.slice(uri.indexOf("://") + 3));
       return { scheme, uri, hostAndPort: reference.registry, reference };
     }
     default:
-      throw new ArtifactError("reference", `unknown scheme: ${scheme}`);
+      throw new ArtifactError("reference", `unknown scheme: ${quoted(scheme)}`);
   }
 }

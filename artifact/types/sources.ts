@@ -1,4 +1,5 @@
 /** `sources.yml`: hosts without trustworthy TLS, private authorities, proxies (`spec/fetch-verify.md §4`). */
+import { quoted } from "./quoted.ts";
 import {
   DocumentError,
   type Mapping,
@@ -50,12 +51,14 @@ function readAuthority(value: unknown, where: string): AuthorityEntry {
   const type = readString(mapping, "type", where);
   if (type === "Path") return { type, path: readString(mapping, "path", where) };
   if (type !== "Data") {
-    throw new DocumentError(`unknown variant \`${type}\`, expected \`Path\` or \`Data\` at ${where}`);
+    throw new DocumentError(
+      `unknown variant \`${quoted(type)}\`, expected \`Path\` or \`Data\` at ${quoted(where)}`,
+    );
   }
   const data = mapping["data"];
   if (!Array.isArray(data)) return { type, data: readString(mapping, "data", where) };
   if (!data.every((byte) => Number.isInteger(byte) && byte >= 0 && byte <= 255)) {
-    throw new DocumentError(`\`data\` holds something that is no byte at ${where}`);
+    throw new DocumentError(`\`data\` holds something that is no byte at ${quoted(where)}`);
   }
   return { type, data: Uint8Array.from(data as number[]) };
 }

@@ -4,21 +4,25 @@
  * the document is added.
  */
 import { own } from "../../program/types/own.ts";
+import { quoted } from "./quoted.ts";
 
 export type Mapping = Readonly<Record<string, unknown>>;
 
 /** Thrown by the readers below; whoever reads the whole document puts its own prefix before the message. */
 export class DocumentError extends Error {}
 
-function quoted(names: readonly string[]): string {
-  const ticked = names.map((name) => `\`${name}\``);
-  if (ticked.length === 1) return ticked[0] ?? "";
-  return ticked.length === 2 ? ticked.join(" or ") : `one of ${ticked.join(", ")}`;
+/** Names in a place are the document's own. */
+const at = (where: string) => where && ` at ${quoted(where)}`;
+
+function ticked(names: readonly string[]): string {
+  const each = names.map((name) => `\`${name}\``);
+  if (each.length === 1) return each[0] ?? "";
+  return each.length === 2 ? each.join(" or ") : `one of ${each.join(", ")}`;
 }
 
 function describe(value: unknown): string {
   if (value === null || value === undefined) return "unit value";
-  if (typeof value === "string") return `string ${JSON.stringify(value)}`;
+  if (typeof value === "string") return `string ${JSON.stringify(quoted(value))}`;
   if (typeof value === "boolean") return `boolean \`${value}\``;
   if (typeof value === "number") {
     return Number.isInteger(value) ? `integer \`${value}\`` : `floating point \`${value}\``;
@@ -27,7 +31,7 @@ function describe(value: unknown): string {
 }
 
 export function invalidType(value: unknown, expected: string, where: string): never {
-  throw new DocumentError(`invalid type: ${describe(value)}, expected ${expected}${where && ` at ${where}`}`);
+  throw new DocumentError(`invalid type: ${describe(value)}, expected ${expected}${at(where)}`);
 }
 
 export function missingField(name: string): never {
@@ -35,7 +39,7 @@ export function missingField(name: string): never {
 }
 
 export function unknownVariant(name: string, known: readonly string[], where: string): never {
-  throw new DocumentError(`unknown variant \`${name}\`, expected ${quoted(known)}${where && ` at ${where}`}`);
+  throw new DocumentError(`unknown variant \`${quoted(name)}\`, expected ${ticked(known)}${at(where)}`);
 }
 
 export function readMapping(value: unknown, expected: string, where: string): Mapping {
@@ -50,7 +54,7 @@ export function refuseUnknown(mapping: Mapping, known: readonly string[], where:
   for (const key of Object.keys(mapping)) {
     if (!known.includes(key)) {
       throw new DocumentError(
-        `unknown field \`${key}\`, expected ${quoted(known)}${where && ` at ${where}`}`,
+        `unknown field \`${quoted(key)}\`, expected ${ticked(known)}${at(where)}`,
       );
     }
   }

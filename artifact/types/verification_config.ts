@@ -1,5 +1,6 @@
 /** The verification configuration v1: who must have signed (`spec/fetch-verify.md §8`). */
 import { ArtifactError } from "./error.ts";
+import { quoted } from "./quoted.ts";
 import {
   DocumentError,
   invalidType,
@@ -69,7 +70,7 @@ const KINDS = ["pubKey", "genericIssuer", "githubAction"] as const;
 export function urlPrefix(text: string): Subject {
   const value = normalisedPrefix(text);
   if (typeof value === "string") return { kind: "urlPrefix", value };
-  throw new DocumentError(`invalid value: string ${JSON.stringify(text)}, ${value.reason}`);
+  throw new DocumentError(`invalid value: string ${JSON.stringify(quoted(text))}, ${value.reason}`);
 }
 
 function readSubject(mapping: Mapping, where: string): Subject {

@@ -1,21 +1,15 @@
 /** YAML as people write it, bounded: JSON is read too. */
 import { parseDocument } from "../../deps.ts";
+import { boundedText } from "../../program/types/bounded_text.ts";
+import { deeperThan } from "../../program/types/depth.ts";
 import { DocumentError } from "./strict_document.ts";
 
+/** Characters of what the parser says, which quotes names of the document. */
+const MAX_PROBLEM = 1_000;
 const MAX_CHARACTERS = 4 * 1024 * 1024;
 
 /** Deeper than any of these files; runtimes differ in how deep their stack lets the parser go. */
 const MAX_DEPTH = 64;
-
-/** Whether lists and maps nest deeper than `max`. */
-function deeperThan(root: unknown, max: number): boolean {
-  let level: readonly unknown[] = [root];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > max) return true;
-    level = level.flatMap((value) => typeof value === "object" && value !== null ? Object.values(value) : []);
-  }
-  return false;
-}
 
 /**
  * @throws {DocumentError} with the parser's message, place included
@@ -32,7 +26,7 @@ export function parseYaml(text: string): unknown {
       throw new DocumentError(
         problem.code === "MULTIPLE_DOCS"
           ? "the file has more than one YAML document, expected one"
-          : problem.message.trim(),
+          : boundedText(problem.message.trim(), MAX_PROBLEM),
       );
     }
     const value: unknown = document.toJS({ maxAliasCount: 100 });
@@ -44,6 +38,6 @@ export function parseYaml(text: string): unknown {
     if (cause instanceof RangeError && !/alias/i.test(cause.message)) {
       throw new DocumentError("document is nested too deeply");
     }
-    throw new DocumentError(cause instanceof Error ? cause.message : String(cause));
+    throw new DocumentError(boundedText(cause instanceof Error ? cause.message : String(cause), MAX_PROBLEM));
   }
 }

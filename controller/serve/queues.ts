@@ -117,7 +117,8 @@ export function triggersInto(queues: Queues): Triggers {
         rolls.set(name, { last: now + afterMs, pause: ROLL_PAUSE_MS });
         return queues.servers.add(name, afterMs);
       }
-      if (now < known.last) return;
+      // The pass at that time may have been joined with an earlier one, which is over: then this change would wait for ever.
+      if (now < known.last) return queues.servers.add(name, known.last - now);
       rolls.set(name, { last: now + known.pause, pause: Math.min(known.pause * 2, LONGEST_ROLL_PAUSE_MS) });
       queues.servers.add(name, known.pause);
     },

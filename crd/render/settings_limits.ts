@@ -2,6 +2,7 @@
  * Limits of a policy's settings, whose form is the policy's own business. All policies of a PolicyServer are written into one
  * file: settings that it cannot hold, or that its reader refuses, would keep everybody else's policies from being served.
  */
+import { deeperThan } from "../../program/types/depth.ts";
 import { isGroup, type Policy } from "../types/kinds.ts";
 import { type FieldError, forbidden } from "./field_error.ts";
 
@@ -10,17 +11,6 @@ export const MAX_SETTINGS_DEPTH = 100;
 /** Characters of a member's name in the path of an error. */
 const MAX_NAME = 100;
 
-/** Whether a value is nested deeper than this; without recursion, as the API server takes 10,000 levels. */
-function isDeeper(value: unknown, limit: number): boolean {
-  let level: readonly unknown[] = [value];
-  for (let depth = 0; level.length > 0; depth++) {
-    const nested = level.filter((item) => typeof item === "object" && item !== null);
-    if (nested.length > 0 && depth >= limit) return true;
-    level = nested.flatMap((item) => Object.values(item as object));
-  }
-  return false;
-}
-
 /** The paths of settings that are nested too deeply. */
 function tooDeep(policy: Policy): readonly string[] {
   const all: readonly (readonly [path: string, settings: unknown])[] = isGroup(policy)
@@ -28,7 +18,7 @@ function tooDeep(policy: Policy): readonly string[] {
       [`spec.policies[${name.slice(0, MAX_NAME)}].settings`, member?.settings] as const
     )
     : [["spec.settings", policy.spec.settings]];
-  return all.filter(([, settings]) => isDeeper(settings, MAX_SETTINGS_DEPTH)).map(([path]) => path);
+  return all.filter(([, settings]) => deeperThan(settings, MAX_SETTINGS_DEPTH)).map(([path]) => path);
 }
 
 /** Errors of a policy's settings, or of those of its members. */

@@ -10,6 +10,7 @@ import {
   type ArtifactOptions,
   fetchPolicy,
   fetchVerifiedPolicy,
+  quotedUri,
   readModule,
   readSources,
   readVerificationConfig,
@@ -66,9 +67,12 @@ export async function moduleSource(
         const policy = await fetchPolicy(url, store, artifact);
         return await readChecked(policy.path, policy.sha256);
       } catch (error) {
-        throw new Error(`Error while downloading policy '${name}' from ${url}: ${(error as Error).message}`, {
-          cause: error,
-        });
+        throw new Error(
+          `Error while downloading policy '${name}' from ${quotedUri(url)}: ${(error as Error).message}`,
+          {
+            cause: error,
+          },
+        );
       }
     };
   }

@@ -4,6 +4,7 @@
  * An entry is read as a policy first, then as a group; the first shape that fits wins. Unknown keys are ignored in
  * entries (the controller writes some) and refused in group members.
  */
+import { boundedText } from "../../program/types/bounded_text.ts";
 import { type DocumentEntry, DocumentError, type DocumentValue, jsonText, positionOf } from "./document.ts";
 import { nearestName } from "./nearest.ts";
 import { readDocument } from "./read_document.ts";
@@ -51,6 +52,9 @@ export type PolicyGroup = {
 /** One entry of the file. */
 export type PolicyEntry = Policy | PolicyGroup;
 
+/** Characters of what is wrong: names and values of the file are quoted, which tenants write a part of. */
+const MAX_REASON = 1_000;
+
 /** The file can't be used. `message` is the whole text for the user; the other members say where the fault is. */
 export class PoliciesFileError extends Error {
   override readonly name = "PoliciesFileError";
@@ -58,7 +62,9 @@ export class PoliciesFileError extends Error {
   readonly line: number;
   readonly column: number;
   constructor(path: string, reason: string, at: { readonly line: number; readonly column: number }) {
-    super(`${policiesFilePrefix(path)}${reason} at line ${at.line} column ${at.column}`);
+    super(
+      `${policiesFilePrefix(path)}${boundedText(reason, MAX_REASON)} at line ${at.line} column ${at.column}`,
+    );
     this.path = path;
     this.line = at.line;
     this.column = at.column;

@@ -412,7 +412,7 @@ real(
           ],
           [{ credHelpers: { [registry.host]: "absent" } }, "docker-credential-absent"],
           [{ credHelpers: { [registry.host]: "../x" } }, "is no helper's name"],
-          ["{ not JSON, secret", "it is no JSON"],
+          ["{ not JSON, secret", "config.json is no JSON"],
           [
             { auths: { [registry.host]: { identitytoken: "refresh" } } },
             "IdentityToken credential not supported. Using anonymous instead",

@@ -102,7 +102,7 @@ test("statements, assignments and what else the language has beside expressions 
   }
 });
 
-test("an expression has bounds", async () => {
+test("an expression has bounds", () => {
   assert.match(parseError("(".repeat(100_000)), /^Syntax error: longer than 65536 characters/);
   assert.match(
     parseError(`${"(".repeat(30_000)}a()${")".repeat(30_000)}`),

@@ -36,6 +36,8 @@ for (const file of files) {
     if (mustShow) {
       assert.ok(shown !== "", "it shows no fault any more: take it off tests/fuzz/open_findings.ts");
     }
+    // A guest that is refused for its size says nothing about prices.
+    if (name === "deadlines" && shown === "") assert.is(outcome, "accepted");
     if (shown !== "") {
       assert.ok(open?.signatures.some((known) => shown.startsWith(known)), `it shows: ${shown}`);
     }

@@ -82,6 +82,42 @@ function randomJson(random: (below: number) => number, depth: number): string {
 const shape = (value: DocumentValue | null | undefined): unknown =>
   value && { at: value.at, kind: value.kind, text: jsonText(value) };
 
+test("what is wrong is told in a bounded text, however long names and values are", () => {
+  const long = "x".repeat(100_000);
+  const json = JSON.stringify;
+  const wrong: Readonly<Record<string, string>> = {
+    "a name with a slash": json({ [`${long}/`]: { module: "m" } }),
+    "an entry of another kind": json({ [long]: 1 }),
+    "a field of another kind": json({ [long]: { module: 1 } }),
+    "a mode": json({ a: { module: "m", policyMode: long } }),
+    "a group's mode": json({ a: { policies: {}, policyMode: long } }),
+    "a member's field": json({
+      a: {
+        policies: { [long]: { module: "m", [long]: 1 } },
+        expression: "a()",
+        message: "m",
+        policyMode: "protect",
+      },
+    }),
+    "a capability": json({ a: { module: "m", hostCapabilities: [long, 1] } }),
+    "a duplicate key": `{"${long}": 1, "${long}": 2}`,
+    "a key of a map": `? {${long}: 1}\n: 2\n`,
+    "an alias": `a: *${long}\n`,
+    "a tag": `a: !<${long}> b\n`,
+    "no document": `${long}\n`,
+    "a plain line": `a\n? ${long}\nb`,
+  };
+  for (const [what, text] of Object.entries(wrong)) {
+    const message = refusal(() => parsePolicies(text, "policies.yml"));
+    assert.ok(message.length < 1_200, `${what}: ${message.length} characters`);
+    assert.match(
+      message,
+      /^error while loading policies from "policies\.yml": [^]* at line \d+ column \d+$/,
+      what,
+    );
+  }
+});
+
 test("the JSON reader and the YAML reader agree on JSON, positions included", () => {
   const random = randomFrom(7);
   for (let i = 0; i < 400; i++) {

@@ -9,28 +9,22 @@ import {
   type SignedEntity,
   type X509Certificate,
 } from "../../../deps.ts";
+import { requireBundleShape } from "../../types/bundle_document.ts";
 import { messageOf } from "../../types/error.ts";
 import { parseJson } from "../../types/json_text.ts";
+import { quoted } from "../../types/quoted.ts";
 import { trustedRootOf } from "../../types/trust_root.ts";
 import type { Identity, SignedLayer } from "../../types/signed_layer.ts";
 import { derOf, keyOf, requireIdentity } from "./certificate.ts";
 import { keyFromDer, type VerificationKey, verifies } from "./public_key.ts";
 import { type RecordedKey, recordedKey } from "./rekor_entry.ts";
+import { type Fields, fields, refusal, refuse, text } from "./fields.ts";
 import { certificateFromDer } from "./x509.ts";
 import type { TrustMaterial } from "./trust_material.ts";
 
 const PAYLOAD_TYPE = "application/vnd.in-toto+json";
 const STATEMENT_TYPE = "https://in-toto.io/Statement/v1";
 const PREDICATE_TYPE = "https://sigstore.dev/cosign/sign/v1";
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function fields(value: unknown, what: string): Fields {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new Error(`${what} is no JSON object`);
-  }
-  return value as Fields;
-}
 
 /** What the envelope's signature is made over (DSSE v1). */
 function preAuthEncoding(type: string, payload: Uint8Array): Uint8Array {
@@ -40,26 +34,24 @@ function preAuthEncoding(type: string, payload: Uint8Array): Uint8Array {
 
 /** The statement's annotations, once it is clear that it is a signature of this image. */
 function readStatement(payload: Uint8Array, imageDigest: string): Fields {
-  const text = new TextDecoder("utf-8", { fatal: true }).decode(payload);
-  const numbers = (_key: string, value: unknown, context?: { source?: string }) =>
-    typeof value === "number" ? context?.source ?? String(value) : value;
+  const json = new TextDecoder("utf-8", { fatal: true }).decode(payload);
+  // Numbers stay the texts that they are written as: annotations are compared as text.
   const statement = fields(
-    parseJson(text, "the statement", "signature", numbers),
+    parseJson(json, "the statement", "signature", (source) => source),
     "the statement",
   );
   if (statement["_type"] !== STATEMENT_TYPE) {
-    throw new Error("§13 rule 2: the statement's _type is another one");
+    refuse("§13 rule 2: the statement's _type is another one");
   }
   if (statement["predicateType"] !== PREDICATE_TYPE) {
-    throw new Error(
-      `§13 rule 2: the statement is no signature (predicateType ${String(statement["predicateType"])})`,
-    );
+    const type = quoted(text(statement["predicateType"], "the statement's predicateType"));
+    refuse(`§13 rule 2: the statement is no signature (predicateType ${type})`);
   }
   const subjects = statement["subject"];
   const subject = fields(Array.isArray(subjects) ? subjects[0] : undefined, "the statement's subject");
-  const sha256 = fields(subject["digest"], "the subject's digest")["sha256"];
-  if (`sha256:${String(sha256)}` !== imageDigest) {
-    throw new Error("§13 rule 2: the statement is about another image (subject[0].digest.sha256)");
+  const sha256 = text(fields(subject["digest"], "the subject's digest")["sha256"], "the subject's sha256");
+  if (`sha256:${sha256}` !== imageDigest) {
+    refuse("§13 rule 2: the statement is about another image (subject[0].digest.sha256)");
   }
   const annotations = subject["annotations"] ?? null;
   return annotations === null ? {} : fields(annotations, "the subject's annotations");
@@ -76,21 +68,24 @@ function recordedVerifier(body: Uint8Array): RecordedKey {
     "the log entry's body",
   );
   const spec = fields(entry["spec"], "the log entry's spec");
-  const pem = (value: unknown) => recordedKey(Buffer.from(String(value), "base64"));
+  const bytes = (value: unknown) => Buffer.from(text(value, "the log entry's verifier"), "base64");
+  const pem = (value: unknown) => recordedKey(bytes(value));
   const structured = (signature: unknown) => {
     const verifier = fields(
       fields(signature, "the log entry's signature")["verifier"],
       "the log entry's verifier",
     );
-    const raw = (value: unknown) =>
-      Buffer.from(String(fields(value, "the log entry's verifier")["rawBytes"]), "base64");
+    const raw = (value: unknown) => bytes(fields(value, "the log entry's verifier")["rawBytes"]);
     if (verifier["x509Certificate"] === undefined) {
       return { spki: keyFromDer(raw(verifier["publicKey"])).spki };
     }
     const certificate = certificateFromDer(raw(verifier["x509Certificate"]));
     return { certificate: derOf(certificate), spki: certificate.publicKey };
   };
-  switch (`${String(entry["kind"])} ${String(entry["apiVersion"])}`) {
+  const type = `${text(entry["kind"], "the log entry's kind")} ${
+    text(entry["apiVersion"], "the log entry's apiVersion")
+  }`;
+  switch (type) {
     case "dsse 0.0.1":
       return pem(first(spec["signatures"])["verifier"]);
     case "hashedrekord 0.0.1":
@@ -100,9 +95,7 @@ function recordedVerifier(body: Uint8Array): RecordedKey {
     case "hashedrekord 0.0.2":
       return structured(fields(spec["hashedRekordV002"], "hashedRekordV002")["signature"]);
     default:
-      throw new Error(
-        `§13 rule 2: unsupported log entry ${String(entry["kind"])} ${String(entry["apiVersion"])}`,
-      );
+      refuse(`§13 rule 2: unsupported log entry ${quoted(type)}`);
   }
 }
 
@@ -114,15 +107,15 @@ type Envelope = {
 
 function envelopeOf(bundle: Bundle): Envelope {
   if (bundle.content.$case !== "dsseEnvelope") {
-    throw new Error("§13 rule 2: the bundle holds no DSSE envelope");
+    refuse("§13 rule 2: the bundle holds no DSSE envelope");
   }
   const { payloadType, payload, signatures } = bundle.content.dsseEnvelope;
   if (payloadType !== PAYLOAD_TYPE) {
-    throw new Error(`§13 rule 2: the envelope's payloadType is ${payloadType}`);
+    refuse(`§13 rule 2: the envelope's payloadType is ${quoted(payloadType)}`);
   }
   const signature = signatures[0];
   if (signature === undefined || signatures.length !== 1) {
-    throw new Error("§13 rule 2: the envelope must have exactly one signature");
+    refuse("§13 rule 2: the envelope must have exactly one signature");
   }
   return { payloadType, payload, signature: signature.sig };
 }
@@ -134,7 +127,7 @@ function requireSameVerifier(bundle: Bundle, certificate: Uint8Array | undefined
     const recorded = recordedVerifier(entry.canonicalizedBody);
     const same = certificate === undefined ||
       (recorded.certificate !== undefined && Buffer.from(recorded.certificate).equals(certificate));
-    if (!same) throw new Error("§13 rule 2: the log entry is about another certificate (verifier)");
+    if (!same) refuse("§13 rule 2: the log entry is about another certificate (verifier)");
     spki = recorded.spki;
   }
   return spki;
@@ -157,10 +150,20 @@ async function verifyEvidence(
   trust: TrustMaterial,
 ): Promise<readonly Date[]> {
   if (trust.trustRoot === undefined) {
-    throw new Error("there is no trust root: its log entry cannot be checked");
+    refuse("there is no trust root: its log entry cannot be checked");
   }
-  const { toSignedEntity, toTrustMaterial, Verifier } = await loadSigstoreVerify();
-  const plain = toSignedEntity(bundle);
+  const { PolicyError, toSignedEntity, toTrustMaterial, VerificationError, Verifier } =
+    await loadSigstoreVerify();
+  /** The package reads DER when it comes to it, and takes for granted what is in it: other errors than its own are about that. */
+  const reading = <T>(read: () => T): T => {
+    try {
+      return read();
+    } catch (error) {
+      if (error instanceof VerificationError || error instanceof PolicyError) throw error;
+      refuse("the bundle's log entries or timestamps can't be read");
+    }
+  };
+  const plain = reading(() => toSignedEntity(bundle));
   const { signature } = plain.signature;
   const entity: SignedEntity = {
     ...plain,
@@ -177,23 +180,27 @@ async function verifyEvidence(
   };
   const spare = trust.rekor[0]?.key.key;
   const publicKey = key?.key ?? spare;
-  if (publicKey === undefined) throw new Error("the trust root has no transparency log");
+  if (publicKey === undefined) refuse("the trust root has no transparency log");
   const material = toTrustMaterial(
     trustedRootOf(trust.trustRoot),
     () => ({ publicKey, validFor: () => true }),
   );
   const thresholds = { tlogThreshold: 1, ctlogThreshold: 0, timestampThreshold: key === undefined ? 0 : 1 };
-  new Verifier(material, thresholds).verify(entity);
-  return provenTimes(entity);
+  return reading(() => {
+    new Verifier(material, thresholds).verify(entity);
+    return provenTimes(entity);
+  });
 }
 
 async function parseBundle(bytes: Uint8Array): Promise<Bundle> {
   const { bundleFromJSON, ValidationError } = await loadSigstoreBundle();
+  const document = parseJson(new TextDecoder().decode(bytes), "the bundle", "signature");
+  requireBundleShape(document);
   try {
-    return bundleFromJSON(parseJson(new TextDecoder().decode(bytes), "the bundle", "signature"));
+    return bundleFromJSON(document);
   } catch (error) {
     if (!(error instanceof ValidationError)) throw error;
-    throw new Error(`§13 rule 2: invalid bundle: ${error.fields.join(", ")}`, { cause: error });
+    refuse(`§13 rule 2: invalid bundle: ${error.fields.join(", ")}`, error);
   }
 }
 
@@ -203,7 +210,7 @@ function certificateOf(bundle: Bundle): X509Certificate | undefined {
   if (content.$case === "certificate") {
     return certificateFromDer(content.certificate.rawBytes);
   }
-  throw new Error("§13 rule 2: verificationMaterial must be a single certificate");
+  refuse("§13 rule 2: verificationMaterial must be a single certificate");
 }
 
 /**
@@ -213,9 +220,23 @@ function certificateOf(bundle: Bundle): X509Certificate | undefined {
  * if any, must be genuine where there is a trust root to tell.
  *
  * @param note told why the bundle gives no identity though it carries a certificate
- * @throws {Error} why the bundle does not count at all
+ * @throws {ArtifactError} `signature`: why the bundle does not count at all
  */
 export async function readBundle(
+  source: string,
+  bytes: Uint8Array,
+  imageDigest: string,
+  trust: TrustMaterial,
+  note: (reason: string) => void,
+): Promise<SignedLayer> {
+  try {
+    return await signedLayer(source, bytes, imageDigest, trust, note);
+  } catch (error) {
+    throw refusal(error);
+  }
+}
+
+async function signedLayer(
   source: string,
   bytes: Uint8Array,
   imageDigest: string,

@@ -1,7 +1,9 @@
 /** The log entry that comes with a simple-signing layer (`spec/fetch-verify.md §9.4` d, `§9.6` rules 2 and 3). */
 import { createHash } from "node:crypto";
 import { parseJson } from "../../types/json_text.ts";
+import { quoted } from "../../types/quoted.ts";
 import { certificateFromPem, derOf } from "./certificate.ts";
+import { fields, text } from "./fields.ts";
 import { fromBase64, keyFromPem, verifies } from "./public_key.ts";
 import { holds, type LogKey } from "./trust_material.ts";
 
@@ -10,20 +12,6 @@ export type RekorEntry = {
   /** The body, decoded. */
   readonly body: Readonly<Record<string, unknown>>;
 };
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function fields(value: unknown, what: string): Fields {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new Error(`${what} is no JSON object`);
-  }
-  return value as Fields;
-}
-
-function text(value: unknown, what: string): string {
-  if (typeof value !== "string") throw new Error(`${what} is no string`);
-  return value;
-}
 
 /**
  * Checks that a log known to us promised to include the entry.
@@ -73,9 +61,10 @@ export function requireRekorEntry(annotation: string, logs: readonly LogKey[]): 
  * @throws {Error} the part that differs
  */
 export function requireBodyMatches(entry: RekorEntry, layer: Uint8Array, signature: string): Uint8Array {
-  const { kind, apiVersion } = entry.body;
+  const kind = text(entry.body["kind"], "the log entry's kind");
+  const apiVersion = text(entry.body["apiVersion"], "the log entry's apiVersion");
   if ((kind !== "hashedrekord" && kind !== "rekord") || apiVersion !== "0.0.1") {
-    throw new Error(`§9.6 rule 2: unsupported log entry ${String(kind)} ${String(apiVersion)}`);
+    throw new Error(`§9.6 rule 2: unsupported log entry ${quoted(`${kind} ${apiVersion}`)}`);
   }
   const spec = fields(entry.body["spec"], "the log entry's spec");
   const hash = fields(fields(spec["data"], "the log entry's data")["hash"], "the log entry's hash");

@@ -6,6 +6,7 @@ import { messageOf } from "../../types/error.ts";
 import { parseJson } from "../../types/json_text.ts";
 import type { Identity, SignedLayer } from "../../types/signed_layer.ts";
 import { certificateFromPem, derOf, requireIdentity, signedByCertificate } from "./certificate.ts";
+import { type Fields, fields, refusal } from "./fields.ts";
 import { fromBase64 } from "./public_key.ts";
 import {
   type RecordedKey,
@@ -22,25 +23,12 @@ export const ANNOTATION = {
   certificate: "dev.sigstore.cosign/certificate",
 } as const;
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function fields(value: unknown, what: string): Fields {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new Error(`${what} is no JSON object`);
-  }
-  return value as Fields;
-}
-
-/** Numbers as the text that they have in the JSON: annotations are compared as text (`§9.3`). */
-function keepNumbers(_key: string, value: unknown, context?: { source?: string }): unknown {
-  return typeof value === "number" ? context?.source ?? String(value) : value;
-}
-
 /** The payload's annotations, once it is clear that it speaks of this image. */
 function readPayload(bytes: Uint8Array, imageDigest: string): Fields {
   const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   const payload = fields(
-    parseJson(text, "the payload", "signature", keepNumbers),
+    // Numbers stay the texts that they are written as: annotations are compared as text (`§9.3`).
+    parseJson(text, "the payload", "signature", (source) => source),
     "the payload",
   );
   const critical = fields(payload["critical"], "critical");
@@ -58,7 +46,10 @@ function readPayload(bytes: Uint8Array, imageDigest: string): Fields {
   if (creator !== undefined && creator !== null && typeof creator !== "string") {
     throw new Error("creator is no string");
   }
-  if (timestamp !== undefined && timestamp !== null && !/^-?\d+$/.test(String(timestamp))) {
+  if (
+    timestamp !== undefined && timestamp !== null &&
+    !(typeof timestamp === "string" && /^-?\d+$/.test(timestamp))
+  ) {
     throw new Error("timestamp is no integer");
   }
   return annotations;
@@ -87,9 +78,23 @@ function trustedIdentity(
  * Checks one layer.
  *
  * @param note told why a layer has no identity though it carries a certificate
- * @throws {Error} why the layer does not count at all
+ * @throws {ArtifactError} `signature`: why the layer does not count at all
  */
 export function readSimpleSigning(
+  descriptor: Descriptor,
+  bytes: Uint8Array,
+  imageDigest: string,
+  trust: TrustMaterial,
+  note: (reason: string) => void,
+): SignedLayer {
+  try {
+    return signedLayer(descriptor, bytes, imageDigest, trust, note);
+  } catch (error) {
+    throw refusal(error);
+  }
+}
+
+function signedLayer(
   descriptor: Descriptor,
   bytes: Uint8Array,
   imageDigest: string,

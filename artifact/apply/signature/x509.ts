@@ -2,6 +2,7 @@
  * The library that reads certificates, loaded when the first signature is to be checked: processes that verify nothing never
  * pay for it. Whoever enters this folder from outside awaits `loadX509` first.
  */
+import { ArtifactError } from "../../types/error.ts";
 import { loadSigstoreCore, type SigstoreCore, type X509Certificate } from "../../../deps.ts";
 
 let core: SigstoreCore | undefined;
@@ -16,7 +17,41 @@ export function x509(): SigstoreCore {
   return core;
 }
 
-/** @throws {Error} not a certificate */
+/**
+ * The certificate in DER. The package reads a certificate's parts when they are asked for, and takes for granted that they are there: so
+ * each that we ask for is read here.
+ *
+ * @throws {ArtifactError} `signature`: not a certificate
+ */
 export function certificateFromDer(der: Uint8Array): X509Certificate {
-  return x509().X509Certificate.parse(Buffer.from(der));
+  const { X509Certificate } = x509();
+  let certificate: X509Certificate;
+  let complete: boolean;
+  try {
+    certificate = X509Certificate.parse(Buffer.from(der));
+    complete = PARTS.every((part) => part(certificate) !== undefined);
+  } catch {
+    complete = false;
+  }
+  // What the package says of it is about its own variables.
+  if (!complete) {
+    throw new ArtifactError("signature", "the certificate can't be read: it is not X.509 in DER");
+  }
+  return certificate!;
 }
+
+const PARTS: readonly ((certificate: X509Certificate) => unknown)[] = [
+  ({ tbsCertificate }) => tbsCertificate,
+  ({ notBefore }) => notBefore.toISOString(),
+  ({ notAfter }) => notAfter.toISOString(),
+  ({ issuer }) => issuer,
+  ({ subject }) => subject,
+  ({ publicKey }) => publicKey,
+  ({ signatureValue }) => signatureValue,
+  ({ signatureAlgorithm }) => signatureAlgorithm ?? null,
+  ({ extensions }) =>
+    extensions.map((extension) => [extension.subs[0]!.toOID(), extension.subs.at(-1)!.value]),
+  ({ extKeyUsage }) => extKeyUsage?.digitalSignature ?? null,
+  ({ isCA }) => isCA,
+  ({ extSCT }) => extSCT?.signedCertificateTimestamps ?? null,
+];

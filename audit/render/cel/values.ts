@@ -3,6 +3,7 @@
  * a `map` is a parsed JSON object or, made by an expression, a Map. Everything else is of a class.
  */
 import { own } from "../../../program/types/own.ts";
+import { parseNumbers } from "../../../program/types/json_numbers.ts";
 
 export class Uint {
   readonly value: bigint;
@@ -140,12 +141,10 @@ function checkDepth(text: string): void {
 /** Parses an object's text for CEL: whole numbers are `int`s, those beyond 64 bits and all others doubles. */
 export function celSource(text: string): CelSource {
   checkDepth(text);
-  const revive = (_key: string, value: unknown, context: { readonly source?: string }): unknown => {
-    if (typeof value !== "number") return value;
-    const { source = String(value) } = context;
-    if (!/^-?\d{1,19}$/.test(source)) return value;
+  const number = (source: string): unknown => {
+    if (!/^-?\d{1,19}$/.test(source)) return Number(source);
     const whole = BigInt(source);
-    return whole > MAX_INT || whole < MIN_INT ? value : whole;
+    return whole > MAX_INT || whole < MIN_INT ? Number(source) : whole;
   };
-  return { value: JSON.parse(text, revive as (key: string, value: unknown) => unknown) };
+  return { value: parseNumbers(text, number) };
 }

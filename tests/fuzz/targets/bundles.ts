@@ -9,6 +9,7 @@ import { materialOf, type TrustMaterial } from "../../../artifact/apply/signatur
 import { loadX509 } from "../../../artifact/apply/signature/x509.ts";
 import { loadTrustRoot } from "../../../artifact/mod.ts";
 import type { SignedLayer } from "../../../artifact/types/signed_layer.ts";
+import { ArtifactError } from "../../../artifact/types/error.ts";
 import { mutateJson } from "../mutate.ts";
 import { Finding, holds, type Target } from "../target.ts";
 
@@ -45,7 +46,7 @@ async function read(input: Uint8Array): Promise<SignedLayer> {
   return await readBundle("fuzz", input, DIGEST, trust, () => {});
 }
 
-/** Faults of a program, which no bad input may raise; readers declare Error. */
+/** Faults of a program, which no bad input may raise. */
 const isFault = (error: unknown) =>
   error instanceof RangeError && /call stack/.test(error.message) || error instanceof ReferenceError ||
   error instanceof TypeError &&
@@ -76,7 +77,7 @@ export const target: Target = {
       "keyid",
       "$case",
     ]),
-  expected: [Error],
+  expected: [ArtifactError],
   // Signatures of several kinds are checked, up to four for each bundle.
   limitMs: 300,
   run: async (input) => {
@@ -84,8 +85,9 @@ export const target: Target = {
     try {
       layer = await read(input);
     } catch (error) {
-      if (error instanceof Finding) throw error;
-      if (isFault(error)) throw new Finding("crash", `${(error as Error).name}: ${(error as Error).message}`);
+      // An error of this room may have been made of a fault.
+      const { cause = error } = error as Error;
+      if (isFault(cause)) throw new Finding("crash", `${(cause as Error).name}: ${(cause as Error).message}`);
       throw error;
     }
     if (layer.identity === undefined) return;

@@ -98,11 +98,18 @@ const server = {
   readinessProbePort: 8081,
   metricsPort: 8080,
 };
+/** As deep as settings may be, and deeper: a server reads the file that they are in, or is not given them. */
+const nested = (levels: number): unknown => JSON.parse(`${'{"a":'.repeat(levels)}{}${"}".repeat(levels)}`);
 const SPECS: Readonly<Record<string, readonly object[]>> = {
   PolicyServer: [server, { image: "i", replicas: 0 }],
-  AdmissionPolicy: [policy, { module: "a", rules: RULES }],
+  AdmissionPolicy: [
+    policy,
+    { module: "a", rules: RULES },
+    { ...policy, settings: nested(99) },
+    { ...policy, settings: nested(200) },
+  ],
   ClusterAdmissionPolicy: [{ ...policy, allowInsideAdmissionControllerNamespace: true }],
-  AdmissionPolicyGroup: [group],
+  AdmissionPolicyGroup: [group, { ...group, policies: { a: { module: "m", settings: nested(99) } } }],
   ClusterAdmissionPolicyGroup: [{ ...group, mode: "protect" }],
 };
 const REVIEWS = Object.entries(SPECS).flatMap(([kind, specs]) =>

@@ -1,10 +1,29 @@
 /** Docker's `config.json`: nobody gets credentials that do not stand in it. */
-import { authFor, credentialsOf, parseDockerConfig } from "../../../artifact/types/docker_config.ts";
-import { DocumentError } from "../../../artifact/types/strict_document.ts";
-import { Finding, holds } from "../target.ts";
+import {
+  authFor,
+  credentialsOf,
+  type DockerConfig,
+  parseDockerConfig,
+} from "../../../artifact/types/docker_config.ts";
+import { ArtifactError } from "../../../artifact/types/error.ts";
+import { holds } from "../target.ts";
 import { textTarget } from "../text_target.ts";
 
 const SERVERS = ["index.docker.io", "ghcr.io", "localhost:5000", "constructor", "__proto__", "toString", ""];
+
+/** All that an error may say: the names of servers are quoted, values never. */
+const SAID = new RegExp(
+  "^Docker's config\\.json(?: is no JSON| is nested deeper than 64 levels|" +
+    ': (?:the file|auths|credHelpers|auths\\[".*"\\]) must be an object, it is (?:null|a list|a string|a number|a boolean)|' +
+    ": `auth` is not base64 of user:password|: `auth` and `username`/`password` disagree)$",
+  "s",
+);
+
+function quotesNothing(error: ArtifactError): void {
+  holds(SAID.test(error.message), "an error about config.json says something else");
+  // What is printed of an error may hold its causes.
+  holds(error.cause === undefined, "an error about config.json has a cause, which quotes it");
+}
 
 export const target = textTarget({
   name: "docker-config",
@@ -37,9 +56,15 @@ export const target = textTarget({
     btoa("user:password"),
     "====",
   ],
-  expected: [DocumentError],
+  expected: [ArtifactError],
   read: (text) => {
-    const config = parseDockerConfig(text);
+    let config: DockerConfig;
+    try {
+      config = parseDockerConfig(text);
+    } catch (error) {
+      if (error instanceof ArtifactError) quotesNothing(error);
+      throw error;
+    }
     for (const server of SERVERS) {
       const entry = authFor(config, server);
       if (entry === undefined) continue;
@@ -47,11 +72,8 @@ export const target = textTarget({
       try {
         credentialsOf(entry);
       } catch (error) {
-        // Its declared error is any Error; what engines throw for faults of a program is none of them.
-        const { name, message } = error as Error;
-        const decoding = name === "InvalidCharacterError" || /decode|utf-8|encoded data/i.test(message);
-        const declared = (error as Error).constructor === Error;
-        if (!decoding && !declared) throw new Finding("crash", `credentialsOf: ${name}: ${message}`);
+        if (!(error instanceof ArtifactError)) throw error;
+        quotesNothing(error);
       }
     }
   },

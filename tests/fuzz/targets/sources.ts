@@ -1,6 +1,7 @@
 /** `sources.yml`. */
 import { effectiveProxies, proxyFor } from "../../../artifact/render/proxy.ts";
 import { parseSources } from "../../../artifact/types/sources.ts";
+import { ArtifactError } from "../../../artifact/types/error.ts";
 import { DocumentError } from "../../../artifact/types/strict_document.ts";
 import { textTarget } from "../text_target.ts";
 
@@ -43,7 +44,8 @@ export const target = textTarget({
     "http://[::1",
   ],
   yaml: true,
-  expected: [DocumentError],
+  // A URL that is none is refused when it is to be used.
+  expected: [DocumentError, ArtifactError],
   read: (text) => {
     const { insecureSources, proxies } = parseSources(text);
     const effective = effectiveProxies({ insecureSources, authorities: [], proxies } as never, {});
