@@ -85,11 +85,16 @@ function cause(value: unknown): StatusCause {
   };
 }
 
+function checkEntries(name: string, count: number): void {
+  if (count > ANSWER.entries) throw new ShapeError(`${name}: over ${ANSWER.entries} entries`);
+}
+
 function details(value: unknown): StatusDetails {
   if (!isFields(value)) return wrong("status.details", value, "an object");
   const causes = value["causes"];
   if (causes === undefined) throw new ShapeError("missing field `causes`");
   if (!Array.isArray(causes)) return wrong("status.details.causes", causes, "a list");
+  checkEntries("status.details.causes", causes.length);
   const named = (name: string) => {
     const given = optional(value, name, text(`status.details.${name}`));
     return given === undefined ? {} : { [name]: given };
@@ -133,6 +138,7 @@ function patchOf(value: unknown): string {
 
 function annotations(value: unknown): Readonly<Record<string, string>> {
   if (!isFields(value)) return wrong("auditAnnotations", value, "an object of strings");
+  checkEntries("auditAnnotations", Object.keys(value).length);
   for (const [name, annotation] of Object.entries(value)) {
     text(`auditAnnotations.${boundedText(name, 100)}`)(annotation);
   }
@@ -141,6 +147,7 @@ function annotations(value: unknown): Readonly<Record<string, string>> {
 
 function warnings(value: unknown): readonly string[] {
   if (!Array.isArray(value)) return wrong("warnings", value, "a list of strings");
+  checkEntries("warnings", value.length);
   return value.map((warning, at) => text(`warnings[${at}]`)(warning));
 }
 
