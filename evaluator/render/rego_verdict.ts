@@ -125,10 +125,24 @@ function statusOf(value: unknown): AdmissionStatus {
   return Object.fromEntries(Object.entries(given).filter(([, field]) => field !== undefined));
 }
 
-function patchOf(value: unknown): string {
-  const base64 = text("patch")(value);
+function fromBase64(text: string): Uint8Array | undefined {
   try {
-    const patch = decoder.decode(Uint8Array.from(atob(base64), (unit) => unit.charCodeAt(0)));
+    const units = atob(text);
+    const bytes = new Uint8Array(units.length);
+    for (let at = 0; at < bytes.length; at++) bytes[at] = units.charCodeAt(at);
+    return bytes;
+  } catch {
+    return undefined;
+  }
+}
+
+function patchOf(value: unknown): string {
+  const bytes = fromBase64(text("patch")(value));
+  // It becomes objects here, and again wherever it comes to.
+  const excess = bytes && jsonExcess(bytes);
+  if (excess !== undefined) throw new ShapeError(`patch: too large: ${excess}`);
+  try {
+    const patch = decoder.decode(bytes);
     if (Array.isArray(JSON.parse(patch))) return patch;
   } catch {
     // Told below.

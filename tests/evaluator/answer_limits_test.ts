@@ -114,6 +114,22 @@ test("results of Rego policies are bounded before they become objects", () => {
   }
 });
 
+test("so is a patch that an OPA policy gives in base64", () => {
+  const patches = {
+    deep: `${fill("[", 3 * MIB)}${fill("]", 3 * MIB)}`,
+    wide: `[${fill("{},", 9 * MIB)}1]`,
+    names: `[{${Array.from({ length: 600_000 }, (_, at) => `"${at.toString(36)}/":1`).join(",")}}]`,
+  };
+  for (const [what, patch] of Object.entries(patches)) {
+    const answer = bytes(
+      `[{"result":{"response":{"uid":"u","allowed":true,"patchType":"JSONPatch","patch":"${btoa(patch)}"}}}]`,
+    );
+    // The time may be up before all of it has been counted.
+    const refusal = /patch: too large: more than 500|cannot interpret OPA policy result/;
+    timed(what, () => assert.match(opaVerdict(answer).status!.message!, refusal));
+  }
+});
+
 test("a log level is one of the six, not what every object inherits", () => {
   for (
     const level of ["constructor", "__proto__", "toString", "hasOwnProperty", "valueOf", "x".repeat(60_000)]
