@@ -36,6 +36,7 @@ import { metered } from "../render/work.ts";
 import { AbandonedMemory } from "./abandoned_memory.ts";
 import type { Deadline } from "./deadline.ts";
 import { link } from "./link.ts";
+import { needStackRoom } from "./stack_room.ts";
 
 /** The execution modes that this build can run. */
 export const RUNTIMES: Partial<Record<ExecutionMode, Runtime>> = {
@@ -199,6 +200,7 @@ export class Engine {
       return { ok: true, payload: new Uint8Array(0) };
     }
     const { namespace, operation, payload } = call;
+    needStackRoom();
     const answer = this.#host.call(this.#current, { namespace, operation, payload }, this.#deadline.left());
     // Time spent in host calls counts; a guest that comes back late is stopped at its next step.
     if (this.#deadline.left() === 0) this.#deadline.expire();
@@ -207,6 +209,7 @@ export class Engine {
 
   #inventory(inventory: InventoryRequest): HostCallAnswer {
     const call = { namespace: "rego", operation: "inventory", payload: new Uint8Array(0), inventory };
+    needStackRoom();
     const answer = this.#host.call(this.#current, call, this.#deadline.left());
     if (this.#deadline.left() === 0) this.#deadline.expire();
     return answer;

@@ -11,6 +11,7 @@ import type { Operation, Outcome } from "../types/protocol.ts";
 import { Deadline } from "./deadline.ts";
 import { Engine } from "./engine.ts";
 import type { PiecedRequest } from "./pool.ts";
+import { needStackRoom } from "./stack_room.ts";
 
 /** What pools and inline evaluators have in common. */
 export interface PolicyEvaluator {
@@ -46,7 +47,11 @@ export class InlineEvaluator implements PolicyEvaluator {
     const deadline = new Deadline();
     this.#engine = new Engine({
       call: (policy, call) => this.#answer(policy, call),
-      log: onLog,
+      log: (policy, entry) => {
+        // Whoever embeds the evaluator gets this in the midst of the guest.
+        needStackRoom();
+        onLog(policy, entry);
+      },
       // Blocks this thread, as everything here does.
       sleep: (milliseconds) =>
         void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds),

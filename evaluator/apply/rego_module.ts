@@ -6,6 +6,7 @@
  */
 import { boundedText } from "../render/bounded_text.ts";
 import { GUARD } from "../render/instrument.ts";
+import { jsonExcess } from "../render/json_size.ts";
 import { parseRego, regoText } from "../render/rego_text.ts";
 import { metered } from "../render/work.ts";
 import { GUEST_LIMIT, type GuestLimit } from "../types/guest_limits.ts";
@@ -148,6 +149,7 @@ export class RegoModule {
 
   #names(json: string): Readonly<Record<string, number>> {
     try {
+      if (jsonExcess(encoder.encode(json)) !== undefined) throw new Error("too large");
       const names = JSON.parse(json);
       if (typeof names === "object" && names !== null && Object.values(names).every(Number.isInteger)) {
         return names;

@@ -22,6 +22,7 @@ import {
 import { confineThread } from "./confine.ts";
 import { Deadline } from "./deadline.ts";
 import { Engine } from "./engine.ts";
+import { needStackRoom } from "./stack_room.ts";
 
 /** A guest that runs this long is busy: what is done is sent, what waits goes back. Far above what a policy needs, because a
  * thread may well be kept waiting for a processor. */
@@ -86,6 +87,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
   let told = false;
   const onBusy = (busyMs: number) => {
     if (busyMs < BUSY_MS) return;
+    needStackRoom();
     flush();
     receive();
     const returned = waiting.splice(next).map(({ header }) => header[0]);

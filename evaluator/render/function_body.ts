@@ -9,6 +9,7 @@
 import {
   ATOMIC_PRICE,
   FREE_COST,
+  FREE_TRACKING_COST,
   MISC_PRICES,
   PLAIN_PRICES,
   PRICE,
@@ -432,6 +433,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
   checkCompiling(compiling + tracking, size, where);
   totals.tracking += tracking;
   const running = top.peak + PRICE.local * locals + PRICE.handler * handlers;
+  const compiled = Math.ceil(PRICE.trackedByte * tracking);
   return {
     start,
     end,
@@ -440,8 +442,8 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
     locals,
     places: places.length > 0 ? places : NO_PLACES,
     loops,
-    cost: running + PRICE.codeByte * size,
-    free: !calls && running <= FREE_COST && size <= FREE_COST,
+    cost: running + PRICE.codeByte * size + compiled,
+    free: !calls && running <= FREE_COST && size <= FREE_COST && compiled <= FREE_TRACKING_COST,
     stateless,
   };
 }

@@ -22,6 +22,8 @@ export const PRICE = {
   local: 2,
   /** A byte of a function's code: engines compile a function when it is first called. */
   codeByte: 4,
+  /** … and meanwhile keep track of values: a byte of what that takes, by `COMPILER_MEMORY`. At most 0.33 was measured, on Node. */
+  trackedByte: 0.4,
   /** A call, without its values and without what the callee costs. */
   call: 25,
   /** An indirect call checks the callee's type, and may miss the caches. */
@@ -38,6 +40,8 @@ export const PRICE = {
 
 /** What a function that pays nothing may cost: each call includes that much, for in case its callee is such a one. */
 export const FREE_COST = 512;
+/** What compiling such a function may cost by its variables, when it is first called: 45 ms for a budget full of them. */
+export const FREE_TRACKING_COST = 2_048;
 
 /** A table operation pays a unit for this many (log2) elements: 25 ns an element on Node, 15 ns on Bun. */
 export const ELEMENTS_SHIFT = 5;

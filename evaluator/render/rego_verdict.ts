@@ -85,11 +85,16 @@ function cause(value: unknown): StatusCause {
   };
 }
 
+function checkEntries(name: string, count: number): void {
+  if (count > ANSWER.entries) throw new ShapeError(`${name}: over ${ANSWER.entries} entries`);
+}
+
 function details(value: unknown): StatusDetails {
   if (!isFields(value)) return wrong("status.details", value, "an object");
   const causes = value["causes"];
   if (causes === undefined) throw new ShapeError("missing field `causes`");
   if (!Array.isArray(causes)) return wrong("status.details.causes", causes, "a list");
+  checkEntries("status.details.causes", causes.length);
   const named = (name: string) => {
     const given = optional(value, name, text(`status.details.${name}`));
     return given === undefined ? {} : { [name]: given };
@@ -120,10 +125,24 @@ function statusOf(value: unknown): AdmissionStatus {
   return Object.fromEntries(Object.entries(given).filter(([, field]) => field !== undefined));
 }
 
-function patchOf(value: unknown): string {
-  const base64 = text("patch")(value);
+function fromBase64(text: string): Uint8Array | undefined {
   try {
-    const patch = decoder.decode(Uint8Array.from(atob(base64), (unit) => unit.charCodeAt(0)));
+    const units = atob(text);
+    const bytes = new Uint8Array(units.length);
+    for (let at = 0; at < bytes.length; at++) bytes[at] = units.charCodeAt(at);
+    return bytes;
+  } catch {
+    return undefined;
+  }
+}
+
+function patchOf(value: unknown): string {
+  const bytes = fromBase64(text("patch")(value));
+  // It becomes objects here, and again wherever it comes to.
+  const excess = bytes && jsonExcess(bytes);
+  if (excess !== undefined) throw new ShapeError(`patch: too large: ${excess}`);
+  try {
+    const patch = decoder.decode(bytes);
     if (Array.isArray(JSON.parse(patch))) return patch;
   } catch {
     // Told below.
@@ -133,6 +152,7 @@ function patchOf(value: unknown): string {
 
 function annotations(value: unknown): Readonly<Record<string, string>> {
   if (!isFields(value)) return wrong("auditAnnotations", value, "an object of strings");
+  checkEntries("auditAnnotations", Object.keys(value).length);
   for (const [name, annotation] of Object.entries(value)) {
     text(`auditAnnotations.${boundedText(name, 100)}`)(annotation);
   }
@@ -141,6 +161,7 @@ function annotations(value: unknown): Readonly<Record<string, string>> {
 
 function warnings(value: unknown): readonly string[] {
   if (!Array.isArray(value)) return wrong("warnings", value, "a list of strings");
+  checkEntries("warnings", value.length);
   return value.map((warning, at) => text(`warnings[${at}]`)(warning));
 }
 

@@ -2,7 +2,13 @@
  * From a policy's answer to a verdict (`spec/evaluator.md §3.2, §4.2`), for the modes whose guests answer with a
  * ValidationResponse (waPC, WASI, Extism).
  */
-import { type EvaluationRequest, type SettingsVerdict, TEXT, type Verdict } from "../types/evaluation.ts";
+import {
+  ANSWER,
+  type EvaluationRequest,
+  type SettingsVerdict,
+  TEXT,
+  type Verdict,
+} from "../types/evaluation.ts";
 import { boundedText } from "./bounded_text.ts";
 import { jsonPatch, PatchLimitError } from "./json_patch.ts";
 import {
@@ -84,6 +90,10 @@ function readBoolean(answer: Uint8Array, at: number, name: string): { end: numbe
   return { end: skipValue(answer, at, 1), value };
 }
 
+function checkEntries(name: string, count: number): void {
+  if (count > ANSWER.entries) throw new AnswerError(`${name}: over ${ANSWER.entries} entries`);
+}
+
 const MEMBERS = ["accepted", "message", "code", "mutated_object", "audit_annotations", "warnings"];
 
 function readValidationResponse(answer: Uint8Array): ValidationResponse {
@@ -131,6 +141,7 @@ function readValidationResponse(answer: Uint8Array): ValidationResponse {
           const key = stringValue(answer, keyStart, keyEnd);
           const value = readText(answer, valueStart, `audit_annotations.${boundedText(key, MAX_KEY)}`);
           annotations.set(key, value.text);
+          checkEntries(name, annotations.size);
           return value.end;
         });
         response.auditAnnotations = Object.fromEntries(annotations);
@@ -144,6 +155,7 @@ function readValidationResponse(answer: Uint8Array): ValidationResponse {
         end = scanArray(answer, at, (start) => {
           const warning = readText(answer, start, `warnings[${warnings.length}]`);
           warnings.push(warning.text);
+          checkEntries(name, warnings.length);
           return warning.end;
         });
         response.warnings = warnings;

@@ -127,12 +127,17 @@ export type InventoryHandler = (
 /** Answers host calls of one policy. It must never throw: what goes wrong is an answer with `ok: false`. */
 export type HostCallHandler = (call: HostCall) => HostCallAnswer | Promise<HostCallAnswer>;
 
-/** Sizes of what a guest answers, in bytes. */
+/** Sizes of what a guest answers: bytes, unless they say what. */
 export const ANSWER = {
   /** Twice the largest request that the server takes by default: an answer has to be parsed, copied and sent. */
   max: 16 << 20,
   /** To convert an answer of this size takes long enough that nothing should wait behind it. */
   large: 256 << 10,
+  /**
+   * Warnings of a verdict, audit annotations, and causes of a rejection. Each is copied into the thread that serves all policies: a
+   * million annotations keep it from that for a second. An API server passes on 4 KiB of warnings.
+   */
+  entries: 10_000,
 } as const;
 
 /** Texts that clients see (`spec/evaluator.md §3.3, §4.2`). */

@@ -114,6 +114,22 @@ test("results of Rego policies are bounded before they become objects", () => {
   }
 });
 
+test("so is a patch that an OPA policy gives in base64", () => {
+  const patches = {
+    deep: `${fill("[", 3 * MIB)}${fill("]", 3 * MIB)}`,
+    wide: `[${fill("{},", 9 * MIB)}1]`,
+    names: `[{${Array.from({ length: 600_000 }, (_, at) => `"${at.toString(36)}/":1`).join(",")}}]`,
+  };
+  for (const [what, patch] of Object.entries(patches)) {
+    const answer = bytes(
+      `[{"result":{"response":{"uid":"u","allowed":true,"patchType":"JSONPatch","patch":"${btoa(patch)}"}}}]`,
+    );
+    // The time may be up before all of it has been counted.
+    const refusal = /patch: too large: more than 500|cannot interpret OPA policy result/;
+    timed(what, () => assert.match(opaVerdict(answer).status!.message!, refusal));
+  }
+});
+
 test("a log level is one of the six, not what every object inherits", () => {
   for (
     const level of ["constructor", "__proto__", "toString", "hasOwnProperty", "valueOf", "x".repeat(60_000)]
@@ -191,6 +207,37 @@ test("results of builtins are written within the time, and what stands for endle
   halts("long", () => regoText(fill("a", 17 * MIB)));
   timed("pairs", () => regoText(fill("\u{1f600}", 8 * MIB)));
   assert.is(regoText(`${fill("a", 16_383)}\u{1f600}b`), `"${fill("a", 16_383)}\u{1f600}b"`);
+});
+
+test("a verdict of too many entries is refused: the thread that serves all policies would have to copy them", () => {
+  const list = (count: number) => `[${Array.from({ length: count }, () => '""').join(",")}]`;
+  const members = (count: number) =>
+    `{${Array.from({ length: count }, (_, at) => `"${at.toString(36)}":""`).join(",")}}`;
+  const causes = (count: number) =>
+    `{"causes":[${Array.from({ length: count }, () => '{"field":"f"}').join(",")}]}`;
+  const own = (member: string) =>
+    verdictOf(bytes(`{"accepted":true,${member}}`), { json: bytes("{}"), object: undefined });
+  const opa = (member: string) =>
+    opaVerdict(bytes(`[{"result":{"response":{"uid":"u","allowed":true,${member}}}}]`));
+  for (
+    const [what, of] of [
+      ["warnings", (count: number) => own(`"warnings":${list(count)}`)],
+      ["audit_annotations", (count: number) => own(`"audit_annotations":${members(count)}`)],
+      ["warnings", (count: number) => opa(`"warnings":${list(count)}`)],
+      ["auditAnnotations", (count: number) => opa(`"auditAnnotations":${members(count)}`)],
+      ["status.details.causes", (count: number) => opa(`"status":{"details":${causes(count)}}`)],
+    ] as const
+  ) {
+    assert.ok(of(10_000).allowed, what);
+    let reason: string | undefined;
+    try {
+      reason = of(10_001).status?.message;
+    } catch (error) {
+      assert.instance(error, AnswerError);
+      reason = (error as Error).message;
+    }
+    assert.ok(reason?.endsWith(`${what}: over 10000 entries`), `${what}: ${reason}`);
+  }
 });
 
 test.run();
