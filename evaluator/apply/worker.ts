@@ -167,9 +167,9 @@ export default async function serve(start: WorkerStart): Promise<void> {
     waiting.length = 0;
     next = 0;
     flush();
-    engine.tidy();
+    const limitMs = engine.tidy();
     if (closing) break;
-    rest(SIGNAL.inbox, seen, received, Infinity);
+    rest(SIGNAL.inbox, seen, received, limitMs);
   }
   port.close();
   replies.close();
