@@ -22,6 +22,8 @@ export function post(agent: Agent, url: string, body: Uint8Array): Promise<Answe
     const request = (secure ? httpsRequest : httpRequest)(url, {
       method: "POST",
       agent: secure ? agent : undefined,
+      // Bun takes this from the request, not from the agent.
+      ...(secure && { rejectUnauthorized: false }),
       headers: { "content-type": "application/json", "content-length": body.length },
       timeout: TIMEOUT_MS,
     }, (response) => {

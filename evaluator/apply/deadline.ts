@@ -58,6 +58,11 @@ export class Deadline {
     this.#expired = false;
   }
 
+  /** Gives the thread's owner a turn, from within work that the host does for the guest. */
+  turn(): void {
+    this.#onBusy(performance.now() - this.#started);
+  }
+
   /** Gives the thread's owner a turn before work that no tick interrupts. */
   longWork(): void {
     this.#onBusy(Infinity);

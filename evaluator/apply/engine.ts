@@ -74,10 +74,11 @@ type Slot = { guest: Guest | undefined; memory: WebAssembly.Memory | undefined; 
 class OutOfTime extends Error {}
 
 /** What the host makes of an answer (reading it, comparing objects) pays from the time that the guest had. */
-function inTime(limitMs: number, validate: () => Verdict): Verdict {
+function inTime(deadline: Deadline, limitMs: number, validate: () => Verdict): Verdict {
   const until = performance.now() + limitMs;
   const check = () => {
     if (performance.now() > until) throw new OutOfTime();
+    deadline.turn();
   };
   try {
     return metered(check, validate);
@@ -132,6 +133,7 @@ export class Engine {
       call: (call) => this.#hostCall(call),
       inventory: (inventory) => this.#inventory(inventory),
       log: (entry) => this.#log(entry),
+      turn: () => deadline.turn(),
       longWork: () => deadline.longWork(),
       sleep: (milliseconds) => host.sleep(Math.min(milliseconds, deadline.left())),
     };
@@ -260,7 +262,10 @@ export class Engine {
       switch (operation) {
         case "validate":
           if (!request) return { kind: "error", message: "no request was given" };
-          return { kind: "verdict", verdict: inTime(policy.limitMs, () => guest.validate(request, policy)) };
+          return {
+            kind: "verdict",
+            verdict: inTime(this.#deadline, policy.limitMs, () => guest.validate(request, policy)),
+          };
         case "validate_settings":
           return { kind: "settings", settings: guest.validateSettings(policy) };
         case "protocol_version":
@@ -283,9 +288,12 @@ export class Engine {
     }
   }
 
-  /** Puts guests that were used back to their snapshots, so that the next request finds them ready. */
-  tidy(): void {
+  /**
+   * Puts guests that were used back to their snapshots, so that the next request finds them ready. Returns after how many
+   * milliseconds to call again, even if nothing was run until then.
+   */
+  tidy(): number {
     for (const slot of this.#slots.values()) if (slot.dirty) this.#clean(slot);
-    this.#abandoned.release();
+    return this.#abandoned.release();
   }
 }

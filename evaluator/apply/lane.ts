@@ -37,7 +37,7 @@ export interface Lane {
   readonly replies: MessagePort;
   readonly signal: Int32Array;
   readonly abort: AbortController;
-  /** Tasks in the order in which they were sent; the first is the one that runs. */
+  /** Tasks in the order in which they were sent. Of the first ones the outcomes may be ready but unsent. */
   readonly tasks: Map<number, Task>;
   pending: Task[];
   /** What the tasks sent and pending are expected to take, in milliseconds. */
@@ -47,7 +47,10 @@ export interface Lane {
   /** The policy that keeps it busy; it counts as slow as long as it does. */
   busyWith: number | undefined;
   slow: number;
+  /** When the thread was last seen to do something else than before … */
   progressAt: number;
+  /** … and the task that ran then. */
+  ranAt: Task | undefined;
   closed: boolean;
 }
 
@@ -61,7 +64,9 @@ export function openLane(
 ): Lane {
   const work = new MessageChannel();
   const replies = new MessageChannel();
-  const signal = new Int32Array(new SharedArrayBuffer(8));
+  const signal = new Int32Array(
+    new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT * Object.keys(SIGNAL).length),
+  );
   const lane: Lane = {
     port: work.port1,
     replies: replies.port1,
@@ -75,6 +80,7 @@ export function openLane(
     busyWith: undefined,
     slow: 0,
     progressAt: performance.now(),
+    ranAt: undefined,
     closed: false,
   };
   work.port1.on("message", (message: FromWorker) => receive(lane, message));
@@ -117,6 +123,16 @@ export function sendPending(lane: Lane): void {
   });
   for (const task of tasks) lane.tasks.set(task.id, task);
   post(lane, { kind: "tasks", tasks: headers, bytes }, [bytes.buffer]);
+}
+
+/**
+ * The task that the thread has in hand; undefined when it has none, or none that is still waited for. Tasks before it are done,
+ * though their outcomes may not have come.
+ */
+export function runningTask({ tasks, signal }: Lane): Task | undefined {
+  const running = Atomics.load(signal, SIGNAL.running);
+  for (const task of tasks.values()) if ((task.id | 0) === running) return task;
+  return undefined;
 }
 
 /** Takes a task from the lane that it was sent to. */

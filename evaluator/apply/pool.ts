@@ -27,6 +27,7 @@ import {
   type PiecedRequest,
   post,
   quickLane,
+  runningTask,
   sendPending,
   slowLane,
   takeBack,
@@ -291,8 +292,7 @@ export class EvaluatorPool {
       const task = takeBack(lane, id);
       if (task) back.push(task);
     }
-    const [running] = lane.tasks.values();
-    lane.busyWith = running?.policy;
+    lane.busyWith = runningTask(lane)?.policy;
     lane.slow = Math.max(lane.slow, 1);
     if (back.length === 0) return;
     this.#waiting.unshift(...back);
@@ -351,13 +351,14 @@ export class EvaluatorPool {
     Atomics.notify(lane.signal, SIGNAL.reply);
   }
 
-  /** A thread is gone: its running task failed, all others go to another thread. */
+  /** A thread is gone: the task that it had in hand failed, all others go to another thread. */
   #laneEnded(lane: Lane, reason: string): void {
     if (this.#closed || lane.closed) return;
     lane.closed = true;
     lane.port.close();
     lane.replies.close();
-    const [running, ...others] = [...lane.tasks.values(), ...lane.pending];
+    const running = runningTask(lane);
+    const others = [...lane.tasks.values(), ...lane.pending].filter((task) => task !== running);
     lane.tasks.clear();
     lane.pending = [];
     this.#lanes[this.#lanes.indexOf(lane)] = this.#openLane();
@@ -370,10 +371,14 @@ export class EvaluatorPool {
   #replaceStuckLanes(): void {
     const now = performance.now();
     for (const lane of [...this.#lanes]) {
-      const [running] = lane.tasks.values();
-      if (!running) continue;
+      if (lane.tasks.size === 0) continue;
+      const running = runningTask(lane);
+      if (lane.ranAt !== running) {
+        lane.ranAt = running;
+        lane.progressAt = now;
+      }
       // Instantiation has a limit for each start function, of which there are up to three.
-      const limitMs = 4 * (this.#policies.get(running.policy)?.policy.limitMs ?? 0);
+      const limitMs = 4 * (running ? this.#policies.get(running.policy)?.policy.limitMs ?? 0 : 0);
       if (now - lane.progressAt <= (lane.ready ? limitMs + STUCK_MS : START_MS)) continue;
       lane.abort.abort();
       this.#laneEnded(lane, `its guest was over its time limit and did not stop`);

@@ -63,11 +63,12 @@ export class RegoEvaluation {
   #entries = 0;
   timeIsUp = false;
 
-  /** `call` answers host calls in the policy's name. */
+  /** `call` answers host calls in the policy's name; `turn` is called now and then while a builtin works. */
   constructor(
     limitMs: number,
     log: (entry: PolicyLogEntry) => void,
     call: (call: GuestCall) => HostCallAnswer = nobody,
+    turn: () => void = () => {},
   ) {
     this.#log = log;
     const until = performance.now() + limitMs;
@@ -77,6 +78,7 @@ export class RegoEvaluation {
       random: (length) => randomFillSync(new Uint8Array(length)),
       remember: memory(),
       check: () => {
+        turn();
         if (performance.now() < until) return;
         this.timeIsUp = true;
         throw new BuiltinHalt("the time is up");

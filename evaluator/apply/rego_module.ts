@@ -248,6 +248,7 @@ export class RegoModule {
       this.#host.left(),
       (entry) => this.#host.log(entry),
       (call) => this.#host.call(call),
+      () => this.#host.turn(),
     );
     this.#halted = undefined;
     // Until the end is known to be good.

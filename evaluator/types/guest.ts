@@ -42,6 +42,8 @@ export interface GuestHost {
   inventory(request: InventoryRequest): HostCallAnswer;
   /** Passes on what the policy being evaluated has to tell. */
   log(entry: PolicyLogEntry): void;
+  /** To be called now and then while the host itself works for this guest: what waits behind it may go elsewhere. */
+  turn(): void;
   /** Tells that the host itself is about to work long for this guest. */
   longWork(): void;
   /** Lets the thread sleep, for at most the time that the armed call has left. */

@@ -74,9 +74,13 @@ export interface HostCallReply {
 export interface WorkerStart {
   readonly port: MessagePort;
   readonly replies: MessagePort;
-  /** Two counters that are increased and notified when there is a message on `port` and on `replies`. */
+  /** What both threads see at once, by {@link SIGNAL}. */
   readonly signal: Int32Array;
 }
 
-/** Indices into {@link WorkerStart.signal}. */
-export const SIGNAL = { inbox: 0, reply: 1 } as const;
+/**
+ * Indices into {@link WorkerStart.signal}: counters that are increased and notified when there is a message on `port` and on
+ * `replies`, and the last 32 bits of the number of the task that runs. Messages can't tell which one that is: outcomes that are
+ * ready may be unsent when a thread ends or gets stuck.
+ */
+export const SIGNAL = { inbox: 0, reply: 1, running: 2 } as const;

@@ -49,13 +49,15 @@ export interface Evaluation {
 /** Gives `use` a pool and closes it afterwards. */
 export async function evaluation<T>(
   use: (evaluation: Evaluation) => Promise<T>,
-  { threads = 1, ...limits }: Partial<Pick<PoolOptions, "threads" | "maxTasks" | "maxBytes">> = {},
+  { threads = 1, worker = WORKER_URL, ...limits }: Partial<
+    Pick<PoolOptions, "threads" | "maxTasks" | "maxBytes" | "worker">
+  > = {},
 ): Promise<T> {
   const logged: Evaluation["logged"] = [];
   const threadErrors: string[] = [];
   const violations: string[] = [];
   const pool = new EvaluatorPool({
-    worker: WORKER_URL,
+    worker,
     threads,
     ...limits,
     onLog: (policy, entry) => logged.push({ policy, entry }),

@@ -39,6 +39,28 @@ test("while policies loop on all threads they may have, others are answered", ()
     assert.equal(threadErrors, []);
   }, { threads: 2 }));
 
+// Issue 16, fault 4: the first of the tasks without an outcome was failed as the one that the thread died of.
+for (const way of ["END THE THREAD", "GET STUCK"]) {
+  test(`requests that were judged before a thread's last one get their answers: ${way}`, () =>
+    evaluation(async ({ load, threadErrors }) => {
+      const policy = await load("good", { wasm: GOOD, limitMs: 100 });
+      // Proven quick: what is sent in one turn goes to one thread, whose outcomes wait for each other.
+      for (let proof = 0; proof < 50; proof++) assert.ok((await policy.judge("{}")).allowed);
+      const outcomes = await Promise.all(
+        ["{}", "{}", "{}", JSON.stringify(way), "{}", "{}"].map((request) => policy.outcome(request)),
+      );
+      assert.equal(outcomes.map(({ kind }) => kind), [
+        "verdict",
+        "verdict",
+        "verdict",
+        "error",
+        "verdict",
+        "verdict",
+      ]);
+      assert.is(threadErrors.length, 1);
+    }, { worker: new URL("./unruly_worker.ts", import.meta.url) }));
+}
+
 test("more than may wait is refused at once, by number and by size", () =>
   evaluation(async ({ load }) => {
     const policy = await load("loop", { wasm: LOOP });
