@@ -144,6 +144,36 @@ test("certificates and timestamps with a byte changed are refused in words of th
   }
 });
 
+/** What reading takes for ever: octet strings in each other, with lengths that reach beyond them. */
+const EXPENSIVE: Readonly<Record<string, Uint8Array>> = Object.fromEntries(
+  [4, 6, 8, 16, 60, 127].map((length) => {
+    const strings = new Uint8Array(1_000).map((_, at) => at % 2 ? length : 4);
+    return [`octet strings of ${length}`, Buffer.concat([Buffer.from([0x30, 0x82, 0x03, 0xe8]), strings])];
+  }),
+);
+
+test("certificates and timestamps that take for ever to be read are refused at once", async () => {
+  const [document] = genuine;
+  let expensive = 0;
+  for (const [what, der] of Object.entries(EXPENSIVE)) {
+    const certificate = changed(
+      document,
+      ["verificationMaterial", "certificate"],
+      { rawBytes: Buffer.from(der).toString("base64") },
+    );
+    const timestamp = changed(document, ["verificationMaterial", "timestampVerificationData"], {
+      rfc3161Timestamps: [{ signedTimestamp: Buffer.from(der).toString("base64") }],
+    });
+    for (const bundle of [certificate, timestamp]) {
+      const started = performance.now();
+      const { message } = await refusal(() => read(bundle));
+      assert.ok(performance.now() - started < 2_000, what);
+      if (message.includes("takes more than 10000 steps to be read")) expensive++;
+    }
+  }
+  assert.ok(expensive >= 4, String(expensive));
+});
+
 test("null is a member that is not there, and nothing that a list may hold", async () => {
   for (const document of genuine) {
     for (const place of places(document)) {

@@ -10,6 +10,7 @@ import {
   type X509Certificate,
 } from "../../../deps.ts";
 import { requireBundleShape } from "../../types/bundle_document.ts";
+import { requireCheapDer } from "../../types/der.ts";
 import { messageOf } from "../../types/error.ts";
 import { parseJson } from "../../types/json_text.ts";
 import { quoted } from "../../types/quoted.ts";
@@ -163,6 +164,12 @@ async function verifyEvidence(
       refuse("the bundle's log entries or timestamps can't be read");
     }
   };
+  for (
+    const { signedTimestamp } of bundle.verificationMaterial.timestampVerificationData?.rfc3161Timestamps ??
+      []
+  ) {
+    requireCheapDer(signedTimestamp, "a timestamp of the bundle");
+  }
   const plain = reading(() => toSignedEntity(bundle));
   const { signature } = plain.signature;
   const entity: SignedEntity = {

@@ -2,6 +2,7 @@
  * The library that reads certificates, loaded when the first signature is to be checked: processes that verify nothing never
  * pay for it. Whoever enters this folder from outside awaits `loadX509` first.
  */
+import { requireCheapDer } from "../../types/der.ts";
 import { ArtifactError } from "../../types/error.ts";
 import { loadSigstoreCore, type SigstoreCore, type X509Certificate } from "../../../deps.ts";
 
@@ -25,6 +26,7 @@ export function x509(): SigstoreCore {
  */
 export function certificateFromDer(der: Uint8Array): X509Certificate {
   const { X509Certificate } = x509();
+  requireCheapDer(der, "the certificate");
   let certificate: X509Certificate;
   let complete: boolean;
   try {
