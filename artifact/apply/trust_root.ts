@@ -11,7 +11,7 @@ import {
   type TufUpdater,
 } from "../../deps.ts";
 import { environmentProxies } from "../render/proxy.ts";
-import { ArtifactError, messageOf } from "../types/error.ts";
+import { ArtifactError, codeOf, messageOf } from "../types/error.ts";
 import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { parseTrustConfig, type TrustRoot } from "../types/trust_root.ts";
@@ -73,7 +73,7 @@ async function fromFile(path: string): Promise<TrustRoot> {
     const protobuf = await loadSigstoreProtobuf();
     return await usable(path, protobuf.TrustedRoot.fromJSON(document));
   } catch (cause) {
-    if (cause instanceof ArtifactError) throw cause;
+    if (codeOf(cause) === "trust_root") throw cause;
     const message = `could not parse Sigstore trust config file ${path}: ${messageOf(cause)}`;
     throw new ArtifactError("trust_root", message, cause);
   }
