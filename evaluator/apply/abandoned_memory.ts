@@ -55,7 +55,12 @@ export class AbandonedMemory {
     const waited = performance.now() - this.#since;
     const much = this.#bytes >= MAX_ABANDONED;
     if (!much && waited < MAX_WAIT_MS) return MAX_WAIT_MS - waited;
-    if (!isBun) (collect ??= collector())(much ? undefined : ALL);
+    if (!isBun) {
+      collect ??= collector();
+      // With an argument, even an undefined one, V8 would collect the young generation alone.
+      if (much) collect();
+      else collect(ALL);
+    }
     // Under attack the next one comes at once; all is given back when none has come for a while.
     this.#bytes = much ? 1 : 0;
     this.#since = performance.now();
