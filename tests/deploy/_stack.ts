@@ -54,6 +54,8 @@ export type Stack = {
   tryPod(options?: PodOptions): string | undefined;
   /** Creates a Pod. */
   pod(name: string, options?: PodOptions): Any;
+  /** What is printed at the end. */
+  note(text: string): void;
   /** A phase's time, printed at the end. */
   timed<T>(phase: string, work: () => T): T;
   stop(): Promise<void>;
@@ -207,6 +209,7 @@ export async function startStack(): Promise<Stack> {
       create(podManifest(name, options));
       return get("pod", name, options.namespace ?? "default");
     },
+    note: (text) => void times.push(text),
     timed,
     async stop() {
       console.log(`\n  images of ${RUNTIME}: ${times.join(", ")}`);
