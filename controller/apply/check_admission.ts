@@ -80,10 +80,26 @@ async function waitUntilRejected(check: AdmissionCheck): Promise<string> {
   }
 }
 
+/** Creates the policy; right after an installation the controller's own webhook may not answer yet. */
+async function createPolicy({ client, id, module, activeWithinMs }: AdmissionCheck): Promise<void> {
+  const limit = performance.now() + activeWithinMs;
+  for (;;) {
+    try {
+      await client.create(POLICIES, checkPolicy(id, module));
+      return;
+    } catch (error) {
+      const unanswered = error instanceof ApiError && error.status === 500 &&
+        error.answer.includes("failed calling webhook");
+      if (!unanswered || performance.now() >= limit) throw error;
+    }
+    await pause();
+  }
+}
+
 /** Throws when a privileged Pod is not rejected by the policy, or a harmless one is. */
 export async function checkAdmission(check: AdmissionCheck): Promise<void> {
   const { client, id, log } = check;
-  await client.create(POLICIES, checkPolicy(id, check.module));
+  await createPolicy(check);
   try {
     await waitUntilActive(check);
     log("the policy is active");
