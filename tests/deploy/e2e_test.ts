@@ -29,7 +29,11 @@ const ready = process.getuid?.() === 0 && nodeBinariesFolder() !== undefined;
 if (!ready) test.skip(`the stack on a node (${HOW_TO_GET_NODE})`, () => {});
 else {
   test.before(async (context) => {
-    context.stack = await startStack();
+    // uvu says nothing of what goes wrong here.
+    context.stack = await startStack().catch((error) => {
+      console.error(error);
+      throw error;
+    });
   });
   test.after(async ({ stack }) => {
     await stack?.stop();
