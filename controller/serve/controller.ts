@@ -165,7 +165,6 @@ export async function startController(options: ControllerOptions): Promise<Contr
   let synced = false;
   const problems = createSyncProblems({
     log,
-    describe: (error) => error instanceof Error ? error.message : String(error),
     signal: ending.signal,
   });
   let certificateProblem: StartedQueues["certificateProblem"] = () => undefined;

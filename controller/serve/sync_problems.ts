@@ -6,8 +6,6 @@
 /** What {@link createSyncProblems} needs. */
 export type SyncProblemsOptions = {
   log(level: "info" | "error", message: string, fields: { readonly [name: string]: unknown }): void;
-  /** An error in words for the operator. */
-  describe(error: unknown): string;
   /** Aborted when the controller ends. */
   readonly signal: AbortSignal;
 };
@@ -28,7 +26,7 @@ const LAST_REPEAT_MS = 300_000;
 const MAX_REASONS = 3;
 
 /** Nothing has failed yet. */
-export function createSyncProblems({ log, describe, signal }: SyncProblemsOptions): SyncProblems {
+export function createSyncProblems({ log, signal }: SyncProblemsOptions): SyncProblems {
   const reasons = new Map<string, string>();
   let said = "";
   let repeatMs = FIRST_REPEAT_MS;
@@ -69,7 +67,7 @@ export function createSyncProblems({ log, describe, signal }: SyncProblemsOption
 
   return {
     failed(resource, error) {
-      reasons.set(resource, describe(error));
+      reasons.set(resource, error instanceof Error ? error.message : String(error));
       // A reason that is new is said soon, one that is known when its time comes.
       if (text() !== said) sayIn(GATHER_MS);
     },

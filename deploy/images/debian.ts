@@ -69,7 +69,6 @@ export function debianFiles(
   const names = [...LIBRARIES[runtime], "ca-certificates"];
   const folders = unpack(names, architecture, cache);
   const entries: Entry[] = [];
-  const links = new Map<string, string>();
   folders.forEach((folder, index) => {
     if (names[index] === "ca-certificates") return;
     for (const file of filesBelow(folder)) {
@@ -88,8 +87,9 @@ export function debianFiles(
       } else entries.push({ kind: "link", path, target: link.replace(/^\/(lib|lib64)\//, "/usr/$1/") });
     }
   });
-  for (const [path, target] of [["lib", "usr/lib"], ["lib64", "usr/lib64"]] as const) links.set(path, target);
-  for (const [path, target] of links) entries.push({ kind: "link", path, target });
+  for (const [path, target] of [["lib", "usr/lib"], ["lib64", "usr/lib64"]] as const) {
+    entries.push({ kind: "link", path, target });
+  }
   const authorities = folders[names.indexOf("ca-certificates")]!;
   const bundle = filesBelow(join(authorities, "usr/share/ca-certificates")).filter((file) =>
     file.endsWith(".crt")

@@ -4,7 +4,6 @@
  *
  * usage: _load.ts KUBECONFIG CLIENTS OBJECTS
  */
-import { readFileSync } from "node:fs";
 import process from "node:process";
 import { connect } from "../../kubernetes/apply/api_transport.ts";
 import { kubeClient } from "../../kubernetes/apply/kube_client.ts";
@@ -23,7 +22,6 @@ export interface LoadResult {
 }
 
 async function load(kubeconfig: string, clients: number, objects: number): Promise<LoadResult> {
-  readFileSync(kubeconfig);
   const transport = await connect({ kubeconfig });
   const client = kubeClient(transport, "load");
   const latencies: number[] = [];
