@@ -42,11 +42,11 @@ export {
   type Destination,
   type FetchedPolicy,
   fetchPolicy,
-  hostPlatform,
   type StoredCheck,
 } from "./apply/fetch.ts";
 export { manifestDigest, type OciDocument, ociManifest, ociManifestAndConfig } from "./apply/oci_manifest.ts";
-export { copyArtifact, listTags, type PushedPolicy, pushPolicy } from "./apply/push.ts";
+export { copyArtifact } from "./apply/copy.ts";
+export { listTags, type PushedPolicy, pushPolicy } from "./apply/push.ts";
 export { type SigstoreAnswer, sigstoreVerify } from "./apply/sigstore.ts";
 export {
   defaultStoreRoot,

@@ -1,18 +1,17 @@
 /** Gets a policy from wherever its URI says (`spec/fetch-verify.md §2`). */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { own } from "../../program/types/own.ts";
 import { formatReference, manifestName } from "../render/reference.ts";
 import { reusable } from "../render/store_path.ts";
 import { ArtifactError, codeOf, messageOf, prefixed } from "../types/error.ts";
-import { type Descriptor, type Manifest, MEDIA_TYPE, type Platform } from "../types/manifest.ts";
+import { type Descriptor, type Manifest, MEDIA_TYPE } from "../types/manifest.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { quotedUri } from "../types/quoted.ts";
 import { parsePolicyUrl, type PolicyUrl, type Reference } from "../types/reference.ts";
 import { downloadFile, downloadLayer } from "./download.ts";
 import { log } from "./event.ts";
+import { policyManifestEntry } from "./platform.ts";
 import { registryFailure, withRegistry } from "./registry.ts";
 import { type FetchedImage, getImage } from "./registry_pull.ts";
 import { makeParent, moduleExists, moduleSha256, storePath } from "./store.ts";
@@ -34,13 +33,6 @@ export type FetchedPolicy = {
   /** Whether it came over the network now. */
   readonly downloaded: boolean;
 };
-
-/** The running process's platform in Go's names, which images use. */
-export function hostPlatform(): Platform {
-  const os = process.platform === "win32" ? "windows" : process.platform;
-  const architecture = own({ x64: "amd64", ia32: "386" }, process.arch as string) ?? process.arch;
-  return { os, architecture };
-}
 
 /**
  * The layer that is the module: the first; every layer must be Wasm.
@@ -91,7 +83,7 @@ export type StoredCheck =
 /** Checks a stored module against the digest in its URI, without the network. */
 export async function checkStored(root: string, url: PolicyUrl, path: string): Promise<StoredCheck> {
   if (url.scheme !== "registry" || url.reference.digest === undefined) return { kind: "unnamed" };
-  const layer = await keptLayer(root, url.reference.digest, hostPlatform(), moduleLayer);
+  const layer = await keptLayer(root, url.reference.digest, moduleLayer);
   if (layer === undefined) return { kind: "unknown" };
   const { same, sha256 } = await checkFile(path, layer);
   return same ? { kind: "same", sha256 } : { kind: "changed", sha256, expected: layer.digest };
@@ -110,7 +102,7 @@ async function pull(
   try {
     return await withRegistry(reference, "pull", options, async (registry) => {
       const { repository } = reference;
-      const image = await getImage(registry, repository, manifestName(reference), hostPlatform());
+      const image = await getImage(registry, repository, manifestName(reference), policyManifestEntry());
       const layer = moduleLayer(image.manifest);
       if (root !== undefined && reference.digest !== undefined) {
         await keepImage(root, reference, image, options);

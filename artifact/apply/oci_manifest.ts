@@ -1,10 +1,11 @@
 /** What a policy may ask about an image without its content (`spec/fetch-verify.md §12.1`). */
 import { typedDocument } from "../render/manifest_document.ts";
 import { manifestName } from "../render/reference.ts";
+import { ArtifactError } from "../types/error.ts";
 import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { parseImage, type Reference } from "../types/reference.ts";
-import { hostPlatform } from "./fetch.ts";
+import { imageEntry } from "./platform.ts";
 import { type Registry, registryFailure, withRegistry } from "./registry.ts";
 import { getBlob, getDigest, getImage, getManifest } from "./registry_pull.ts";
 
@@ -65,9 +66,13 @@ export function ociManifestAndConfig(
       registry,
       repository,
       manifestName({ repository, ...reference }),
-      hostPlatform(),
+      imageEntry(),
     );
-    const blob = await getBlob(registry, repository, found.manifest.config);
+    const described = found.manifest.config;
+    if (described === undefined) {
+      throw new ArtifactError("protocol", `the manifest of ${image} names no configuration`);
+    }
+    const blob = await getBlob(registry, repository, described);
     const config = parseJson(new TextDecoder().decode(blob), `the configuration of ${image}`);
     return { manifest: typedDocument(found.manifest), digest: found.digest, config };
   });

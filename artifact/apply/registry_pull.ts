@@ -4,8 +4,8 @@ import {
   type Manifest,
   MANIFEST_TYPES,
   parseManifest,
-  type Platform,
 } from "../types/manifest.ts";
+import { offeredPlatforms } from "../render/index_entry.ts";
 import { namedAddress } from "../types/address.ts";
 import { ArtifactError, codeOf, messageOf } from "../types/error.ts";
 import { parseJson } from "../types/json_text.ts";
@@ -25,8 +25,9 @@ export type FetchedManifest = {
 };
 
 const ACCEPT = MANIFEST_TYPES.join(", ");
-const MAX_TAG_PAGES = 100;
+const MAX_PAGES = 100;
 const MAX_TAGS = 100_000;
+const MAX_REFERRERS = 10_000;
 
 function contentDigest(response: HttpResponse): string | undefined {
   const digest = response.header("docker-content-digest");
@@ -102,30 +103,29 @@ export type FetchedImage = FetchedManifest & {
   readonly index: FetchedManifest | undefined;
 };
 
-/** The image that an index holds for a platform; an image stands for itself. */
+/** The entry of an index that is wanted, and what to call it in an error. */
+export type ChooseEntry = {
+  readonly choose: (manifests: readonly Descriptor[]) => Descriptor | undefined;
+  /** For messages: "linux/amd64". */
+  readonly wanted: string;
+};
+
+/** The image that an index holds; an image stands for itself. */
 export async function getImage(
   registry: Registry,
   repository: string,
   name: string,
-  platform: Platform,
+  { choose, wanted }: ChooseEntry,
 ): Promise<FetchedImage> {
   const fetched = await getManifest(registry, repository, name);
   if (fetched.manifest.kind === "image") return { ...fetched, manifest: fetched.manifest, index: undefined };
-  const entry = fetched.manifest.manifests.find((candidate) =>
-    candidate.platform?.os === platform.os && candidate.platform.architecture === platform.architecture
-  );
+  const { manifests } = fetched.manifest;
+  const entry = choose(manifests);
   if (entry === undefined) {
-    const offered = fetched.manifest.manifests.map((candidate) =>
-      candidate.platform === undefined
-        ? "unknown"
-        : `${candidate.platform.os}/${candidate.platform.architecture}`
-    );
     throw new ArtifactError(
       "media_type",
       "Image manifest not found: no entry found in image index manifest matching client's default platform " +
-        `(${platform.os}/${platform.architecture}; ${repository}:${name} has ${
-          offered.slice(0, 20).join(", ")
-        })`,
+        `(${wanted}; ${repository}:${name} has ${offeredPlatforms(manifests)})`,
     );
   }
   const image = await getManifest(registry, repository, entry.digest);
@@ -242,68 +242,121 @@ export async function getBlob(
   return Buffer.concat(pieces);
 }
 
-function nextPage(response: HttpResponse): string | undefined {
+/** The page after this one; "elsewhere": it is on another host, which is not asked. */
+function nextPage(response: HttpResponse): { readonly href: string } | "elsewhere" | undefined {
   const target = /<([^>]*)>\s*;[^,]*rel="?next"?/i.exec(response.header("link") ?? "")?.[1];
   if (target === undefined) return undefined;
   const next = namedAddress(target, response.url, `${response.url} names as its next page`);
-  return next.origin === new URL(response.url).origin ? next.href : undefined;
+  return next.origin === new URL(response.url).origin ? { href: next.href } : "elsewhere";
+}
+
+/**
+ * Reads a list that a registry gives in pages. It ends where the registry names no further page, names one again, or `take` says that
+ * it has enough.
+ *
+ * @param take gets each page's body
+ * @returns whether the list was read to its end
+ */
+async function readPages(
+  registry: Registry,
+  repository: string,
+  first: string,
+  what: string,
+  headers: Readonly<Record<string, string>>,
+  take: (body: Uint8Array) => "more" | "enough",
+  requireAnswer: typeof requireOk = requireOk,
+): Promise<boolean> {
+  const visited = new Set<string>();
+  let at = first;
+  for (let page = 0; page < MAX_PAGES; page++) {
+    visited.add(at);
+    const { body, next } = await registry.retry(async () => {
+      const request = { method: "GET", url: at, headers } as const;
+      const response = await requireAnswer(registry, await registry.send(repository, request));
+      return {
+        next: nextPage(response),
+        body: await readBytes(response, registry.limits.manifestBytes, what),
+      };
+    });
+    const wanted = take(body) === "more";
+    if (next === undefined || next === "elsewhere" || visited.has(next.href)) return next !== "elsewhere";
+    if (!wanted) return false;
+    at = next.href;
+  }
+  return false;
 }
 
 /** All tags of a repository, page after page. */
 export async function getTags(registry: Registry, repository: string): Promise<readonly string[]> {
   const tags: string[] = [];
-  const visited = new Set<string>();
-  let url: string | undefined = `${registry.base}/v2/${repository}/tags/list`;
-  for (let page = 0; url !== undefined && page < MAX_TAG_PAGES && tags.length < MAX_TAGS; page++) {
-    const at: string = url;
-    const response = await registry.retry(async () =>
-      await requireOk(registry, await registry.send(repository, { method: "GET", url: at, headers: {} }))
-    );
-    const body = await readBytes(
-      response,
-      registry.limits.manifestBytes,
-      `the list of tags of ${repository}`,
-    );
-    const list = parseJson(Buffer.from(body).toString("utf8"), `the list of tags of ${repository}`);
+  const what = `the list of tags of ${repository}`;
+  const url = `${registry.base}/v2/${repository}/tags/list`;
+  await readPages(registry, repository, url, what, {}, (body) => {
+    const list = parseJson(Buffer.from(body).toString("utf8"), what);
     const names = (list as { readonly tags?: unknown } | null)?.tags;
-    if (Array.isArray(names)) {
-      // One by one: a list of a million is too long for a call's arguments.
-      for (const name of names) if (isTag(name) && tags.length < MAX_TAGS) tags.push(name);
-    }
-    const next = nextPage(response);
-    url = next !== undefined && visited.has(next) ? undefined : next;
-    if (next !== undefined) visited.add(next);
-  }
+    // One by one: a list of a million is too long for a call's arguments.
+    if (Array.isArray(names)) { for (const name of names) if (isTag(name) && tags.length < MAX_TAGS) tags.push(name); }
+    return tags.length < MAX_TAGS ? "more" : "enough";
+  });
   return tags;
 }
 
-/** What refers to a manifest: the referrers API, else the fallback tag `sha256-<hex>` (`§13` rule 1). */
+/** What refers to a manifest, as far as it could be found out. */
+export type Referrers = {
+  readonly referrers: readonly Descriptor[];
+  /** Why one of the two places could not be read to its end: the list is then no proof that there is nothing more. */
+  readonly failure: unknown;
+};
+
+/** Statuses by which registries say that they have no referrers API: 404 as the specification asks, and what others answer instead. */
+const NO_REFERRERS_API: readonly number[] = [400, 404, 405, 406, 501];
+
+async function requireReferrers(registry: Registry, response: HttpResponse): Promise<HttpResponse> {
+  if (!NO_REFERRERS_API.includes(response.status)) return await requireOk(registry, response);
+  response.discard();
+  throw new ArtifactError("not_found", `${quotedUri(response.url)}: the registry has no referrers API`);
+}
+
+/** The registry's own list; empty, and no failure, where the registry has none. */
+async function listedReferrers(
+  registry: Registry,
+  repository: string,
+  digest: string,
+): Promise<Referrers> {
+  const what = `the referrers of ${repository}@${digest}`;
+  const referrers: Descriptor[] = [];
+  try {
+    const url = `${registry.base}/v2/${repository}/referrers/${digest}`;
+    const whole = await readPages(registry, repository, url, what, { accept: ACCEPT }, (body) => {
+      const page = parseManifest(new TextDecoder().decode(body));
+      if (page.kind === "index") { for (const entry of page.manifests) referrers.push(entry); }
+      return referrers.length < MAX_REFERRERS ? "more" : "enough";
+    }, requireReferrers);
+    const incomplete = () => new ArtifactError("limit", `${what} are more than could be read`);
+    return { referrers, failure: whole ? undefined : incomplete() };
+  } catch (error) {
+    if (codeOf(error) === "aborted") throw error;
+    return { referrers, failure: codeOf(error) === "not_found" ? undefined : error };
+  }
+}
+
+/**
+ * What refers to a manifest: the referrers API, and where that gives nothing, for whatever reason, the fallback tag `sha256-<hex>`
+ * (OCI distribution specification, "Listing Referrers" and "Unavailable Referrers API"). A registry, or a proxy before it, that answers
+ * the API with any other status, or with a page of HTML, may still hold the tag.
+ */
 export async function getReferrers(
   registry: Registry,
   repository: string,
   digest: string,
-): Promise<readonly Descriptor[]> {
-  const url = `${registry.base}/v2/${repository}/referrers/${digest}`;
-  const listed = await registry.retry(async () => {
-    const response = await registry.send(repository, { method: "GET", url, headers: { accept: ACCEPT } });
-    if (response.status === 404) {
-      response.discard();
-      return undefined;
-    }
-    await requireOk(registry, response);
-    const bytes = await readBytes(
-      response,
-      registry.limits.manifestBytes,
-      `the referrers of ${repository}@${digest}`,
-    );
-    return parseManifest(new TextDecoder().decode(bytes));
-  });
-  const index = listed ?? await getManifest(registry, repository, digest.replace(":", "-")).then(
-    (fetched) => fetched.manifest,
-    (error) => {
-      if (codeOf(error) === "not_found") return undefined;
-      throw error;
-    },
-  );
-  return index?.kind === "index" ? index.manifests : [];
+): Promise<Referrers> {
+  const listed = await listedReferrers(registry, repository, digest);
+  if (listed.referrers.length > 0) return listed;
+  try {
+    const { manifest } = await getManifest(registry, repository, digest.replace(":", "-"));
+    return { referrers: manifest.kind === "index" ? manifest.manifests : [], failure: listed.failure };
+  } catch (error) {
+    if (codeOf(error) === "aborted") throw error;
+    return { referrers: [], failure: listed.failure ?? (codeOf(error) === "not_found" ? undefined : error) };
+  }
 }

@@ -9,9 +9,10 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { manifestComponents } from "../render/store_path.ts";
 import { codeOf } from "../types/error.ts";
-import { type Descriptor, type Manifest, parseManifest, type Platform } from "../types/manifest.ts";
+import { type Descriptor, type Manifest, parseManifest } from "../types/manifest.ts";
 import { DEFAULT_LIMITS } from "../types/options.ts";
 import { isDigest } from "../types/reference.ts";
+import { policyManifestEntry } from "./platform.ts";
 import { makeParent, writeAtomically } from "./store.ts";
 
 /** Where the manifest with a digest is kept. */
@@ -51,14 +52,11 @@ async function keptManifest(root: string, digest: string): Promise<Manifest | un
 export async function keptLayer(
   root: string,
   digest: string,
-  platform: Platform,
   layerOf: (manifest: Manifest & { kind: "image" }) => Descriptor,
 ): Promise<Descriptor | undefined> {
   let manifest = await keptManifest(root, digest);
   if (manifest?.kind === "index") {
-    const entry = manifest.manifests.find((candidate) =>
-      candidate.platform?.os === platform.os && candidate.platform.architecture === platform.architecture
-    );
+    const entry = policyManifestEntry().choose(manifest.manifests);
     manifest = entry === undefined ? undefined : await keptManifest(root, entry.digest);
   }
   if (manifest?.kind !== "image") return undefined;
@@ -74,14 +72,11 @@ export async function keptLayer(
 export async function keptDigests(
   root: string,
   digest: string,
-  platform: Platform,
 ): Promise<readonly string[]> {
   const manifest = await keptManifest(root, digest);
   if (manifest === undefined) return [];
   if (manifest.kind === "image") return [digest];
-  const entry = manifest.manifests.find((candidate) =>
-    candidate.platform?.os === platform.os && candidate.platform.architecture === platform.architecture
-  );
+  const entry = policyManifestEntry().choose(manifest.manifests);
   return entry === undefined || await keptManifest(root, entry.digest) === undefined
     ? [digest]
     : [digest, entry.digest];

@@ -14,10 +14,10 @@ import {
   type Destination,
   destinationPath,
   type FetchedPolicy,
-  hostPlatform,
   keepImage,
   onceAtATime,
 } from "./fetch.ts";
+import { policyManifestEntry } from "./platform.ts";
 import { type Registry, registryFailure, withRegistry } from "./registry.ts";
 import { getDigest, getImage } from "./registry_pull.ts";
 import { findSignatures, type FoundSignatures } from "./signature/find_signatures.ts";
@@ -162,7 +162,7 @@ export async function verifyPolicy(
 
 /** The one Wasm layer of a verified manifest; an index is resolved to this platform. */
 async function signedLayer(registry: Registry, repository: string, digest: string) {
-  const image = await getImage(registry, repository, digest, hostPlatform());
+  const image = await getImage(registry, repository, digest, policyManifestEntry());
   const { manifest } = image;
   const layers = manifest.layers.filter(({ mediaType }) =>
     mediaType === MEDIA_TYPE.wasmLayer || mediaType === MEDIA_TYPE.wasm

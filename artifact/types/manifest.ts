@@ -14,7 +14,16 @@ export const MEDIA_TYPE = {
   wasmConfig: "application/vnd.wasm.config.v1+json",
   simpleSigning: "application/vnd.dev.cosign.simplesigning.v1+json",
   bundle: "application/vnd.dev.sigstore.bundle.v0.3+json",
+  /** What cosign calls a manifest that holds simple signing layers and refers to its image (`--registry-referrers-mode oci-1-1`). */
+  cosignSignature: "application/vnd.dev.cosign.artifact.sig.v1+json",
+  /** The configuration of an artifact that has none; some registries list it as the artifact's type. */
+  empty: "application/vnd.oci.empty.v1+json",
 } as const;
+
+/** Bundles of every version: `…bundle.v0.3+json`, and `…bundle+json;version=0.3` as older clients write it. */
+export function isBundleType(mediaType: string): boolean {
+  return /^application\/vnd\.dev\.sigstore\.bundle(?:\.v[\d.]+)?\+json(?:\s*;|$)/.test(mediaType);
+}
 
 /** In the order in which they are offered to the registry. */
 export const MANIFEST_TYPES: readonly string[] = [
@@ -43,7 +52,8 @@ export type Descriptor = {
 export type Manifest =
   | {
     readonly kind: "image";
-    readonly config: Descriptor;
+    /** Absent where the manifest has none, or says null: nothing that is pulled depends on it. */
+    readonly config: Descriptor | undefined;
     readonly layers: readonly Descriptor[];
     /** The document as it was sent. */
     readonly document: Readonly<Record<string, unknown>>;
@@ -102,39 +112,66 @@ function readDescriptor(value: unknown, where: string): Descriptor {
   };
 }
 
-function readDescriptors(value: unknown, where: string): readonly Descriptor[] {
+function listOf(value: unknown, where: string): readonly unknown[] {
+  // Go writes an empty list as null.
+  if (absent(value)) return [];
   if (!Array.isArray(value)) refuse(`${where} is no list`);
   if (value.length > MAX_DESCRIPTORS) refuse(`${where} has more than ${MAX_DESCRIPTORS} entries`);
-  return value.map((item, index) => readDescriptor(item, `${where}[${index}]`));
+  return value;
+}
+
+function readDescriptors(value: unknown, where: string): readonly Descriptor[] {
+  return listOf(value, where).map((item, index) => readDescriptor(item, `${where}[${index}]`));
+}
+
+/** The entries of an index that are descriptors: one that is none takes no other with it. */
+function readEntries(value: unknown): readonly Descriptor[] {
+  return listOf(value, "manifests").flatMap((item, index) => {
+    try {
+      return [readDescriptor(item, `manifests[${index}]`)];
+    } catch (error) {
+      if (error instanceof ArtifactError) return [];
+      throw error;
+    }
+  });
+}
+
+/** Whether a member says nothing: it is not there, or null. */
+function absent(value: unknown): boolean {
+  return value === undefined || value === null;
+}
+
+function isIndex(document: Fields): boolean {
+  const { mediaType, config, layers, manifests } = document;
+  if (mediaType === MEDIA_TYPE.ociIndex || mediaType === MEDIA_TYPE.dockerList) return true;
+  return absent(config) && absent(layers) && manifests !== undefined;
 }
 
 /**
- * Reads a manifest or index. The image shape is tried first.
+ * Reads a manifest or index. A member that is null counts as absent, as it does for Go's programs, which write it.
  *
  * @throws {ArtifactError} `media_type` for versions and types that are not known, `protocol` for what is no manifest
  */
 export function parseManifest(text: string): Manifest {
   const document = parseJson(text, "Failed to parse the manifest: it");
   if (!isFields(document)) refuse("it is no JSON object");
-  const { schemaVersion, mediaType } = document;
+  const { schemaVersion, mediaType, config, layers } = document;
   if (schemaVersion !== 2) {
     throw new ArtifactError(
       "media_type",
       `Unsupported schema version: ${JSON.stringify(schemaVersion)?.slice(0, 300)}`,
     );
   }
-  if (mediaType !== undefined && !MANIFEST_TYPES.includes(mediaType as string)) {
+  if (!absent(mediaType) && !MANIFEST_TYPES.includes(mediaType as string)) {
     const shown = typeof mediaType === "string" && MEDIA_TYPE_TEXT.test(mediaType) ? mediaType : "none";
     throw new ArtifactError("media_type", `Unsupported media type: ${shown}`);
   }
-  if (document["config"] !== undefined && document["layers"] !== undefined) {
-    return {
-      kind: "image",
-      config: readDescriptor(document["config"], "config"),
-      layers: readDescriptors(document["layers"], "layers"),
-      document,
-    };
-  }
-  if (document["manifests"] === undefined) refuse("it has neither layers nor manifests");
-  return { kind: "index", manifests: readDescriptors(document["manifests"], "manifests"), document };
+  if (isIndex(document)) return { kind: "index", manifests: readEntries(document["manifests"]), document };
+  if (absent(config) && absent(layers)) refuse("it has neither layers nor manifests");
+  return {
+    kind: "image",
+    config: absent(config) ? undefined : readDescriptor(config, "config"),
+    layers: readDescriptors(layers, "layers"),
+    document,
+  };
 }

@@ -8,7 +8,6 @@ import {
   findBySha256,
   findInStore,
   formatReference,
-  hostPlatform,
   keptDigests,
   manifestComponents,
   parsePolicyUrl,
@@ -126,7 +125,7 @@ export async function keptManifests(store: string, uri: string): Promise<readonl
   if (!uri.startsWith("registry://")) return [];
   const { digest } = parseReference(uri.slice("registry://".length));
   if (digest === undefined) return [];
-  return (await keptDigests(store, digest, hostPlatform())).map(manifestComponents);
+  return (await keptDigests(store, digest)).map(manifestComponents);
 }
 
 /** The path of a `file:` URI, which need not be encoded as URLs want it. */

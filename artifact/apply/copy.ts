@@ -1,0 +1,168 @@
+/** Copies an image, with its signatures, from one registry to another (`spec/fetch-verify.md §7`). */
+import { formatReference, immutableReference, manifestName } from "../render/reference.ts";
+import { ArtifactError, codeOf, prefixed } from "../types/error.ts";
+import { type Descriptor, type Manifest, MEDIA_TYPE } from "../types/manifest.ts";
+import type { ArtifactOptions } from "../types/options.ts";
+import { parseImage } from "../types/reference.ts";
+import { requireDigest, startHash } from "./digest.ts";
+import { log } from "./event.ts";
+import type { PushedPolicy } from "./push.ts";
+import { type Registry, withRegistry } from "./registry.ts";
+import { type FetchedManifest, getManifest, getReferrers } from "./registry_pull.ts";
+import { hasBlob, putBlob, putManifest } from "./registry_push.ts";
+import { attachedSignatures } from "./signature/attached_signatures.ts";
+
+type Route = {
+  readonly from: Registry;
+  readonly fromRepository: string;
+  readonly to: Registry;
+  readonly toRepository: string;
+};
+
+/** Streams one blob from registry to registry; nothing is kept on disk, and the digest is checked before it counts. */
+async function copyBlob(
+  from: Registry,
+  fromRepository: string,
+  to: Registry,
+  toRepository: string,
+  blob: Descriptor,
+): Promise<void> {
+  if (await hasBlob(to, toRepository, blob.digest)) return;
+  async function* checked() {
+    const response = await from.send(fromRepository, {
+      method: "GET",
+      url: `${from.base}/v2/${fromRepository}/blobs/${blob.digest}`,
+      headers: {},
+      large: true,
+    });
+    if (response.status !== 200) throw await from.refusal(response);
+    const hash = startHash(blob.digest);
+    let size = 0;
+    for await (const piece of response.body) {
+      size += piece.length;
+      if (size > blob.size) throw new ArtifactError("digest", `Digest error: Invalid size of ${blob.digest}`);
+      hash.update(piece);
+      yield piece;
+    }
+    requireDigest(blob.digest, hash, response.url);
+  }
+  await putBlob(to, toRepository, blob.digest, checked);
+}
+
+async function copyManifest(route: Route, source: FetchedManifest, name: string, depth = 0): Promise<string> {
+  const { from, fromRepository, to, toRepository } = route;
+  const manifest: Manifest = source.manifest;
+  if (manifest.kind === "index") {
+    if (depth > 0) {
+      throw new ArtifactError("protocol", `${fromRepository}@${source.digest} is an index inside an index`);
+    }
+    const listed = manifest.document["manifests"];
+    if (Array.isArray(listed) && listed.length !== manifest.manifests.length) {
+      throw new ArtifactError("protocol", `${fromRepository}@${source.digest} has entries that are no descriptors`);
+    }
+    for (const entry of manifest.manifests) {
+      await copyManifest(
+        route,
+        await getManifest(from, fromRepository, entry.digest),
+        entry.digest,
+        depth + 1,
+      );
+    }
+  } else {
+    for (const blob of [...manifest.layers, ...(manifest.config === undefined ? [] : [manifest.config])]) {
+      await copyBlob(from, fromRepository, to, toRepository, blob);
+    }
+  }
+  return await putManifest(to, toRepository, name, source.mediaType || MEDIA_TYPE.ociManifest, source.bytes);
+}
+
+/**
+ * Copies the signatures that refer to an image, and lists them under the fallback tag where the target has no referrers API, as the
+ * OCI distribution specification asks of whoever pushes such a manifest.
+ */
+async function copyReferrers(route: Route, digest: string, options: ArtifactOptions): Promise<void> {
+  const { from, fromRepository, to, toRepository } = route;
+  const { images, failures } = await attachedSignatures(from, fromRepository, digest);
+  for (const error of failures) log(options, "warn", "cannot look for signatures everywhere", { error, digest });
+  const referring = images.filter(({ manifest }) => (manifest.document["subject"] ?? null) !== null);
+  const entries: Record<string, unknown>[] = [];
+  for (const image of referring) {
+    const source = await getManifest(from, fromRepository, image.digest);
+    await copyManifest(route, source, image.digest);
+    entries.push({
+      mediaType: source.mediaType || MEDIA_TYPE.ociManifest,
+      digest: image.digest,
+      size: source.bytes.length,
+      artifactType: image.manifest.document["artifactType"] ?? image.manifest.config?.mediaType,
+    });
+  }
+  if (entries.length === 0) return;
+  const { referrers } = await getReferrers(to, toRepository, digest);
+  const missing = entries.filter((entry) => !referrers.some((known) => known.digest === entry["digest"]));
+  if (missing.length === 0) return;
+  const known = await getManifest(to, toRepository, digest.replace(":", "-")).then(
+    ({ manifest }) => manifest.kind === "index" ? manifest.document["manifests"] : [],
+    (error) => {
+      if (codeOf(error) === "not_found") return [];
+      throw error;
+    },
+  );
+  const index = {
+    schemaVersion: 2,
+    mediaType: MEDIA_TYPE.ociIndex,
+    manifests: [...(Array.isArray(known) ? known : []), ...missing],
+  };
+  const bytes = new TextEncoder().encode(JSON.stringify(index));
+  await putManifest(to, toRepository, digest.replace(":", "-"), MEDIA_TYPE.ociIndex, bytes);
+}
+
+/**
+ * Copies an image or index, byte for byte, and the signatures that hang on it by tag, so that it verifies there as it did
+ * here.
+ *
+ * @returns the digest, which is the same on both sides
+ * @throws {ArtifactError}
+ */
+export async function copyArtifact(
+  from: string,
+  to: string,
+  options: ArtifactOptions = {},
+): Promise<PushedPolicy> {
+  const source = parseImage(from);
+  const target = parseImage(to);
+  try {
+    const digest = await withRegistry(
+      source,
+      "pull",
+      options,
+      (fromRegistry) =>
+        withRegistry(target, "push", options, async (toRegistry) => {
+          const route = {
+            from: fromRegistry,
+            fromRepository: source.repository,
+            to: toRegistry,
+            toRepository: target.repository,
+          };
+          const manifest = await getManifest(fromRegistry, source.repository, manifestName(source));
+          const pushed = await copyManifest(route, manifest, manifestName(target));
+          const base = manifest.digest.replace(":", "-");
+          for (const tag of [`${base}.sig`, base]) {
+            try {
+              await copyManifest(route, await getManifest(fromRegistry, source.repository, tag), tag);
+            } catch (error) {
+              if (codeOf(error) !== "not_found") throw error;
+            }
+          }
+          await copyReferrers(route, manifest.digest, options);
+          return pushed;
+        }),
+    );
+    return { digest, immutableReference: immutableReference(target, digest) };
+  } catch (error) {
+    throw prefixed(
+      `cannot copy ${formatReference(source)} to ${formatReference(target)}: `,
+      error,
+      "protocol",
+    );
+  }
+}
