@@ -7,10 +7,12 @@ import {
   configWarnings,
   parseVerificationConfig,
   requiredSignatures,
+  type Signature,
   type VerificationConfig,
 } from "../types/verification_config.ts";
 import { readBounded, readBoundedText } from "./bounded_file.ts";
 import { log } from "./event.ts";
+import { countPemKeys, keyFromPem } from "./signature/public_key.ts";
 
 const NO_CERTIFICATE = "Invalid certificate: Raw certificate is not in PEM nor in DER encoding";
 const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]+?-----END \1-----/;
@@ -70,6 +72,30 @@ export async function readSources(path: string): Promise<Sources> {
   }
 }
 
+/** The keys of a configuration, each with its place. */
+function keysOf({ allOf = [], anyOf }: VerificationConfig) {
+  const listed = (signatures: readonly Signature[], list: string) =>
+    signatures.flatMap((signature, index) =>
+      signature.kind === "pubKey" ? [{ place: `${list}[${index}].key`, key: signature.key }] : []
+    );
+  return [...listed(allOf, "allOf"), ...listed(anyOf?.signatures ?? [], "anyOf.signatures")];
+}
+
+/** A key that cannot be read would look like a missing signature of every image: it is an error here, not when it is used. */
+function keyWarnings(config: VerificationConfig, path: string): readonly string[] {
+  return keysOf(config).flatMap(({ place, key }) => {
+    try {
+      keyFromPem(key);
+    } catch (cause) {
+      throw new ArtifactError("config", `${path}: ${place}: ${messageOf(cause)}`, cause);
+    }
+    const count = countPemKeys(key);
+    return count > 1
+      ? [`${place} holds ${count} keys, only the first is used: list each as an entry of its own`]
+      : [];
+  });
+}
+
 /**
  * Loads a verification configuration, and warns of what is allowed but hardly meant. One that any signature meets, whoever
  * made it, is refused: 1.36 takes it, and reports images as verified that anybody may have signed.
@@ -93,6 +119,8 @@ export async function readVerificationConfig(
       `${path} requires no signature: list who must have signed in allOf, or in anyOf with a minimumMatches of at least 1`,
     );
   }
-  for (const warning of configWarnings(config, text)) log(options, "warn", warning, { file: path });
+  for (const warning of [...configWarnings(config, text), ...keyWarnings(config, path)]) {
+    log(options, "warn", warning, { file: path });
+  }
   return config;
 }

@@ -58,7 +58,10 @@ async function copyManifest(route: Route, source: FetchedManifest, name: string,
     }
     const listed = manifest.document["manifests"];
     if (Array.isArray(listed) && listed.length !== manifest.manifests.length) {
-      throw new ArtifactError("protocol", `${fromRepository}@${source.digest} has entries that are no descriptors`);
+      throw new ArtifactError(
+        "protocol",
+        `${fromRepository}@${source.digest} has entries that are no descriptors`,
+      );
     }
     for (const entry of manifest.manifests) {
       await copyManifest(
@@ -83,7 +86,9 @@ async function copyManifest(route: Route, source: FetchedManifest, name: string,
 async function copyReferrers(route: Route, digest: string, options: ArtifactOptions): Promise<void> {
   const { from, fromRepository, to, toRepository } = route;
   const { images, failures } = await attachedSignatures(from, fromRepository, digest);
-  for (const error of failures) log(options, "warn", "cannot look for signatures everywhere", { error, digest });
+  for (const error of failures) {
+    log(options, "warn", "cannot look for signatures everywhere", { error, digest });
+  }
   const referring = images.filter(({ manifest }) => (manifest.document["subject"] ?? null) !== null);
   const entries: Record<string, unknown>[] = [];
   for (const image of referring) {

@@ -5,9 +5,12 @@ import { join } from "node:path";
 import { messageOf } from "../types/error.ts";
 import {
   ANONYMOUS,
-  authFor,
+  authsFor,
   type Credentials,
   credentialsOf,
+  DOCKER_HUB_SERVER,
+  helperFor,
+  isEmpty,
   parseDockerConfig,
 } from "../types/docker_config.ts";
 import { parseJson } from "../types/json_text.ts";
@@ -23,6 +26,23 @@ const HELPER_BYTES = 256 * 1024;
 export function dockerConfigDir(options: ArtifactOptions): string {
   const env = environmentOf(options);
   return options.dockerConfigDir || env["DOCKER_CONFIG"] || join(env["HOME"] || homedir(), ".docker");
+}
+
+/**
+ * The files that may hold logins, in the order in which they are asked. What the caller or `DOCKER_CONFIG` names comes first and keeps
+ * the other tools' defaults out; `REGISTRY_AUTH_FILE` is podman's and skopeo's name for theirs.
+ */
+function loginFiles(options: ArtifactOptions): readonly string[] {
+  const env = environmentOf(options);
+  const docker = join(dockerConfigDir(options), "config.json");
+  if (options.dockerConfigDir) return [docker];
+  const named = env["REGISTRY_AUTH_FILE"] ? [env["REGISTRY_AUTH_FILE"]] : [];
+  if (env["DOCKER_CONFIG"]) return [docker, ...named];
+  const home = env["HOME"] || homedir();
+  const podman = [env["XDG_RUNTIME_DIR"], env["XDG_CONFIG_HOME"] || join(home, ".config")].filter(
+    (directory): directory is string => directory !== undefined && directory !== "",
+  );
+  return [...named, docker, ...podman.map((directory) => join(directory, "containers", "auth.json"))];
 }
 
 /** Runs `docker-credential-<name> get` with the server on its standard input. */
@@ -62,6 +82,8 @@ function runHelper(name: string, server: string, env: Environment, signal: Abort
         if (typeof username !== "string" || typeof secret !== "string") {
           throw new Error("no Username and Secret");
         }
+        // Some helpers answer so instead of failing where they have nothing.
+        if (username === "" && secret === "") return resolve(ANONYMOUS);
         resolve(
           username === "<token>"
             ? { kind: "identity_token", token: secret }
@@ -75,18 +97,48 @@ function runHelper(name: string, server: string, env: Environment, signal: Abort
   });
 }
 
-async function lookUp(file: string, server: string, options: ArtifactOptions): Promise<Credentials> {
+/** The servers that a helper is asked for: the keys that stand in the file, as `docker login` gave them to it, then the registry. */
+function helperServers(keys: readonly string[], registry: string): readonly string[] {
+  const own = registry === "docker.io" ? [DOCKER_HUB_SERVER, registry] : [registry];
+  return [...new Set([...keys.slice(0, 4), ...own])];
+}
+
+async function askHelper(
+  name: string,
+  servers: readonly string[],
+  env: Environment,
+  signal: AbortSignal | undefined,
+) {
+  let failure: unknown;
+  for (const server of servers) {
+    try {
+      return await runHelper(name, server, env, signal);
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
+
+async function lookUp(file: string, image: Image, options: ArtifactOptions): Promise<Credentials> {
   const config = parseDockerConfig(await readBoundedText(file));
   const env = environmentOf(options);
-  const helper = config.credHelpers.get(server);
-  if (helper !== undefined) return await runHelper(helper, server, env, options.signal);
-  const entry = authFor(config, server);
-  const found = entry === undefined ? undefined : credentialsOf(entry);
-  if (found !== undefined) return found;
+  const entries = authsFor(config, image.registry, image.repository);
+  const empty = entries.filter(({ auth }) => isEmpty(auth)).map(({ key }) => key);
+  const servers = helperServers(empty, image.registry);
+  const helper = helperFor(config, image.registry);
+  if (helper !== undefined) return await askHelper(helper, servers, env, options.signal);
+  for (const { auth } of entries) {
+    const found = credentialsOf(auth);
+    if (found !== undefined) return found;
+  }
   return config.credsStore === undefined
     ? ANONYMOUS
-    : await runHelper(config.credsStore, server, env, options.signal);
+    : await askHelper(config.credsStore, servers, env, options.signal);
 }
+
+/** What credentials are wanted for. */
+type Image = { readonly registry: string; readonly repository: string };
 
 export type CredentialsFound = {
   readonly credentials: Credentials;
@@ -95,25 +147,33 @@ export type CredentialsFound = {
 };
 
 /**
- * The credentials for a registry as it is written in the (normalised) reference. Any failure means anonymous, said at debug
+ * The credentials for an image: from the first of the login files that has some for it. Any failure means anonymous, said at debug
  * level: most registries want none.
  */
-export async function findCredentials(server: string, options: ArtifactOptions): Promise<CredentialsFound> {
-  const file = join(dockerConfigDir(options), "config.json");
-  try {
-    const credentials = await lookUp(file, server, options);
-    return {
-      credentials,
-      explanation: credentials.kind === "anonymous"
-        ? `${file} has no credentials for ${server}: log in with \`docker login ${server}\``
-        : `with the credentials for ${server} in ${file}`,
-    };
-  } catch (error) {
-    log(options, "debug", "Couldn't fetch credentials. Using anonymous instead", {
-      server,
-      file,
-      error: messageOf(error),
-    });
-    return { credentials: ANONYMOUS, explanation: `without credentials: ${messageOf(error)}` };
+export async function findCredentials(image: Image, options: ArtifactOptions): Promise<CredentialsFound> {
+  const files = loginFiles(options);
+  const failures: string[] = [];
+  for (const file of files) {
+    try {
+      const credentials = await lookUp(file, image, options);
+      if (credentials.kind !== "anonymous") {
+        return { credentials, explanation: `with the credentials for ${image.registry} in ${file}` };
+      }
+    } catch (error) {
+      if (options.signal?.aborted) throw error;
+      failures.push(messageOf(error));
+      log(options, "debug", "Couldn't fetch credentials. Using anonymous instead", {
+        server: image.registry,
+        file,
+        error: messageOf(error),
+      });
+    }
   }
+  const explanation = failures.length === files.length
+    ? `without credentials: ${failures.join("; ")}`
+    : `${files.join(", ")} ${files.length === 1 ? "has" : "have"} no credentials for ${image.registry}: ` +
+      `log in with \`docker login ${image.registry}\`${
+        failures.length === 0 ? "" : ` (${failures.join("; ")})`
+      }`;
+  return { credentials: ANONYMOUS, explanation };
 }

@@ -42,7 +42,11 @@ const REGISTRY_PREFIX = "Fail to interact with OCI registry: ";
 export function registryFailure(reference: Reference, error: unknown): ArtifactError {
   const message = messageOf(error);
   const about = message.includes(reference.repository) ? "" : ` (${formatReference(reference)})`;
-  return new ArtifactError(codeOf(error) ?? "protocol", `${REGISTRY_PREFIX}${message}${about}`, error);
+  // `policies/x.wasm` is a good name of an image on Docker Hub, and hardly ever meant as one.
+  const hint = reference.registry === "docker.io" && reference.repository.endsWith(".wasm")
+    ? `: it was looked for on ${reference.registry}; a file is named with file://, e.g. file:///policies/x.wasm`
+    : "";
+  return new ArtifactError(codeOf(error) ?? "protocol", `${REGISTRY_PREFIX}${message}${about}${hint}`, error);
 }
 
 /** A registry, spoken to over one protocol for one operation. */
@@ -246,7 +250,7 @@ export async function withRegistry<T>(
   operation: (registry: Registry) => Promise<T>,
 ): Promise<T> {
   const limits = limitsOf(options);
-  const found = await findCredentials(reference.registry, options);
+  const found = await findCredentials(reference, options);
   const attempts = registryAttempts(reference.registry, options);
   return await withProtocols(attempts, reference.registry, options, async (attempt, last) => {
     const http = clientFor(options, attempt);

@@ -81,7 +81,8 @@ async function bearer(
       Buffer.from(bytes).toString("utf8"),
       "the token",
     ) as Readonly<Record<string, unknown>>;
-    const value = token ?? accessToken;
+    // Each of the two names may be there and empty.
+    const value = [token, accessToken].find((given) => typeof given === "string" && given !== "");
     if (typeof value !== "string" || !/^[\x21-\x7e]+$/.test(value)) throw new Error("no token in it");
     return `Bearer ${value}`;
   } catch {

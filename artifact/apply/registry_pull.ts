@@ -1,10 +1,5 @@
 /** What is read from a registry: manifests, digests, blobs, tags, referrers (`spec/fetch-verify.md §6`). */
-import {
-  type Descriptor,
-  type Manifest,
-  MANIFEST_TYPES,
-  parseManifest,
-} from "../types/manifest.ts";
+import { type Descriptor, type Manifest, MANIFEST_TYPES, parseManifest } from "../types/manifest.ts";
 import { offeredPlatforms } from "../render/index_entry.ts";
 import { namedAddress } from "../types/address.ts";
 import { ArtifactError, codeOf, messageOf } from "../types/error.ts";
@@ -295,7 +290,9 @@ export async function getTags(registry: Registry, repository: string): Promise<r
     const list = parseJson(Buffer.from(body).toString("utf8"), what);
     const names = (list as { readonly tags?: unknown } | null)?.tags;
     // One by one: a list of a million is too long for a call's arguments.
-    if (Array.isArray(names)) { for (const name of names) if (isTag(name) && tags.length < MAX_TAGS) tags.push(name); }
+    if (Array.isArray(names)) {
+      for (const name of names) if (isTag(name) && tags.length < MAX_TAGS) tags.push(name);
+    }
     return tags.length < MAX_TAGS ? "more" : "enough";
   });
   return tags;

@@ -7,7 +7,7 @@ import type { SigstoreRequest } from "../types/sigstore_request.ts";
 import type { TrustRoot } from "../types/trust_root.ts";
 import { log } from "./event.ts";
 import { certificateFromPem, keyOf, requireCodeSigning, requireIssuer } from "./signature/certificate.ts";
-import { fromBase64, verifies } from "./signature/public_key.ts";
+import { fromBase64, publicKeyFault, verifies } from "./signature/public_key.ts";
 import { loadX509 } from "./signature/x509.ts";
 import { imageSignatures, requireConfig } from "./verify.ts";
 
@@ -59,6 +59,15 @@ function certificateMeets(
   return annotationsMatch(request.annotations, layer.annotations);
 }
 
+/** A key that cannot be read is the policy's mistake, not the image's. */
+function requireReadableKeys(request: SigstoreRequest): void {
+  if (request.kind !== "signatures") return;
+  request.signatures.forEach((signature, index) => {
+    const fault = signature.kind === "pubKey" ? publicKeyFault(signature.key) : undefined;
+    if (fault !== undefined) throw new ArtifactError("signature", `pub_keys[${index}]: ${fault}`);
+  });
+}
+
 /**
  * Verifies an image for a policy.
  *
@@ -73,6 +82,7 @@ export async function sigstoreVerify(
 ): Promise<SigstoreAnswer> {
   await loadX509();
   const certificate = request.kind === "certificate" ? readCertificate(request, now) : undefined;
+  requireReadableKeys(request);
   const found = await imageSignatures(request.image, trustRoot, options);
   if (request.kind === "signatures") {
     requireConfig({ allOf: request.signatures, anyOf: undefined }, found, options);

@@ -10,13 +10,7 @@ import type { TrustRoot } from "../types/trust_root.ts";
 import type { VerificationConfig } from "../types/verification_config.ts";
 import { downloadLayer } from "./download.ts";
 import { log } from "./event.ts";
-import {
-  type Destination,
-  destinationPath,
-  type FetchedPolicy,
-  keepImage,
-  onceAtATime,
-} from "./fetch.ts";
+import { type Destination, destinationPath, type FetchedPolicy, keepImage, onceAtATime } from "./fetch.ts";
 import { policyManifestEntry } from "./platform.ts";
 import { type Registry, registryFailure, withRegistry } from "./registry.ts";
 import { getDigest, getImage } from "./registry_pull.ts";

@@ -48,7 +48,7 @@ export function typedDocument(manifest: Manifest): Fields {
   const subject = document["subject"];
   return {
     ...head,
-    config: pick(document["config"], DESCRIPTOR),
+    ...((document["config"] ?? null) === null ? {} : { config: pick(document["config"], DESCRIPTOR) }),
     layers: list(document["layers"]).map((layer) => pick(layer, DESCRIPTOR)),
     ...(subject === undefined || subject === null ? {} : { subject: pick(subject, DESCRIPTOR) }),
     ...pick(document, ["artifactType", "annotations"]),

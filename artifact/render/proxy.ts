@@ -31,15 +31,17 @@ function inNetwork(host: string, entry: string): boolean {
   return host6 >> shift === network6 >> shift;
 }
 
-/** Whether a `no_proxy` list exempts a host: `*`, IP, CIDR, or a domain and its subdomains. */
+/** Whether a `no_proxy` list exempts a host: `*`, IP, CIDR, or a domain and its subdomains; each may be bound to a port. */
 export function exempt(noProxy: string | undefined, hostname: string, port: string): boolean {
   const host = hostname.replace(/^\[|\]$/g, "").toLowerCase();
   return (noProxy ?? "").split(",").map((entry) => entry.trim().toLowerCase()).some((entry) => {
     if (entry === "") return false;
     if (entry === "*") return true;
-    const domain = entry.replace(/^\*?\./, "");
-    return host === domain || host.endsWith(`.${domain}`) || `${host}:${port}` === domain ||
-      inNetwork(host, entry);
+    // `host:5000`, `[::1]:5000`; of `::1` the last part is no port.
+    const [, named = entry, wantedPort] = /^(\[[^\]]*\]|[^:]*):(\d+)$/.exec(entry) ?? [];
+    if (wantedPort !== undefined && wantedPort !== port) return false;
+    const domain = named.replace(/^\[|\]$/g, "").replace(/^\*?\./, "");
+    return host === domain || host.endsWith(`.${domain}`) || inNetwork(host, domain);
   });
 }
 
@@ -56,7 +58,14 @@ export function proxyFor(target: URL, proxies: Proxies): string | undefined {
   const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(proxy) ? proxy : `http://${proxy}`;
   if (!URL.canParse(url) || !/^https?:/i.test(url)) {
     const name = target.protocol === "https:" ? "https_proxy" : "http_proxy";
-    throw new ArtifactError("config", `${name} is no http:// or https:// URL of a proxy`);
+    const scheme = /^(socks[45]?[ah]?):/i.exec(url)?.[1]?.toLowerCase();
+    throw new ArtifactError(
+      "config",
+      scheme === undefined
+        ? `${name} is no http:// or https:// URL of a proxy`
+        : `${name} names a ${scheme}:// proxy, which is not supported: give an http:// or https:// one, ` +
+          `or list ${target.hostname} in no_proxy`,
+    );
   }
   return url;
 }

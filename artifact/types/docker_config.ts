@@ -1,7 +1,9 @@
-/** Docker's `config.json`: the parts that say how to log in (`spec/fetch-verify.md §5.2`). */
+/**
+ * The files in which docker, podman and Kubernetes' pull secrets keep logins: `config.json`, `auth.json`, `.dockerconfigjson`
+ * (`spec/fetch-verify.md §5.2`). A member that is null, or of another type than the programs write, takes no other with it.
+ */
 import { ArtifactError } from "./error.ts";
 import { parseJson } from "./json_text.ts";
-import { quotedUri } from "./quoted.ts";
 
 export type Credentials =
   | { readonly kind: "anonymous" }
@@ -41,40 +43,130 @@ function fields(value: unknown, what: string): Fields {
   refuse(`${what} must be an object, it is ${kind}`);
 }
 
+function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /**
  * @throws {ArtifactError} `config`: no JSON object of the known shape. The message holds no value of the file
  */
 export function parseDockerConfig(json: string): DockerConfig {
   const root = fields(parseJson(json, "Docker's config.json", "config"), "the file");
-  const auths = Object.entries(fields(root["auths"] ?? {}, "auths")).map(([server, value]) => {
-    const entry = fields(value, `auths[${JSON.stringify(quotedUri(server))}]`);
-    return [server, {
-      auth: text(entry["auth"]),
-      username: text(entry["username"]),
-      password: text(entry["password"]),
-      identityToken: text(entry["identitytoken"]),
-    }] as const;
-  });
+  const auths = Object.entries(fields(root["auths"] ?? {}, "auths")).flatMap(([server, entry]) =>
+    isFields(entry)
+      ? [
+        [server, {
+          auth: text(entry["auth"]),
+          username: text(entry["username"]),
+          password: text(entry["password"]),
+          identityToken: text(entry["identitytoken"]),
+        }] as const,
+      ]
+      : []
+  );
   const helpers = Object.entries(fields(root["credHelpers"] ?? {}, "credHelpers")).flatMap(
     ([server, name]) => text(name) === undefined ? [] : [[server, name as string] as const],
   );
   return { auths: new Map(auths), credHelpers: new Map(helpers), credsStore: text(root["credsStore"]) };
 }
 
-/** Two spellings of one server compare equal in this form. */
-function normalised(server: string): string {
-  const scheme = /^https?:\/\//.exec(server)?.[0];
-  const host = scheme === undefined ? server : server.slice(scheme.length).split("/")[0] ?? "";
-  return host === "docker.io" || host === "registry-1.docker.io" ? "index.docker.io" : host;
+/** The name under which `docker login` keeps the credentials of Docker Hub. */
+export const DOCKER_HUB_SERVER = "https://index.docker.io/v1/";
+
+const DOCKER_HUB_HOSTS: readonly string[] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+
+/** What a key of the file names: `https://host:port/v1/` is the host, `host/team` one part of it. */
+type Scope = {
+  readonly host: string;
+  /** Path segments that a repository must begin with. */
+  readonly path: readonly string[];
+};
+
+function scopeOf(key: string): Scope {
+  const scheme = /^(https?):\/\//i.exec(key);
+  const [named = "", ...segments] = key.slice(scheme?.[0].length ?? 0).split("/");
+  const host = scheme?.[1]?.toLowerCase() === "https" ? named.replace(/:443$/, "") : named;
+  const path = segments.filter((segment) => segment !== "");
+  // The addresses of the registry's interface, which older clients wrote into the key.
+  const isInterface = path.length === 1 && (path[0] === "v1" || path[0] === "v2");
+  return {
+    host: DOCKER_HUB_HOSTS.includes(host.toLowerCase()) ? "docker.io" : host.toLowerCase(),
+    path: isInterface ? [] : path,
+  };
 }
 
-/** The entry of `auths` for a server: the exact key, else one that names the same host. */
-export function authFor(config: DockerConfig, server: string): DockerAuth | undefined {
-  const exact = config.auths.get(server);
+/** `*` and `?` within one label of the name, as the kubelet reads them: `*.azurecr.io`. Ports must be equal. */
+function hostMatches(pattern: string, host: string): boolean {
+  if (pattern === host) return true;
+  if (!/[*?]/.test(pattern)) return false;
+  const split = (text: string) => {
+    const [name = "", port = ""] = text.split(":");
+    return { labels: name.split("."), port };
+  };
+  const [wanted, given] = [split(pattern), split(host)];
+  if (wanted.port !== given.port || wanted.labels.length !== given.labels.length) return false;
+  return wanted.labels.every((label, index) => labelMatches(label, given.labels[index] ?? ""));
+}
+
+/** Without a regular expression: the pattern is somebody's file. */
+function labelMatches(pattern: string, label: string): boolean {
+  let reached = new Set([0]);
+  for (const character of pattern) {
+    const next = new Set<number>();
+    for (const position of reached) {
+      if (character === "*") { for (let end = position; end <= label.length; end++) next.add(end); }
+      else if (position < label.length && (character === "?" || character === label[position])) {
+        next.add(position + 1);
+      }
+    }
+    reached = next;
+  }
+  return reached.has(label.length);
+}
+
+/** An entry of a file that holds for an image, with the key under which it stands. */
+export type MatchingAuth = { readonly key: string; readonly auth: DockerAuth };
+
+/**
+ * The entries of `auths` for a repository, most specific first: the longest path (podman, kubelet), a host before a pattern, the
+ * registry's own name before other spellings of it (docker), then as they stand in the file.
+ *
+ * @param registry `host[:port]` as in a normalised reference
+ */
+export function authsFor(
+  config: DockerConfig,
+  registry: string,
+  repository: string,
+): readonly MatchingAuth[] {
+  const wanted = scopeOf(registry).host;
+  const segments = repository.split("/");
+  return [...config.auths].map(([key, auth]) => ({ key, auth, scope: scopeOf(key) }))
+    .filter(({ scope }) =>
+      hostMatches(scope.host, wanted) && scope.path.every((segment, index) => segment === segments[index])
+    )
+    .sort((a, b) =>
+      b.scope.path.length - a.scope.path.length ||
+      Number(b.scope.host === wanted) - Number(a.scope.host === wanted) ||
+      Number(b.key === registry) - Number(a.key === registry)
+    )
+    .map(({ key, auth }) => ({ key, auth }));
+}
+
+/** The helper that the file names for a registry: by its name, or another spelling of it. */
+export function helperFor(config: DockerConfig, registry: string): string | undefined {
+  const exact = config.credHelpers.get(registry);
   if (exact !== undefined) return exact;
-  const wanted = normalised(server);
-  for (const [key, auth] of config.auths) if (normalised(key) === wanted) return auth;
+  const wanted = scopeOf(registry).host;
+  for (const [key, helper] of config.credHelpers) {
+    const { host, path } = scopeOf(key);
+    if (host === wanted && path.length === 0) return helper;
+  }
   return undefined;
+}
+
+/** Whether an entry only says that the credential store has the login, as `docker login` writes it. */
+export function isEmpty(auth: DockerAuth): boolean {
+  return auth.auth === undefined && auth.username === undefined && auth.identityToken === undefined;
 }
 
 const NOT_BASE64 = "`auth` is not base64 of user:password";
@@ -91,26 +183,20 @@ function decodedAuth(auth: string): string {
 }
 
 /**
- * What an entry of `auths` says, `undefined` if it says nothing (`{}`: the password is in the credential store).
+ * What an entry of `auths` says, `undefined` if it says nothing (`{}`: the password is in the credential store). `auth` counts where
+ * `username` and `password` say something else, as for docker and the kubelet.
  *
- * @throws {ArtifactError} `config`: undecodable, or `auth` and `username`/`password` disagree
+ * @throws {ArtifactError} `config`: `auth` is undecodable
  */
 export function credentialsOf(entry: DockerAuth): Credentials | undefined {
   if (entry.identityToken !== undefined) return { kind: "identity_token", token: entry.identityToken };
-  const plain = entry.username !== undefined && entry.password !== undefined
-    ? { kind: "basic", username: entry.username, password: entry.password } as const
-    : undefined;
-  if (entry.auth === undefined) return plain;
+  if (entry.auth === undefined) {
+    return entry.username === undefined || entry.password === undefined
+      ? undefined
+      : { kind: "basic", username: entry.username, password: entry.password };
+  }
   const decoded = decodedAuth(entry.auth);
   const colon = decoded.indexOf(":");
   if (colon < 0) refuse(NOT_BASE64);
-  const coded = {
-    kind: "basic",
-    username: decoded.slice(0, colon),
-    password: decoded.slice(colon + 1),
-  } as const;
-  if (plain !== undefined && (plain.username !== coded.username || plain.password !== coded.password)) {
-    refuse("`auth` and `username`/`password` disagree");
-  }
-  return coded;
+  return { kind: "basic", username: decoded.slice(0, colon), password: decoded.slice(colon + 1) };
 }

@@ -6,6 +6,7 @@ import {
   type Annotations,
   type ArtifactOptions,
   loadTrustRoot,
+  publicKeyFault,
   readVerificationConfig,
   type Signature,
   type TrustRoot,
@@ -76,6 +77,8 @@ async function fromFlags(context: Context, args: Arguments): Promise<Verificatio
     } catch (error) {
       throw new CliError(`could not read file ${path}: ${osErrorText(error)}`);
     }
+    const fault = publicKeyFault(key);
+    if (fault !== undefined) throw new CliError(`${path}: ${fault}`);
     allOf.push({ kind: "pubKey", owner: undefined, key, annotations });
   }
   return { allOf, anyOf: undefined };

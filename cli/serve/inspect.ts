@@ -1,5 +1,5 @@
 /** `inspect`: what a local policy says of itself, and who signed it. */
-import { ArtifactError, manifestDigest, ociManifest, parseReference } from "../../artifact/mod.ts";
+import { listSignatures } from "../../artifact/mod.ts";
 import { notAnnotated, readLocalModule } from "../apply/local_metadata.ts";
 import { checkedPath, strictUri } from "../apply/resolve.ts";
 import { artifactOptions } from "../apply/sources.ts";
@@ -9,26 +9,28 @@ import { type SignatureManifest, signaturesText } from "../render/signatures_tex
 import { yamlText } from "../render/yaml.ts";
 import type { Arguments, Context, Run } from "../types/command.ts";
 
-/** The manifest that cosign attached to the policy; undefined if there is none. Throws with the reason. */
+/**
+ * The manifest that holds the policy's signatures, with the layers of further ones; undefined if there is none. Throws with the reason.
+ */
 async function signatures(
   context: Context,
   args: Arguments,
   uri: string,
 ): Promise<SignatureManifest | undefined> {
   if (!uri.startsWith("registry://")) throw new Error("invalid uri");
-  const options = await artifactOptions(context, args);
-  const image = uri.slice("registry://".length);
-  const { registry, repository } = parseReference(image);
-  const digest = await manifestDigest(image, options);
-  try {
-    return await ociManifest(
-      `${registry}/${repository}:${digest.replace(":", "-")}.sig`,
-      options,
-    ) as SignatureManifest;
-  } catch (error) {
-    if (error instanceof ArtifactError && error.code === "not_found") return undefined;
-    throw error;
+  const { manifests, failures } = await listSignatures(
+    uri.slice("registry://".length),
+    await artifactOptions(context, args),
+  );
+  const [first, ...others] = manifests as readonly SignatureManifest[];
+  if (first === undefined) {
+    if (failures.length > 0) throw new Error(failures.join("; "));
+    return undefined;
   }
+  for (const failure of failures) {
+    context.log("WARN", "cannot look for signatures everywhere", { error: failure });
+  }
+  return { ...first, layers: [...first.layers ?? [], ...others.flatMap(({ layers = [] }) => layers)] };
 }
 
 export const run: Run = async (context, args) => {

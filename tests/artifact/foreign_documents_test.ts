@@ -411,7 +411,7 @@ test("Docker's configuration: hosts, helpers and nesting", async () => {
   await inDirectory(async (directory) => {
     const find = async (config: string, server: string) => {
       await writeFile(join(directory, "config.json"), config);
-      return await findCredentials(server, {
+      return await findCredentials({ registry: server, repository: "a/b" }, {
         env: { HOME: directory, PATH: "/nonexistent" },
         dockerConfigDir: directory,
       });

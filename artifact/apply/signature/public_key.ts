@@ -34,16 +34,74 @@ function supported(key: KeyObject): VerificationKey {
   }
 }
 
+/** What to do about what was given in a public key's place, by the label of its PEM block. */
+const INSTEAD: ReadonlyMap<string, string> = new Map([
+  ["CERTIFICATE", "it is a certificate: give its key, as `openssl x509 -pubkey -noout -in FILE` prints it"],
+  [
+    "ENCRYPTED SIGSTORE PRIVATE KEY",
+    "it is a private key: give the public one, as `cosign public-key --key FILE` prints it",
+  ],
+  ["PRIVATE KEY", "it is a private key: give the public one, as `openssl pkey -pubout -in FILE` prints it"],
+  ["SSH2 PUBLIC KEY", "it is a key of SSH: give it as `ssh-keygen -e -m PKCS8 -f FILE` prints it"],
+  ["PGP PUBLIC KEY BLOCK", "it is a key of PGP, which signs no images"],
+]);
+
+type PemBlock = { readonly label: string; readonly der: Uint8Array | undefined };
+
+/** Whatever stands around the blocks, and how their lines are indented or ended, is not looked at, as sigstore reads PEM. */
+function pemBlocks(text: string): readonly PemBlock[] {
+  return [...text.matchAll(/-----BEGIN ([A-Z0-9 ]{1,60})-----([^-]*)-----END \1-----/g)].map((
+    [, label = "", body = ""],
+  ) => ({
+    label,
+    der: fromBase64(body.replace(/\s+/g, "")),
+  }));
+}
+
+function unreadable(reason: string): never {
+  throw new Error(`unreadable key: ${reason}`);
+}
+
+function whyNone(blocks: readonly PemBlock[], text: string): string {
+  const label = blocks[0]?.label;
+  if (label === undefined) {
+    return /^\s*(?:ssh-|ecdsa-sha2-)/.test(text)
+      ? "it is a key of SSH: give it as `ssh-keygen -e -m PKCS8 -f FILE` prints it"
+      : "it has no PEM block (-----BEGIN PUBLIC KEY----- … -----END PUBLIC KEY-----)";
+  }
+  return INSTEAD.get(label) ?? INSTEAD.get(label.replace(/^(?:.* )?(?=PRIVATE KEY$)/, "")) ??
+    `it is a PEM block of ${label}, PUBLIC KEY is wanted`;
+}
+
+/** How many public keys a text holds; only the first is used, as sigstore does. */
+export function countPemKeys(text: string): number {
+  return pemBlocks(text).filter(({ label }) => isPublicKey(label)).length;
+}
+
+const isPublicKey = (label: string): boolean => label === "PUBLIC KEY" || label === "RSA PUBLIC KEY";
+
 /**
- * A key as PEM `PUBLIC KEY`.
+ * The first public key of a PEM text: SubjectPublicKeyInfo, or RSA's own form (PKCS#1).
  *
- * @throws {Error} no such thing, or an algorithm that is not supported
+ * @throws {Error} `unreadable key: …`, with what was found and what to do; the text is not quoted, for it may be a private key
  */
 export function keyFromPem(pem: string): VerificationKey {
-  if (!/^\s*-----BEGIN PUBLIC KEY-----/.test(pem)) {
-    throw new Error("not a PEM public key (-----BEGIN PUBLIC KEY-----)");
+  const blocks = pemBlocks(pem);
+  const block = blocks.find(({ label }) => isPublicKey(label));
+  if (block === undefined) unreadable(whyNone(blocks, pem));
+  if (block.der === undefined) unreadable(`what stands between BEGIN and END ${block.label} is not base64`);
+  let key: KeyObject;
+  try {
+    const type = block.label === "RSA PUBLIC KEY" ? "pkcs1" : "spki";
+    key = createPublicKey({ key: Buffer.from(block.der), format: "der", type });
+  } catch {
+    return unreadable(`the block ${block.label} holds no public key`);
   }
-  return supported(createPublicKey({ key: pem, format: "pem", type: "spki" }));
+  try {
+    return supported(key);
+  } catch (error) {
+    return unreadable((error as Error).message);
+  }
 }
 
 /** A key as DER: SubjectPublicKeyInfo, or RSA's own form, which old logs use. */
@@ -74,5 +132,15 @@ export function verifies(key: VerificationKey, bytes: Uint8Array, signature: Uin
   } catch {
     // Some runtimes throw for a signature that has not even the right form.
     return false;
+  }
+}
+
+/** Why a PEM text cannot be used as a public key, `undefined` if it can. */
+export function publicKeyFault(pem: string): string | undefined {
+  try {
+    keyFromPem(pem);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
   }
 }

@@ -1,6 +1,6 @@
 /** Docker's `config.json`: nobody gets credentials that do not stand in it. */
 import {
-  authFor,
+  authsFor,
   credentialsOf,
   type DockerConfig,
   parseDockerConfig,
@@ -14,8 +14,8 @@ const SERVERS = ["index.docker.io", "ghcr.io", "localhost:5000", "constructor", 
 /** All that an error may say: the names of servers are quoted, values never. */
 const SAID = new RegExp(
   "^Docker's config\\.json(?: is no JSON| is nested deeper than 64 levels|" +
-    ': (?:the file|auths|credHelpers|auths\\[".*"\\]) must be an object, it is (?:null|a list|a string|a number|a boolean)|' +
-    ": `auth` is not base64 of user:password|: `auth` and `username`/`password` disagree)$",
+    ": (?:the file|auths|credHelpers) must be an object, it is (?:null|a list|a string|a number|a boolean)|" +
+    ": `auth` is not base64 of user:password)$",
   "s",
 );
 
@@ -66,14 +66,14 @@ export const target = textTarget({
       throw error;
     }
     for (const server of SERVERS) {
-      const entry = authFor(config, server);
-      if (entry === undefined) continue;
-      holds([...config.auths.values()].includes(entry), `${server} has credentials that stand nowhere`);
-      try {
-        credentialsOf(entry);
-      } catch (error) {
-        if (!(error instanceof ArtifactError)) throw error;
-        quotesNothing(error);
+      for (const { key, auth } of authsFor(config, server, "team/policy")) {
+        holds(config.auths.get(key) === auth, `${server} has credentials that stand nowhere`);
+        try {
+          credentialsOf(auth);
+        } catch (error) {
+          if (!(error instanceof ArtifactError)) throw error;
+          quotesNothing(error);
+        }
       }
     }
   },

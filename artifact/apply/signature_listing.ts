@@ -1,0 +1,37 @@
+/** What signatures hang on an image, unverified (`spec/cli.md`, `inspect --show-signatures`). */
+import { typedDocument } from "../render/manifest_document.ts";
+import { manifestName } from "../render/reference.ts";
+import type { ArtifactOptions } from "../types/options.ts";
+import { parseImage } from "../types/reference.ts";
+import { registryFailure, withRegistry } from "./registry.ts";
+import { getDigest } from "./registry_pull.ts";
+import { attachedSignatures } from "./signature/attached_signatures.ts";
+import type { OciDocument } from "./oci_manifest.ts";
+
+export type SignatureListing = {
+  /** The manifests of the images that hold signatures: cosign's `.sig` image first, then those that refer to the image. */
+  readonly manifests: readonly OciDocument[];
+  /** What could not be read: with any of these, an empty list proves nothing. */
+  readonly failures: readonly string[];
+};
+
+/**
+ * Lists the signatures of an image; none of them is verified.
+ *
+ * @throws {ArtifactError} the image itself cannot be found
+ */
+export async function listSignatures(
+  image: string,
+  options: ArtifactOptions = {},
+): Promise<SignatureListing> {
+  const reference = parseImage(image);
+  try {
+    return await withRegistry(reference, "pull", options, async (registry) => {
+      const digest = await getDigest(registry, reference.repository, manifestName(reference));
+      const { images, failures } = await attachedSignatures(registry, reference.repository, digest);
+      return { manifests: images.map(({ manifest }) => typedDocument(manifest)), failures };
+    });
+  } catch (error) {
+    throw registryFailure(reference, error);
+  }
+}

@@ -1,0 +1,302 @@
+/**
+ * Where registries and clients put signatures. An optional listing that is missing, paged, mislabelled or broken proves nothing: a signed
+ * image is verified whichever of these it is. Sources: OCI distribution specification 1.1 ("Listing Referrers", "Unavailable Referrers
+ * API", "Referrers Tag Schema"), OCI image specification ("Guidelines for Artifact Usage"), cosign 2.6 and 3.0 as writers.
+ */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { copyArtifact, listSignatures, parseVerificationConfig, verifyPolicy } from "../../artifact/mod.ts";
+import { digestOf, type Layer, OCI_INDEX, OCI_MANIFEST, WASM_LAYER, wasmModule } from "./_image.ts";
+import { REGISTRY_BINARY, startRegistry } from "./_registry.ts";
+import { type Answer, memoryRegistry, startServer } from "./_server.ts";
+import { insecure, listening, trustRootOf } from "./_setting.ts";
+import { createSigstore, keyPair, pem } from "./_sigstore.ts";
+
+const sigstore = await createSigstore();
+const trustRoot = await trustRootOf(sigstore.trustedRoot());
+const keys = keyPair();
+const certificate = await sigstore.certificate({ email: "user@provider.test" });
+const byUser = {
+  kind: "genericIssuer",
+  issuer: "https://accounts.test",
+  subject: { equal: "user@provider.test" },
+};
+const byKey = { kind: "pubKey", key: pem(keys.publicKey) };
+
+const EMPTY = "application/vnd.oci.empty.v1+json";
+const REPOSITORY = "tests/policy";
+
+type Entry = Record<string, unknown>;
+
+/** An image in a registry of memory, and what is needed to hang signatures on it. */
+function setting() {
+  const registry = memoryRegistry();
+  const put = (layer: Layer) =>
+    registry.blob(REPOSITORY, layer.mediaType, layer.bytes, { ...layer.annotations });
+  const config = put({ mediaType: EMPTY, bytes: Buffer.from("{}") });
+  const image = registry.manifest(REPOSITORY, "v1", {
+    schemaVersion: 2,
+    config,
+    layers: [put({ mediaType: WASM_LAYER, bytes: wasmModule("attached") })],
+  }, OCI_MANIFEST);
+  const tag = image.digest.replace(":", "-");
+  const signature = async (format: "bundle" | "simple signing") =>
+    format === "bundle"
+      ? await sigstore.bundle(image.digest, { certificate })
+      : sigstore.simpleSigning(image.digest, { keys });
+  /** A manifest that refers to the image; returns its entry for a list. */
+  const refer = (layer: Layer, manifest: Entry = {}, entry: Entry = {}): Entry => {
+    const pushed = registry.manifest(REPOSITORY, `r${digestOf(layer.bytes).slice(7, 20)}`, {
+      schemaVersion: 2,
+      mediaType: OCI_MANIFEST,
+      config,
+      layers: [put(layer)],
+      subject: { mediaType: OCI_MANIFEST, digest: image.digest, size: image.size },
+      ...manifest,
+    }, OCI_MANIFEST);
+    return { mediaType: OCI_MANIFEST, ...pushed, ...entry };
+  };
+  const index = (manifests: unknown) => JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests });
+  const list = (manifests: unknown) => {
+    registry.content.set(`${REPOSITORY}/referrers/${image.digest}`, {
+      type: OCI_INDEX,
+      bytes: Buffer.from(index(manifests)),
+    });
+  };
+  const fallback = (manifests: unknown) => registry.manifest(REPOSITORY, tag, index(manifests), OCI_INDEX);
+  const sig = (document: Entry, type = OCI_MANIFEST) =>
+    registry.manifest(REPOSITORY, `${tag}.sig`, document, type);
+  return { registry, put, config, image, tag, signature, refer, index, list, fallback, sig };
+}
+
+type Setting = ReturnType<typeof setting>;
+
+/** Puts the signature somewhere; may answer requests in the registry's place. */
+type Place = (at: Setting) => Promise<Answer | void> | Answer | void;
+
+async function verifyAt(place: Place, entries: readonly unknown[]) {
+  const at = setting();
+  const server = await startServer(await place(at) ?? at.registry.answer);
+  const { options, lines } = listening({ sources: insecure(server.host) });
+  const image = `${server.host}/${REPOSITORY}:v1`;
+  const config = parseVerificationConfig(JSON.stringify({ apiVersion: "v1", allOf: entries }));
+  try {
+    const verified = await verifyPolicy(image, config, trustRoot, options).then(
+      ({ digest }) => digest === at.image.digest ? "verified" : `verified ${digest}`,
+      (error: Error) => error.message,
+    );
+    const listed = await listSignatures(image, options);
+    const layers = listed.manifests.flatMap((manifest) => manifest["layers"] as readonly unknown[]);
+    return { verified, layers: layers.length, lines: lines(), requests: server.requests.length };
+  } finally {
+    await server.stop();
+  }
+}
+
+const sbom = (n: number): Layer => ({ mediaType: "application/spdx+json", bytes: Buffer.from(`{"n":${n}}`) });
+const BUNDLE_V03 = "application/vnd.dev.sigstore.bundle.v0.3+json";
+
+/** An API that answers something else than its list, with the fallback tag in place. */
+const instead = (status: number, body = "not here", type = "text/plain"): Place => async (at) => {
+  const bundle = await at.signature("bundle");
+  at.fallback([at.refer(bundle, {}, { artifactType: bundle.mediaType })]);
+  return (request, response, received) => {
+    if (!/\/referrers\//.test(request.url ?? "")) return at.registry.answer(request, response, received);
+    response.statusCode = status;
+    response.setHeader("content-type", type);
+    response.end(body);
+  };
+};
+
+/** Pages of the list, by the `Link` header. */
+const paged = (link: (next: string, host: string) => string): Place => async (at) => {
+  const bundle = await at.signature("bundle");
+  const pages = [
+    [at.refer(sbom(1), {}, { artifactType: "application/spdx+json" })],
+    [at.refer(sbom(2), {}, { artifactType: "application/spdx+json" })],
+    [at.refer(bundle, {}, { artifactType: bundle.mediaType })],
+  ];
+  return (request, response, received) => {
+    const url = new URL(request.url ?? "", "http://registry.test");
+    if (!url.pathname.includes("/referrers/")) return at.registry.answer(request, response, received);
+    const page = Number(url.searchParams.get("page") ?? "0");
+    response.setHeader("content-type", OCI_INDEX);
+    if (page < 2) {
+      response.setHeader("link", link(`${url.pathname}?page=${page + 1}`, request.headers.host ?? ""));
+    }
+    response.end(at.index(pages[page]));
+  };
+};
+
+const BUNDLES: Readonly<Record<string, Place>> = {
+  "cosign 3: the referrers API": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.list([at.refer(bundle, { artifactType: bundle.mediaType }, { artifactType: bundle.mediaType })]);
+  },
+  "cosign 3, no referrers API: the fallback tag": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.fallback([at.refer(bundle, {}, { artifactType: bundle.mediaType })]);
+  },
+  "an entry of the empty type": async (at) =>
+    at.list([at.refer(await at.signature("bundle"), {}, { artifactType: EMPTY })]),
+  "an entry of no type": async (at) => at.list([at.refer(await at.signature("bundle"))]),
+  "an entry whose type is null": async (at) =>
+    at.list([at.refer(await at.signature("bundle"), {}, { artifactType: null })]),
+  "an entry whose type is empty": async (at) =>
+    at.list([at.refer(await at.signature("bundle"), {}, { artifactType: "" })]),
+  "an entry with the type of an image's configuration": async (at) =>
+    at.list([
+      at.refer(await at.signature("bundle"), {}, {
+        artifactType: "application/vnd.oci.image.config.v1+json",
+      }),
+    ]),
+  "two pages and a third": paged((next) => `<${next}>; rel="next"`),
+  "pages with an absolute address": paged((next, host) => `<http://${host}${next}>; rel=next`),
+  "pages among other links": paged((next) => `</v2/first>; rel="first", <${next}>; rel="next"`),
+  "101 other referrers first": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.list([
+      ...Array.from(
+        { length: 101 },
+        (_, n) => at.refer(sbom(n), {}, { artifactType: "application/spdx+json" }),
+      ),
+      at.refer(bundle, {}, { artifactType: bundle.mediaType }),
+    ]);
+  },
+  "101 entries of no type first": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.list([
+      ...Array.from({ length: 101 }, (_, n) => at.refer(sbom(n))),
+      at.refer(bundle, {}, { artifactType: bundle.mediaType }),
+    ]);
+  },
+  "an entry that leads nowhere, before": async (at) => {
+    const bundle = await at.signature("bundle");
+    const lost = { mediaType: OCI_MANIFEST, digest: digestOf("lost"), size: 4, artifactType: BUNDLE_V03 };
+    at.list([lost, at.refer(bundle, {}, { artifactType: bundle.mediaType })]);
+  },
+  "entries that are none, before": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.list([
+      null,
+      7,
+      {},
+      { mediaType: OCI_MANIFEST, digest: "sha256:short", size: 1 },
+      at.refer(bundle, {}, { artifactType: bundle.mediaType, annotations: null, platform: null, urls: null }),
+    ]);
+  },
+  "a manifest with null where nothing is": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.list([at.refer(bundle, { mediaType: null, config: null, annotations: null, artifactType: null })]);
+  },
+  "an empty list, and the fallback tag of a time before the API": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.list([]);
+    at.fallback([at.refer(bundle, {}, { artifactType: bundle.mediaType })]);
+  },
+  "a list that is null, and the fallback tag": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.list(null);
+    at.fallback([at.refer(bundle, {}, { artifactType: bundle.mediaType })]);
+  },
+  ...Object.fromEntries(
+    [400, 401, 403, 404, 405, 406, 429, 500, 501, 502, 503].map((
+      status,
+    ) => [`the API answers ${status}`, instead(status)]),
+  ),
+  "the API answers with a page of HTML": instead(200, "<html>Sign in</html>", "text/html"),
+  "the API answers with JSON of its own": instead(200, `{"message":"no such route"}`, "application/json"),
+};
+
+const SIMPLE: Readonly<Record<string, Place>> = {
+  "cosign 2: the .sig tag": async (at) => {
+    at.sig({ schemaVersion: 2, config: at.config, layers: [at.put(await at.signature("simple signing"))] });
+  },
+  "a .sig tag with null where nothing is": async (at) => {
+    const layer = { ...at.put(await at.signature("simple signing")), urls: null, platform: null };
+    at.sig({ schemaVersion: 2, mediaType: null, config: null, annotations: null, layers: [layer] });
+  },
+  "a .sig tag that is an index": async (at) => {
+    const entry = at.refer(await at.signature("simple signing"));
+    at.sig({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [entry] }, OCI_INDEX);
+  },
+  "a referrer, as cosign 2 writes it in its OCI 1.1 mode": async (at) => {
+    const type = "application/vnd.dev.cosign.artifact.sig.v1+json";
+    at.list([at.refer(await at.signature("simple signing"), { artifactType: type }, { artifactType: type })]);
+  },
+  "a referrer of no type": async (at) => at.list([at.refer(await at.signature("simple signing"))]),
+};
+
+for (
+  const [format, places, entry] of [["bundle", BUNDLES, byUser], ["simple signing", SIMPLE, byKey]] as const
+) {
+  for (const [what, place] of Object.entries(places)) {
+    test(`${format}: ${what}`, async () => {
+      const { verified, layers, lines } = await verifyAt(place, [entry]);
+      assert.is(verified, "verified", lines.join("\n"));
+      assert.is(layers, 1, "inspect sees it");
+    });
+  }
+}
+
+test("what could not be read is said beside what was not found", async () => {
+  const { verified } = await verifyAt(
+    (at) => (request, response, received) => {
+      if (!/\/referrers\//.test(request.url ?? "")) return at.registry.answer(request, response, received);
+      response.statusCode = 403;
+      response.end("not for you");
+    },
+    [byKey],
+  );
+  assert.match(verified, /^no signatures found for image: \S+ \(.*code: 403, message: not for you/);
+});
+
+test("an endless list ends", async () => {
+  const { verified, requests } = await verifyAt(
+    (at) => {
+      let page = 0;
+      return (request, response, received) => {
+        if (!/\/referrers\//.test(request.url ?? "")) return at.registry.answer(request, response, received);
+        const path = (request.url ?? "").split("?")[0];
+        response.setHeader("link", `<${path}?page=${++page}>; rel="next"`);
+        response.end(at.index([at.refer(sbom(page), {}, { artifactType: "application/spdx+json" })]));
+      };
+    },
+    [byKey],
+  );
+  assert.match(
+    verified,
+    /^no signatures found for image: \S+ \(the referrers of \S+ are more than could be read\)/,
+  );
+  assert.ok(requests < 300, `${requests} requests`);
+});
+
+const real = REGISTRY_BINARY === undefined ? test.skip : test;
+
+real(
+  "a copy takes the signatures that refer to an image along, and lists them where the target has no API",
+  async () => {
+    for (
+      const [what, place] of Object.entries({ ...BUNDLES, ...SIMPLE }).filter(([name]) => /cosign/.test(name))
+    ) {
+      const at = setting();
+      const source = await startServer(await place(at) ?? at.registry.answer);
+      const target = await startRegistry();
+      const { options } = listening({ sources: insecure(source.host, target.host) });
+      try {
+        await copyArtifact(`${source.host}/${REPOSITORY}:v1`, `${target.host}/copies/policy:v1`, options);
+        const entry = what.startsWith("cosign 3") ? byUser : byKey;
+        const config = parseVerificationConfig(
+          JSON.stringify({ apiVersion: "v1", allOf: [/cosign 2/.test(what) ? byKey : entry] }),
+        );
+        const { digest } = await verifyPolicy(`${target.host}/copies/policy:v1`, config, trustRoot, options);
+        assert.is(digest, at.image.digest, what);
+      } finally {
+        await source.stop();
+        await target.stop();
+      }
+    }
+  },
+);
+
+test.run();

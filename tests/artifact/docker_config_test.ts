@@ -1,0 +1,240 @@
+/**
+ * Logins as docker, podman and the kubelet keep and read them. Sources: docker/cli `config/credentials` (host names of keys, helpers),
+ * containers/image `docker/config` (longest path, `auth.json`, `REGISTRY_AUTH_FILE`), kubernetes `pkg/credentialprovider` (globs, paths,
+ * ports). Each row: the file, the image, and the user that is logged in.
+ */
+import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { findCredentials } from "../../artifact/apply/docker_credentials.ts";
+import { authsFor, parseDockerConfig } from "../../artifact/types/docker_config.ts";
+import { inDirectory, listening } from "./_setting.ts";
+
+const login = (user: string) => ({ auth: btoa(`${user}:secret`) });
+const HUB = "docker.io";
+
+/** [what, keys of `auths` in the order of the file, registry, repository, the user]. */
+const AUTHS: readonly (readonly [string, readonly string[], string, string, string | undefined])[] = [
+  ["the host", ["h.test"], "h.test", "a/b", "h.test"],
+  ["the host with a slash", ["h.test/"], "h.test", "a/b", "h.test/"],
+  ["as old clients wrote it", ["https://h.test/v1/"], "h.test", "a/b", "https://h.test/v1/"],
+  ["without a scheme", ["h.test/v2/"], "h.test", "a/b", "h.test/v2/"],
+  ["https and its port", ["https://h.test:443"], "h.test", "a/b", "https://h.test:443"],
+  ["upper case", ["H.Test"], "h.test", "a/b", "H.Test"],
+  ["a port", ["h.test:5000"], "h.test:5000", "a/b", "h.test:5000"],
+  ["another port", ["h.test:5000"], "h.test:5001", "a/b", undefined],
+  ["a port where none is asked for", ["h.test:5000"], "h.test", "a/b", undefined],
+  ["no port where one is asked for", ["h.test"], "h.test:5000", "a/b", undefined],
+  ["a path", ["h.test/team"], "h.test", "team/policy", "h.test/team"],
+  ["another path", ["h.test/team"], "h.test", "other/policy", undefined],
+  ["half of a path's segment", ["h.test/te"], "h.test", "team/policy", undefined],
+  ["the whole repository", ["h.test/team/policy"], "h.test", "team/policy", "h.test/team/policy"],
+  [
+    "the longest path, last",
+    ["h.test", "h.test/team", "h.test/team/policy"],
+    "h.test",
+    "team/policy",
+    "h.test/team/policy",
+  ],
+  [
+    "the longest path, first",
+    ["h.test/team/policy", "h.test/team", "h.test"],
+    "h.test",
+    "team/policy",
+    "h.test/team/policy",
+  ],
+  ["the host for other paths", ["h.test/team", "h.test"], "h.test", "other/policy", "h.test"],
+  [
+    "a longer path than the repository's",
+    ["h.test/team/policy/x", "h.test"],
+    "h.test",
+    "team/policy",
+    "h.test",
+  ],
+  ["a path with a scheme", ["https://h.test/team/"], "h.test", "team/policy", "https://h.test/team/"],
+  ["a glob", ["*.azurecr.io"], "mine.azurecr.io", "a/b", "*.azurecr.io"],
+  ["a glob is for one label", ["*.azurecr.io"], "a.b.azurecr.io", "a/b", undefined],
+  ["a glob within a label", ["reg-*.h.test"], "reg-7.h.test", "a/b", "reg-*.h.test"],
+  ["a question mark", ["reg?.h.test"], "reg7.h.test", "a/b", "reg?.h.test"],
+  ["a glob and a port", ["*.h.test:5000"], "a.h.test:5000", "a/b", "*.h.test:5000"],
+  ["a glob and another port", ["*.h.test:5000"], "a.h.test", "a/b", undefined],
+  ["a host before a glob", ["*.h.test", "a.h.test"], "a.h.test", "a/b", "a.h.test"],
+  ["a glob with a path before a host", ["a.h.test", "*.h.test/a"], "a.h.test", "a/b", "*.h.test/a"],
+  ["no expression but a glob", ["h.test", ".*"], "x.test", "a/b", undefined],
+  [
+    "Docker Hub as docker login writes it",
+    ["https://index.docker.io/v1/"],
+    HUB,
+    "a/b",
+    "https://index.docker.io/v1/",
+  ],
+  ["Docker Hub by its name", ["docker.io"], HUB, "library/busybox", "docker.io"],
+  ["Docker Hub by its registry", ["registry-1.docker.io"], HUB, "a/b", "registry-1.docker.io"],
+  ["one team of Docker Hub", ["docker.io", "docker.io/a"], HUB, "a/b", "docker.io/a"],
+  ["a host that only begins alike", ["h.test"], "h.test.evil", "a/b", undefined],
+  ["names that objects inherit", ["h.test"], "constructor", "a/b", undefined],
+];
+
+test("which entry of auths holds for an image", () => {
+  for (const [what, keys, registry, repository, expected] of AUTHS) {
+    const config = parseDockerConfig(
+      JSON.stringify({ auths: Object.fromEntries(keys.map((key) => [key, login("u")])) }),
+    );
+    assert.is(authsFor(config, registry, repository)[0]?.key, expected, what);
+  }
+});
+
+/** Finds a login in a file, with helpers on the path: `good` answers, `empty` has nothing, `failing` fails, `chatty` prints no JSON. */
+async function find(config: unknown, registry = "h.test", repository = "team/policy") {
+  return await inDirectory(async (directory) => {
+    const helper = async (name: string, script: string) => {
+      const path = join(directory, `docker-credential-${name}`);
+      await writeFile(path, `#!/bin/sh\n${script}\n`);
+      await chmod(path, 0o755);
+    };
+    await helper(
+      "good",
+      `read -r server; echo "{\\"Username\\": \\"for $server\\", \\"Secret\\": \\"s3cret\\"}"`,
+    );
+    await helper("token", `echo '{"Username": "<token>", "Secret": "s3cret"}'`);
+    await helper("empty", `echo '{"Username": "", "Secret": ""}'`);
+    await helper("missing", `echo "credentials not found in native keychain"; exit 1`);
+    await helper("failing", `echo "s3cret" >&2; exit 2`);
+    await helper("chatty", `echo "s3cret"`);
+    // What the hub's own name is asked for gives nothing: some helpers only know the other one.
+    await helper("hub", `read -r s; [ "$s" = docker.io ] && echo '{"Username":"u","Secret":"p"}' || exit 1`);
+    await writeFile(
+      join(directory, "config.json"),
+      typeof config === "string" ? config : JSON.stringify(config),
+    );
+    const { options, lines } = listening({
+      dockerConfigDir: directory,
+      env: { HOME: directory, PATH: `${directory}:/usr/bin:/bin` },
+    });
+    const { credentials, explanation } = await findCredentials({ registry, repository }, options);
+    assert.not.match(`${explanation}\n${lines().join("\n")}`, "s3cret", "secrets are never told");
+    return credentials.kind === "basic" ? credentials.username : credentials.kind;
+  });
+}
+
+test("what an entry says", async () => {
+  const rows: readonly (readonly [string, unknown, string])[] = [
+    ["auth", { auths: { "h.test": login("u") } }, "u"],
+    ["auth without padding", { auths: { "h.test": { auth: btoa("us:p").replace(/=+$/, "") } } }, "us"],
+    ["a password with colons", { auths: { "h.test": { auth: btoa("u:a:b") } } }, "u"],
+    ["username and password", { auths: { "h.test": { username: "u", password: "p" } } }, "u"],
+    [
+      "auth beside another username",
+      { auths: { "h.test": { ...login("u"), username: "x", password: "y" } } },
+      "u",
+    ],
+    ["auth beside null", { auths: { "h.test": { ...login("u"), username: null, password: null } } }, "u"],
+    ["an identity token", { auths: { "h.test": { ...login("u"), identitytoken: "t" } } }, "identity_token"],
+    ["an empty identity token", { auths: { "h.test": { ...login("u"), identitytoken: "" } } }, "u"],
+    ["a null entry beside", { auths: { "x.test": null, "h.test": login("u") } }, "u"],
+    ["entries of other types beside", {
+      auths: { "x.test": 7, "y.test": ["a"], "z.test": "b", "h.test": login("u") },
+    }, "u"],
+    ["an empty entry of the path, a login of the host", {
+      auths: { "h.test/team": {}, "h.test": login("u") },
+    }, "u"],
+    ["no auths", { credsStore: null }, "anonymous"],
+    ["auths: null", { auths: null }, "anonymous"],
+    ["a null helper beside", {
+      credHelpers: { "h.test": null, "x.test": 7 },
+      auths: { "h.test": login("u") },
+    }, "u"],
+    ["an empty helper", { credHelpers: { "h.test": "" }, auths: { "h.test": login("u") } }, "u"],
+    ["credHelpers: null", { credHelpers: null, auths: { "h.test": login("u") } }, "u"],
+    ["undecodable auth", { auths: { "h.test": { auth: "%%%" } } }, "anonymous"],
+    ["auth without a colon", { auths: { "h.test": { auth: btoa("s3cret") } } }, "anonymous"],
+    ["no JSON", "{ s3cret", "anonymous"],
+  ];
+  for (const [what, config, expected] of rows) assert.is(await find(config), expected, what);
+});
+
+test("what helpers answer", async () => {
+  const rows: readonly (readonly [string, unknown, string])[] = [
+    [
+      "the registry's own helper",
+      { credHelpers: { "h.test": "good" }, auths: { "h.test": login("u") } },
+      "for h.test",
+    ],
+    ["in another spelling", { credHelpers: { "https://h.test/": "good" } }, "for h.test"],
+    ["the store", { credsStore: "good" }, "for h.test"],
+    [
+      "the store, asked by the name of the login",
+      { auths: { "https://h.test/v1/": {} }, credsStore: "good" },
+      "for https://h.test/v1/",
+    ],
+    ["a token", { credsStore: "token" }, "identity_token"],
+    ["an empty answer", { credsStore: "empty" }, "anonymous"],
+    ["nothing found", { credsStore: "missing" }, "anonymous"],
+    ["a failing one", { credHelpers: { "h.test": "failing" } }, "anonymous"],
+    ["a chatty one", { credHelpers: { "h.test": "chatty" } }, "anonymous"],
+    ["one that is not there", { credsStore: "absent" }, "anonymous"],
+    ["no name of a helper", { credsStore: "../s3cret" }, "anonymous"],
+    ["the store fails, another registry's login stays its own", {
+      auths: { "x.test": login("u") },
+      credsStore: "failing",
+    }, "anonymous"],
+  ];
+  for (const [what, config, expected] of rows) assert.is(await find(config), expected, what);
+  assert.is(
+    await find({ credsStore: "good" }, "docker.io"),
+    "for https://index.docker.io/v1/",
+    "as docker asks",
+  );
+  assert.is(
+    await find({ credHelpers: { "docker.io": "hub" } }, "docker.io"),
+    "u",
+    "and by its name, if that gives nothing",
+  );
+});
+
+test("which files are asked, in which order", async () => {
+  await inDirectory(async (directory) => {
+    const put = async (path: string, user: string | undefined) => {
+      const file = join(directory, path);
+      await mkdir(dirname(file), { recursive: true });
+      await writeFile(file, JSON.stringify({ auths: user === undefined ? {} : { "h.test": login(user) } }));
+      return file;
+    };
+    const user = async (env: Readonly<Record<string, string>>, dockerConfigDir?: string) => {
+      const { options } = listening({
+        env: { HOME: join(directory, "home"), ...env },
+        ...(dockerConfigDir === undefined ? {} : { dockerConfigDir }),
+      });
+      const { credentials } = await findCredentials({ registry: "h.test", repository: "a/b" }, options);
+      return credentials.kind === "basic" ? credentials.username : credentials.kind;
+    };
+    const runtime = { XDG_RUNTIME_DIR: join(directory, "run") };
+    assert.is(await user({}), "anonymous", "no file at all");
+    await put("home/.config/containers/auth.json", "podman at home");
+    assert.is(await user({}), "podman at home");
+    assert.is(await user({ XDG_CONFIG_HOME: join(directory, "config") }), "anonymous");
+    await put("run/containers/auth.json", "podman");
+    assert.is(await user(runtime), "podman");
+    await put("home/.docker/config.json", undefined);
+    assert.is(await user(runtime), "podman", "a file without a login for the registry");
+    await put("home/.docker/config.json", "docker");
+    assert.is(await user(runtime), "docker");
+    const file = await put("auth.json", "named");
+    assert.is(await user({ ...runtime, REGISTRY_AUTH_FILE: file }), "named");
+    const other = dirname(await put("other/config.json", "other"));
+    assert.is(await user({ ...runtime, REGISTRY_AUTH_FILE: file, DOCKER_CONFIG: other }), "other");
+    assert.is(
+      await user({ ...runtime, DOCKER_CONFIG: join(directory, "nowhere") }),
+      "anonymous",
+      "the defaults stay out",
+    );
+    assert.is(
+      await user({ ...runtime, REGISTRY_AUTH_FILE: file }, other),
+      "other",
+      "what the caller names is alone",
+    );
+  });
+});
+
+test.run();
