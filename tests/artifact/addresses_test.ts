@@ -409,7 +409,10 @@ test("proxies are http: or https:, and their passwords are not told", () =>
         }),
       );
       assert.is(error.code, "config", error.message);
-      assert.match(error.message, /https?_proxy is no http:\/\/ or https:\/\/ URL of a proxy/);
+      assert.match(
+        error.message,
+        /https?_proxy (?:is no http:\/\/ or https:\/\/ URL of a proxy|names a socks5:\/\/ proxy, which is not supported)/,
+      );
       assert.not.match(error.message, "secret");
     }
     assert.equal(registry.requests, []);

@@ -139,6 +139,12 @@ test("no_proxy: addresses, networks, domains, everything", () => {
     ["10.1.2.3", "10.1.2.3"],
     ["[::1]", "::1"],
     ["[fd00::1:2]", "fd00::/8"],
+    ["ghcr.io", "ghcr.io:443"],
+    ["sub.ghcr.io", ".ghcr.io:443"],
+    ["sub.ghcr.io", "*.ghcr.io:443"],
+    ["10.1.2.3", "10.1.2.3:443"],
+    ["[::1]", "[::1]"],
+    ["[::1]", "[::1]:443"],
   ];
   for (const [host, list] of direct) assert.ok(exempt(list, host, "443"), `${host} in ${list}`);
   const proxied: readonly (readonly [string, string | undefined])[] = [
@@ -150,12 +156,27 @@ test("no_proxy: addresses, networks, domains, everything", () => {
     ["[fe80::1]", "fd00::/8"],
     ["ghcr.io", ""],
     ["ghcr.io", undefined],
+    ["ghcr.io", "ghcr.io:5000"],
+    ["sub.ghcr.io", ".ghcr.io:80"],
+    ["10.1.2.3", "10.1.2.3:80"],
+    ["[::1]", "[::1]:80"],
   ];
   for (const [host, list] of proxied) assert.not(exempt(list, host, "443"), `${host} not in ${list}`);
   const proxies = { httpProxy: "p.test:1", httpsProxy: "https://s.test:2", noProxy: "direct.test" };
   assert.is(proxyFor(new URL("http://x.test/"), proxies), "http://p.test:1");
   assert.is(proxyFor(new URL("https://x.test/"), proxies), "https://s.test:2");
   assert.is(proxyFor(new URL("https://direct.test/"), proxies), undefined);
+  for (const scheme of ["socks", "socks4", "socks4a", "socks5", "socks5h", "SOCKS5"]) {
+    const proxy = `${scheme}://me:secret@p.test:1080`;
+    const asked = () => proxyFor(new URL("https://x.test/"), { ...proxies, httpsProxy: proxy });
+    assert.throws(
+      asked,
+      new RegExp(
+        `^https_proxy names a ${scheme.toLowerCase()}:// proxy, which is not supported: give an http`,
+      ),
+    );
+    assert.throws(asked, (error: Error) => !error.message.includes("secret"));
+  }
 });
 
 test("challenges: what the registry asks for", () => {
