@@ -121,18 +121,18 @@ test("which entry of an index is the policy", async () => {
 
 test("a member that is null is one that is not there", async () => {
   const rows: readonly (readonly [string, (images: Images) => unknown, string | RegExp])[] = [
-    ["mediaType", ({ image }) => image("v1", { mediaType: null }), "v"],
-    ["config", ({ image }) => image("v1", { config: null }), "v"],
+    ["mediaType", ({ image }) => image("v1", { mediaType: null }), "v1"],
+    ["config", ({ image }) => image("v1", { config: null }), "v1"],
     [
       "annotations, subject, artifactType",
       ({ image }) => image("v1", { annotations: null, subject: null, artifactType: null }),
-      "v",
+      "v1",
     ],
     [
       "a layer's",
       ({ image, layer }) =>
         image("v1", { layers: [{ ...layer("v"), urls: null, annotations: null, platform: null }] }),
-      "v",
+      "v1",
     ],
     [
       "an index's mediaType",
