@@ -131,7 +131,7 @@ test("a member that is null is one that is not there", async () => {
     [
       "a layer's",
       ({ image, layer }) =>
-        image("v", { layers: [{ ...layer("v"), urls: null, annotations: null, platform: null }] }),
+        image("v1", { layers: [{ ...layer("v1"), urls: null, annotations: null, platform: null }] }),
       "v1",
     ],
     [
