@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
-import { DocumentError, jsonText } from "../../policy_server/types/document.ts";
+import { DocumentError, jsonText, requireUniqueKeys } from "../../policy_server/types/document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { readYamlStream } from "../../policy_server/types/yaml_document.ts";
 import { definitionsOf } from "../render/custom_resource.ts";
@@ -16,7 +16,7 @@ import { fetchUri, filePathOf, strictUri } from "./resolve.ts";
 export function settingsJson(text: string, failed: string): string {
   let value: ReturnType<typeof readDocument>;
   try {
-    value = readDocument(text);
+    value = requireUniqueKeys(readDocument(text), text);
   } catch (error) {
     if (!(error instanceof DocumentError)) throw error;
     throw new CliError(`${failed}: ${located(text, error)}`);
@@ -64,7 +64,9 @@ async function fromYaml(context: Context, name: string, args: Arguments): Promis
     throw new CliError(`Cannot open YAML file "${name}": ${osErrorText(error)}`);
   }
   try {
-    const definitions = definitionsOf(readYamlStream(text), fetchUri);
+    const documents = readYamlStream(text);
+    for (const document of documents) requireUniqueKeys(document, text);
+    const definitions = definitionsOf(documents, fetchUri);
     if (definitions.length === 0) {
       throw new CliError(`Cannot parse YAML file "${name}": it defines no policy`);
     }

@@ -2,7 +2,12 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
-import { DocumentError, type DocumentValue, jsonText } from "../../policy_server/types/document.ts";
+import {
+  DocumentError,
+  type DocumentValue,
+  jsonText,
+  requireUniqueKeys,
+} from "../../policy_server/types/document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { readSession, RECORDED_CAPABILITIES } from "../render/exchange.ts";
 import { located } from "../render/located.ts";
@@ -74,7 +79,7 @@ async function fileText(path: string, where: string): Promise<string> {
 
 function parsed(text: string, path: string): DocumentValue {
   try {
-    const value = readDocument(text);
+    const value = requireUniqueKeys(readDocument(text), text);
     if (value === null) throw new CliError(`${path}: the file is empty`);
     return value;
   } catch (error) {

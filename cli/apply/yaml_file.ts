@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
-import { DocumentError, type DocumentValue } from "../../policy_server/types/document.ts";
+import { DocumentError, type DocumentValue, requireUniqueKeys } from "../../policy_server/types/document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { located } from "../render/located.ts";
 import { CliError, type Context } from "../types/command.ts";
@@ -21,7 +21,7 @@ export async function readYamlFile(
     throw new CliError(`${opening}: ${osErrorText(error)}`);
   }
   try {
-    return readDocument(text);
+    return requireUniqueKeys(readDocument(text), text);
   } catch (error) {
     if (!(error instanceof DocumentError)) throw error;
     throw new CliError(`${parsing}: ${located(text, error)}`);

@@ -1,11 +1,11 @@
 /** From a ValidatingAdmissionPolicy and its binding to a ClusterAdmissionPolicy of the CEL policy (`spec/cli.md §16.2`). */
-import { own } from "../../program/types/own.ts";
 import { CliError } from "../types/command.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
 const GROUP = "admissionregistration.k8s.io";
 const OPERATIONS = ["*", "CREATE", "UPDATE", "DELETE", "CONNECT"];
+const SCOPES = ["Cluster", "Namespaced", "*"];
 
 export interface Converted {
   readonly policy: Json;
@@ -32,7 +32,7 @@ function specOf(document: unknown, kind: string): { readonly spec: Json; readonl
 }
 
 function ruleOf(rule: unknown): Json {
-  const { apiGroups, apiVersions, resources, operations, resourceNames } = objectOf(rule);
+  const { apiGroups, apiVersions, resources, operations, resourceNames, scope } = objectOf(rule);
   const unknown = listOf(operations).find((operation) => !OPERATIONS.includes(operation as string));
   if (unknown !== undefined) {
     throw new CliError(
@@ -42,7 +42,45 @@ function ruleOf(rule: unknown): Json {
   if (listOf(resourceNames).length > 0) {
     throw new CliError("error converting VAP matchConstraints into rules: resourceNames cannot be converted");
   }
-  return { apiGroups, apiVersions, resources, operations };
+  if (scope !== undefined && !SCOPES.includes(scope as string)) {
+    throw new CliError(
+      `error converting VAP matchConstraints into rules: unknown scope ${JSON.stringify(scope)}, ` +
+        `expected one of ${SCOPES.join(", ")}`,
+    );
+  }
+  // `*` is what a rule without scope means.
+  return {
+    apiGroups,
+    apiVersions,
+    resources,
+    operations,
+    ...(scope !== undefined && scope !== "*" && { scope }),
+  };
+}
+
+/** What a ValidatingAdmissionPolicy's conditions may use and a webhook's may not. */
+const ONLY_IN_POLICIES = ["params", "variables", "namespaceObject"];
+
+/**
+ * Conditions are evaluated by the API server in both resources, before anything is asked: they are kept as they are.
+ * Throws {@link CliError} for those that a webhook cannot have.
+ */
+function conditionsOf(vap: Json): readonly Json[] {
+  return listOf(vap["matchConditions"]).map((condition, index) => {
+    const { name, expression } = objectOf(condition);
+    const where = `matchConditions[${index}]${typeof name === "string" ? ` (${name})` : ""}`;
+    if (typeof name !== "string" || typeof expression !== "string") {
+      throw new CliError(`${where} cannot be converted: it needs a name and an expression`);
+    }
+    const code = expression.replace(/"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/g, '""');
+    const used = ONLY_IN_POLICIES.find((one) => new RegExp(`(?<![\\w.])${one}(?!\\w)`).test(code));
+    if (used !== undefined) {
+      throw new CliError(
+        `${where} cannot be converted: it uses \`${used}\`, which the matchConditions of a ClusterAdmissionPolicy do not have`,
+      );
+    }
+    return { name, expression };
+  });
 }
 
 /** Both selectors have to match. Throws {@link CliError} where they contradict each other. */
@@ -88,14 +126,22 @@ export function convertVap(policyDocument: unknown, bindingDocument: unknown, mo
         JSON.stringify(vapMetadata["name"] ?? null),
     );
   }
-  for (const name of ["auditAnnotations", "matchConditions"]) {
-    if (listOf(own(vap, name)).length > 0) {
-      warnings.push(`${name} are not supported by Kubewarden's CEL policy. They will be ignored`);
-    }
+  if (listOf(vap["auditAnnotations"]).length > 0) {
+    warnings.push("auditAnnotations are not supported by Kubewarden's CEL policy. They will be ignored");
   }
-  const actions = listOf(binding["validationActions"]).filter((action) => action !== "Deny");
-  if (actions.length > 0) {
-    warnings.push(`validationActions ${actions.join(", ")} become Deny: a ClusterAdmissionPolicy protects`);
+  const matchConditions = conditionsOf(vap);
+  const actions = listOf(binding["validationActions"]);
+  const others = actions.filter((action) => action !== "Deny");
+  // Without Deny nothing was ever rejected, and nothing is from now on.
+  const mode = actions.length > 0 && others.length === actions.length ? "monitor" : undefined;
+  if (others.length > 0) {
+    warnings.push(
+      mode === undefined
+        ? `validationActions ${others.join(", ")} are left out: a ClusterAdmissionPolicy rejects without them`
+        : `validationActions ${
+          others.join(", ")
+        } become the mode monitor: violations are logged and counted, nothing is rejected`,
+    );
   }
   const constraints = objectOf(vap["matchConstraints"]);
   const matched = objectOf(binding["matchResources"]);
@@ -138,6 +184,10 @@ export function convertVap(policyDocument: unknown, bindingDocument: unknown, mo
         rules: listOf(constraints["resourceRules"]).map(ruleOf),
         mutating: false,
         ...present({ matchPolicy, namespaceSelector, objectSelector }),
+        ...(matchConditions.length > 0 && { matchConditions }),
+        // A condition that can't be evaluated, or a server that can't be asked, must not reject more than before.
+        ...(vap["failurePolicy"] === "Ignore" && { failurePolicy: "Ignore" }),
+        ...(mode !== undefined && { mode }),
       },
     },
     warnings,

@@ -8,8 +8,11 @@ import { osErrorText } from "./os_error.ts";
  * Reads and parses the file. Throws `PoliciesFileError` for what it holds, and an `Error` with the same prefix where it
  * can't be read: `error while loading policies from "policies.yml": No such file or directory (os error 2)`.
  */
-export function loadPolicies(path: string): ReadonlyMap<string, PolicyEntry> {
-  return parsePolicies(readText(path), path);
+export function loadPolicies(
+  path: string,
+  onRepeated?: (warning: string) => void,
+): ReadonlyMap<string, PolicyEntry> {
+  return parsePolicies(readText(path), path, onRepeated);
 }
 
 function readText(path: string): string {

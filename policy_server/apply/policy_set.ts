@@ -71,13 +71,18 @@ export interface PolicyFailure {
   readonly message: string;
 }
 
+/** A failure with the policy's name; texts of 1.36 that hold it already stay as they are. */
+function failureLine({ policy, message }: PolicyFailure): string {
+  return message.includes(policy) ? message : `policy ${policy}: ${message}`;
+}
+
 /** Raised when policies can't be served. It names all of them, with the reason for each. */
 export class PolicySetError extends Error {
   override readonly name = "PolicySetError";
   readonly failures: readonly PolicyFailure[];
 
   constructor(failures: readonly PolicyFailure[]) {
-    super(failures.map(({ message }) => message).join("\n"));
+    super(failures.map(failureLine).join("\n"));
     this.failures = failures;
   }
 }

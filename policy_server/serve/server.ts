@@ -68,7 +68,7 @@ export async function startServer(
   configured: () => Promise<void> = () => Promise.resolve(),
 ): Promise<PolicyServer> {
   const listen = chooseAdapter(options);
-  const entries = loadPolicies(options.policiesPath);
+  const entries = loadPolicies(options.policiesPath, (warning) => log.warn(warning));
   const metrics = createMetrics({
     onOverflow: (attribute) =>
       log.warn("too many values of a metric's label, further ones count as `other`", { attribute }),
@@ -150,7 +150,7 @@ export async function startServer(
     let reloading = Promise.resolve();
     const rebuild = async () => {
       try {
-        const next = await buildPolicySet(loadPolicies(options.policiesPath), setOptions);
+        const next = await buildPolicySet(loadPolicies(options.policiesPath, (warning) => log.warn(warning)), setOptions);
         const old = set;
         set = next;
         old.dispose();

@@ -3,6 +3,7 @@
  * every value knows where it stands, so that errors can name line and column. `read_document.ts` reads it,
  * {@link jsonText} writes it as compact JSON.
  */
+import { boundedText } from "../../program/types/bounded_text.ts";
 
 /** One value. `at` is its offset in the text; `weight` about the length of its JSON text with all aliases expanded. */
 export type DocumentValue =
@@ -14,8 +15,16 @@ export type DocumentValue =
     | { readonly kind: "number"; readonly json: string; readonly integer: boolean }
     | { readonly kind: "string"; readonly value: string }
     | { readonly kind: "list"; readonly items: readonly DocumentValue[] }
-    | { readonly kind: "map"; readonly entries: readonly DocumentEntry[] }
+    | {
+      readonly kind: "map";
+      /** Of repeated keys the last, in the place of the first. */
+      readonly entries: readonly DocumentEntry[];
+      readonly repeated: readonly RepeatedKey[];
+    }
   );
+
+/** A key that a map has twice: whoever wrote it meant something else than what counts. */
+export type RepeatedKey = { readonly key: string; readonly firstAt: number; readonly againAt: number };
 
 /** One key with its value. Keys of other kinds than string are kept as their text (`1: x` has the key text `1`). */
 export type DocumentEntry = {
@@ -29,6 +38,10 @@ export type DocumentEntry = {
 export const MAX_DEPTH = 128;
 /** Longest text read, in UTF-16 units. A ConfigMap, where the file comes from, holds at most 1 MiB. */
 export const MAX_TEXT_LENGTH = 4 * 1024 * 1024;
+/** Repeated keys told of one document. */
+const MAX_REPEATED = 20;
+/** Characters of a path in an error. */
+const MAX_PATH = 300;
 /** What aliases may expand to in all, in characters of JSON. */
 export const MAX_EXPANDED_LENGTH = 32 * 1024 * 1024;
 
@@ -45,12 +58,51 @@ export class DocumentError extends Error {
 /** The map of `entries` with the last of repeated keys in the place of the first. */
 export function mapOf(entries: Iterable<DocumentEntry>, at: number): DocumentValue {
   const byKey = new Map<string, DocumentEntry>();
+  const repeated: RepeatedKey[] = [];
   let weight = 2;
   for (const entry of entries) {
-    byKey.set(`${entry.keyKind} ${entry.key}`, entry);
+    const name = `${entry.keyKind} ${entry.key}`;
+    const first = byKey.get(name);
+    if (first !== undefined && repeated.length < MAX_REPEATED) {
+      repeated.push({ key: entry.key, firstAt: first.keyAt, againAt: entry.keyAt });
+    }
+    byKey.set(name, entry);
     weight += entry.key.length + 4 + entry.value.weight;
   }
-  return bounded({ kind: "map", at, weight, entries: [...byKey.values()] });
+  return bounded({ kind: "map", at, weight, entries: [...byKey.values()], repeated });
+}
+
+/** Every key of a document that stands twice in its map, with the path to it; at most as many as are worth telling. */
+export function repeatedKeys(document: DocumentValue): readonly (RepeatedKey & { readonly path: string })[] {
+  const found: (RepeatedKey & { readonly path: string })[] = [];
+  // Aliases name the same value many times.
+  const seen = new Set<DocumentValue>();
+  const visit = (value: DocumentValue, path: string): void => {
+    if (seen.has(value) || found.length >= MAX_REPEATED) return;
+    seen.add(value);
+    if (value.kind === "list") value.items.forEach((item, index) => visit(item, `${path}[${index}]`));
+    if (value.kind !== "map") return;
+    const below = (key: string) => path === "" ? key : `${path}.${key}`;
+    for (const repeated of value.repeated) found.push({ ...repeated, path: below(repeated.key) });
+    for (const entry of value.entries) visit(entry.value, below(entry.key));
+  };
+  visit(document, "");
+  return found.slice(0, MAX_REPEATED);
+}
+
+/**
+ * Refuses a document in which a map has a key twice.
+ *
+ * @throws {DocumentError} at the second place; the message names the first
+ */
+export function requireUniqueKeys<T extends DocumentValue | null>(document: T, text: string): T {
+  const [first] = document === null ? [] : repeatedKeys(document);
+  if (first === undefined) return document;
+  const { line, column } = positionOf(text, first.firstAt);
+  throw new DocumentError(
+    `${boundedText(first.path, MAX_PATH)} is given twice, first at line ${line} column ${column} and again`,
+    first.againAt,
+  );
 }
 
 /** The list of `items`. */

@@ -5,7 +5,14 @@
  * entries (the controller writes some) and refused in group members.
  */
 import { boundedText } from "../../program/types/bounded_text.ts";
-import { type DocumentEntry, DocumentError, type DocumentValue, jsonText, positionOf } from "./document.ts";
+import {
+  type DocumentEntry,
+  DocumentError,
+  type DocumentValue,
+  jsonText,
+  positionOf,
+  repeatedKeys,
+} from "./document.ts";
 import { nearestName } from "./nearest.ts";
 import { readDocument } from "./read_document.ts";
 
@@ -79,16 +86,34 @@ export function policiesFilePrefix(path: string): string {
 /**
  * Reads the text of the policies file found at `path` (named in errors only). Names keep the order of the file.
  *
+ * A key that stands twice counts as the last one, as in 1.36, and is told with both places: `onRepeated` gets the texts.
+ *
  * Throws {@link PoliciesFileError}, e.g. `error while loading policies from "policies.yml": psp.policyMode: expected
  * "protect" or "monitor", found "Protect" at line 3 column 15`.
  */
-export function parsePolicies(text: string, path: string): ReadonlyMap<string, PolicyEntry> {
+export function parsePolicies(
+  text: string,
+  path: string,
+  onRepeated: (warning: string) => void = () => {},
+): ReadonlyMap<string, PolicyEntry> {
   try {
     const root = readDocument(text);
     if (root === null) {
       throw new DocumentError("EOF while parsing a value: the file is empty (`{}` = no policies)", 0);
     }
     if (root.kind !== "map") throw mismatch("", root, "a map of policy names to policies");
+    for (const { path: where, firstAt, againAt } of repeatedKeys(root)) {
+      const at = (offset: number) => {
+        const { line, column } = positionOf(text, offset);
+        return `line ${line} column ${column}`;
+      };
+      onRepeated(
+        `${boundedText(where, MAX_REASON)} is given twice in ${JSON.stringify(path)}, at ${
+          at(firstAt)
+        } and ` +
+          `${at(againAt)}: the last one counts, remove one of them`,
+      );
+    }
     // Keys that differ in kind only (`1` and `"1"`) are one name.
     return new Map(root.entries.map((entry) => [policyName(entry), policyEntry(entry)]));
   } catch (error) {

@@ -26,9 +26,19 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
     instead: {
       stderr:
         "Error: Error unmarshalling metadata executionMode: unknown variant `nonsense`, expected one of " +
-        "`kubewarden-wapc`, `opa`, `gatekeeper`, `wasi`, `extism` at line 8 column 16",
+        "`kubewarden-wapc`, `opa`, `gatekeeper`, `wasi`, `extism` at line 8 column 16 in meta-bad-mode.yml",
     },
-    reason: "there is one execution mode more (issue 4.3)",
+    reason: "there is one execution mode more; every error names its file",
+  },
+  "annotate -m meta-raw.yml -o raw.wasm plain.wasm": {
+    instead: { stderr: "Error: Error unmarshalling metadata missing field `rules` in meta-raw.yml" },
+    reason: "every error names its file",
+  },
+  "annotate -m absent.yml -o x.wasm plain.wasm": {
+    instead: {
+      stderr: "Error: Error opening metadata file: No such file or directory (os error 2): absent.yml",
+    },
+    reason: "every error names its file",
   },
   "annotate -m meta-star.yml -o x.wasm plain.wasm": {
     instead: {

@@ -42,7 +42,7 @@ test("a version that is none can't be read; a capability that this version does 
     assert.is(version.exit, 1);
     assert.is(
       version.stderr,
-      'Error: Error unmarshalling metadata minimumKubewardenVersion: "1.36" is not a semantic version at line 3 column 27\n',
+      'Error: Error unmarshalling metadata minimumKubewardenVersion: "1.36" is not a semantic version at line 3 column 27 in m.yml\n',
     );
     const capability = await annotate("hostCapabilities: [oci/v9/sign]\n");
     assert.is(capability.exit, 0);

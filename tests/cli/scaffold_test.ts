@@ -186,7 +186,7 @@ test("vap: a pinned module is silent, the binding gives the name, both selectors
     assert.equal(policy.metadata, BINDING.metadata);
     assert.equal(
       Object.keys(policy.spec).join(" "),
-      "module settings rules mutating matchPolicy namespaceSelector objectSelector",
+      "module settings rules mutating matchPolicy namespaceSelector objectSelector failurePolicy",
     );
     assert.equal(
       Object.keys(policy.spec.settings).join(" "),
@@ -239,9 +239,10 @@ test("vap: what would be lost is refused or warned of", () =>
     for (
       const [change, text] of [
         [(vap: typeof VAP) => void (vap.spec["auditAnnotations"] = [{ key: "a" }]), "auditAnnotations"],
-        [(vap: typeof VAP) => void (vap.spec["matchConditions"] = [{ name: "a" }]), "matchConditions"],
         [(_: typeof VAP, binding: typeof BINDING) =>
-          void (binding.spec["validationActions"] = ["Audit", "Warn"]), "validationActions"],
+          void (binding.spec["validationActions"] = ["Audit", "Warn"]), "become the mode monitor"],
+        [(_: typeof VAP, binding: typeof BINDING) =>
+          void (binding.spec["validationActions"] = ["Deny", "Audit"]), "Audit are left out"],
       ] as const
     ) {
       const { exit, stderr } = await converted(place, change);
@@ -257,6 +258,95 @@ test("vap: what would be lost is refused or warned of", () =>
     const nonsense = await converted(place, () => {}, "Not An Image");
     assert.match(nonsense.stderr, "The CEL policy module specified is not a valid OCI reference");
     assert.is(nonsense.policy.spec.module, "Not An Image");
+  }));
+
+test("vap: nothing is enforced more widely than before", () =>
+  inPlace(async (place) => {
+    type Change = Parameters<typeof converted>[1];
+    const rule = (vap: typeof VAP) =>
+      (vap.spec["matchConstraints"] as { resourceRules: object[] }).resourceRules[0]!;
+    const condition = (expression: string, name = "c"): Change => (vap) =>
+      void (vap.spec["matchConditions"] = [{ name: "first", expression: "true" }, { name, expression }]);
+    const kept: readonly (readonly [string, Change, (spec: any) => unknown, unknown])[] = [
+      ["scope Cluster", (vap) =>
+        void Object.assign(rule(vap), { scope: "Cluster" }), (s) =>
+        s.rules[0].scope, "Cluster"],
+      ["scope Namespaced", (vap) =>
+        void Object.assign(rule(vap), { scope: "Namespaced" }), (s) =>
+        s.rules[0].scope, "Namespaced"],
+      ["scope *, which is no scope", (vap) =>
+        void Object.assign(rule(vap), { scope: "*" }), (s) =>
+        s.rules[0].scope, undefined],
+      [
+        "matchConditions",
+        condition('!("system:nodes" in request.userInfo.groups)'),
+        (s) =>
+          s.matchConditions,
+        [{ name: "first", expression: "true" }, {
+          name: "c",
+          expression: '!("system:nodes" in request.userInfo.groups)',
+        }],
+      ],
+      ["a text that names params", condition('request.name != "params"'), (s) =>
+        s.matchConditions.length, 2],
+      ["a field called params", condition("has(object.spec.params)"), (s) =>
+        s.matchConditions.length, 2],
+      ["matchPolicy", (vap) =>
+        void Object.assign(vap.spec["matchConstraints"]!, { matchPolicy: "Exact" }), (s) =>
+        s.matchPolicy, "Exact"],
+      [
+        "failurePolicy Ignore",
+        (vap) =>
+          void (vap.spec["failurePolicy"] = "Ignore"),
+        (s) => [s.failurePolicy, s.settings.failurePolicy],
+        ["Ignore", "Ignore"],
+      ],
+      [
+        "failurePolicy Fail",
+        (vap) =>
+          void (vap.spec["failurePolicy"] = "Fail"),
+        (s) => [s.failurePolicy, s.settings.failurePolicy],
+        [undefined, "Fail"],
+      ],
+      ["Audit alone", (_, binding) =>
+        void (binding.spec["validationActions"] = ["Audit"]), (s) =>
+        s.mode, "monitor"],
+      ["Warn alone", (_, binding) =>
+        void (binding.spec["validationActions"] = ["Warn"]), (s) =>
+        s.mode, "monitor"],
+      ["Deny and Warn", (_, binding) =>
+        void (binding.spec["validationActions"] = ["Deny", "Warn"]), (s) =>
+        s.mode, undefined],
+      ["no action: Deny", (_, binding) =>
+        void delete binding.spec["validationActions"], (s) =>
+        s.mode, undefined],
+    ];
+    for (const [what, change, read, expected] of kept) {
+      const { exit, stderr, policy } = await converted(place, change);
+      assert.is(exit, 0, `${what}: ${stderr}`);
+      assert.equal(read(policy.spec), expected, what);
+    }
+    const refused: readonly (readonly [Change, RegExp])[] = [
+      [condition("params.x"), /matchConditions\[1\] \(c\) cannot be converted: it uses `params`/],
+      [condition("!variables.y"), /it uses `variables`/],
+      [condition("namespaceObject.metadata.name == 'a'"), /it uses `namespaceObject`/],
+      [
+        (vap) =>
+          void (vap.spec["matchConditions"] = [{ name: "a" }]),
+        /matchConditions\[0\] \(a\) cannot be converted: it needs a name and an expression/,
+      ],
+      [(vap) =>
+        void (vap.spec["matchConditions"] = ["true"]), /matchConditions\[0\] cannot be converted/],
+      [(vap) =>
+        void Object.assign(rule(vap), { scope: "Everywhere" }), /unknown scope "Everywhere"/],
+      [(vap) =>
+        void Object.assign(rule(vap), { resourceNames: ["a"] }), /resourceNames cannot be converted/],
+    ];
+    for (const [change, text] of refused) {
+      const { exit, stderr } = await converted(place, change);
+      assert.is(exit, 1, String(text));
+      assert.match(stderr, text);
+    }
   }));
 
 test("admission-request: numbers as they were written, and objects that are none", () =>
