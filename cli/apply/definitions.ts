@@ -50,7 +50,7 @@ export async function settingsFromFlags({ cwd }: Context, args: Arguments): Prom
 
 /** Whether a policy argument names a file of custom resources. */
 export const isYamlFile = (name: string): boolean =>
-  /\.ya?ml$/.test(name) && !/^(https?|registry):\/\//.test(name);
+  /\.(?:ya?ml|json)$/.test(name) && !/^(https?|registry):\/\//.test(name);
 
 async function fromYaml(context: Context, name: string, args: Arguments): Promise<readonly Definition[]> {
   if (args.has("raw")) throw new CliError(`The --raw option cannot be used with a YAML file: ${name}`);

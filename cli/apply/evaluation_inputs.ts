@@ -4,7 +4,9 @@ import { resolve } from "node:path";
 import { readModule } from "../../artifact/mod.ts";
 import type { Review } from "../../evaluator/render/review.ts";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
-import { jsonBytes, reviewOf } from "../render/review_body.ts";
+import { type GivenRequest, requestsIn } from "../render/manifest_request.ts";
+import { reviewOf } from "../render/review_body.ts";
+import type { Admission, Operation } from "../types/admission.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
 import type { Definition } from "../types/definition.ts";
 import { capabilitiesFromFlags, readDefinitions } from "./definitions.ts";
@@ -18,7 +20,14 @@ import {
 } from "./evaluator.ts";
 import { fetchChecked, type Fetching } from "./fetch_policy.ts";
 import { fetchingFromFlags } from "./fetching.ts";
+import { isGzip, moduleInBundle } from "./opa_bundle.ts";
 import { pathsOf } from "./paths.ts";
+
+/** One request, as a file gives it. */
+export interface RequestInput extends GivenRequest {
+  /** The request as one definition reads it. */
+  readonly reviewFor: (definition: Definition) => { readonly review: Review; readonly raw: boolean };
+}
 
 export interface EvaluationInputs {
   readonly definitions: readonly Definition[];
@@ -26,10 +35,22 @@ export interface EvaluationInputs {
   readonly options: EvaluatorOptions;
   /** What modules are fetched with, and what policies' questions are answered with. */
   readonly fetching: Fetching;
-  /** The request as it was given, JSON text. */
-  readonly request: Uint8Array;
-  /** The request as one definition reads it. */
-  readonly reviewFor: (definition: Definition) => { readonly review: Review; readonly raw: boolean };
+  /** The requests of the file, in its order: one, or one for each manifest. */
+  readonly requests: readonly RequestInput[];
+}
+
+/** What the flags say of requests that are made of manifests. */
+async function admissionFromFlags(context: Context, args: Arguments): Promise<Admission> {
+  const old = args.value("old-object");
+  return {
+    operation: args.value("operation") as Operation | undefined,
+    user: args.value("user"),
+    groups: args.has("group") ? args.values("group") : undefined,
+    namespace: args.value("namespace"),
+    oldObject: old === undefined
+      ? undefined
+      : { text: new TextDecoder().decode(await requestBytes(context, old)), from: old },
+  };
 }
 
 async function requestBytes(context: Context, path: string): Promise<Uint8Array> {
@@ -45,6 +66,24 @@ async function requestBytes(context: Context, path: string): Promise<Uint8Array>
   } catch (error) {
     throw new CliError(`Error opening request file ${path}; ${osErrorText(error)}`);
   }
+}
+
+const isWasm = (bytes: Uint8Array): boolean => Buffer.from(bytes.subarray(0, 4)).equals(Buffer.from("\0asm"));
+
+/** What somebody gave in a module's place, and what to do. */
+function whatItIs(bytes: Uint8Array): string {
+  const head = new TextDecoder().decode(bytes.subarray(0, 4096));
+  if (/"?\bapiVersion"?\s*:/.test(head)) {
+    return "not a WebAssembly module: it looks like a resource of Kubernetes; a policy's custom resource is read from a " +
+      "file whose name ends in .yml, .yaml or .json";
+  }
+  if (/^\s*package\s+[\w.]+/m.test(head)) {
+    return "not a WebAssembly module: it looks like Rego; build it with `opa build -t wasm -e PACKAGE/RULE`";
+  }
+  if (/^\s*\(module\b/.test(head)) {
+    return "not a WebAssembly module: it is WebAssembly's text format; translate it with `wat2wasm`";
+  }
+  return "not a WebAssembly module: it does not begin with the bytes 00 61 73 6d";
 }
 
 /** Fetches the modules at `uris` and looks at them. Throws {@link CliError}. */
@@ -67,7 +106,13 @@ export async function loadModules(
       throw new CliError(`cannot read ${path}: ${osErrorText(error)}`);
     }
   }
-  return new Map(files.map(({ uri, bytes }) => [uri, lookAt(bytes, options.mode)]));
+  const modules = new Map<string, LoadedModule>();
+  for (const { uri, bytes } of files) {
+    const module = isGzip(bytes) ? await moduleInBundle(bytes, uri) : bytes;
+    if (!isWasm(module)) throw new CliError(`${uri}: ${whatItIs(module)}`);
+    modules.set(uri, lookAt(module, options.mode));
+  }
+  return modules;
 }
 
 /** Reads what the flags name. `policy` is the argument that names the policy. Throws {@link CliError}. */
@@ -80,15 +125,18 @@ export async function readInputs(
   const definitions = await readDefinitions(context, policy, args);
   const requestPath = args.value("request-path") ?? "-";
   const from = requestPath === "-" ? "from stdin" : requestPath;
-  const request = jsonBytes(await requestBytes(context, requestPath), from);
   const asRaw = args.has("raw");
-  const reviewed = new Map<boolean, Review>();
-  const review = (raw: boolean) => {
-    let read = reviewed.get(raw);
-    if (read === undefined) reviewed.set(raw, read = reviewOf(request, raw));
-    return read;
-  };
-  if (asRaw) review(true);
+  const file = await requestBytes(context, requestPath);
+  const given = requestsIn(file, from, asRaw, await admissionFromFlags(context, args));
+  const review = given.map(({ json }) => {
+    const reviewed = new Map<boolean, Review>();
+    return (raw: boolean) => {
+      let read = reviewed.get(raw);
+      if (read === undefined) reviewed.set(raw, read = reviewOf(json, raw));
+      return read;
+    };
+  });
+  if (asRaw) review[0]!(true);
   const fetching = await fetchingFromFlags(context, args);
   const modules = await loadModules(context, distinctModules(definitions), options, fetching);
   return {
@@ -96,10 +144,12 @@ export async function readInputs(
     modules,
     options,
     fetching,
-    request,
-    reviewFor(definition) {
-      const raw = asRaw || judgesRaw(definition, modules);
-      return { review: review(raw), raw };
-    },
+    requests: given.map((request, index) => ({
+      ...request,
+      reviewFor(definition) {
+        const raw = asRaw || judgesRaw(definition, modules);
+        return { review: review[index]!(raw), raw };
+      },
+    })),
   };
 }

@@ -4,6 +4,7 @@ import { noInventory } from "../../evaluator/apply/host_calls.ts";
 import { type CapabilityAllowList, parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
 import { declaredAnswer } from "../render/declared_answers.ts";
 import { responseFaults, settingsFaults } from "../render/expectation.ts";
+import { requestsIn } from "../render/manifest_request.ts";
 import { caseReview } from "../render/review_body.ts";
 import { CliError, type Context } from "../types/command.ts";
 import type { Definition } from "../types/definition.ts";
@@ -80,6 +81,15 @@ function withSettings(definition: Definition, { settings }: SuiteCase): Definiti
   throw new CliError("settings: a group's members have settings of their own, in the YAML file");
 }
 
+/** The request of a case, which may be given as a manifest. Throws {@link CliError} for several. */
+function onlyRequest(text: string, raw: boolean): Uint8Array {
+  const bytes = new TextEncoder().encode(text);
+  if (raw) return bytes;
+  const requests = requestsIn(bytes, "of the case", false);
+  if (requests.length === 1) return requests[0]!.json;
+  throw new CliError(`the request holds ${requests.length} objects: a case has one request`);
+}
+
 /** Runs the cases of a suite whose names contain `filter`. Throws {@link CliError} for a suite that can't be run. */
 export async function runSuite(
   outside: Context,
@@ -109,7 +119,7 @@ export async function runSuite(
         faults.push(...settingsFaults(one.expectations, ready.settings));
         if (one.request !== undefined && ready.settings === undefined) {
           const raw = suite.raw || judgesRaw(definition, modules);
-          const review = caseReview(new TextEncoder().encode(one.request), raw);
+          const review = caseReview(onlyRequest(one.request, raw), raw);
           faults.push(...responseFaults(one.expectations, await evaluator.judge(ready, review, raw)));
         } else if (ready.settings !== undefined && faults.length === 0) {
           // What can't be looked at must not pass.

@@ -19,11 +19,14 @@ const CLUSTER_SCOPED: ReadonlyMap<string, readonly string[]> = new Map(Object.en
   "storage.k8s.io": ["csidrivers", "csinodes", "storageclasses", "volumeattachments"],
 }));
 
+/** Whether a resource is known to belong to no namespace. */
+export function ownsNoNamespace(group: string, resource: string): boolean {
+  return CLUSTER_SCOPED.get(group)?.includes(resource) ?? false;
+}
+
 /** Whether rules name nothing but resources that are known to belong to no namespace. */
 export function isClusterScoped(rules: readonly PolicyRule[]): boolean {
   return rules.some(({ apiGroups, resources }) =>
-    apiGroups.some((group) =>
-      resources.some((resource) => CLUSTER_SCOPED.get(group)?.includes(resource.split("/")[0]!))
-    )
+    apiGroups.some((group) => resources.some((resource) => ownsNoNamespace(group, resource.split("/")[0]!)))
   );
 }

@@ -3,7 +3,12 @@ import { spawn } from "node:child_process";
 import { resolve } from "node:path";
 import process from "node:process";
 import { DefinitionEvaluator, distinctModules, type ReadyDefinition } from "../apply/evaluator.ts";
-import { type EvaluationInputs, loadModules, readInputs } from "../apply/evaluation_inputs.ts";
+import {
+  type EvaluationInputs,
+  loadModules,
+  readInputs,
+  type RequestInput,
+} from "../apply/evaluation_inputs.ts";
 import { type HostWorld, worldFromFlags } from "../apply/host_world.ts";
 import { readDefinitions } from "../apply/definitions.ts";
 import { measure, type MeasureOptions } from "../apply/measure.ts";
@@ -57,6 +62,14 @@ interface Bench {
   readonly world: HostWorld;
 }
 
+/** What is measured is one request. Throws {@link CliError} for a file of several. */
+function onlyRequest({ requests }: EvaluationInputs): RequestInput {
+  if (requests.length > 1) {
+    throw new CliError(`the request file holds ${requests.length} objects: bench measures one request`);
+  }
+  return requests[0]!;
+}
+
 /** Measures one definition: validating its settings, and the request. */
 async function benchDefinition(
   { context, inputs, options, world }: Bench,
@@ -65,7 +78,7 @@ async function benchDefinition(
   const title = titleOf(definition);
   const evaluator = new DefinitionEvaluator(context, inputs.options, world);
   try {
-    const { review, raw } = inputs.reviewFor(definition);
+    const { review, raw } = onlyRequest(inputs).reviewFor(definition);
     let ready: ReadyDefinition;
     try {
       ready = await evaluator.load(definition, inputs.modules);
@@ -153,7 +166,7 @@ async function onRuntime({ context, args, inputs }: Bench, runtime: string): Pro
   });
   // If it ends before it reads, its exit code says more.
   child.stdin.on("error", () => {});
-  child.stdin.end(inputs.request);
+  child.stdin.end(onlyRequest(inputs).json);
   const output: Uint8Array[] = [];
   child.stdout.on("data", (piece: Uint8Array) => output.push(piece));
   const code = await new Promise<number | null>((settle, reject) => {

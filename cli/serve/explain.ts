@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import process from "node:process";
 import { DefinitionEvaluator } from "../apply/evaluator.ts";
-import { type EvaluationInputs, readInputs } from "../apply/evaluation_inputs.ts";
+import { type EvaluationInputs, readInputs, type RequestInput } from "../apply/evaluation_inputs.ts";
 import { type HostWorld, worldFromFlags } from "../apply/host_world.ts";
 import { type ExplainedCall, type Explanation, explanationText } from "../render/explanation.ts";
 import type { Context, Run } from "../types/command.ts";
@@ -72,6 +72,7 @@ async function explainDefinition(
   context: Context,
   inputs: EvaluationInputs,
   definition: Definition,
+  { reviewFor }: RequestInput,
   world: HostWorld,
   calls: ExplainedCall[],
 ): Promise<Explanation> {
@@ -89,7 +90,7 @@ async function explainDefinition(
   const evaluator = new DefinitionEvaluator(listening, inputs.options, world);
   const memoryBefore = process.memoryUsage.rss();
   try {
-    const { review, raw } = inputs.reviewFor(definition);
+    const { review, raw } = reviewFor(definition);
     const loaded = await evaluator.load(definition, inputs.modules);
     const settingsStarted = performance.now();
     await evaluator.validateSettings(loaded);
@@ -140,11 +141,11 @@ export const run: Run = async (context, args) => {
   try {
     for (const definition of inputs.definitions) {
       group = definition.kind === "group";
-      context.out(
-        explanationText(
-          await explainDefinition(context, inputs, definition, world, calls),
-        ),
-      );
+      for (const request of inputs.requests) {
+        context.out(
+          explanationText(await explainDefinition(context, inputs, definition, request, world, calls)),
+        );
+      }
     }
   } finally {
     await world.close();

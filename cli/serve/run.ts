@@ -17,13 +17,16 @@ export const run: Run = async (context, args) => {
   const evaluator = new DefinitionEvaluator(context, inputs.options, world);
   try {
     for (const definition of inputs.definitions) {
-      const { review, raw } = inputs.reviewFor(definition);
       const ready = await evaluator.load(definition, inputs.modules);
       if (ready.settings !== undefined) {
         throw new CliError(`Provided settings are not valid: ${ready.settings}`);
       }
-      const response = await evaluator.judge(ready, review, raw);
-      context.out(`${responseLine(review.uid, response)}\n`);
+      for (const { about, reviewFor } of inputs.requests) {
+        if (about !== undefined && inputs.requests.length > 1) context.log("INFO", about);
+        const { review, raw } = reviewFor(definition);
+        const response = await evaluator.judge(ready, review, raw);
+        context.out(`${responseLine(review.uid, response)}\n`);
+      }
     }
   } finally {
     await evaluator.close();

@@ -1,8 +1,9 @@
 /** `scaffold admission-request`: an AdmissionRequest for an object, to try policies with. */
 import { readYamlFile } from "../apply/yaml_file.ts";
 import { findResource } from "../apply/resource_catalog.ts";
-import { admissionRequest, type AdmittedObject } from "../render/admission_request.ts";
+import { admissionRequest, type AdmittedObject, groupVersion } from "../render/admission_request.ts";
 import { indentedJson, plainValue } from "../render/yaml.ts";
+import type { Operation } from "../types/admission.ts";
 import { CliError, type Context, type Run } from "../types/command.ts";
 
 async function objectIn(context: Context, path: string): Promise<AdmittedObject> {
@@ -19,17 +20,35 @@ async function objectIn(context: Context, path: string): Promise<AdmittedObject>
   return value;
 }
 
+/** Which of the two objects an operation has. */
+const OBJECTS: Readonly<Record<Operation, { readonly object: boolean; readonly oldObject: boolean }>> = {
+  CREATE: { object: true, oldObject: false },
+  UPDATE: { object: true, oldObject: true },
+  DELETE: { object: false, oldObject: true },
+  CONNECT: { object: true, oldObject: false },
+};
+
 export const run: Run = async (context, args) => {
-  const path = args.value("object");
-  if (path === undefined) throw new CliError("CREATE operation requires an object");
-  if (args.has("old-object")) throw new CliError("CREATE operation does not require an old_object");
-  const object = await objectIn(context, path);
-  const { apiVersion, kind } = object;
-  const slash = apiVersion.indexOf("/");
-  const [group, version] = slash < 0
-    ? ["", apiVersion]
-    : [apiVersion.slice(0, slash), apiVersion.slice(slash + 1)];
-  const resource = await findResource(context, group!, version!, kind);
+  const operation = args.value("operation") as Operation;
+  const wanted = OBJECTS[operation];
+  for (
+    const [flag, name, needed] of [["object", "object", wanted.object], [
+      "old-object",
+      "old_object",
+      wanted.oldObject,
+    ]] as const
+  ) {
+    const article = `an ${name}`;
+    if (needed && !args.has(flag)) throw new CliError(`${operation} operation requires ${article}`);
+    if (!needed && args.has(flag)) throw new CliError(`${operation} operation does not require ${article}`);
+  }
+  const read = async (flag: string) =>
+    args.has(flag) ? await objectIn(context, args.value(flag)!) : undefined;
+  const object = await read("object");
+  const oldObject = await read("old-object");
+  const { apiVersion, kind } = (object ?? oldObject)!;
+  const { group, version } = groupVersion(apiVersion);
+  const resource = await findResource(context, group, version, kind);
   if (resource === undefined) {
     context.log(
       "WARN",
@@ -38,6 +57,5 @@ export const run: Run = async (context, args) => {
       }, kind: ${JSON.stringify(kind)} }, some scaffolded data is not going to be accurate.`,
     );
   }
-  const request = admissionRequest(object, resource);
-  context.out(`${indentedJson(request)}\n`);
+  context.out(`${indentedJson(admissionRequest({ object, oldObject }, { operation, resource }))}\n`);
 };

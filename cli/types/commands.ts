@@ -1,4 +1,5 @@
 /** The command lines of all commands (`spec/cli.md`), in the order in which help lists them. */
+import { OPERATIONS } from "./admission.ts";
 import type { CommandDescription, Flag, Positional } from "./command.ts";
 import { REGISTRY_FLAGS, SIGNATURE_FLAGS } from "./flag_groups.ts";
 
@@ -77,7 +78,35 @@ const EVALUATION_FLAGS: readonly Flag[] = [
     short: "r",
     value: "PATH",
     required: true,
-    help: "File containing the Kubernetes admission request object in JSON format; '-' reads standard input",
+    help:
+      "File containing the Kubernetes admission request object in JSON format, or manifests in YAML or JSON, of " +
+      "which requests are made; '-' reads standard input",
+  },
+  {
+    name: "operation",
+    value: "TYPE",
+    choices: OPERATIONS,
+    preset: "CREATE",
+    help: "Of manifests: what is done with the objects",
+  },
+  {
+    name: "old-object",
+    value: "PATH",
+    help: "Of manifests: the object as it is before the operation. Without it the object itself",
+  },
+  { name: "user", value: "NAME", preset: "test-user", help: "Of manifests: who does it" },
+  {
+    name: "group",
+    value: "NAME",
+    repeatable: true,
+    preset: "system:masters",
+    help: "Of manifests: a group of the user. Can be repeated",
+  },
+  {
+    name: "namespace",
+    value: "NAME",
+    preset: "default",
+    help: "Of manifests: the namespace of objects that name none",
   },
   SETTINGS_JSON,
   SETTINGS_PATH,
@@ -110,7 +139,7 @@ const SCAFFOLD: readonly CommandDescription[] = [
         short: "o",
         value: "TYPE",
         required: true,
-        choices: ["CREATE"],
+        choices: OPERATIONS,
         help: "Kubernetes Admission Request operation",
       },
     ],

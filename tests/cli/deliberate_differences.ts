@@ -8,6 +8,36 @@ export interface Difference {
 const WRONG_MODE =
   "The policy has not been created with Rego, the policy execution mode specified via CLI flag is wrong";
 
+/** The request that is made of the recordings' pod. */
+function podRequest(operation: string, objects: readonly string[]): string {
+  const kind = { group: "", version: "v1", kind: "Pod" };
+  const resource = {
+    group: "",
+    version: "v1",
+    resource:
+      "this-is-the-plural-name-of-the-resource-this-information-is-not-used-by-policies-and-requires-a-" +
+      "connection-to-an-api-server-to-be-obtained",
+  };
+  const pod = {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name: "nginx", namespace: "web" },
+    spec: { containers: [{ image: "nginx", name: "c" }] },
+  };
+  return JSON.stringify({
+    uid: "705ab4f5-6393-11e8-b7cc-42010a800002",
+    kind,
+    resource,
+    requestKind: kind,
+    requestResource: resource,
+    name: "nginx",
+    namespace: "web",
+    operation,
+    userInfo: { groups: ["system:masters"], username: "test-user" },
+    ...Object.fromEntries(objects.map((name) => [name, pod])),
+  });
+}
+
 /** By the words of the command line. */
 export const DELIBERATE: Readonly<Record<string, Difference>> = {
   "run plain.wasm -e kubewarden-wapc -r ok.json": {
@@ -55,6 +85,18 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
         "Error: Error parsing wasm module: not a WebAssembly module: it does not begin with the bytes 00 61 73 6d",
     },
     reason: "the parser's own words; the chapter fixes the beginning of the text only",
+  },
+  "scaffold admission-request --operation DELETE --old-object pod.yml": {
+    instead: { exit: 0, stdout: podRequest("DELETE", ["oldObject"]), stderr: "" },
+    reason: "every operation of the API server is known",
+  },
+  "scaffold admission-request --operation UPDATE --object pod.yml --old-object pod.yml": {
+    instead: { exit: 0, stdout: podRequest("UPDATE", ["object", "oldObject"]), stderr: "" },
+    reason: "every operation of the API server is known",
+  },
+  "scaffold admission-request --operation UPDATE --object pod.yml": {
+    instead: { exit: 1, stderr: "Error: UPDATE operation requires an old_object" },
+    reason: "every operation of the API server is known",
   },
   "scaffold vap -p pod.yml -b binding.yml": {
     instead: {

@@ -260,6 +260,15 @@ test("vap: what would be lost is refused or warned of", () =>
     assert.is(nonsense.policy.spec.module, "Not An Image");
   }));
 
+type ConvertedSpec = {
+  readonly rules: readonly { readonly scope?: string }[];
+  readonly matchConditions: readonly object[];
+  readonly matchPolicy?: string;
+  readonly failurePolicy?: string;
+  readonly settings: { readonly failurePolicy?: string };
+  readonly mode?: string;
+};
+
 test("vap: nothing is enforced more widely than before", () =>
   inPlace(async (place) => {
     type Change = Parameters<typeof converted>[1];
@@ -267,16 +276,16 @@ test("vap: nothing is enforced more widely than before", () =>
       (vap.spec["matchConstraints"] as { resourceRules: object[] }).resourceRules[0]!;
     const condition = (expression: string, name = "c"): Change => (vap) =>
       void (vap.spec["matchConditions"] = [{ name: "first", expression: "true" }, { name, expression }]);
-    const kept: readonly (readonly [string, Change, (spec: any) => unknown, unknown])[] = [
+    const kept: readonly (readonly [string, Change, (spec: ConvertedSpec) => unknown, unknown])[] = [
       ["scope Cluster", (vap) =>
         void Object.assign(rule(vap), { scope: "Cluster" }), (s) =>
-        s.rules[0].scope, "Cluster"],
+        s.rules[0]?.scope, "Cluster"],
       ["scope Namespaced", (vap) =>
         void Object.assign(rule(vap), { scope: "Namespaced" }), (s) =>
-        s.rules[0].scope, "Namespaced"],
+        s.rules[0]?.scope, "Namespaced"],
       ["scope *, which is no scope", (vap) =>
         void Object.assign(rule(vap), { scope: "*" }), (s) =>
-        s.rules[0].scope, undefined],
+        s.rules[0]?.scope, undefined],
       [
         "matchConditions",
         condition('!("system:nodes" in request.userInfo.groups)'),
@@ -385,7 +394,7 @@ test("admission-request: numbers as they were written, and objects that are none
         `Error: ${text}\n`,
       ]);
     }
-    assert.is((await request("-o", "UPDATE", "--object", "new.yml")).exit, 2);
+    assert.is((await request("-o", "PATCH", "--object", "new.yml")).exit, 2);
     file("untyped.yml", "kind: Pod\n");
     assert.is(
       (await request("-o", "CREATE", "--object", "untyped.yml")).stderr,

@@ -1,0 +1,148 @@
+/**
+ * From what an author holds in the hand to admission requests: a review or request as it is, or manifests, YAML or JSON, several
+ * documents, `kind: List` (`docs/reeve.md`).
+ */
+import {
+  DocumentError,
+  type DocumentValue,
+  jsonText,
+  requireUniqueKeys,
+} from "../../policy_server/types/document.ts";
+import { readYamlStream } from "../../policy_server/types/yaml_document.ts";
+import type { Admission } from "../types/admission.ts";
+import { CliError } from "../types/command.ts";
+import { admissionRequest, type AdmittedObject, groupVersion } from "./admission_request.ts";
+import { located } from "./located.ts";
+import { jsonBytes } from "./review_body.ts";
+import { usualResource } from "./usual_resource.ts";
+import { plainValue } from "./yaml.ts";
+
+/** One request of a file. */
+export interface GivenRequest {
+  /** What it is about, for people; undefined for a request that was there as it is. */
+  readonly about: string | undefined;
+  /** JSON text of an AdmissionReview, an AdmissionRequest, or of raw input. */
+  readonly json: Uint8Array;
+}
+
+/** More objects than this in one file are no test input. */
+const MAX_OBJECTS = 10_000;
+
+const encoder = new TextEncoder();
+
+const field = (value: DocumentValue, name: string): DocumentValue | undefined =>
+  value.kind === "map" ? value.entries.find(({ key }) => key === name)?.value : undefined;
+
+const textField = (value: DocumentValue, name: string): string | undefined => {
+  const found = field(value, name);
+  return found?.kind === "string" ? found.value : undefined;
+};
+
+/** An object of Kubernetes: a request's `kind` is a map, and a review is a request. */
+function isManifest(value: DocumentValue): boolean {
+  const kind = textField(value, "kind");
+  return textField(value, "apiVersion") !== undefined && kind !== undefined && kind !== "AdmissionReview";
+}
+
+function flattened(value: DocumentValue): readonly DocumentValue[] {
+  const items = field(value, "items");
+  const isList = textField(value, "apiVersion") === "v1" && textField(value, "kind") === "List";
+  return isList && items?.kind === "list" ? items.items.flatMap(flattened) : [value];
+}
+
+function documentsIn(text: string, from: string): readonly DocumentValue[] {
+  try {
+    const documents = readYamlStream(text);
+    for (const document of documents) requireUniqueKeys(document, text);
+    return documents.flatMap(flattened);
+  } catch (error) {
+    if (!(error instanceof DocumentError)) throw error;
+    throw new CliError(`Error parsing request ${from}: ${located(text, error)}`);
+  }
+}
+
+function objectOf(value: DocumentValue, from: string): AdmittedObject {
+  if (!isManifest(value)) {
+    throw new CliError(`${from} holds no object: one with apiVersion and kind is wanted`);
+  }
+  return plainValue(value) as AdmittedObject;
+}
+
+/** The request that an API server would make of an object. */
+function requestFor(
+  document: DocumentValue,
+  admission: Admission,
+  from: string,
+  index: number,
+): GivenRequest {
+  const object = objectOf(document, from);
+  const operation = admission.operation ?? "CREATE";
+  const given = admission.oldObject;
+  const [old] = given === undefined ? [] : documentsIn(given.text, given.from);
+  const oldObject = given === undefined ? object : objectOf(old ?? document, given.from);
+  const objects = {
+    CREATE: { object },
+    UPDATE: { object, oldObject },
+    DELETE: { oldObject },
+    CONNECT: { object },
+  }[operation];
+  const { group } = groupVersion(object.apiVersion);
+  const { user, groups, namespace } = admission;
+  const resource = usualResource(group, object.kind);
+  const request = admissionRequest(objects, { operation, resource, user, groups, namespace, index });
+  const { namespace: of, name } = object.metadata ?? {};
+  return {
+    about: `${object.kind} ${
+      [of ?? (resource.namespaced ? namespace ?? "default" : undefined), name ?? "without a name"].filter(
+        Boolean,
+      ).join("/")
+    }`,
+    json: encoder.encode(JSON.stringify(request)),
+  };
+}
+
+/** Whether a flag says something that only counts for manifests. */
+const says = (admission: Admission): boolean => Object.values(admission).some((value) => value !== undefined);
+
+/**
+ * The requests in a file, in its order.
+ *
+ * @param from names the file in errors: a path, or "from stdin"
+ * @param raw any JSON is the input, as it is
+ * @throws {CliError}
+ */
+export function requestsIn(
+  file: Uint8Array,
+  from: string,
+  raw: boolean,
+  admission: Admission = {},
+): readonly GivenRequest[] {
+  const asItIs = () => {
+    if (says(admission)) {
+      throw new CliError(
+        `${from} holds an admission request, which says itself whose it is and what it does: ` +
+          "--operation, --old-object, --user, --group and --namespace are for manifests",
+      );
+    }
+    return [{ about: undefined, json: jsonBytes(file, from) }];
+  };
+  if (raw) return asItIs();
+  const text = new TextDecoder().decode(file);
+  // What begins so is meant as JSON, and its errors are told as such.
+  if (/^\s*[{[]/.test(text)) {
+    const value: unknown = JSON.parse(new TextDecoder().decode(jsonBytes(file, from)));
+    const { apiVersion, kind } = (value ?? {}) as { apiVersion?: unknown; kind?: unknown };
+    if (typeof apiVersion !== "string" || typeof kind !== "string" || kind === "AdmissionReview") {
+      return asItIs();
+    }
+  }
+  const documents = documentsIn(text, from);
+  if (documents.length === 0) throw new CliError(`Error parsing request ${from}: it is empty`);
+  if (documents.length > MAX_OBJECTS) throw new CliError(`${from} holds more than ${MAX_OBJECTS} objects`);
+  if (documents.length === 1 && !isManifest(documents[0]!)) {
+    if (documents[0]!.kind !== "map") return asItIs();
+    if (says(admission)) return asItIs();
+    return [{ about: undefined, json: encoder.encode(jsonText(documents[0]!)) }];
+  }
+  return documents.map((document, index) => requestFor(document, admission, from, index));
+}
