@@ -85,7 +85,7 @@ export const loadSigstoreSeeds = () => import("@sigstore/tuf/seeds.json", { with
 export const loadTufErrors = () => byName(import("tuf-js/dist/error.js"));
 
 // Kubernetes: kubeconfig files, in-cluster credentials and exec plugins. Heavy (hundreds of generated API classes), so a loader.
-export type { HttpLibrary as KubernetesHttpLibrary, KubeConfig } from "@kubernetes/client-node";
+export type { HttpLibrary as KubernetesHttpLibrary } from "@kubernetes/client-node";
 export const loadKubernetesClient = () => byName(import("@kubernetes/client-node"));
 
 /**

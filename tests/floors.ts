@@ -9,10 +9,11 @@ import { dirname, join, normalize } from "node:path/posix";
 /** What each room may import of the others; what lies outside of all rooms (scripts) is not held to anything here. */
 export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   program: [],
+  http: [],
   crd: ["program"],
-  kubernetes: ["crd/types", "program"],
+  kubernetes: ["crd/types", "http", "program"],
   evaluator: ["crd/types", "program"],
-  artifact: ["program"],
+  artifact: ["http", "program"],
   telemetry: ["program"],
   policy_server: ["crd/types", "kubernetes", "evaluator", "artifact", "telemetry", "program"],
   controller: ["crd", "kubernetes", "telemetry", "program"],

@@ -1,6 +1,6 @@
 /** Which proxy, if any, a request goes through (`spec/fetch-verify.md §2.4`, `§4.3`). */
 import { ArtifactError } from "../types/error.ts";
-import { ipv4, ipv6 } from "../types/ip_address.ts";
+import { exempt } from "../../http/render/no_proxy.ts";
 import { own } from "../../program/types/own.ts";
 import type { Environment } from "../types/options.ts";
 import type { Proxies, Sources } from "../types/sources.ts";
@@ -14,35 +14,6 @@ export function environmentProxies(env: Environment): Proxies {
 /** What the sources file says whole, else the environment: the file wins, as documented. */
 export function effectiveProxies(sources: Sources, env: Environment): Proxies {
   return sources.proxies ?? environmentProxies(env);
-}
-
-function inNetwork(host: string, entry: string): boolean {
-  const [network = "", length] = entry.split("/");
-  const bits = length === undefined ? undefined : Number(length);
-  if (bits !== undefined && !Number.isInteger(bits)) return false;
-  const [host4, network4] = [ipv4(host), ipv4(network)];
-  if (host4 !== undefined && network4 !== undefined) {
-    const size = 2 ** (32 - Math.min(32, Math.max(0, bits ?? 32)));
-    return Math.floor(host4 / size) === Math.floor(network4 / size);
-  }
-  const [host6, network6] = [ipv6(host), ipv6(network)];
-  if (host6 === undefined || network6 === undefined) return false;
-  const shift = BigInt(128 - Math.min(128, Math.max(0, bits ?? 128)));
-  return host6 >> shift === network6 >> shift;
-}
-
-/** Whether a `no_proxy` list exempts a host: `*`, IP, CIDR, or a domain and its subdomains; each may be bound to a port. */
-export function exempt(noProxy: string | undefined, hostname: string, port: string): boolean {
-  const host = hostname.replace(/^\[|\]$/g, "").toLowerCase();
-  return (noProxy ?? "").split(",").map((entry) => entry.trim().toLowerCase()).some((entry) => {
-    if (entry === "") return false;
-    if (entry === "*") return true;
-    // `host:5000`, `[::1]:5000`; of `::1` the last part is no port.
-    const [, named = entry, wantedPort] = /^(\[[^\]]*\]|[^:]*):(\d+)$/.exec(entry) ?? [];
-    if (wantedPort !== undefined && wantedPort !== port) return false;
-    const domain = named.replace(/^\[|\]$/g, "").replace(/^\*?\./, "");
-    return host === domain || host.endsWith(`.${domain}`) || inNetwork(host, domain);
-  });
 }
 
 /**

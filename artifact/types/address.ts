@@ -2,7 +2,7 @@
  * Addresses that a server names: redirects, token realms, a layer's own `urls`, upload locations. A server may send us to
  * other hosts, as registries with separate token and blob servers do, but not to places that only we can reach.
  */
-import { ipv4, ipv6 } from "./ip_address.ts";
+import { ipv4, ipv6 } from "../../http/types/ip_address.ts";
 import { ArtifactError, messageOf } from "./error.ts";
 
 /** Longer addresses are refused; presigned blob URLs have up to about 2,000 characters. */

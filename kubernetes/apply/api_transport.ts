@@ -14,8 +14,8 @@
 import { Agent, request as httpsRequest } from "node:https";
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
 import process from "node:process";
-import type { KubeConfig } from "../../deps.ts";
-import { loadKubeconfig } from "./kubeconfig.ts";
+import { loadUndici, type UndiciDispatcher } from "../../deps.ts";
+import { type Credentials, KubeconfigError, loadKubeconfig } from "./kubeconfig.ts";
 import { setOwn } from "../../program/types/own.ts";
 
 export type ApiRequest = {
@@ -46,53 +46,6 @@ export type ApiTransport = {
   request(request: ApiRequest): Promise<ApiResponse>;
   close(): void;
 };
-
-export type Credentials = {
-  readonly headers: { readonly [name: string]: string };
-  readonly tls: {
-    readonly ca?: string;
-    readonly cert?: string;
-    readonly key?: string;
-    readonly servername?: string;
-    readonly rejectUnauthorized: boolean;
-  };
-};
-
-type TlsText = string | Uint8Array | readonly (string | Uint8Array)[] | undefined | null;
-
-function pem(value: TlsText): string | undefined {
-  if (value === undefined || value === null) return undefined;
-  if (typeof value === "string") return value;
-  if (value instanceof Uint8Array) return new TextDecoder().decode(value);
-  return value.map((part) => pem(part) ?? "").join("\n");
-}
-
-/** What a kubeconfig's current context says about authentication; tokens from files and plugins are renewed by it. */
-export async function credentialsOf(config: KubeConfig): Promise<Credentials> {
-  const options: Parameters<KubeConfig["applyToHTTPSOptions"]>[0] = { headers: {} };
-  await config.applyToHTTPSOptions(options);
-  const headers: { [name: string]: string } = {};
-  for (const [name, value] of Object.entries(options.headers ?? {})) {
-    if (value !== undefined) setOwn(headers, name, String(value));
-  }
-  const found = options as { [key: string]: unknown };
-  const auth = found["auth"];
-  if (typeof auth === "string") headers["Authorization"] = `Basic ${btoa(auth)}`;
-  const ca = pem(found["ca"] as TlsText);
-  const cert = pem(found["cert"] as TlsText);
-  const key = pem(found["key"] as TlsText);
-  const servername = found["servername"];
-  return {
-    headers,
-    tls: {
-      ...(ca === undefined ? {} : { ca }),
-      ...(cert === undefined ? {} : { cert }),
-      ...(key === undefined ? {} : { key }),
-      ...(typeof servername === "string" ? { servername } : {}),
-      rejectUnauthorized: found["rejectUnauthorized"] !== false,
-    },
-  };
-}
 
 function lowerCased(headers: Iterable<readonly [string, string]>): { [name: string]: string } {
   const result: { [name: string]: string } = {};
@@ -126,20 +79,40 @@ const CREDENTIALS_MS = 20_000;
 
 type Credential = () => Promise<Credentials>;
 
-function bunTransport(server: string, credentials: Credential, origin: string): ApiTransport {
+/** Bun's `fetch` joins the values of a header, and an API server takes `a, b` for the name of one group. */
+const hasLists = ({ headers }: Credentials): boolean =>
+  Object.values(headers).some((value) => typeof value !== "string");
+
+function bunTransport(
+  server: string,
+  credentials: Credential,
+  origin: string,
+  proxy: string | undefined,
+): ApiTransport {
+  const lists = nodeTransport(server, credentials, origin);
   return {
     server,
     origin,
-    async request({ method, path, body, headers, signal }) {
-      const { tls, headers: auth } = await credentials();
+    async request(request) {
+      const { method, path, body, headers, signal } = request;
+      const given = await credentials();
+      if (hasLists(given)) {
+        if (proxy === undefined) return await lists.request(request);
+        throw new KubeconfigError(
+          `${origin}: as-groups and as-user-extra cannot be sent through a proxy on Bun: run the program on Node`,
+        );
+      }
+      const { tls, headers: auth } = given;
       const response = await fetch(server + path, {
         method,
-        headers: { ...auth, ...headers },
+        headers: { ...auth as Readonly<Record<string, string>>, ...headers },
         ...(body === undefined ? {} : { body }),
         ...(signal === undefined ? {} : { signal }),
         redirect: "manual",
         // Bun's fetch takes these; Node never comes here.
         tls,
+        // `false`, not `undefined`: Bun would read the environment's proxy itself, also where the kubeconfig names another.
+        proxy: proxy ?? false,
         timeout: false,
       } as RequestInit);
       return {
@@ -149,7 +122,59 @@ function bunTransport(server: string, credentials: Credential, origin: string): 
         chunks: () => webChunks(response.body),
       };
     },
-    close() {},
+    close: () => lists.close(),
+  };
+}
+
+/** Through a proxy, on Node: its own HTTP client has no way to tunnel. */
+function proxiedTransport(
+  server: string,
+  credentials: Credential,
+  origin: string,
+  proxy: string,
+): ApiTransport {
+  const dispatchers = new Map<string, UndiciDispatcher>();
+  return {
+    server,
+    origin,
+    async request({ method, path, body, headers, signal }) {
+      const undici = await loadUndici();
+      const { tls, headers: auth } = await credentials();
+      // Rotated certificates need connections of their own.
+      const key = JSON.stringify(tls);
+      let dispatcher = dispatchers.get(key);
+      if (dispatcher === undefined) {
+        for (const old of dispatchers.values()) void old.close();
+        dispatchers.clear();
+        const limits = { headersTimeout: 0, bodyTimeout: 0 };
+        dispatcher = new undici.ProxyAgent({
+          uri: proxy,
+          requestTls: tls,
+          proxyTunnel: server.startsWith("https:"),
+          ...limits,
+        });
+        dispatchers.set(key, dispatcher);
+      }
+      const response = await undici.request(server + path, {
+        method: method as "GET",
+        headers: { ...auth as Record<string, string | string[]>, ...headers },
+        body: body ?? null,
+        signal: signal ?? null,
+        dispatcher,
+      });
+      const answered = Object.entries(response.headers)
+        .map(([name, value]) => [name, Array.isArray(value) ? value.join(", ") : value ?? ""] as const);
+      return {
+        status: response.statusCode,
+        headers: lowerCased(answered),
+        text: () => response.body.text(),
+        chunks: () => response.body,
+      };
+    },
+    close() {
+      for (const dispatcher of dispatchers.values()) void dispatcher.destroy();
+      dispatchers.clear();
+    },
   };
 }
 
@@ -170,7 +195,7 @@ function nodeTransport(server: string, credentials: Credential, origin: string):
         method,
         agent,
         headers: {
-          ...auth,
+          ...auth as Record<string, string | string[]>,
           ...headers,
           ...(body === undefined ? {} : { "content-length": String(new TextEncoder().encode(body).length) }),
         },
@@ -203,10 +228,13 @@ export function openTransport(
   server: string,
   credentials: Credential,
   origin = "the given connection",
+  proxy?: string,
 ): ApiTransport {
   const base = server.replace(/\/+$/, "");
-  const open = "bun" in process.versions ? bunTransport : nodeTransport;
-  return open(base, credentials, origin);
+  if ("bun" in process.versions) return bunTransport(base, credentials, origin, proxy);
+  return proxy === undefined
+    ? nodeTransport(base, credentials, origin)
+    : proxiedTransport(base, credentials, origin, proxy);
 }
 
 /** Where the API server is and who we are to it. */
@@ -221,16 +249,34 @@ export type Connection = {
  * @throws {KubeconfigError} when none is found, or it can't be used
  */
 export async function connect({ kubeconfig }: Connection): Promise<ApiTransport> {
-  const { config, origin } = await loadKubeconfig(kubeconfig);
+  const loaded = await loadKubeconfig(kubeconfig);
   // Tokens from files and plugins live for minutes; asking for them at every request would cost more than the request.
   let known: { readonly until: number; readonly credentials: Promise<Credentials> } | undefined;
-  return openTransport(config.getCurrentCluster()!.server, () => {
-    const now = Date.now();
-    if (known === undefined || known.until < now) {
-      const credentials = credentialsOf(config);
-      known = { until: now + CREDENTIALS_MS, credentials };
-      credentials.catch(() => known = undefined);
-    }
-    return known.credentials;
-  }, origin);
+  let refused = false;
+  const transport = openTransport(
+    loaded.server,
+    () => {
+      const now = Date.now();
+      if (known === undefined || known.until < now) {
+        const credentials = loaded.credentials(refused);
+        refused = false;
+        known = { until: now + CREDENTIALS_MS, credentials };
+        credentials.catch(() => known = undefined);
+      }
+      return known.credentials;
+    },
+    loaded.origin,
+    loaded.proxy,
+  );
+  return {
+    ...transport,
+    async request(request) {
+      const response = await transport.request(request);
+      if (response.status === 401) {
+        known = undefined;
+        refused = true;
+      }
+      return response;
+    },
+  };
 }

@@ -1,20 +1,35 @@
 /**
- * Finds and reads what says where the API server is: a given file, `KUBECONFIG`, the home folder's file, or a pod's service
- * account, in this order. Every error names the file and what to do about it.
+ * Finds and reads what says where the API server is and who we are to it: a given file, `KUBECONFIG`, the home folder's file, or a
+ * pod's service account, in this order. Every error names the file and what to do about it.
  */
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
 import process from "node:process";
-import { type KubeConfig, loadKubernetesClient } from "../../deps.ts";
+import { parseDocument } from "../../deps.ts";
+import { exempt } from "../../http/render/no_proxy.ts";
+import { impersonationHeaders } from "../render/impersonation.ts";
+import {
+  type ClusterEntry,
+  KubeconfigError,
+  mergeKubeconfigs,
+  type Named,
+  readCluster,
+  readContext,
+  readKubeconfigDocument,
+  readUser,
+  type UserEntry,
+} from "../types/kubeconfig.ts";
+import { type ExecCredential, runExecPlugin } from "./exec_credentials.ts";
 
-const SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+export { KubeconfigError };
 
-/** Raised when a kubeconfig is absent or can't be used; the message names the file, the fault and the remedy. */
-export class KubeconfigError extends Error {
-  /** The name of the error. */
-  override readonly name = "KubeconfigError";
-}
+const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
+const SERVICE_ACCOUNT_TOKEN = `${SERVICE_ACCOUNT}/token`;
+
+/** More than this is no kubeconfig. */
+const MAX_BYTES = 8 * 1024 * 1024;
 
 /** Environment variables by name. */
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -38,62 +53,281 @@ export function findKubeconfig(env: Environment = process.env): KubeconfigSource
 const firstLine = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split("\n")[0]!.slice(0, 300);
 
+/** The parsed file. What is wrong with its YAML is told by its place alone: the text may be a token. */
+function parsed(text: string): unknown {
+  const document = parseDocument(text, { logLevel: "error", prettyErrors: false });
+  const fault = document.errors[0];
+  if (fault !== undefined) {
+    const before = text.slice(0, fault.pos[0]).split("\n");
+    const what = fault.code === "DUPLICATE_KEY"
+      ? "a key stands twice in its map"
+      : `it is no YAML (${fault.code})`;
+    throw new Error(`${what}, at line ${before.length} column ${before.at(-1)!.length + 1}`);
+  }
+  return document.toJS({ maxAliasCount: 100 });
+}
+
+async function readOne(file: string) {
+  try {
+    const bytes = await readFile(file);
+    if (bytes.length > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES} bytes`);
+    return readKubeconfigDocument(parsed(new TextDecoder().decode(bytes)), file);
+  } catch (error) {
+    throw new KubeconfigError(`the kubeconfig ${file} cannot be read: ${firstLine(error)}`);
+  }
+}
+
 /** Reads and merges files; of several, those that don't exist are passed over, as kubectl does. */
-function readFiles(config: KubeConfig, create: () => KubeConfig, listed: readonly string[]): void {
+async function readFiles(listed: readonly string[]) {
   const files = listed.filter((file) => existsSync(file));
   if (files.length === 0) {
     throw new KubeconfigError(
       `the kubeconfig ${listed.join(delimiter)} does not exist: correct its path, or unset it`,
     );
   }
-  files.forEach((file, index) => {
-    const target = index === 0 ? config : create();
-    try {
-      target.loadFromFile(file);
-    } catch (error) {
-      throw new KubeconfigError(`the kubeconfig ${file} cannot be read: ${firstLine(error)}`);
-    }
-    if (index > 0) config.mergeConfig(target);
-  });
+  return mergeKubeconfigs(await Promise.all(files.map(readOne)));
 }
 
-/** Checks that the current context leads to a cluster with a usable address. */
-function checkContext(config: KubeConfig, origin: string): void {
-  const names = config.getContexts().map(({ name }) => name);
-  const choose = names.length === 0 ? "it has no contexts" : `it has ${names.slice(0, 10).join(", ")}`;
-  const current = config.getCurrentContext();
-  if (!current) {
+/** Who and where: the current context, its cluster and its user, each with the file that says so. */
+type Chosen = {
+  readonly context: string;
+  readonly namespace: string | undefined;
+  readonly cluster: ClusterEntry;
+  readonly clusterFile: string;
+  readonly user: UserEntry | undefined;
+  readonly userName: string;
+  readonly userFile: string;
+};
+
+/** Reads an entry; what is wrong with it is told with its file. */
+function entryOf<T>(named: Named, read: (named: Named) => T): T {
+  try {
+    return read(named);
+  } catch (error) {
+    if (!(error instanceof KubeconfigError)) throw error;
+    throw new KubeconfigError(`the kubeconfig ${named.file}: ${error.message}`);
+  }
+}
+
+/** The current context and what it names. */
+function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): Chosen {
+  const names = document.contexts.map(({ name }) => name);
+  const choice = names.length === 0 ? "it has no contexts" : `it has ${names.slice(0, 10).join(", ")}`;
+  const { currentContext: current } = document;
+  if (current === undefined) {
     throw new KubeconfigError(
-      `${origin} names no current-context (${choose}): run kubectl config use-context`,
+      `${origin} names no current-context (${choice}): run kubectl config use-context`,
     );
   }
-  const context = config.getContextObject(current);
-  if (context === null) {
-    throw new KubeconfigError(`${origin} has no context "${current}", its current-context (${choose})`);
+  const found = document.contexts.find(({ name }) => name === current);
+  if (found === undefined) {
+    throw new KubeconfigError(`${origin} has no context "${current}", its current-context (${choice})`);
   }
-  const cluster = config.getCluster(context.cluster);
-  if (cluster === null) {
+  const context = entryOf(found, readContext);
+  const cluster = document.clusters.find(({ name }) => name === context.cluster);
+  if (cluster === undefined) {
     throw new KubeconfigError(
       `${origin}: context "${current}" names the cluster "${context.cluster}", which is absent`,
     );
   }
-  if (context.user && config.getUser(context.user) === null) {
+  const user = document.users.find(({ name }) => name === context.user);
+  if (context.user !== undefined && user === undefined) {
     throw new KubeconfigError(
       `${origin}: context "${current}" names the user "${context.user}", which is absent`,
     );
   }
-  if (!URL.canParse(cluster.server) || !/^https?:$/.test(new URL(cluster.server).protocol)) {
+  const entry = entryOf(cluster, readCluster);
+  if (!URL.canParse(entry.server) || !/^https?:$/.test(new URL(entry.server).protocol)) {
     throw new KubeconfigError(
-      `${origin}: the cluster "${cluster.name}" has the server "${cluster.server}", which is no http or https URL`,
+      `${origin}: the cluster "${context.cluster}" has the server "${entry.server}", which is no http or https URL`,
+    );
+  }
+  return {
+    context: current,
+    namespace: context.namespace,
+    cluster: entry,
+    clusterFile: cluster.file,
+    user: user === undefined ? undefined : entryOf(user, readUser),
+    userName: context.user ?? "",
+    userFile: user?.file ?? cluster.file,
+  };
+}
+
+/** What authenticates a request, and how its connection is made. */
+export type Credentials = {
+  /** A header with several values stands once for each. */
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
+  readonly tls: {
+    readonly ca?: string;
+    readonly cert?: string;
+    readonly key?: string;
+    readonly servername?: string;
+    readonly rejectUnauthorized: boolean;
+  };
+};
+
+/** A cluster that can be connected to, and how to name it in messages. */
+export interface LoadedKubeconfig {
+  /** Base URL. */
+  readonly server: string;
+  /** Such as `context "dev" of the kubeconfig /home/me/.kube/config`. */
+  readonly origin: string;
+  /** Of the context; undefined: it names none. */
+  readonly namespace: string | undefined;
+  /** An http or https URL; undefined: a direct connection. */
+  readonly proxy: string | undefined;
+  /**
+   * Files are read again each time, and plugins asked when their answer expires; the caller keeps what it gets for a while.
+   *
+   * @param refused the API server took the last ones for nobody's: plugins are asked again
+   */
+  readonly credentials: (refused?: boolean) => Promise<Credentials>;
+}
+
+/** Base64 in a file of configuration, wrapped or not. */
+const decoded = (text: string): string => Buffer.from(text.replace(/\s+/g, ""), "base64").toString("utf8");
+
+/** A file that an entry names, relative to the file in which the entry stands. */
+async function fileText(path: string, of: string, field: string): Promise<string> {
+  const absolute = isAbsolute(path) ? path : resolve(dirname(of), path);
+  try {
+    return await readFile(absolute, "utf8");
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    throw new KubeconfigError(
+      `the kubeconfig ${of}: ${field} names ${absolute}, which cannot be read (${code})`,
     );
   }
 }
 
-/** A kubeconfig whose current context can be used, and how to name it in messages. */
-export interface LoadedKubeconfig {
-  readonly config: KubeConfig;
-  /** Such as `context "dev" of the kubeconfig /home/me/.kube/config`. */
-  readonly origin: string;
+/** A program's path, if it has one, is relative to the file; a bare name is looked up in PATH. */
+const commandOf = (command: string, of: string): string =>
+  /[/\\]/.test(command) && !isAbsolute(command) ? resolve(dirname(of), command) : command;
+
+/** A plugin's answer is asked for anew this long before it expires, milliseconds. */
+const EXPIRY_MARGIN_MS = 10_000;
+
+/** Gives the credentials of the chosen user, with what its plugin answered for as long as it holds. */
+function credentialsOf(
+  { cluster, clusterFile, user, userName, userFile }: Chosen,
+): LoadedKubeconfig["credentials"] {
+  let answered: ExecCredential | undefined;
+  const fromFile = (path: string | undefined, field: string, of = userFile) =>
+    path === undefined ? Promise.resolve(undefined) : fileText(path, of, field);
+  const either = async (data: string | undefined, path: string | undefined, field: string, of = userFile) =>
+    data === undefined ? await fromFile(path, field, of) : decoded(data);
+  return async (refused = false) => {
+    if (refused) answered = undefined;
+    const ca = await either(
+      cluster.certificateAuthorityData,
+      cluster.certificateAuthority,
+      "certificate-authority",
+      clusterFile,
+    );
+    if (
+      user?.exec !== undefined &&
+      (answered?.expiresAt ?? (answered === undefined ? 0 : Infinity)) < Date.now() + EXPIRY_MARGIN_MS
+    ) {
+      const caData = ca === undefined ? undefined : Buffer.from(ca).toString("base64");
+      answered = await runExecPlugin(
+        user.exec,
+        commandOf(user.exec.command, userFile),
+        userName,
+        cluster,
+        caData,
+      );
+    }
+    const token = (await fromFile(user?.tokenFile, "tokenFile"))?.trim() ?? user?.token ?? answered?.token;
+    const cert = await either(user?.clientCertificateData, user?.clientCertificate, "client-certificate") ??
+      answered?.certificate;
+    const key = await either(user?.clientKeyData, user?.clientKey, "client-key") ?? answered?.key;
+    const basic = user?.username === undefined ? undefined : btoa(`${user.username}:${user.password ?? ""}`);
+    return {
+      headers: {
+        ...(token === undefined
+          ? basic === undefined ? {} : { Authorization: `Basic ${basic}` }
+          : { Authorization: `Bearer ${token}` }),
+        ...(user === undefined ? {} : impersonationHeaders(user)),
+      },
+      tls: {
+        ...(ca === undefined ? {} : { ca }),
+        ...(cert === undefined ? {} : { cert }),
+        ...(key === undefined ? {} : { key }),
+        ...(cluster.tlsServerName === undefined ? {} : { servername: cluster.tlsServerName }),
+        rejectUnauthorized: !cluster.insecureSkipTlsVerify,
+      },
+    };
+  };
+}
+
+const isLoopback = (host: string): boolean =>
+  host === "localhost" || /^127\./.test(host) || host === "[::1]" || host === "::1";
+
+/** The proxy that a cluster is reached through: its own, else the environment's, which is never asked for this machine itself. */
+function proxyOf(
+  server: string,
+  proxyUrl: string | undefined,
+  origin: string,
+  env: Environment,
+): string | undefined {
+  const target = new URL(server);
+  const secure = target.protocol === "https:";
+  const read = (name: string) => env[name.toUpperCase()] || env[name] || undefined;
+  const port = target.port || (secure ? "443" : "80");
+  const direct = isLoopback(target.hostname) || exempt(read("no_proxy"), target.hostname, port);
+  const variable = secure ? "https_proxy" : "http_proxy";
+  if (
+    proxyUrl !== undefined && "bun" in process.versions && exempt(read("no_proxy"), target.hostname, port)
+  ) {
+    // Bun's fetch asks the variable also where it is given a proxy; client-go does not.
+    throw new KubeconfigError(
+      `${origin}: proxy-url cannot be used on Bun while NO_PROXY holds ${target.hostname}: take it out of NO_PROXY, or run on Node`,
+    );
+  }
+  const proxy = proxyUrl ?? (direct ? undefined : read(variable));
+  if (proxy === undefined) return undefined;
+  const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(proxy) ? proxy : `http://${proxy}`;
+  if (URL.canParse(url) && /^https?:/i.test(url)) return url;
+  const scheme = /^([a-z0-9+.-]{1,20}):\/\//i.exec(proxy)?.[1];
+  const where = proxyUrl === undefined ? `the variable ${variable}` : `${origin}: proxy-url`;
+  throw new KubeconfigError(
+    `${where} ${
+      scheme === undefined ? "is no URL" : `names a ${scheme}:// proxy, which is not supported`
+    }: ` +
+      "give an http:// or https:// one",
+  );
+}
+
+/** The API server as a pod finds it. */
+function inCluster(env: Environment): LoadedKubeconfig {
+  const host = env["KUBERNETES_SERVICE_HOST"] ?? "";
+  const port = env["KUBERNETES_SERVICE_PORT"] ?? "443";
+  const origin = "the pod's service account";
+  const cluster: ClusterEntry = {
+    server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    certificateAuthority: `${SERVICE_ACCOUNT}/ca.crt`,
+    certificateAuthorityData: undefined,
+    insecureSkipTlsVerify: false,
+    tlsServerName: undefined,
+    proxyUrl: undefined,
+    execConfig: undefined,
+  };
+  const nobody = readUser({ name: origin, value: {}, file: SERVICE_ACCOUNT });
+  return {
+    server: cluster.server,
+    origin,
+    namespace: undefined,
+    proxy: proxyOf(cluster.server, undefined, origin, env),
+    credentials: credentialsOf({
+      context: origin,
+      namespace: undefined,
+      cluster,
+      clusterFile: SERVICE_ACCOUNT,
+      user: { ...nobody, tokenFile: SERVICE_ACCOUNT_TOKEN },
+      userName: origin,
+      userFile: SERVICE_ACCOUNT,
+    }),
+  };
 }
 
 /**
@@ -101,26 +335,27 @@ export interface LoadedKubeconfig {
  *
  * @throws {KubeconfigError} when there is none, or it can't be used
  */
-export async function loadKubeconfig(file: string | undefined): Promise<LoadedKubeconfig> {
-  const source: KubeconfigSource | undefined = file ? { kind: "files", files: [file] } : findKubeconfig();
+export async function loadKubeconfig(
+  file: string | undefined,
+  env: Environment = process.env,
+): Promise<LoadedKubeconfig> {
+  const source: KubeconfigSource | undefined = file ? { kind: "files", files: [file] } : findKubeconfig(env);
   if (source === undefined) {
     throw new KubeconfigError(
       "no Kubernetes cluster is known: give a kubeconfig (flag --kubeconfig or variable KUBECONFIG), or run in a pod " +
-        `with a service account; neither ${homeFile(process.env)} nor ${SERVICE_ACCOUNT_TOKEN} exists`,
+        `with a service account; neither ${homeFile(env)} nor ${SERVICE_ACCOUNT_TOKEN} exists`,
     );
   }
-  const { KubeConfig } = await loadKubernetesClient();
-  const config = new KubeConfig();
-  if (source.kind === "service account") {
-    config.loadFromCluster();
-    return { config, origin: "the pod's service account" };
-  }
-  readFiles(config, () => new KubeConfig(), source.files);
+  if (source.kind === "service account") return inCluster(env);
   const named = `the kubeconfig ${source.files.join(delimiter)}`;
-  checkContext(config, named);
-  // The client refuses plain HTTP (`kubectl proxy`) unless it is told not to verify the certificate that is not there.
-  config.clusters = config.clusters.map((cluster) =>
-    cluster.server.startsWith("http:") ? { ...cluster, skipTLSVerify: true } : cluster
-  );
-  return { config, origin: `context "${config.getCurrentContext()}" of ${named}` };
+  const chosen = choose(await readFiles(source.files), named);
+  const origin = `context "${chosen.context}" of ${named}`;
+  const { server, proxyUrl } = chosen.cluster;
+  return {
+    server,
+    origin,
+    namespace: chosen.namespace,
+    proxy: proxyOf(server, proxyUrl, origin, env),
+    credentials: credentialsOf(chosen),
+  };
 }

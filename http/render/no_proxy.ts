@@ -1,0 +1,31 @@
+/** Which hosts a `no_proxy` list keeps from the proxy, as curl, Go and Kubernetes read it. */
+import { ipv4, ipv6 } from "../types/ip_address.ts";
+
+function inNetwork(host: string, entry: string): boolean {
+  const [network = "", length] = entry.split("/");
+  const bits = length === undefined ? undefined : Number(length);
+  if (bits !== undefined && !Number.isInteger(bits)) return false;
+  const [host4, network4] = [ipv4(host), ipv4(network)];
+  if (host4 !== undefined && network4 !== undefined) {
+    const size = 2 ** (32 - Math.min(32, Math.max(0, bits ?? 32)));
+    return Math.floor(host4 / size) === Math.floor(network4 / size);
+  }
+  const [host6, network6] = [ipv6(host), ipv6(network)];
+  if (host6 === undefined || network6 === undefined) return false;
+  const shift = BigInt(128 - Math.min(128, Math.max(0, bits ?? 128)));
+  return host6 >> shift === network6 >> shift;
+}
+
+/** Whether a `no_proxy` list exempts a host: `*`, IP, CIDR, or a domain and its subdomains; each may be bound to a port. */
+export function exempt(noProxy: string | undefined, hostname: string, port: string): boolean {
+  const host = hostname.replace(/^\[|\]$/g, "").toLowerCase();
+  return (noProxy ?? "").split(",").map((entry) => entry.trim().toLowerCase()).some((entry) => {
+    if (entry === "") return false;
+    if (entry === "*") return true;
+    // `host:5000`, `[::1]:5000`; of `::1` the last part is no port.
+    const [, named = entry, wantedPort] = /^(\[[^\]]*\]|[^:]*):(\d+)$/.exec(entry) ?? [];
+    if (wantedPort !== undefined && wantedPort !== port) return false;
+    const domain = named.replace(/^\[|\]$/g, "").replace(/^\*?\./, "");
+    return host === domain || host.endsWith(`.${domain}`) || inNetwork(host, domain);
+  });
+}

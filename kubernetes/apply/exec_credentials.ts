@@ -1,0 +1,144 @@
+/** Runs the program that a kubeconfig names for credentials (Kubernetes, "client-go credential plugins"). */
+import { spawn } from "node:child_process";
+import process from "node:process";
+import { type ClusterEntry, type ExecEntry, KubeconfigError } from "../types/kubeconfig.ts";
+
+/** What a plugin answered. */
+export type ExecCredential = {
+  readonly token: string | undefined;
+  /** PEM. */
+  readonly certificate: string | undefined;
+  readonly key: string | undefined;
+  /** Milliseconds since the epoch; undefined: as long as the process lives. */
+  readonly expiresAt: number | undefined;
+};
+
+const PLUGIN_MS = 60_000;
+const MAX_OUTPUT_BYTES = 1024 * 1024;
+
+/** `KUBERNETES_EXEC_INFO`: what the plugin is told. */
+function execInfo(
+  { apiVersion, provideClusterInfo }: ExecEntry,
+  cluster: ClusterEntry,
+  caData: string | undefined,
+): string {
+  return JSON.stringify({
+    kind: "ExecCredential",
+    apiVersion,
+    spec: {
+      interactive: false,
+      ...(provideClusterInfo && {
+        cluster: {
+          server: cluster.server,
+          ...(cluster.tlsServerName !== undefined && { "tls-server-name": cluster.tlsServerName }),
+          ...(cluster.insecureSkipTlsVerify && { "insecure-skip-tls-verify": true }),
+          ...(caData !== undefined && { "certificate-authority-data": caData }),
+          ...(cluster.proxyUrl !== undefined && { "proxy-url": cluster.proxyUrl }),
+          ...(cluster.execConfig !== undefined && { config: cluster.execConfig }),
+        },
+      }),
+    },
+  });
+}
+
+const text = (value: unknown): string | undefined =>
+  typeof value === "string" && value !== "" ? value : undefined;
+
+function readAnswer(
+  output: string,
+  { apiVersion }: ExecEntry,
+  refuse: (reason: string) => never,
+): ExecCredential {
+  let answer: Readonly<Record<string, unknown>>;
+  try {
+    answer = JSON.parse(output) as Readonly<Record<string, unknown>>;
+  } catch {
+    // What engines say of it may quote it.
+    return refuse("did not answer with JSON");
+  }
+  if (answer === null || typeof answer !== "object") return refuse("did not answer with an ExecCredential");
+  if (answer["kind"] !== "ExecCredential" || answer["apiVersion"] !== apiVersion) {
+    return refuse(`did not answer with an ExecCredential of ${apiVersion}`);
+  }
+  const status = (answer["status"] ?? {}) as Readonly<Record<string, unknown>>;
+  const expiry = text(status["expirationTimestamp"]);
+  const found = {
+    token: text(status["token"]),
+    certificate: text(status["clientCertificateData"]),
+    key: text(status["clientKeyData"]),
+    expiresAt: expiry === undefined ? undefined : Date.parse(expiry),
+  };
+  if (found.expiresAt !== undefined && Number.isNaN(found.expiresAt)) {
+    return refuse("answered with an expirationTimestamp that is none");
+  }
+  if ((found.certificate === undefined) !== (found.key === undefined)) {
+    return refuse("answered with a client certificate without its key, or the other way round");
+  }
+  if (found.token === undefined && found.certificate === undefined) {
+    return refuse("answered with neither a token nor a client certificate");
+  }
+  return found;
+}
+
+/**
+ * Asks the plugin once. Nothing of what it prints is part of an error: it may be a secret, and errors are shown to clients.
+ *
+ * @param command the program: an absolute path, or a name that is looked up in PATH
+ * @param caData the cluster's certificate authority, base64 of PEM, for plugins that want to know it
+ * @throws {KubeconfigError} names the plugin and the user of the kubeconfig
+ */
+export async function runExecPlugin(
+  exec: ExecEntry,
+  command: string,
+  user: string,
+  cluster: ClusterEntry,
+  caData: string | undefined,
+): Promise<ExecCredential> {
+  const plugin = `the exec plugin "${exec.command}" of user "${user}"`;
+  const refuse = (reason: string): never => {
+    throw new KubeconfigError(`${plugin} ${reason}`);
+  };
+  if (exec.interactiveMode === "Always") {
+    refuse('has interactiveMode "Always", and there is no terminal to ask: use a plugin that needs none');
+  }
+  return await new Promise<ExecCredential>((resolve, reject) => {
+    const child = spawn(command, exec.args, {
+      stdio: ["ignore", "pipe", "ignore"],
+      env: {
+        ...process.env,
+        ...Object.fromEntries(exec.env.map(({ name, value }) => [name, value])),
+        KUBERNETES_EXEC_INFO: execInfo(exec, cluster, caData),
+      },
+      timeout: PLUGIN_MS,
+      killSignal: "SIGKILL",
+    });
+    const output: Buffer[] = [];
+    let size = 0;
+    const failed = (reason: string) => reject(new KubeconfigError(`${plugin} ${reason}`));
+    child.on("error", (error: NodeJS.ErrnoException) => {
+      const hint = exec.installHint === undefined ? "" : `: ${exec.installHint.slice(0, 500)}`;
+      failed(
+        error.code === "ENOENT"
+          ? `is not there: install it, or correct its path${hint}`
+          : `cannot be run (${error.code})`,
+      );
+    });
+    child.stdout.on("data", (piece: Buffer) => {
+      size += piece.length;
+      if (size > MAX_OUTPUT_BYTES) child.kill("SIGKILL");
+      else output.push(piece);
+    });
+    child.on("close", (code, signal) => {
+      if (size > MAX_OUTPUT_BYTES) return failed(`printed more than ${MAX_OUTPUT_BYTES} bytes`);
+      if (signal !== null) {
+        return failed(`did not end within ${PLUGIN_MS / 1000} s, or was stopped (${signal})`);
+      }
+      if (code !== 0) return failed(`ended with code ${code}: run it by hand to see why`);
+      try {
+        resolve(readAnswer(Buffer.concat(output).toString("utf8"), exec, refuse));
+      } catch (error) {
+        reject(error);
+      }
+    });
+  });
+}

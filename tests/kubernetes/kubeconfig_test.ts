@@ -1,0 +1,559 @@
+/**
+ * Kubeconfigs as people have them. The right answers are those of kubectl (client-go `tools/clientcmd`, `plugin/pkg/client/auth/exec`,
+ * `transport`): what it honours is honoured, and what is not supported here is an error that names the field.
+ */
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer, type IncomingMessage } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
+import type { AddressInfo, Server } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import process from "node:process";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { connect } from "../../kubernetes/apply/api_transport.ts";
+import { loadKubeconfig } from "../../kubernetes/apply/kubeconfig.ts";
+import { startProxy } from "../artifact/_server.ts";
+import { createAuthority } from "../cluster/certificates.ts";
+
+type Seen = { readonly raw: readonly string[]; readonly url: string; readonly client: string | undefined };
+type Context = {
+  folder: string;
+  servers: Server[];
+  ca: string;
+  https: string;
+  http: string;
+  seen: Seen[];
+  /** Answers with 401 until a request has this token. */
+  wanted: string | undefined;
+  client: { cert: string; key: string };
+};
+const test = suite<Context>("kubeconfig", {} as Context);
+
+test.before(async (context) => {
+  context.folder = mkdtempSync(join(tmpdir(), "portreeve-kubeconfig-"));
+  context.seen = [];
+  const authority = await createAuthority("kubeconfig tests");
+  const { cert, key } = await authority.issue({
+    commonName: "server",
+    dns: ["localhost", "api.test", "127.0.0.1"],
+  });
+  context.client = await authority.issue({ commonName: "jane" });
+  context.ca = authority.cert;
+  const answer = (request: IncomingMessage, response: import("node:http").ServerResponse) => {
+    // Bun does not tell the certificate's subject; Jane's is the only one of this authority.
+    const { authorized } = request.socket as unknown as { authorized?: boolean };
+    context.seen.push({
+      raw: request.rawHeaders,
+      url: request.url ?? "",
+      client: authorized ? "jane" : undefined,
+    });
+    const known = context.wanted === undefined ||
+      request.headers.authorization === `Bearer ${context.wanted}`;
+    response.writeHead(known ? 200 : 401, { "content-type": "application/json" });
+    response.end("{}");
+  };
+  const secure = createHttpsServer({
+    cert,
+    key,
+    ca: authority.cert,
+    requestCert: true,
+    rejectUnauthorized: false,
+  }, answer);
+  const plain = createHttpServer(answer);
+  context.servers = [secure, plain];
+  for (const server of context.servers) {
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  }
+  const port = (server: Server) => (server.address() as AddressInfo).port;
+  context.https = `https://127.0.0.1:${port(secure)}`;
+  context.http = `http://127.0.0.1:${port(plain)}`;
+});
+test.before.each((context) => {
+  context.seen.length = 0;
+  context.wanted = undefined;
+});
+test.after(({ folder, servers }) => {
+  for (const server of servers) {
+    (server as unknown as { closeAllConnections?: () => void }).closeAllConnections?.();
+    server.close();
+  }
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** The values of a header, one for each line that was sent. */
+const lines = ({ raw }: Seen, name: string): readonly string[] =>
+  raw.flatMap((value, index) =>
+    index % 2 === 1 && raw[index - 1]!.toLowerCase() === name.toLowerCase() ? [value] : []
+  );
+
+let files = 0;
+const put = ({ folder }: Context, content: object | string, name = `config-${++files}`) => {
+  const path = join(folder, name);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, typeof content === "string" ? content : JSON.stringify(content));
+  return path;
+};
+
+const config = (cluster: object, user: object, more: object = {}) => ({
+  apiVersion: "v1",
+  kind: "Config",
+  "current-context": "c",
+  contexts: [{ name: "c", context: { cluster: "k", user: "u" } }],
+  clusters: [{ name: "k", cluster }],
+  users: [{ name: "u", user }],
+  ...more,
+});
+
+const base64 = (text: string) => Buffer.from(text).toString("base64");
+const secured = (context: Context, more: object = {}) => ({
+  server: context.https,
+  "certificate-authority-data": base64(context.ca),
+  ...more,
+});
+
+/** Sends one request as a kubeconfig says; what the server saw. */
+async function ask(context: Context, content: object | string): Promise<Seen> {
+  const transport = await connect({
+    kubeconfig: typeof content === "string" ? content : put(context, content),
+  });
+  try {
+    const response = await transport.request({ method: "GET", path: "/version" });
+    await response.text();
+    return context.seen.at(-1)!;
+  } finally {
+    transport.close();
+  }
+}
+
+const refusal = async (promise: Promise<unknown>): Promise<string> => {
+  try {
+    await promise;
+  } catch (error) {
+    assert.is((error as Error).name, "KubeconfigError", String(error));
+    return (error as Error).message;
+  }
+  throw new Error("it should have failed");
+};
+
+test("who we are: tokens, files, certificates, passwords", async (context) => {
+  const { folder, client } = context;
+  writeFileSync(join(folder, "token.txt"), "from-file\n");
+  writeFileSync(join(folder, "client.pem"), client.cert);
+  writeFileSync(join(folder, "client.key"), client.key);
+  const rows: readonly (readonly [string, object, string | undefined, string | undefined])[] = [
+    ["a token", { token: "t" }, "Bearer t", undefined],
+    ["a token file beside the kubeconfig", { tokenFile: "token.txt" }, "Bearer from-file", undefined],
+    [
+      "a token file by its whole path",
+      { tokenFile: join(folder, "token.txt") },
+      "Bearer from-file",
+      undefined,
+    ],
+    ["a token file before a token", { token: "t", tokenFile: "token.txt" }, "Bearer from-file", undefined],
+    ["a name and a password", { username: "a", password: "b:c" }, `Basic ${base64("a:b:c")}`, undefined],
+    [
+      "null members",
+      { token: "t", as: null, exec: null, "as-groups": null, "auth-provider": null },
+      "Bearer t",
+      undefined,
+    ],
+    [
+      "a client certificate",
+      { "client-certificate-data": base64(client.cert), "client-key-data": base64(client.key) },
+      undefined,
+      "jane",
+    ],
+    [
+      "a client certificate in files",
+      { "client-certificate": "client.pem", "client-key": "client.key" },
+      undefined,
+      "jane",
+    ],
+    ["nobody", {}, undefined, undefined],
+  ];
+  for (const [what, user, authorization, name] of rows) {
+    const seen = await ask(context, config(secured(context), user));
+    assert.is(lines(seen, "authorization")[0], authorization, what);
+    assert.is(seen.client, name, what);
+  }
+});
+
+test("a token file that is rotated is read again", async (context) => {
+  const path = join(context.folder, "rotated.txt");
+  writeFileSync(path, "first");
+  const { credentials } = await loadKubeconfig(
+    put(context, config(secured(context), { tokenFile: "rotated.txt" })),
+  );
+  assert.is((await credentials()).headers["Authorization"], "Bearer first");
+  writeFileSync(path, "second");
+  assert.is((await credentials()).headers["Authorization"], "Bearer second");
+});
+
+test("whom we act as: a line for each group, names with commas included", async (context) => {
+  const seen = await ask(
+    context,
+    config(secured(context), {
+      token: "t",
+      as: "jane",
+      "as-uid": "7",
+      "as-groups": ["dev", "a, b", "system:masters"],
+      "as-user-extra": { "example.org/Scopes": ["x", "y"], reason: ["z"] },
+    }),
+  );
+  assert.equal(lines(seen, "impersonate-user"), ["jane"]);
+  assert.equal(lines(seen, "impersonate-uid"), ["7"]);
+  assert.equal(lines(seen, "impersonate-group"), ["dev", "a, b", "system:masters"]);
+  assert.equal(lines(seen, "impersonate-extra-example.org%2fscopes"), ["x", "y"]);
+  assert.equal(lines(seen, "impersonate-extra-reason"), ["z"]);
+});
+
+test("where the server is: plain HTTP, a path, another name in its certificate", async (context) => {
+  assert.is((await ask(context, config({ server: context.http }, {}))).url, "/version");
+  assert.is(
+    (await ask(context, config({ server: `${context.http}/clusters/one/` }, {}))).url,
+    "/clusters/one/version",
+  );
+  const named = secured(context, { "tls-server-name": "api.test" });
+  assert.is((await ask(context, config(named, {}))).url, "/version");
+  const other = await connect({
+    kubeconfig: put(context, config(secured(context, { "tls-server-name": "other.test" }), {})),
+  });
+  const failed = await other.request({ method: "GET", path: "/version" }).then(
+    () => "answered",
+    () => "refused",
+  );
+  other.close();
+  assert.is(failed, "refused", "a name that is not in the certificate");
+  const blind = { server: context.https, "insecure-skip-tls-verify": true };
+  assert.is((await ask(context, config(blind, {}))).url, "/version");
+});
+
+test("through which proxy", async (context) => {
+  const proxy = await startProxy();
+  const login = await startProxy("me:secret");
+  const saved = { ...process.env };
+  try {
+    const through = async (content: object, used: typeof proxy) => {
+      await used.reset();
+      await ask(context, content);
+      const count = used.seen.length;
+      await used.reset();
+      return count;
+    };
+    assert.is(
+      await through(config(secured(context, { "proxy-url": proxy.url }), { token: "t" }), proxy),
+      1,
+      "https",
+    );
+    assert.is(await through(config({ server: context.http, "proxy-url": proxy.url }, {}), proxy), 1, "http");
+    assert.is(
+      await through(config(secured(context, { "proxy-url": login.url }), {}), login),
+      1,
+      "with a login",
+    );
+    process.env["HTTPS_PROXY"] = proxy.url;
+    process.env["HTTP_PROXY"] = proxy.url;
+    assert.is(
+      await through(config(secured(context), {}), proxy),
+      0,
+      "the environment's is not for this machine itself",
+    );
+    process.env["NO_PROXY"] = "*";
+    const named = config(secured(context, { "proxy-url": proxy.url }), {});
+    // Bun's fetch would pass the proxy over, so that it is refused there.
+    if ("bun" in process.versions) {
+      assert.match(
+        await refusal(ask(context, named)),
+        /proxy-url cannot be used on Bun while NO_PROXY holds 127\.0\.0\.1/,
+      );
+    } else assert.is(await through(named, proxy), 1, "no_proxy is not for proxy-url");
+  } finally {
+    process.env = saved;
+    await Promise.all([proxy.stop(), login.stop()]);
+  }
+  const env = (more: Record<string, string>) => ({ HOME: "/nonexistent", ...more });
+  const file = put(context, config({ server: "https://api.test:6443" }, {}));
+  const found = async (more: Record<string, string>) => (await loadKubeconfig(file, env(more))).proxy;
+  assert.is(await found({}), undefined);
+  assert.is(await found({ HTTPS_PROXY: "http://p.test:1" }), "http://p.test:1");
+  assert.is(await found({ https_proxy: "p.test:1" }), "http://p.test:1");
+  assert.is(await found({ HTTP_PROXY: "http://p.test:1" }), undefined);
+  assert.is(await found({ HTTPS_PROXY: "http://p.test:1", NO_PROXY: ".test" }), undefined);
+  assert.is(await found({ HTTPS_PROXY: "http://p.test:1", NO_PROXY: "api.test:443" }), "http://p.test:1");
+  assert.match(
+    await refusal(found({ HTTPS_PROXY: "socks5://me:secret@p.test:1" })),
+    /^the variable https_proxy names a socks5:\/\/ proxy, which is not supported: give an http/,
+  );
+  const socks = put(
+    context,
+    config({ server: "https://api.test", "proxy-url": "socks5://me:secret@p.test" }, {}),
+  );
+  const text = await refusal(loadKubeconfig(socks));
+  assert.match(text, /proxy-url names a socks5:\/\/ proxy, which is not supported/);
+  assert.not.match(text, "secret");
+});
+
+test("several files: the first that says something counts", async (context) => {
+  const first = put(
+    context,
+    config(secured(context), { token: "first" }, { "current-context": null, contexts: null }),
+  );
+  const second = put(
+    context,
+    config({ server: "https://wrong.test" }, { token: "second" }, { "current-context": "c" }),
+  );
+  const third = put(context, config({ server: "https://wrong.test" }, {}, { "current-context": "other" }));
+  const broken = put(context, "{");
+  const empty = put(context, "");
+  const from = async (...listed: string[]) => {
+    const loaded = await loadKubeconfig(undefined, {
+      HOME: "/nonexistent",
+      KUBECONFIG: listed.join(delimiter),
+    });
+    return `${loaded.server} ${(await loaded.credentials()).headers["Authorization"]}`;
+  };
+  const expected = `${context.https} Bearer first`;
+  assert.is(await from(first, second, third), expected);
+  assert.is(await from("/nonexistent/config", first, second), expected, "files that are not there");
+  assert.is(await from("", first, "", second, ""), expected, "empty names");
+  assert.is(await from(empty, first, second), expected, "an empty file");
+  assert.match(
+    await refusal(from(first, broken)),
+    new RegExp(`^the kubeconfig ${broken} cannot be read: it is no YAML`),
+  );
+  assert.match(await refusal(from("/nonexistent/a", "/nonexistent/b")), /does not exist/);
+});
+
+const PLUGIN = `#!/bin/sh
+echo "$KUBERNETES_EXEC_INFO" > "$0.info"
+echo x >> "$0.runs"
+printf '%s' "$PLUGIN_ANSWER"
+echo "secret chatter" >&2
+exit \${PLUGIN_EXIT:-0}
+`;
+
+const V1 = "client.authentication.k8s.io/v1";
+const answerOf = (status: object, more: object = {}) =>
+  JSON.stringify({ kind: "ExecCredential", apiVersion: V1, status, ...more });
+
+test("exec plugins: relative commands, what they are told, and how long their answer holds", async (context) => {
+  const { readFileSync } = await import("node:fs");
+  const plugin = put(context, PLUGIN, "bin/plugin");
+  chmodSync(plugin, 0o755);
+  const user = (answer: string, more: object = {}) => ({
+    exec: {
+      apiVersion: V1,
+      command: "bin/plugin",
+      env: [{ name: "PLUGIN_ANSWER", value: answer }],
+      interactiveMode: "Never",
+      ...more,
+    },
+  });
+  const cluster = secured(context, {
+    extensions: [{ name: "client.authentication.k8s.io/exec", extension: { audience: "x" } }],
+  });
+  assert.is(
+    lines(
+      await ask(context, config(cluster, user(answerOf({ token: "p" }), { provideClusterInfo: true }))),
+      "authorization",
+    )[0],
+    "Bearer p",
+  );
+  const info = JSON.parse(readFileSync(`${plugin}.info`, "utf8"));
+  assert.equal([info.kind, info.apiVersion, info.spec.interactive], ["ExecCredential", V1, false]);
+  assert.is(info.spec.cluster.server, context.https);
+  assert.is(info.spec.cluster["certificate-authority-data"], base64(context.ca));
+  assert.equal(info.spec.cluster.config, { audience: "x" });
+  await ask(context, config(cluster, user(answerOf({ token: "p" }))));
+  assert.is(JSON.parse(readFileSync(`${plugin}.info`, "utf8")).spec.cluster, undefined);
+  const certified = answerOf({
+    clientCertificateData: context.client.cert,
+    clientKeyData: context.client.key,
+  });
+  assert.is((await ask(context, config(cluster, user(certified)))).client, "jane");
+
+  const runs = async (status: object, refused = false) => {
+    writeFileSync(`${plugin}.runs`, "");
+    const { credentials } = await loadKubeconfig(put(context, config(cluster, user(answerOf(status)))));
+    await credentials();
+    await credentials(refused);
+    return readFileSync(`${plugin}.runs`, "utf8").trim().split("\n").length;
+  };
+  const inAnHour = new Date(Date.now() + 3_600_000).toISOString();
+  assert.is(await runs({ token: "p" }), 1, "no expiry");
+  assert.is(await runs({ token: "p", expirationTimestamp: inAnHour }), 1, "an hour left");
+  assert.is(await runs({ token: "p", expirationTimestamp: new Date().toISOString() }), 2, "expired");
+  assert.is(await runs({ token: "p" }, true), 2, "refused by the server");
+
+  context.wanted = "p2";
+  const transport = await connect({
+    kubeconfig: put(context, config(cluster, user(answerOf({ token: "p" })))),
+  });
+  writeFileSync(`${plugin}.runs`, "");
+  for (let request = 0; request < 2; request++) {
+    const response = await transport.request({ method: "GET", path: "/version" });
+    assert.is(response.status, 401);
+    await response.text();
+  }
+  transport.close();
+  assert.is(readFileSync(`${plugin}.runs`, "utf8").trim().split("\n").length, 2, "asked again after 401");
+});
+
+test("exec plugins that fail are named, and nothing of what they print is told", async (context) => {
+  const plugin = put(context, PLUGIN, "bin/other-plugin");
+  chmodSync(plugin, 0o755);
+  const exec = (answer: string, more: object = {}, env: readonly object[] = []) => ({
+    exec: {
+      apiVersion: V1,
+      command: plugin,
+      env: [{ name: "PLUGIN_ANSWER", value: answer }, ...env],
+      ...more,
+    },
+  });
+  const rows: readonly (readonly [string, object, RegExp])[] = [
+    [
+      "missing",
+      exec("", { command: "no-such-plugin", installHint: "brew install it" }),
+      /is not there: install it, or correct its path: brew install it/,
+    ],
+    ["missing beside the file", exec("", { command: "./no-such-plugin" }), /is not there/],
+    [
+      "failing",
+      exec("secret", {}, [{ name: "PLUGIN_EXIT", value: "3" }]),
+      /ended with code 3: run it by hand to see why/,
+    ],
+    ["no JSON", exec("secret"), /did not answer with JSON/],
+    ["null", exec("null"), /did not answer with an ExecCredential/],
+    [
+      "another version",
+      exec(answerOf({ token: "secret" }, { apiVersion: "client.authentication.k8s.io/v1beta1" })),
+      /did not answer with an ExecCredential of client\.authentication\.k8s\.io\/v1/,
+    ],
+    ["nothing in it", exec(answerOf({})), /neither a token nor a client certificate/],
+    ["half a certificate", exec(answerOf({ clientCertificateData: "secret" })), /without its key/],
+    [
+      "a date that is none",
+      exec(answerOf({ token: "secret", expirationTimestamp: "soon" })),
+      /expirationTimestamp that is none/,
+    ],
+    [
+      "one that must ask a person",
+      exec(answerOf({ token: "secret" }), { interactiveMode: "Always" }),
+      /interactiveMode "Always"/,
+    ],
+  ];
+  for (const [what, user, expected] of rows) {
+    const { credentials } = await loadKubeconfig(put(context, config(secured(context), user)));
+    const text = await refusal(credentials());
+    assert.match(text, /^the exec plugin ".*" of user "u" /, what);
+    assert.match(text, expected, what);
+    assert.not.match(text, "secret", what);
+  }
+});
+
+test("what is not supported, or broken, is named with its file; a broken entry that is not used spoils nothing", async (context) => {
+  const rows: readonly (readonly [string, object, object, RegExp])[] = [
+    [
+      "an auth provider",
+      {},
+      { "auth-provider": { name: "gcp" } },
+      /user "u" has the field "auth-provider", which is not supported here: use an exec plugin/,
+    ],
+    [
+      "a field of the user",
+      {},
+      { tokenfile: "x" },
+      /user "u" has the field "tokenfile", which is not supported here/,
+    ],
+    [
+      "a field of the cluster",
+      { "proxy-uri": "http://p" },
+      {},
+      /cluster "k" has the field "proxy-uri", which is not supported here/,
+    ],
+    [
+      "groups without a user",
+      {},
+      { "as-groups": ["a"] },
+      /user "u" has as-uid, as-groups or as-user-extra without "as"/,
+    ],
+    [
+      "groups that are a text",
+      {},
+      { as: "a", "as-groups": "b" },
+      /user "u"\.as-groups must be a list, it is a string/,
+    ],
+    [
+      "a group that is a number",
+      {},
+      { as: "a", "as-groups": [7] },
+      /user "u"\.as-groups\[0\] must be a text, it is a number/,
+    ],
+    ["a token that is a number", {}, { token: 7 }, /user "u"\.token must be a text, it is a number/],
+    [
+      "a flag that is a text",
+      { "insecure-skip-tls-verify": "true" },
+      {},
+      /cluster "k"\.insecure-skip-tls-verify must be true or false/,
+    ],
+    [
+      "an authority and none",
+      { "insecure-skip-tls-verify": true, "certificate-authority": "x" },
+      {},
+      /kubectl refuses both together/,
+    ],
+    [
+      "an old exec API",
+      {},
+      { exec: { apiVersion: "client.authentication.k8s.io/v1alpha1", command: "x" } },
+      /user "u"\.exec\.apiVersion must be/,
+    ],
+    ["an exec without a command", {}, { exec: { apiVersion: V1 } }, /user "u"\.exec names no command/],
+    [
+      "a field of exec",
+      {},
+      { exec: { apiVersion: V1, command: "x", arguments: [] } },
+      /user "u"\.exec has the field "arguments"/,
+    ],
+  ];
+  for (const [what, cluster, user, expected] of rows) {
+    const file = put(context, config({ server: "https://api.test", ...cluster }, user));
+    const text = await refusal(loadKubeconfig(file));
+    assert.ok(text.startsWith(`the kubeconfig ${file}: `), `${what}: ${text}`);
+    assert.match(text, expected, what);
+  }
+  const missing = put(context, config(secured(context), { tokenFile: "absent.txt" }));
+  const text = await refusal((await loadKubeconfig(missing)).credentials());
+  assert.is(
+    text,
+    `the kubeconfig ${missing}: tokenFile names ${
+      join(context.folder, "absent.txt")
+    }, which cannot be read (ENOENT)`,
+  );
+  const spoiled = config(secured(context), { token: "t" }, {
+    clusters: [null, 7, {}, { name: "x", cluster: null }, { name: "y", cluster: { server: 7 } }, {
+      name: "k",
+      cluster: secured(context),
+    }],
+    users: [null, { name: "v", user: { tokenfile: "x" } }, { name: "u", user: { token: "t" } }],
+  });
+  assert.is(lines(await ask(context, spoiled), "authorization")[0], "Bearer t");
+  const secret = await refusal(
+    loadKubeconfig(put(context, "users:\n- name: u\n  user: {token: s3cret, token: s3cret}\n")),
+  );
+  assert.match(secret, /a key stands twice in its map, at line 3/);
+  assert.not.match(secret, "s3cret");
+  const others = await refusal(loadKubeconfig(put(context, "kind: Pod\n")));
+  assert.match(others, /it is a Pod, no Config/);
+});
+
+test("the namespace of the context", async (context) => {
+  const named = config(secured(context), {}, {
+    contexts: [{ name: "c", context: { cluster: "k", user: "u", namespace: "team" } }],
+  });
+  assert.is((await loadKubeconfig(put(context, named))).namespace, "team");
+  assert.is((await loadKubeconfig(put(context, config(secured(context), {})))).namespace, undefined);
+});
+
+test.run();
