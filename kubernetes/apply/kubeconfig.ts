@@ -9,6 +9,7 @@ import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
 import process from "node:process";
 import { parseDocument } from "../../deps.ts";
 import { exempt } from "../../http/render/no_proxy.ts";
+import { own } from "../../program/types/own.ts";
 import { impersonationHeaders } from "../render/impersonation.ts";
 import {
   type ClusterEntry,
@@ -272,7 +273,7 @@ function proxyOf(
 ): string | undefined {
   const target = new URL(server);
   const secure = target.protocol === "https:";
-  const read = (name: string) => env[name.toUpperCase()] || env[name] || undefined;
+  const read = (name: string) => own(env, name.toUpperCase()) || own(env, name) || undefined;
   const port = target.port || (secure ? "443" : "80");
   const direct = isLoopback(target.hostname) || exempt(read("no_proxy"), target.hostname, port);
   const variable = secure ? "https_proxy" : "http_proxy";

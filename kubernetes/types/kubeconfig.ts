@@ -3,6 +3,7 @@
  * not know how to honour is an error that names the field: a field that is passed over would be another identity, another proxy, or
  * another server than the one that was configured.
  */
+import { own } from "../../program/types/own.ts";
 
 /** A kubeconfig, or a part of it, can't be used; the message names the place, and never a value that may be a secret. */
 export class KubeconfigError extends Error {
@@ -94,7 +95,7 @@ function readerOf(value: unknown, where: string) {
   const asked = new Set<string>();
   const member = (name: string): unknown => {
     asked.add(name);
-    return Object.hasOwn(value, name) ? value[name] ?? undefined : undefined;
+    return own(value, name) ?? undefined;
   };
   return {
     member,
@@ -116,7 +117,8 @@ function readerOf(value: unknown, where: string) {
     },
     /** Refuses what was not asked for. */
     end(): void {
-      const unknown = Object.keys(value).find((name) => !asked.has(name) && (value[name] ?? null) !== null);
+      const [unknown] =
+        Object.entries(value).find(([name, held]) => !asked.has(name) && (held ?? null) !== null) ?? [];
       if (unknown !== undefined) {
         throw new KubeconfigError(
           `${where} has the field "${

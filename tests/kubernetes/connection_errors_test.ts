@@ -89,8 +89,8 @@ function start(args: readonly string[], env: Record<string, string>) {
 const FILES: readonly (readonly [name: string, content: string | undefined, says: RegExp])[] = [
   ["absent", undefined, /does not exist/],
   ["malformed", "a: b\n c: [\n", /cannot be read: /],
-  ["empty", "", /cannot be read: /],
-  ["prose", "just text", /names no current-context/],
+  ["empty", "", /names no current-context \(it has no contexts\)/],
+  ["prose", "just text", /cannot be read: it must be a map, it is a string/],
   ["no-context", "current-context: nowhere\ncontexts: []\nclusters: []\nusers: []", /no context "nowhere"/],
   [
     "no-cluster",
