@@ -9,13 +9,14 @@ import { dirname, join, normalize } from "node:path/posix";
 /** What each room may import of the others; what lies outside of all rooms (scripts) is not held to anything here. */
 export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   program: [],
+  http: [],
   crd: ["program"],
   kubernetes: ["crd/types", "program"],
   evaluator: ["crd/types", "program"],
   artifact: ["program"],
   telemetry: ["program"],
-  policy_server: ["crd/types", "kubernetes", "evaluator", "artifact", "telemetry", "program"],
-  controller: ["crd", "kubernetes", "telemetry", "program"],
+  policy_server: ["crd/types", "kubernetes", "evaluator", "artifact", "http", "telemetry", "program"],
+  controller: ["crd", "kubernetes", "http", "telemetry", "program"],
   audit: ["crd", "kubernetes", "program"],
   cli: ["crd", "kubernetes", "evaluator", "artifact", "policy_server", "controller", "audit", "program"],
 };
