@@ -2,6 +2,7 @@
 export type { HttpHandler, HttpRequest, HttpResponse } from "./types/http.ts";
 export { BodyError } from "./types/http.ts";
 export {
+  AT_ONCE,
   CLOSED_TEXT,
   type ClosedReason,
   type ConnectionLimits,

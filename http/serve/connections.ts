@@ -51,8 +51,12 @@ export interface Exchange {
 export interface Speaking {
   /** Closes our side, as its protocol does it. */
   readonly end: () => void;
+  /** Asks the client to send no further requests. HTTP/1.1 says so with an answer. */
+  readonly leave: () => void;
   /** Answers a request whose head did not come in time. */
   readonly refuseHead: () => void;
+  /** HTTP/2: bytes need not be a request's. */
+  readonly framed: boolean;
 }
 
 export interface Connection {
@@ -82,6 +86,8 @@ export interface Connections {
   /** Closes our side once what was written is sent; the rest is dropped. */
   close(connection: Connection): void;
   destroy(connection: Connection, reason?: ClosedReason): void;
+  /** Asks clients to send no further requests. */
+  leave(): void;
   /** Idle ones are closed, those under way hurry. */
   hurry(): void;
   /** Resolves when none is left, which it sees to after `ms`. */
@@ -265,12 +271,15 @@ export function trackConnections(
       connection.exchanges.delete(exchange);
       if (connection.exchanges.size > 0 || connection.state !== "busy") return;
       connection.state = "idle";
-      connection.bytesBefore = connection.raw.bytesRead;
+      connection.bytesBefore = connection.speaking?.framed ? Infinity : connection.raw.bytesRead;
       connection.deadline = after(limits.idleMs);
       if (hurrying) close(connection);
     },
     close,
     destroy,
+    leave() {
+      for (const { speaking } of all) speaking?.leave();
+    },
     hurry() {
       hurrying = true;
       sweep();

@@ -3,6 +3,8 @@
 /** A request whose head has arrived. */
 export interface HttpRequest {
   readonly method: string;
+  /** Path and query, as the client sent them. */
+  readonly target: string;
   /** Absolute, with any host: routers want a whole URL. */
   readonly url: string;
   readonly contentType: string | undefined;

@@ -84,7 +84,10 @@ export interface ListenOptions {
   readonly handler: HttpHandler;
   /** The largest body that is taken. */
   readonly maxBodyBytes: number;
+  /** {@link LIMITS} unless given. */
   readonly limits?: ConnectionLimits;
+  /** Offers HTTP/2 in TLS handshakes; not unless true. */
+  readonly http2?: boolean;
   /** Called with how many connections were closed since the last time, at most every ten seconds for each reason. */
   readonly onClosed?: (reason: ClosedReason, connections: number) => void;
 }
@@ -96,6 +99,8 @@ export interface Ending {
   /** Whatever is not done by then, in milliseconds from now, is cut. */
   readonly graceMs: number;
 }
+
+export const AT_ONCE: Ending = { stillAcceptingMs: 0, graceMs: 0 };
 
 /** A listener that serves. */
 export interface HttpListener {

@@ -1,6 +1,7 @@
 /** A policy server: builds its policies, listens, takes new policies and certificates while it serves, and ends in good order. */
 import process from "node:process";
 import {
+  AT_ONCE,
   CLOSED_TEXT,
   type HttpListener,
   LIMITS,
@@ -46,8 +47,6 @@ export interface PolicyServer {
 
 /** Nothing that asks for readiness or metrics has a body. */
 const MAX_PROBE_BYTES = 64 * 1024;
-
-const AT_ONCE = { stillAcceptingMs: 0, graceMs: 0 };
 
 /** The last push may take this long. */
 const TELEMETRY_FLUSH_MS = 2_000;
