@@ -32,6 +32,8 @@ import type { ClosedReason, ConnectionLimits } from "../types/listener.ts";
 const SWEEP_MS = 250;
 /** A body, or an answer that is being sent, may have to go for a new connection once it has taken so long, in milliseconds. */
 const SLOW_MS = 1_000;
+/** So many connections are looked at for one that never sent a byte: a flood must not make each of its connections costly. */
+const MAX_LOOKED_AT = 64;
 /** How often a reason is reported. */
 const REPORT_MS = 10_000;
 
@@ -196,16 +198,24 @@ export function trackConnections(
   }
 
   /**
-   * Makes room: first goes who never sent a whole head, the oldest first; then who is slow to send a body or to take an answer;
-   * then who has had no request for longest.
+   * Makes room: first goes who never sent a byte, or else a whole head, the oldest first; then who is slow to send a body or to
+   * take an answer; then who has had no request for longest.
    */
   function shed(): boolean {
     const slowSince = now() - SLOW_MS;
-    let slow: Connection | undefined, idle: Connection | undefined;
+    let unproven: Connection | undefined, slow: Connection | undefined, idle: Connection | undefined;
+    let looked = 0;
     for (const connection of all) {
-      if (!connection.proven || connection.state === "closing") {
-        destroy(connection, connection.state === "closing" ? undefined : "shed");
+      if (connection.state === "closing") {
+        destroy(connection);
         return true;
+      }
+      if (!connection.proven) {
+        unproven ??= connection;
+        // An honest client's first bytes come at once, be the end of its handshake as slow as this process is busy.
+        if (connection.raw.bytesRead === 0) unproven = connection;
+        if (connection.raw.bytesRead === 0 || ++looked === MAX_LOOKED_AT) break;
+        continue;
       }
       if (connection.state === "idle" && (idle === undefined || connection.deadline < idle.deadline)) {
         idle = connection;
@@ -214,7 +224,7 @@ export function trackConnections(
         if (phase !== "answer" && since < slowSince) slow ??= connection;
       }
     }
-    const victim = slow ?? idle;
+    const victim = unproven ?? slow ?? idle;
     if (victim !== undefined) destroy(victim, "shed");
     return victim !== undefined;
   }

@@ -7,7 +7,14 @@
  */
 import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
-import { type HttpListener, LIMITS, type ListenOptions, type TlsSettings } from "../types/listener.ts";
+import { descriptorLimit } from "../apply/descriptor_limit.ts";
+import {
+  type ConnectionLimits,
+  type HttpListener,
+  LIMITS,
+  type ListenOptions,
+  type TlsSettings,
+} from "../types/listener.ts";
 import { arrivingBodies } from "./arriving_bodies.ts";
 import { type Connection, trackConnections } from "./connections.ts";
 import type { Speech } from "./exchange.ts";
@@ -16,11 +23,20 @@ import { speakHttp1 } from "./http1.ts";
 /** How long the listening socket may take to close, in milliseconds. */
 const CLOSING_MS = 1_000;
 
+/** Fewer are of no use, whatever the process may have. */
+const MIN_CONNECTIONS = 8;
+
 const delay = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms).unref());
+
+function withinDescriptors(limits: ConnectionLimits): ConnectionLimits {
+  const share = Math.floor(descriptorLimit() * limits.descriptorShare);
+  return { ...limits, maxConnections: Math.min(limits.maxConnections, Math.max(MIN_CONNECTIONS, share)) };
+}
 
 /** Binds a listener. Rejects when the address can't be bound, or the certificate can't be used. */
 export async function listen(options: ListenOptions): Promise<HttpListener> {
-  const { host, port, handler, maxBodyBytes, limits = LIMITS, http2 = false } = options;
+  const { host, port, handler, maxBodyBytes, http2 = false } = options;
+  const limits = withinDescriptors(options.limits ?? LIMITS);
   let ending = false;
   const connections = trackConnections(limits, options.onClosed);
   const speech: Speech = {

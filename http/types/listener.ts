@@ -18,6 +18,8 @@ export interface ConnectionLimits {
   /** While the listener ends: until what has begun to arrive, or is being sent, is whole. */
   readonly endingMs: number;
   readonly maxConnections: number;
+  /** Of the descriptors that the process may have, what connections may take: with few it is less than `maxConnections`. */
+  readonly descriptorShare: number;
   /** Of all bodies that are not whole yet. */
   readonly maxArrivingBytes: number;
   /** Requests of all connections that wait for earlier ones of their own connection. */
@@ -33,6 +35,7 @@ export const LIMITS: ConnectionLimits = {
   lingerMs: 2_000,
   endingMs: 5_000,
   maxConnections: 2_048,
+  descriptorShare: 0.5,
   maxArrivingBytes: 64 * 1024 * 1024,
   maxPipelined: 10_000,
 };
@@ -41,6 +44,7 @@ export const LIMITS: ConnectionLimits = {
 export const PROBE_LIMITS: ConnectionLimits = {
   ...LIMITS,
   maxConnections: 128,
+  descriptorShare: 0.1,
   maxArrivingBytes: 1024 * 1024,
   maxPipelined: 1_000,
 };
