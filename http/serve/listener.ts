@@ -26,6 +26,12 @@ const CLOSING_MS = 1_000;
 /** Fewer are of no use, whatever the process may have. */
 const MIN_CONNECTIONS = 8;
 
+/**
+ * Connections that wait to be accepted. Many are taken at once, before any of them is read; with room for all of them, none has
+ * to go that had no chance to send something.
+ */
+const MAX_BACKLOG = 511;
+
 const delay = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms).unref());
 
 function withinDescriptors(limits: ConnectionLimits): ConnectionLimits {
@@ -91,7 +97,7 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   });
   await new Promise<void>((resolve, reject) => {
     front.once("error", reject);
-    front.listen({ port, host }, () => {
+    front.listen({ port, host, backlog: Math.min(MAX_BACKLOG, Math.ceil(limits.maxConnections / 4)) }, () => {
       front.off("error", reject);
       resolve();
     });

@@ -86,10 +86,10 @@ async function asking(server: ServerProcess, others: () => Promise<void>): Promi
   const workers = Array.from({ length: 8 }, async () => {
     while (running) {
       const text = await connections.ask({ path: "/validate/good", body: PRIVILEGED }).then(
-        ({ status, body }) => `${status} ${JSON.parse(body).response.status.message}`,
+        ({ status, body }) => status === 200 ? JSON.parse(body).response.status.message : `${status} ${body}`,
         String,
       );
-      if (text !== "200 Privileged container is not allowed") wrong.push(text);
+      if (text !== "Privileged container is not allowed") wrong.push(text);
       answered++;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
@@ -186,7 +186,11 @@ test("with few descriptors it serves on among more clients than it has descripto
   await serving({ policies: { good: GOOD }, program, flags: PATIENT, descriptors: 256 }, async (server) => {
     const sockets: Socket[] = [];
     await asking(server, async () => {
-      for (let made = 0; made < 600; made++) sockets.push(await open(server, false));
+      for (let made = 0; made < 600; made++) {
+        sockets.push(await open(server, false));
+        // All that come between two turns of its event loop look alike to a server.
+        if (made % 50 === 0) await ask(server, { path: "/validate/good", body: PRIVILEGED });
+      }
       assert.is((await ask(server, { path: "/validate/good", body: PRIVILEGED })).status, 200);
       const probe = { port: server.readinessPort, tls: false };
       assert.is((await ask(probe, { method: "GET", path: "/readiness" })).status, 200);
@@ -306,23 +310,18 @@ test("a burst of SIGHUPs is one more reload, of what the file holds then", () =>
     });
   }));
 
-test("SIGTERM during a reload is no error", () =>
-  withModules(async ({ url, sources, asked, hold }) => {
-    await serving({
-      policies: { good: GOOD },
-      flags: ["--sources-path", "sources.yml"],
-      prepare: (folder) => writeFileSync(join(folder, "sources.yml"), sources),
-      program,
-    }, async (server) => {
-      hold();
-      write(server, { held: { module: url("held") } });
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  test(`${signal} during a reload is no error`, () =>
+    serving({ policies: { good: GOOD }, program }, async (server) => {
+      // Takes longer than what the server waits for.
+      write(server, Object.fromEntries(Array.from({ length: 3_000 }, (_, at) => [`policy-${at}`, GOOD])));
       server.signal("SIGHUP");
-      await until(() => asked() === 1, () => server.stdout());
-      server.signal("SIGTERM");
+      await server.logged("policies download", 2);
+      server.signal(signal);
       assert.equal(await server.exited, { code: 0, signal: null });
       assert.equal(server.lines(" ERROR "), []);
       assert.is(server.stderr(), "");
-    });
-  }));
+    }));
+}
 
 test.run();
