@@ -91,7 +91,6 @@ async function measure(bench: Bench, runtime: Runtime, attack: Attack): Promise<
   writePolicies(policiesFile, { ...OTHERS, ...attackPolicies([attack], folder) });
   const { url, running } = await startServer(bench, {
     runtime,
-    adapter: "node-https",
     policiesFile,
     flags: ["--continue-on-errors", ...values["server-flags"].split(/\s+/).filter((flag) => flag !== "")],
   });

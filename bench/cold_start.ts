@@ -89,7 +89,6 @@ async function measure(bench: Bench, runtime: Runtime, policiesFile: string): Pr
   const expected = workload.expected(uidOf(review.toString()));
   const { url, running, readyMs } = await startServer(bench, {
     runtime,
-    adapter: runtime === "bun" ? "bun-serve" : "node-https",
     policiesFile,
     flags: values["server-flags"].split(/\s+/).filter((flag) => flag !== ""),
   });

@@ -23,11 +23,11 @@ import {
 import { table } from "./render/report.ts";
 import { percentile } from "./render/summary.ts";
 
-const SUBJECTS = ["floor-node", "node", "floor-bun", "bun", "bun-serve"];
+const SUBJECTS = ["floor-node", "node", "floor-bun", "bun"];
 
 const HELP = `usage: npm run bench:inventory -- [options]
 
-  --subjects A,B       of ${SUBJECTS.join(", ")} [default: floor-node,node,floor-bun,bun-serve]
+  --subjects A,B       of ${SUBJECTS.join(", ")} [default: floor-node,node,floor-bun,bun]
   --objects N          in the cluster [default: 10000]
   --requests N         sent to each policy, one after the other [default: 200]
   --connections N      requests under way at a time [default: 1]
@@ -179,7 +179,6 @@ async function startSubject(bench: Bench, subject: string, all: readonly Case[],
   });
   return await startServer(bench, {
     runtime,
-    adapter: subject === "bun-serve" ? "bun-serve" : "node-https",
     policiesFile,
     flags: values["server-flags"].split(/\s+/).filter((flag) => flag !== ""),
     env: { KUBECONFIG: kubeconfig },
@@ -197,9 +196,8 @@ async function run(): Promise<number> {
   for (const number of [objects, requests, connections]) {
     if (!Number.isInteger(number) || number < 1) throw new Error("options want whole numbers above 0");
   }
-  const subjects =
-    (values.subjects ?? (values.quick ? "floor-node,node" : "floor-node,node,floor-bun,bun-serve"))
-      .split(",").map((name) => name.trim());
+  const subjects = (values.subjects ?? (values.quick ? "floor-node,node" : "floor-node,node,floor-bun,bun"))
+    .split(",").map((name) => name.trim());
   for (const name of subjects) {
     if (!SUBJECTS.includes(name)) throw new Error(`--subjects: ${name} is none of ${SUBJECTS.join(", ")}`);
   }

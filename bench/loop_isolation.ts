@@ -9,14 +9,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { keptAlive, post, withUid } from "./apply/client.ts";
-import {
-  type Bench,
-  prepareBench,
-  ROOT,
-  type ServerStart,
-  startServer,
-  writePolicies,
-} from "./apply/servers.ts";
+import { type Bench, prepareBench, ROOT, startServer, writePolicies } from "./apply/servers.ts";
 import { table } from "./render/report.ts";
 import { percentile } from "./render/summary.ts";
 import { WORKLOADS } from "./types/workloads.ts";
@@ -29,7 +22,7 @@ const CUT = "Policy execution interrupted because it exceeded the allowed execut
 
 const HELP = `usage: npm run bench:loop-isolation -- [options]
 
-  --subjects A,B      of node, bun, bun-serve [default: node,bun-serve]
+  --subjects A,B      of node, bun [default: node,bun]
   --requests N        sent to other policies in each part [default: 1000]
   --rate N            requests a second in the paced part [default: 200]
   --loopers N         looping requests under way at any time [default: 1]
@@ -41,7 +34,7 @@ const HELP = `usage: npm run bench:loop-isolation -- [options]
 
 const { values } = parseArgs({
   options: {
-    subjects: { type: "string", default: "node,bun-serve" },
+    subjects: { type: "string", default: "node,bun" },
     requests: { type: "string", default: "1000" },
     rate: { type: "string", default: "200" },
     loopers: { type: "string", default: "1" },
@@ -160,7 +153,6 @@ async function ask(
 async function measure(bench: Bench, subject: string, policiesFile: string): Promise<Row[]> {
   const { url, running } = await startServer(bench, {
     runtime: subject === "node" ? "node" : "bun",
-    adapter: (subject === "bun-serve" ? "bun-serve" : "node-https") satisfies ServerStart["adapter"],
     policiesFile,
     flags: values["server-flags"].split(/\s+/).filter((flag) => flag !== ""),
   });
@@ -204,8 +196,8 @@ async function run(): Promise<number> {
   }
   const subjects = values.subjects.split(",");
   for (const subject of subjects) {
-    if (!["node", "bun", "bun-serve"].includes(subject)) {
-      throw new Error(`--subjects: ${subject} is none of node, bun, bun-serve`);
+    if (!["node", "bun"].includes(subject)) {
+      throw new Error(`--subjects: ${subject} is none of node, bun`);
     }
   }
   const bench = await prepareBench(values.program);

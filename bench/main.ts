@@ -27,7 +27,7 @@ import { costs, summarize } from "./render/summary.ts";
 import type { Sample, Subject, Workload } from "./types/measurement.ts";
 import { WORKLOADS } from "./types/workloads.ts";
 
-const SUBJECTS = ["floor-node", "node", "floor-bun", "bun", "bun-serve"];
+const SUBJECTS = ["floor-node", "node", "floor-bun", "bun"];
 
 const HELP = `usage: npm run bench -- [options]
 
@@ -120,7 +120,6 @@ async function startSubject(bench: Bench, name: string, prepared: readonly Prepa
   );
   const { url, running } = await startServer(bench, {
     runtime,
-    adapter: name === "bun-serve" ? "bun-serve" : "node-https",
     policiesFile,
     flags: values["server-flags"].split(/\s+/).filter((flag) => flag !== ""),
   });

@@ -1,4 +1,4 @@
 /** The controller. See `program.ts`. */
 import { startProgram } from "../program/apply/start_program.ts";
 
-startProgram("controller", () => import("./program.ts"));
+startProgram("controller", () => import("./program.ts"), true);

@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import process from "node:process";
+import { STILL_ACCEPTING_MS } from "../http/types.ts";
 import { refuseDirectStart } from "../program/apply/refuse_direct_start.ts";
 import { own } from "../program/types/own.ts";
 import { connect } from "../kubernetes/apply/api_transport.ts";
@@ -19,6 +20,8 @@ import { CERTIFICATE_FOLDER } from "./serve/webhook_server.ts";
 refuseDirectStart(import.meta.url, "controller");
 
 const NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+/** Of the ten seconds that the charts give from SIGTERM to SIGKILL, what webhooks may take; the last push of metrics needs five. */
+const GRACE_MS = 4_500;
 const LEVELS: readonly LogLevel[] = ["debug", "info", "error"];
 
 /** Writes log lines as JSON on stderr. */
@@ -120,7 +123,9 @@ export async function run(args: readonly string[], certificates = CERTIFICATE_FO
     controller.lost.addEventListener("abort", () => resolve("lost"));
   });
   log("info", why === "lost" ? "no longer the leader: ending" : "stopping", { signal: why });
-  const pushed = await controller.stop();
+  const pushed = await controller.stop(
+    why === "SIGTERM" ? { stillAcceptingMs: STILL_ACCEPTING_MS, graceMs: GRACE_MS } : undefined,
+  );
   if (!pushed) log("error", "the last metrics did not reach the OpenTelemetry collector");
   return why === "lost" || !pushed ? 1 : 0;
 }

@@ -52,6 +52,13 @@ async function serve(given: ServerOptions): Promise<void> {
     await detach(daemon);
     log.info("Detached from shell, now running in background.");
   };
+  // Which policies the file held when it was read, or will hold, nobody can tell: it is read again.
+  let changed = false;
+  let reload = () => {
+    changed = true;
+    log.info("SIGHUP received, the policies will be loaded again once the server is ready");
+  };
+  process.on("SIGHUP", () => reload());
   const server = await startServer(options, log, configured).catch(async (error: unknown) => {
     log.flush();
     if (error instanceof PolicySetError) {
@@ -68,16 +75,17 @@ async function serve(given: ServerOptions): Promise<void> {
     await reportFailure(text, 1);
     return fail(text, 1);
   });
-  process.on("SIGHUP", () => {
+  reload = () => {
     log.info("SIGHUP received, reloading policies");
     void server.reload();
-  });
+  };
+  if (changed) reload();
   let stopping = false;
   const stop = async (signal: string) => {
     if (stopping) return;
     stopping = true;
     log.info("shutting down", { signal });
-    await server.stop(GRACE_MS);
+    await server.stop(GRACE_MS, signal === "SIGINT");
     log.info("all requests were answered");
     log.flush();
     process.exit(0);

@@ -15,8 +15,8 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   evaluator: ["crd/types", "program"],
   artifact: ["http", "program"],
   telemetry: ["program"],
-  policy_server: ["crd/types", "kubernetes", "evaluator", "artifact", "telemetry", "program"],
-  controller: ["crd", "kubernetes", "telemetry", "program"],
+  policy_server: ["crd/types", "kubernetes", "evaluator", "artifact", "http", "telemetry", "program"],
+  controller: ["crd", "kubernetes", "http", "telemetry", "program"],
   audit: ["crd", "kubernetes", "program"],
   cli: ["crd", "kubernetes", "evaluator", "artifact", "policy_server", "controller", "audit", "program"],
 };

@@ -85,7 +85,6 @@ export type Serving = {
 
 export type ServerStart = {
   readonly runtime: Runtime;
-  readonly adapter: "node-https" | "bun-serve";
   readonly policiesFile: string;
   /** Further flags of the policy server. */
   readonly flags: readonly string[];
@@ -102,7 +101,7 @@ export async function startServer(bench: Bench, options: ServerStart): Promise<S
       bench.program,
       ...["--addr", "127.0.0.1", "--port", String(port), "--readiness-probe-port", String(readinessPort)],
       ...["--cert-file", bench.certFile, "--key-file", bench.keyFile],
-      ...["--policies", options.policiesFile, "--http-adapter", options.adapter],
+      ...["--policies", options.policiesFile],
       ...options.flags,
     ],
     env: options.env,

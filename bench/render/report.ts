@@ -84,7 +84,7 @@ type Goal = {
  * connections (40% on Node, 30% on Bun), p50 at 1 connection and p99 at 32 at most 3 times the floor's.
  */
 export function goals(rows: readonly Row[], policy: string): Goal[] {
-  return rows.filter((row) => row.policy === policy && ["node", "bun", "bun-serve"].includes(row.subject))
+  return rows.filter((row) => row.policy === policy && ["node", "bun"].includes(row.subject))
     .flatMap((row): Goal[] => {
       const floor = floorRow(row, rows);
       if (floor === undefined) return [];

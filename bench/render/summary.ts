@@ -19,7 +19,7 @@ export function percentile(sorted: ArrayLike<number>, share: number): number {
 export function floorOf(subject: string, subjects: readonly string[]): string | undefined {
   const candidates = subject.startsWith("floor-")
     ? [subject]
-    : subject === "bun" || subject === "bun-serve"
+    : subject === "bun"
     ? ["floor-bun"]
     : subject === "node"
     ? ["floor-node"]

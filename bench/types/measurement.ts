@@ -25,7 +25,7 @@ export type Workload = {
 
 /** What is driven: an HTTP floor, a server of ours, or one that runs already. */
 export type Subject = {
-  /** `floor-node`, `floor-bun`, `node`, `bun`, `bun-serve`, or the URL that was given. */
+  /** `floor-node`, `floor-bun`, `node`, `bun`, or the URL that was given. */
   readonly name: string;
   /** Where a policy's reviews are posted. */
   readonly target: (policy: string) => string;

@@ -4,6 +4,7 @@
  */
 import type { ApiTransport } from "../../kubernetes/apply/api_transport.ts";
 import { type PolicyKind } from "../../crd/types.ts";
+import { AT_ONCE, type Ending, type HttpListener } from "../../http/mod.ts";
 import { missingAuthority } from "../apply/authority.ts";
 import { eventWriter } from "../apply/events.ts";
 import { fencedTransport } from "../apply/fence.ts";
@@ -32,12 +33,11 @@ import {
 import type { Resource } from "../../kubernetes/types/resource.ts";
 import type { ControllerSettings } from "../types/settings.ts";
 import { becomeLeader, type Leadership, LEASE_NAME } from "./leader_election.ts";
-import { type PlainServer, startMetrics, startProbes } from "./probes.ts";
+import { startMetrics, startProbes } from "./probes.ts";
 import { follow } from "./reflector.ts";
 import { createSyncProblems, type SyncProblems } from "./sync_problems.ts";
 import { METRIC_NAMES, type Queues, type StartedQueues, startQueues, triggersInto } from "./queues.ts";
 import { connectTriggers, triggerAll, type Triggers } from "./triggers.ts";
-import type { TlsServer } from "./tls_server.ts";
 import { startWebhookServer, type WebhookServerOptions } from "./webhook_server.ts";
 
 export type Log = World["log"];
@@ -74,14 +74,19 @@ export type Controller = {
   idle(): Promise<void>;
   /** Aborted when leadership is lost: the process should end. */
   readonly lost: AbortSignal;
-  /** Ends everything. Resolves to false when the last metrics did not reach their collector. */
-  stop(): Promise<boolean>;
+  /**
+   * Ends everything; webhooks at once, with what is under way, unless `webhooks` says otherwise. Resolves to false when the last
+   * metrics did not reach their collector.
+   */
+  stop(webhooks?: Ending): Promise<boolean>;
 };
 
 const RESYNC_MS = 10 * 3_600_000;
 const CERTIFICATES_MS = 12 * 3_600_000;
 /** A last push may take so long. */
 const PUSH_STOP_MS = 5_000;
+/** How long webhooks that are under way may take at the end, in milliseconds. */
+const STOP_MS = 1_000;
 
 /** Starts to follow everything; resolves when all of it is known once. */
 async function followAll(world: World, problems: SyncProblems, signal: AbortSignal): Promise<void> {
@@ -161,14 +166,16 @@ export async function startController(options: ControllerOptions): Promise<Contr
 
   let queues: Queues | undefined;
   let refreshMetrics = () => {};
-  let webhookServer: TlsServer | undefined;
+  let webhookServer: HttpListener | undefined;
   let synced = false;
+  let stopping = false;
   const problems = createSyncProblems({
     log,
     signal: ending.signal,
   });
   let certificateProblem: StartedQueues["certificateProblem"] = () => undefined;
   const problem = () => {
+    if (stopping) return "the controller is shutting down";
     if (options.webhooks !== undefined && webhookServer === undefined) {
       return "the webhook server does not listen yet";
     }
@@ -181,10 +188,10 @@ export async function startController(options: ControllerOptions): Promise<Contr
     const why = certificateProblem();
     return `no certificate authority: ${missing}${why === undefined ? "" : `; making one failed: ${why}`}`;
   };
-  const plain: PlainServer[] = [];
+  const plain: HttpListener[] = [];
   const probes = options.probeAddress === undefined
     ? undefined
-    : await startProbes(options.probeAddress, problem);
+    : await startProbes(options.probeAddress, log, problem);
   const render = () => {
     for (const [name, value] of processMetrics()) metrics.set(name, {}, value);
     refreshMetrics();
@@ -193,7 +200,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
   };
   const metricsServer = options.metricsAddress === undefined
     ? undefined
-    : await startMetrics(options.metricsAddress, render);
+    : await startMetrics(options.metricsAddress, log, render);
   for (const server of [probes, metricsServer]) if (server !== undefined) plain.push(server);
   if (options.webhooks !== undefined) {
     webhookServer = await startWebhookServer(world, metrics, options.webhooks);
@@ -260,12 +267,16 @@ export async function startController(options: ControllerOptions): Promise<Contr
       await events.idle();
     },
     lost: lost.signal,
-    async stop() {
+    async stop(webhooks = { stillAcceptingMs: 0, graceMs: STOP_MS }) {
+      stopping = true;
       for (const timer of timers) clearInterval(timer);
+      // Webhooks answer on meanwhile: the API server finds the next controller by and by.
+      const webhooksEnded = webhookServer?.end(webhooks);
       await Promise.all(all().map((queue) => queue.stop()));
       await leadership?.release();
+      await webhooksEnded;
       ending.abort();
-      await Promise.all([webhookServer?.stop(), ...plain.map((server) => server.stop())]);
+      await Promise.all(plain.map((server) => server.end(AT_ONCE)));
       return await push?.stop(PUSH_STOP_MS) ?? true;
     },
   };

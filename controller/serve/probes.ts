@@ -1,9 +1,18 @@
 /** Plain HTTP beside the webhooks: health and readiness probes, and Prometheus metrics (spec/controller.md §1.4, §1.5). */
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import {
+  CLOSED_TEXT,
+  type HttpListener,
+  type HttpResponse,
+  listen,
+  type ListenOptions,
+  PROBE_LIMITS,
+} from "../../http/mod.ts";
+import type { World } from "../apply/world.ts";
 
-export type PlainServer = { readonly port: number; stop(): Promise<void> };
-type Answer = { readonly status: number; readonly contentType: string; readonly body: string };
+type Log = World["log"];
+
+/** Nothing that asks for health or metrics has a body. */
+const MAX_BODY_BYTES = 64 * 1024;
 
 /** Splits `:8081`, `127.0.0.1:8081` or `[::1]:8081`. Throws when there is no port in it. */
 export function parseBindAddress(
@@ -18,39 +27,44 @@ export function parseBindAddress(
   return { hostname: hostname === "" ? undefined : hostname, port };
 }
 
-function listen(address: string, handle: (path: string, query: string) => Answer): Promise<PlainServer> {
+/** What a listener says in the log of connections that it had to close. */
+export const logClosed = (log: Log, listener: string): ListenOptions["onClosed"] => (reason, connections) =>
+  log("info", `connections were closed: ${CLOSED_TEXT[reason]}`, { listener, connections });
+
+async function serve(
+  address: string,
+  name: string,
+  log: Log,
+  handle: (path: string, query: string) => HttpResponse,
+): Promise<HttpListener> {
   const { hostname, port } = parseBindAddress(address);
-  const server = createServer((request, response) => {
-    const [path = "/", query = ""] = (request.url ?? "/").split("?");
-    const { status, contentType, body } = request.method === "GET"
-      ? handle(path, query)
-      : { status: 405, contentType: "text/plain", body: "method not allowed\n" };
-    response.writeHead(status, { "content-type": contentType });
-    response.end(body);
-  });
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, hostname, () =>
-      resolve({
-        port: (server.address() as AddressInfo).port,
-        stop: () =>
-          new Promise((closed) => {
-            server.close(() => closed());
-            server.closeAllConnections();
-          }),
-      }));
+  return await listen({
+    host: hostname,
+    port,
+    tls: undefined,
+    maxBodyBytes: MAX_BODY_BYTES,
+    limits: PROBE_LIMITS,
+    onClosed: logClosed(log, name),
+    handler: ({ method, target }) => {
+      const [path = "", query = ""] = target.split("?");
+      return Promise.resolve(method === "GET" ? handle(path, query) : text(405, "method not allowed\n"));
+    },
   });
 }
 
-const text = (status: number, body: string): Answer => ({
+const text = (status: number, body: string): HttpResponse => ({
   status,
-  contentType: "text/plain; charset=utf-8",
+  headers: { "content-type": "text/plain; charset=utf-8" },
   body,
 });
 
 /** Starts `/healthz` and `/readyz`. `problem` says why the controller is not ready; ready: `undefined`. */
-export function startProbes(address: string, problem: () => string | undefined): Promise<PlainServer> {
-  return listen(address, (path, query) => {
+export function startProbes(
+  address: string,
+  log: Log,
+  problem: () => string | undefined,
+): Promise<HttpListener> {
+  return serve(address, "health probes", log, (path, query) => {
     const [, name = "", check] = path.split("/");
     if (
       (name !== "healthz" && name !== "readyz") || (check !== undefined && check !== "" && check !== name)
@@ -65,12 +79,18 @@ export function startProbes(address: string, problem: () => string | undefined):
 }
 
 /** Starts `/metrics`. */
-export function startMetrics(address: string, render: () => string): Promise<PlainServer> {
-  return listen(
+export function startMetrics(address: string, log: Log, render: () => string): Promise<HttpListener> {
+  return serve(
     address,
+    "metrics",
+    log,
     (path) =>
       path === "/metrics"
-        ? { status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: render() }
+        ? {
+          status: 200,
+          headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
+          body: render(),
+        }
         : text(404, "404 page not found\n"),
   );
 }

@@ -2,22 +2,30 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Kind, KINDS } from "../../crd/types.ts";
+import {
+  BodyError,
+  type HttpHandler,
+  type HttpListener,
+  type HttpRequest,
+  type HttpResponse,
+  listen,
+  type TlsSettings,
+} from "../../http/mod.ts";
 import { admitDefaults, admitValid } from "../apply/admit.ts";
 import type { World } from "../apply/world.ts";
 import { BODY_LIMIT, readReview, renderReview, type Verdict } from "../render/admission_review.ts";
 import type { Metrics } from "../render/metrics.ts";
-import {
-  type HttpAnswer,
-  type HttpRequest,
-  startTlsServer,
-  type TlsMaterial,
-  type TlsServer,
-} from "./tls_server.ts";
+import { logClosed } from "./probes.ts";
 
 /** Where the chart mounts the serving certificate. */
 export const CERTIFICATE_FOLDER = "/tmp/k8s-webhook-server/serving-certs";
 const RELOAD_MS = 5_000;
-const JSON_TYPE = "application/json";
+const JSON_TYPE = { "content-type": "application/json" };
+const NOT_FOUND: HttpResponse = {
+  status: 404,
+  headers: { "content-type": "text/plain" },
+  body: "404 page not found\n",
+};
 
 type Route = { readonly kind: Kind; readonly mutating: boolean };
 
@@ -31,15 +39,30 @@ const ROUTES: ReadonlyMap<string, Route> = new Map(
   }),
 );
 
-async function answer(world: World, route: Route, request: HttpRequest): Promise<string> {
-  if (request.body === undefined) {
-    return renderReview({
-      allowed: false,
-      code: 413,
-      message: `request entity is too large; limit is ${BODY_LIMIT} bytes`,
-    });
+const BODY_FAULTS: Readonly<Record<BodyError["reason"], number>> = {
+  too_large: 413,
+  failed: 400,
+  timeout: 408,
+  overloaded: 503,
+};
+
+/** The body as text, or the refusal that says why there is none. */
+async function bodyOf(request: HttpRequest): Promise<string | Verdict> {
+  try {
+    return new TextDecoder().decode(await request.body());
+  } catch (error) {
+    if (!(error instanceof BodyError)) throw error;
+    const message = error.reason === "too_large"
+      ? `request entity is too large; limit is ${BODY_LIMIT} bytes`
+      : `cannot read the request body: ${error.message}`;
+    return { allowed: false, code: BODY_FAULTS[error.reason], message };
   }
-  const review = readReview(request.contentType, request.body);
+}
+
+async function answer(world: World, route: Route, request: HttpRequest): Promise<string> {
+  const body = await bodyOf(request);
+  if (typeof body !== "string") return renderReview(body);
+  const review = readReview(request.contentType, body);
   if ("problem" in review) return renderReview({ allowed: false, code: 400, message: review.problem });
   let verdict: Verdict;
   try {
@@ -54,10 +77,7 @@ async function answer(world: World, route: Route, request: HttpRequest): Promise
 }
 
 /** Answers requests to the webhook paths; everything else is not found. */
-export function webhookHandler(
-  world: World,
-  metrics: Metrics,
-): (request: HttpRequest) => Promise<HttpAnswer> {
+export function webhookHandler(world: World, metrics: Metrics): HttpHandler {
   for (const webhook of ROUTES.keys()) {
     metrics.set("controller_runtime_webhook_requests_in_flight", { webhook }, 0);
     for (const code of ["200", "500"]) {
@@ -65,9 +85,10 @@ export function webhookHandler(
     }
   }
   return async (request) => {
-    const route = ROUTES.get(request.path);
-    if (route === undefined) return { status: 404, contentType: "text/plain", body: "404 page not found\n" };
-    const labels = { webhook: request.path };
+    const [path = ""] = request.target.split("?");
+    const route = ROUTES.get(path);
+    if (route === undefined) return NOT_FOUND;
+    const labels = { webhook: path };
     const started = performance.now();
     metrics.add("controller_runtime_webhook_requests_in_flight", labels, 1);
     const body = await answer(world, route, request);
@@ -78,7 +99,7 @@ export function webhookHandler(
       (performance.now() - started) / 1000,
     );
     metrics.add("controller_runtime_webhook_requests_total", { ...labels, code: "200" });
-    return { status: 200, contentType: JSON_TYPE, body };
+    return { status: 200, headers: JSON_TYPE, body };
   };
 }
 
@@ -90,12 +111,12 @@ export type WebhookServerOptions = {
   readonly mutualTls: boolean;
 };
 
-function readMaterial({ certificates, mutualTls }: WebhookServerOptions): TlsMaterial {
+function readMaterial({ certificates, mutualTls }: WebhookServerOptions): TlsSettings {
   const read = (name: string) => readFileSync(join(certificates, name), "utf8");
   return {
     cert: read("tls.crt"),
     key: read("tls.key"),
-    clientCa: mutualTls ? read("client-ca/client-ca.crt") : undefined,
+    clientCas: mutualTls ? [read("client-ca/client-ca.crt")] : undefined,
   };
 }
 
@@ -104,7 +125,7 @@ export async function startWebhookServer(
   world: World,
   metrics: Metrics,
   options: WebhookServerOptions,
-): Promise<TlsServer> {
+): Promise<HttpListener> {
   if (!existsSync(join(options.certificates, "tls.crt"))) {
     throw new Error(
       `no certificate for the webhook server: ${join(options.certificates, "tls.crt")} does not exist`,
@@ -113,12 +134,14 @@ export async function startWebhookServer(
   let material = readMaterial(options);
   metrics.add("certwatcher_read_certificate_total", {});
   metrics.add("certwatcher_read_certificate_errors_total", {}, 0);
-  const server = await startTlsServer({
+  const server = await listen({
     port: options.port,
-    hostname: options.hostname,
+    host: options.hostname,
     tls: material,
-    bodyLimit: BODY_LIMIT,
-    handle: webhookHandler(world, metrics),
+    http2: true,
+    maxBodyBytes: BODY_LIMIT,
+    handler: webhookHandler(world, metrics),
+    onClosed: logClosed(world.log, "webhooks"),
   });
   const timer = setInterval(() => {
     try {
@@ -126,7 +149,7 @@ export async function startWebhookServer(
       if (next.cert === material.cert && next.key === material.key) return;
       metrics.add("certwatcher_read_certificate_total", {});
       // The authority of clients is read once, as in the original: a change of trust is an administrator's restart.
-      server.update({ ...next, clientCa: material.clientCa });
+      server.setTls({ ...next, clientCas: material.clientCas });
       material = next;
       world.log("info", "the webhook server uses a new certificate");
     } catch (error) {
@@ -137,10 +160,10 @@ export async function startWebhookServer(
   }, RELOAD_MS);
   return {
     port: server.port,
-    update: (tls) => server.update(tls),
-    stop() {
+    setTls: (tls) => server.setTls(tls),
+    end(ending) {
       clearInterval(timer);
-      return server.stop();
+      return server.end(ending);
     },
   };
 }

@@ -35,6 +35,12 @@ export interface EvaluationContext {
   readonly tracing?: Tracing | undefined;
 }
 
+/** How one evaluation is done. */
+export interface EvaluateOptions {
+  /** Aborted when nobody waits for the verdict any more. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Raised inside of an evaluation that must end with HTTP status 500. */
 class InternalError extends Error {}
 
@@ -58,6 +64,7 @@ export async function evaluate(
   review: Review,
   origin: RequestOrigin,
   span?: TraceSpan,
+  _options: EvaluateOptions = {},
 ): Promise<Evaluated> {
   const evaluated = await evaluateIn({ context, review, span }, set, id, origin);
   if (evaluated.kind === "response") span?.set(responseFields(evaluated.response));

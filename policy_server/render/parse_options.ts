@@ -190,7 +190,6 @@ function serverOptions(given: GivenFlags, { cpus }: OptionDefaults): ServerOptio
     watchPolicies: boolean("--watch-policies"),
     policyMemoryLimitMib: whole("--policy-memory-limit-mib", 1, 4096),
     maxBodyBytes: whole("--max-body-bytes", 1, 1024 ** 3),
-    httpAdapter: text("--http-adapter") as ServerOptions["httpAdapter"],
   };
 }
 

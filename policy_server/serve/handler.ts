@@ -1,6 +1,7 @@
 /** The server's routes, for any HTTP library (`spec/policy-server.md §5`). Routing needs only a method and a URL. */
 import { isUtf8 } from "node:buffer";
 import { Router } from "../../deps.ts";
+import { BodyError, type HttpHandler, type HttpRequest, type HttpResponse } from "../../http/types.ts";
 import { JsonSyntaxError, position } from "../../evaluator/render/json_scan.ts";
 import { readRawReview, readReview, type Review, ReviewShapeError } from "../../evaluator/render/review.ts";
 import type { TraceSpan } from "../../telemetry/types/spans.ts";
@@ -12,7 +13,6 @@ import { errorAnswer, rawAnswer, reviewAnswer } from "../render/admission_respon
 import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "../render/metrics.ts";
 import { REVIEW_SPAN, reviewFields } from "../render/spans.ts";
 import { LINES_TYPE, MANY_HEADER, MOST_POLICIES, type RequestOrigin } from "../types/admission.ts";
-import { BodyError, type HttpHandler, type HttpRequest, type HttpResponse } from "../types/http.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
 const TEXT_TYPE = { "content-type": "text/plain; charset=utf-8" };
@@ -21,6 +21,7 @@ const AUDIT_ANSWER = { ...JSON_TYPE, [MANY_HEADER]: String(MOST_POLICIES) };
 const NO_HEADERS = {};
 const NOT_FOUND: HttpResponse = { status: 404, headers: NO_HEADERS, body: "" };
 const EMPTY: HttpResponse = { status: 200, headers: NO_HEADERS, body: "" };
+const STOPPING: HttpResponse = { status: 503, headers: NO_HEADERS, body: "" };
 const WENT_WRONG = "Something went wrong";
 /** What is known after so long is sent, instead of waiting for what is slow. */
 const SLOW_POLICY_MS = 250;
@@ -129,12 +130,13 @@ async function judge(
   review: Review,
   origin: RequestOrigin,
   requestSpan: TraceSpan | undefined,
+  signal: AbortSignal,
 ): Promise<WholeResponse> {
   const span = context.tracing &&
     requestSpan?.child(REVIEW_SPAN[origin], reviewFields(origin, context.tracing.host, id, review));
   let evaluated: Evaluated;
   try {
-    evaluated = await evaluate(context, context.policySet(), id, review, origin, span);
+    evaluated = await evaluate(context, context.policySet(), id, review, origin, span, { signal });
   } finally {
     span?.end();
   }
@@ -169,7 +171,7 @@ async function answerReview(
     return { status: 400, headers: TEXT_TYPE, body: "Invalid URL: Invalid UTF-8 in `policy_id`" };
   }
   const review = await reviewIn(context, request, origin, id);
-  return "status" in review ? review : await judge(context, id, review, origin, requestSpan);
+  return "status" in review ? review : await judge(context, id, review, origin, requestSpan, request.signal);
 }
 
 /**
@@ -191,10 +193,12 @@ async function answerMany(
   const review = await reviewIn(context, request, "audit", ids.join(" "));
   if ("status" in review) return review;
   const lines = ids.map(async (policy) => {
-    const { status, body } = await judge(context, policy, review, "audit", requestSpan).catch((error) => {
-      context.log.error("Evaluation error", { policy_id: policy, error: String(error) });
-      return jsonError(500, WENT_WRONG);
-    });
+    const { status, body } = await judge(context, policy, review, "audit", requestSpan, request.signal).catch(
+      (error) => {
+        context.log.error("Evaluation error", { policy_id: policy, error: String(error) });
+        return jsonError(500, WENT_WRONG);
+      },
+    );
     return `{"policy":${JSON.stringify(policy)},"status":${status},"answer":${body}}\n`;
   });
   let timer: NodeJS.Timeout | undefined;
@@ -276,10 +280,17 @@ const ORIGIN = /^[a-z]+:\/\/[^/]*/;
 const ON_RESPONSE = { target: "tower_http::trace::on_response" };
 const ON_FAILURE = { target: "tower_http::trace::on_failure" };
 
-/** The handler of the readiness listener: answers as soon as it listens, and shows the metrics. */
-export function readinessHandler(context: Pick<HandlerContext, "metrics" | "log">): HttpHandler {
+/** What the readiness listener's handler works with. */
+export interface ReadinessContext extends Pick<HandlerContext, "metrics" | "log"> {
+  /** Whether no more requests should be sent here. */
+  readonly stopping: () => boolean;
+}
+
+/** The handler of the readiness listener: ready as soon as it listens, until the server is to end; and shows the metrics. */
+export function readinessHandler(context: ReadinessContext): HttpHandler {
   const router = Router();
-  router.get("/readiness", () => EMPTY).head("/readiness", () => EMPTY).all("/readiness", () => READ_ONLY);
+  const ready = () => context.stopping() ? STOPPING : EMPTY;
+  router.get("/readiness", ready).head("/readiness", ready).all("/readiness", () => READ_ONLY);
   const metrics = (): HttpResponse => ({
     status: 200,
     headers: { "content-type": PROMETHEUS_CONTENT_TYPE },

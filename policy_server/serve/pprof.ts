@@ -2,7 +2,7 @@
 import type { Log } from "../apply/log.ts";
 import { type Profiler, UnsupportedProfile } from "../apply/profiler.ts";
 import { errorAnswer } from "../render/admission_response.ts";
-import type { HttpRequest, HttpResponse } from "../types/http.ts";
+import type { HttpRequest, HttpResponse } from "../../http/types.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
 const TEXT_TYPE = { "content-type": "text/plain; charset=utf-8" };
@@ -55,10 +55,8 @@ export function pprofRoutes(router: Routes, profiler: Profiler, log: Log): void 
       const body = `Failed to deserialize query string: ${wrong}`;
       return Promise.resolve({ status: 400, headers: TEXT_TYPE, body });
     }
-    const gone = new AbortController();
-    request.whenGone?.(() => gone.abort());
     log.info("a CPU profile was asked for", { seconds, frequency: hertz });
-    return answered("cpu_profile", () => profiler.cpu(hertz, seconds, gone.signal));
+    return answered("cpu_profile", () => profiler.cpu(hertz, seconds, request.signal));
   }).all("/debug/pprof/cpu", () => READ_ONLY);
   router.get("/debug/pprof/heap", () => answered("heap_profile", () => profiler.heap()))
     .all("/debug/pprof/heap", () => READ_ONLY);

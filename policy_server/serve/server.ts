@@ -1,12 +1,21 @@
 /** A policy server: builds its policies, listens, takes new policies and certificates while it serves, and ends in good order. */
 import process from "node:process";
+import {
+  AT_ONCE,
+  CLOSED_TEXT,
+  type HttpListener,
+  LIMITS,
+  listen,
+  type ListenOptions,
+  PROBE_LIMITS,
+  STILL_ACCEPTING_MS,
+  type TlsSettings,
+} from "../../http/mod.ts";
 import { findKubeconfig } from "../../kubernetes/apply/kubeconfig.ts";
 import { EvaluatorPool } from "../../evaluator/apply/pool.ts";
 import { WORKER_URL } from "../../evaluator/apply/worker_url.ts";
 import type { HandlerContext } from "./handler.ts";
 import { policyHandler, readinessHandler } from "./handler.ts";
-import { listenBun } from "./bun_serve.ts";
-import { listenNode } from "./node_https.ts";
 import { watchPolicies } from "./policies_watch.ts";
 import { watchTlsMaterial } from "./tls_watch.ts";
 import { allCapabilities } from "../apply/capabilities/all.ts";
@@ -20,7 +29,6 @@ import { buildPolicySet, type PolicySet, type PolicySetOptions } from "../apply/
 import { startTelemetry } from "../apply/telemetry.ts";
 import { trustRootSource } from "../apply/trust_root.ts";
 import { loadTlsMaterial, type TlsMaterial } from "../apply/tls_material.ts";
-import type { HttpListener, Listen, ListenOptions, TlsSettings } from "../types/http.ts";
 import type { ServerOptions } from "../types/options.ts";
 import type { PolicyEntry, PolicyModule } from "../types/policies.ts";
 
@@ -30,24 +38,21 @@ export interface PolicyServer {
   readonly readinessPort: number;
   /** Builds the policies anew from the file and swaps them in; the old ones keep serving when that fails. Never rejects. */
   reload(): Promise<void>;
-  /** Stops accepting and resolves when what was accepted has been answered, or after `graceMs`. */
-  stop(graceMs: number): Promise<void>;
+  /**
+   * Says that it is not ready, and resolves when what was accepted has been answered, or after `graceMs`. New connections are
+   * accepted for a while as the cluster learns of it; not so `atOnce`.
+   */
+  stop(graceMs: number, atOnce?: boolean): Promise<void>;
 }
 
-/** A request must arrive whole within this time; the API server itself waits at most 30 s for an answer. */
-const REQUEST_TIMEOUT_MS = 30_000;
+/** Nothing that asks for readiness or metrics has a body. */
+const MAX_PROBE_BYTES = 64 * 1024;
 
 /** The last push may take this long. */
 const TELEMETRY_FLUSH_MS = 2_000;
 
 function tlsSettings({ server, clientCas }: TlsMaterial): TlsSettings {
   return { cert: server.cert, key: server.key, clientCas: clientCas?.certificates };
-}
-
-function chooseAdapter(options: ServerOptions): Listen {
-  const onBun = "bun" in process.versions;
-  if (options.httpAdapter === "bun-serve" && !onBun) throw new Error("--http-adapter bun-serve needs Bun");
-  return onBun && options.httpAdapter !== "node-https" ? listenBun : listenNode;
 }
 
 /** Whether any policy reads objects of the cluster. */
@@ -67,7 +72,6 @@ export async function startServer(
   log: Log,
   configured: () => Promise<void> = () => Promise.resolve(),
 ): Promise<PolicyServer> {
-  const listen = chooseAdapter(options);
   const entries = loadPolicies(options.policiesPath, (warning) => log.warn(warning));
   const metrics = createMetrics({
     onOverflow: (attribute) =>
@@ -127,27 +131,31 @@ export async function startServer(
       tracing,
       profiler,
     };
-    const common: Omit<ListenOptions, "port" | "tls" | "handler"> = {
+    const common = (listener: string): Pick<ListenOptions, "host" | "onClosed"> => ({
       host: options.host,
-      maxBodyBytes: options.maxBodyBytes,
-      requestTimeoutMs: REQUEST_TIMEOUT_MS,
-    };
+      onClosed: (reason, connections) =>
+        log.warn(`connections were closed: ${CLOSED_TEXT[reason]}`, { listener, connections }),
+    });
     const main = await listen({
-      ...common,
+      ...common("policies"),
       port: options.port,
       tls: tls ? tlsSettings(tls) : undefined,
       handler: policyHandler(context),
+      maxBodyBytes: options.maxBodyBytes,
+      limits: LIMITS,
     });
     listeners.push(main);
+    let stopping = false;
     const readiness = await listen({
-      ...common,
+      ...common("readiness"),
       port: options.readinessProbePort,
       tls: undefined,
-      handler: readinessHandler(context),
+      handler: readinessHandler({ ...context, stopping: () => stopping }),
+      maxBodyBytes: MAX_PROBE_BYTES,
+      limits: PROBE_LIMITS,
     });
     listeners.push(readiness);
 
-    let reloading = Promise.resolve();
     const rebuild = async () => {
       try {
         const next = await buildPolicySet(loadPolicies(options.policiesPath, (warning) => log.warn(warning)), setOptions);
@@ -156,12 +164,13 @@ export async function startServer(
         old.dispose();
         log.info("policies were reloaded", { policies_count: next.policies.size });
       } catch (error) {
+        if (stopping) return log.info("a reload of the policies was given up: the server is shutting down");
         log.error("policies could not be reloaded, the previous ones keep serving", {
           error: (error as Error).message,
         });
       }
     };
-    const reload = () => reloading = reloading.then(rebuild);
+    const reload = merged(() => stopping ? Promise.resolve() : rebuild());
     const watches: { close(): void }[] = [];
     if (options.watchPolicies) watches.push(watchPolicies(options.policiesPath, () => void reload()));
     if (options.tls && tls) {
@@ -179,10 +188,11 @@ export async function startServer(
       port: main.port,
       readinessPort: readiness.port,
       reload,
-      stop: async (graceMs) => {
+      stop: async (graceMs, atOnce = false) => {
+        stopping = true;
         for (const watch of watches) watch.close();
-        await main.drain(graceMs);
-        await readiness.drain(0);
+        await main.end({ stillAcceptingMs: atOnce ? 0 : STILL_ACCEPTING_MS, graceMs });
+        await readiness.end(AT_ONCE);
         await pool.close();
         await telemetry.stop(TELEMETRY_FLUSH_MS);
         profiler?.close();
@@ -190,12 +200,29 @@ export async function startServer(
       },
     };
   } catch (error) {
-    for (const listener of listeners) await listener.drain(0);
+    for (const listener of listeners) await listener.end(AT_ONCE);
     await pool.close();
     await telemetry.stop(TELEMETRY_FLUSH_MS);
     cluster.close();
     throw error;
   }
+}
+
+/** `work`, once more after the run that is under way, however often it is asked for meanwhile. */
+function merged(work: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
+  const run = () => {
+    running = work().finally(() => running = undefined);
+    return running;
+  };
+  return () => {
+    if (running === undefined) return run();
+    return next ??= running.then(() => {
+      next = undefined;
+      return run();
+    });
+  };
 }
 
 function logTimeoutProtection({ policyTimeoutSeconds }: ServerOptions, log: Log): void {

@@ -219,13 +219,6 @@ const TABLE = [
     defaultText: "8388608",
     help: "Requests with a larger body are answered 413",
   },
-  {
-    name: "--http-adapter",
-    variable: "KUBEWARDEN_HTTP_ADAPTER",
-    value: { kind: "choice", placeholder: "ADAPTER", choices: ["auto", "node-https", "bun-serve"] },
-    defaultText: "auto",
-    help: "Which HTTP server answers; auto takes the one that suits the runtime",
-  },
 ] as const satisfies readonly Flag[];
 
 /** The name of a flag of the table. */

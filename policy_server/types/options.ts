@@ -49,7 +49,6 @@ export type ServerOptions = {
   readonly watchPolicies: boolean;
   readonly policyMemoryLimitMib: number;
   readonly maxBodyBytes: number;
-  readonly httpAdapter: "auto" | "node-https" | "bun-serve";
 };
 
 /**

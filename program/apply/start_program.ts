@@ -7,6 +7,7 @@ import { exitUnlessSupported } from "./require_runtime.ts";
 
 declare const process: {
   exitCode: number | undefined;
+  on(event: "SIGHUP", listener: () => void): void;
   once(event: "beforeExit", listener: () => void): void;
   removeListener(event: "beforeExit", listener: () => void): void;
 };
@@ -17,9 +18,12 @@ export type Program = { readonly start: () => Promise<number | void> };
 /**
  * Ends the process with code 1 and one line on stderr on a runtime that is not supported; else loads the program and runs
  * it. Until the program says how it went, the exit code is 1: a process that ends for any other reason has not succeeded.
+ * With `reloads` SIGHUP does not end the process while it starts: the program takes it to mean that it is to read something again.
  */
-export function startProgram(name: string, load: () => Promise<Program>): void {
+export function startProgram(name: string, load: () => Promise<Program>, reloads = false): void {
   exitUnlessSupported(name);
+  // As long as the program has not begun, nothing was read that could be read again.
+  if (reloads) process.on("SIGHUP", () => {});
   process.exitCode = 1;
   const unfinished = () => console.error("Error: " + name + " ended before its work was done");
   process.once("beforeExit", unfinished);

@@ -69,7 +69,7 @@ test("Bun's servers are measured against Bun's floor, a URL against Node's", () 
   const rows = summarize([
     sample("floor-node", 1, 1000),
     sample("floor-bun", 1, 2000),
-    sample("bun-serve", 1, 500),
+    sample("bun", 1, 500),
     sample("https://localhost:1", 1, 500, { rssMb: null, processorMs: null }),
   ]);
   assert.equal(rows.map(({ ratioToFloor }) => ratioToFloor), [1, 1, 0.25, 0.5]);
@@ -231,7 +231,7 @@ once("policies that look at many objects are measured beside the floor", async (
 test("an option that makes no sense is named", async () => {
   const { code, output } = await run(["bench/main.ts", "--subjects", "deno"]);
   assert.is(code, 1);
-  assert.is(output.trim(), "Error: --subjects: deno is none of floor-node, node, floor-bun, bun, bun-serve");
+  assert.is(output.trim(), "Error: --subjects: deno is none of floor-node, node, floor-bun, bun");
 });
 
 test.run();

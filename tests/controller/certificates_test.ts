@@ -13,7 +13,7 @@ import {
   RENEW_BEFORE_MS,
 } from "../../controller/apply/certificates.ts";
 import type { Controller } from "../../controller/serve/controller.ts";
-import { startTlsServer } from "../../controller/serve/tls_server.ts";
+import { AT_ONCE, listen } from "../../http/mod.ts";
 import { SECRETS, VALIDATING } from "../../controller/types/resources.ts";
 import { binariesFolder, HOW_TO_GET_BINARIES } from "../cluster/binaries/locate.ts";
 import { type Any, certificateFolder, type Harness, NAMESPACE, startHarness, until } from "./harness.ts";
@@ -154,14 +154,14 @@ if (binariesFolder() === undefined) {
     );
     const pair = async () => {
       const { data } = await secret(harness, "policy-server-rotating");
-      return { cert: decode(data["tls.crt"]), key: decode(data["tls.key"]) };
+      return { cert: decode(data["tls.crt"]), key: decode(data["tls.key"]), clientCas: undefined };
     };
-    const server = await startTlsServer({
+    const server = await listen({
       port: 0,
-      hostname: "127.0.0.1",
+      host: "127.0.0.1",
       tls: await pair(),
-      bodyLimit: 1024,
-      handle: () => Promise.resolve({ status: 200, contentType: "text/plain", body: "ok" }),
+      maxBodyBytes: 1024,
+      handler: () => Promise.resolve({ status: 200, headers: {}, body: "ok" }),
     });
     let stopped = false;
     const failures: string[] = [];
@@ -199,7 +199,7 @@ if (binariesFolder() === undefined) {
         const now = await pair();
         if (now.cert !== used.cert) {
           await new Promise((resolve) => setTimeout(resolve, 300));
-          server.update(now);
+          server.setTls(now);
           used = now;
         }
       }
@@ -208,7 +208,7 @@ if (binariesFolder() === undefined) {
       if (stopped) return;
       stopped = true;
       await Promise.all([client, reload]);
-      await server.stop();
+      await server.end(AT_ONCE);
     };
     const authorities = async () =>
       (await bundle(harness, "kw.cap.rotating")).match(/BEGIN CERTIFICATE/g)?.length;
@@ -248,14 +248,14 @@ if (binariesFolder() === undefined) {
     const read = (from: string) => ({
       cert: readFileSync(`${from}/tls.crt`, "utf8"),
       key: readFileSync(`${from}/tls.key`, "utf8"),
+      clientCas: undefined,
     });
-    const server = await startTlsServer({
+    const server = await listen({
       port: 0,
-      hostname: "127.0.0.1",
+      host: "127.0.0.1",
       tls: read(folder),
-      bodyLimit: 10,
-      handle: ({ body }) =>
-        Promise.resolve({ status: body === undefined ? 413 : 200, contentType: "text/plain", body: "x" }),
+      maxBodyBytes: 10,
+      handler: () => Promise.resolve({ status: 200, headers: {}, body: "x" }),
     });
     const serial = () =>
       new Promise<string>((resolve, reject) => {
@@ -273,12 +273,12 @@ if (binariesFolder() === undefined) {
         sent.end();
       });
     const before = await serial();
-    server.update(read(next));
+    server.setTls(read(next));
     const after = await serial();
     if (before !== "unknown") assert.is.not(after, before);
-    assert.throws(() => server.update({ cert: "junk", key: "junk" }));
+    assert.throws(() => server.setTls({ cert: "junk", key: "junk", clientCas: undefined }));
     await serial();
-    await server.stop();
+    await server.end(AT_ONCE);
   });
 }
 

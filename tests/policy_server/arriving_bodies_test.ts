@@ -3,8 +3,8 @@
 import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { arrivingBodies } from "../../policy_server/serve/arriving_bodies.ts";
-import type { BodyError } from "../../policy_server/types/http.ts";
+import { arrivingBodies } from "../../http/serve/arriving_bodies.ts";
+import type { BodyError } from "../../http/types.ts";
 import { client, connectRaw, reviewOf } from "./requests.ts";
 import { moduleUrl, serving, until } from "./server_process.ts";
 

@@ -49,7 +49,6 @@ const DEFAULTS: ServerOptions = {
   watchPolicies: false,
   policyMemoryLimitMib: 256,
   maxBodyBytes: 8388608,
-  httpAdapter: "auto",
 };
 
 test("nothing given: the defaults", () => {
@@ -87,9 +86,6 @@ const VALUES: readonly (readonly [string, string, string, Partial<ServerOptions>
   ["--policy-timeout", "KUBEWARDEN_POLICY_TIMEOUT", "0", { policyTimeoutSeconds: 0 }],
   ["--policy-memory-limit-mib", "KUBEWARDEN_POLICY_MEMORY_LIMIT_MIB", "64", { policyMemoryLimitMib: 64 }],
   ["--max-body-bytes", "KUBEWARDEN_MAX_BODY_BYTES", "1000", { maxBodyBytes: 1000 }],
-  ...(["auto", "node-https", "bun-serve"] as const).map((httpAdapter) =>
-    ["--http-adapter", "KUBEWARDEN_HTTP_ADAPTER", httpAdapter, { httpAdapter }] as const
-  ),
 ];
 
 for (const [flag, variable, value, expected] of VALUES) {
@@ -136,7 +132,7 @@ for (const [flag, variable, key] of BOOLEANS) {
 }
 
 test("the table holds every flag of the chapter and ours, each with its own variable", () => {
-  assert.is(FLAGS.length, 32);
+  assert.is(FLAGS.length, 31);
   assert.is(new Set(FLAGS.map((flag) => flag.variable)).size, FLAGS.length);
 });
 
@@ -276,7 +272,6 @@ const USAGE_FAULTS: readonly (readonly [string, string])[] = [
   ],
   ["--log-level INFO", "invalid value 'INFO'"],
   ["--log-fmt=", "invalid value '' for '--log-fmt <FORMAT>'\n  [possible values: text, json, otlp]"],
-  ["--http-adapter deno", "invalid value 'deno' for '--http-adapter <ADAPTER>'"],
   ["docs", "the following required arguments were not provided:\n  --output <FILE>"],
   ["docs --output", "a value is required for '--output <FILE>' but none was supplied"],
   ["docs -o=", "unexpected argument '-o=' found"],

@@ -30,6 +30,8 @@ export interface ServerSetting {
   readonly env?: Readonly<Record<string, string>>;
   /** With a certificate of its own unless false. */
   readonly tls?: boolean;
+  /** How many files it may have open; as many as the test unless given. */
+  readonly descriptors?: number;
   /** The program; the sources' own unless given. */
   readonly program?: string;
   /** Puts files into the folder in which the server is started. */
@@ -103,11 +105,11 @@ async function start(
   const kept = args.filter((arg, index) =>
     !given.has(arg) && !(index % 2 === 1 && given.has(args[index - 1]!))
   );
-  const child = spawn(process.execPath, [
-    setting.program ?? programFile("policy_server"),
-    ...kept,
-    ...flags,
-  ], {
+  const command = [process.execPath, setting.program ?? programFile("policy_server"), ...kept, ...flags];
+  if (setting.descriptors !== undefined) {
+    command.unshift("prlimit", `--nofile=${setting.descriptors}:${setting.descriptors}`);
+  }
+  const child = spawn(command[0]!, command.slice(1), {
     cwd: folder,
     stdio: ["ignore", "pipe", "pipe"],
     env: {
@@ -162,10 +164,17 @@ async function withFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
 
 /** Starts a server, gives it to `use` once it is ready, and ends it. */
 export function serving<T>(setting: ServerSetting, use: (server: ServerProcess) => Promise<T>): Promise<T> {
+  return starting(setting, async (server) => {
+    await server.logged("policy server is ready");
+    return await use(server);
+  });
+}
+
+/** Starts a server, gives it to `use` at once, and ends it. */
+export function starting<T>(setting: ServerSetting, use: (server: ServerProcess) => Promise<T>): Promise<T> {
   return withFolder(async (folder) => {
     const server = await start(setting, folder);
     try {
-      await server.logged("policy server is ready");
       return await use(server);
     } finally {
       server.child.kill("SIGKILL");

@@ -1,0 +1,123 @@
+/**
+ * A listener, the same on Node and on Bun. A TCP listener accepts; TLS and HTTP are spoken by servers of `node:tls` and
+ * `node:http` that never listen themselves but are handed its sockets. So every descriptor is known from its first moment, and
+ * a new certificate is another `node:tls` server for the connections from then on: Bun can't change the one of a server that
+ * runs. `Bun.serve`, which costs 20 µs less a request, tells of no connection before its first request, answers none of several
+ * requests sent at once, and resets connections that wait when it closes (measured with 1.4.5).
+ */
+import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
+import { descriptorLimit } from "../apply/descriptor_limit.ts";
+import {
+  type ConnectionLimits,
+  type HttpListener,
+  LIMITS,
+  type ListenOptions,
+  type TlsSettings,
+} from "../types/listener.ts";
+import { arrivingBodies } from "./arriving_bodies.ts";
+import { type Connection, trackConnections } from "./connections.ts";
+import type { Speech } from "./exchange.ts";
+import { speakHttp1 } from "./http1.ts";
+
+/** How long the listening socket may take to close, in milliseconds. */
+const CLOSING_MS = 1_000;
+
+/** Fewer are of no use, whatever the process may have. */
+const MIN_CONNECTIONS = 8;
+
+/**
+ * Connections that wait to be accepted. Many are taken at once, before any of them is read; with room for all of them, none has
+ * to go that had no chance to send something.
+ */
+const MAX_BACKLOG = 511;
+
+const delay = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms).unref());
+
+function withinDescriptors(limits: ConnectionLimits): ConnectionLimits {
+  const share = Math.floor(descriptorLimit() * limits.descriptorShare);
+  return { ...limits, maxConnections: Math.min(limits.maxConnections, Math.max(MIN_CONNECTIONS, share)) };
+}
+
+/** Binds a listener. Rejects when the address can't be bound, or the certificate can't be used. */
+export async function listen(options: ListenOptions): Promise<HttpListener> {
+  const { host, port, handler, maxBodyBytes, http2 = false } = options;
+  const limits = withinDescriptors(options.limits ?? LIMITS);
+  let ending = false;
+  const connections = trackConnections(limits, options.onClosed);
+  const speech: Speech = {
+    handler,
+    connections,
+    limits,
+    maxBodyBytes,
+    arriving: arrivingBodies(maxBodyBytes, limits.maxArrivingBytes),
+    ending: () => ending,
+  };
+  const http1 = speakHttp1(speech);
+  const framed = http2 ? (await import("./http2.ts")).speakHttp2(speech) : undefined;
+
+  let tls: TlsServer | undefined;
+  /** The connections whose handshake runs, by their client: the TLS server does not say whose socket it got. */
+  const shaking = new Map<string, Connection>();
+  const clientOf = ({ remoteAddress, remotePort, localAddress }: Socket) =>
+    `${remoteAddress} ${remotePort} ${localAddress}`;
+
+  function useTls({ cert, key, clientCas }: TlsSettings): void {
+    const server = createTlsServer({
+      cert,
+      key,
+      minVersion: "TLSv1.2",
+      ...(clientCas && { ca: [...clientCas], requestCert: true, rejectUnauthorized: true }),
+      ...(framed && { ALPNProtocols: ["h2", "http/1.1"] }),
+    });
+    server.on("secureConnection", (socket) => {
+      const client = clientOf(socket);
+      const connection = shaking.get(client);
+      if (connection === undefined) return void socket.destroy();
+      shaking.delete(client);
+      const speak = socket.alpnProtocol === "h2" ? framed : http1;
+      speak?.(connection, socket);
+    });
+    // There is nobody to answer.
+    server.on("tlsClientError", (_error, socket) => void socket.destroy());
+    tls = server;
+  }
+  if (options.tls) useTls(options.tls);
+
+  const front = createTcpServer({ noDelay: true, allowHalfOpen: tls === undefined }, (raw) => {
+    const connection = connections.add(raw);
+    if (connection === undefined) return;
+    if (tls === undefined) return http1(connection, raw);
+    const client = clientOf(raw);
+    shaking.set(client, connection);
+    raw.on("close", () => {
+      if (shaking.get(client) === connection) shaking.delete(client);
+    });
+    tls.emit("connection", raw);
+  });
+  await new Promise<void>((resolve, reject) => {
+    front.once("error", reject);
+    front.listen({ port, host, backlog: Math.min(MAX_BACKLOG, Math.ceil(limits.maxConnections / 4)) }, () => {
+      front.off("error", reject);
+      resolve();
+    });
+  });
+  front.on("error", () => {}); // of single connections that could not be accepted
+
+  return {
+    port: (front.address() as AddressInfo).port,
+    setTls(next) {
+      if (tls !== undefined) useTls(next);
+    },
+    async end({ stillAcceptingMs, graceMs }) {
+      const until = performance.now() + graceMs;
+      ending = true;
+      connections.leave();
+      if (stillAcceptingMs > 0) await delay(Math.min(stillAcceptingMs, graceMs));
+      const closed = new Promise<void>((resolve) => front.close(() => resolve()));
+      connections.hurry();
+      await connections.gone(Math.max(0, until - performance.now()));
+      await Promise.race([closed, delay(CLOSING_MS)]);
+    },
+  };
+}
