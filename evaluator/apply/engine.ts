@@ -220,7 +220,10 @@ export class Engine {
   async #guest(policy: EvaluablePolicy, slot: Slot): Promise<Guest> {
     this.#clean(slot);
     if (slot.guest) return slot.guest;
-    this.#abandoned.release();
+    if (this.#abandoned.due() === 0) {
+      this.#deadline.longWork();
+      await this.#abandoned.collect();
+    }
     this.#linked = undefined;
     try {
       return slot.guest = await this.#instantiate(policy.module, policy.limitMs);
@@ -290,10 +293,15 @@ export class Engine {
 
   /**
    * Puts guests that were used back to their snapshots, so that the next request finds them ready. Returns after how many
-   * milliseconds to call again, even if nothing was run until then.
+   * milliseconds to call {@link collect}, even if nothing was run until then; 0 for now.
    */
   tidy(): number {
     for (const slot of this.#slots.values()) if (slot.dirty) this.#clean(slot);
-    return this.#abandoned.release();
+    return this.#abandoned.due();
+  }
+
+  /** Gives the memory of dropped guests back to the system. */
+  collect(): Promise<void> {
+    return this.#abandoned.collect();
   }
 }

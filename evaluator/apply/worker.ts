@@ -170,6 +170,14 @@ export default async function serve(start: WorkerStart): Promise<void> {
     next = 0;
     flush();
     const limitMs = engine.tidy();
+    if (limitMs === 0) {
+      // Nobody is to wait for that.
+      told = false;
+      onBusy(Infinity);
+      await engine.collect();
+      post({ kind: "done", outcomes: [] });
+      continue;
+    }
     if (closing) break;
     rest(SIGNAL.inbox, seen, received, limitMs);
   }
