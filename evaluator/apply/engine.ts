@@ -77,8 +77,7 @@ class OutOfTime extends Error {}
 function inTime(deadline: Deadline, limitMs: number, validate: () => Verdict): Verdict {
   const until = performance.now() + limitMs;
   const check = () => {
-    if (performance.now() > until) throw new OutOfTime();
-    deadline.turn();
+    if (!deadline.turn() || performance.now() > until) throw new OutOfTime();
   };
   try {
     return metered(check, validate);

@@ -14,25 +14,26 @@ import {
   ACCEPTED,
   type FromWorker,
   type HostCallReply,
+  NOT_BEGUN,
   type Operation,
   type Outcome,
   type PackedOutcome,
-  SIGNAL,
   type ToWorker,
 } from "../types/protocol.ts";
 import {
+  assign,
+  cancel,
   closeLane,
   type Lane,
+  laneFor,
   openLane,
   type PiecedRequest,
   post,
-  quickLane,
+  reply,
   runningTask,
   sendPending,
-  slowLane,
   takeBack,
   type Task,
-  unprovenLane,
 } from "./lane.ts";
 
 import { refuseCodeFromStrings, threadOptions } from "./thread_powers.ts";
@@ -58,6 +59,12 @@ export interface PoolOptions {
   readonly onLog?: (policy: string, entry: PolicyLogEntry, request: PiecedRequest | undefined) => void;
   /** Gets what went wrong with a thread; it has been replaced already. */
   readonly onThreadError?: (message: string) => void;
+}
+
+/** How one evaluation is asked for. */
+export interface EvaluationOptions {
+  /** Cancels it: what waits is dropped, what runs is stopped as by its time limit. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Raised when more is asked than the pool lets wait. */
@@ -153,9 +160,9 @@ export class EvaluatorPool {
     this.#settleRemovals(undefined);
   }
 
-  /** Judges one request. Throws {@link OverloadedError} when too much waits. */
-  validate(policy: number, request: PiecedRequest): Promise<Outcome> {
-    return this.#submit(policy, "validate", request);
+  /** Evaluates one request. Throws {@link OverloadedError} when too much waits, and the signal's reason when it is cancelled. */
+  validate(policy: number, request: PiecedRequest, { signal }: EvaluationOptions = {}): Promise<Outcome> {
+    return this.#submit(policy, "validate", request, signal);
   }
 
   validateSettings(policy: number): Promise<Outcome> {
@@ -176,25 +183,56 @@ export class EvaluatorPool {
       ...this.#waiting,
       ...this.#lanes.flatMap((lane) => [...lane.tasks.values(), ...lane.pending]),
     ];
-    for (const task of left) task.resolve({ kind: "error", message: "the evaluator was closed" });
+    for (const task of left) this.#settle(task, { kind: "error", message: "the evaluator was closed" });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_MS));
     await Promise.race([this.#pool.destroy(), late]);
     clearTimeout(timer);
   }
 
-  #submit(policy: number, operation: Operation, request: PiecedRequest): Promise<Outcome> {
+  #submit(
+    policy: number,
+    operation: Operation,
+    request: PiecedRequest,
+    signal?: AbortSignal,
+  ): Promise<Outcome> {
     if (this.#closed) return Promise.reject(new Error("the evaluator was closed"));
+    if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#tasks >= this.#maxTasks || this.#bytes + request.length > this.#maxBytes) {
       return Promise.reject(new OverloadedError(`${this.#tasks} evaluations wait already`));
     }
     this.#tasks++;
     this.#bytes += request.length;
     this.#inFlight.set(policy, (this.#inFlight.get(policy) ?? 0) + 1);
-    return new Promise((resolve) => {
-      this.#waiting.push({ id: ++this.#ids, policy, operation, request, resolve, costMs: 0 });
+    return new Promise((resolve, reject) => {
+      const unlisten = () => signal?.removeEventListener("abort", onAbort);
+      const task: Task = {
+        id: ++this.#ids,
+        policy,
+        operation,
+        request,
+        resolve: (outcome) => {
+          unlisten();
+          resolve(outcome);
+        },
+        reject,
+        settled: false,
+        lane: undefined,
+        costMs: 0,
+      };
+      const onAbort = () => this.#cancel(task, signal!.reason);
+      signal?.addEventListener("abort", onAbort, { once: true });
+      this.#waiting.push(task);
       this.#scheduleFlush();
     });
+  }
+
+  #cancel(task: Task, reason: unknown): void {
+    if (!this.#release(task)) return;
+    // What waits is dropped by the flush, all that was cancelled in this turn at once.
+    if (task.lane) cancel(task.lane, task);
+    else this.#scheduleFlush();
+    task.reject(reason);
   }
 
   #scheduleFlush(): void {
@@ -210,25 +248,26 @@ export class EvaluatorPool {
   #dispatch(): void {
     const now = performance.now();
     const held: Task[] = [];
+    /** Policies of which a task has to wait: so do the ones behind it. */
+    const blocked = new Set<number>();
     for (const task of this.#waiting.splice(0)) {
+      if (task.settled) continue;
+      if (blocked.has(task.policy)) {
+        held.push(task);
+        continue;
+      }
       const policy = this.#policies.get(task.policy);
       const slow = policy !== undefined && isSlow(policy, now) ||
         this.#lanes.some(({ busy, busyWith }) => busy && busyWith === task.policy);
-      const lane = slow
-        ? slowLane(this.#lanes, this.#spares, task.policy)
-        : policy?.proven === false
-        ? unprovenLane(this.#lanes, this.#spares, task.policy)
-        : quickLane(this.#lanes);
+      const lane = laneFor(this.#lanes, this.#spares, task.policy, slow);
       if (!lane) {
+        blocked.add(task.policy);
         held.push(task);
         continue;
       }
       if (slow) lane.slow++;
-      task.costMs = task.operation === "validate"
-        ? this.#policies.get(task.policy)?.costMs ?? 0
-        : PREPARATION_MS;
-      lane.backlogMs += task.costMs;
-      lane.pending.push(task);
+      task.costMs = task.operation === "validate" ? policy?.costMs ?? 0 : PREPARATION_MS;
+      assign(lane, task);
     }
     this.#waiting.unshift(...held);
     for (const lane of this.#lanes) if (lane.pending.length > 0) sendPending(lane);
@@ -267,7 +306,8 @@ export class EvaluatorPool {
             PackedOutcome,
             number,
           ];
-          this.#finish(lane, id, outcome === ACCEPTED ? ACCEPTED_OUTCOME : outcome, tookMs);
+          if (outcome === NOT_BEGUN) takeBack(lane, id);
+          else this.#finish(lane, id, outcome === ACCEPTED ? ACCEPTED_OUTCOME : outcome, tookMs);
         }
         lane.busy = false;
         if (lane.tasks.size === 0) lane.slow = 0;
@@ -290,7 +330,7 @@ export class EvaluatorPool {
     const back: Task[] = [];
     for (const id of returned) {
       const task = takeBack(lane, id);
-      if (task) back.push(task);
+      if (task && !task.settled) back.push(task);
     }
     lane.busyWith = runningTask(lane)?.policy;
     lane.slow = Math.max(lane.slow, 1);
@@ -308,13 +348,20 @@ export class EvaluatorPool {
   }
 
   #settle(task: Task, outcome: Outcome): void {
+    if (this.#release(task)) task.resolve(outcome);
+  }
+
+  /** Counts a task no longer. Returns false if it was settled before. */
+  #release(task: Task): boolean {
+    if (task.settled) return false;
+    task.settled = true;
     this.#tasks--;
     this.#bytes -= task.request.length;
     const left = this.#inFlight.get(task.policy)! - 1;
     if (left === 0) this.#inFlight.delete(task.policy);
     else this.#inFlight.set(task.policy, left);
     if (this.#removals.length > 0) this.#settleRemovals(task.policy);
-    task.resolve(outcome);
+    return true;
   }
 
   #settleRemovals(policy: number | undefined): void {
@@ -335,20 +382,18 @@ export class EvaluatorPool {
     request: Parameters<HostCallHandler>[0],
   ): Promise<void> {
     const handler = this.#policies.get(policyId)?.handler;
-    let reply: HostCallReply;
+    let message: HostCallReply;
     try {
       const answer = handler
         ? await handler(request)
         : { ok: false as const, error: "the policy was removed" };
-      reply = { call, answer };
+      message = { call, answer };
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
-      reply = { call, answer: { ok: false, error: `Callback evaluation failure: ${text}` } };
+      message = { call, answer: { ok: false, error: `Callback evaluation failure: ${text}` } };
     }
     if (lane.closed) return;
-    lane.replies.postMessage(reply);
-    Atomics.add(lane.signal, SIGNAL.reply, 1);
-    Atomics.notify(lane.signal, SIGNAL.reply);
+    reply(lane, message);
   }
 
   /** A thread is gone: the task that it had in hand failed, all others go to another thread. */
@@ -360,10 +405,12 @@ export class EvaluatorPool {
     const running = runningTask(lane);
     const others = [...lane.tasks.values(), ...lane.pending].filter((task) => task !== running);
     lane.tasks.clear();
+    lane.held.clear();
     lane.pending = [];
     this.#lanes[this.#lanes.indexOf(lane)] = this.#openLane();
     this.#options.onThreadError?.(`an evaluating thread was replaced: ${reason}`);
     if (running) this.#settle(running, { kind: "error", message: `the evaluating thread ended: ${reason}` });
+    for (const task of others) task.lane = undefined;
     this.#waiting.unshift(...others);
     this.#scheduleFlush();
   }
