@@ -52,6 +52,8 @@ export interface Lane {
   backlogMs: number;
   ready: boolean;
   busy: boolean;
+  /** Since when it is busy. */
+  busyAt: number;
   /** The policy that keeps it busy; it counts as slow as long as it does. */
   busyWith: number | undefined;
   slow: number;
@@ -59,6 +61,8 @@ export interface Lane {
   progressAt: number;
   /** … and the task that ran then. */
   ranAt: Task | undefined;
+  /** Opened because others were held up; closed when it has had nothing to do for a while. */
+  extra: boolean;
   closed: boolean;
 }
 
@@ -87,10 +91,12 @@ export function openLane(
     backlogMs: 0,
     ready: false,
     busy: false,
+    busyAt: 0,
     busyWith: undefined,
     slow: 0,
     progressAt: performance.now(),
     ranAt: undefined,
+    extra: false,
     closed: false,
   };
   work.port1.on("message", (message: FromWorker) => receive(lane, message));
@@ -195,26 +201,41 @@ function quickLane(among: readonly Lane[]): Lane | undefined {
   return quick.find((lane) => lane.backlogMs < FULL_LANE_MS) ?? leastBacklog(quick);
 }
 
-/** Slow policies share their lanes, and never take the last one that holds nothing slow. */
-function slowLane(lanes: readonly Lane[], spares: number, policy: number): Lane | undefined {
-  const shared = leastBacklog(lanes.filter((lane) => !lane.busy && lane.slow > 0));
-  // A lane that has just been given the same policy may be about to tell that it is busy with it.
-  const taken = lanes.filter((lane) => lane.busy || lane.slow > 0 || lane.held.has(policy)).length;
-  if (shared?.backlogMs === 0 || taken >= lanes.length - spares) return shared;
-  return quickLane(lanes);
+/** How many lanes a policy may have. */
+export interface LaneLimits {
+  /** Lanes that nothing slow may take. */
+  readonly spares: number;
+  /** Lanes that one policy may have at a time. */
+  readonly most: number;
 }
 
 /**
  * The lane for a task of a policy. Undefined: the task has to wait. No policy takes the last lane, however quick it has been so
- * far: it may turn hostile, and nothing tells before a lane has been busy with it for a while.
+ * far: it may turn hostile, and nothing tells before a lane has been busy with it for a while. Slow policies share their lanes, and
+ * together never take the last one that holds nothing slow. Extra lanes are for policies that have no other.
  */
 export function laneFor(
   lanes: readonly Lane[],
-  spares: number,
   policy: number,
   slow: boolean,
+  { spares, most }: LaneLimits,
 ): Lane | undefined {
-  if (slow) return slowLane(lanes, spares, policy);
   const holding = lanes.filter((lane) => lane.held.has(policy));
-  return quickLane(holding.length >= lanes.length - spares ? holding : lanes);
+  const open = holding.length >= most
+    ? holding
+    : holding.length > 0
+    ? lanes.filter((lane) => !lane.extra || lane.held.has(policy))
+    : lanes;
+  if (!slow) return quickLane(open);
+  const shared = leastBacklog(open.filter((lane) => !lane.busy && lane.slow > 0));
+  // A lane that has just been given the same policy may be about to tell that it is busy with it.
+  const taken = lanes.filter((lane) => lane.busy || lane.slow > 0 || lane.held.has(policy)).length;
+  return shared?.backlogMs === 0 || taken >= lanes.length - spares ? shared : quickLane(open);
+}
+
+/** The tasks of policies that have no lane before the others, each in their order. */
+export function inTurn(tasks: readonly Task[], lanes: readonly Lane[]): readonly Task[] {
+  if (!lanes.some(({ busy }) => busy)) return tasks;
+  const has = ({ policy }: Task) => lanes.some(({ held }) => held.has(policy));
+  return [...tasks.filter((task) => !has(task)), ...tasks.filter(has)];
 }

@@ -24,8 +24,10 @@ import {
   assign,
   cancel,
   closeLane,
+  inTurn,
   type Lane,
   laneFor,
+  type LaneLimits,
   openLane,
   type PiecedRequest,
   post,
@@ -45,7 +47,10 @@ export type { PiecedRequest } from "./lane.ts";
 export interface PoolOptions {
   /** The file that holds `worker.ts`, or its bundle. */
   readonly worker: URL;
-  /** How many slow evaluations may run at once. There is one thread more, for what would wait behind them. */
+  /**
+   * How many evaluations of one policy may run at once. There is one thread more, for what would wait behind them; and up to as
+   * many again for a while, when evaluations that take long hold up other policies all the same.
+   */
   readonly threads: number;
   /** False: without that one thread more. A single slow policy then has the threads to itself. */
   readonly spare?: boolean;
@@ -81,6 +86,10 @@ const PREPARATION_MS = 20;
 const CLOSE_MS = 1_000;
 /** A thread that makes no progress for this much longer than its policy's limit is replaced … */
 const STUCK_MS = 5_000;
+/** When all threads but the spare one have been busy with one guest each for this long, others that wait get another thread … */
+const HELD_UP_MS = 50;
+/** … which ends when it has had nothing to do for this long. */
+const IDLE_MS = 5_000;
 /** … and one that has not even begun, after this time: on a busy machine, loading its code takes its time. */
 const START_MS = 60_000;
 
@@ -98,7 +107,8 @@ export class EvaluatorPool {
     left: number;
   }[] = [];
   readonly #inFlight = new Map<number, number>();
-  readonly #spares: number;
+  readonly #limits: LaneLimits;
+  readonly #maxLanes: number;
   readonly #maxTasks: number;
   readonly #maxBytes: number;
   readonly #watch: NodeJS.Timeout;
@@ -106,21 +116,23 @@ export class EvaluatorPool {
   #tasks = 0;
   #bytes = 0;
   #flushing = false;
+  #held: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#maxTasks = options.maxTasks ?? 10_000;
     this.#maxBytes = options.maxBytes ?? 256 * 1024 * 1024;
-    this.#spares = options.spare === false ? 0 : 1;
-    const lanes = options.threads + this.#spares;
+    this.#limits = { spares: options.spare === false ? 0 : 1, most: options.threads };
+    const lanes = options.threads + this.#limits.spares;
+    this.#maxLanes = lanes * 2;
     if (options.ownProcess === true) refuseCodeFromStrings();
     this.#pool = new Tinypool({
       filename: options.worker.href,
       ...threadOptions(options.worker),
       minThreads: lanes,
-      // Room for a thread that takes the place of one that can't be stopped.
-      maxThreads: lanes * 2,
+      // Room for threads that take the place of those that can't be stopped.
+      maxThreads: lanes * 3,
       concurrentTasksPerWorker: 1,
       idleTimeout: 60_000,
       useAtomics: false,
@@ -178,6 +190,7 @@ export class EvaluatorPool {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#watch);
+    clearTimeout(this.#held);
     for (const lane of this.#lanes) closeLane(lane);
     const left = [
       ...this.#waiting,
@@ -250,7 +263,7 @@ export class EvaluatorPool {
     const held: Task[] = [];
     /** Policies of which a task has to wait: so do the ones behind it. */
     const blocked = new Set<number>();
-    for (const task of this.#waiting.splice(0)) {
+    for (const task of inTurn(this.#waiting.splice(0), this.#lanes)) {
       if (task.settled) continue;
       if (blocked.has(task.policy)) {
         held.push(task);
@@ -259,7 +272,7 @@ export class EvaluatorPool {
       const policy = this.#policies.get(task.policy);
       const slow = policy !== undefined && isSlow(policy, now) ||
         this.#lanes.some(({ busy, busyWith }) => busy && busyWith === task.policy);
-      const lane = laneFor(this.#lanes, this.#spares, task.policy, slow);
+      const lane = laneFor(this.#lanes, task.policy, slow, this.#limits);
       if (!lane) {
         blocked.add(task.policy);
         held.push(task);
@@ -271,6 +284,25 @@ export class EvaluatorPool {
     }
     this.#waiting.unshift(...held);
     for (const lane of this.#lanes) if (lane.pending.length > 0) sendPending(lane);
+    if (held.length > 0) this.#relieve(held, now);
+  }
+
+  /** Opens a lane when guests that run long hold up policies that have no lane at all. */
+  #relieve(held: readonly Task[], now: number): void {
+    if (this.#lanes.length >= this.#maxLanes || this.#lanes.some(({ ready }) => !ready)) return;
+    if (held.every(({ policy }) => this.#lanes.some((lane) => lane.held.has(policy)))) return;
+    const heldUp = this.#lanes.filter(({ busy, busyAt }) => busy && now - busyAt >= HELD_UP_MS);
+    if (heldUp.length >= this.#lanes.length - this.#limits.spares) {
+      const lane = this.#openLane();
+      lane.extra = true;
+      this.#lanes.push(lane);
+      this.#scheduleFlush();
+      return;
+    }
+    this.#held ??= setTimeout(() => {
+      this.#held = undefined;
+      this.#scheduleFlush();
+    }, HELD_UP_MS);
   }
 
   #tell(message: ToWorker): void {
@@ -326,6 +358,7 @@ export class EvaluatorPool {
   }
 
   #laneBusy(lane: Lane, returned: readonly number[]): void {
+    if (!lane.busy) lane.busyAt = performance.now();
     lane.busy = true;
     const back: Task[] = [];
     for (const id of returned) {
@@ -407,7 +440,9 @@ export class EvaluatorPool {
     lane.tasks.clear();
     lane.held.clear();
     lane.pending = [];
-    this.#lanes[this.#lanes.indexOf(lane)] = this.#openLane();
+    const next = this.#openLane();
+    next.extra = lane.extra;
+    this.#lanes[this.#lanes.indexOf(lane)] = next;
     this.#options.onThreadError?.(`an evaluating thread was replaced: ${reason}`);
     if (running) this.#settle(running, { kind: "error", message: `the evaluating thread ended: ${reason}` });
     for (const task of others) task.lane = undefined;
@@ -418,7 +453,13 @@ export class EvaluatorPool {
   #replaceStuckLanes(): void {
     const now = performance.now();
     for (const lane of [...this.#lanes]) {
-      if (lane.tasks.size === 0) continue;
+      if (lane.tasks.size === 0) {
+        if (lane.extra && lane.ready && lane.held.size === 0 && now - lane.progressAt > IDLE_MS) {
+          closeLane(lane);
+          this.#lanes.splice(this.#lanes.indexOf(lane), 1);
+        }
+        continue;
+      }
       const running = runningTask(lane);
       if (lane.ranAt !== running) {
         lane.ranAt = running;

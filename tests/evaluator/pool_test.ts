@@ -43,6 +43,34 @@ for (const proof of [0, 1, 100]) {
     }, { threads: 2 }));
 }
 
+// A tenant may have several policies. What all threads are busy with is no reason for others to wait.
+test("while several policies loop, quick ones and heavy ones are answered", () =>
+  evaluation(async ({ load, threadErrors }) => {
+    const hostile = await Promise.all(
+      ["first", "second", "third"].map((name) => load(name, { wasm: LOOP, limitMs: Infinity })),
+    );
+    const good = await load("good", { wasm: GOOD });
+    const heavy = await load("heavy", { wasm: testPolicy("busy-sleep/policy.wasm") });
+    for (const policy of [...hostile, good]) assert.ok((await policy.judge(told({}))).allowed);
+    // Until it counts as slow.
+    for (let proof = 0; proof < 10; proof++) assert.ok((await heavy.judge(told({ ms: "30" }))).allowed);
+    const abort = new AbortController();
+    const endless = hostile.flatMap((policy) =>
+      Array.from({ length: 4 }, () => policy.outcome(told({ do: "tight" }), abort))
+    );
+    for (let round = 0; round < 20; round++) {
+      const verdicts = await Promise.all([
+        ...Array.from({ length: 20 }, () => good.judge("{}")),
+        heavy.judge(told({ ms: "30" })),
+      ]);
+      assert.ok(verdicts.every(({ allowed }) => allowed));
+    }
+    abort.abort();
+    const ends = await Promise.allSettled(endless);
+    assert.ok(ends.every(({ status }) => status === "rejected"), "all of them were under way until now");
+    assert.equal(threadErrors, []);
+  }, { threads: 2 }));
+
 // Issue 16, fault 4: the first of the tasks without an outcome was failed as the one that the thread died of.
 for (const way of ["END THE THREAD", "GET STUCK"]) {
   test(`requests that were judged before a thread's last one get their answers: ${way}`, () =>
