@@ -67,11 +67,12 @@ export class AbandonedMemory {
 
   /**
    * Gives back what was abandoned; nothing may refer to it any more. It takes 5 to 100 ms. JavaScriptCore takes what lies on the
-   * stack for references, so the event loop has a turn first: without it one or two memories of 256 MB stayed in each thread.
+   * stack for references, so the event loop has a turn first: without it one or two memories of 256 MB stayed in each thread. `begin` is called after that.
    */
-  async collect(): Promise<void> {
+  async collect(begin: () => void): Promise<void> {
     const much = this.#bytes >= MAX_ABANDONED;
     await new Promise((resolve) => setImmediate(resolve));
+    begin();
     collectGarbage ??= v8Collector();
     collectGarbage(!much);
     for (const memory of this.#left) if (!memory.deref()) this.#left.delete(memory);

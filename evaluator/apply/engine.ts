@@ -219,10 +219,7 @@ export class Engine {
   async #guest(policy: EvaluablePolicy, slot: Slot): Promise<Guest> {
     this.#clean(slot);
     if (slot.guest) return slot.guest;
-    if (this.#abandoned.due() === 0) {
-      this.#deadline.longWork();
-      await this.#abandoned.collect();
-    }
+    if (this.#abandoned.due() === 0) await this.collect();
     this.#linked = undefined;
     try {
       return slot.guest = await this.#instantiate(policy.module, policy.limitMs);
@@ -300,7 +297,8 @@ export class Engine {
   }
 
   /** Gives the memory of dropped guests back to the system. */
-  collect(): Promise<void> {
-    return this.#abandoned.collect();
+  async collect(): Promise<void> {
+    this.#deadline.longWork();
+    await this.#abandoned.collect(() => this.#deadline.longWork());
   }
 }

@@ -188,6 +188,9 @@ export function takeBack(lane: Lane, id: number): Task | undefined {
   return task;
 }
 
+/** Whether the lane's thread takes tasks. It says that it is busy before its message has come. */
+const isFree = ({ busy, signal }: Lane): boolean => !busy && Atomics.load(signal, SIGNAL.busy) === 0;
+
 function leastBacklog(lanes: readonly Lane[]): Lane | undefined {
   return lanes.reduce<Lane | undefined>(
     (best, lane) => !best || lane.backlogMs < best.backlogMs ? lane : best,
@@ -197,7 +200,7 @@ function leastBacklog(lanes: readonly Lane[]): Lane | undefined {
 
 /** A lane for what is quick: one that holds nothing slow, and not the second where the first has room. */
 function quickLane(among: readonly Lane[]): Lane | undefined {
-  const quick = among.filter((lane) => !lane.busy && lane.slow === 0);
+  const quick = among.filter((lane) => isFree(lane) && lane.slow === 0);
   return quick.find((lane) => lane.backlogMs < FULL_LANE_MS) ?? leastBacklog(quick);
 }
 
@@ -227,9 +230,9 @@ export function laneFor(
     ? lanes.filter((lane) => !lane.extra || lane.held.has(policy))
     : lanes;
   if (!slow) return quickLane(open);
-  const shared = leastBacklog(open.filter((lane) => !lane.busy && lane.slow > 0));
+  const shared = leastBacklog(open.filter((lane) => isFree(lane) && lane.slow > 0));
   // A lane that has just been given the same policy may be about to tell that it is busy with it.
-  const taken = lanes.filter((lane) => lane.busy || lane.slow > 0 || lane.held.has(policy)).length;
+  const taken = lanes.filter((lane) => !isFree(lane) || lane.slow > 0 || lane.held.has(policy)).length;
   return shared?.backlogMs === 0 || taken >= lanes.length - spares ? shared : quickLane(open);
 }
 

@@ -86,7 +86,7 @@ const PREPARATION_MS = 20;
 const CLOSE_MS = 1_000;
 /** A thread that makes no progress for this much longer than its policy's limit is replaced … */
 const STUCK_MS = 5_000;
-/** When all threads but the spare one have been busy with one guest each for this long, others that wait get another thread … */
+/** When threads have been busy with one guest each for this long, others that wait for them get another thread … */
 const HELD_UP_MS = 50;
 /** … which ends when it has had nothing to do for this long. */
 const IDLE_MS = 5_000;
@@ -261,6 +261,13 @@ export class EvaluatorPool {
   #dispatch(): void {
     const now = performance.now();
     const held: Task[] = [];
+    const isHeldUp = ({ busy, busyAt }: Lane) => busy && now - busyAt >= HELD_UP_MS;
+    // A thread that has just been started is far slower than what is quick.
+    const forQuick = this.#lanes.every((lane) => lane.extra || isHeldUp(lane))
+      ? this.#lanes
+      : this.#lanes.filter(({ extra }) => !extra);
+    /** How many more lanes could be held up before another one is opened. */
+    let left = Infinity;
     /** Policies of which a task has to wait: so do the ones behind it. */
     const blocked = new Set<number>();
     for (const task of inTurn(this.#waiting.splice(0), this.#lanes)) {
@@ -272,8 +279,11 @@ export class EvaluatorPool {
       const policy = this.#policies.get(task.policy);
       const slow = policy !== undefined && isSlow(policy, now) ||
         this.#lanes.some(({ busy, busyWith }) => busy && busyWith === task.policy);
-      const lane = laneFor(this.#lanes, task.policy, slow, this.#limits);
+      const lane = laneFor(slow ? this.#lanes : forQuick, task.policy, slow, this.#limits);
       if (!lane) {
+        if (!this.#lanes.some(({ held }) => held.has(task.policy))) {
+          left = Math.min(left, this.#lanes.length - (slow ? this.#limits.spares : 0));
+        }
         blocked.add(task.policy);
         held.push(task);
         continue;
@@ -284,15 +294,13 @@ export class EvaluatorPool {
     }
     this.#waiting.unshift(...held);
     for (const lane of this.#lanes) if (lane.pending.length > 0) sendPending(lane);
-    if (held.length > 0) this.#relieve(held, now);
+    if (left < Infinity) this.#relieve(left - this.#lanes.filter(isHeldUp).length);
   }
 
-  /** Opens a lane when guests that run long hold up policies that have no lane at all. */
-  #relieve(held: readonly Task[], now: number): void {
+  /** For policies that have no lane: opens one unless `left` of those that there are may still come free soon. */
+  #relieve(left: number): void {
     if (this.#lanes.length >= this.#maxLanes || this.#lanes.some(({ ready }) => !ready)) return;
-    if (held.every(({ policy }) => this.#lanes.some((lane) => lane.held.has(policy)))) return;
-    const heldUp = this.#lanes.filter(({ busy, busyAt }) => busy && now - busyAt >= HELD_UP_MS);
-    if (heldUp.length >= this.#lanes.length - this.#limits.spares) {
+    if (left <= 0) {
       const lane = this.#openLane();
       lane.extra = true;
       this.#lanes.push(lane);

@@ -111,9 +111,15 @@ export default async function serve(start: WorkerStart): Promise<void> {
     needStackRoom();
     flush();
     receive();
+    const sent = Atomics.load(signal, SIGNAL.inbox);
+    if (busyMs === Infinity && sent !== received) {
+      rest(SIGNAL.inbox, sent, received, MISSING_MESSAGE_MS);
+      receive();
+    }
     const returned = waiting.splice(next).map(({ header }) => header[0]);
     if (told && returned.length === 0) return;
     told = true;
+    Atomics.store(signal, SIGNAL.busy, 1);
     post({ kind: "busy", returned });
   };
   const deadline = new Deadline(onBusy);
@@ -193,6 +199,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
       const started = performance.now();
       const outcome = pack(await engine.run(policy, operation, request));
       const ended = performance.now();
+      if (told) Atomics.store(signal, SIGNAL.busy, 0);
       outcomes.push(id, outcome, ended - started);
       if (ended - started < FLUSH_MS) quick.add(policy);
       else quick.delete(policy);
@@ -205,8 +212,8 @@ export default async function serve(start: WorkerStart): Promise<void> {
     if (limitMs === 0) {
       // Nobody is to wait for that.
       told = false;
-      onBusy(Infinity);
       await engine.collect();
+      Atomics.store(signal, SIGNAL.busy, 0);
       post({ kind: "done", outcomes: [] });
       continue;
     }

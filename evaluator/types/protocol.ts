@@ -86,6 +86,7 @@ export interface WorkerStart {
  * Indices into {@link WorkerStart.signal}: counters that are increased and notified when there is a message on `port` and on
  * `replies`, the last 32 bits of the number of the task that runs, and a counter of the `cancel` messages. Messages can't tell
  * which task runs: outcomes that are ready may be unsent when a thread ends or gets stuck. And a guest that runs looks for
- * messages only when this counter says that there is a cancellation.
+ * messages only when this counter says that there is a cancellation. `busy` is 1 from when the thread gives its tasks back until
+ * it takes others: what is sent before that message is read would wait for a guest, or for a collection of garbage.
  */
-export const SIGNAL = { inbox: 0, reply: 1, running: 2, cancelled: 3 } as const;
+export const SIGNAL = { inbox: 0, reply: 1, running: 2, cancelled: 3, busy: 4 } as const;
