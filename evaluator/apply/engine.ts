@@ -296,6 +296,12 @@ export class Engine {
     return this.#abandoned.due();
   }
 
+  /** Drops all guests. */
+  clear(): void {
+    for (const slot of this.#slots.values()) this.#abandon(slot);
+    this.#slots.clear();
+  }
+
   /** Gives the memory of dropped guests back to the system. */
   async collect(): Promise<void> {
     this.#deadline.longWork();

@@ -70,10 +70,11 @@ export interface Lane {
 const FULL_LANE_MS = 2;
 const NO_REPLY: HostCallReply = { call: 0, answer: { ok: false, error: "cancelled" } };
 
-/** A lane whose thread is started by `run`, which is given what to hand it. */
+/** A lane whose thread is started by `run`, which is given what to hand it. `ended` is called when nothing can come from it any more. */
 export function openLane(
   run: (start: WorkerStart, transfer: readonly unknown[], abort: AbortSignal) => void,
   receive: (lane: Lane, message: FromWorker) => void,
+  ended: (lane: Lane, reason: string) => void,
 ): Lane {
   const work = new MessageChannel();
   const replies = new MessageChannel();
@@ -100,15 +101,18 @@ export function openLane(
     closed: false,
   };
   work.port1.on("message", (message: FromWorker) => receive(lane, message));
+  // Tinypool tells of errors, but not of a thread that exits: its task stays open for ever. Errors come first, with their reason.
+  work.port1.on("close", () => ended(lane, "it exited"));
+  work.port1.on("messageerror", () => ended(lane, "a message from it could not be read"));
   const start = { port: work.port2, replies: replies.port2, signal } as unknown as WorkerStart;
   run(start, [work.port2, replies.port2], lane.abort.signal);
   return lane;
 }
 
-/** Tells the thread to end, and hears it no more. */
-export function closeLane(lane: Lane): void {
+/** Tells the thread to end, and hears it no more. `reuse` tells that the process goes on. */
+export function closeLane(lane: Lane, reuse: boolean): void {
   lane.closed = true;
-  post(lane, { kind: "close" });
+  post(lane, { kind: "close", reuse });
   lane.port.close();
   lane.replies.close();
 }

@@ -90,6 +90,8 @@ const STUCK_MS = 5_000;
 const HELD_UP_MS = 50;
 /** … which ends when it has had nothing to do for this long. */
 const IDLE_MS = 5_000;
+/** … one that could not even start, after this time … */
+const RESTART_MS = 1_000;
 /** … and one that has not even begun, after this time: on a busy machine, loading its code takes its time. */
 const START_MS = 60_000;
 
@@ -191,7 +193,7 @@ export class EvaluatorPool {
     this.#closed = true;
     clearInterval(this.#watch);
     clearTimeout(this.#held);
-    for (const lane of this.#lanes) closeLane(lane);
+    for (const lane of this.#lanes) closeLane(lane, false);
     const left = [
       ...this.#waiting,
       ...this.#lanes.flatMap((lane) => [...lane.tasks.values(), ...lane.pending]),
@@ -299,7 +301,10 @@ export class EvaluatorPool {
 
   /** For policies that have no lane: opens one unless `left` of those that there are may still come free soon. */
   #relieve(left: number): void {
-    if (this.#lanes.length >= this.#maxLanes || this.#lanes.some(({ ready }) => !ready)) return;
+    if (
+      this.#lanes.length < this.#maxLanes / 2 || this.#lanes.length >= this.#maxLanes ||
+      this.#lanes.some(({ ready }) => !ready)
+    ) return;
     if (left <= 0) {
       const lane = this.#openLane();
       lane.extra = true;
@@ -326,6 +331,7 @@ export class EvaluatorPool {
         );
       },
       (lane, message) => this.#receive(lane, message),
+      (lane, reason) => this.#laneEnded(lane, reason),
     );
     for (const [id, module] of this.#modules) post(lane, { kind: "module", id, module });
     for (const [id, { policy }] of this.#policies) post(lane, { kind: "policy", id, policy });
@@ -441,6 +447,7 @@ export class EvaluatorPool {
   #laneEnded(lane: Lane, reason: string): void {
     if (this.#closed || lane.closed) return;
     lane.closed = true;
+    lane.abort.abort();
     lane.port.close();
     lane.replies.close();
     const running = runningTask(lane);
@@ -448,9 +455,8 @@ export class EvaluatorPool {
     lane.tasks.clear();
     lane.held.clear();
     lane.pending = [];
-    const next = this.#openLane();
-    next.extra = lane.extra;
-    this.#lanes[this.#lanes.indexOf(lane)] = next;
+    this.#lanes.splice(this.#lanes.indexOf(lane), 1);
+    if (!lane.extra) this.#replace(lane);
     this.#options.onThreadError?.(`an evaluating thread was replaced: ${reason}`);
     if (running) this.#settle(running, { kind: "error", message: `the evaluating thread ended: ${reason}` });
     for (const task of others) task.lane = undefined;
@@ -458,12 +464,22 @@ export class EvaluatorPool {
     this.#scheduleFlush();
   }
 
+  #replace({ ready }: Lane): void {
+    if (ready) return void this.#lanes.unshift(this.#openLane());
+    // It could not start; the next one may not either.
+    setTimeout(() => {
+      if (this.#closed) return;
+      this.#lanes.unshift(this.#openLane());
+      this.#scheduleFlush();
+    }, RESTART_MS).unref();
+  }
+
   #replaceStuckLanes(): void {
     const now = performance.now();
     for (const lane of [...this.#lanes]) {
       if (lane.tasks.size === 0) {
         if (lane.extra && lane.ready && lane.held.size === 0 && now - lane.progressAt > IDLE_MS) {
-          closeLane(lane);
+          closeLane(lane, true);
           this.#lanes.splice(this.#lanes.indexOf(lane), 1);
         }
         continue;
@@ -476,8 +492,7 @@ export class EvaluatorPool {
       // Instantiation has a limit for each start function, of which there are up to three.
       const limitMs = 4 * (running ? this.#policies.get(running.policy)?.policy.limitMs ?? 0 : 0);
       if (now - lane.progressAt <= (lane.ready ? limitMs + STUCK_MS : START_MS)) continue;
-      lane.abort.abort();
-      this.#laneEnded(lane, `its guest was over its time limit and did not stop`);
+      this.#laneEnded(lane, "its guest was over its time limit and did not stop");
     }
   }
 }

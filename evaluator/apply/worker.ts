@@ -57,6 +57,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
   let calls = 0;
   let replied = 0;
   let closing = false;
+  let reuse = false;
   let flushedAt = 0;
   let running = 0;
   /** Policies whose last evaluation here was so short that outcomes may wait for the next. */
@@ -169,6 +170,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
         return engine.remove(message.policies, message.modules);
       case "close":
         closing = true;
+        reuse = message.reuse;
     }
   };
 
@@ -219,6 +221,10 @@ export default async function serve(start: WorkerStart): Promise<void> {
     }
     if (closing) break;
     rest(SIGNAL.inbox, seen, received, limitMs);
+  }
+  if (reuse) {
+    engine.clear();
+    await engine.collect();
   }
   port.close();
   replies.close();

@@ -49,7 +49,8 @@ export type ToWorker =
   | { readonly kind: "remove"; readonly policies: readonly number[]; readonly modules: readonly number[] }
   /** Nobody waits for the task any more: it is dropped, or stopped at the guest's next look at the clock. */
   | { readonly kind: "cancel"; readonly task: number }
-  | { readonly kind: "close" };
+  /** The thread may then be used again: what it holds is given back. */
+  | { readonly kind: "close"; readonly reuse: boolean };
 
 /** What a worker tells the main thread. */
 export type FromWorker =

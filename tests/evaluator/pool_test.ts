@@ -93,6 +93,20 @@ for (const way of ["END THE THREAD", "GET STUCK"]) {
     }, { worker: new URL("./unruly_worker.ts", import.meta.url) }));
 }
 
+// Without a limit nothing but the thread's end tells of it. More often than there may be threads: each leaves room for the next.
+test("a thread that exits is noticed by its exit, and replaced", () =>
+  evaluation(async ({ load, threadErrors }) => {
+    const policy = await load("good", { wasm: GOOD, limitMs: Infinity });
+    const exits = 10;
+    for (let exit = 0; exit < exits; exit++) {
+      const outcomes = await Promise.all(
+        ["{}", '"END THE THREAD"', "{}"].map((request) => policy.outcome(request)),
+      );
+      assert.equal(outcomes.map(({ kind }) => kind), ["verdict", "error", "verdict"]);
+    }
+    assert.equal(threadErrors, Array(exits).fill("an evaluating thread was replaced: it exited"));
+  }, { worker: new URL("./unruly_worker.ts", import.meta.url) }));
+
 test("more than may wait is refused at once, by number and by size", () =>
   evaluation(async ({ load }) => {
     const policy = await load("loop", { wasm: LOOP });
