@@ -8,7 +8,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { askOthers, OTHERS, prove, settle, startAttack, watchMemory } from "./apply/attack_drive.ts";
+import { askOthers, OTHERS, prove, settle, startAttack, warmUp, watchMemory } from "./apply/attack_drive.ts";
 import { attackPolicies, policyOf } from "./apply/attack_modules.ts";
 import { residentMb } from "./apply/processes.ts";
 import {
@@ -98,7 +98,7 @@ async function measure(bench: Bench, runtime: Runtime, attack: Attack): Promise<
     const target = { url, pid: running.pid };
     const count = Number(values.requests);
     const pressure = { perSecond: Number(values.rate) };
-    const warm = await askOthers(target, 2_000, { connections: 8 });
+    const warm = await warmUp(target);
     await prove(target, attack);
     const alone = await askOthers(target, count, pressure);
     const rssBeforeMb = residentMb(running.pid) ?? NaN;
@@ -111,7 +111,7 @@ async function measure(bench: Bench, runtime: Runtime, attack: Attack): Promise<
     const attacker = await attacking.stop();
     const rssPeakMb = memory.stop();
     const after = await settle(target, rssBeforeMb * MAX_RSS_RATIO);
-    const wrong = [...warm.wrong, ...alone.wrong, ...during.wrong, ...after.wrong];
+    const wrong = [...warm, ...alone.wrong, ...during.wrong, ...after.wrong];
     return {
       runtime,
       attack: `${attack.family}: ${attack.name}`,

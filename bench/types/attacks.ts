@@ -17,7 +17,7 @@ export interface Attack {
   /** The annotation `do` of the requests. */
   readonly told?: string;
   readonly hostCapabilities?: readonly string[];
-  /** What the attacker is answered; undefined where it is accepted. */
+  /** What the attacker is answered; undefined where it is accepted, or cut. */
   readonly refused?: RegExp;
   /** Ordinary requests that the policy serves well before it turns hostile; 1 unless given. */
   readonly proof?: number;
@@ -32,9 +32,15 @@ export const MAX_ANSWER = 512 * 1024;
 /** The limit of a hostile evaluation: the shortest that a policies file can say. */
 export const ATTACK_LIMIT_S = 1;
 
-const INTERRUPTED = /exceeded the allowed execution time|execution deadline exceeded/;
+export const INTERRUPTED: RegExp = /exceeded the allowed execution time|execution deadline exceeded/;
 /** What ends by itself may be cut on a machine that has other things to do. */
-const FAILED = /failure|exceeded/;
+const FAILED = /failure|exceeded|error while executing/;
+/** A WASI program is refused with what it wrote to standard error, which here is nothing. */
+const WASI_FAILED = /^$|exceeded/;
+const failed = (attack: Attack): Attack => ({
+  ...attack,
+  refused: attack.name.endsWith("(wasi)") ? WASI_FAILED : FAILED,
+});
 
 const review = (annotations: Readonly<Record<string, string>>): string =>
   JSON.stringify({
@@ -156,10 +162,10 @@ const rego = (told: string, refused = /failure|error|exceeded/): Attack => ({
 export const ATTACKS: readonly Attack[] = [
   ...everyMode("loops", { hostile: LOOP }, { refused: INTERRUPTED }),
   ...everyMode("grows to the limit", GROW, {}),
-  ...everyMode("traps with all of its memory", { ...GROW, hostile: `${GROW.hostile} (unreachable)` }, {
-    refused: FAILED,
-  }),
-  ...everyMode("recursion", { hostile: "(call $hostile)" }, { refused: /failure|exceeded/ }),
+  ...everyMode("traps with all of its memory", { ...GROW, hostile: `${GROW.hostile} (unreachable)` }, {}).map(
+    failed,
+  ),
+  ...everyMode("recursion", { hostile: "(call $hostile)" }, {}).map(failed),
   ...[
     "memory.fill of 256 MiB",
     "memory.copy of 128 MiB",

@@ -12,12 +12,11 @@ const MAX_ABANDONED = 128 << 20;
 /** Milliseconds that less than that may wait. */
 const MAX_WAIT_MS = 1_000;
 
-/** JavaScriptCore counts memories, and collects by itself. */
-const isBun = process.versions["bun"] !== undefined;
-let collect: Collect | undefined;
+/** Collects garbage. With `all`, whatever can be given back to the system is, which takes longer. */
+type Collect = (all: boolean) => void;
 
 /** V8's own function; without options it collects once, and keeps the pages that it has freed for later. */
-type Collect = (options?: {
+type V8Collect = (options?: {
   readonly type: "major";
   readonly execution: "sync";
   readonly flavor: "last-resort";
@@ -26,44 +25,59 @@ type Collect = (options?: {
 /** Gives all back, also what the host made for a guest: after hostile builtins of Rego 240 MB of pages stayed without it. */
 const ALL = { type: "major", execution: "sync", flavor: "last-resort" } as const;
 
-function collector(): Collect {
+function v8Collector(): Collect {
   setFlagsFromString("--expose-gc");
-  const gc = runInNewContext("gc") as Collect;
+  const collect = runInNewContext("gc") as V8Collect;
   setFlagsFromString("--no-expose-gc");
-  return gc;
+  // With an argument, even an undefined one, V8 would collect the young generation alone.
+  return (all) => all ? collect(ALL) : collect();
 }
+
+/**
+ * JavaScriptCore counts memories, but collects when it allocates or has nothing to do; a thread of ours that has nothing to do is
+ * blocked, and one that runs guests allocates little. After an attack each thread kept the memories of some 200 MB. Taken when
+ * this file is loaded, because threads give up the global `Bun` (`confine.ts`).
+ */
+const bunCollect = (globalThis as { readonly Bun?: { gc(sync: boolean): number } }).Bun?.gc;
+let collectGarbage: Collect | undefined = bunCollect && (() => void bunCollect(true));
 
 /** What one thread has abandoned. */
 export class AbandonedMemory {
+  /** Those that were not collected yet. */
+  readonly #left = new Set<WeakRef<WebAssembly.Memory>>();
+  /** Bytes that were abandoned since the last collection. */
   #bytes = 0;
-  /** When the first of them was abandoned. */
-  #since = 0;
+  /** Since when a collection is wanted; undefined when none is. */
+  #since: number | undefined;
 
   /** Counts a memory to which nothing refers any more when the caller has returned. */
   add(memory: WebAssembly.Memory | undefined): void {
     if (!memory) return;
-    if (this.#bytes === 0) this.#since = performance.now();
+    this.#since ??= performance.now();
     this.#bytes += wholeMemory(memory).length;
+    this.#left.add(new WeakRef(memory));
+  }
+
+  /** Milliseconds until {@link collect} is to be called, 0 for now; Infinity when nothing waits. */
+  due(): number {
+    if (this.#since === undefined) return Infinity;
+    if (this.#bytes >= MAX_ABANDONED) return 0;
+    return Math.max(0, this.#since + MAX_WAIT_MS - performance.now());
   }
 
   /**
-   * Gives back what was abandoned, if it is much or has waited for long. Nothing may refer to it any more. Returns after how many
-   * milliseconds to call again; Infinity when nothing waits.
+   * Gives back what was abandoned; nothing may refer to it any more. It takes 5 to 100 ms. JavaScriptCore takes what lies on the
+   * stack for references, so the event loop has a turn first: without it one or two memories of 256 MB stayed in each thread. `begin` is called after that.
    */
-  release(): number {
-    if (this.#bytes === 0) return Infinity;
-    const waited = performance.now() - this.#since;
+  async collect(begin: () => void): Promise<void> {
     const much = this.#bytes >= MAX_ABANDONED;
-    if (!much && waited < MAX_WAIT_MS) return MAX_WAIT_MS - waited;
-    if (!isBun) {
-      collect ??= collector();
-      // With an argument, even an undefined one, V8 would collect the young generation alone.
-      if (much) collect();
-      else collect(ALL);
-    }
+    await new Promise((resolve) => setImmediate(resolve));
+    begin();
+    collectGarbage ??= v8Collector();
+    collectGarbage(!much);
+    for (const memory of this.#left) if (!memory.deref()) this.#left.delete(memory);
+    this.#bytes = 0;
     // Under attack the next one comes at once; all is given back when none has come for a while.
-    this.#bytes = much ? 1 : 0;
-    this.#since = performance.now();
-    return much ? MAX_WAIT_MS : Infinity;
+    this.#since = much || this.#left.size > 0 ? performance.now() : undefined;
   }
 }

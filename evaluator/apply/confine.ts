@@ -119,8 +119,13 @@ export function withoutCodeGeneration(): void {
   }
 }
 
+let confined = false;
+
 /** Gives up what a thread that evaluates does not need, for good. To be called once its own code is loaded. */
 export function confineThread(): void {
+  // Tinypool may use a thread again.
+  if (confined) return;
+  confined = true;
   const harmless = harmlessProcess();
   for (const name of PROCESS_FUNCTIONS) {
     if (name in process) Object.defineProperty(process, name, { value: undefined, writable: false });

@@ -19,6 +19,7 @@ export class Deadline {
   #until = Infinity;
   #started = 0;
   #expired = false;
+  #cancelled = false;
 
   /** `onBusy` is called now and then while a guest runs, with how long it has been running, in milliseconds. */
   constructor(onBusy: (busyMs: number) => void = () => {}) {
@@ -51,16 +52,22 @@ export class Deadline {
     (instance.exports[GUARD.tick] as WebAssembly.Table).set(0, this.#tick);
   }
 
+  /** Begins a task, which is calls of one guest. */
+  begin(): void {
+    this.#cancelled = false;
+  }
+
   /** Begins a call that may take `limitMs`. */
   arm(limitMs: number): void {
     this.#started = performance.now();
-    this.#until = this.#started + limitMs;
+    this.#until = this.#cancelled ? 0 : this.#started + limitMs;
     this.#expired = false;
   }
 
-  /** Gives the thread's owner a turn, from within work that the host does for the guest. */
-  turn(): void {
+  /** Gives the thread's owner a turn, from within work that the host does for the guest. Returns whether it may go on. */
+  turn(): boolean {
     this.#onBusy(performance.now() - this.#started);
+    return !this.#cancelled;
   }
 
   /** Gives the thread's owner a turn before work that no tick interrupts. */
@@ -77,6 +84,17 @@ export class Deadline {
   expire(): void {
     this.#expired = true;
     this.#until = 0;
+  }
+
+  /** Ends the running task: its calls have no time any more. */
+  cancel(): void {
+    this.#cancelled = true;
+    this.expire();
+  }
+
+  /** Whether the running task was cancelled. */
+  get cancelled(): boolean {
+    return this.#cancelled;
   }
 
   /** Whether the guest was stopped because its time was up. */

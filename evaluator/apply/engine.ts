@@ -77,8 +77,7 @@ class OutOfTime extends Error {}
 function inTime(deadline: Deadline, limitMs: number, validate: () => Verdict): Verdict {
   const until = performance.now() + limitMs;
   const check = () => {
-    if (performance.now() > until) throw new OutOfTime();
-    deadline.turn();
+    if (!deadline.turn() || performance.now() > until) throw new OutOfTime();
   };
   try {
     return metered(check, validate);
@@ -220,7 +219,7 @@ export class Engine {
   async #guest(policy: EvaluablePolicy, slot: Slot): Promise<Guest> {
     this.#clean(slot);
     if (slot.guest) return slot.guest;
-    this.#abandoned.release();
+    if (this.#abandoned.due() === 0) await this.collect();
     this.#linked = undefined;
     try {
       return slot.guest = await this.#instantiate(policy.module, policy.limitMs);
@@ -290,10 +289,22 @@ export class Engine {
 
   /**
    * Puts guests that were used back to their snapshots, so that the next request finds them ready. Returns after how many
-   * milliseconds to call again, even if nothing was run until then.
+   * milliseconds to call {@link collect}, even if nothing was run until then; 0 for now.
    */
   tidy(): number {
     for (const slot of this.#slots.values()) if (slot.dirty) this.#clean(slot);
-    return this.#abandoned.release();
+    return this.#abandoned.due();
+  }
+
+  /** Drops all guests. */
+  clear(): void {
+    for (const slot of this.#slots.values()) this.#abandon(slot);
+    this.#slots.clear();
+  }
+
+  /** Gives the memory of dropped guests back to the system. */
+  async collect(): Promise<void> {
+    this.#deadline.longWork();
+    await this.#abandoned.collect(() => this.#deadline.longWork());
   }
 }

@@ -90,7 +90,7 @@ export class InlineEvaluator implements PolicyEvaluator {
   #run(policy: number, operation: Operation, request?: PiecedRequest): Promise<Outcome> {
     const outcome = this.#last.then(async () => {
       const result = await this.#engine.run(policy, operation, request && joinRequest(request));
-      this.#engine.tidy();
+      if (this.#engine.tidy() === 0) await this.#engine.collect();
       return result;
     });
     this.#last = outcome;

@@ -8,8 +8,6 @@ export interface RegisteredPolicy {
   readonly handler: HostCallHandler;
   /** When the policy stops to count as slow, in milliseconds of the process. */
   slowUntil: number;
-  /** Whether it has judged a request, and was not slow. */
-  proven: boolean;
   /** What an evaluation takes, in milliseconds: a moving average. */
   costMs: number;
 }
@@ -28,7 +26,7 @@ const SLOW_COST_MS = 5;
 
 /** A policy that nothing is known of yet. */
 export function registeredPolicy(policy: EvaluablePolicy, handler: HostCallHandler): RegisteredPolicy {
-  return { policy, handler, slowUntil: -Infinity, proven: false, costMs: FIRST_COST_MS };
+  return { policy, handler, slowUntil: -Infinity, costMs: FIRST_COST_MS };
 }
 
 /** Whether a policy is slow at the moment `now`, in milliseconds of the process. */
@@ -42,5 +40,4 @@ export function noteCall(policy: RegisteredPolicy, validated: boolean, tookMs: n
     policy.costMs += (Math.min(tookMs, MAX_COST_FACTOR * policy.costMs + 1) - policy.costMs) * COST_WEIGHT;
   }
   if (tookMs >= SLOW_CALL_MS) policy.slowUntil = performance.now() + SLOW_MS;
-  else if (validated) policy.proven = true;
 }

@@ -14,25 +14,28 @@ import {
   ACCEPTED,
   type FromWorker,
   type HostCallReply,
+  NOT_BEGUN,
   type Operation,
   type Outcome,
   type PackedOutcome,
-  SIGNAL,
   type ToWorker,
 } from "../types/protocol.ts";
 import {
+  assign,
+  cancel,
   closeLane,
+  inTurn,
   type Lane,
+  laneFor,
+  type LaneLimits,
   openLane,
   type PiecedRequest,
   post,
-  quickLane,
+  reply,
   runningTask,
   sendPending,
-  slowLane,
   takeBack,
   type Task,
-  unprovenLane,
 } from "./lane.ts";
 
 import { refuseCodeFromStrings, threadOptions } from "./thread_powers.ts";
@@ -44,7 +47,10 @@ export type { PiecedRequest } from "./lane.ts";
 export interface PoolOptions {
   /** The file that holds `worker.ts`, or its bundle. */
   readonly worker: URL;
-  /** How many slow evaluations may run at once. There is one thread more, for what would wait behind them. */
+  /**
+   * How many evaluations of one policy may run at once. There is one thread more, for what would wait behind them; and up to as
+   * many again for a while, when evaluations that take long hold up other policies all the same.
+   */
   readonly threads: number;
   /** False: without that one thread more. A single slow policy then has the threads to itself. */
   readonly spare?: boolean;
@@ -58,6 +64,12 @@ export interface PoolOptions {
   readonly onLog?: (policy: string, entry: PolicyLogEntry, request: PiecedRequest | undefined) => void;
   /** Gets what went wrong with a thread; it has been replaced already. */
   readonly onThreadError?: (message: string) => void;
+}
+
+/** How one evaluation is asked for. */
+export interface EvaluationOptions {
+  /** Cancels it: what waits is dropped, what runs is stopped as by its time limit. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Raised when more is asked than the pool lets wait. */
@@ -74,6 +86,12 @@ const PREPARATION_MS = 20;
 const CLOSE_MS = 1_000;
 /** A thread that makes no progress for this much longer than its policy's limit is replaced … */
 const STUCK_MS = 5_000;
+/** When threads have been busy with one guest each for this long, others that wait for them get another thread … */
+const HELD_UP_MS = 50;
+/** … which ends when it has had nothing to do for this long. */
+const IDLE_MS = 5_000;
+/** … one that could not even start, after this time … */
+const RESTART_MS = 1_000;
 /** … and one that has not even begun, after this time: on a busy machine, loading its code takes its time. */
 const START_MS = 60_000;
 
@@ -91,7 +109,8 @@ export class EvaluatorPool {
     left: number;
   }[] = [];
   readonly #inFlight = new Map<number, number>();
-  readonly #spares: number;
+  readonly #limits: LaneLimits;
+  readonly #maxLanes: number;
   readonly #maxTasks: number;
   readonly #maxBytes: number;
   readonly #watch: NodeJS.Timeout;
@@ -99,21 +118,23 @@ export class EvaluatorPool {
   #tasks = 0;
   #bytes = 0;
   #flushing = false;
+  #held: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#maxTasks = options.maxTasks ?? 10_000;
     this.#maxBytes = options.maxBytes ?? 256 * 1024 * 1024;
-    this.#spares = options.spare === false ? 0 : 1;
-    const lanes = options.threads + this.#spares;
+    this.#limits = { spares: options.spare === false ? 0 : 1, most: options.threads };
+    const lanes = options.threads + this.#limits.spares;
+    this.#maxLanes = lanes * 2;
     if (options.ownProcess === true) refuseCodeFromStrings();
     this.#pool = new Tinypool({
       filename: options.worker.href,
       ...threadOptions(options.worker),
       minThreads: lanes,
-      // Room for a thread that takes the place of one that can't be stopped.
-      maxThreads: lanes * 2,
+      // Room for threads that take the place of those that can't be stopped.
+      maxThreads: lanes * 3,
       concurrentTasksPerWorker: 1,
       idleTimeout: 60_000,
       useAtomics: false,
@@ -153,9 +174,9 @@ export class EvaluatorPool {
     this.#settleRemovals(undefined);
   }
 
-  /** Judges one request. Throws {@link OverloadedError} when too much waits. */
-  validate(policy: number, request: PiecedRequest): Promise<Outcome> {
-    return this.#submit(policy, "validate", request);
+  /** Evaluates one request. Throws {@link OverloadedError} when too much waits, and the signal's reason when it is cancelled. */
+  validate(policy: number, request: PiecedRequest, { signal }: EvaluationOptions = {}): Promise<Outcome> {
+    return this.#submit(policy, "validate", request, signal);
   }
 
   validateSettings(policy: number): Promise<Outcome> {
@@ -171,30 +192,62 @@ export class EvaluatorPool {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#watch);
-    for (const lane of this.#lanes) closeLane(lane);
+    clearTimeout(this.#held);
+    for (const lane of this.#lanes) closeLane(lane, false);
     const left = [
       ...this.#waiting,
       ...this.#lanes.flatMap((lane) => [...lane.tasks.values(), ...lane.pending]),
     ];
-    for (const task of left) task.resolve({ kind: "error", message: "the evaluator was closed" });
+    for (const task of left) this.#settle(task, { kind: "error", message: "the evaluator was closed" });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_MS));
     await Promise.race([this.#pool.destroy(), late]);
     clearTimeout(timer);
   }
 
-  #submit(policy: number, operation: Operation, request: PiecedRequest): Promise<Outcome> {
+  #submit(
+    policy: number,
+    operation: Operation,
+    request: PiecedRequest,
+    signal?: AbortSignal,
+  ): Promise<Outcome> {
     if (this.#closed) return Promise.reject(new Error("the evaluator was closed"));
+    if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#tasks >= this.#maxTasks || this.#bytes + request.length > this.#maxBytes) {
       return Promise.reject(new OverloadedError(`${this.#tasks} evaluations wait already`));
     }
     this.#tasks++;
     this.#bytes += request.length;
     this.#inFlight.set(policy, (this.#inFlight.get(policy) ?? 0) + 1);
-    return new Promise((resolve) => {
-      this.#waiting.push({ id: ++this.#ids, policy, operation, request, resolve, costMs: 0 });
+    return new Promise((resolve, reject) => {
+      const unlisten = () => signal?.removeEventListener("abort", onAbort);
+      const task: Task = {
+        id: ++this.#ids,
+        policy,
+        operation,
+        request,
+        resolve: (outcome) => {
+          unlisten();
+          resolve(outcome);
+        },
+        reject,
+        settled: false,
+        lane: undefined,
+        costMs: 0,
+      };
+      const onAbort = () => this.#cancel(task, signal!.reason);
+      signal?.addEventListener("abort", onAbort, { once: true });
+      this.#waiting.push(task);
       this.#scheduleFlush();
     });
+  }
+
+  #cancel(task: Task, reason: unknown): void {
+    if (!this.#release(task)) return;
+    // What waits is dropped by the flush, all that was cancelled in this turn at once.
+    if (task.lane) cancel(task.lane, task);
+    else this.#scheduleFlush();
+    task.reject(reason);
   }
 
   #scheduleFlush(): void {
@@ -210,28 +263,59 @@ export class EvaluatorPool {
   #dispatch(): void {
     const now = performance.now();
     const held: Task[] = [];
-    for (const task of this.#waiting.splice(0)) {
+    const isHeldUp = ({ busy, busyAt }: Lane) => busy && now - busyAt >= HELD_UP_MS;
+    // A thread that has just been started is far slower than what is quick.
+    const forQuick = this.#lanes.every((lane) => lane.extra || isHeldUp(lane))
+      ? this.#lanes
+      : this.#lanes.filter(({ extra }) => !extra);
+    /** How many more lanes could be held up before another one is opened. */
+    let left = Infinity;
+    /** Policies of which a task has to wait: so do the ones behind it. */
+    const blocked = new Set<number>();
+    for (const task of inTurn(this.#waiting.splice(0), this.#lanes)) {
+      if (task.settled) continue;
+      if (blocked.has(task.policy)) {
+        held.push(task);
+        continue;
+      }
       const policy = this.#policies.get(task.policy);
       const slow = policy !== undefined && isSlow(policy, now) ||
         this.#lanes.some(({ busy, busyWith }) => busy && busyWith === task.policy);
-      const lane = slow
-        ? slowLane(this.#lanes, this.#spares, task.policy)
-        : policy?.proven === false
-        ? unprovenLane(this.#lanes, this.#spares, task.policy)
-        : quickLane(this.#lanes);
+      const lane = laneFor(slow ? this.#lanes : forQuick, task.policy, slow, this.#limits);
       if (!lane) {
+        if (!this.#lanes.some(({ held }) => held.has(task.policy))) {
+          left = Math.min(left, this.#lanes.length - (slow ? this.#limits.spares : 0));
+        }
+        blocked.add(task.policy);
         held.push(task);
         continue;
       }
       if (slow) lane.slow++;
-      task.costMs = task.operation === "validate"
-        ? this.#policies.get(task.policy)?.costMs ?? 0
-        : PREPARATION_MS;
-      lane.backlogMs += task.costMs;
-      lane.pending.push(task);
+      task.costMs = task.operation === "validate" ? policy?.costMs ?? 0 : PREPARATION_MS;
+      assign(lane, task);
     }
     this.#waiting.unshift(...held);
     for (const lane of this.#lanes) if (lane.pending.length > 0) sendPending(lane);
+    if (left < Infinity) this.#relieve(left - this.#lanes.filter(isHeldUp).length);
+  }
+
+  /** For policies that have no lane: opens one unless `left` of those that there are may still come free soon. */
+  #relieve(left: number): void {
+    if (
+      this.#lanes.length < this.#maxLanes / 2 || this.#lanes.length >= this.#maxLanes ||
+      this.#lanes.some(({ ready }) => !ready)
+    ) return;
+    if (left <= 0) {
+      const lane = this.#openLane();
+      lane.extra = true;
+      this.#lanes.push(lane);
+      this.#scheduleFlush();
+      return;
+    }
+    this.#held ??= setTimeout(() => {
+      this.#held = undefined;
+      this.#scheduleFlush();
+    }, HELD_UP_MS);
   }
 
   #tell(message: ToWorker): void {
@@ -247,6 +331,7 @@ export class EvaluatorPool {
         );
       },
       (lane, message) => this.#receive(lane, message),
+      (lane, reason) => this.#laneEnded(lane, reason),
     );
     for (const [id, module] of this.#modules) post(lane, { kind: "module", id, module });
     for (const [id, { policy }] of this.#policies) post(lane, { kind: "policy", id, policy });
@@ -267,7 +352,8 @@ export class EvaluatorPool {
             PackedOutcome,
             number,
           ];
-          this.#finish(lane, id, outcome === ACCEPTED ? ACCEPTED_OUTCOME : outcome, tookMs);
+          if (outcome === NOT_BEGUN) takeBack(lane, id);
+          else this.#finish(lane, id, outcome === ACCEPTED ? ACCEPTED_OUTCOME : outcome, tookMs);
         }
         lane.busy = false;
         if (lane.tasks.size === 0) lane.slow = 0;
@@ -286,11 +372,12 @@ export class EvaluatorPool {
   }
 
   #laneBusy(lane: Lane, returned: readonly number[]): void {
+    if (!lane.busy) lane.busyAt = performance.now();
     lane.busy = true;
     const back: Task[] = [];
     for (const id of returned) {
       const task = takeBack(lane, id);
-      if (task) back.push(task);
+      if (task && !task.settled) back.push(task);
     }
     lane.busyWith = runningTask(lane)?.policy;
     lane.slow = Math.max(lane.slow, 1);
@@ -308,13 +395,20 @@ export class EvaluatorPool {
   }
 
   #settle(task: Task, outcome: Outcome): void {
+    if (this.#release(task)) task.resolve(outcome);
+  }
+
+  /** Counts a task no longer. Returns false if it was settled before. */
+  #release(task: Task): boolean {
+    if (task.settled) return false;
+    task.settled = true;
     this.#tasks--;
     this.#bytes -= task.request.length;
     const left = this.#inFlight.get(task.policy)! - 1;
     if (left === 0) this.#inFlight.delete(task.policy);
     else this.#inFlight.set(task.policy, left);
     if (this.#removals.length > 0) this.#settleRemovals(task.policy);
-    task.resolve(outcome);
+    return true;
   }
 
   #settleRemovals(policy: number | undefined): void {
@@ -335,43 +429,61 @@ export class EvaluatorPool {
     request: Parameters<HostCallHandler>[0],
   ): Promise<void> {
     const handler = this.#policies.get(policyId)?.handler;
-    let reply: HostCallReply;
+    let message: HostCallReply;
     try {
       const answer = handler
         ? await handler(request)
         : { ok: false as const, error: "the policy was removed" };
-      reply = { call, answer };
+      message = { call, answer };
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
-      reply = { call, answer: { ok: false, error: `Callback evaluation failure: ${text}` } };
+      message = { call, answer: { ok: false, error: `Callback evaluation failure: ${text}` } };
     }
     if (lane.closed) return;
-    lane.replies.postMessage(reply);
-    Atomics.add(lane.signal, SIGNAL.reply, 1);
-    Atomics.notify(lane.signal, SIGNAL.reply);
+    reply(lane, message);
   }
 
   /** A thread is gone: the task that it had in hand failed, all others go to another thread. */
   #laneEnded(lane: Lane, reason: string): void {
     if (this.#closed || lane.closed) return;
     lane.closed = true;
+    lane.abort.abort();
     lane.port.close();
     lane.replies.close();
     const running = runningTask(lane);
     const others = [...lane.tasks.values(), ...lane.pending].filter((task) => task !== running);
     lane.tasks.clear();
+    lane.held.clear();
     lane.pending = [];
-    this.#lanes[this.#lanes.indexOf(lane)] = this.#openLane();
+    this.#lanes.splice(this.#lanes.indexOf(lane), 1);
+    if (!lane.extra) this.#replace(lane);
     this.#options.onThreadError?.(`an evaluating thread was replaced: ${reason}`);
     if (running) this.#settle(running, { kind: "error", message: `the evaluating thread ended: ${reason}` });
+    for (const task of others) task.lane = undefined;
     this.#waiting.unshift(...others);
     this.#scheduleFlush();
+  }
+
+  #replace({ ready }: Lane): void {
+    if (ready) return void this.#lanes.unshift(this.#openLane());
+    // It could not start; the next one may not either.
+    setTimeout(() => {
+      if (this.#closed) return;
+      this.#lanes.unshift(this.#openLane());
+      this.#scheduleFlush();
+    }, RESTART_MS).unref();
   }
 
   #replaceStuckLanes(): void {
     const now = performance.now();
     for (const lane of [...this.#lanes]) {
-      if (lane.tasks.size === 0) continue;
+      if (lane.tasks.size === 0) {
+        if (lane.extra && lane.ready && lane.held.size === 0 && now - lane.progressAt > IDLE_MS) {
+          closeLane(lane, true);
+          this.#lanes.splice(this.#lanes.indexOf(lane), 1);
+        }
+        continue;
+      }
       const running = runningTask(lane);
       if (lane.ranAt !== running) {
         lane.ranAt = running;
@@ -380,8 +492,7 @@ export class EvaluatorPool {
       // Instantiation has a limit for each start function, of which there are up to three.
       const limitMs = 4 * (running ? this.#policies.get(running.policy)?.policy.limitMs ?? 0 : 0);
       if (now - lane.progressAt <= (lane.ready ? limitMs + STUCK_MS : START_MS)) continue;
-      lane.abort.abort();
-      this.#laneEnded(lane, `its guest was over its time limit and did not stop`);
+      this.#laneEnded(lane, "its guest was over its time limit and did not stop");
     }
   }
 }

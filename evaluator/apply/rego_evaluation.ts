@@ -63,12 +63,15 @@ export class RegoEvaluation {
   #entries = 0;
   timeIsUp = false;
 
-  /** `call` answers host calls in the policy's name; `turn` is called now and then while a builtin works. */
+  /**
+   * `call` answers host calls in the policy's name; `turn` is called now and then while a builtin works, which ends as if its
+   * time were up when that returns false.
+   */
   constructor(
     limitMs: number,
     log: (entry: PolicyLogEntry) => void,
     call: (call: GuestCall) => HostCallAnswer = nobody,
-    turn: () => void = () => {},
+    turn: () => boolean = () => true,
   ) {
     this.#log = log;
     const until = performance.now() + limitMs;
@@ -78,8 +81,7 @@ export class RegoEvaluation {
       random: (length) => randomFillSync(new Uint8Array(length)),
       remember: memory(),
       check: () => {
-        turn();
-        if (performance.now() < until) return;
+        if (turn() && performance.now() < until) return;
         this.timeIsUp = true;
         throw new BuiltinHalt("the time is up");
       },

@@ -12,6 +12,7 @@ import {
   ACCEPTED,
   type FromWorker,
   type HostCallReply,
+  NOT_BEGUN,
   type Outcome,
   type PackedOutcome,
   SIGNAL,
@@ -47,14 +48,16 @@ export default async function serve(start: WorkerStart): Promise<void> {
   const replies = start.replies as unknown as NodePort;
   const { signal } = start;
   /** Messages that are no tasks keep their order with the tasks around them. */
-  const inbox: Exclude<ToWorker, { kind: "tasks" }>[] = [];
+  const inbox: Exclude<ToWorker, { kind: "tasks" | "cancel" }>[] = [];
   const waiting: { readonly header: TaskHeader; readonly bytes: Uint8Array }[] = [];
   let next = 0;
   let received = 0;
+  let cancellations = 0;
   let outcomes: (number | PackedOutcome)[] = [];
   let calls = 0;
   let replied = 0;
   let closing = false;
+  let reuse = false;
   let flushedAt = 0;
   let running = 0;
   /** Policies whose last evaluation here was so short that outcomes may wait for the next. */
@@ -62,10 +65,12 @@ export default async function serve(start: WorkerStart): Promise<void> {
 
   /**
    * Waits for the counter at `index` to be another than `seen`, for at most `limitMs`. On Bun a message that was posted, and
-   * counted, may not be there to be received yet: while fewer were received than counted, it looks again after a moment.
+   * counted, may not be there to be received yet: while fewer were received than counted, it looks again after a moment. The
+   * same for cancellations, which end every wait.
    */
   const rest = (index: number, seen: number, got: number, limitMs: number) => {
-    const limit = ((seen - got) | 0) > 0 ? Math.min(limitMs, MISSING_MESSAGE_MS) : limitMs;
+    const missing = ((seen - got) | 0) > 0 || Atomics.load(signal, SIGNAL.cancelled) !== cancellations;
+    const limit = missing ? Math.min(limitMs, MISSING_MESSAGE_MS) : limitMs;
     Atomics.wait(signal, index, seen, Number.isFinite(limit) ? limit : undefined);
   };
   const post = (message: FromWorker) => port.postMessage(message);
@@ -83,18 +88,39 @@ export default async function serve(start: WorkerStart): Promise<void> {
       const message = next.message as ToWorker;
       if (message.kind === "tasks") {
         for (const header of message.tasks) waiting.push({ header, bytes: message.bytes });
-      } else inbox.push(message);
+      } else if (message.kind === "cancel") cancel(message.task);
+      else inbox.push(message);
     }
+  };
+  const cancel = (task: number) => {
+    cancellations++;
+    // If it has just ended, that is forgotten when the next one begins.
+    if (task === running) return deadline.cancel();
+    const place = waiting.findIndex(({ header }, index) => index >= next && header[0] === task);
+    if (place < 0) return;
+    waiting.splice(place, 1);
+    outcomes.push(task, NOT_BEGUN, 0);
+  };
+  /** Takes cancellations in. On Bun one that was counted may come later. */
+  const heed = () => {
+    if (Atomics.load(signal, SIGNAL.cancelled) !== cancellations) receive();
   };
   let told = false;
   const onBusy = (busyMs: number) => {
+    heed();
     if (busyMs < BUSY_MS) return;
     needStackRoom();
     flush();
     receive();
+    const sent = Atomics.load(signal, SIGNAL.inbox);
+    if (busyMs === Infinity && sent !== received) {
+      rest(SIGNAL.inbox, sent, received, MISSING_MESSAGE_MS);
+      receive();
+    }
     const returned = waiting.splice(next).map(({ header }) => header[0]);
     if (told && returned.length === 0) return;
     told = true;
+    Atomics.store(signal, SIGNAL.busy, 1);
     post({ kind: "busy", returned });
   };
   const deadline = new Deadline(onBusy);
@@ -111,7 +137,8 @@ export default async function serve(start: WorkerStart): Promise<void> {
         const { call: answered, answer } = reply.message as HostCallReply;
         if (answered === id) return answer;
       }
-      const left = until - performance.now();
+      heed();
+      const left = deadline.cancelled ? 0 : until - performance.now();
       if (left <= 0) return { ok: false, error: "Callback evaluation failure: the policy's time is up" };
       rest(SIGNAL.reply, seen, replied, left);
       seen = Atomics.load(signal, SIGNAL.reply);
@@ -121,8 +148,14 @@ export default async function serve(start: WorkerStart): Promise<void> {
     call,
     log: (policy: number, entry: PolicyLogEntry) => post({ kind: "log", policy, task: running, entry }),
     sleep: (milliseconds) => {
-      onBusy(milliseconds);
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+      const until = performance.now() + milliseconds;
+      for (;;) {
+        const seen = Atomics.load(signal, SIGNAL.cancelled);
+        onBusy(milliseconds);
+        const left = until - performance.now();
+        if (deadline.cancelled || left <= 0) return;
+        rest(SIGNAL.cancelled, seen, cancellations, left);
+      }
     },
   }, deadline);
 
@@ -137,6 +170,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
         return engine.remove(message.policies, message.modules);
       case "close":
         closing = true;
+        reuse = message.reuse;
     }
   };
 
@@ -153,6 +187,12 @@ export default async function serve(start: WorkerStart): Promise<void> {
       // What is ready does not wait for a policy that may take long: it has to make its guest first, or was slow the last time.
       if (outcomes.length > 0 && !quick.has(policy)) flush();
       Atomics.store(signal, SIGNAL.running, id);
+      deadline.begin();
+      heed();
+      if (deadline.cancelled) {
+        outcomes.push(id, NOT_BEGUN, 0);
+        continue;
+      }
       const request = {
         json: bytes.subarray(from, to),
         object: objectStart < 0 ? undefined : [objectStart, objectEnd] as const,
@@ -161,6 +201,7 @@ export default async function serve(start: WorkerStart): Promise<void> {
       const started = performance.now();
       const outcome = pack(await engine.run(policy, operation, request));
       const ended = performance.now();
+      if (told) Atomics.store(signal, SIGNAL.busy, 0);
       outcomes.push(id, outcome, ended - started);
       if (ended - started < FLUSH_MS) quick.add(policy);
       else quick.delete(policy);
@@ -170,8 +211,20 @@ export default async function serve(start: WorkerStart): Promise<void> {
     next = 0;
     flush();
     const limitMs = engine.tidy();
+    if (limitMs === 0) {
+      // Nobody is to wait for that.
+      told = false;
+      await engine.collect();
+      Atomics.store(signal, SIGNAL.busy, 0);
+      post({ kind: "done", outcomes: [] });
+      continue;
+    }
     if (closing) break;
     rest(SIGNAL.inbox, seen, received, limitMs);
+  }
+  if (reuse) {
+    engine.clear();
+    await engine.collect();
   }
   port.close();
   replies.close();

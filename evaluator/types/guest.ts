@@ -42,8 +42,11 @@ export interface GuestHost {
   inventory(request: InventoryRequest): HostCallAnswer;
   /** Passes on what the policy being evaluated has to tell. */
   log(entry: PolicyLogEntry): void;
-  /** To be called now and then while the host itself works for this guest: what waits behind it may go elsewhere. */
-  turn(): void;
+  /**
+   * To be called now and then while the host itself works for this guest: what waits behind it may go elsewhere. Returns whether
+   * it may go on: nobody may want the answer any more.
+   */
+  turn(): boolean;
   /** Tells that the host itself is about to work long for this guest. */
   longWork(): void;
   /** Lets the thread sleep, for at most the time that the armed call has left. */

@@ -17,9 +17,11 @@ export type Outcome =
  * Outcomes as they travel: the most frequent one, an acceptance that says nothing, as a number, because cloning an object
  * costs more than many an evaluation.
  */
-export type PackedOutcome = Outcome | typeof ACCEPTED;
+export type PackedOutcome = Outcome | typeof ACCEPTED | typeof NOT_BEGUN;
 /** Stands for a verdict that allows without a word. */
 export const ACCEPTED = 1;
+/** The task was cancelled before it began. */
+export const NOT_BEGUN = 2;
 
 /** Some tasks, sent together. `bytes` holds their requests one behind the other. */
 export interface TaskBatch {
@@ -45,7 +47,10 @@ export type ToWorker =
   | { readonly kind: "module"; readonly id: number; readonly module: PreparedModule }
   | { readonly kind: "policy"; readonly id: number; readonly policy: EvaluablePolicy }
   | { readonly kind: "remove"; readonly policies: readonly number[]; readonly modules: readonly number[] }
-  | { readonly kind: "close" };
+  /** Nobody waits for the task any more: it is dropped, or stopped at the guest's next look at the clock. */
+  | { readonly kind: "cancel"; readonly task: number }
+  /** The thread may then be used again: what it holds is given back. */
+  | { readonly kind: "close"; readonly reuse: boolean };
 
 /** What a worker tells the main thread. */
 export type FromWorker =
@@ -64,7 +69,7 @@ export type FromWorker =
     readonly entry: PolicyLogEntry;
   };
 
-/** The answer to a host call, sent on a port of its own to the worker that waits for it. */
+/** The answer to a host call, sent on a port of its own to the worker that waits for it; call 0 only wakes it. */
 export interface HostCallReply {
   readonly call: number;
   readonly answer: HostCallAnswer;
@@ -80,7 +85,9 @@ export interface WorkerStart {
 
 /**
  * Indices into {@link WorkerStart.signal}: counters that are increased and notified when there is a message on `port` and on
- * `replies`, and the last 32 bits of the number of the task that runs. Messages can't tell which one that is: outcomes that are
- * ready may be unsent when a thread ends or gets stuck.
+ * `replies`, the last 32 bits of the number of the task that runs, and a counter of the `cancel` messages. Messages can't tell
+ * which task runs: outcomes that are ready may be unsent when a thread ends or gets stuck. And a guest that runs looks for
+ * messages only when this counter says that there is a cancellation. `busy` is 1 from when the thread gives its tasks back until
+ * it takes others: what is sent before that message is read would wait for a guest, or for a collection of garbage.
  */
-export const SIGNAL = { inbox: 0, reply: 1, running: 2 } as const;
+export const SIGNAL = { inbox: 0, reply: 1, running: 2, cancelled: 3, busy: 4 } as const;

@@ -1,5 +1,5 @@
 /** One request against the current policy set: lookup, evaluation, the rules of the policy, metrics (`spec/policy-server.md §6, §7`). */
-import { type EvaluatorPool, OverloadedError } from "../../evaluator/apply/pool.ts";
+import { type EvaluationOptions, type EvaluatorPool, OverloadedError } from "../../evaluator/apply/pool.ts";
 import {
   evaluateExpression,
   type Expression,
@@ -22,6 +22,8 @@ export type Evaluated =
   | { readonly kind: "unknown" }
   | { readonly kind: "invalid_id" }
   | { readonly kind: "overloaded" }
+  /** Nobody waits for the answer any more. */
+  | { readonly kind: "cancelled" }
   /** It could not be evaluated; the reason is for the log. */
   | { readonly kind: "error"; readonly reason: string };
 
@@ -35,12 +37,6 @@ export interface EvaluationContext {
   readonly tracing?: Tracing | undefined;
 }
 
-/** How one evaluation is done. */
-export interface EvaluateOptions {
-  /** Aborted when nobody waits for the verdict any more. */
-  readonly signal?: AbortSignal | undefined;
-}
-
 /** Raised inside of an evaluation that must end with HTTP status 500. */
 class InternalError extends Error {}
 
@@ -50,13 +46,17 @@ type Judging = {
   readonly review: Review;
   /** The span that it happens in, if spans are sent. */
   readonly span: TraceSpan | undefined;
+  readonly signal: AbortSignal | undefined;
 };
 type Judged = { readonly verdict: Verdict; readonly rules: ResponseRules };
 
 const MONITORED = "policy evaluation (monitor mode)";
 const MEMBER_MUTATES = "mutation is not allowed inside of policy group";
 
-/** Evaluates `review` with the policy called `id`: a policy, a group, or `group/member`. `span` learns the outcome. */
+/**
+ * Evaluates `review` with the policy called `id`: a policy, a group, or `group/member`. `span` learns the outcome. When `signal`
+ * aborts, what waits for a thread is dropped and what runs is stopped.
+ */
 export async function evaluate(
   context: EvaluationContext,
   set: PolicySet,
@@ -64,9 +64,9 @@ export async function evaluate(
   review: Review,
   origin: RequestOrigin,
   span?: TraceSpan,
-  _options: EvaluateOptions = {},
+  { signal }: EvaluationOptions = {},
 ): Promise<Evaluated> {
-  const evaluated = await evaluateIn({ context, review, span }, set, id, origin);
+  const evaluated = await evaluateIn({ context, review, span, signal }, set, id, origin);
   if (evaluated.kind === "response") span?.set(responseFields(evaluated.response));
   return evaluated;
 }
@@ -77,7 +77,7 @@ async function evaluateIn(
   id: string,
   origin: RequestOrigin,
 ): Promise<Evaluated> {
-  const { context, review, span } = judging;
+  const { context, review, span, signal } = judging;
   const [name = "", member, ...others] = id.split("/");
   if (others.length > 0 || name === "" || member === "") return { kind: "invalid_id" };
   const served = set.policies.get(name);
@@ -107,6 +107,10 @@ async function evaluateIn(
     record(context, judged, review, origin, started);
     return { kind: "response", response: respond(judging, judged, origin) };
   } catch (error) {
+    if (signal?.aborted && error === signal.reason) {
+      context.metrics.recordCancelled(id);
+      return { kind: "cancelled" };
+    }
     if (error instanceof OverloadedError) return { kind: "overloaded" };
     if (!(error instanceof InternalError)) throw error;
     span?.event(`Evaluation error: ${error.message}`, { level: "ERROR", policy_id: id });
@@ -141,7 +145,7 @@ function failureOf(served: ServedPolicy): string | undefined {
   return undefined;
 }
 
-async function judge({ context, review, span }: Judging, evaluable: Evaluable): Promise<Verdict> {
+async function judge({ context, review, span, signal }: Judging, evaluable: Evaluable): Promise<Verdict> {
   if (evaluable.kind === "failed") return failure(evaluable.reason);
   const { pool, tracing } = context;
   const outcome = span && tracing
@@ -149,9 +153,9 @@ async function judge({ context, review, span }: Judging, evaluable: Evaluable): 
       span,
       evaluable.traced,
       review,
-      () => pool.validate(evaluable.policy, review),
+      () => pool.validate(evaluable.policy, review, { signal }),
     )
-    : await pool.validate(evaluable.policy, review);
+    : await pool.validate(evaluable.policy, review, { signal });
   if (outcome.kind === "verdict") return outcome.verdict;
   throw new InternalError(outcome.kind === "error" ? outcome.message : `unexpected outcome ${outcome.kind}`);
 }

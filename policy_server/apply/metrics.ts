@@ -41,12 +41,14 @@ const MAX_ERROR_LENGTH = 1024;
 
 type Series = { readonly attributes: Attributes; readonly counts: number[]; sum: number; count: number };
 
-/** The two instruments. */
+/** The instruments. */
 export type Metrics = {
   /** Counts one evaluation that took `latencyMs` (queueing not included; counted in whole milliseconds, rounded down). */
   recordEvaluation(evaluation: Evaluation, latencyMs: number): void;
   /** Counts one request to a policy that could not be made ready. */
   recordInitializationError(policyName: string, error: string): void;
+  /** Counts one evaluation that was given up because its client had gone. */
+  recordCancelled(policyName: string): void;
   /** The values now. */
   snapshot(): MetricsSnapshot;
 };
@@ -60,6 +62,7 @@ export function createMetrics(
 ): Metrics {
   const byPolicy = new Map<string, Map<string, Series>>();
   const errors = new Map<string, { readonly attributes: Attributes; count: number }>();
+  const cancelled = new Map<string, number>();
   const known = new Map<string, Set<string | number>>();
   const overflowed = new Set<string>();
   let seriesCount = 0;
@@ -162,6 +165,9 @@ export function createMetrics(
           count: 1,
         });}
     },
+    recordCancelled(policyName) {
+      cancelled.set(policyName, (cancelled.get(policyName) ?? 0) + 1);
+    },
     snapshot() {
       const all = [...byPolicy.values()].flatMap((ofPolicy) => [...ofPolicy.values()]);
       return {
@@ -170,6 +176,7 @@ export function createMetrics(
           value: count,
         })),
         latency: all.map((series) => ({ ...series, counts: [...series.counts] })),
+        cancelled: [...cancelled].map(([policy_name, value]) => ({ attributes: { policy_name }, value })),
       };
     },
   };

@@ -3,6 +3,8 @@ import { own } from "../../program/types/own.ts";
 import type { MetricFamily } from "../../telemetry/types/metrics.ts";
 import {
   type Attributes,
+  CANCELLED,
+  type CounterPoint,
   EVALUATIONS,
   LATENCY,
   LATENCY_BOUNDS_MS,
@@ -13,10 +15,13 @@ import {
 export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 const EVALUATIONS_TEXT = "Number of policy evaluations";
+const CANCELLED_TEXT = "Number of policy evaluations given up because the client had gone";
 const LATENCY_TEXT = "Duration of policy evaluations in milliseconds";
 
 /** All values as they are pushed over OTLP. */
-export function metricFamilies({ evaluations, latency }: MetricsSnapshot): readonly MetricFamily[] {
+export function metricFamilies(
+  { evaluations, latency, cancelled }: MetricsSnapshot,
+): readonly MetricFamily[] {
   return [
     { kind: "counter", name: EVALUATIONS, description: EVALUATIONS_TEXT, points: evaluations },
     {
@@ -26,6 +31,9 @@ export function metricFamilies({ evaluations, latency }: MetricsSnapshot): reado
       bounds: LATENCY_BOUNDS_MS,
       points: latency,
     },
+    ...(cancelled.length === 0
+      ? []
+      : [{ kind: "counter", name: CANCELLED, description: CANCELLED_TEXT, points: cancelled } as const]),
   ];
 }
 
@@ -41,10 +49,15 @@ function labels(attributes: Attributes): string {
 
 /** The text exposition of all values; ends with a line break. */
 export function prometheusText(snapshot: MetricsSnapshot): string {
+  const counter = (name: string, text: string, points: readonly CounterPoint[]) => [
+    `# HELP ${name} ${text}`,
+    `# TYPE ${name} counter`,
+    ...points.map(({ attributes, value }) => `${name}{${labels(attributes)}} ${value}`),
+  ];
   const lines = [
-    `# HELP ${EVALUATIONS} ${EVALUATIONS_TEXT}`,
-    `# TYPE ${EVALUATIONS} counter`,
-    ...snapshot.evaluations.map(({ attributes, value }) => `${EVALUATIONS}{${labels(attributes)}} ${value}`),
+    ...counter(EVALUATIONS, EVALUATIONS_TEXT, snapshot.evaluations),
+    // The other two are the original's, which are there from the start.
+    ...(snapshot.cancelled.length === 0 ? [] : counter(CANCELLED, CANCELLED_TEXT, snapshot.cancelled)),
     `# HELP ${LATENCY} ${LATENCY_TEXT}`,
     `# TYPE ${LATENCY} histogram`,
   ];

@@ -22,6 +22,8 @@ const NO_HEADERS = {};
 const NOT_FOUND: HttpResponse = { status: 404, headers: NO_HEADERS, body: "" };
 const EMPTY: HttpResponse = { status: 200, headers: NO_HEADERS, body: "" };
 const STOPPING: HttpResponse = { status: 503, headers: NO_HEADERS, body: "" };
+/** Not sent, only logged; the number that nginx gives it. */
+const CLIENT_GONE = 499;
 const WENT_WRONG = "Something went wrong";
 /** What is known after so long is sent, instead of waiting for what is slow. */
 const SLOW_POLICY_MS = 250;
@@ -151,6 +153,8 @@ async function judge(
       return jsonError(404, `unknown policy: ${id}`);
     case "overloaded":
       return jsonError(503, "too many requests are waiting for evaluation, try again later");
+    case "cancelled":
+      return jsonError(CLIENT_GONE, "the client has closed the connection");
     case "invalid_id":
       return jsonError(500, WENT_WRONG);
     case "error":

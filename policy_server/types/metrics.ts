@@ -5,6 +5,8 @@ import type { PolicyMode } from "./policies.ts";
 export const EVALUATIONS = "kubewarden_policy_evaluations_total";
 /** Histogram of evaluation times in whole milliseconds. */
 export const LATENCY = "kubewarden_policy_evaluation_latency_milliseconds";
+/** Monotonic counter of evaluations that were given up because the client had gone; the original has none. */
+export const CANCELLED = "kubewarden_policy_evaluations_cancelled_total";
 /** Upper bounds of the histogram's buckets in milliseconds, inclusive; one more bucket has no bound. */
 export const LATENCY_BOUNDS_MS = [
   0,
@@ -63,4 +65,5 @@ export type HistogramPoint = {
 export type MetricsSnapshot = {
   readonly evaluations: readonly CounterPoint[];
   readonly latency: readonly HistogramPoint[];
+  readonly cancelled: readonly CounterPoint[];
 };

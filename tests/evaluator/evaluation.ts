@@ -1,8 +1,13 @@
 /** Evaluates with a real pool: threads, deadlines, snapshots and all. */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { hostCallHandler } from "../../evaluator/apply/host_calls.ts";
-import { EvaluatorPool, type PoolOptions, wholeRequest } from "../../evaluator/apply/pool.ts";
+import { type Capabilities, hostCallHandler } from "../../evaluator/apply/host_calls.ts";
+import {
+  type EvaluationOptions,
+  EvaluatorPool,
+  type PoolOptions,
+  wholeRequest,
+} from "../../evaluator/apply/pool.ts";
 import { prepareModule } from "../../evaluator/apply/prepare.ts";
 import { WORKER_URL } from "../../evaluator/apply/worker_url.ts";
 import type { PolicyLogEntry, SettingsVerdict, Verdict } from "../../evaluator/types/evaluation.ts";
@@ -23,6 +28,8 @@ export interface PolicyUnderTest {
   readonly settings?: string;
   readonly limitMs?: number;
   readonly capabilities?: readonly string[];
+  /** What answers the capabilities. */
+  readonly answers?: Capabilities;
   readonly memoryMib?: number;
   /** Whether its requests are raw ones, whose object is all of them; true unless given. */
   readonly raw?: boolean;
@@ -31,7 +38,7 @@ export interface PolicyUnderTest {
 /** One policy in a pool. */
 export interface LoadedPolicy {
   /** The outcome for a request, given as JSON text. */
-  outcome(request: string): Promise<Outcome>;
+  outcome(request: string, options?: EvaluationOptions): Promise<Outcome>;
   /** The verdict for a request. Throws for any other outcome. */
   judge(request: string): Promise<Verdict>;
   settings(): Promise<SettingsVerdict>;
@@ -69,16 +76,17 @@ export async function evaluation<T>(
     const handler = hostCallHandler(
       { policy: id, contextAwareResources: [] },
       allowed,
-      {},
+      policy.answers ?? {},
       (...violation) => violations.push(violation.join(" ")),
     );
     const settings = encoder.encode(policy.settings ?? "{}");
     const number = pool.addPolicy({ id, module, settings, limitMs: policy.limitMs ?? 10_000 }, handler);
-    const outcome = (request: string) => {
+    const outcome = (request: string, options?: EvaluationOptions) => {
       const json = encoder.encode(request);
       return pool.validate(
         number,
         wholeRequest({ json, object: policy.raw === false ? undefined : [0, json.length] }),
+        options,
       );
     };
     return {

@@ -21,21 +21,53 @@ test("tasks that stand before and behind a slow one in the same message all get 
     assert.equal(threadErrors, []);
   }));
 
-test("while policies loop on all threads they may have, others are answered", () =>
+// However many requests of a policy come at once, and however quick it has been so far, it never has the last thread. It loops
+// without a limit: who had to wait for it would wait for ever.
+for (const proof of [0, 1, 100]) {
+  test(`while a policy loops on all threads it may have, others are answered: ${proof} good requests before`, () =>
+    evaluation(async ({ load, threadErrors }) => {
+      const loops = await load("loop", { wasm: LOOP, limitMs: Infinity });
+      const good = await load("good", { wasm: GOOD });
+      for (let asked = 0; asked < proof; asked++) assert.ok((await loops.judge(told({}))).allowed);
+      const abort = new AbortController();
+      const endless = Array.from({ length: 12 }, () => loops.outcome(told({ do: "busy" }), abort));
+      for (let answered = 0; answered < 1_000;) {
+        const verdicts = await Promise.all(Array.from({ length: 20 }, () => good.judge("{}")));
+        assert.ok(verdicts.every(({ allowed }) => allowed));
+        answered += verdicts.length;
+      }
+      abort.abort();
+      const ends = await Promise.allSettled(endless);
+      assert.ok(ends.every(({ status }) => status === "rejected"), "all of them were under way until now");
+      assert.equal(threadErrors, []);
+    }, { threads: 2 }));
+}
+
+// A tenant may have several policies. What all threads are busy with is no reason for others to wait.
+test("while several policies loop, quick ones and heavy ones are answered", () =>
   evaluation(async ({ load, threadErrors }) => {
-    const loops = await load("loop", { wasm: LOOP, limitMs: 3_000 });
+    const hostile = await Promise.all(
+      ["first", "second", "third"].map((name) => load(name, { wasm: LOOP, limitMs: Infinity })),
+    );
     const good = await load("good", { wasm: GOOD });
-    assert.ok((await loops.judge(told({}))).allowed);
-    let ended = 0;
-    const endless = Array.from({ length: 3 }, () => loops.judge(told({ do: "busy" })).finally(() => ended++));
-    let answered = 0;
-    while (answered < 1_000) {
-      const verdicts = await Promise.all(Array.from({ length: 20 }, () => good.judge("{}")));
+    const heavy = await load("heavy", { wasm: testPolicy("busy-sleep/policy.wasm") });
+    for (const policy of [...hostile, good]) assert.ok((await policy.judge(told({}))).allowed);
+    // Until it counts as slow.
+    for (let proof = 0; proof < 10; proof++) assert.ok((await heavy.judge(told({ ms: "30" }))).allowed);
+    const abort = new AbortController();
+    const endless = hostile.flatMap((policy) =>
+      Array.from({ length: 4 }, () => policy.outcome(told({ do: "tight" }), abort))
+    );
+    for (let round = 0; round < 20; round++) {
+      const verdicts = await Promise.all([
+        ...Array.from({ length: 20 }, () => good.judge("{}")),
+        heavy.judge(told({ ms: "30" })),
+      ]);
       assert.ok(verdicts.every(({ allowed }) => allowed));
-      answered += verdicts.length;
     }
-    assert.ok(ended < endless.length, "the good ones did not have to wait for the others");
-    for (const { status } of await Promise.all(endless)) assert.is(status?.message, TEXT.interrupted);
+    abort.abort();
+    const ends = await Promise.allSettled(endless);
+    assert.ok(ends.every(({ status }) => status === "rejected"), "all of them were under way until now");
     assert.equal(threadErrors, []);
   }, { threads: 2 }));
 
@@ -60,6 +92,20 @@ for (const way of ["END THE THREAD", "GET STUCK"]) {
       assert.is(threadErrors.length, 1);
     }, { worker: new URL("./unruly_worker.ts", import.meta.url) }));
 }
+
+// Without a limit nothing but the thread's end tells of it. More often than there may be threads: each leaves room for the next.
+test("a thread that exits is noticed by its exit, and replaced", () =>
+  evaluation(async ({ load, threadErrors }) => {
+    const policy = await load("good", { wasm: GOOD, limitMs: Infinity });
+    const exits = 10;
+    for (let exit = 0; exit < exits; exit++) {
+      const outcomes = await Promise.all(
+        ["{}", '"END THE THREAD"', "{}"].map((request) => policy.outcome(request)),
+      );
+      assert.equal(outcomes.map(({ kind }) => kind), ["verdict", "error", "verdict"]);
+    }
+    assert.equal(threadErrors, Array(exits).fill("an evaluating thread was replaced: it exited"));
+  }, { worker: new URL("./unruly_worker.ts", import.meta.url) }));
 
 test("more than may wait is refused at once, by number and by size", () =>
   evaluation(async ({ load }) => {

@@ -23,8 +23,8 @@ export function moduleUrl(path: string): string {
 
 /** How a server is started. */
 export interface ServerSetting {
-  /** Entries of policies.yml, or its text. */
-  readonly policies: string | Readonly<Record<string, unknown>>;
+  /** Entries of policies.yml, or its text; as a function where they are known when `prepare` has run. */
+  readonly policies: string | Readonly<Record<string, unknown>> | (() => Readonly<Record<string, unknown>>);
   /** Further flags. */
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -36,6 +36,8 @@ export interface ServerSetting {
   readonly program?: string;
   /** Puts files into the folder in which the server is started. */
   readonly prepare?: (folder: string) => void;
+  /** Characters of each output that are kept; all unless given. What comes later is read and thrown away. */
+  readonly maxOutput?: number;
 }
 
 /** How a process ended. */
@@ -87,8 +89,9 @@ async function start(
   setting: ServerSetting,
   folder: string,
 ): Promise<ServerProcess & { child: ChildProcess }> {
-  const { policies, flags = [], env = {}, tls = true } = setting;
+  const { flags = [], env = {}, tls = true, maxOutput = Infinity } = setting;
   setting.prepare?.(folder);
+  const policies = typeof setting.policies === "function" ? setting.policies() : setting.policies;
   const policiesPath = join(folder, "policies.yml");
   writeFileSync(policiesPath, typeof policies === "string" ? policies : JSON.stringify(policies));
   const readinessPort = await freePort();
@@ -121,8 +124,8 @@ async function start(
     },
   });
   let stdout = "", stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text) => stdout += text);
-  child.stderr.setEncoding("utf8").on("data", (text) => stderr += text);
+  child.stdout.setEncoding("utf8").on("data", (text) => stdout += stdout.length < maxOutput ? text : "");
+  child.stderr.setEncoding("utf8").on("data", (text) => stderr += stderr.length < maxOutput ? text : "");
   let ended = false;
   const exited = new Promise<Exit>((resolve) =>
     child.once("close", (code, signal) => {

@@ -1,0 +1,7 @@
+// See attack_isolation.ts.
+import { test } from "uvu";
+import { testAttacks } from "./attack_isolation.ts";
+
+testAttacks("floods");
+
+test.run();
