@@ -16,7 +16,7 @@ import type { Log } from "../apply/log.ts";
 import { createMetrics } from "../apply/metrics.ts";
 import { artifactOptions, moduleSource } from "../apply/module_source.ts";
 import { loadPolicies } from "../apply/policies_file.ts";
-import { buildPolicySet, type PolicySet, type PolicySetOptions } from "../apply/policy_set.ts";
+import { buildPolicySet, openPolicySet, type PolicySet, type PolicySetOptions } from "../apply/policy_set.ts";
 import { startTelemetry } from "../apply/telemetry.ts";
 import { trustRootSource } from "../apply/trust_root.ts";
 import { loadTlsMaterial, type TlsMaterial } from "../apply/tls_material.ts";
@@ -78,7 +78,8 @@ export async function startServer(
   const profiler = options.enablePprof
     ? await (await import("../apply/profiler.ts")).startProfiler()
     : undefined;
-  const artifact = await artifactOptions(options, log);
+  let arrivedAt = -Infinity;
+  const artifact = await artifactOptions(options, log, () => arrivedAt = performance.now());
   const trustRoot = trustRootSource(options, artifact, log);
   const loadModule = await moduleSource(options, artifact, trustRoot, log);
   await configured();
@@ -112,11 +113,13 @@ export async function startServer(
     inventory: regoInventory(cluster.source),
     log,
     tracer: tracing?.tracer,
+    arrivedAt: () => arrivedAt,
   };
   const listeners: HttpListener[] = [];
   try {
     logTimeoutProtection(options, log);
-    let set: PolicySet = await buildPolicySet(entries, setOptions);
+    const opened = await openPolicySet(entries, setOptions);
+    let set: PolicySet = opened.set;
     const tls = options.tls && loadTlsMaterial(options.tls, log);
     const context: HandlerContext = {
       pool,
@@ -147,7 +150,9 @@ export async function startServer(
     });
     listeners.push(readiness);
 
-    let reloading = Promise.resolve();
+    let reloading = Promise.resolve(opened.whole).then((whole) => {
+      if (whole) set = whole;
+    });
     const rebuild = async () => {
       try {
         const next = await buildPolicySet(loadPolicies(options.policiesPath), setOptions);
