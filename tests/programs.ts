@@ -32,7 +32,7 @@ const IMAGES: { readonly [program in Program]: Component } = {
   reeve: "cli",
 };
 
-/** The variables with which the image starts a program: Node's flags. Bun has none. */
+/** The variables with which the image starts a program: Node's flags, or what Bun's engine reads. */
 export function imageEnvironment(name: Program): { readonly [variable: string]: string } {
   return imageEnvironmentOf(name, "bun" in process.versions ? "bun" : "node");
 }
@@ -42,7 +42,9 @@ export function imageEnvironmentOf(
   name: Program,
   runtime: "node" | "bun",
 ): { readonly [variable: string]: string } {
-  return runtime === "bun" ? {} : { NODE_OPTIONS: COMPONENTS[IMAGES[name]].nodeOptions.join(" ") };
+  return runtime === "bun"
+    ? COMPONENTS[IMAGES[name]].bunEnvironment ?? {}
+    : { NODE_OPTIONS: COMPONENTS[IMAGES[name]].nodeOptions.join(" ") };
 }
 
 /** Bundles all programs into a folder that is gone when this process is. Returns the folder. */

@@ -14,6 +14,7 @@ const MAX_WAIT_MS = 1_000;
 
 /** JavaScriptCore counts memories, and collects by itself. */
 const isBun = process.versions["bun"] !== undefined;
+const { Bun: bun } = globalThis as unknown as { readonly Bun?: { gc(force: boolean): void } };
 let collect: Collect | undefined;
 
 /** V8's own function; without options it collects once, and keeps the pages that it has freed for later. */
@@ -35,9 +36,15 @@ function collector(): Collect {
 
 /** What one thread has abandoned. */
 export class AbandonedMemory {
+  readonly #max: number;
   #bytes = 0;
   /** When the first of them was abandoned. */
   #since = 0;
+
+  /** @param max bytes that wait at most before they are given back */
+  constructor(max = MAX_ABANDONED) {
+    this.#max = max;
+  }
 
   /** Counts a memory to which nothing refers any more when the caller has returned. */
   add(memory: WebAssembly.Memory | undefined): void {
@@ -53,7 +60,7 @@ export class AbandonedMemory {
   release(): number {
     if (this.#bytes === 0) return Infinity;
     const waited = performance.now() - this.#since;
-    const much = this.#bytes >= MAX_ABANDONED;
+    const much = this.#bytes >= this.#max;
     if (!much && waited < MAX_WAIT_MS) return MAX_WAIT_MS - waited;
     if (!isBun) {
       collect ??= collector();
@@ -65,5 +72,12 @@ export class AbandonedMemory {
     this.#bytes = much ? 1 : 0;
     this.#since = performance.now();
     return much ? MAX_WAIT_MS : Infinity;
+  }
+
+  /** Gives back everything to which nothing refers, now. */
+  releaseAll(): void {
+    this.#bytes = 0;
+    if (bun) bun.gc(true);
+    else (collect ??= collector())(ALL);
   }
 }

@@ -9,6 +9,7 @@ import {
   type Outcome,
   SIGNAL,
   type TaskHeader,
+  type ThreadMemory,
   type ToWorker,
   type WorkerStart,
 } from "../types/protocol.ts";
@@ -61,6 +62,7 @@ const FULL_LANE_MS = 2;
 export function openLane(
   run: (start: WorkerStart, transfer: readonly unknown[], abort: AbortSignal) => void,
   receive: (lane: Lane, message: FromWorker) => void,
+  memory?: ThreadMemory,
 ): Lane {
   const work = new MessageChannel();
   const replies = new MessageChannel();
@@ -84,7 +86,7 @@ export function openLane(
     closed: false,
   };
   work.port1.on("message", (message: FromWorker) => receive(lane, message));
-  const start = { port: work.port2, replies: replies.port2, signal } as unknown as WorkerStart;
+  const start = { port: work.port2, replies: replies.port2, signal, memory } as unknown as WorkerStart;
   run(start, [work.port2, replies.port2], lane.abort.signal);
   return lane;
 }

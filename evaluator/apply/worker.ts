@@ -117,14 +117,18 @@ export default async function serve(start: WorkerStart): Promise<void> {
       seen = Atomics.load(signal, SIGNAL.reply);
     }
   };
-  const engine = new Engine({
-    call,
-    log: (policy: number, entry: PolicyLogEntry) => post({ kind: "log", policy, task: running, entry }),
-    sleep: (milliseconds) => {
-      onBusy(milliseconds);
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+  const engine = new Engine(
+    {
+      call,
+      log: (policy: number, entry: PolicyLogEntry) => post({ kind: "log", policy, task: running, entry }),
+      sleep: (milliseconds) => {
+        onBusy(milliseconds);
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+      },
     },
-  }, deadline);
+    deadline,
+    start.memory,
+  );
 
   const handle = (message: (typeof inbox)[number]) => {
     switch (message.kind) {
@@ -135,6 +139,8 @@ export default async function serve(start: WorkerStart): Promise<void> {
       case "remove":
         for (const policy of message.policies) quick.delete(policy);
         return engine.remove(message.policies, message.modules);
+      case "shrink":
+        return engine.shrink();
       case "close":
         closing = true;
     }

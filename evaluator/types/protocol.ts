@@ -45,6 +45,8 @@ export type ToWorker =
   | { readonly kind: "module"; readonly id: number; readonly module: PreparedModule }
   | { readonly kind: "policy"; readonly id: number; readonly policy: EvaluablePolicy }
   | { readonly kind: "remove"; readonly policies: readonly number[]; readonly modules: readonly number[] }
+  /** Give back all memory that no request needs just now. */
+  | { readonly kind: "shrink" }
   | { readonly kind: "close" };
 
 /** What a worker tells the main thread. */
@@ -70,8 +72,17 @@ export interface HostCallReply {
   readonly answer: HostCallAnswer;
 }
 
+/** What a thread may hold of memories that no request uses, in bytes. */
+export interface ThreadMemory {
+  /** Guests that wait for their next request. */
+  readonly kept: number;
+  /** Guests that were thrown away, before the thread collects. */
+  readonly abandoned: number;
+}
+
 /** What a worker is started with. */
 export interface WorkerStart {
+  readonly memory: ThreadMemory | undefined;
   readonly port: MessagePort;
   readonly replies: MessagePort;
   /** What both threads see at once, by {@link SIGNAL}. */

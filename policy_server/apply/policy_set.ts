@@ -14,9 +14,11 @@ import type { PreparedModule } from "../../evaluator/types/module.ts";
 import type { SpanFields, Tracer } from "../../telemetry/types/spans.ts";
 import { evaluatorFields } from "../render/spans.ts";
 import type { Policy, PolicyEntry, PolicyGroup, PolicyModule } from "../types/policies.ts";
+import type { CodeMemory } from "./code_memory.ts";
 import type { Log } from "./log.ts";
 import type { LoadModule } from "./module_source.ts";
 import { semaphore } from "./semaphore.ts";
+import type { SharedModule, SharedModules } from "./shared_modules.ts";
 import { readyPolicies, whenStalled } from "./stalled_policies.ts";
 
 /** The version of the original whose policies are served (`minimumKubewardenVersion`). */
@@ -54,6 +56,10 @@ export interface PolicySet {
 export interface PolicySetOptions {
   readonly pool: EvaluatorPool;
   readonly loadModule: LoadModule;
+  /** What other sets of this server use too. */
+  readonly modules: SharedModules;
+  /** What the modules' compiled code may take. */
+  readonly codeMemory: CodeMemory;
   readonly limits: ModuleLimits;
   /** Seconds that a policy without a timeout of its own may take; null: no limit for any policy. */
   readonly policyTimeoutSeconds: number | null;
@@ -144,7 +150,8 @@ export async function openPolicySet(
 
 class Builder {
   readonly #options: PolicySetOptions;
-  readonly #modules = new Map<string, number>();
+  /** Digests of the modules that this set uses. */
+  readonly #modules = new Set<string>();
   readonly #policies: number[] = [];
   readonly #failures: PolicyFailure[] = [];
   /** What is ready, or has failed, so far. */
@@ -159,7 +166,14 @@ class Builder {
   }
 
   dispose(): void {
-    this.#options.pool.remove(this.#policies, [...this.#modules.values()]);
+    const { pool, modules, codeMemory } = this.#options;
+    const unused = [...this.#modules].flatMap((digest) => {
+      const id = modules.release(digest);
+      if (id !== undefined) codeMemory.release(digest);
+      return id ?? [];
+    });
+    this.#modules.clear();
+    pool.remove(this.#policies, unused);
   }
 
   async build(entries: ReadonlyMap<string, PolicyEntry>): Promise<PolicySet> {
@@ -176,6 +190,10 @@ class Builder {
         entry.kind === "policy" ? await this.#policy(entry, loaded) : await this.#group(entry, loaded),
       );
     }));
+    const shortage = this.#options.codeMemory.shortage();
+    const [first] = this.#failures;
+    // What all of them need comes first: it is what there is to change.
+    if (shortage !== undefined && first) this.#failures.unshift({ policy: first.policy, message: shortage });
     if (this.#failures.length > 0 && (this.fatal || !continueOnErrors)) {
       throw new PolicySetError(this.#failures);
     }
@@ -187,22 +205,38 @@ class Builder {
   }
 
   async #load(url: string, name: string): Promise<Loaded> {
-    const { log, loadModule, limits, pool } = this.#options;
+    const { log, loadModule } = this.#options;
     try {
       const bytes = await this.#fetching.run(() => loadModule(url, name));
       const metadata = readMetadata(bytes) ?? NO_METADATA;
       checkMetadata(metadata);
       const digest = createHash("sha256").update(bytes).digest("hex");
       log.info("policy download", { name, path: url, sha256sum: digest, mutating: metadata.mutating });
-      const prepared = await this.#preparing.run(() => prepareModule(bytes, limits));
-      let module = this.#modules.get(digest);
-      if (module === undefined) this.#modules.set(digest, module = pool.addModule(prepared));
-      return { kind: "loaded", module, prepared };
+      const { id, prepared } = await this.#module(digest, bytes);
+      return { kind: "loaded", module: id, prepared };
     } catch (error) {
       const reason = (error as Error).message;
       log.error("policy download failed", { name, url, error: reason });
       return { kind: "failed", reason };
     }
+  }
+
+  async #module(digest: string, bytes: Uint8Array): Promise<SharedModule> {
+    const { modules, codeMemory, limits, pool } = this.#options;
+    const module = await modules.acquire(digest, async () => {
+      codeMemory.take(digest, bytes.length);
+      try {
+        const prepared = await this.#preparing.run(() => prepareModule(bytes, limits));
+        return { id: pool.addModule(prepared), prepared };
+      } catch (error) {
+        codeMemory.release(digest);
+        throw error;
+      }
+    });
+    // Two addresses may have the same module.
+    if (this.#modules.has(digest)) modules.release(digest);
+    this.#modules.add(digest);
+    return module;
   }
 
   #fail(policy: string, message: string): Evaluable {

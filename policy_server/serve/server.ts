@@ -13,13 +13,18 @@ import { allCapabilities } from "../apply/capabilities/all.ts";
 import { regoInventory } from "../apply/capabilities/rego_inventory.ts";
 import { environmentCluster } from "../apply/kubernetes/cluster.ts";
 import type { Log } from "../apply/log.ts";
+import { codeMemory } from "../apply/code_memory.ts";
+import { memoryDemand } from "../apply/memory_limit.ts";
+import { memoryPressure, NO_PRESSURE } from "../apply/memory_pressure.ts";
 import { createMetrics } from "../apply/metrics.ts";
 import { artifactOptions, moduleSource } from "../apply/module_source.ts";
 import { loadPolicies } from "../apply/policies_file.ts";
 import { buildPolicySet, openPolicySet, type PolicySet, type PolicySetOptions } from "../apply/policy_set.ts";
+import { sharedModules } from "../apply/shared_modules.ts";
 import { startTelemetry } from "../apply/telemetry.ts";
 import { trustRootSource } from "../apply/trust_root.ts";
 import { loadTlsMaterial, type TlsMaterial } from "../apply/tls_material.ts";
+import { memoryFields, memoryPlan, MIB } from "../render/memory_plan.ts";
 import type { HttpListener, Listen, ListenOptions, TlsSettings } from "../types/http.ts";
 import type { ServerOptions } from "../types/options.ts";
 import type { PolicyEntry, PolicyModule } from "../types/policies.ts";
@@ -92,7 +97,11 @@ export async function startServer(
   );
   // Connecting takes most of a second, which the first request should not wait for.
   if (readsCluster(entries) || findKubeconfig() === undefined) void cluster.source();
+  const demand = memoryDemand(options);
+  const plan = demand && memoryPlan(demand);
+  if (plan) log.info("memory is limited", memoryFields(demand, plan));
   const pool = new EvaluatorPool({
+    ...(plan && { memory: plan, maxBytes: plan.waiting }),
     worker: WORKER_URL,
     threads: options.workers,
     ownProcess: true,
@@ -106,7 +115,9 @@ export async function startServer(
   const setOptions: PolicySetOptions = {
     pool,
     loadModule,
-    limits: { memoryMib: options.policyMemoryLimitMib },
+    modules: sharedModules(),
+    codeMemory: codeMemory(demand),
+    limits: { memoryMib: plan ? Math.floor(plan.guest / MIB) : options.policyMemoryLimitMib },
     policyTimeoutSeconds: options.policyTimeoutSeconds,
     continueOnErrors: options.continueOnErrors,
     capabilities: allCapabilities({ artifact, trustRoot, cluster: cluster.source, log }),
@@ -115,6 +126,7 @@ export async function startServer(
     tracer: tracing?.tracer,
     arrivedAt: () => arrivedAt,
   };
+  const pressure = plan ? memoryPressure(plan.pressure, () => pool.shrink(), log) : NO_PRESSURE;
   const listeners: HttpListener[] = [];
   try {
     logTimeoutProtection(options, log);
@@ -129,6 +141,7 @@ export async function startServer(
       policySet: () => set,
       tracing,
       profiler,
+      memoryIsShort: pressure.high,
     };
     const common: Omit<ListenOptions, "port" | "tls" | "handler"> = {
       host: options.host,
@@ -192,6 +205,7 @@ export async function startServer(
         await telemetry.stop(TELEMETRY_FLUSH_MS);
         profiler?.close();
         cluster.close();
+        pressure.close();
       },
     };
   } catch (error) {
@@ -199,6 +213,7 @@ export async function startServer(
     await pool.close();
     await telemetry.stop(TELEMETRY_FLUSH_MS);
     cluster.close();
+    pressure.close();
     throw error;
   }
 }

@@ -3,10 +3,11 @@
  * has held: no wrong, lost or late answer, descriptors and threads as before, memory flat, an end in time.
  *
  * usage: npm run soak -- [--minutes N] [--runtime node|bun] [--program FILE] [--faults NAME,...] [--connections N]
- *                        [--html FILE] [--folder DIR] [--list]
+ *                        [--memory-limit MIB] [--html FILE] [--folder DIR] [--list]
  *
  * Without `--program`, the bundle that ships is made and run on the runtime; with it, that file is run by itself, and has to take
  * the flags of Kubewarden's policy server (`--faults` names those that it shall meet: one that does not know SIGHUP ends of it).
+ * `--memory-limit` runs it in a memory cgroup of its own, like a container of that size (root only).
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -19,6 +20,7 @@ import { checkedClients } from "./checked.ts";
 import { FAULTS } from "./faults.ts";
 import { reportHtml } from "./html.ts";
 import { type Observed, startObserved } from "./observed.ts";
+import { memoryCgroup } from "./memory_cgroup.ts";
 import { makePlan } from "./plan.ts";
 import { failures, reportText, type Sample, type Soak } from "./report.ts";
 
@@ -40,6 +42,7 @@ const { values } = parseArgs({
     program: { type: "string" },
     faults: { type: "string" },
     connections: { type: "string", default: "8" },
+    "memory-limit": { type: "string" },
     html: { type: "string" },
     folder: { type: "string" },
     list: { type: "boolean", default: false },
@@ -105,7 +108,16 @@ async function main(): Promise<number> {
     : resolve(values.folder);
   mkdirSync(folder, { recursive: true });
   const plan = makePlan(folder);
-  const server = await startObserved({ command: words, folder, policiesFile: plan.policiesFile, env });
+  const cgroup = values["memory-limit"] === undefined
+    ? undefined
+    : memoryCgroup(Number(values["memory-limit"]));
+  process.once("exit", () => cgroup?.remove());
+  const server = await startObserved({
+    command: cgroup?.wrapped(words) ?? words,
+    folder,
+    policiesFile: plan.policiesFile,
+    env,
+  });
   await server.ready();
   const clients = checkedClients(server.port, plan.questions, connections);
   const { checks } = clients;
@@ -149,6 +161,10 @@ async function main(): Promise<number> {
   checks.slowestMs = slowest;
   const stopped = await server.stop();
   const name = values.program === undefined ? `policy-server on ${values.runtime}` : basename(values.program);
+  if (cgroup) {
+    console.log(`memory: at most ${Math.round(cgroup.peak() / 2 ** 20)} of ${values["memory-limit"]} MiB`);
+    if (cgroup.killed()) console.log("the kernel has ended it, out of memory");
+  }
   const soak: Soak = { name, minutes, samples, checks, before, after, stopped, died };
   console.log(reportText(soak));
   if (values.html !== undefined) writeFileSync(values.html, reportHtml(soak));
