@@ -34,6 +34,8 @@ export interface ServerSetting {
   readonly program?: string;
   /** Puts files into the folder in which the server is started. */
   readonly prepare?: (folder: string) => void;
+  /** The words that start the program, of those that would. */
+  readonly wrap?: (command: readonly string[]) => readonly string[];
 }
 
 /** How a process ended. */
@@ -103,11 +105,9 @@ async function start(
   const kept = args.filter((arg, index) =>
     !given.has(arg) && !(index % 2 === 1 && given.has(args[index - 1]!))
   );
-  const child = spawn(process.execPath, [
-    setting.program ?? programFile("policy_server"),
-    ...kept,
-    ...flags,
-  ], {
+  const command = [process.execPath, setting.program ?? programFile("policy_server"), ...kept, ...flags];
+  const [file = "", ...words] = setting.wrap?.(command) ?? command;
+  const child = spawn(file, words, {
     cwd: folder,
     stdio: ["ignore", "pipe", "pipe"],
     env: {
