@@ -2,7 +2,7 @@
  * Runs a policy server for a while under load and attack, checks every answer, and watches what it holds. Ends with 1 unless it
  * has held: no wrong, lost or late answer, descriptors and threads as before, memory flat, an end in time.
  *
- * usage: npm run soak -- [--minutes N] [--runtime node|bun] [--program FILE] [--faults NAME,...] [--connections N]
+ * usage: npm run soak -- [--minutes N] [--runtime node|bun] [--program FILE] [--faults NAME,...] [--connections N] [--policies N]
  *                        [--memory-limit MIB] [--html FILE] [--folder DIR] [--list]
  *
  * Without `--program`, the bundle that ships is made and run on the runtime; with it, that file is run by itself, and has to take
@@ -41,6 +41,7 @@ const { values } = parseArgs({
     runtime: { type: "string", default: "bun" in process.versions ? "bun" : "node" },
     program: { type: "string" },
     faults: { type: "string" },
+    policies: { type: "string", default: "44" },
     connections: { type: "string", default: "8" },
     "memory-limit": { type: "string" },
     html: { type: "string" },
@@ -97,9 +98,10 @@ async function main(): Promise<number> {
     return 0;
   }
   const minutes = Number(values.minutes);
-  const connections = Number(values.connections);
-  if (!(minutes > 0) || !Number.isInteger(connections) || connections < 1) {
-    throw new Error("--minutes and --connections take a number above 0");
+  const [connections, policies] = [Number(values.connections), Number(values.policies)];
+  const whole = [connections, policies].every((number) => Number.isInteger(number) && number > 0);
+  if (!(minutes > 0) || !whole) {
+    throw new Error("--minutes, --connections and --policies take a number above 0");
   }
   const names = chosenFaults();
   const { words, env } = command();
@@ -107,7 +109,7 @@ async function main(): Promise<number> {
     ? mkdtempSync(join(tmpdir(), "portreeve-soak-"))
     : resolve(values.folder);
   mkdirSync(folder, { recursive: true });
-  const plan = makePlan(folder);
+  const plan = makePlan(folder, policies);
   const cgroup = values["memory-limit"] === undefined
     ? undefined
     : memoryCgroup(Number(values["memory-limit"]));
@@ -174,7 +176,7 @@ async function main(): Promise<number> {
 
 process.exit(
   await main().catch((error: unknown) => {
-    console.error(error);
+    console.error(`Error: ${error instanceof Error ? error.message : String(error)}`);
     return 1;
   }),
 );

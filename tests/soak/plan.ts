@@ -1,4 +1,4 @@
-/** What a soak serves and asks: 44 policies of real sizes, those that misbehave, and every question with its right answer. */
+/** What a soak serves and asks: policies of real sizes, those that misbehave, and every question with its right answer. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -22,8 +22,7 @@ export type Plan = {
   readonly questions: readonly Question[];
 };
 
-/** How many policies a plan has besides those that misbehave, and how large modules in Rust are, in bytes. */
-export const POLICIES = 44;
+/** How large modules in Rust are, in bytes. */
 const RUST_BYTES = 1_600_000;
 
 /** The policies that attacks use; a checked answer never comes from them. */
@@ -61,15 +60,15 @@ function question(policy: string, review: string, expected: Expected): Question 
 const read = (path: string) => readFileSync(join(root, path), "utf8");
 const privileged = "policies/pod-privileged/requests/privileged.json";
 
-/** Writes modules and policies.yml into `folder`. */
-export function makePlan(folder: string): Plan {
+/** Writes `count` modules and policies.yml into `folder`. */
+export function makePlan(folder: string, count: number): Plan {
   const modules = join(folder, "modules");
   mkdirSync(modules);
   const policies: Record<string, unknown> = {};
   const questions: Question[] = [];
   const rust = withMoreCode(readFileSync(join(root, "policies/pod-privileged/policy.wasm")), RUST_BYTES);
   const others = WORKLOADS.filter(({ policy }) => policy !== "pod-privileged");
-  for (let index = 0; index < POLICIES; index++) {
+  for (let index = 0; index < count; index++) {
     const other = index < 2 * others.length ? others[index % others.length]! : undefined;
     const name = `${other?.policy ?? "rust"}-${index}`;
     const file = join(modules, `${name}.wasm`);
