@@ -4,7 +4,9 @@
  * usage: main.ts [--namespace NAME | --cluster] [--report-kind openreports|policyreport] [--incremental] [--help]
  */
 import process from "node:process";
+import { logLines } from "../program/apply/log_lines.ts";
 import { refuseDirectStart } from "../program/apply/refuse_direct_start.ts";
+import { printText } from "../program/apply/write_output.ts";
 import { setFlagsFromString } from "node:v8";
 import { connect } from "../kubernetes/apply/api_transport.ts";
 import { kubeClient } from "../kubernetes/apply/kube_client.ts";
@@ -23,7 +25,7 @@ refuseDirectStart(import.meta.url, "audit");
 
 /** Every error that ends a run is said like this (spec/audit.md §2.7). */
 function fail(error: unknown): number {
-  console.error(`Error on cmd.Execute(): ${errorText(error)}`);
+  printText(2, `Error on cmd.Execute(): ${errorText(error)}\n`);
   return 1;
 }
 
@@ -41,21 +43,28 @@ function keepMemorySmall(): void {
 export async function run(args: readonly string[]): Promise<number> {
   const parsed = parseFlags(args);
   if (parsed.kind === "help") {
-    process.stdout.write(usage());
-    return 0;
+    return printText(1, usage());
   }
   if (parsed.kind === "problem") return fail(parsed.problem);
   const { settings, notes } = parsed;
-  for (const note of notes) console.error(note);
+  for (const note of notes) printText(2, `${note}\n`);
 
   const onTerminal = process.stdout.isTTY === true;
   const screen = process.stderr.isTTY === true
     ? openScreen(process.stderr, () => performance.now())
     : NO_SCREEN;
   const least = LEVELS.indexOf(settings.logLevel ?? (onTerminal ? "warning" : "info"));
-  const print = (text: string) => screen.print(() => process.stdout.write(text));
+  // What can't be written is dropped and counted: the scan goes on, and its result are the reports in the cluster.
+  const line: (...line: Parameters<Log>) => string = (level, message, fields = {}) =>
+    logLine(level, message, fields, Date.now());
+  const lines = logLines(1, ({ message, ...fields }) => line("warning", message, fields));
+  const print = (text: string) =>
+    screen.print(() => {
+      lines.write(text);
+      if (onTerminal) lines.flush();
+    });
   const log: Log = (level, message, fields = {}) => {
-    if (LEVELS.indexOf(level) >= least) print(`${logLine(level, message, fields, Date.now())}\n`);
+    if (LEVELS.indexOf(level) >= least) print(line(level, message, fields));
   };
 
   const began = performance.now();
@@ -89,10 +98,10 @@ export async function run(args: readonly string[]): Promise<number> {
       const nothing = resources + namespaces + failedNamespaces === 0;
       if (error !== undefined && nothing) return fail(error);
       // The result is no log line that a level may hide.
-      process.stdout.write(
+      lines.write(
         onTerminal
-          ? closingTable(tally, took)
-          : `${logLine("info", "scan summary", summaryFields(tally, runUid, took), Date.now())}\n`,
+          ? closingTable(tally, took).replace(/\n$/, "")
+          : line("info", "scan summary", summaryFields(tally, runUid, took)),
       );
       return error === undefined ? 0 : fail(error);
     } finally {

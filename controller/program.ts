@@ -8,6 +8,8 @@ import { hostname } from "node:os";
 import process from "node:process";
 import { STILL_ACCEPTING_MS } from "../http/types.ts";
 import { refuseDirectStart } from "../program/apply/refuse_direct_start.ts";
+import { logLines } from "../program/apply/log_lines.ts";
+import { printText } from "../program/apply/write_output.ts";
 import { own } from "../program/types/own.ts";
 import { connect } from "../kubernetes/apply/api_transport.ts";
 import { runAdmissionCheck } from "./apply/check_admission.ts";
@@ -24,13 +26,14 @@ const NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 const GRACE_MS = 4_500;
 const LEVELS: readonly LogLevel[] = ["debug", "info", "error"];
 
-/** Writes log lines as JSON on stderr. */
+/** Writes log lines as JSON on standard error; lines that it does not take are counted, and the controller goes on. */
 export function jsonLog(least: LogLevel): Log {
+  const line = (level: LogLevel, msg: string, fields: object) =>
+    JSON.stringify({ level, ts: new Date().toISOString(), logger: "controller", msg, ...fields });
+  const lines = logLines(2, ({ message, ...fields }) => line("error", message, fields));
   return (level, msg, fields = {}) => {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
-    console.error(
-      JSON.stringify({ level, ts: new Date().toISOString(), logger: "controller", msg, ...fields }),
-    );
+    lines.write(line(level, msg, fields));
   };
 }
 
@@ -52,18 +55,18 @@ const startFields = (error: unknown) => ({
 export async function run(args: readonly string[], certificates = CERTIFICATE_FOLDER): Promise<number> {
   const parsed = parseFlags(args);
   if (parsed.kind === "help") {
-    console.error(usage("controller"));
-    return 0;
+    return printText(2, `${usage("controller")}\n`);
   }
   if (parsed.kind === "problem") {
-    console.error(`${parsed.problem}\n${usage("controller")}`);
+    printText(2, `${parsed.problem}\n${usage("controller")}\n`);
     return 2;
   }
   const { values } = parsed;
   const level = logLevel(values["zap-log-level"] ?? "info");
   if (level === undefined) {
-    console.error(
-      `invalid value "${values["zap-log-level"]}" for flag -zap-log-level\n${usage("controller")}`,
+    printText(
+      2,
+      `invalid value "${values["zap-log-level"]}" for flag -zap-log-level\n${usage("controller")}\n`,
     );
     return 2;
   }

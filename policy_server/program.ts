@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import process from "node:process";
 import { refuseDirectStart } from "../program/apply/refuse_direct_start.ts";
+import { printText } from "../program/apply/write_output.ts";
 import { REGO_BUILTINS } from "../evaluator/types/rego_builtin_names.ts";
 import {
   type DaemonOptions,
@@ -27,7 +28,7 @@ refuseDirectStart(import.meta.url, "policy-server");
 const GRACE_MS = 25_000;
 
 function fail(message: string, exitCode: number): never {
-  process.stderr.write(`${message}\n`);
+  printText(2, `${message}\n`);
   process.exit(exitCode);
 }
 
@@ -95,7 +96,7 @@ async function serve(given: ServerOptions): Promise<void> {
 }
 
 /** Reads the process' own command line and serves. */
-export async function start(): Promise<void> {
+export async function start(): Promise<number | void> {
   const outcome = parseOptions(process.argv.slice(2), process.env, {
     cpus: availableParallelism(),
     version: VERSION,
@@ -107,8 +108,7 @@ export async function start(): Promise<void> {
       break;
     case "help":
     case "version":
-      process.stdout.write(`${outcome.text}\n`);
-      break;
+      return printText(1, `${outcome.text}\n`);
     case "docs":
       try {
         writeFileSync(outcome.path, `${outcome.text}\n`);

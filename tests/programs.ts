@@ -32,9 +32,19 @@ const IMAGES: { readonly [program in Program]: Component } = {
   reeve: "cli",
 };
 
-/** The variables with which the image starts a program: Node's flags. Bun has none. */
+/** The variables with which the image starts a program: Node's flags, or what Bun's engine reads. */
 export function imageEnvironment(name: Program): { readonly [variable: string]: string } {
-  return "bun" in process.versions ? {} : { NODE_OPTIONS: COMPONENTS[IMAGES[name]].nodeOptions.join(" ") };
+  return imageEnvironmentOf(name, "bun" in process.versions ? "bun" : "node");
+}
+
+/** The same for a runtime that need not be this one. */
+export function imageEnvironmentOf(
+  name: Program,
+  runtime: "node" | "bun",
+): { readonly [variable: string]: string } {
+  return runtime === "bun"
+    ? COMPONENTS[IMAGES[name]].bunEnvironment ?? {}
+    : { NODE_OPTIONS: COMPONENTS[IMAGES[name]].nodeOptions.join(" ") };
 }
 
 /** Bundles all programs into a folder that is gone when this process is. Returns the folder. */

@@ -1,6 +1,6 @@
 /** The world of a command, as the process has it. */
-import { writeSync } from "node:fs";
 import process from "node:process";
+import { writeOutput } from "../../program/apply/write_output.ts";
 import { logLine } from "../render/log_line.ts";
 import type { ProcessContext } from "../types/command.ts";
 import type { RootFlags } from "./parse.ts";
@@ -13,18 +13,12 @@ const gone: Record<1 | 2, boolean> = { 1: false, 2: false };
  * exit code says, and a reader that left says nothing about it.
  */
 function writeAll(fd: 1 | 2, data: string | Uint8Array): void {
-  const bytes = typeof data === "string" ? Buffer.from(data) : data;
-  for (let at = 0; at < bytes.length && !gone[fd];) {
-    try {
-      at += writeSync(fd, bytes, at);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === "EPIPE") gone[fd] = true;
-      // A pipe that is full, of a reader that is slow.
-      else if (code === "EAGAIN") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-      else throw error;
-    }
-  }
+  if (gone[fd]) return;
+  const { error } = writeOutput(fd, typeof data === "string" ? Buffer.from(data) : data);
+  if (error === undefined) return;
+  // A command that can't print its result has failed; one that can't say how it goes has not.
+  if (error.code === "EPIPE") gone[fd] = true;
+  else if (fd === 1) throw error;
 }
 
 /** Requests and archives are held in memory. */

@@ -142,7 +142,7 @@ async function imageOf(
   bundles: Bundles,
 ): Promise<Image> {
   const { files, labels } = make(component, runtime, architecture, bundles);
-  const { path, nodeOptions } = COMPONENTS[component];
+  const { path, nodeOptions, bunEnvironment = {} } = COMPONENTS[component];
   const [system, binary, program] = files as readonly [readonly Entry[], readonly Entry[], readonly Entry[]];
   return {
     architecture,
@@ -161,6 +161,7 @@ async function imageOf(
         "HOME=/tmp",
         "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
         ...(runtime === "node" && nodeOptions.length > 0 ? [`NODE_OPTIONS=${nodeOptions.join(" ")}`] : []),
+        ...(runtime === "bun" ? Object.entries(bunEnvironment).map(([name, value]) => `${name}=${value}`) : []),
       ],
       Labels: labels,
     },

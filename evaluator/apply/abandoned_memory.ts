@@ -49,6 +49,12 @@ export class AbandonedMemory {
   #bytes = 0;
   /** Since when a collection is wanted; undefined when none is. */
   #since: number | undefined;
+  readonly #max: number;
+
+  /** @param max bytes that wait at most before they are given back */
+  constructor(max = MAX_ABANDONED) {
+    this.#max = max;
+  }
 
   /** Counts a memory to which nothing refers any more when the caller has returned. */
   add(memory: WebAssembly.Memory | undefined): void {
@@ -61,8 +67,14 @@ export class AbandonedMemory {
   /** Milliseconds until {@link collect} is to be called, 0 for now; Infinity when nothing waits. */
   due(): number {
     if (this.#since === undefined) return Infinity;
-    if (this.#bytes >= MAX_ABANDONED) return 0;
+    if (this.#bytes >= this.#max) return 0;
     return Math.max(0, this.#since + MAX_WAIT_MS - performance.now());
+  }
+
+  /** Has {@link collect} called at once, and give back whatever it can. */
+  expire(): void {
+    this.#since = -Infinity;
+    this.#bytes = 0;
   }
 
   /**
@@ -70,7 +82,7 @@ export class AbandonedMemory {
    * stack for references, so the event loop has a turn first: without it one or two memories of 256 MB stayed in each thread. `begin` is called after that.
    */
   async collect(begin: () => void): Promise<void> {
-    const much = this.#bytes >= MAX_ABANDONED;
+    const much = this.#bytes >= this.#max;
     await new Promise((resolve) => setImmediate(resolve));
     begin();
     collectGarbage ??= v8Collector();

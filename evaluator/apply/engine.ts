@@ -27,7 +27,7 @@ import {
 import type { ExecutionMode } from "../types/metadata.ts";
 import type { PreparedModule } from "../types/module.ts";
 import type { EvaluablePolicy } from "../types/policy.ts";
-import type { Operation, Outcome } from "../types/protocol.ts";
+import type { Operation, Outcome, ThreadMemory } from "../types/protocol.ts";
 import { GUEST_LIMIT } from "../types/guest_limits.ts";
 import { boundedText } from "../render/bounded_text.ts";
 import { GUARD } from "../render/instrument.ts";
@@ -35,6 +35,7 @@ import { policyLogEntry } from "../render/policy_log.ts";
 import { metered } from "../render/work.ts";
 import { AbandonedMemory } from "./abandoned_memory.ts";
 import type { Deadline } from "./deadline.ts";
+import { wholeMemory } from "./guest_memory.ts";
 import { link } from "./link.ts";
 import { needStackRoom } from "./stack_room.ts";
 
@@ -69,7 +70,16 @@ export interface EngineHost {
 const MAX_LOGGED = 2 << 20;
 const ENTRY_COST = 100;
 
-type Slot = { guest: Guest | undefined; memory: WebAssembly.Memory | undefined; dirty: boolean };
+type Slot = {
+  guest: Guest | undefined;
+  memory: WebAssembly.Memory | undefined;
+  dirty: boolean;
+  /** What the guest's memory and its snapshot take. */
+  bytes: number;
+};
+
+/** A guest's memory with its snapshot, as a multiple of the memory: half of it is not zero, for policies in Rust. */
+const SNAPSHOT_SHARE = 1.5;
 
 class OutOfTime extends Error {}
 
@@ -95,7 +105,10 @@ export class Engine {
   readonly #policies = new Map<number, EvaluablePolicy>();
   readonly #slots = new Map<number, Slot>();
   readonly #guestHost: GuestHost;
-  readonly #abandoned = new AbandonedMemory();
+  readonly #abandoned: AbandonedMemory;
+  /** Bytes that guests which wait may hold. */
+  readonly #maxKept: number;
+  #kept = 0;
   /** The memory of the instance that was linked last. */
   #linked: WebAssembly.Memory | undefined;
   #current = -1;
@@ -104,8 +117,11 @@ export class Engine {
   /** How much was logged during the current task, see {@link MAX_LOGGED}. */
   #logged = 0;
 
-  constructor(host: EngineHost, deadline: Deadline) {
+  /** @param memory what may be held of guests that run no request; much unless given */
+  constructor(host: EngineHost, deadline: Deadline, memory?: ThreadMemory) {
     this.#host = host;
+    this.#abandoned = new AbandonedMemory(memory?.abandoned);
+    this.#maxKept = memory?.kept ?? Infinity;
     this.#deadline = deadline;
     this.#guestHost = {
       link: async (module, imports) => {
@@ -226,6 +242,17 @@ export class Engine {
     } finally {
       slot.memory = this.#linked;
       this.#linked = undefined;
+      slot.bytes = slot.memory === undefined ? 0 : SNAPSHOT_SHARE * wholeMemory(slot.memory).length;
+      this.#kept += slot.bytes;
+      this.#forgetOldest(slot);
+    }
+  }
+
+  /** Drops the guests that were used longest ago until the others are no more than may be kept. */
+  #forgetOldest(used: Slot): void {
+    for (const slot of this.#slots.values()) {
+      if (this.#kept <= this.#maxKept) return;
+      if (slot !== used && slot.guest) this.#abandon(slot);
     }
   }
 
@@ -236,6 +263,8 @@ export class Engine {
 
   #abandon(slot: Slot): void {
     this.#abandoned.add(slot.memory);
+    this.#kept -= slot.bytes;
+    slot.bytes = 0;
     slot.guest = slot.memory = undefined;
   }
 
@@ -252,7 +281,10 @@ export class Engine {
     const policy = this.#policies.get(id);
     if (!policy) return { kind: "error", message: "the policy was removed" };
     let slot = this.#slots.get(policy.module);
-    if (!slot) this.#slots.set(policy.module, slot = { guest: undefined, memory: undefined, dirty: false });
+    if (slot === undefined) slot = { guest: undefined, memory: undefined, dirty: false, bytes: 0 };
+    // What was used last stands last.
+    else if (this.#maxKept < Infinity) this.#slots.delete(policy.module);
+    this.#slots.set(policy.module, slot);
     this.#current = id;
     this.#logged = 0;
     try {
@@ -306,5 +338,11 @@ export class Engine {
   async collect(): Promise<void> {
     this.#deadline.longWork();
     await this.#abandoned.collect(() => this.#deadline.longWork());
+  }
+
+  /** Drops all guests; what they took is given back by the {@link collect} that {@link tidy} asks for. */
+  shrink(): void {
+    for (const slot of this.#slots.values()) if (slot.guest) this.#abandon(slot);
+    this.#abandoned.expire();
   }
 }

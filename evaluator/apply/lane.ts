@@ -10,6 +10,7 @@ import {
   type Outcome,
   SIGNAL,
   type TaskHeader,
+  type ThreadMemory,
   type ToWorker,
   type WorkerStart,
 } from "../types/protocol.ts";
@@ -75,6 +76,7 @@ export function openLane(
   run: (start: WorkerStart, transfer: readonly unknown[], abort: AbortSignal) => void,
   receive: (lane: Lane, message: FromWorker) => void,
   ended: (lane: Lane, reason: string) => void,
+  memory?: ThreadMemory,
 ): Lane {
   const work = new MessageChannel();
   const replies = new MessageChannel();
@@ -104,7 +106,7 @@ export function openLane(
   // Tinypool tells of errors, but not of a thread that exits: its task stays open for ever. Errors come first, with their reason.
   work.port1.on("close", () => ended(lane, "it exited"));
   work.port1.on("messageerror", () => ended(lane, "a message from it could not be read"));
-  const start = { port: work.port2, replies: replies.port2, signal } as unknown as WorkerStart;
+  const start = { port: work.port2, replies: replies.port2, signal, memory } as unknown as WorkerStart;
   run(start, [work.port2, replies.port2], lane.abort.signal);
   return lane;
 }

@@ -18,6 +18,7 @@ import {
   type Operation,
   type Outcome,
   type PackedOutcome,
+  type ThreadMemory,
   type ToWorker,
 } from "../types/protocol.ts";
 import {
@@ -60,6 +61,8 @@ export interface PoolOptions {
   readonly maxTasks?: number;
   /** Bytes of requests that may wait. */
   readonly maxBytes?: number;
+  /** What each thread may hold of guests that run no request. */
+  readonly memory?: ThreadMemory;
   /** Gets what policies log, and the request that they judge, the very object that was given to {@link EvaluatorPool.validate}. */
   readonly onLog?: (policy: string, entry: PolicyLogEntry, request: PiecedRequest | undefined) => void;
   /** Gets what went wrong with a thread; it has been replaced already. */
@@ -185,6 +188,11 @@ export class EvaluatorPool {
 
   protocolVersion(policy: number): Promise<Outcome> {
     return this.#submit(policy, "protocol_version", NO_REQUEST);
+  }
+
+  /** Has all threads give back the memory that no request needs just now. */
+  shrink(): void {
+    this.#tell({ kind: "shrink" });
   }
 
   /** Ends all threads. What still runs is not waited for; tasks that are not done end with an error. */
@@ -332,6 +340,7 @@ export class EvaluatorPool {
       },
       (lane, message) => this.#receive(lane, message),
       (lane, reason) => this.#laneEnded(lane, reason),
+      this.#options.memory,
     );
     for (const [id, module] of this.#modules) post(lane, { kind: "module", id, module });
     for (const [id, { policy }] of this.#policies) post(lane, { kind: "policy", id, policy });

@@ -5,6 +5,7 @@
  * Source: WASI preview 1 witx; `spec/evaluator.md §2.1, §6`.
  */
 
+import { wallClockMs } from "../../program/apply/wall_clock.ts";
 import { GUEST_LIMIT } from "../types/guest_limits.ts";
 import { type GuestMemory, GuestMemoryError } from "./guest_memory.ts";
 
@@ -151,7 +152,7 @@ export function wasiImports(host: WasiHost): Record<string, WasiFunction> {
     },
     clock_time_get(clock: number, _precision: bigint, at: number) {
       // 0 is the wall clock; all others count from some point of the past.
-      const milliseconds = clock === 0 ? performance.timeOrigin + performance.now() : performance.now();
+      const milliseconds = clock === 0 ? wallClockMs() : performance.now();
       memory().setUint64(at, BigInt(Math.round(milliseconds * 1000)) * 1000n, STRUCTURE);
       return ERRNO.success;
     },
@@ -237,7 +238,7 @@ function pollOnce(
     const clock = memory.uint(at + 16, 32, STRUCTURE);
     const timeout = Number(memory.uint64(at + 24, STRUCTURE)) / 1e6;
     const absolute = (memory.uint(at + 40, 16, STRUCTURE) & 1) !== 0;
-    const now = clock === 0 ? performance.timeOrigin + performance.now() : performance.now();
+    const now = clock === 0 ? wallClockMs() : performance.now();
     const milliseconds = absolute ? Math.max(0, timeout - now) : timeout;
     if (!earliest || milliseconds < earliest.milliseconds) {
       earliest = { userdata: memory.uint64(at, STRUCTURE), milliseconds };

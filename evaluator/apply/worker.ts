@@ -144,10 +144,10 @@ export default async function serve(start: WorkerStart): Promise<void> {
       seen = Atomics.load(signal, SIGNAL.reply);
     }
   };
-  const engine = new Engine({
+  const host = {
     call,
     log: (policy: number, entry: PolicyLogEntry) => post({ kind: "log", policy, task: running, entry }),
-    sleep: (milliseconds) => {
+    sleep: (milliseconds: number) => {
       const until = performance.now() + milliseconds;
       for (;;) {
         const seen = Atomics.load(signal, SIGNAL.cancelled);
@@ -157,7 +157,8 @@ export default async function serve(start: WorkerStart): Promise<void> {
         rest(SIGNAL.cancelled, seen, cancellations, left);
       }
     },
-  }, deadline);
+  };
+  const engine = new Engine(host, deadline, start.memory);
 
   const handle = (message: (typeof inbox)[number]) => {
     switch (message.kind) {
@@ -168,6 +169,8 @@ export default async function serve(start: WorkerStart): Promise<void> {
       case "remove":
         for (const policy of message.policies) quick.delete(policy);
         return engine.remove(message.policies, message.modules);
+      case "shrink":
+        return engine.shrink();
       case "close":
         closing = true;
         reuse = message.reuse;

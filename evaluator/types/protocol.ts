@@ -49,6 +49,8 @@ export type ToWorker =
   | { readonly kind: "remove"; readonly policies: readonly number[]; readonly modules: readonly number[] }
   /** Nobody waits for the task any more: it is dropped, or stopped at the guest's next look at the clock. */
   | { readonly kind: "cancel"; readonly task: number }
+  /** Give back all memory that no request needs just now. */
+  | { readonly kind: "shrink" }
   /** The thread may then be used again: what it holds is given back. */
   | { readonly kind: "close"; readonly reuse: boolean };
 
@@ -75,8 +77,17 @@ export interface HostCallReply {
   readonly answer: HostCallAnswer;
 }
 
+/** What a thread may hold of memories that no request uses, in bytes. */
+export interface ThreadMemory {
+  /** Guests that wait for their next request. */
+  readonly kept: number;
+  /** Guests that were thrown away, before the thread collects. */
+  readonly abandoned: number;
+}
+
 /** What a worker is started with. */
 export interface WorkerStart {
+  readonly memory: ThreadMemory | undefined;
   readonly port: MessagePort;
   readonly replies: MessagePort;
   /** What both threads see at once, by {@link SIGNAL}. */

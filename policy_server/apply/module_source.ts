@@ -34,15 +34,22 @@ type SourceOptions = Pick<
   | "dockerConfigJsonPath"
 >;
 
-/** Settings of the artifact room that the server's flags give; also what host capabilities work with. */
-export async function artifactOptions(options: SourceOptions, log: Log): Promise<ArtifactOptions> {
+/** Settings of the artifact room that the server's flags give; also what host capabilities work with. `arrived` is called while modules come in. */
+export async function artifactOptions(
+  options: SourceOptions,
+  log: Log,
+  arrived: () => void = () => {},
+): Promise<ArtifactOptions> {
   const { sourcesPath, dockerConfigJsonPath } = options;
   return {
     ...(sourcesPath !== null && { sources: await readSources(sourcesPath) }),
     ...(dockerConfigJsonPath !== null && { dockerConfigDir: await configDirectory(dockerConfigJsonPath) }),
     limits: { moduleBytes: MAX_MODULE_BYTES },
     onEvent: (event: ArtifactEvent) => {
-      if (event.kind === "log") log[event.level](event.message, event.fields, { target: "policy_fetcher" });
+      if (event.kind === "progress") arrived();
+      else if (event.kind === "log") {
+        log[event.level](event.message, event.fields, { target: "policy_fetcher" });
+      }
     },
   };
 }

@@ -14,8 +14,12 @@ import type { PreparedModule } from "../../evaluator/types/module.ts";
 import type { SpanFields, Tracer } from "../../telemetry/types/spans.ts";
 import { evaluatorFields } from "../render/spans.ts";
 import type { Policy, PolicyEntry, PolicyGroup, PolicyModule } from "../types/policies.ts";
+import type { CodeMemory } from "./code_memory.ts";
 import type { Log } from "./log.ts";
 import type { LoadModule } from "./module_source.ts";
+import { semaphore } from "./semaphore.ts";
+import type { SharedModule, SharedModules } from "./shared_modules.ts";
+import { readyPolicies, whenStalled } from "./stalled_policies.ts";
 
 /** The version of the original whose policies are served (`minimumKubewardenVersion`). */
 export const COMPATIBLE_VERSION = "1.36.0";
@@ -52,6 +56,10 @@ export interface PolicySet {
 export interface PolicySetOptions {
   readonly pool: EvaluatorPool;
   readonly loadModule: LoadModule;
+  /** What other sets of this server use too. */
+  readonly modules: SharedModules;
+  /** What the modules' compiled code may take. */
+  readonly codeMemory: CodeMemory;
   readonly limits: ModuleLimits;
   /** Seconds that a policy without a timeout of its own may take; null: no limit for any policy. */
   readonly policyTimeoutSeconds: number | null;
@@ -62,6 +70,8 @@ export interface PolicySetOptions {
   readonly log: Log;
   /** Absent unless spans are sent. */
   readonly tracer?: Tracer | undefined;
+  /** Milliseconds of the process at which a part of a module arrived last. */
+  readonly arrivedAt: () => number;
 }
 
 /** What keeps one policy from being served. */
@@ -87,8 +97,10 @@ export class PolicySetError extends Error {
   }
 }
 
-/** Modules that are fetched and prepared at once. */
+/** Modules that are fetched at once, and that are prepared at once. */
 const PARALLEL_LOADS = 4;
+/** A load that takes longer no longer keeps others waiting. */
+const MAX_LOAD_TURN_MS = 5_000;
 
 type Loaded =
   | { readonly kind: "loaded"; readonly module: number; readonly prepared: PreparedModule }
@@ -108,20 +120,65 @@ export async function buildPolicySet(
   }
 }
 
+/** A set that serves what is ready; `whole` is the one to put in its place when everything else is ready, or has failed. */
+export interface OpenedPolicySet {
+  readonly set: PolicySet;
+  /** Absent where `set` is whole already. Never rejects. */
+  readonly whole?: Promise<PolicySet>;
+}
+
+/**
+ * Builds the first set. With `continueOnErrors`, policies that are ready don't wait for modules whose registry has stalled: until
+ * these are there, their policies refuse every request. Throws {@link PolicySetError} like {@link buildPolicySet}.
+ */
+export async function openPolicySet(
+  entries: ReadonlyMap<string, PolicyEntry>,
+  options: PolicySetOptions,
+): Promise<OpenedPolicySet> {
+  const builder = new Builder(options);
+  const whole = builder.build(entries);
+  try {
+    const set = options.continueOnErrors
+      ? await Promise.race([whole, whenStalled(builder.served, entries.size, options.arrivedAt, whole)])
+      : await whole;
+    if (set !== undefined || builder.fatal) return { set: set ?? await whole };
+    // The whole set, which takes the place of this one, lets go of everything.
+    return {
+      set: { policies: readyPolicies(entries, builder.served, options.log), dispose: () => {} },
+      whole,
+    };
+  } catch (error) {
+    builder.dispose();
+    throw error;
+  }
+}
+
 class Builder {
   readonly #options: PolicySetOptions;
-  readonly #modules = new Map<string, number>();
+  /** Digests of the modules that this set uses. */
+  readonly #modules = new Set<string>();
   readonly #policies: number[] = [];
   readonly #failures: PolicyFailure[] = [];
+  /** What is ready, or has failed, so far. */
+  readonly served = new Map<string, ServedPolicy>();
+  readonly #fetching = semaphore(PARALLEL_LOADS, MAX_LOAD_TURN_MS);
+  readonly #preparing = semaphore(PARALLEL_LOADS);
   /** Failures that no flag lets pass. */
-  #fatal = false;
+  fatal = false;
 
   constructor(options: PolicySetOptions) {
     this.#options = options;
   }
 
   dispose(): void {
-    this.#options.pool.remove(this.#policies, [...this.#modules.values()]);
+    const { pool, modules, codeMemory } = this.#options;
+    const unused = [...this.#modules].flatMap((digest) => {
+      const id = modules.release(digest);
+      if (id !== undefined) codeMemory.release(digest);
+      return id ?? [];
+    });
+    this.#modules.clear();
+    pool.remove(this.#policies, unused);
   }
 
   async build(entries: ReadonlyMap<string, PolicyEntry>): Promise<PolicySet> {
@@ -129,17 +186,20 @@ class Builder {
     const users = usersOfModules(entries);
     const count = users.reduce((sum, { names }) => sum + names.length, 0);
     log.info("policies download", { policies_count: count, status: "init" });
-    const slots = new Slots(PARALLEL_LOADS);
-    const loaded = new Map(users.map(({ url, names }) => [url, slots.run(() => this.#load(url, names[0]!))]));
+    const loaded = new Map(users.map(({ url, names }) => [url, this.#load(url, names[0]!)]));
     // Settings are validated in the worker threads while the next modules are prepared here.
-    const served = new Map<string, ServedPolicy>();
+    const { served } = this;
     await Promise.all([...entries.values()].map(async (entry) => {
       served.set(
         entry.name,
         entry.kind === "policy" ? await this.#policy(entry, loaded) : await this.#group(entry, loaded),
       );
     }));
-    if (this.#failures.length > 0 && (this.#fatal || !continueOnErrors)) {
+    const shortage = this.#options.codeMemory.shortage();
+    const [first] = this.#failures;
+    // What all of them need comes first: it is what there is to change.
+    if (shortage !== undefined && first) this.#failures.unshift({ policy: first.policy, message: shortage });
+    if (this.#failures.length > 0 && (this.fatal || !continueOnErrors)) {
       throw new PolicySetError(this.#failures);
     }
     for (const { policy, message } of this.#failures) {
@@ -150,22 +210,38 @@ class Builder {
   }
 
   async #load(url: string, name: string): Promise<Loaded> {
-    const { log, loadModule, limits, pool } = this.#options;
+    const { log, loadModule } = this.#options;
     try {
-      const bytes = await loadModule(url, name);
+      const bytes = await this.#fetching.run(() => loadModule(url, name));
       const metadata = readMetadata(bytes) ?? NO_METADATA;
       checkMetadata(metadata);
       const digest = createHash("sha256").update(bytes).digest("hex");
       log.info("policy download", { name, path: url, sha256sum: digest, mutating: metadata.mutating });
-      const prepared = await prepareModule(bytes, limits);
-      let module = this.#modules.get(digest);
-      if (module === undefined) this.#modules.set(digest, module = pool.addModule(prepared));
-      return { kind: "loaded", module, prepared };
+      const { id, prepared } = await this.#module(digest, bytes);
+      return { kind: "loaded", module: id, prepared };
     } catch (error) {
       const reason = (error as Error).message;
       log.error("policy download failed", { name, url, error: reason });
       return { kind: "failed", reason };
     }
+  }
+
+  async #module(digest: string, bytes: Uint8Array): Promise<SharedModule> {
+    const { modules, codeMemory, limits, pool } = this.#options;
+    const module = await modules.acquire(digest, async () => {
+      codeMemory.take(digest, bytes.length);
+      try {
+        const prepared = await this.#preparing.run(() => prepareModule(bytes, limits));
+        return { id: pool.addModule(prepared), prepared };
+      } catch (error) {
+        codeMemory.release(digest);
+        throw error;
+      }
+    });
+    // Two addresses may have the same module.
+    if (this.#modules.has(digest)) modules.release(digest);
+    this.#modules.add(digest);
+    return module;
   }
 
   #fail(policy: string, message: string): Evaluable {
@@ -183,7 +259,7 @@ class Builder {
     const { pool, policyTimeoutSeconds, capabilities, inventory, log } = this.#options;
     const allowed = parseCapabilities(entry.hostCapabilities);
     if (typeof allowed === "string") {
-      this.#fatal = true;
+      this.fatal = true;
       return this.#fail(
         fullName,
         `bootstrap failure: invalid hostCapabilities pattern for policy ${fullName}: ${allowed}`,
@@ -245,28 +321,6 @@ class Builder {
       this.#fail(entry.name, `error evaluating policy group expression: ${entry.name}: ${expression}`);
     }
     return { kind: "group", entry, members: new Map(members), expression };
-  }
-}
-
-/** Lets so many things be done at once, in the order in which they were asked for. */
-class Slots {
-  readonly #waiting: (() => void)[] = [];
-  #free: number;
-
-  constructor(count: number) {
-    this.#free = count;
-  }
-
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free++;
-    }
   }
 }
 

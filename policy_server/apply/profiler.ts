@@ -2,6 +2,7 @@
  * Profiles of the server's main thread, where requests are read, routed and answered; the evaluating threads are not in them.
  * Node's inspector has both kinds; Bun's has no heap sampling.
  */
+import { wallClockMs } from "../../program/apply/wall_clock.ts";
 import type { Session } from "node:inspector/promises";
 import process from "node:process";
 import { promisify } from "node:util";
@@ -27,7 +28,7 @@ export interface Profiler {
 const HEAP_INTERVAL_BYTES = 512 * 1024;
 const NO_HEAP = "heap profiles need Node: Bun's inspector has no heap sampling";
 
-const nowNs = () => BigInt(Math.floor((performance.timeOrigin + performance.now()) * 1e6));
+const nowNs = () => BigInt(Math.floor(wallClockMs() * 1e6));
 
 /** Begins to sample the heap: only what is allocated from now on can be told. */
 export async function startProfiler(): Promise<Profiler> {

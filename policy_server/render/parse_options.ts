@@ -189,6 +189,7 @@ function serverOptions(given: GivenFlags, { cpus }: OptionDefaults): ServerOptio
     },
     watchPolicies: boolean("--watch-policies"),
     policyMemoryLimitMib: whole("--policy-memory-limit-mib", 1, 4096),
+    memoryLimitMib: given.has("--memory-limit-mib") ? whole("--memory-limit-mib", 64, 1024 ** 2) : null,
     maxBodyBytes: whole("--max-body-bytes", 1, 1024 ** 3),
   };
 }

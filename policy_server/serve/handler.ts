@@ -25,6 +25,7 @@ const STOPPING: HttpResponse = { status: 503, headers: NO_HEADERS, body: "" };
 /** Not sent, only logged; the number that nginx gives it. */
 const CLIENT_GONE = 499;
 const WENT_WRONG = "Something went wrong";
+const MEMORY_SHORT = "the server is short of memory, try again later";
 /** What is known after so long is sent, instead of waiting for what is slow. */
 const SLOW_POLICY_MS = 250;
 
@@ -46,6 +47,8 @@ const JSON_CONTENT = /^\s*application\/(?:[^;\s/]+\+)?json\s*(?:;|$)/i;
 /** What the main listener's handler works with. The set is asked for once a request: it may be swapped at any time. */
 export interface HandlerContext extends EvaluationContext {
   readonly policySet: () => PolicySet;
+  /** Whether requests are refused before their bodies are read, because memory is short. */
+  readonly memoryIsShort?: () => boolean;
   /** Absent unless profiles are served. */
   readonly profiler?: Profiler | undefined;
 }
@@ -251,7 +254,9 @@ export function policyHandler(context: HandlerContext): HttpHandler {
       version: "HTTP/1.1",
     });
     try {
-      const response = await answering(request, span);
+      const response = context.memoryIsShort?.()
+        ? jsonError(503, MEMORY_SHORT)
+        : await answering(request, span);
       const latency = `${Math.floor(performance.now() - started)} ms`;
       const { status } = response;
       log.info(FINISHED, { latency, status }, ON_RESPONSE);

@@ -22,13 +22,18 @@ import { allCapabilities } from "../apply/capabilities/all.ts";
 import { regoInventory } from "../apply/capabilities/rego_inventory.ts";
 import { environmentCluster } from "../apply/kubernetes/cluster.ts";
 import type { Log } from "../apply/log.ts";
+import { codeMemory } from "../apply/code_memory.ts";
+import { memoryDemand } from "../apply/memory_limit.ts";
+import { memoryPressure, NO_PRESSURE } from "../apply/memory_pressure.ts";
 import { createMetrics } from "../apply/metrics.ts";
 import { artifactOptions, moduleSource } from "../apply/module_source.ts";
 import { loadPolicies } from "../apply/policies_file.ts";
-import { buildPolicySet, type PolicySet, type PolicySetOptions } from "../apply/policy_set.ts";
+import { buildPolicySet, openPolicySet, type PolicySet, type PolicySetOptions } from "../apply/policy_set.ts";
+import { sharedModules } from "../apply/shared_modules.ts";
 import { startTelemetry } from "../apply/telemetry.ts";
 import { trustRootSource } from "../apply/trust_root.ts";
 import { loadTlsMaterial, type TlsMaterial } from "../apply/tls_material.ts";
+import { memoryFields, memoryPlan, MIB } from "../render/memory_plan.ts";
 import type { ServerOptions } from "../types/options.ts";
 import type { PolicyEntry, PolicyModule } from "../types/policies.ts";
 
@@ -82,7 +87,8 @@ export async function startServer(
   const profiler = options.enablePprof
     ? await (await import("../apply/profiler.ts")).startProfiler()
     : undefined;
-  const artifact = await artifactOptions(options, log);
+  let arrivedAt = -Infinity;
+  const artifact = await artifactOptions(options, log, () => arrivedAt = performance.now());
   const trustRoot = trustRootSource(options, artifact, log);
   const loadModule = await moduleSource(options, artifact, trustRoot, log);
   await configured();
@@ -95,7 +101,11 @@ export async function startServer(
   );
   // Connecting takes most of a second, which the first request should not wait for.
   if (readsCluster(entries) || findKubeconfig() === undefined) void cluster.source();
+  const demand = memoryDemand(options);
+  const plan = demand && memoryPlan(demand);
+  if (plan) log.info("memory is limited", memoryFields(demand, plan));
   const pool = new EvaluatorPool({
+    ...(plan && { memory: plan, maxBytes: plan.waiting }),
     worker: WORKER_URL,
     threads: options.workers,
     ownProcess: true,
@@ -109,18 +119,23 @@ export async function startServer(
   const setOptions: PolicySetOptions = {
     pool,
     loadModule,
-    limits: { memoryMib: options.policyMemoryLimitMib },
+    modules: sharedModules(),
+    codeMemory: codeMemory(demand),
+    limits: { memoryMib: plan ? Math.floor(plan.guest / MIB) : options.policyMemoryLimitMib },
     policyTimeoutSeconds: options.policyTimeoutSeconds,
     continueOnErrors: options.continueOnErrors,
     capabilities: allCapabilities({ artifact, trustRoot, cluster: cluster.source, log }),
     inventory: regoInventory(cluster.source),
     log,
     tracer: tracing?.tracer,
+    arrivedAt: () => arrivedAt,
   };
+  const pressure = plan ? memoryPressure(plan.pressure, () => pool.shrink(), log) : NO_PRESSURE;
   const listeners: HttpListener[] = [];
   try {
     logTimeoutProtection(options, log);
-    let set: PolicySet = await buildPolicySet(entries, setOptions);
+    const opened = await openPolicySet(entries, setOptions);
+    let set: PolicySet = opened.set;
     const tls = options.tls && loadTlsMaterial(options.tls, log);
     const context: HandlerContext = {
       pool,
@@ -130,6 +145,7 @@ export async function startServer(
       policySet: () => set,
       tracing,
       profiler,
+      memoryIsShort: pressure.high,
     };
     const common = (listener: string): Pick<ListenOptions, "host" | "onClosed"> => ({
       host: options.host,
@@ -156,9 +172,17 @@ export async function startServer(
     });
     listeners.push(readiness);
 
+    // The first set may still wait for a registry; the next one takes the place of the whole of it.
+    const whole = Promise.resolve(opened.whole).then((found) => {
+      if (found) set = found;
+    });
     const rebuild = async () => {
+      await whole;
       try {
-        const next = await buildPolicySet(loadPolicies(options.policiesPath, (warning) => log.warn(warning)), setOptions);
+        const next = await buildPolicySet(
+          loadPolicies(options.policiesPath, (warning) => log.warn(warning)),
+          setOptions,
+        );
         const old = set;
         set = next;
         old.dispose();
@@ -197,6 +221,7 @@ export async function startServer(
         await telemetry.stop(TELEMETRY_FLUSH_MS);
         profiler?.close();
         cluster.close();
+        pressure.close();
       },
     };
   } catch (error) {
@@ -204,6 +229,7 @@ export async function startServer(
     await pool.close();
     await telemetry.stop(TELEMETRY_FLUSH_MS);
     cluster.close();
+    pressure.close();
     throw error;
   }
 }

@@ -213,6 +213,12 @@ const TABLE = [
     help: "How much memory one evaluation may use, from 1 to 4096 MiB",
   },
   {
+    name: "--memory-limit-mib",
+    variable: "KUBEWARDEN_MEMORY_LIMIT_MIB",
+    value: { kind: "text", placeholder: "MIB" },
+    help: "How much memory the whole process may use [default: the limit of its container]",
+  },
+  {
     name: "--max-body-bytes",
     variable: "KUBEWARDEN_MAX_BODY_BYTES",
     value: { kind: "text", placeholder: "BYTES" },

@@ -48,6 +48,8 @@ export type ServerOptions = {
   } | null;
   readonly watchPolicies: boolean;
   readonly policyMemoryLimitMib: number;
+  /** `null`: what the container's limit says. */
+  readonly memoryLimitMib: number | null;
   readonly maxBodyBytes: number;
 };
 

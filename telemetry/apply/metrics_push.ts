@@ -13,6 +13,7 @@
  * await push.stop(5_000);
  * ```
  */
+import { wallClockMs } from "../../program/apply/wall_clock.ts";
 import { loadOtelApi, loadOtelMetrics, loadOtlp } from "../../deps.ts";
 import {
   type Arrived,
@@ -51,7 +52,7 @@ export interface MetricsPush {
 }
 
 function now(): Instant {
-  const millis = performance.timeOrigin + performance.now();
+  const millis = wallClockMs();
   const seconds = Math.floor(millis / 1000);
   return [seconds, Math.floor((millis - seconds * 1000) * 1e6)];
 }

@@ -48,6 +48,7 @@ const DEFAULTS: ServerOptions = {
   daemon: null,
   watchPolicies: false,
   policyMemoryLimitMib: 256,
+  memoryLimitMib: null,
   maxBodyBytes: 8388608,
 };
 
@@ -85,6 +86,7 @@ const VALUES: readonly (readonly [string, string, string, Partial<ServerOptions>
   ],
   ["--policy-timeout", "KUBEWARDEN_POLICY_TIMEOUT", "0", { policyTimeoutSeconds: 0 }],
   ["--policy-memory-limit-mib", "KUBEWARDEN_POLICY_MEMORY_LIMIT_MIB", "64", { policyMemoryLimitMib: 64 }],
+  ["--memory-limit-mib", "KUBEWARDEN_MEMORY_LIMIT_MIB", "512", { memoryLimitMib: 512 }],
   ["--max-body-bytes", "KUBEWARDEN_MAX_BODY_BYTES", "1000", { maxBodyBytes: 1000 }],
 ];
 
@@ -132,7 +134,7 @@ for (const [flag, variable, key] of BOOLEANS) {
 }
 
 test("the table holds every flag of the chapter and ours, each with its own variable", () => {
-  assert.is(FLAGS.length, 31);
+  assert.is(FLAGS.length, 32);
   assert.is(new Set(FLAGS.map((flag) => flag.variable)).size, FLAGS.length);
 });
 
@@ -230,6 +232,8 @@ const VALUE_FAULTS: readonly (readonly [string, string])[] = [
     'Error: --policy-memory-limit-mib: expected a whole number from 1 to 4096, found "0"',
   ],
   ["--policy-memory-limit-mib 5000", "Error: --policy-memory-limit-mib: expected"],
+  ["--memory-limit-mib 63", "Error: --memory-limit-mib: expected a whole number from 64 to 1048576"],
+  ["--memory-limit-mib=", "Error: --memory-limit-mib: expected a whole number from 64 to 1048576"],
   [
     "--max-body-bytes 8MiB",
     'Error: --max-body-bytes: expected a whole number from 1 to 1073741824, found "8MiB"',

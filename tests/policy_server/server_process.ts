@@ -38,6 +38,8 @@ export interface ServerSetting {
   readonly prepare?: (folder: string) => void;
   /** Characters of each output that are kept; all unless given. What comes later is read and thrown away. */
   readonly maxOutput?: number;
+  /** The words that start the program, of those that would. */
+  readonly wrap?: (command: readonly string[]) => readonly string[];
 }
 
 /** How a process ended. */
@@ -112,7 +114,8 @@ async function start(
   if (setting.descriptors !== undefined) {
     command.unshift("prlimit", `--nofile=${setting.descriptors}:${setting.descriptors}`);
   }
-  const child = spawn(command[0]!, command.slice(1), {
+  const [file = "", ...words] = setting.wrap?.(command) ?? command;
+  const child = spawn(file, words, {
     cwd: folder,
     stdio: ["ignore", "pipe", "pipe"],
     env: {
