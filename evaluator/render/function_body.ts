@@ -7,16 +7,21 @@
  * owe when it is left is paid in advance, when it is entered; loop heads pay afterwards, for the way that led there.
  */
 import {
+  ATOMIC_COMPILE_PRICE,
   ATOMIC_PRICE,
+  COMPILE_PRICES,
+  FREE_COMPILE_COST,
   FREE_COST,
-  FREE_TRACKING_COST,
+  MISC_COMPILE_PRICES,
   MISC_PRICES,
+  NOTIFY_COMPILE_PRICE,
   PLAIN_PRICES,
   PRICE,
   UNIT_SHIFT,
+  VECTOR_COMPILE_PRICES,
   VECTOR_PRICES,
 } from "./instruction_prices.ts";
-import { checkCompiling, checkLimit, COMPILER_MEMORY, WIDE } from "./module_limits.ts";
+import { checkCompileTime, checkCompiling, checkLimit, COMPILER_MEMORY, WIDE } from "./module_limits.ts";
 import { ATOMIC_EFFECTS, MISC_EFFECTS, PLAIN_EFFECTS, VECTOR_EFFECTS } from "./stack_effects.ts";
 import { type Reader, WasmFormatError } from "./wasm_binary.ts";
 import { MISC, readValueType, skipImmediate } from "./wasm_instructions.ts";
@@ -134,6 +139,8 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
   let compiling = 0;
   let wideValues = 0;
   let tracking = 0;
+  /** What compiling the instructions costs besides their bytes. */
+  let compileCost = 0;
   /** What the longest way from the last payment to here costs. */
   let cost = 0;
   let top!: Frame;
@@ -193,6 +200,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
     const { parameters, results } = signature;
     move(signature);
     spend(price + PRICE.value * (parameters + results));
+    compileCost += PRICE.compiledValue * (parameters + results);
     track(catching > 0 ? COMPILER_MEMORY.caughtCall : COMPILER_MEMORY.call);
     push(results - parameters - operands);
   };
@@ -239,6 +247,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
       cost = 0;
     }
     const opcode = reader.u8();
+    compileCost += COMPILE_PRICES[opcode]!;
     switch (opcode) {
       case 0x00: // unreachable
         leave();
@@ -395,6 +404,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
       case 0xfc: {
         const operation = skipImmediate(opcode, reader);
         spend(MISC_PRICES[operation]!);
+        compileCost += MISC_COMPILE_PRICES[operation]!;
         push(MISC_EFFECTS[operation]!);
         if (operation < MISC.memoryInit) break;
         const after = reader.at;
@@ -410,10 +420,12 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
       case 0xfd:
         // Sub-opcodes above 127 take two bytes; none of those loads or stores, and the tables treat all alike.
         spend(VECTOR_PRICES[reader.peek()]!);
+        compileCost += VECTOR_COMPILE_PRICES[reader.peek()]!;
         push(VECTOR_EFFECTS[reader.peek()]!);
         skipImmediate(opcode, reader);
         break;
       case 0xfe:
+        compileCost += reader.peek() === 0 ? NOTIFY_COMPILE_PRICE : ATOMIC_COMPILE_PRICE;
         push(ATOMIC_EFFECTS[reader.peek()]!);
         skipImmediate(opcode, reader);
         spend(ATOMIC_PRICE);
@@ -433,7 +445,8 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
   checkCompiling(compiling + tracking, size, where);
   totals.tracking += tracking;
   const running = top.peak + PRICE.local * locals + PRICE.handler * handlers;
-  const compiled = Math.ceil(PRICE.trackedByte * tracking);
+  checkCompileTime(compileCost + PRICE.codeByte * size, where);
+  const compiled = compileCost + Math.ceil(PRICE.trackedByte * tracking);
   return {
     start,
     end,
@@ -443,7 +456,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
     places: places.length > 0 ? places : NO_PLACES,
     loops,
     cost: running + PRICE.codeByte * size + compiled,
-    free: !calls && running <= FREE_COST && size <= FREE_COST && compiled <= FREE_TRACKING_COST,
+    free: !calls && running <= FREE_COST && size <= FREE_COST && compiled <= FREE_COMPILE_COST,
     stateless,
   };
 }

@@ -105,6 +105,24 @@ export function checkCompiling(bytes: number, size: number, where: string): void
   );
 }
 
+/**
+ * What compiling a function may cost when it is first called, which no deadline interrupts, in nanoseconds at the prices of
+ * `instruction_prices.ts`; without what keeping track of values costs, which {@link checkCompiling} bounds. Real time is up to twice as
+ * much. Known: 3 ms (Go).
+ */
+const MAX_COMPILE_COST = 25e6;
+
+/** Throws {@link WasmFormatError} if compiling a function costs `nanoseconds`, and that is too much. */
+export function checkCompileTime(nanoseconds: number, where: string): void {
+  if (nanoseconds <= MAX_COMPILE_COST) return;
+  const ms = (cost: number) => Math.ceil(cost / 1e6);
+  throw new WasmFormatError(
+    `${where} makes a compiler work for ${
+      ms(nanoseconds)
+    } ms by its calls, traps and conversions, the limit is ${ms(MAX_COMPILE_COST)} ms`,
+  );
+}
+
 /** Throws {@link WasmFormatError} if compilers need `bytes` to keep track of values in `codeBytes` of code, and that is too much. */
 export function checkTracking(bytes: number, codeBytes: number): void {
   const most = MAX_TRACKING + MAX_TRACKING_PER_CODE_BYTE * codeBytes;

@@ -327,6 +327,23 @@ test("many loops or calls in one function are refused by what a compiler needs f
   );
 });
 
+test("a function that takes long to compile is refused: no deadline interrupts that", () => {
+  const forms: Readonly<Record<string, Write>> = {
+    "indirect calls": times(60_000, 0x41, 0, 0x11, 0, 0),
+    throws: times(60_000, 0x20, 0, 0x04, EMPTY, 0x08, 0, 0x0b),
+    "saturating truncations": times(60_000, 0x43, 0, 0, 0, 0, 0xfc, 4, 0x1a),
+    "vector instructions": times(60_000, 0x20, 0, 0xfd, 0x0f, 0xfd, 0x62, 0xfd, 0xf8, 0x01, 0x1a),
+    "data.drop": times(120_000, 0xfc, 9, 0),
+  };
+  for (const [name, code] of Object.entries(forms)) {
+    refused(
+      functionOf(1, code),
+      /^function 0 makes a compiler work for \d\d ms by its calls, traps and conversions, the limit is 25 ms$/,
+      name,
+    );
+  }
+});
+
 /** Every place that can claim a count: the claim is refused or runs into the section's end, at once. */
 test("a claimed count of four billion neither loops nor allocates", () => {
   const MANY = [0xff, 0xff, 0xff, 0xff, 0x0f];
