@@ -21,7 +21,16 @@ import {
   VECTOR_COMPILE_PRICES,
   VECTOR_PRICES,
 } from "./instruction_prices.ts";
-import { checkCompileTime, checkCompiling, checkLimit, COMPILER_MEMORY, WIDE } from "./module_limits.ts";
+import {
+  BLOCK_RESULT_MEMORY,
+  BRANCH_VALUE_MEMORY,
+  CALL_VALUE_MEMORY,
+  checkCompileTime,
+  checkCompiling,
+  checkLimit,
+  COMPILER_MEMORY,
+  WIDE,
+} from "./module_limits.ts";
 import { ATOMIC_EFFECTS, MISC_EFFECTS, PLAIN_EFFECTS, VECTOR_EFFECTS } from "./stack_effects.ts";
 import { type Reader, WasmFormatError } from "./wasm_binary.ts";
 import { MISC, readValueType, skipImmediate } from "./wasm_instructions.ts";
@@ -138,6 +147,9 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
   /** What compilers need, in bytes: besides, and to keep track of values. */
   let compiling = 0;
   let wideValues = 0;
+  /** How many `block`s there are, and how many results all of them have. */
+  let blocks = 0;
+  let blockResults = 0;
   let tracking = 0;
   /** What compiling the instructions costs besides their bytes. */
   let compileCost = 0;
@@ -158,6 +170,10 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
   const open = (kind: number, signature: Signature, place = 0, targets?: readonly Frame[]) => {
     const base = Math.max(0, height - signature.parameters);
     move(signature);
+    if (kind === BLOCK || kind === TRY) {
+      blocks++;
+      blockResults += signature.results;
+    }
     if (kind === TRY || targets) catching++;
     top = { kind, signature, label: NOWHERE, entry: cost, peak: cost, place, handlers: targets, base };
     frames.push(top);
@@ -179,9 +195,11 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
   const branch = (depth: number) => {
     track(COMPILER_MEMORY.branch);
     const target = frames[frames.length - 1 - depth];
-    if (!target || cost === NOWHERE) return;
+    if (!target) return;
     const { parameters, results } = target.signature;
-    reach(target, cost + PRICE.value * (target.kind === LOOP ? parameters : results));
+    const taken = target.kind === LOOP ? parameters : results;
+    tracking += BRANCH_VALUE_MEMORY * taken;
+    if (cost !== NOWHERE) reach(target, cost + PRICE.value * taken);
   };
   const pay = (at: number, price: number) => places.push(PLACE.pay, at, at, price);
   const readBlockType = (): Signature => {
@@ -201,6 +219,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
     move(signature);
     spend(price + PRICE.value * (parameters + results));
     compileCost += PRICE.compiledValue * (parameters + results);
+    compiling += CALL_VALUE_MEMORY * (parameters + results);
     track(catching > 0 ? COMPILER_MEMORY.caughtCall : COMPILER_MEMORY.call);
     push(results - parameters - operands);
   };
@@ -442,6 +461,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
   }
   checkLimit("handlers", handlers, where);
   checkLimit("wideValues", wideValues, where);
+  tracking += BLOCK_RESULT_MEMORY * blockResults * blocks;
   checkCompiling(compiling + tracking, size, where);
   totals.tracking += tracking;
   const running = top.peak + PRICE.local * locals + PRICE.handler * handlers;
