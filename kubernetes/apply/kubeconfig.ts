@@ -38,6 +38,17 @@ export function findKubeconfig(env: Environment = process.env): KubeconfigSource
 const firstLine = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split("\n")[0]!.slice(0, 300);
 
+/** Why a file can't be read. The parser of YAML quotes it, which may be a password or a token. */
+function reasonOf(error: unknown): string {
+  const { mark } = error as { readonly mark?: { readonly line: number; readonly column: number } };
+  return mark === undefined
+    ? firstLine(error)
+    : `it is not valid YAML at line ${mark.line + 1}, column ${mark.column + 1}`;
+}
+
+/** An address without a name and password before its host. */
+const withoutLogin = (server: string): string => String(server).slice(0, 300).replace(/\/\/[^/]*@/, "//…@");
+
 /** Reads and merges files; of several, those that don't exist are passed over, as kubectl does. */
 function readFiles(config: KubeConfig, create: () => KubeConfig, listed: readonly string[]): void {
   const files = listed.filter((file) => existsSync(file));
@@ -51,7 +62,7 @@ function readFiles(config: KubeConfig, create: () => KubeConfig, listed: readonl
     try {
       target.loadFromFile(file);
     } catch (error) {
-      throw new KubeconfigError(`the kubeconfig ${file} cannot be read: ${firstLine(error)}`);
+      throw new KubeconfigError(`the kubeconfig ${file} cannot be read: ${reasonOf(error)}`);
     }
     if (index > 0) config.mergeConfig(target);
   });
@@ -84,7 +95,9 @@ function checkContext(config: KubeConfig, origin: string): void {
   }
   if (!URL.canParse(cluster.server) || !/^https?:$/.test(new URL(cluster.server).protocol)) {
     throw new KubeconfigError(
-      `${origin}: the cluster "${cluster.name}" has the server "${cluster.server}", which is no http or https URL`,
+      `${origin}: the cluster "${cluster.name}" has the server "${
+        withoutLogin(cluster.server)
+      }", which is no http or https URL`,
     );
   }
 }
