@@ -9,8 +9,8 @@
  */
 import "./program/check_script.ts";
 import { build, type BuildOptions, type Plugin } from "esbuild";
-import { rmSync, writeFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { posix, relative, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
@@ -115,7 +115,11 @@ const programs = await build({
 });
 const entries = await build({
   ...common,
-  entryPoints: { ...ENTRIES, runtime_check: "program/check_runtime.ts" },
+  entryPoints: {
+    ...ENTRIES,
+    runtime_check: "program/check_runtime.ts",
+    direct_start: "program/apply/refuse_direct_start.ts",
+  },
   target: "es2018",
   plugins: [loadedLater],
 });
@@ -124,9 +128,44 @@ writeFileSync(
   resolve(outdir, "mod.js"),
   `import "./runtime_check.js";\nexport * from "./mod${MAIN}.js";\n`,
 );
+const outputs = { ...programs.metafile!.outputs, ...entries.metafile!.outputs };
+
+/** Programs, which are started by their name. */
+const STARTED: ReadonlySet<string> = new Set(
+  ["policy_server", "controller", "reeve", "audit"].map((name) => `${name}.js`),
+);
+/** What refuses to be started, see `program/apply/refuse_direct_start.ts`. */
+const GUARD = "direct_start.js";
+
+/** Lets a file end with code 1 when it is started by itself: it would do nothing and end with 0. Lines keep their numbers. */
+function refuseStart(name: string): void {
+  const file = resolve(outdir, name);
+  const guard = posix.relative(posix.dirname(name), GUARD);
+  const specifier = guard.startsWith(".") ? guard : `./${guard}`;
+  const code = readFileSync(file, "utf8");
+  const map = code.match(/\/\/# sourceMappingURL=\S+\s*$/)?.[0] ?? "";
+  const call = `__refusePartStart(import.meta.url,${JSON.stringify(posix.basename(name))},${
+    JSON.stringify(specifier)
+  });`;
+  writeFileSync(
+    file,
+    `${code.slice(0, code.length - map.length)}import{refusePartStart as __refusePartStart}from${
+      JSON.stringify(specifier)
+    };import.meta.main===false||${call}\n${map}`,
+  );
+}
+
+const nameOf = (path: string) => relative(outdir, resolve(root, path)).replaceAll("\\", "/");
+const guardPath = Object.keys(outputs).find((path) => nameOf(path) === GUARD)!;
+for (const [path, output] of Object.entries(outputs)) {
+  const name = nameOf(path);
+  if (!name.endsWith(".js") || STARTED.has(name)) continue;
+  refuseStart(name);
+  if (name !== GUARD) output.imports.push({ path: guardPath, kind: "import-statement" });
+}
+refuseStart("mod.js");
 // Older runtimes take a file without it for CommonJS, newer ones read each file twice to find out.
 writeFileSync(resolve(outdir, "package.json"), '{ "type": "module" }\n');
 if (process.argv.includes("--metafile")) {
-  const outputs = { ...programs.metafile!.outputs, ...entries.metafile!.outputs };
   writeFileSync(resolve(outdir, "metafile.json"), JSON.stringify({ outputs }));
 }

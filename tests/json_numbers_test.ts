@@ -48,6 +48,21 @@ test("what is read is what JSON.parse reads", () => {
   }
 });
 
+test("parsing can be ended at every value and name", () => {
+  let steps = 0;
+  const text = '{"a":[1,{"b":null}],"c":"d"}';
+  assert.equal(parseNumbers(text, Number, () => steps++), JSON.parse(text));
+  assert.is(steps, 9);
+  const ended = new Error("ended");
+  for (let left = 0; left < steps; left++) {
+    let taken = 0;
+    assert.throws(() =>
+      parseNumbers(text, Number, () => {
+        if (taken++ === left) throw ended;
+      }), (error: unknown) => error === ended);
+  }
+});
+
 /** API servers take objects that nest this deep. */
 const DEEPEST = 10_000;
 const deep = (leaf: string) =>

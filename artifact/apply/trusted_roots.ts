@@ -4,6 +4,7 @@ import { join } from "node:path";
 import tls from "node:tls";
 import { ArtifactError } from "../types/error.ts";
 import type { Environment } from "../types/options.ts";
+import { append } from "../../program/types/lists.ts";
 
 const PEM_BLOCK =
   /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[\s\S]*?-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
@@ -19,7 +20,7 @@ function fromEnvironment(env: Environment): readonly string[] | undefined {
   const found: string[] = [];
   if (file) {
     try {
-      found.push(...certificatesIn(file));
+      append(found, certificatesIn(file));
     } catch (cause) {
       throw new ArtifactError("config", `SSL_CERT_FILE: cannot read ${file}`, cause);
     }
@@ -36,7 +37,7 @@ function fromEnvironment(env: Environment): readonly string[] | undefined {
     }
     for (const name of names) {
       try {
-        found.push(...certificatesIn(join(directory, name)));
+        append(found, certificatesIn(join(directory, name)));
       } catch {
         // A directory or an unreadable file among the certificates: OpenSSL passes over it as well.
       }

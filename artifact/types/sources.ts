@@ -46,6 +46,14 @@ export type SourcesDocument = {
   readonly proxies: Proxies | undefined;
 };
 
+/** As {@link readMapping}; what stands in its place is not quoted: a proxy's URL may hold a password. */
+function mappingOf(value: unknown, expected: string, where: string): Mapping {
+  if (typeof value === "string") {
+    throw new DocumentError(`invalid type: string, expected ${expected}${where && ` at ${quoted(where)}`}`);
+  }
+  return readMapping(value, expected, where);
+}
+
 function readAuthority(value: unknown, where: string): AuthorityEntry {
   const mapping = readMapping(value, "an authority with `type: Path` or `type: Data`", where);
   const type = readString(mapping, "type", where);
@@ -78,12 +86,12 @@ function readProxies(mapping: Mapping): Proxies {
  */
 export function parseSources(text: string): SourcesDocument {
   const document = parseYaml(text);
-  const root = document === null ? {} : readMapping(document, "a map", "");
+  const root = document === null ? {} : mappingOf(document, "a map", "");
   const insecure = readList(root["insecure_sources"] ?? [], "insecure_sources").map((host, index) => {
     if (typeof host === "string") return host;
     throw new DocumentError(`insecure_sources[${index}] is no string: write it as "host" or "host:port"`);
   });
-  const hosts = readMapping(root["source_authorities"] ?? {}, "a map", "source_authorities");
+  const hosts = mappingOf(root["source_authorities"] ?? {}, "a map", "source_authorities");
   const authorities = Object.entries(hosts).flatMap(([host, list]) =>
     readList(list, `source_authorities.${host}`).map((item, index) => ({
       host,
@@ -94,6 +102,6 @@ export function parseSources(text: string): SourcesDocument {
   return {
     insecureSources: new Set(insecure),
     authorities,
-    proxies: proxies === undefined ? undefined : readProxies(readMapping(proxies, "a map", "proxies")),
+    proxies: proxies === undefined ? undefined : readProxies(mappingOf(proxies, "a map", "proxies")),
   };
 }

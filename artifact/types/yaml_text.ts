@@ -2,6 +2,7 @@
 import { parseDocument } from "../../deps.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
 import { deeperThan } from "../../program/types/depth.ts";
+import { yamlFaultAt, yamlFaultText } from "../../program/types/yaml_fault.ts";
 import { DocumentError } from "./strict_document.ts";
 
 /** Characters of what the parser says, which quotes names of the document. */
@@ -12,7 +13,7 @@ const MAX_CHARACTERS = 4 * 1024 * 1024;
 const MAX_DEPTH = 64;
 
 /**
- * @throws {DocumentError} with the parser's message, place included
+ * @throws {DocumentError} with the parser's message and the place, and nothing of the text: it may hold passwords
  */
 export function parseYaml(text: string): unknown {
   if (text.length > MAX_CHARACTERS) {
@@ -20,13 +21,13 @@ export function parseYaml(text: string): unknown {
   }
   try {
     // With "silent" the package passes over every document but the first: requirements that stand in another would not count.
-    const document = parseDocument(text, { logLevel: "error" });
+    const document = parseDocument(text, { logLevel: "error", prettyErrors: false });
     const problem = document.errors[0];
     if (problem !== undefined) {
       throw new DocumentError(
         problem.code === "MULTIPLE_DOCS"
           ? "the file has more than one YAML document, expected one"
-          : boundedText(problem.message.trim(), MAX_PROBLEM),
+          : boundedText(yamlFaultAt(text, problem), MAX_PROBLEM),
       );
     }
     const value: unknown = document.toJS({ maxAliasCount: 100 });
@@ -38,6 +39,8 @@ export function parseYaml(text: string): unknown {
     if (cause instanceof RangeError && !/alias/i.test(cause.message)) {
       throw new DocumentError("document is nested too deeply");
     }
-    throw new DocumentError(boundedText(cause instanceof Error ? cause.message : String(cause), MAX_PROBLEM));
+    throw new DocumentError(
+      boundedText(cause instanceof Error ? yamlFaultText(cause) : "it is not valid YAML", MAX_PROBLEM),
+    );
   }
 }

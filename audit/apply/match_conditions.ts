@@ -13,7 +13,7 @@ import {
 import { NAMED_FORMATS } from "../render/cel/formats.ts";
 import { functionsOf } from "../render/cel/library.ts";
 import { listLibrary } from "../render/cel/lists.ts";
-import { createMeter } from "../render/cel/meter.ts";
+import { createMeter, type Meter } from "../render/cel/meter.ts";
 import { NETWORK } from "../render/cel/network.ts";
 import { equalityOf } from "../render/cel/operators.ts";
 import { patternLibrary } from "../render/cel/patterns.ts";
@@ -103,12 +103,20 @@ function requestOf({ name, namespace, uid, kind }: Audited, { group, version, pl
 export function matchConditions(now: () => number = () => performance.now()): Conditions {
   let environment: Environment | undefined;
   const compiled = new Map<string, Condition>();
-  const sources = new WeakMap<Audited, CelSource>();
+  /** What objects read as, or why they can't be read: another policy does not try again. */
+  const sources = new WeakMap<Audited, CelSource | { readonly error: string }>();
   /** Milliseconds by policy and namespace of the object, and by the policy's own; it is made ready anew for each part of a run. */
   const spent = { policies: new Map<string, number>(), namespaces: new Map<string, number>() };
-  const sourceOf = (object: Audited) => {
+  const sourceOf = (object: Audited, meter: Meter) => {
     let source = sources.get(object);
-    if (source === undefined) sources.set(object, source = celSource(object.text));
+    if (source === undefined) {
+      try {
+        source = celSource(object.text, meter.checkTime);
+      } catch (error) {
+        source = { error: error instanceof Error ? error.message : String(error) };
+      }
+      sources.set(object, source);
+    }
     return source;
   };
   const conditionOf = (expression: string) => {
@@ -120,15 +128,13 @@ export function matchConditions(now: () => number = () => performance.now()): Co
   };
 
   function evaluate({ conditions }: Auditable, object: Audited, served: Served): Checked {
-    let source: CelSource;
-    try {
-      source = sourceOf(object);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      return { kind: "problem", message: `the match conditions cannot be evaluated: ${reason}` };
+    // What an object takes to be read is paid from the policy's time, too.
+    const meter = createMeter(now);
+    const source = sourceOf(object, meter);
+    if ("error" in source) {
+      return { kind: "problem", message: `the match conditions cannot be evaluated: ${source.error}` };
     }
     const variables = { object: source.value, oldObject: null, request: requestOf(object, served) };
-    const meter = createMeter(now);
     let problem: Checked | undefined;
     // One that is false excludes the object whatever the others come to, as for a webhook.
     for (const { name, expression } of conditions) {

@@ -9,6 +9,7 @@ import type { Judgement } from "../types/judgement.ts";
 import { type Answer, openExchange, REQUEST_LIMIT_MS, type Tls } from "./exchange.ts";
 import { openGate } from "./gate.ts";
 import { inParallel } from "./in_parallel.ts";
+import { append } from "../../program/types/lists.ts";
 
 /** An AdmissionReview's answer is small; a patch, which nobody reads here, may be as large as an object. */
 const ANSWER_LIMIT_BYTES = 4 * 1024 * 1024;
@@ -203,7 +204,7 @@ export async function policyServerClient(
       for (const bundle of bundles) {
         const { audit, url, policies } = bundle;
         const { gate } = serverOf(audit);
-        single.push(...await gate.pass(() => askMany(bundle, review, heard), url, policies.size));
+        append(single, await gate.pass(() => askMany(bundle, review, heard), url, policies.size));
       }
       await inParallel(single, parallel, async (index) => {
         const url = urls[index]!;

@@ -1,6 +1,7 @@
 /** What people see of a run on a terminal, and what machines see of its end (issue 8). */
 import { oneLine } from "../../program/render/terminal_text.ts";
 import type { PolicyTally, Tally } from "../types/tally.ts";
+import { greatest } from "../../program/types/lists.ts";
 
 const BAR_CELLS = 24;
 
@@ -48,7 +49,7 @@ export function closingTable(tally: Tally, milliseconds: number): string {
     ...sorted(tally).map(([id, counts]) => row(id, counts)),
     row("total", sum(tally.policies.values())),
   ];
-  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((cells) => cells[column]!.length)));
+  const widths = HEADINGS.map((_, column) => greatest(rows.map((cells) => cells[column]!.length)));
   const lines = rows.map((cells) =>
     cells.map((cell, column) => column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)).join(
       "  ",

@@ -16,6 +16,7 @@ import type { Fetching } from "./fetch_policy.ts";
 import type { HostWorld } from "./host_world.ts";
 import { OF_SETTINGS } from "./read_suite.ts";
 import { answeringWorld, replayedWorld } from "./recording.ts";
+import { append } from "../../program/types/lists.ts";
 
 const NO_FLAGS = {
   has: () => false,
@@ -116,16 +117,17 @@ export async function runSuite(
       try {
         world.enter(one.context);
         const ready = await evaluator.load(withSettings(definition, one), modules);
-        faults.push(...settingsFaults(one.expectations, ready.settings));
+        append(faults, settingsFaults(one.expectations, ready.settings));
         if (one.request !== undefined && ready.settings === undefined) {
           const raw = suite.raw || judgesRaw(definition, modules);
           const review = caseReview(onlyRequest(one.request, raw), raw);
-          faults.push(...responseFaults(one.expectations, await evaluator.judge(ready, review, raw)));
+          append(faults, responseFaults(one.expectations, await evaluator.judge(ready, review, raw)));
         } else if (ready.settings !== undefined && faults.length === 0) {
           // What can't be looked at must not pass.
           const unseen = [...one.expectations.keys()].filter((member) => !OF_SETTINGS.includes(member));
-          faults.push(
-            ...unseen.map((member) => `${member} is expected, but with these settings nothing is judged`),
+          append(
+            faults,
+            unseen.map((member) => `${member} is expected, but with these settings nothing is judged`),
           );
         }
       } catch (error) {

@@ -3,6 +3,7 @@ import { own } from "../../program/types/own.ts";
 import { isMap, parseDocument, stringifyYaml } from "../../deps.ts";
 import { CliError } from "../types/command.ts";
 import type { Exchange, ExchangeRequest, ExchangeResponse } from "../types/exchange.ts";
+import { yamlFaultAt } from "../../program/types/yaml_fault.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -118,8 +119,9 @@ export function sessionText(exchanges: readonly Exchange[]): string {
 }
 
 function readRequest(text: string): ExchangeRequest {
-  const document = parseDocument(text, { logLevel: "error" });
-  if (document.errors.length > 0) throw new Error(document.errors[0]!.message);
+  const document = parseDocument(text, { logLevel: "error", prettyErrors: false });
+  // What was recorded may be a Secret.
+  if (document.errors.length > 0) throw new Error(yamlFaultAt(text, document.errors[0]!));
   const value: unknown = document.toJS();
   const tag = document.contents?.tag;
   if (isMap(document.contents) && tag?.startsWith("!") && !tag.startsWith("!!")) {
@@ -143,11 +145,11 @@ function readResponse(value: unknown): ExchangeResponse {
 export function readSession(text: string, path: string): readonly Exchange[] {
   let entries: unknown;
   try {
-    const document = parseDocument(text, { logLevel: "error" });
+    const document = parseDocument(text, { logLevel: "error", prettyErrors: false });
     for (const fault of document.errors) throw fault;
     entries = document.toJS() ?? [];
   } catch (error) {
-    throw new CliError(`Cannot parse the session file ${path}: ${(error as Error).message}`);
+    throw new CliError(`Cannot parse the session file ${path}: ${yamlFaultAt(text, error as Error)}`);
   }
   if (!Array.isArray(entries)) {
     throw new CliError(`Cannot parse the session file ${path}: it is no list of exchanges`);

@@ -1,6 +1,7 @@
 /** Help and usage lines of commands, laid out as users of 1.36 know them. */
 import type { CommandDescription, Flag, Positional } from "../types/command.ts";
 import { COMMANDS, ROOT_FLAGS } from "../types/commands.ts";
+import { greatest } from "../../program/types/lists.ts";
 
 export const ABOUT = "Tool to manage Kubewarden policies";
 const WIDTH = 100;
@@ -50,7 +51,7 @@ function wrapped(text: string, indent: number): string {
 
 function section(title: string, rows: readonly (readonly [string, string])[]): string {
   if (rows.length === 0) return "";
-  const width = Math.min(40, Math.max(...rows.map(([left]) => left.length)));
+  const width = Math.min(40, greatest(rows.map(([left]) => left.length)));
   const text = rows.map(([left, right]) =>
     left.length > width
       ? `  ${left}\n${" ".repeat(width + 4)}${wrapped(right, width + 4)}`

@@ -6,6 +6,7 @@ import { CliError } from "../types/command.ts";
 import { markdownText } from "./markdown.ts";
 import { metadataObject } from "./metadata_document.ts";
 import { yamlText } from "./yaml.ts";
+import { greatest } from "../../program/types/lists.ts";
 
 /** Annotations with a row of their own. */
 const DETAILS = ["title", "description", "author", "url", "source", "license"] as const;
@@ -53,7 +54,7 @@ export function inspectionText(metadata: PolicyMetadata, columns: number): Text 
     [b],
   ) => (a < b ? -1 : 1));
   // Names and values are the policy's: further lines are indented, so that none of them looks like a row.
-  const width = Math.max(...[...own, ...others].map(([name]) => oneLine(name).length));
+  const width = greatest([...own, ...others].map(([name]) => oneLine(name).length));
   const rows = (entries: readonly (readonly [string, string])[]) =>
     entries.map(([name, value]) =>
       `${oneLine(name).padEnd(width)} ${value.replaceAll("\n", `\n${" ".repeat(width + 1)}`)}\n`

@@ -6,6 +6,7 @@ import type {
   PolicyRule,
 } from "../../evaluator/types/metadata.ts";
 import type { DocumentValue } from "../../policy_server/types/document.ts";
+import { append } from "../../program/types/lists.ts";
 
 /** What is wrong, and where in the text. */
 export class MetadataDocumentError extends Error {
@@ -208,7 +209,7 @@ export function metadataFaults(metadata: PolicyMetadata): readonly string[] {
       const where = `rules[${index}].${name}`;
       if (values.length === 0) faults.push(`${where}: must have at least one element`);
       if (name === "resources") {
-        faults.push(...resourceFaults(values).map((fault) => `${where}: ${fault}`));
+        append(faults, resourceFaults(values).map((fault) => `${where}: ${fault}`));
       } else if (values.includes("*") && values.length > 1) {
         faults.push(`${where}: No other elements can be defined when '*' is used`);
       }

@@ -9,7 +9,8 @@ export function resultsText(results: readonly CaseResult[]): Text {
   let suite: string | undefined;
   for (const result of results) {
     if (result.suite !== suite) {
-      lines.push(...(suite === undefined ? [] : [""]), styled("1", oneLine(result.suite)));
+      if (suite !== undefined) lines.push("");
+      lines.push(styled("1", oneLine(result.suite)));
     }
     suite = result.suite;
     const passed = result.faults.length === 0;

@@ -1,12 +1,13 @@
 /** Tables with borders, as `policies` prints them (`spec/cli.md §5`). */
 import { oneLine } from "../../program/render/terminal_text.ts";
+import { greatest } from "../../program/types/lists.ts";
 
 /** Rows of cells below a header, all left-aligned. */
 export function borderedTable(header: readonly string[], unsafe: readonly (readonly string[])[]): string {
   // Before the widths are taken: a cell with a line break would look like another row.
   const rows = unsafe.map((row) => row.map(oneLine));
   const widths = header.map((title, column) =>
-    Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length))
+    greatest(rows.map((row) => (row[column] ?? "").length), title.length)
   );
   const line = `+${widths.map((width) => "-".repeat(width + 2)).join("+")}+`;
   const text = (row: readonly string[]) =>
@@ -17,6 +18,6 @@ export function borderedTable(header: readonly string[], unsafe: readonly (reado
 /** Two columns without borders below a title. */
 export function plainTable(title: string, unsafe: readonly (readonly [string, string])[]): string {
   const rows = unsafe.map(([name, value]) => [oneLine(name), oneLine(value)] as const);
-  const width = Math.max(...rows.map(([name]) => name.length), title.length);
+  const width = greatest(rows.map(([name]) => name.length), title.length);
   return `${[title, ...rows.map(([name, value]) => `${name.padEnd(width)} ${value}`)].join("\n")}\n`;
 }

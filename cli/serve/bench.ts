@@ -18,6 +18,7 @@ import { compactJson } from "../render/yaml.ts";
 import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
 import { COMMANDS } from "../types/commands.ts";
 import { type Definition, titleOf } from "../types/definition.ts";
+import { append } from "../../program/types/lists.ts";
 
 function numberOf(args: Arguments, flag: string, preset: number, unit: "seconds" | "number"): number {
   const text = args.value(flag);
@@ -203,13 +204,13 @@ export const run: Run = async (context, args) => {
   const bench: Bench = { context, args, inputs, options, world };
   try {
     const measured: Measured[] = [];
-    for (const definition of inputs.definitions) measured.push(...await benchDefinition(bench, definition));
+    for (const definition of inputs.definitions) append(measured, await benchDefinition(bench, definition));
     const against = args.value("against");
     if (against !== undefined) {
       const other = { ...bench, inputs: await otherInputs(bench, against) };
       const second: Measured[] = [];
       for (const definition of other.inputs.definitions) {
-        second.push(...await benchDefinition(other, definition));
+        append(second, await benchDefinition(other, definition));
       }
       compare(bench, policy, measured, second.map((one) => sideOf(against, one)));
     }

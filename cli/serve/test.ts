@@ -10,6 +10,7 @@ import { writeWhole } from "../apply/write_whole.ts";
 import { junitText, resultsText } from "../render/suite_report.ts";
 import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
 import type { CaseResult } from "../types/suite.ts";
+import { append } from "../../program/types/lists.ts";
 
 const SUITE_NAME = "suite.yml";
 /** Editors write a file in several steps. */
@@ -34,7 +35,7 @@ async function runAll(context: Context, args: Arguments, paths: readonly string[
   for (const path of paths) {
     const suite = await readSuite(path);
     const own = await runSuite(context, suite, fetching, args.value("filter") ?? "");
-    results.push(...own.map((result) => ({ ...result, suite: relative(context.cwd, result.suite) })));
+    append(results, own.map((result) => ({ ...result, suite: relative(context.cwd, result.suite) })));
   }
   if (results.length === 0) {
     throw new CliError(`no case has ${JSON.stringify(args.value("filter"))} in its name`);

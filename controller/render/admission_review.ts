@@ -2,6 +2,7 @@
 import { type FieldError, invalidMessage, toldErrors } from "../../crd/render/field_error.ts";
 import { API_GROUP, type Kind } from "../../crd/types.ts";
 import type { PatchOperation } from "../../crd/render/defaults.ts";
+import { base64 } from "../../program/types/base64.ts";
 
 /** Largest body, in bytes, that is read. */
 export const BODY_LIMIT = 7 * 1024 * 1024;
@@ -77,10 +78,6 @@ export function readReview(
       oldObject: request["oldObject"] ?? undefined,
     },
   };
-}
-
-function base64(text: string): string {
-  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 }
 
 function response(verdict: Verdict): { readonly [key: string]: unknown } {

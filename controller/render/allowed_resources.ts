@@ -3,6 +3,7 @@
  * that targets another one (spec/crds.md §10; GHSA-3ppr-x76g-fjjm).
  */
 import { parseAllDocuments } from "../../deps.ts";
+import { yamlFaultAt, yamlFaultText } from "../../program/types/yaml_fault.ts";
 import { isNamespaced, type Policy, type Rule } from "../../crd/types.ts";
 import { compareBytes } from "./json.ts";
 
@@ -55,11 +56,11 @@ function parse(text: string): Fields {
   if (text.length > MAX_CONFIG_LENGTH) {
     throw new UnusableError(`it is longer than ${MAX_CONFIG_LENGTH} characters`);
   }
-  const documents = parseAllDocuments(text, { merge: false });
+  const documents = parseAllDocuments(text, { merge: false, prettyErrors: false });
   if (!Array.isArray(documents) || documents.length === 0) return {};
   if (documents.length > 1) throw new UnusableError("it holds several YAML documents");
   const [fault] = documents[0]!.errors;
-  if (fault !== undefined) throw new UnusableError(`it is not valid YAML: ${fault.message.split("\n")[0]}`);
+  if (fault !== undefined) throw new UnusableError(`it is not valid YAML: ${yamlFaultAt(text, fault)}`);
   const config: unknown = documents[0]!.toJS();
   if (config === null) return {};
   if (!isFields(config)) throw new UnusableError("it is no object");
@@ -123,7 +124,9 @@ export function readAllowedResources(text: string | undefined): ReadList {
     return readEntries(parse(text));
   } catch (error) {
     // The parser of YAML throws at aliases that multiply and at what is nested too deeply.
-    const what = error instanceof UnusableError ? error.message : `it cannot be read: ${String(error)}`;
+    const what = error instanceof UnusableError
+      ? error.message
+      : `it cannot be read: ${yamlFaultText(error as Error)}`;
     return none(`${CONFIG_FILE}: ${what}`);
   }
 }

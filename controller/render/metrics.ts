@@ -2,6 +2,7 @@
 
 import { own } from "../../program/types/own.ts";
 import type { CounterValue } from "../../telemetry/types/metrics.ts";
+import { append } from "../../program/types/lists.ts";
 
 /** Prometheus shows all values as text; OTLP keeps their types. */
 export type Labels = { readonly [name: string]: string | boolean };
@@ -150,7 +151,7 @@ export function createMetrics(): Metrics {
         if (series.size === 0) continue;
         lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`);
         for (const entry of series.values()) {
-          if (kind === "histogram") lines.push(...histogramText(name, entry));
+          if (kind === "histogram") append(lines, histogramText(name, entry));
           else lines.push(`${name}${labelText(entry.labels)} ${entry.value}`);
         }
       }

@@ -1,5 +1,6 @@
 /** The default resources that the unified chart hands to the controller in a ConfigMap, one YAML document per key. */
 import { parseAllDocuments } from "../../deps.ts";
+import { yamlFaultAt, yamlFaultText } from "../../program/types/yaml_fault.ts";
 import { API_GROUP, type Kind, KINDS } from "../../crd/types.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 
@@ -24,12 +25,12 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 function readEntry(text: string): DefaultResource | string {
-  const documents = parseAllDocuments(text, { merge: false });
+  const documents = parseAllDocuments(text, { merge: false, prettyErrors: false });
   if (!Array.isArray(documents) || documents.length !== 1) {
     return "it does not hold exactly one YAML document";
   }
   const [fault] = documents[0]!.errors;
-  if (fault !== undefined) return `it is not valid YAML: ${fault.message.split("\n")[0]}`;
+  if (fault !== undefined) return `it is not valid YAML: ${yamlFaultAt(text, fault)}`;
   const object: unknown = documents[0]!.toJS();
   if (!isRecord(object)) return "it is no object";
   const { apiVersion, kind, metadata } = object;
@@ -60,7 +61,7 @@ export function readDefaults(data: { readonly [key: string]: string }): Defaults
     try {
       entry = readEntry(text);
     } catch (error) {
-      entry = `it cannot be read: ${(error as Error).message}`;
+      entry = `it cannot be read: ${yamlFaultText(error as Error)}`;
     }
     if (typeof entry === "string") problems.push(`${key}: ${entry}`);
     else resources.push(entry);

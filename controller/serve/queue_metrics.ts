@@ -1,6 +1,7 @@
 /** What dashboards know of work queues and their workers, with the names of controller-runtime (spec/controller.md §1.5). */
 import type { Metrics } from "../render/metrics.ts";
 import type { QueueOptions } from "./queue.ts";
+import { greatest } from "../../program/types/lists.ts";
 
 const RESULTS = ["success", "error", "requeue", "requeue_after"];
 
@@ -65,7 +66,7 @@ export function queueMetrics(
           queue(controller),
           ages.reduce((sum, age) => sum + age, 0),
         );
-        metrics.set("workqueue_longest_running_processor_seconds", queue(controller), Math.max(0, ...ages));
+        metrics.set("workqueue_longest_running_processor_seconds", queue(controller), greatest(ages));
       }
     },
   };

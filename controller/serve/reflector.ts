@@ -8,6 +8,7 @@ import { parseExactly } from "../../kubernetes/render/exact_json.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
 import type { SyncProblems } from "./sync_problems.ts";
+import { append } from "../../program/types/lists.ts";
 
 export type ReflectorOptions<T extends KubeObject> = {
   readonly client: KubeClient;
@@ -56,7 +57,7 @@ export function follow<T extends KubeObject>(options: ReflectorOptions<T>): Prom
     let next: string | undefined;
     for (;;) {
       const page = await client.list<T>(resource, namespace, { ...selection, limit: PAGE, next });
-      items.push(...page.items.map(typed));
+      append(items, page.items.map(typed));
       next = page.next;
       if (next === undefined) {
         store.replace(items);

@@ -85,8 +85,7 @@ function checkNamespacedRule(rule: Rule): FieldError[] {
       forbidden(`spec.rules.resources[${everything}]`, detail("resources")),
     );
   }
-  errors.push(...checkReports(rule));
-  return errors;
+  return [...errors, ...checkReports(rule)];
 }
 
 function checkRules(policy: Policy): FieldError[] {

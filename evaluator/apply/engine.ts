@@ -48,6 +48,9 @@ export const RUNTIMES: Partial<Record<ExecutionMode, Runtime>> = {
   extism,
 };
 
+/** Modes whose evaluations that are interrupted say so in words of their own. */
+const REGO_MODES: ReadonlySet<ExecutionMode | undefined> = new Set<ExecutionMode>(["opa", "gatekeeper"]);
+
 /** What stands before the reason why a guest could not be made (`spec/evaluator.md §1, §7.1`). */
 const NOT_INSTANTIATED: Partial<Record<ExecutionMode, string>> = {
   "kubewarden-wapc": "unable to rehydrate wapc module: cannot build Wapc host: ",
@@ -84,7 +87,7 @@ const SNAPSHOT_SHARE = 1.5;
 class OutOfTime extends Error {}
 
 /** What the host makes of an answer (reading it, comparing objects) pays from the time that the guest had. */
-function inTime(deadline: Deadline, limitMs: number, validate: () => Verdict): Verdict {
+function inTime(deadline: Deadline, limitMs: number, text: string, validate: () => Verdict): Verdict {
   const until = performance.now() + limitMs;
   const check = () => {
     if (!deadline.turn() || performance.now() > until) throw new OutOfTime();
@@ -92,7 +95,7 @@ function inTime(deadline: Deadline, limitMs: number, validate: () => Verdict): V
   try {
     return metered(check, validate);
   } catch (error) {
-    if (error instanceof OutOfTime) return failure(TEXT.interrupted);
+    if (error instanceof OutOfTime) return failure(text);
     throw error;
   }
 }
@@ -295,7 +298,14 @@ export class Engine {
           if (!request) return { kind: "error", message: "no request was given" };
           return {
             kind: "verdict",
-            verdict: inTime(this.#deadline, policy.limitMs, () => guest.validate(request, policy)),
+            verdict: inTime(
+              this.#deadline,
+              policy.limitMs,
+              REGO_MODES.has(this.#modules.get(policy.module)?.mode)
+                ? TEXT.regoInterrupted
+                : TEXT.interrupted,
+              () => guest.validate(request, policy),
+            ),
           };
         case "validate_settings":
           return { kind: "settings", settings: guest.validateSettings(policy) };

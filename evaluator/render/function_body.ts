@@ -7,16 +7,30 @@
  * owe when it is left is paid in advance, when it is entered; loop heads pay afterwards, for the way that led there.
  */
 import {
+  ATOMIC_COMPILE_PRICE,
   ATOMIC_PRICE,
+  COMPILE_PRICES,
+  FREE_COMPILE_COST,
   FREE_COST,
-  FREE_TRACKING_COST,
+  MISC_COMPILE_PRICES,
   MISC_PRICES,
+  NOTIFY_COMPILE_PRICE,
   PLAIN_PRICES,
   PRICE,
   UNIT_SHIFT,
+  VECTOR_COMPILE_PRICES,
   VECTOR_PRICES,
 } from "./instruction_prices.ts";
-import { checkCompiling, checkLimit, COMPILER_MEMORY, WIDE } from "./module_limits.ts";
+import {
+  BLOCK_RESULT_MEMORY,
+  BRANCH_VALUE_MEMORY,
+  CALL_VALUE_MEMORY,
+  checkCompileTime,
+  checkCompiling,
+  checkLimit,
+  COMPILER_MEMORY,
+  WIDE,
+} from "./module_limits.ts";
 import { ATOMIC_EFFECTS, MISC_EFFECTS, PLAIN_EFFECTS, VECTOR_EFFECTS } from "./stack_effects.ts";
 import { type Reader, WasmFormatError } from "./wasm_binary.ts";
 import { MISC, readValueType, skipImmediate } from "./wasm_instructions.ts";
@@ -133,7 +147,12 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
   /** What compilers need, in bytes: besides, and to keep track of values. */
   let compiling = 0;
   let wideValues = 0;
+  /** How many `block`s there are, and how many results all of them have. */
+  let blocks = 0;
+  let blockResults = 0;
   let tracking = 0;
+  /** What compiling the instructions costs besides their bytes. */
+  let compileCost = 0;
   /** What the longest way from the last payment to here costs. */
   let cost = 0;
   let top!: Frame;
@@ -151,6 +170,10 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
   const open = (kind: number, signature: Signature, place = 0, targets?: readonly Frame[]) => {
     const base = Math.max(0, height - signature.parameters);
     move(signature);
+    if (kind === BLOCK || kind === TRY) {
+      blocks++;
+      blockResults += signature.results;
+    }
     if (kind === TRY || targets) catching++;
     top = { kind, signature, label: NOWHERE, entry: cost, peak: cost, place, handlers: targets, base };
     frames.push(top);
@@ -172,9 +195,11 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
   const branch = (depth: number) => {
     track(COMPILER_MEMORY.branch);
     const target = frames[frames.length - 1 - depth];
-    if (!target || cost === NOWHERE) return;
+    if (!target) return;
     const { parameters, results } = target.signature;
-    reach(target, cost + PRICE.value * (target.kind === LOOP ? parameters : results));
+    const taken = target.kind === LOOP ? parameters : results;
+    tracking += BRANCH_VALUE_MEMORY * taken;
+    if (cost !== NOWHERE) reach(target, cost + PRICE.value * taken);
   };
   const pay = (at: number, price: number) => places.push(PLACE.pay, at, at, price);
   const readBlockType = (): Signature => {
@@ -193,6 +218,8 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
     const { parameters, results } = signature;
     move(signature);
     spend(price + PRICE.value * (parameters + results));
+    compileCost += PRICE.compiledValue * (parameters + results);
+    compiling += CALL_VALUE_MEMORY * (parameters + results);
     track(catching > 0 ? COMPILER_MEMORY.caughtCall : COMPILER_MEMORY.call);
     push(results - parameters - operands);
   };
@@ -239,6 +266,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
       cost = 0;
     }
     const opcode = reader.u8();
+    compileCost += COMPILE_PRICES[opcode]!;
     switch (opcode) {
       case 0x00: // unreachable
         leave();
@@ -395,6 +423,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
       case 0xfc: {
         const operation = skipImmediate(opcode, reader);
         spend(MISC_PRICES[operation]!);
+        compileCost += MISC_COMPILE_PRICES[operation]!;
         push(MISC_EFFECTS[operation]!);
         if (operation < MISC.memoryInit) break;
         const after = reader.at;
@@ -410,10 +439,12 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
       case 0xfd:
         // Sub-opcodes above 127 take two bytes; none of those loads or stores, and the tables treat all alike.
         spend(VECTOR_PRICES[reader.peek()]!);
+        compileCost += VECTOR_COMPILE_PRICES[reader.peek()]!;
         push(VECTOR_EFFECTS[reader.peek()]!);
         skipImmediate(opcode, reader);
         break;
       case 0xfe:
+        compileCost += reader.peek() === 0 ? NOTIFY_COMPILE_PRICE : ATOMIC_COMPILE_PRICE;
         push(ATOMIC_EFFECTS[reader.peek()]!);
         skipImmediate(opcode, reader);
         spend(ATOMIC_PRICE);
@@ -430,10 +461,12 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
   }
   checkLimit("handlers", handlers, where);
   checkLimit("wideValues", wideValues, where);
+  tracking += BLOCK_RESULT_MEMORY * blockResults * blocks;
   checkCompiling(compiling + tracking, size, where);
   totals.tracking += tracking;
   const running = top.peak + PRICE.local * locals + PRICE.handler * handlers;
-  const compiled = Math.ceil(PRICE.trackedByte * tracking);
+  checkCompileTime(compileCost + PRICE.codeByte * size, where);
+  const compiled = compileCost + Math.ceil(PRICE.trackedByte * tracking);
   return {
     start,
     end,
@@ -443,7 +476,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
     places: places.length > 0 ? places : NO_PLACES,
     loops,
     cost: running + PRICE.codeByte * size + compiled,
-    free: !calls && running <= FREE_COST && size <= FREE_COST && compiled <= FREE_TRACKING_COST,
+    free: !calls && running <= FREE_COST && size <= FREE_COST && compiled <= FREE_COMPILE_COST,
     stateless,
   };
 }

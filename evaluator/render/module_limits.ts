@@ -80,13 +80,22 @@ export const COMPILER_MEMORY = {
   /** A call whose exceptions are caught in its function: Bun keeps all values. */
   caughtCall: { itself: 2_000, each: 300 },
   /** An exception handler: Bun keeps all values for it, too. */
-  handler: { itself: 2_000, each: 800 },
+  handler: { itself: 2_000, each: 1_600 },
 } as const satisfies Readonly<Record<string, CompilerMemory>>;
+
+/** What a compiler needs for each value that a branch takes along, and for each that a call takes or gives, in bytes. */
+export const BRANCH_VALUE_MEMORY = 80;
+export const CALL_VALUE_MEMORY = 750;
+/**
+ * … and for each result of a `block`, times the number of `block`s in the function: Bun's optimising compiler took 1 GiB for 11,700 of one
+ * result each.
+ */
+export const BLOCK_RESULT_MEMORY = 8;
 
 /** What a compiler needs for a byte of code besides. */
 const MEMORY_PER_CODE_BYTE = 100;
 /** What compiling one function may need. Known: 84 MiB (pod-privileged, whose largest function has 147 KB). */
-const MAX_FUNCTION_MEMORY = 256 << 20;
+const MAX_FUNCTION_MEMORY = 160 << 20;
 /**
  * What keeping track of values may need in all functions of any module together, and what each byte of its code adds: threads of the
  * compiler work on several functions at once. Known: 82 of 263 MiB (pod-privileged), 17 MiB (Go).
@@ -102,6 +111,24 @@ export function checkCompiling(bytes: number, size: number, where: string): void
     `${where} makes a compiler need ${mib(needed)} MiB by its loops, branches and calls, the limit is ${
       mib(MAX_FUNCTION_MEMORY)
     } MiB`,
+  );
+}
+
+/**
+ * What compiling a function may cost when it is first called, which no deadline interrupts, in nanoseconds at the prices of
+ * `instruction_prices.ts`; without what keeping track of values costs, which {@link checkCompiling} bounds. Real time is up to twice as
+ * much. Known: 3 ms (Go).
+ */
+const MAX_COMPILE_COST = 25e6;
+
+/** Throws {@link WasmFormatError} if compiling a function costs `nanoseconds`, and that is too much. */
+export function checkCompileTime(nanoseconds: number, where: string): void {
+  if (nanoseconds <= MAX_COMPILE_COST) return;
+  const ms = (cost: number) => Math.ceil(cost / 1e6);
+  throw new WasmFormatError(
+    `${where} makes a compiler work for ${
+      ms(nanoseconds)
+    } ms by its calls, traps and conversions, the limit is ${ms(MAX_COMPILE_COST)} ms`,
   );
 }
 

@@ -12,13 +12,25 @@ const UNITS_PER_CHECK = 5_000;
 
 let remaining = UNITS_PER_CHECK;
 let checkTime: (() => void) | undefined;
+/** What ended the task that is metered now. */
+let ended: readonly [error: unknown] | undefined;
 
 /** Counts work. Throws what the meter's check throws when the time is up. */
 export function work(units = 1): void {
   remaining -= units;
   if (remaining > 0) return;
-  remaining = UNITS_PER_CHECK;
-  checkTime?.();
+  if (checkTime === undefined) {
+    remaining = UNITS_PER_CHECK;
+    return;
+  }
+  try {
+    checkTime();
+    remaining = UNITS_PER_CHECK;
+  } catch (error) {
+    // The next unit looks again.
+    ended ??= [error];
+    throw error;
+  }
 }
 
 /** Counts work that is native and linear in the length of a text or a list of bytes (16 characters are a unit). */
@@ -31,21 +43,34 @@ export function pause(): void {
   work(UNITS_PER_CHECK);
 }
 
-/** Runs `task`, whose work is paid from the time that `check` watches: it throws when that is up. */
+/**
+ * Runs `task`, whose work is paid from the time that `check` watches: it throws when that is up. What {@link check} or {@link halt} threw is
+ * thrown here too, whatever the task made of it: a task that takes every error for a fault of its input must not answer with a part.
+ */
 export function metered<T>(check: () => void, task: () => T): T {
   const outer = checkTime;
+  const outerEnded = ended;
   checkTime = check;
+  ended = undefined;
   try {
     pause();
-    return task();
+    const result = task();
+    if (ended) throw (ended as readonly [unknown])[0];
+    return result;
+  } catch (error) {
+    throw ended ? (ended as readonly [unknown])[0] : error;
   } finally {
     checkTime = outer;
+    ended = outerEnded;
+    remaining = UNITS_PER_CHECK;
   }
 }
 
 /** Ends the evaluation, because a limit was reached. */
 export function halt(message: string): never {
-  throw new BuiltinHalt(message);
+  const error = new BuiltinHalt(message);
+  if (checkTime) ended ??= [error];
+  throw error;
 }
 
 const PARTS = 4096;

@@ -62,7 +62,7 @@ function parsed(text: string): unknown {
     const before = text.slice(0, fault.pos[0]).split("\n");
     const what = fault.code === "DUPLICATE_KEY"
       ? "a key stands twice in its map"
-      : `it is no YAML (${fault.code})`;
+      : `it is not valid YAML (${fault.code})`;
     throw new Error(`${what}, at line ${before.length} column ${before.at(-1)!.length + 1}`);
   }
   return document.toJS({ maxAliasCount: 100 });
@@ -77,6 +77,9 @@ async function readOne(file: string) {
     throw new KubeconfigError(`the kubeconfig ${file} cannot be read: ${firstLine(error)}`);
   }
 }
+
+/** An address without a name and password before its host. */
+const withoutLogin = (server: string): string => server.slice(0, 300).replace(/\/\/[^/]*@/, "//…@");
 
 /** Reads and merges files; of several, those that don't exist are passed over, as kubectl does. */
 async function readFiles(listed: readonly string[]) {
@@ -140,7 +143,9 @@ function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): 
   const entry = entryOf(cluster, readCluster);
   if (!URL.canParse(entry.server) || !/^https?:$/.test(new URL(entry.server).protocol)) {
     throw new KubeconfigError(
-      `${origin}: the cluster "${context.cluster}" has the server "${entry.server}", which is no http or https URL`,
+      `${origin}: the cluster "${context.cluster}" has the server "${
+        withoutLogin(entry.server)
+      }", which is no http or https URL`,
     );
   }
   return {

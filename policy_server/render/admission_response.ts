@@ -1,5 +1,6 @@
 /** From a policy's verdict to the admission response, and to the bytes that are sent (`spec/policy-server.md §5.4, §6.4`). */
 import type { AdmissionResponse, AdmissionStatus, ResponseRules, Verdict } from "../types/admission.ts";
+import { base64 } from "../../program/types/base64.ts";
 
 /** A response that lets pass, without a word. */
 export const ALLOWED: AdmissionResponse = { allowed: true, auditAnnotations: null, warnings: null };
@@ -20,16 +21,6 @@ export function admissionResponse(verdict: Verdict, rules: ResponseRules): Admis
   const cause = { reason: null, message: status.message ?? "", field: null };
   const details = { ...status.details, causes: [...status.details?.causes ?? [], cause] };
   return { ...response, status: { ...status, message: rules.message, details } };
-}
-
-/** Standard base64, with padding, of a text's UTF-8. */
-export function base64(text: string): string {
-  const bytes = new TextEncoder().encode(text);
-  let binary = "";
-  for (let start = 0; start < bytes.length; start += 8192) {
-    binary += String.fromCharCode(...bytes.subarray(start, start + 8192));
-  }
-  return btoa(binary);
 }
 
 const REVIEW_START = '{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":';

@@ -4,6 +4,7 @@
  * directive. Merge keys are plain keys.
  */
 import { own } from "../../program/types/own.ts";
+import { yamlFaultText } from "../../program/types/yaml_fault.ts";
 import { isAlias, isMap, isScalar, isSeq, parseAllDocuments, parseDocument } from "../../deps.ts";
 import {
   type DocumentEntry,
@@ -72,7 +73,9 @@ export function readYamlStream(text: string): readonly DocumentValue[] {
 function readParsed(document: Parsed): DocumentValue | null {
   const fault = document.errors[0];
   if (fault !== undefined) {
-    const text = fault.code === "MULTIPLE_DOCS" ? "more than one document, expected one" : fault.message;
+    const text = fault.code === "MULTIPLE_DOCS"
+      ? "more than one document, expected one"
+      : yamlFaultText(fault);
     throw new DocumentError(text, fault.pos[0]);
   }
   if (document.contents === null) return null;
@@ -103,8 +106,8 @@ function readParsed(document: Parsed): DocumentValue | null {
 
   function aliased(name: string, at: number): DocumentValue {
     const target = anchors.get(name);
-    if (target === undefined) throw new DocumentError(`alias *${name} has no anchor before it`, at);
-    if (target === "open") throw new DocumentError(`alias *${name} stands inside what it names`, at);
+    if (target === undefined) throw new DocumentError("an alias has no anchor before it", at);
+    if (target === "open") throw new DocumentError("an alias stands inside what it names", at);
     return target;
   }
 

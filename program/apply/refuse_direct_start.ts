@@ -1,8 +1,8 @@
 /**
  * A program's code does nothing until its entry starts it. Started by itself it would end with code 0 and no word, which a
- * script takes for success: `node reeve.main.js verify …`.
+ * script takes for success: `node reeve.main.js verify …`. So it refuses, and so does every other file of a build (`build.ts`).
  */
-import { realpathSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -20,11 +20,22 @@ function isStarted(url: string): boolean {
   }
 }
 
+function refuse(line: string): never {
+  console.error("Error: " + line);
+  process.exit(1);
+}
+
 /** Ends the process with code 1 and one line on stderr where the file at `url` was started by itself instead of `program`. */
 export function refuseDirectStart(url: string, program: string): void {
   if (!isStarted(url)) return;
-  console.error(
-    `Error: this file is a part of ${program} and no program by itself: start ${program} instead`,
-  );
-  process.exit(1);
+  refuse(`this file is a part of ${program} and no program by itself: start ${program} instead`);
+}
+
+/**
+ * The same for the file `name` of a build, or of the sources. `sibling` is a file that lies beside it there and nowhere else: the code may
+ * have become part of a program of somebody else's, which is started by rights.
+ */
+export function refusePartStart(url: string, name: string, sibling: string): void {
+  if (!url.endsWith("/" + name) || !isStarted(url) || !existsSync(new URL(sibling, url))) return;
+  refuse("this file is a part of Portreeve and no program by itself");
 }

@@ -5,12 +5,23 @@
  * the product gives `JSON.parse` a reviver (`tests/json_numbers_test.ts`).
  */
 
-/** A list, or the names and values of an object, that is being read; `name` waits for its value. */
+import { setOwn } from "./own.ts";
+
+/** A list, or the members of an object, that is being read; `name` waits for its value. */
 type Open =
   | { readonly items: unknown[] }
-  | { readonly members: [string, unknown][]; name: string | undefined };
+  | { readonly members: Record<string, unknown>; name: string | undefined };
 
-const NUMBER = /[-+.0-9eE]+/y;
+/** Where the number that begins at `start` ends, in valid JSON. */
+function endOfNumber(text: string, start: number): number {
+  let end = start + 1;
+  for (;; end++) {
+    const unit = text.charCodeAt(end);
+    // Digits, and of what JSON allows behind a number nothing else than these is a part of one: + - . E e
+    if (unit >= 0x30 && unit <= 0x39) continue;
+    if (unit !== 0x2b && unit !== 0x2d && unit !== 0x2e && unit !== 0x45 && unit !== 0x65) return end;
+  }
+}
 
 /** Where the string that begins at `start` ends, in valid JSON. */
 function endOfString(text: string, start: number): number {
@@ -21,9 +32,11 @@ function endOfString(text: string, start: number): number {
   }
 }
 
+const NO_STEP = () => {};
+
 /**
- * Parses JSON as `JSON.parse` does, with `number` called for each number, with its text. It nests as deep as the text does: who goes
- * into the value by recursion bounds its depth first.
+ * Parses JSON as `JSON.parse` does, with `number` called for each number, with its text, and `step` before each value and name: it ends the
+ * parsing by throwing. It nests as deep as the text does: who goes into the value by recursion bounds its depth first.
  *
  * ```ts
  * parseNumbers('{"a":[1.0,2]}', (source) => source); // { a: ["1.0", "2"] }
@@ -31,17 +44,23 @@ function endOfString(text: string, start: number): number {
  *
  * @throws {SyntaxError} as `JSON.parse`
  */
-export function parseNumbers(text: string, number: (source: string) => unknown): unknown {
+export function parseNumbers(
+  text: string,
+  number: (source: string) => unknown,
+  step: () => void = NO_STEP,
+): unknown {
   // Says what is wrong as people know it, and spares what follows all checks.
   JSON.parse(text);
   let root: unknown;
   let open: Open | undefined;
   const outer: (Open | undefined)[] = [];
   const add = (value: unknown) => {
+    step();
     if (open === undefined) root = value;
     else if ("items" in open) open.items.push(value);
     else {
-      open.members.push([open.name!, value]);
+      // Members that are called `__proto__` are members like others.
+      setOwn(open.members, open.name!, value);
       open.name = undefined;
     }
   };
@@ -49,7 +68,7 @@ export function parseNumbers(text: string, number: (source: string) => unknown):
     switch (text.charCodeAt(at)) {
       case 0x7b: // {
         outer.push(open);
-        open = { members: [], name: undefined };
+        open = { members: {}, name: undefined };
         at++;
         break;
       case 0x5b: // [
@@ -59,8 +78,7 @@ export function parseNumbers(text: string, number: (source: string) => unknown):
         break;
       case 0x7d: // }
       case 0x5d: { // ]
-        // Members that are called `__proto__` are members like others.
-        const value = "items" in open! ? open.items : Object.fromEntries(open!.members);
+        const value = "items" in open! ? open.items : open!.members;
         open = outer.pop();
         add(value);
         at++;
@@ -70,8 +88,10 @@ export function parseNumbers(text: string, number: (source: string) => unknown):
         const end = endOfString(text, at);
         const raw = text.slice(at, end);
         const string = raw.includes("\\") ? JSON.parse(raw) as string : raw.slice(1, -1);
-        if (open !== undefined && "members" in open && open.name === undefined) open.name = string;
-        else add(string);
+        if (open !== undefined && "members" in open && open.name === undefined) {
+          step();
+          open.name = string;
+        } else add(string);
         at = end;
         break;
       }
@@ -98,10 +118,9 @@ export function parseNumbers(text: string, number: (source: string) => unknown):
       case 0x37:
       case 0x38:
       case 0x39: {
-        NUMBER.lastIndex = at;
-        const source = NUMBER.exec(text)![0];
-        add(number(source));
-        at += source.length;
+        const end = endOfNumber(text, at);
+        add(number(text.slice(at, end)));
+        at = end;
         break;
       }
       default: // White space, commas and colons.

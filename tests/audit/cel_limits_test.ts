@@ -110,6 +110,41 @@ test("what conditions are about stays far below the limits, on large objects too
   for (const [expression, cost] of costs) assert.ok(cost < MAX_EXPRESSION_COST / 3, `${expression}: ${cost}`);
 });
 
+test("reading the object is bounded and paid from the time of the policy that asks, and tried once", async () => {
+  const large: Readonly<Record<string, string>> = {
+    numbers: `[${"1,".repeat(700_000)}1]`,
+    objects: `[${'{"a":1},'.repeat(180_000)}1]`,
+    texts: `[${'"a",'.repeat(380_000)}1]`,
+    "empty lists": `[${"[],".repeat(480_000)}1]`,
+    names: `{${Array.from({ length: 120_000 }, (_, index) => `"k${index}":1`).join(",")}}`,
+  };
+  const check = await checker();
+  for (const [name, text] of Object.entries(large)) {
+    const found = check(["true"], `{"data":${text}}`);
+    assert.equal(found, {
+      kind: "problem",
+      message: "the match conditions cannot be evaluated: the object has more than 200000 values and names",
+    }, name);
+  }
+  // As large as an object may be and be read: time that is up ends it, and no other policy reads it again.
+  let now = 0, looks = 0;
+  const conditions = matchConditions(() => {
+    looks++;
+    return now += 100;
+  });
+  await conditions.prepare([policyOf(["true"])]);
+  const object = audited(`{"data":[${"1,".repeat(190_000)}1]}`);
+  const late = /^the match conditions cannot be evaluated: it takes longer than 1000 ms/;
+  const first = conditions.check(policyOf(["true"]), object, served);
+  assert.match((first as { message: string }).message, late);
+  assert.ok(looks > 5 && looks < 50, `${looks}`);
+  looks = 0;
+  assert.match((conditions.check(policyOf(["true"]), object, served) as { message: string }).message, late);
+  assert.ok(looks < 5, `${looks}`);
+  // With the time that it takes, it is read.
+  assert.is(check(["object.data.size() == 190001"], `{"data":[${"1,".repeat(190_000)}1]}`).kind, "matching");
+});
+
 test("all conditions of a policy share one budget per object", async () => {
   const check = await checker();
   const heavy = "object.spec.names.all(a, object.spec.names.exists(b, b == 'name-100'))";

@@ -7,7 +7,7 @@ import { parseJson, parseRego, regoText } from "../../evaluator/render/rego_text
 import { gatekeeperVerdict, opaVerdict } from "../../evaluator/render/rego_verdict.ts";
 import { readRawReview, readReview } from "../../evaluator/render/review.ts";
 import { AnswerError, verdictOf } from "../../evaluator/render/verdict.ts";
-import { metered } from "../../evaluator/render/work.ts";
+import { halt, metered } from "../../evaluator/render/work.ts";
 import type { EvaluationRequest } from "../../evaluator/types/evaluation.ts";
 import { BuiltinHalt, RegoNumber, type RegoValue } from "../../evaluator/types/rego.ts";
 import { usedMs } from "./thread_time.ts";
@@ -48,6 +48,58 @@ function request(object: string): EvaluationRequest {
 }
 
 const mutation = (object: string) => bytes(`{"accepted":true,"mutated_object":${object}}`);
+
+/** Runs a task whose time is up from the `looks`-th look at the clock on. Returns what it threw. */
+function late(looks: number, task: () => unknown): unknown {
+  let looked = 0;
+  try {
+    metered(() => {
+      if (looked++ >= looks) throw new OutOfTime();
+    }, task);
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}
+
+test("no reader of answers takes the end of the time for a fault of the answer", () => {
+  const list = fill("1,", 2 * MIB) + "1";
+  const patch = btoa(`[${fill('"a",', MIB)}"a"]`);
+  const readers: Readonly<Record<string, () => unknown>> = {
+    "an OPA result": () => opaVerdict(bytes(`[{"result":{"response":[${list}]}}]`)),
+    "an OPA result's patch": () =>
+      opaVerdict(
+        bytes(
+          `[{"result":{"response":{"uid":"","allowed":true,"patchType":"JSONPatch","patch":"${patch}"}}}]`,
+        ),
+      ),
+    "a Gatekeeper result": () => gatekeeperVerdict(bytes(`[{"result":[${list}]}]`)),
+    "a mutation": () => verdictOf(mutation(`[${list}]`), request("{}")),
+    "a mutated request": () => verdictOf(mutation("{}"), request(`[${list}]`)),
+    "a Rego value": () => parseRego(`[${list}]`),
+    "JSON of a builtin": () => parseJson(`[${list}]`),
+    "whatever catches every error": () => {
+      try {
+        parseJson(`[${list}]`);
+      } catch {
+        return "a part of an answer";
+      }
+    },
+  };
+  for (const [name, read] of Object.entries(readers)) {
+    for (const looks of [1, 5]) assert.instance(late(looks, read), OutOfTime, `${name}, ${looks} looks`);
+  }
+  const halted = () => {
+    try {
+      halt("too much");
+    } catch {
+      return "a part of an answer";
+    }
+  };
+  assert.instance(late(Infinity, halted), BuiltinHalt);
+  assert.is(late(Infinity, () => late(0, halted)), undefined, "a task within ends by itself");
+  assert.is(halted(), "a part of an answer", "without a meter nothing is remembered");
+});
 
 test("a mutation of very many values, or one whose patch repeats a long key, is refused", () => {
   const values = `[${fill("1,", 4 * MIB)}1]`;

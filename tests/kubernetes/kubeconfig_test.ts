@@ -320,7 +320,7 @@ test("several files: the first that says something counts", async (context) => {
   assert.is(await from(empty, first, second), expected, "an empty file");
   assert.match(
     await refusal(from(first, broken)),
-    new RegExp(`^the kubeconfig ${broken} cannot be read: it is no YAML`),
+    new RegExp(`^the kubeconfig ${broken} cannot be read: it is not valid YAML`),
   );
   assert.match(await refusal(from("/nonexistent/a", "/nonexistent/b")), /does not exist/);
 });

@@ -209,8 +209,8 @@ test("the last of repeated keys wins, in YAML and in JSON", () => {
 test("anchors and aliases, also where an anchor is given twice", () => {
   const text = "a: &p {module: m, settings: {v: &v 1, w: &v 2, x: *v}}\nb: *p\n";
   assert.is(policy(text, "b").settingsJson, '{"v":1,"w":2,"x":2}');
-  assert.match(refusal("psp: {module: *x}"), "alias *x has no anchor before it at line 1 column 15");
-  assert.match(refusal("psp: {module: m, settings: &s {a: *s}}"), "alias *s stands inside what it names");
+  assert.match(refusal("psp: {module: *x}"), "an alias has no anchor before it at line 1 column 15");
+  assert.match(refusal("psp: {module: m, settings: &s {a: *s}}"), "an alias stands inside what it names");
 });
 
 test("an entry with module is a policy even with a group's fields; one that fits only as a group is a group", () => {

@@ -1,10 +1,11 @@
 // The code of a program that is started without the program's entry says so and ends with code 1, also on old runtimes.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { buildSync } from "esbuild";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { bundleFile } from "../programs.ts";
@@ -56,5 +57,62 @@ for (const [program, room] of PARTS) {
     });
   }
 }
+
+test("every file of a build but the programs is refused", () => {
+  const home = dirname(bundleFile("reeve"));
+  const files = readdirSync(home, { recursive: true, encoding: "utf8" }).filter((name) =>
+    /\.c?js$/.test(name)
+  );
+  assert.ok(files.length > 50);
+  // Chunks are many and alike.
+  const named = files.filter((name) => !/-[0-9A-Z]{8}\.js$/.test(name));
+  const chunks = files.filter((name) => !named.includes(name)).sort();
+  const tried = [...named, ...chunks.slice(0, 3), ...chunks.slice(-3)];
+  for (const name of ["mod.js", "mod.main.js", "worker.js", "worker.main.js", "entry/worker.js"]) {
+    assert.ok(tried.includes(name), name);
+  }
+  for (const name of tried.filter((name) => !PARTS.some(([program]) => name.startsWith(`${program}.`)))) {
+    const { status, stdout, stderr } = run(process.execPath, join(home, name));
+    assert.is(status, 1, name);
+    assert.is(stdout, "", name);
+    // Tinypool's code, and what takes another file to be there first, fail before it comes to that.
+    if (/^Error: this file/.test(stderr)) {
+      assert.is(stderr, "Error: this file is a part of Portreeve and no program by itself\n", name);
+    } else assert.ok(name === "entry/worker.js" || chunks.includes(name), `${name}: ${stderr.slice(-500)}`);
+  }
+  for (const name of chunks) {
+    assert.match(readFileSync(join(home, name), "utf8"), /refusePartStart\(import/, name);
+  }
+});
+
+test("a program that has the library in itself starts, whatever it is called", () => {
+  const home = dirname(bundleFile("reeve"));
+  for (const name of ["mine.mjs", "mod.js", "mod.main.js"]) {
+    const place = mkdtempSync(join(folder, "program-"));
+    writeFileSync(join(place, "package.json"), '{"type":"module"}');
+    const source = join(place, "source.ts");
+    writeFileSync(
+      source,
+      `import { loadPolicy } from ${JSON.stringify(join(home, "mod.js"))};\nconsole.log(typeof loadPolicy);`,
+    );
+    buildSync({
+      entryPoints: [source],
+      bundle: true,
+      format: "esm",
+      platform: "node",
+      outfile: join(place, name),
+      logLevel: "error",
+      // For benchmarks only.
+      external: ["autocannon"],
+    });
+    const { status, stdout, stderr } = run(process.execPath, join(place, name));
+    assert.is(stderr, "", name);
+    assert.is(stdout, "function\n", name);
+    assert.is(status, 0, name);
+    // … and so does one that imports it.
+    writeFileSync(join(place, "importing.mjs"), readFileSync(source, "utf8"));
+    assert.is(run(process.execPath, join(place, "importing.mjs")).stdout, "function\n");
+  }
+});
 
 test.run();

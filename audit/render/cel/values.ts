@@ -116,8 +116,14 @@ export type CelSource = { readonly value: unknown };
 /** Deeper than any resource; evaluation goes into nested values by recursion. */
 const MAX_OBJECT_DEPTH = 500;
 
-function checkDepth(text: string): void {
+/**
+ * More than any resource has; each value becomes an object of tens of bytes, and to list the names of one that has so many takes 100 ms.
+ */
+const MAX_OBJECT_VALUES = 200_000;
+
+function checkSize(text: string): void {
   let depth = 0;
+  let values = 0;
   for (let at = 0; at < text.length; at++) {
     switch (text.charCodeAt(at)) {
       case 0x22: // A string: up to the next quote that isn't escaped.
@@ -130,21 +136,50 @@ function checkDepth(text: string): void {
         if (++depth > MAX_OBJECT_DEPTH) {
           throw new Error(`the object is nested more than ${MAX_OBJECT_DEPTH} levels deep`);
         }
+        values++;
         break;
       case 0x5d:
       case 0x7d:
         depth--;
+        break;
+      case 0x2c:
+      case 0x3a:
+        values++;
     }
+  }
+  if (values + 1 > MAX_OBJECT_VALUES) {
+    throw new Error(`the object has more than ${MAX_OBJECT_VALUES} values and names`);
   }
 }
 
-/** Parses an object's text for CEL: whole numbers are `int`s, those beyond 64 bits and all others doubles. */
-export function celSource(text: string): CelSource {
-  checkDepth(text);
-  const number = (source: string): unknown => {
-    if (!/^-?\d{1,19}$/.test(source)) return Number(source);
-    const whole = BigInt(source);
-    return whole > MAX_INT || whole < MIN_INT ? Number(source) : whole;
+const STEPS_BETWEEN_CHECKS = 2_048;
+
+/**
+ * Parses an object's text for CEL: whole numbers are `int`s, those beyond 64 bits and all others doubles. `checkTime` is called now
+ * and then, and ends it by throwing.
+ */
+export function celSource(text: string, checkTime: () => void = () => {}): CelSource {
+  checkSize(text);
+  checkTime();
+  let untilCheck = STEPS_BETWEEN_CHECKS;
+  const step = () => {
+    if (--untilCheck > 0) return;
+    untilCheck = STEPS_BETWEEN_CHECKS;
+    checkTime();
   };
-  return { value: parseNumbers(text, number) };
+  return { value: parseNumbers(text, celNumber, step) };
+}
+
+/** Longer ones may not be exact as a double. */
+const EXACT_DIGITS = 15;
+
+function celNumber(source: string): unknown {
+  for (let at = source.charCodeAt(0) === 0x2d ? 1 : 0; at < source.length; at++) {
+    const unit = source.charCodeAt(at);
+    if (unit < 0x30 || unit > 0x39) return Number(source);
+  }
+  if (source.length <= EXACT_DIGITS) return BigInt(Number(source));
+  if (source.length > 20) return Number(source);
+  const whole = BigInt(source);
+  return whole > MAX_INT || whole < MIN_INT ? Number(source) : whole;
 }

@@ -4,6 +4,7 @@
  */
 import type { ClusterObject } from "../../render/kubernetes_object.ts";
 import type { ClusterSource } from "./cluster.ts";
+import { greatest } from "../../../program/types/lists.ts";
 
 /** A kind that a policy was granted. */
 export interface GrantedKind {
@@ -62,7 +63,7 @@ export async function clusterInventory(
       },
     })),
     version: lists.map(({ list }) => list.changes).join(" "),
-    changedAt: Math.max(0, ...lists.map(({ list }) => list.changedAt)),
+    changedAt: greatest(lists.map(({ list }) => list.changedAt)),
   };
 }
 

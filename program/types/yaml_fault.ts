@@ -1,0 +1,39 @@
+/**
+ * What a parser says of text that is no YAML, without any of the text: it may hold passwords (proxies, kubeconfigs, settings), and errors
+ * go to logs.
+ */
+
+/** Of the YAML package's errors, what is read here. */
+interface YamlFault {
+  readonly code?: string;
+  readonly message: string;
+  /** Where in the text it begins. */
+  readonly pos?: readonly [number, number];
+}
+
+/** Errors whose message ends with a piece of the text, behind a colon or within quotes. */
+const QUOTING: ReadonlySet<string | undefined> = new Set([
+  undefined,
+  "BAD_ALIAS",
+  "BAD_DIRECTIVE",
+  "NON_STRING_KEY",
+  "RESOURCE_EXHAUSTION",
+  "TAG_RESOLVE_FAILED",
+  "UNEXPECTED_TOKEN",
+]);
+
+/** The message without what it quotes. */
+export function yamlFaultText({ code, message }: YamlFault): string {
+  if (code === "BAD_DQ_ESCAPE") return "Invalid escape sequence";
+  const [line = ""] = message.split("\n");
+  return QUOTING.has(code) ? line.split(/:|["'`]/)[0]!.trim() : line;
+}
+
+/** The same, with the place: "Map keys must be unique at line 3, column 1". */
+export function yamlFaultAt(text: string, fault: YamlFault): string {
+  const said = yamlFaultText(fault);
+  if (fault.pos === undefined) return said;
+  const before = text.slice(0, fault.pos[0]);
+  const line = before.split("\n").length;
+  return `${said} at line ${line}, column ${before.length - before.lastIndexOf("\n")}`;
+}
