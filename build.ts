@@ -92,12 +92,10 @@ const programs = await build({
     [`audit${MAIN}`]: "audit/program.ts",
     [`worker${MAIN}`]: "evaluator/apply/worker.ts",
     [`mod${MAIN}`]: "mod.ts",
-    // Tinypool looks for the code of its threads here, seen from the file that it stands in.
-    "entry/worker": "node_modules/tinypool/dist/entry/worker.js",
     ...Object.fromEntries(extra.map((entry) => entry.split("=", 2) as [string, string])),
   },
-  // What is imported on demand lies in files of its own. They stay beside the programs: the worker's code and Tinypool's are
-  // looked for from the file that names them.
+  // What is imported on demand lies in files of its own. They stay beside the programs: the worker's code is looked for
+  // from the file that names it.
   splitting: true,
   chunkNames: "[name]-[hash]",
   target: "node24",

@@ -57,9 +57,6 @@ export async function loadExtism(): Promise<typeof import("@extism/extism")> {
   }
 }
 
-// Worker threads.
-export { Tinypool } from "tinypool";
-
 // Routing of HTTP requests.
 export { Router } from "itty-router";
 

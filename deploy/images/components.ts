@@ -27,7 +27,7 @@ export interface ComponentImage {
 const WALL = "--disallow-code-generation-from-strings";
 
 /** Threads that evaluate are found by these files' names. */
-const EVALUATION = ["worker.js", "worker.main.js", "entry/worker.js"] as const;
+const EVALUATION = ["worker.js", "worker.main.js"] as const;
 
 export const COMPONENTS: Readonly<Record<Component, ComponentImage>> = {
   "policy-server": {

@@ -84,6 +84,9 @@ export function openLane(
     closed: false,
   };
   work.port1.on("message", (message: FromWorker) => receive(lane, message));
+  // What keeps the process alive is up to the pool.
+  work.port1.unref();
+  replies.port1.unref();
   const start = { port: work.port2, replies: replies.port2, signal } as unknown as WorkerStart;
   run(start, [work.port2, replies.port2], lane.abort.signal);
   return lane;

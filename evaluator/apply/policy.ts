@@ -15,7 +15,7 @@ import type { Outcome } from "../types/protocol.ts";
 import { InlineEvaluator, type PolicyEvaluator } from "./inline.ts";
 import { EvaluatorPool } from "./pool.ts";
 import { prepareModule, readMetadata } from "./prepare.ts";
-import { WORKER_URL } from "./worker_url.ts";
+import { workerUrl } from "./worker_url.ts";
 
 /** How a policy is loaded. */
 export interface PolicyOptions {
@@ -83,7 +83,12 @@ export class Policy implements AsyncDisposable {
     const metadata = readMetadata(module) ?? NO_METADATA;
     const prepared = await prepareModule(module, { memoryMib });
     const evaluator: PolicyEvaluator = threads > 0
-      ? new EvaluatorPool({ worker: WORKER_URL, threads, spare: false, onLog: (_, entry) => onLog?.(entry) })
+      ? new EvaluatorPool({
+        worker: await workerUrl(),
+        threads,
+        spare: false,
+        onLog: (_, entry) => onLog?.(entry),
+      })
       : new InlineEvaluator((_, entry) => onLog?.(entry));
     const definition = {
       id: name,

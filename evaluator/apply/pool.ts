@@ -1,12 +1,11 @@
 /**
- * The worker threads that evaluate, seen from the main thread. Tinypool owns the threads; each runs one long task, `serve`,
- * that takes its work from a port.
+ * The worker threads that evaluate, seen from the main thread. Each runs one long task, `serve`, that takes its work from a port
+ * (`thread.ts`). They keep the process alive as long as an evaluation is waited for, and no longer.
  *
  * Tasks of one turn of the event loop travel as one message. A thread whose guest runs long gives back what it has not begun
  * (`worker.ts`), and policies that did so of late are *slow*: they never get the last free thread, so that a policy that loops
  * for ever leaves room for all others.
  */
-import { Tinypool } from "../../deps.ts";
 import type { EvaluationRequest, HostCallHandler, PolicyLogEntry, Verdict } from "../types/evaluation.ts";
 import type { PreparedModule } from "../types/module.ts";
 import type { EvaluablePolicy } from "../types/policy.ts";
@@ -34,15 +33,15 @@ import {
   type Task,
   unprovenLane,
 } from "./lane.ts";
-
-import { refuseCodeFromStrings, threadOptions } from "./thread_powers.ts";
 import { isSlow, noteCall, type RegisteredPolicy, registeredPolicy } from "./policy_pace.ts";
+import { startThread, type Thread } from "./thread.ts";
+import { refuseCodeFromStrings } from "./thread_powers.ts";
 
 export type { PiecedRequest } from "./lane.ts";
 
 /** How a pool is set up. */
 export interface PoolOptions {
-  /** The file that holds `worker.ts`, or its bundle. */
+  /** The file that holds `worker_entry.ts`, or its bundle, or that code itself (`worker_url.ts`). */
   readonly worker: URL;
   /** How many slow evaluations may run at once. There is one thread more, for what would wait behind them. */
   readonly threads: number;
@@ -80,7 +79,8 @@ const START_MS = 60_000;
 /** A pool of evaluating threads. */
 export class EvaluatorPool {
   readonly #options: PoolOptions;
-  readonly #pool: Tinypool;
+  /** All that have not ended, also those that another has taken the place of. */
+  readonly #threads = new Set<Thread>();
   readonly #lanes: Lane[] = [];
   readonly #modules = new Map<number, PreparedModule>();
   readonly #policies = new Map<number, RegisteredPolicy>();
@@ -108,23 +108,6 @@ export class EvaluatorPool {
     this.#spares = options.spare === false ? 0 : 1;
     const lanes = options.threads + this.#spares;
     if (options.ownProcess === true) refuseCodeFromStrings();
-    this.#pool = new Tinypool({
-      filename: options.worker.href,
-      ...threadOptions(options.worker),
-      minThreads: lanes,
-      // Room for a thread that takes the place of one that can't be stopped.
-      maxThreads: lanes * 2,
-      concurrentTasksPerWorker: 1,
-      idleTimeout: 60_000,
-      useAtomics: false,
-      // Bun can't end a thread whose guest spins. Tinypool would turn that into an unhandled rejection, which ends the process.
-      terminateTimeout: 0,
-    });
-    // Of a thread without a task, say one that could not load its code. Unheard, it would end the process.
-    this.#pool.on(
-      "error",
-      (error: Error) => this.#options.onThreadError?.(`an evaluating thread: ${error.message}`),
-    );
     for (let lane = 0; lane < lanes; lane++) this.#lanes.push(this.#openLane());
     this.#watch = setInterval(() => this.#replaceStuckLanes(), 500);
     this.#watch.unref();
@@ -172,6 +155,7 @@ export class EvaluatorPool {
     this.#closed = true;
     clearInterval(this.#watch);
     for (const lane of this.#lanes) closeLane(lane);
+    for (const thread of this.#threads) thread.end();
     const left = [
       ...this.#waiting,
       ...this.#lanes.flatMap((lane) => [...lane.tasks.values(), ...lane.pending]),
@@ -179,7 +163,7 @@ export class EvaluatorPool {
     for (const task of left) task.resolve({ kind: "error", message: "the evaluator was closed" });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_MS));
-    await Promise.race([this.#pool.destroy(), late]);
+    await Promise.race([Promise.allSettled([...this.#threads].map(({ ended }) => ended)), late]);
     clearTimeout(timer);
   }
 
@@ -188,7 +172,8 @@ export class EvaluatorPool {
     if (this.#tasks >= this.#maxTasks || this.#bytes + request.length > this.#maxBytes) {
       return Promise.reject(new OverloadedError(`${this.#tasks} evaluations wait already`));
     }
-    this.#tasks++;
+    // The threads and their ports don't keep the process alive, the timer does as long as somebody waits.
+    if (this.#tasks++ === 0) this.#watch.ref();
     this.#bytes += request.length;
     this.#inFlight.set(policy, (this.#inFlight.get(policy) ?? 0) + 1);
     return new Promise((resolve) => {
@@ -241,7 +226,10 @@ export class EvaluatorPool {
   #openLane(): Lane {
     const lane = openLane(
       (start, transfer, signal) => {
-        this.#pool.run(start, { transferList: transfer as never, signal }).then(
+        const thread = startThread(this.#options.worker, start, transfer);
+        this.#threads.add(thread);
+        signal.addEventListener("abort", thread.end, { once: true });
+        thread.ended.finally(() => this.#threads.delete(thread)).then(
           () => this.#laneEnded(lane, "it ended by itself"),
           (error) => this.#laneEnded(lane, error instanceof Error ? error.message : String(error)),
         );
@@ -308,7 +296,7 @@ export class EvaluatorPool {
   }
 
   #settle(task: Task, outcome: Outcome): void {
-    this.#tasks--;
+    if (--this.#tasks === 0) this.#watch.unref();
     this.#bytes -= task.request.length;
     const left = this.#inFlight.get(task.policy)! - 1;
     if (left === 0) this.#inFlight.delete(task.policy);

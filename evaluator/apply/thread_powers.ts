@@ -18,8 +18,9 @@ function codeFolder(file: URL): string {
   return fileURLToPath(new URL(file.href.endsWith(".ts") ? "../../" : "./", file));
 }
 
-/** What the code of a thread is read from: that of the worker, and of Tinypool, which starts it. */
+/** What the code of a thread is read from; nothing where it comes with its URL. */
 function codeFolders(worker: URL): readonly string[] {
+  if (worker.protocol === "data:") return [];
   const own = new URL(import.meta.url);
   const folders = [codeFolder(worker), codeFolder(own)];
   try {

@@ -3,3 +3,10 @@ export const WORKER_URL: URL = new URL(
   import.meta.url.endsWith(".ts") ? "./worker_entry.ts" : "./worker.js",
   import.meta.url,
 );
+
+/**
+ * The worker's code for programs and for the library. In the npm package it is a `data:` URL, made of a text that the package
+ * holds (`build_package.ts` puts another module in the place of this one): a file beside the library would be lost in the
+ * bundles that its users make of it.
+ */
+export const workerUrl = (): Promise<URL> => Promise.resolve(WORKER_URL);

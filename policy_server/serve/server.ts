@@ -2,7 +2,7 @@
 import process from "node:process";
 import { findKubeconfig } from "../../kubernetes/apply/kubeconfig.ts";
 import { EvaluatorPool } from "../../evaluator/apply/pool.ts";
-import { WORKER_URL } from "../../evaluator/apply/worker_url.ts";
+import { workerUrl } from "../../evaluator/apply/worker_url.ts";
 import type { HandlerContext } from "./handler.ts";
 import { policyHandler, readinessHandler } from "./handler.ts";
 import { listenBun } from "./bun_serve.ts";
@@ -92,7 +92,7 @@ export async function startServer(
   // Connecting takes most of a second, which the first request should not wait for.
   if (readsCluster(entries) || findKubeconfig() === undefined) void cluster.source();
   const pool = new EvaluatorPool({
-    worker: WORKER_URL,
+    worker: await workerUrl(),
     threads: options.workers,
     ownProcess: true,
     onLog: (policy, entry, request) => {
