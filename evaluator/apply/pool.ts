@@ -8,6 +8,7 @@
  */
 import type { EvaluationRequest, HostCallHandler, PolicyLogEntry, Verdict } from "../types/evaluation.ts";
 import type { PreparedModule } from "../types/module.ts";
+import { OverloadedError } from "../types/overloaded_error.ts";
 import type { EvaluablePolicy } from "../types/policy.ts";
 import {
   ACCEPTED,
@@ -38,6 +39,7 @@ import { startThread, type Thread } from "./thread.ts";
 import { refuseCodeFromStrings } from "./thread_powers.ts";
 
 export type { PiecedRequest } from "./lane.ts";
+export { OverloadedError };
 
 /** How a pool is set up. */
 export interface PoolOptions {
@@ -57,11 +59,6 @@ export interface PoolOptions {
   readonly onLog?: (policy: string, entry: PolicyLogEntry, request: PiecedRequest | undefined) => void;
   /** Gets what went wrong with a thread; it has been replaced already. */
   readonly onThreadError?: (message: string) => void;
-}
-
-/** Raised when more is asked than the pool lets wait. */
-export class OverloadedError extends Error {
-  override readonly name = "OverloadedError";
 }
 
 const NO_REQUEST: PiecedRequest = { pieces: [], length: 0, object: undefined };

@@ -6,12 +6,15 @@ import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import process from "node:process";
+import { PortreeveError } from "../../program/types/error.ts";
 import { type KubeConfig, loadKubernetesClient } from "../../deps.ts";
 
 const SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /** Raised when a kubeconfig is absent or can't be used; the message names the file, the fault and the remedy. */
-export class KubeconfigError extends Error {
+export class KubeconfigError extends PortreeveError {
+  /** Always this one. */
+  override readonly code = "invalid_kubeconfig";
   /** The name of the error. */
   override readonly name = "KubeconfigError";
 }

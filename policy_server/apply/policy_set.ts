@@ -3,6 +3,7 @@
  * settings validated (`spec/policy-server.md §3`). A set is immutable; a new one is built to the side and takes its place.
  */
 import { createHash } from "node:crypto";
+import { PortreeveError } from "../../program/types/error.ts";
 import { type Capabilities, hostCallHandler, type OnViolation } from "../../evaluator/apply/host_calls.ts";
 import type { EvaluatorPool } from "../../evaluator/apply/pool.ts";
 import { type ModuleLimits, prepareModule, readMetadata } from "../../evaluator/apply/prepare.ts";
@@ -72,7 +73,9 @@ export interface PolicyFailure {
 }
 
 /** Raised when policies can't be served. It names all of them, with the reason for each. */
-export class PolicySetError extends Error {
+export class PolicySetError extends PortreeveError {
+  /** Always this one. */
+  override readonly code = "policies_not_served";
   override readonly name = "PolicySetError";
   readonly failures: readonly PolicyFailure[];
 

@@ -4,13 +4,14 @@
  * An entry is read as a policy first, then as a group; the first shape that fits wins. Unknown keys are ignored in
  * entries (the controller writes some) and refused in group members.
  */
+import { PortreeveError } from "../../program/types/error.ts";
+import type { PolicyMode } from "../../admission/types/admission.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
 import { type DocumentEntry, DocumentError, type DocumentValue, jsonText, positionOf } from "./document.ts";
 import { nearestName } from "./nearest.ts";
 import { readDocument } from "./read_document.ts";
 
-/** Whether a verdict is enforced (`protect`) or only logged and measured (`monitor`). */
-export type PolicyMode = "protect" | "monitor";
+export type { PolicyMode };
 
 /** One kind of Kubernetes resource that a policy may read. */
 export type ContextAwareResource = { readonly apiVersion: string; readonly kind: string };
@@ -56,7 +57,9 @@ export type PolicyEntry = Policy | PolicyGroup;
 const MAX_REASON = 1_000;
 
 /** The file can't be used. `message` is the whole text for the user; the other members say where the fault is. */
-export class PoliciesFileError extends Error {
+export class PoliciesFileError extends PortreeveError {
+  /** Always this one. */
+  override readonly code = "invalid_policies_file";
   override readonly name = "PoliciesFileError";
   readonly path: string;
   readonly line: number;
