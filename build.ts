@@ -75,8 +75,6 @@ const programs = await build({
   chunkNames: "[name]-[hash]",
   target: "node24",
   conditions: ["node"],
-  // For benchmarks only.
-  external: ["autocannon"],
   plugins: [withoutWasi, unreadHttp],
   // The package's files for Node are CommonJS, of which a bundle always gets all.
   alias: { yaml: `${root}node_modules/yaml/browser/index.js` },

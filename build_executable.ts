@@ -34,8 +34,6 @@ try {
     "--no-compile-autoload-dotenv",
     "--no-compile-autoload-tsconfig",
     "--no-compile-autoload-package-json",
-    // For benchmarks only.
-    "--external=autocannon",
     "--outfile",
     output,
     ...files,

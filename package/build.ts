@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 import { browserShims } from "./browser.ts";
 import { writeDeclarations } from "./declarations.ts";
 import { thirdPartyLicenses } from "./licenses.ts";
-import { requiredBuiltins, unreadHttp, withoutWasi } from "./plugins.ts";
+import { leanPackages, requiredBuiltins, unreadHttp, withoutWasi } from "./plugins.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const outdir = resolve(process.argv[2] ?? join(root, "npm"));
@@ -41,49 +41,41 @@ const common: BuildOptions = {
   logLevel: "warning",
   metafile: true,
   conditions: ["node"],
-  // For benchmarks only.
-  external: ["autocannon"],
   // The package's files for Node are CommonJS, of which a bundle always gets all.
   alias: { yaml: join(root, "node_modules/yaml/browser/index.js") },
 };
 /** Older runtimes have to read the files to come to the check that refuses them. */
 const target = "es2022";
 
-/** Takes the place of the Kubernetes client: of it, only what reads a kubeconfig and asks its plug-ins for credentials. */
-const leanKubernetes: Plugin = {
-  name: "lean-kubernetes",
-  setup({ onResolve, onLoad }) {
-    onResolve(
-      { filter: /^@kubernetes\/client-node$/ },
-      () => ({ path: "client", namespace: "lean-kubernetes" }),
-    );
-    onLoad({ filter: /.*/, namespace: "lean-kubernetes" }, () => ({
-      contents: `export { KubeConfig } from ${
-        JSON.stringify(join(root, "node_modules/@kubernetes/client-node/dist/config.js"))
-      };`,
-      resolveDir: root,
-    }));
-  },
-};
-
-/** The code of an evaluating thread, as one text. */
-async function workerText(): Promise<{ text: string; metafile: Metafile }> {
+/** A part of the evaluator in one file that imports nothing of ours. */
+async function whole(
+  name: string,
+  entry: string,
+  options: BuildOptions,
+): Promise<{ text: string; metafile: Metafile }> {
   const { outputFiles, metafile } = await build({
     ...common,
-    entryPoints: { worker: "evaluator/apply/worker_entry.ts" },
+    ...options,
+    entryPoints: { [name]: entry },
     outdir: mapdir,
     write: false,
     platform: "node",
     target,
     sourcemap: "external",
+  });
+  for (const { path, contents } of outputFiles!) if (path.endsWith(".map")) write(path, contents);
+  return { text: outputFiles!.find(({ path }) => path.endsWith(`${name}.js`))!.text, metafile: metafile! };
+}
+
+/** The code of an evaluating thread. */
+async function workerText(): Promise<{ text: string; metafile: Metafile }> {
+  const { text, metafile } = await whole("worker", "evaluator/apply/worker_entry.ts", {
     plugins: [withoutWasi, requiredBuiltins("__builtin")],
     // Taken before the thread gives up what leads out of it (`evaluator/apply/confine.ts`).
     banner: { js: "const __builtin = process.getBuiltinModule.bind(process);" },
   });
-  for (const { path, contents } of outputFiles) if (path.endsWith(".map")) write(path, contents);
-  const code = outputFiles.find(({ path }) => path.endsWith("worker.js"))!.text;
   // Without a name of its own, every line of a stack trace would hold the whole code: that is what a data: URL is.
-  return { text: `${code.trimEnd()}\n//# sourceURL=portreeve-worker.js\n`, metafile: metafile! };
+  return { text: `${text.trimEnd()}\n//# sourceURL=portreeve-worker.js\n`, metafile };
 }
 
 const WORKER_TEXT = "worker-text";
@@ -102,10 +94,26 @@ const workerInside = (text: string): Plugin => ({
     }));
     onResolve({ filter: new RegExp(`^${WORKER_TEXT}$`) }, () => ({ path: "worker", namespace: WORKER_TEXT }));
     // Letters beyond Latin-1 are escaped in it, so that it can be encoded as it is.
-    onLoad({ filter: /.*/, namespace: WORKER_TEXT }, () => ({
-      contents: `export default ${JSON.stringify(text)};`,
-      loader: "js",
-    }));
+    onLoad(
+      { filter: /.*/, namespace: WORKER_TEXT },
+      () => ({ contents: `export default ${JSON.stringify(text)};` }),
+    );
+  },
+});
+
+/**
+ * The engine that evaluates in the calling thread, in one piece. Rollup puts what a chunk shares with a program into the program's
+ * own file; a chunk that is loaded while that file still waits, as with `await loadPolicy(…)` at its top level, would wait for it
+ * for ever. So this chunk shares nothing.
+ */
+const engineInside = (text: string): Plugin => ({
+  name: "engine-inside",
+  setup({ onLoad, onResolve }) {
+    onResolve(
+      { filter: /evaluator\/apply\/inline\.ts$/ },
+      ({ kind }) => kind === "dynamic-import" ? { path: "engine", namespace: "engine" } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: "engine" }, () => ({ contents: text, resolveDir: root }));
   },
 });
 
@@ -119,6 +127,9 @@ for (const folder of [outdir, mapdir]) {
   mkdirSync(folder, { recursive: true });
 }
 const worker = await workerText();
+const engine = await whole("engine", "evaluator/apply/inline.ts", {
+  plugins: [withoutWasi, unreadHttp, requiredBuiltins("process.getBuiltinModule")],
+});
 const modules = await build({
   ...common,
   outdir,
@@ -135,8 +146,9 @@ const modules = await build({
     withoutWasi,
     unreadHttp,
     requiredBuiltins("process.getBuiltinModule"),
-    leanKubernetes,
+    leanPackages(root),
     workerInside(worker.text),
+    engineInside(engine.text),
   ],
 });
 const browser = await build({
@@ -156,6 +168,8 @@ const checks = await build({
   entryPoints: { library_check: "program/check_runtime.ts", reeve: "cli/main.ts" },
   platform: "node",
   target: "es2018",
+  // An older Node shows the line that refuses it.
+  minify: false,
   plugins: [{
     name: "loaded-later",
     setup({ onResolve }) {
@@ -182,11 +196,12 @@ await build({
   format: "cjs",
   platform: "node",
   target: "es2018",
+  minify: false,
 });
 writeDeclarations(root, PARTS, join(outdir, "types"));
-const inputs = [worker.metafile, modules.metafile!, browser.metafile!].flatMap(({ outputs }) =>
-  Object.values(outputs).flatMap(({ inputs }) => Object.keys(inputs))
-);
+const inputs = [worker.metafile, engine.metafile, modules.metafile!, browser.metafile!].flatMap((
+  { outputs },
+) => Object.values(outputs).flatMap(({ inputs }) => Object.keys(inputs)));
 write(join(outdir, "THIRD_PARTY_LICENSES.txt"), thirdPartyLicenses(root, inputs));
-write(join(outdir, "metafile.json"), JSON.stringify({ inputs: [...new Set(inputs)] }));
-renameSync(join(outdir, "metafile.json"), join(mapdir, "metafile.json"));
+// Which files are in which part, for who wonders what is large.
+write(join(mapdir, "metafile.json"), JSON.stringify({ outputs }));

@@ -1,6 +1,7 @@
 /** What esbuild is told of packages whose code can't be bundled as it is (`build.ts`, `package/build.ts`). */
 import type { Plugin } from "esbuild";
 import { builtinModules } from "node:module";
+import { join } from "node:path";
 
 /** Extism names the runtime's own WASI in a static import, though guests here never get it (`deps.ts`). */
 export const withoutWasi: Plugin = {
@@ -44,6 +45,41 @@ export const requiredBuiltins = (getter: string): Plugin => ({
     });
     onLoad({ filter: /.*/, namespace: "required-builtin" }, ({ path }) => ({
       contents: `module.exports = ${getter}(${JSON.stringify(`node:${path}`)});`,
+    }));
+  },
+});
+
+/** What is used of packages that come as a whole otherwise, by the names of the packages. */
+const LEAN: Readonly<Record<string, (folder: string) => string>> = {
+  // What reads a kubeconfig and asks its plug-ins for credentials.
+  "@kubernetes/client-node": (folder) =>
+    `export { KubeConfig } from ${JSON.stringify(join(folder, "dist/config.js"))};`,
+  // Its dispatchers, and `request` as its front door has it, for a given dispatcher. Not its fetch, caches and mocks.
+  undici: (folder) => {
+    const required = (file: string) => `require(${JSON.stringify(join(folder, "lib", file))})`;
+    return `
+      export const Agent = ${required("dispatcher/agent.js")};
+      export const Client = ${required("dispatcher/client.js")};
+      export const ProxyAgent = ${required("dispatcher/proxy-agent.js")};
+      export const EnvHttpProxyAgent = ${required("dispatcher/env-http-proxy-agent.js")};
+      // For the Kubernetes client's own requests, which nothing here makes.
+      export const fetch = (...words) => globalThis.fetch(...words);
+      const send = ${required("api/api-request.js")};
+      export const request = (url, { dispatcher, ...options }) => {
+        const { origin, pathname, search } = new URL(url);
+        return send.call(dispatcher, { ...options, origin, path: pathname + search });
+      };`;
+  },
+};
+
+/** Takes the parts of packages that are used. */
+export const leanPackages = (root: string): Plugin => ({
+  name: "lean-packages",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(undici|@kubernetes\/client-node)$/ }, ({ path }) => ({ path, namespace: "lean" }));
+    onLoad({ filter: /.*/, namespace: "lean" }, ({ path }) => ({
+      contents: LEAN[path]!(join(root, "node_modules", path)),
+      resolveDir: root,
     }));
   },
 });

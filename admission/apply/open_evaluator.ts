@@ -1,11 +1,11 @@
 /** What runs the modules of a policy or of a group, with threads or without, and what each module is given. */
 import { hostCallHandler, noInventory } from "../../evaluator/apply/host_calls.ts";
-import { InlineEvaluator, type PolicyEvaluator } from "../../evaluator/apply/inline.ts";
+import type { PolicyEvaluator } from "../../evaluator/apply/inline.ts";
 import { EvaluatorPool } from "../../evaluator/apply/pool.ts";
 import { prepareModule, readMetadata } from "../../evaluator/apply/prepare.ts";
 import { DEFAULT_THREADS, workerUrl } from "../../evaluator/apply/worker_url.ts";
 import { boundedText } from "../../evaluator/render/bounded_text.ts";
-import { type HostCallHandler, TEXT } from "../../evaluator/types/evaluation.ts";
+import { type HostCallHandler, type PolicyLogEntry, TEXT } from "../../evaluator/types/evaluation.ts";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
 import { NO_METADATA, type PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import type { ModuleOptions, PolicyLog, RunOptions } from "../types/options.ts";
@@ -48,16 +48,20 @@ export async function openEvaluator(
   checkRunOptions(options);
   const { threads = DEFAULT_THREADS, onThreadError } = options;
   const names = new Map<number, string>();
-  const evaluator: PolicyEvaluator = threads > 0
-    ? new EvaluatorPool({
+  if (threads > 0) {
+    const evaluator = new EvaluatorPool({
       worker: await workerUrl(),
       threads,
       spare: false,
       onLog: (policy, entry) => onLog({ policy, ...entry }),
       ...(onThreadError && { onThreadError }),
-    })
-    : new InlineEvaluator((policy, entry) => onLog({ policy: names.get(policy) ?? "", ...entry }));
-  return { evaluator, names };
+    });
+    return { evaluator, names };
+  }
+  // The engine is large, and where there are threads it is theirs alone.
+  const { InlineEvaluator } = await import("../../evaluator/apply/inline.ts");
+  const log = (policy: number, entry: PolicyLogEntry) => onLog({ policy: names.get(policy) ?? "", ...entry });
+  return { evaluator: new InlineEvaluator(log), names };
 }
 
 /** An evaluator with the names of its policies. */

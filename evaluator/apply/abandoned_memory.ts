@@ -12,8 +12,8 @@ const MAX_ABANDONED = 128 << 20;
 /** Milliseconds that less than that may wait. */
 const MAX_WAIT_MS = 1_000;
 
-/** JavaScriptCore counts memories, and collects by itself. */
-const isBun = process.versions["bun"] !== undefined;
+/** JavaScriptCore counts memories, and collects by itself. Deno takes no flags of V8 once it runs. */
+const canCollect = process.versions["bun"] === undefined && process.versions["deno"] === undefined;
 let collect: Collect | undefined;
 
 /** V8's own function; without options it collects once, and keeps the pages that it has freed for later. */
@@ -55,7 +55,7 @@ export class AbandonedMemory {
     const waited = performance.now() - this.#since;
     const much = this.#bytes >= MAX_ABANDONED;
     if (!much && waited < MAX_WAIT_MS) return MAX_WAIT_MS - waited;
-    if (!isBun) {
+    if (canCollect) {
       collect ??= collector();
       // With an argument, even an undefined one, V8 would collect the young generation alone.
       if (much) collect();
