@@ -24,8 +24,11 @@
  * @module
  */
 import "./program/check_runtime.ts";
+import { type Host, PolicyError } from "./admission/mod.ts";
+import type { HostOptions, OpenHost } from "./policy_server/apply/host.ts";
 
 export * from "./admission/mod.ts";
+export type { HostOptions, OpenHost };
 
 export {
   ArtifactError,
@@ -54,3 +57,36 @@ export type {
   VerificationConfig,
   VerifiedImage,
 } from "./artifact/mod.ts";
+
+/**
+ * Opens the world that policies ask: a cluster, registries, signatures, names and certificates. What a policy may ask of it, its own
+ * `hostCapabilities` say. It needs worker threads (`threads` of 1 or more).
+ *
+ * ```ts
+ * using host = await hostCapabilities({ kubeconfig: true });
+ * await using policy = await loadPolicy("policy.wasm", { host, hostCapabilities: ["kubernetes/get_resource"] });
+ * ```
+ */
+export async function hostCapabilities(options: HostOptions = {}): Promise<OpenHost> {
+  const { openHost } = await import("./policy_server/apply/host.ts");
+  return openHost(options);
+}
+
+/**
+ * A world that answers what a session recorded (`reeve run --record-host-capabilities-interactions`), in its order, and nothing
+ * else: for tests of policies that ask. It needs no threads.
+ *
+ * @throws {PolicyError} `unreadable_session`, when it can't be read
+ */
+export async function replaySession(file: string | URL): Promise<Host> {
+  const [{ readFile }, { readSession }, { replayedHost }] = await Promise.all([
+    import("node:fs/promises"),
+    import("./cli/render/exchange.ts"),
+    import("./cli/apply/recording.ts"),
+  ]);
+  try {
+    return replayedHost(readSession(await readFile(file, "utf8"), String(file)));
+  } catch (error) {
+    throw new PolicyError("unreadable_session", (error as Error).message, { cause: error });
+  }
+}

@@ -36,6 +36,13 @@ const STATEMENT = /^(import|export)\s+(type\s+)?(?:(\*)|\{([^}]*)\})\s+from\s+["
 const BEGINNING =
   /^(?:export )?(?:declare )?(?:abstract )?(?:const enum|enum|const|let|var|function|class|interface|type|namespace) ([\w$]+)/;
 
+/** Whether a declaration has ended: a member of a union may have a comment at the margin. */
+function isWhole(text: string): boolean {
+  const braced = /^(?:export )?(?:declare )?(?:abstract )?(?:class|interface|namespace|(?:const )?enum) /m
+    .test(text);
+  return (braced ? /\}\s*$/ : /;\s*$/).test(text);
+}
+
 function read(folder: string, file: string): Declared {
   const source = readFileSync(join(folder, file.replace(/\.ts$/, ".d.ts")), "utf8");
   const links: Link[] = [];
@@ -71,10 +78,10 @@ function read(folder: string, file: string): Declared {
   for (const line of text.split("\n")) {
     const beginning = BEGINNING.exec(line);
     // A comment at the margin belongs to what follows it.
-    if (name !== undefined && (beginning || line.startsWith("/**"))) end();
+    if (name !== undefined && (beginning || line.startsWith("/**")) && isWhole(begun)) end();
     // Two comments in a row: the first one is the file's own.
     if (name === undefined && line.startsWith("/**")) begun = "";
-    name ??= beginning?.[1];
+    if (name === undefined) name = beginning?.[1];
     if (line !== "export {};" && line !== "") begun += `${line}\n`;
   }
   end();

@@ -8,6 +8,7 @@ import { PortreeveError } from "../../program/types/error.ts";
  * - `invalid_options`: an option of {@link PolicyOptions} has a value that can't be used, or two exclude each other
  * - `invalid_group`: the group's expression, or its members, are no group
  * - `not_runnable`: the module is one, but no instance of it can be made, or it has no answer
+ * - `unreadable_session`: a recorded session can't be read
  * - `closed`: it was closed before
  */
 export type PolicyErrorCode =
@@ -15,6 +16,7 @@ export type PolicyErrorCode =
   | "invalid_options"
   | "invalid_group"
   | "not_runnable"
+  | "unreadable_session"
   | "closed";
 
 /** Raised when a policy can't be loaded or run; the message says why. */

@@ -15,6 +15,7 @@ export class JsonSyntaxError extends PortreeveError {
   /** The index of the byte at fault. */
   readonly at: number;
 
+  /** `at` is the index of the byte at fault. */
   constructor(message: string, at: number) {
     super(message);
     this.at = at;

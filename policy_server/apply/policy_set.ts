@@ -69,6 +69,7 @@ export interface PolicySetOptions {
 export interface PolicyFailure {
   /** The name in policies.yml; `group/member` for a member. */
   readonly policy: string;
+  /** Why. */
   readonly message: string;
 }
 
@@ -76,9 +77,12 @@ export interface PolicyFailure {
 export class PolicySetError extends PortreeveError {
   /** Always this one. */
   override readonly code = "policies_not_served";
+  /** The name of the error. */
   override readonly name = "PolicySetError";
+  /** What keeps each of them from being served. */
   readonly failures: readonly PolicyFailure[];
 
+  /** Its message has a line for each failure. */
   constructor(failures: readonly PolicyFailure[]) {
     super(failures.map(({ message }) => message).join("\n"));
     this.failures = failures;

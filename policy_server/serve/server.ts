@@ -26,7 +26,9 @@ import type { PolicyEntry, PolicyModule } from "../types/policies.ts";
 
 /** A server that serves. */
 export interface PolicyServer {
+  /** Where reviews are answered. */
   readonly port: number;
+  /** Where readiness and metrics are asked for. */
   readonly readinessPort: number;
   /** Builds the policies anew from the file and swaps them in; the old ones keep serving when that fails. Never rejects. */
   reload(): Promise<void>;
@@ -60,12 +62,13 @@ function readsCluster(entries: ReadonlyMap<string, PolicyEntry>): boolean {
 
 /**
  * Starts a server. Rejects with an Error whose message is for the user when it can't. `configured` is called, and waited for,
- * once everything that the options name has been read.
+ * once everything that the options name has been read. `ownProcess`: whether nothing else runs in this process (`pool.ts`).
  */
 export async function startServer(
   options: ServerOptions,
   log: Log,
   configured: () => Promise<void> = () => Promise.resolve(),
+  ownProcess = true,
 ): Promise<PolicyServer> {
   const listen = chooseAdapter(options);
   const entries = loadPolicies(options.policiesPath);
@@ -94,7 +97,7 @@ export async function startServer(
   const pool = new EvaluatorPool({
     worker: await workerUrl(),
     threads: options.workers,
-    ownProcess: true,
+    ownProcess,
     onLog: (policy, entry, request) => {
       const { level, message, data } = entry;
       log[level](message, { policy_id: policy, data }, { target: "policy_log" });

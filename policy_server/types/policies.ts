@@ -60,10 +60,15 @@ const MAX_REASON = 1_000;
 export class PoliciesFileError extends PortreeveError {
   /** Always this one. */
   override readonly code = "invalid_policies_file";
+  /** The name of the error. */
   override readonly name = "PoliciesFileError";
+  /** The file. */
   readonly path: string;
+  /** The line of the fault, from 1. */
   readonly line: number;
+  /** Its column, from 1. */
   readonly column: number;
+  /** `reason` is shortened where it is long. */
   constructor(path: string, reason: string, at: { readonly line: number; readonly column: number }) {
     super(
       `${policiesFilePrefix(path)}${boundedText(reason, MAX_REASON)} at line ${at.line} column ${at.column}`,
