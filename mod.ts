@@ -24,6 +24,7 @@
  * @module
  */
 import "./program/check_runtime.ts";
+import { loadPart } from "./admission/apply/load_part.ts";
 import { type Host, PolicyError } from "./admission/mod.ts";
 import type { HostOptions, OpenHost } from "./policy_server/apply/host.ts";
 
@@ -68,7 +69,7 @@ export type {
  * ```
  */
 export async function hostCapabilities(options: HostOptions = {}): Promise<OpenHost> {
-  const { openHost } = await import("./policy_server/apply/host.ts");
+  const { openHost } = await loadPart(import("./policy_server/apply/host.ts"));
   return openHost(options);
 }
 
@@ -79,11 +80,11 @@ export async function hostCapabilities(options: HostOptions = {}): Promise<OpenH
  * @throws {PolicyError} `unreadable_session`, when it can't be read
  */
 export async function replaySession(file: string | URL): Promise<Host> {
-  const [{ readFile }, { readSession }, { replayedHost }] = await Promise.all([
+  const [{ readFile }, { readSession }, { replayedHost }] = await loadPart(Promise.all([
     import("node:fs/promises"),
     import("./cli/render/exchange.ts"),
     import("./cli/apply/recording.ts"),
-  ]);
+  ]));
   try {
     return replayedHost(readSession(await readFile(file, "utf8"), String(file)));
   } catch (error) {

@@ -10,6 +10,7 @@ import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
 import { NO_METADATA, type PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import type { ModuleOptions, PolicyLog, RunOptions } from "../types/options.ts";
 import { PolicyError } from "../types/policy_error.ts";
+import { loadPart } from "./load_part.ts";
 
 /** A module that is known to an evaluator. */
 export interface LoadedModule {
@@ -50,7 +51,7 @@ export async function openEvaluator(
   const names = new Map<number, string>();
   if (threads > 0) {
     const evaluator = new EvaluatorPool({
-      worker: await workerUrl(),
+      worker: await loadPart(workerUrl()),
       threads,
       spare: false,
       onLog: (policy, entry) => onLog({ policy, ...entry }),
@@ -59,7 +60,7 @@ export async function openEvaluator(
     return { evaluator, names };
   }
   // The engine is large, and where there are threads it is theirs alone.
-  const { InlineEvaluator } = await import("../../evaluator/apply/inline.ts");
+  const { InlineEvaluator } = await loadPart(import("../../evaluator/apply/inline.ts"));
   const log = (policy: number, entry: PolicyLogEntry) => onLog({ policy: names.get(policy) ?? "", ...entry });
   return { evaluator: new InlineEvaluator(log), names };
 }

@@ -9,6 +9,7 @@ import { PortreeveError } from "../../program/types/error.ts";
  * - `invalid_group`: the group's expression, or its members, are no group
  * - `not_runnable`: the module is one, but no instance of it can be made, or it has no answer
  * - `unreadable_session`: a recorded session can't be read
+ * - `missing_part`: a file of the library itself was left behind, as by a bundler
  * - `closed`: it was closed before
  */
 export type PolicyErrorCode =
@@ -17,6 +18,7 @@ export type PolicyErrorCode =
   | "invalid_group"
   | "not_runnable"
   | "unreadable_session"
+  | "missing_part"
   | "closed";
 
 /** Raised when a policy can't be loaded or run; the message says why. */
