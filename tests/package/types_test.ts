@@ -1,9 +1,10 @@
 /** The package's declarations, for users of TypeScript: strict, every file checked, and no other types installed. */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { BIN, consumer, run, write } from "./consumer.ts";
+import { BIN, consumer, ROOT, run, write } from "./consumer.ts";
 
 const onBun = "bun" in process.versions;
 
@@ -108,5 +109,61 @@ once("… and a wrong use is an error", () => {
   assert.not(status === 0);
   assert.match(stdout, "uses.mts");
 });
+
+/** A page's pieces of code, each in a function of its own, with what the page takes for granted. */
+function pieces(page: string): string {
+  const found = [...page.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code!);
+  assert.ok(found.length >= 6);
+  const imports = new Set<string>();
+  const functions = found.map((code, index) => {
+    const body = code.replace(/^import .*$/gm, (line) => {
+      imports.add(line);
+      return "";
+    });
+    return `export async function piece${index}() {\n${body}}\n`;
+  });
+  const names = 'import { hostCapabilities, loadPolicyGroup } from "portreeve";';
+  const evaluator = 'import { loadPolicy } from "portreeve/evaluator";';
+  const given =
+    `declare const request: AdmissionRequest, review: AdmissionReview, signatures: string, settings: string;
+declare const host: Host, policy: Policy;`;
+  return [
+    ...[...imports].filter((line) => line !== evaluator),
+    names,
+    'import type { AdmissionRequest, AdmissionReview, Host, Policy } from "portreeve";',
+    given,
+    ...functions,
+  ].join("\n");
+}
+
+once(
+  "the code of docs/library.md satisfies it as well, and every code of an error is described there",
+  () => {
+    const page = readFileSync(join(ROOT, "docs/library.md"), "utf8");
+    const folder = consumer({
+      "uses.mts": pieces(page),
+      "tsconfig.json": config("nodenext", "nodenext", "esm"),
+    });
+    const { status, stdout } = run(folder, join(BIN, "tsc"), []);
+    assert.is(status, 0, stdout);
+    const codes = readFileSync(join(ROOT, "admission/types/policy_error.ts"), "utf8").matchAll(
+      /^  \| "(\w+)"/gm,
+    );
+    const own = [...codes].map(([, code]) => code!);
+    assert.ok(own.length > 5);
+    for (
+      const code of [
+        ...own,
+        "invalid_module",
+        "invalid_json",
+        "invalid_review",
+        "overloaded",
+        "server_not_started",
+      ]
+    ) {
+      assert.match(page, `\`${code}\``);
+    }
+  },
+);
 
 test.run();
