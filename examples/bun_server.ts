@@ -1,7 +1,9 @@
 // An admission webhook with Bun's own server: POST /validate answers an AdmissionReview.
 import { loadPolicy, PortreeveError } from "portreeve";
 
-const policy = await loadPolicy(process.env.POLICY ?? "policy.wasm", { settings: process.env.SETTINGS ?? "{}" });
+const policy = await loadPolicy(process.env.POLICY ?? "policy.wasm", {
+  settings: process.env.SETTINGS ?? "{}",
+});
 
 const server = Bun.serve({
   port: Number(process.env.PORT ?? 3000),

@@ -147,7 +147,7 @@ once(
     const { status, stdout } = run(folder, join(BIN, "tsc"), []);
     assert.is(status, 0, stdout);
     const codes = readFileSync(join(ROOT, "admission/types/policy_error.ts"), "utf8").matchAll(
-      /^  \| "(\w+)"/gm,
+      /^ {2}\| "(\w+)"/gm,
     );
     const own = [...codes].map(([, code]) => code!);
     assert.ok(own.length > 5);
