@@ -13,37 +13,12 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { posix, relative, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { unreadHttp, withoutWasi } from "./package/plugins.ts";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 const given = process.argv.slice(2).filter((argument) => argument !== "--metafile");
 const extra = given.filter((argument) => argument.includes("="));
 const outdir = resolve(given.find((argument) => !argument.includes("=")) ?? `${root}dist`);
-
-/** Extism names the runtime's own WASI in a static import, though guests here never get it (`deps.ts`). */
-const withoutWasi: Plugin = {
-  name: "without-wasi",
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^(node:)?wasi$/ }, () => ({ path: "wasi", namespace: "without-wasi" }));
-    onLoad({ filter: /.*/, namespace: "without-wasi" }, () => ({
-      contents:
-        "export class WASI { constructor() { throw new Error('the runtime\\'s own WASI is not used'); } }",
-    }));
-  },
-};
-
-/**
- * An `import` of `node:http` reads all its members, one of which loads the whole of Node's fetch: 60 ms of processor time at every
- * start, for a client that few commands use. Taken as an object, it costs nothing.
- */
-const unreadHttp: Plugin = {
-  name: "unread-http",
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^(node:)?http$/ }, () => ({ path: "http", namespace: "unread-http" }));
-    onLoad({ filter: /.*/, namespace: "unread-http" }, () => ({
-      contents: 'module.exports = process.getBuiltinModule("node:http");',
-    }));
-  },
-};
 
 /** What a program's entry loads lies beside it, in a file with this ending (`NAME.main.js`). */
 const MAIN = ".main";
@@ -102,8 +77,6 @@ const programs = await build({
   chunkNames: "[name]-[hash]",
   target: "node24",
   conditions: ["node"],
-  // For benchmarks only.
-  external: ["autocannon"],
   plugins: [withoutWasi, unreadHttp],
   // The package's files for Node are CommonJS, of which a bundle always gets all.
   alias: { yaml: `${root}node_modules/yaml/browser/index.js` },

@@ -120,11 +120,10 @@ export const loadCommander = () => byName(import("commander"));
 /** Archives of policies. */
 export const loadTar = () => byName(import("tar-stream"));
 
-// A load generator for benchmarks, where no better one is installed.
-export const loadAutocannon = () => byName(import("autocannon"));
-
 // Regular expressions with the syntax and the linear time of RE2, for Rego's builtins.
-export type { RE2JS } from "re2js";
+// A value and no loader where Rego's builtins are, which are loaded on demand themselves: a top-level await would keep the
+// library from being required, and from being bundled as CommonJS.
+export { MatcherInput, RE2JS } from "re2js";
 export const loadRe2 = () => byName(import("re2js"));
 
 // CEL, for policies' matchConditions.

@@ -24,28 +24,12 @@
  * @module
  */
 import "./program/check_runtime.ts";
-import { readFile } from "node:fs/promises";
-import { Policy, PolicyError, type PolicyOptions } from "./evaluator/apply/policy.ts";
+import { loadPart } from "./admission/apply/load_part.ts";
+import { type Host, PolicyError } from "./admission/mod.ts";
+import type { HostOptions, OpenHost } from "./policy_server/apply/host.ts";
 
-export { Policy, PolicyError, type PolicyOptions };
-export { ModuleError, readMetadata } from "./evaluator/apply/prepare.ts";
-export type {
-  AdmissionStatus,
-  HostCall,
-  HostCallAnswer,
-  InventoryRequest,
-  PolicyLogEntry,
-  SettingsVerdict,
-  StatusCause,
-  StatusDetails,
-  Verdict,
-} from "./evaluator/types/evaluation.ts";
-export type {
-  ContextAwareResource,
-  ExecutionMode,
-  PolicyMetadata,
-  PolicyRule,
-} from "./evaluator/types/metadata.ts";
+export * from "./admission/mod.ts";
+export type { HostOptions, OpenHost };
 
 export {
   ArtifactError,
@@ -75,58 +59,35 @@ export type {
   VerifiedImage,
 } from "./artifact/mod.ts";
 
-/** No policy comes near; a module is held in memory twice while it is prepared. */
-const MAX_MODULE_BYTES = 256 * 1024 * 1024;
+/**
+ * Opens the world that policies ask: a cluster, registries, signatures, names and certificates. What a policy may ask of it, its own
+ * `hostCapabilities` say. It needs worker threads (`threads` of 1 or more).
+ *
+ * ```ts
+ * using host = await hostCapabilities({ kubeconfig: true });
+ * await using policy = await loadPolicy("policy.wasm", { host, hostCapabilities: ["kubernetes/get_resource"] });
+ * ```
+ */
+export async function hostCapabilities(options: HostOptions = {}): Promise<OpenHost> {
+  const { openHost } = await loadPart(import("./policy_server/apply/host.ts"));
+  return openHost(options);
+}
 
 /**
- * Loads a policy from the bytes of its module, from a path, or from a `file:`, `http:` or `https:` URL.
+ * A world that answers what a session recorded (`reeve run --record-host-capabilities-interactions`), in its order, and nothing
+ * else: for tests of policies that ask. It needs no threads.
  *
- * @throws {PolicyError} when the module can't be got
- * @throws {ModuleError} when it is no module that can be run
+ * @throws {PolicyError} `unreadable_session`, when it can't be read
  */
-export async function loadPolicy(
-  source: Uint8Array | string | URL,
-  options: PolicyOptions = {},
-): Promise<Policy> {
-  if (source instanceof Uint8Array) return await Policy.fromBytes(source, options);
-  const name = options.name ?? String(source);
-  return await Policy.fromBytes(await readModule(source), { ...options, name });
-}
-
-async function readModule(source: string | URL): Promise<Uint8Array> {
+export async function replaySession(file: string | URL): Promise<Host> {
+  const [{ readFile }, { readSession }, { replayedHost }] = await loadPart(Promise.all([
+    import("node:fs/promises"),
+    import("./cli/render/exchange.ts"),
+    import("./cli/apply/recording.ts"),
+  ]));
   try {
-    const url = source instanceof URL
-      ? source
-      : /^(file|https?):\/\//.test(source)
-      ? new URL(source)
-      : undefined;
-    if (url === undefined || url.protocol === "file:") return new Uint8Array(await readFile(url ?? source));
-    return await download(url);
+    return replayedHost(readSession(await readFile(file, "utf8"), String(file)));
   } catch (error) {
-    if (error instanceof PolicyError) throw error;
-    throw new PolicyError(`cannot load the policy ${source}: ${(error as Error).message}`, { cause: error });
+    throw new PolicyError("unreadable_session", (error as Error).message, { cause: error });
   }
-}
-
-async function download(url: URL): Promise<Uint8Array> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(60_000) });
-  if (!response.ok || !response.body) {
-    throw new PolicyError(`cannot load the policy ${url}: HTTP status ${response.status}`);
-  }
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body) {
-    length += chunk.length;
-    if (length > MAX_MODULE_BYTES) {
-      throw new PolicyError(`the policy ${url} has over ${MAX_MODULE_BYTES} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
 }

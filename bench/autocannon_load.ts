@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import process from "node:process";
-import { loadAutocannon } from "../deps.ts";
+import autocannon from "autocannon";
 import { percentile } from "./render/summary.ts";
 
 const [url, connections, seconds, reviewFile, expectedFile] = process.argv.slice(2) as [
@@ -15,7 +15,6 @@ const [url, connections, seconds, reviewFile, expectedFile] = process.argv.slice
   string,
   string,
 ];
-const { default: autocannon } = await loadAutocannon();
 const expected = readFileSync(expectedFile, "utf8");
 let firstWrong = "";
 let badStatus = 0;

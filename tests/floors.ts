@@ -15,10 +15,30 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   evaluator: ["crd/types", "program"],
   artifact: ["http", "program"],
   telemetry: ["program"],
-  policy_server: ["crd/types", "kubernetes", "evaluator", "artifact", "http", "telemetry", "program"],
+  admission: ["crd/types", "evaluator", "artifact", "program"],
+  policy_server: [
+    "crd/types",
+    "kubernetes",
+    "admission",
+    "evaluator",
+    "artifact",
+    "http",
+    "telemetry",
+    "program",
+  ],
   controller: ["crd", "kubernetes", "http", "telemetry", "program"],
   audit: ["crd", "kubernetes", "program"],
-  cli: ["crd", "kubernetes", "evaluator", "artifact", "policy_server", "controller", "audit", "program"],
+  cli: [
+    "crd",
+    "kubernetes",
+    "admission",
+    "evaluator",
+    "artifact",
+    "policy_server",
+    "controller",
+    "audit",
+    "program",
+  ],
 };
 
 /** The floors from the ground up. */
@@ -76,7 +96,7 @@ export function breaches(path: string, source: string, packages: Packages): read
       continue;
     }
     if (!isRelative(name)) {
-      const tool = /^(?:tests|bench|policies|deploy)\//.test(path) || !path.includes("/");
+      const tool = /^(?:tests|bench|policies|deploy|package|examples)\//.test(path) || !path.includes("/");
       const allowed = tool &&
         packages.development.some((known) => name === known || name.startsWith(`${known}/`));
       if (!allowed) report(name, "packages are named in deps.ts only");

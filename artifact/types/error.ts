@@ -1,5 +1,7 @@
 /** The one error of this room: what failed, on what, why, and what the person can do. */
 
+import { PortreeveError } from "../../program/types/error.ts";
+
 /** What kind of thing went wrong; programs branch on this, people read the message. */
 export type ArtifactErrorCode =
   | "reference" // the URI or image reference cannot be understood
@@ -22,9 +24,9 @@ export type ArtifactErrorCode =
   | "trust_root";
 
 /** Thrown by every function of this room that can fail; `cause` keeps the error underneath. */
-export class ArtifactError extends Error {
+export class ArtifactError extends PortreeveError {
   /** What kind of thing went wrong. */
-  readonly code: ArtifactErrorCode;
+  override readonly code: ArtifactErrorCode;
 
   /** `cause` is the error underneath. */
   constructor(code: ArtifactErrorCode, message: string, cause?: unknown) {

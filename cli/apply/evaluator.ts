@@ -9,7 +9,7 @@ import { evaluate } from "../../policy_server/apply/evaluate.ts";
 import type { Log } from "../../policy_server/apply/log.ts";
 import { createMetrics } from "../../policy_server/apply/metrics.ts";
 import type { Evaluable, PolicySet, ServedPolicy } from "../../policy_server/apply/policy_set.ts";
-import type { AdmissionResponse } from "../../policy_server/types/admission.ts";
+import type { AdmissionResponse } from "../../admission/types/admission.ts";
 import type { PolicyModule } from "../../policy_server/types/policies.ts";
 import { checkVersion, executionMode } from "../render/module_mode.ts";
 import { CliError, type Context } from "../types/command.ts";

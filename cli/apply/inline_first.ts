@@ -5,7 +5,7 @@
  */
 import { InlineEvaluator, type PolicyEvaluator } from "../../evaluator/apply/inline.ts";
 import { EvaluatorPool, type PiecedRequest } from "../../evaluator/apply/pool.ts";
-import { WORKER_URL } from "../../evaluator/apply/worker_url.ts";
+import { workerUrl } from "../../evaluator/apply/worker_url.ts";
 import type { HostCallHandler, PolicyLogEntry } from "../../evaluator/types/evaluation.ts";
 import type { PreparedModule } from "../../evaluator/types/module.ts";
 import type { EvaluablePolicy } from "../../evaluator/types/policy.ts";
@@ -106,17 +106,18 @@ export class InlineFirstEvaluator implements PolicyEvaluator {
         for (const entry of this.#logged) this.#options.onLog(known.policy.id, entry);
         return outcome;
       }
-      known.pooled = this.#openPool().addPolicy(
-        { ...known.policy, module: this.#pooledModule(known.policy.module) },
+      const pool = await this.#openPool();
+      known.pooled = pool.addPolicy(
+        { ...known.policy, module: this.#pooledModule(pool, known.policy.module) },
         known.handler,
       );
     }
-    return await ask(this.#openPool(), known.pooled);
+    return await ask(await this.#openPool(), known.pooled);
   }
 
-  #openPool(): EvaluatorPool {
+  async #openPool(): Promise<EvaluatorPool> {
     return this.#pool ??= new EvaluatorPool({
-      worker: WORKER_URL,
+      worker: await workerUrl(),
       threads: 1,
       spare: false,
       ownProcess: true,
@@ -124,10 +125,10 @@ export class InlineFirstEvaluator implements PolicyEvaluator {
     });
   }
 
-  #pooledModule(id: number): number {
+  #pooledModule(pool: EvaluatorPool, id: number): number {
     let pooled = this.#pooledModules.get(id);
     if (pooled === undefined) {
-      this.#pooledModules.set(id, pooled = this.#openPool().addModule(this.#modules.get(id)!));
+      this.#pooledModules.set(id, pooled = pool.addModule(this.#modules.get(id)!));
     }
     return pooled;
   }

@@ -26,7 +26,10 @@ const encoder = new TextEncoder();
 const strict = new TextDecoder("utf-8", { fatal: true });
 
 /** Gives the payload that answers a request, or throws what the policy is told. */
-type Answer = (request: ExchangeRequest, forward: () => Promise<Uint8Array>) => Promise<Uint8Array>;
+type Answer = (
+  request: ExchangeRequest,
+  forward: () => Promise<Uint8Array>,
+) => Promise<Uint8Array> | Uint8Array;
 
 type Grantable = { readonly apiVersion: string; readonly kind: string };
 
@@ -63,7 +66,7 @@ function through(
         .map(
           (path) => [
             path,
-            async (payload: Uint8Array, caller: Parameters<Capabilities[string]>[1]) => {
+            (payload: Uint8Array, caller: Parameters<Capabilities[string]>[1]) => {
               let request: ExchangeRequest;
               try {
                 request = exchangeRequest(path, payload);
@@ -73,7 +76,7 @@ function through(
               if (path.startsWith("kubernetes/") && path !== "kubernetes/can_i") {
                 requireGrant(caller, grantOf(request));
               }
-              return await answer(
+              return answer(
                 request,
                 async () => await own(world!.capabilities, path)!(payload, caller),
               );
@@ -179,6 +182,30 @@ export function recordingWorld(
   };
 }
 
+const noPlural: PluralOf = () => Promise.reject(new Error("nothing but the session is asked"));
+
+/** Answers from what `next` gives, without a promise: there is no waiting for one in the guest's own thread. */
+const replaying = (next: () => Exchange | undefined): Answer => (request) => {
+  const exchange = next();
+  if (exchange === undefined) throw new Error("the list of recorded responses is empty");
+  if (!sameRequest(exchange.request, request)) {
+    throw new Error(
+      `Replay error: unexpected request. Was expecting ${requestText(exchange.request)}, got ${
+        requestText(request)
+      } instead`,
+    );
+  }
+  const { response } = exchange;
+  if (response.type === "Success") return encoder.encode(response.payload);
+  throw new Error(response.message);
+};
+
+/** What a policy has that finds the exchanges of a session, in order, and nothing else (`mod.ts`). */
+export function replayedHost(session: readonly Exchange[]): ReturnType<HostWorld["forPolicy"]> {
+  const left = [...session];
+  return through(replaying(() => left.shift()), undefined, noPlural)([]);
+}
+
 /** Answers from the exchanges of a session, in order; the world is left alone. */
 export function replayedWorld(context: Context, session: readonly Exchange[]): HostWorld {
   let left: Exchange[] = [];
@@ -186,24 +213,7 @@ export function replayedWorld(context: Context, session: readonly Exchange[]): H
     if (left.length > 0) context.log("WARN", "Some of the recorded exchanges have not been replayed");
     left = [];
   };
-  const answer: Answer = (request) => {
-    const next = left.shift();
-    if (next === undefined) return Promise.reject(new Error("the list of recorded responses is empty"));
-    if (!sameRequest(next.request, request)) {
-      return Promise.reject(
-        new Error(
-          `Replay error: unexpected request. Was expecting ${requestText(next.request)}, got ${
-            requestText(request)
-          } instead`,
-        ),
-      );
-    }
-    const { response } = next;
-    return response.type === "Success"
-      ? Promise.resolve(encoder.encode(response.payload))
-      : Promise.reject(new Error(response.message));
-  };
-  const noPlural: PluralOf = () => Promise.reject(new Error("nothing but the session is asked"));
+  const answer = replaying(() => left.shift());
   return {
     begin(again) {
       if (again !== true) finish();

@@ -1,6 +1,6 @@
 /** Whether a verdict is what a case expects, value by value. */
 import { isRawNumber, type LosslessJson, parseLossless } from "../../evaluator/render/lossless_json.ts";
-import type { AdmissionResponse } from "../../policy_server/types/admission.ts";
+import type { AdmissionResponse } from "../../admission/types/admission.ts";
 import { type DocumentValue, jsonText } from "../../policy_server/types/document.ts";
 import type { Expectations } from "../types/suite.ts";
 

@@ -3,7 +3,7 @@ import { own } from "../../program/types/own.ts";
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import { joined, oneLine, styled } from "../../program/render/terminal_text.ts";
 import type { Text } from "../../program/types/text.ts";
-import type { AdmissionResponse } from "../../policy_server/types/admission.ts";
+import type { AdmissionResponse } from "../../admission/types/admission.ts";
 import { byteText } from "./bytes.ts";
 import { patchText } from "./json_difference.ts";
 

@@ -1,7 +1,7 @@
 /** The answer to a request as one line of JSON (`spec/cli.md §7.6`). */
 import { safeJson } from "../../program/render/terminal_text.ts";
-import { rawAnswer } from "../../policy_server/render/admission_response.ts";
-import type { AdmissionResponse } from "../../policy_server/types/admission.ts";
+import { rawAnswer } from "../../admission/render/admission_response.ts";
+import type { AdmissionResponse } from "../../admission/types/admission.ts";
 
 /** The response with the request's uid. */
 export function responseLine(uid: string, response: AdmissionResponse): string {

@@ -3,6 +3,7 @@
  * by 40 MB, a hundred requests took 4.4 GB. So the thread collects when enough of them have come together, or some time after the
  * first: a thread that was attacked and then serves what needs no new instance would keep the rest for ever.
  */
+import process from "node:process";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { wholeMemory } from "./guest_memory.ts";
@@ -26,6 +27,8 @@ type V8Collect = (options?: {
 const ALL = { type: "major", execution: "sync", flavor: "last-resort" } as const;
 
 function v8Collector(): Collect {
+  // Deno takes no flags of V8 once it runs; it collects by itself.
+  if ("deno" in process.versions) return () => {};
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as V8Collect;
   setFlagsFromString("--no-expose-gc");

@@ -15,6 +15,7 @@ import process from "node:process";
 const GLOBALS = [
   "Bun",
   "BroadcastChannel",
+  "Deno",
   "EventSource",
   "HTMLRewriter",
   "Navigator",

@@ -71,9 +71,14 @@ export function hostCallHandler(
       }' host capability. The violation has been reported.`,
     );
   };
-  return async ({ namespace, operation, payload, inventory: wanted }) => {
+  const failure = (error: unknown): HostCallAnswer =>
+    error instanceof HostCallError
+      ? failed(error.message)
+      : failed(`Callback evaluation failure: ${error instanceof Error ? error.message : String(error)}`);
+  // Without a promise where the capability gives none: there is no waiting for one in the guest's own thread.
+  return ({ namespace, operation, payload, inventory: wanted }) => {
     // The original lets Rego policies past the gate (spec/policy-server.md §19, row 6: to be fixed).
-    if (wanted) return denied(INVENTORY_CAPABILITY) ?? await inventory(wanted, caller.policy);
+    if (wanted) return denied(INVENTORY_CAPABILITY) ?? inventory(wanted, caller.policy);
     const path = `${namespace}/${operation}`;
     // Of this namespace there is `log` only, which needs no grant and is answered in the guest's thread.
     if (namespace === "tracing") return failed(`unknown operation: ${shown(operation)}`);
@@ -94,10 +99,11 @@ export function hostCallHandler(
       );
     }
     try {
-      return { ok: true, payload: await capability(payload, caller) };
+      const answer = capability(payload, caller);
+      if (answer instanceof Promise) return answer.then((payload) => ({ ok: true, payload }), failure);
+      return { ok: true, payload: answer };
     } catch (error) {
-      if (error instanceof HostCallError) return failed(error.message);
-      return failed(`Callback evaluation failure: ${error instanceof Error ? error.message : String(error)}`);
+      return failure(error);
     }
   };
 }

@@ -11,6 +11,7 @@ import type { Operation, Outcome } from "../types/protocol.ts";
 import { Deadline } from "./deadline.ts";
 import { Engine } from "./engine.ts";
 import type { PiecedRequest } from "./pool.ts";
+import { sleep } from "./sleep.ts";
 import { needStackRoom } from "./stack_room.ts";
 
 /** What pools and inline evaluators have in common. */
@@ -53,8 +54,7 @@ export class InlineEvaluator implements PolicyEvaluator {
         onLog(policy, entry);
       },
       // Blocks this thread, as everything here does.
-      sleep: (milliseconds) =>
-        void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds),
+      sleep,
     }, deadline);
   }
 

@@ -106,6 +106,9 @@ export function openLane(
   // Tinypool tells of errors, but not of a thread that exits: its task stays open for ever. Errors come first, with their reason.
   work.port1.on("close", () => ended(lane, "it exited"));
   work.port1.on("messageerror", () => ended(lane, "a message from it could not be read"));
+  // What keeps the process alive is up to the pool.
+  work.port1.unref();
+  replies.port1.unref();
   const start = { port: work.port2, replies: replies.port2, signal, memory } as unknown as WorkerStart;
   run(start, [work.port2, replies.port2], lane.abort.signal);
   return lane;

@@ -1,14 +1,14 @@
 /**
- * The worker threads that evaluate, seen from the main thread. Tinypool owns the threads; each runs one long task, `serve`,
- * that takes its work from a port.
+ * The worker threads that evaluate, seen from the main thread. Each runs one long task, `serve`, that takes its work from a port
+ * (`thread.ts`).
  *
  * Tasks of one turn of the event loop travel as one message. A thread whose guest runs long gives back what it has not begun
  * (`worker.ts`), and policies that did so of late are *slow*: they never get the last free thread, so that a policy that loops
  * for ever leaves room for all others.
  */
-import { Tinypool } from "../../deps.ts";
 import type { EvaluationRequest, HostCallHandler, PolicyLogEntry, Verdict } from "../types/evaluation.ts";
 import type { PreparedModule } from "../types/module.ts";
+import { OverloadedError } from "../types/overloaded_error.ts";
 import type { EvaluablePolicy } from "../types/policy.ts";
 import {
   ACCEPTED,
@@ -38,15 +38,16 @@ import {
   takeBack,
   type Task,
 } from "./lane.ts";
-
-import { refuseCodeFromStrings, threadOptions } from "./thread_powers.ts";
 import { isSlow, noteCall, type RegisteredPolicy, registeredPolicy } from "./policy_pace.ts";
+import { openThreads, type Threads } from "./thread.ts";
+import { refuseCodeFromStrings } from "./thread_powers.ts";
 
 export type { PiecedRequest } from "./lane.ts";
+export { OverloadedError };
 
 /** How a pool is set up. */
 export interface PoolOptions {
-  /** The file that holds `worker.ts`, or its bundle. */
+  /** The file that holds `worker_entry.ts`, or its bundle, or that code itself (`worker_url.ts`). */
   readonly worker: URL;
   /**
    * How many evaluations of one policy may run at once. There is one thread more, for what would wait behind them; and up to as
@@ -75,11 +76,6 @@ export interface EvaluationOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Raised when more is asked than the pool lets wait. */
-export class OverloadedError extends Error {
-  override readonly name = "OverloadedError";
-}
-
 const NO_REQUEST: PiecedRequest = { pieces: [], length: 0, object: undefined };
 const ALLOWED: Verdict = { allowed: true, auditAnnotations: null, warnings: null };
 const ACCEPTED_OUTCOME: Outcome = { kind: "verdict", verdict: ALLOWED };
@@ -101,7 +97,7 @@ const START_MS = 60_000;
 /** A pool of evaluating threads. */
 export class EvaluatorPool {
   readonly #options: PoolOptions;
-  readonly #pool: Tinypool;
+  readonly #threads: Threads;
   readonly #lanes: Lane[] = [];
   readonly #modules = new Map<number, PreparedModule>();
   readonly #policies = new Map<number, RegisteredPolicy>();
@@ -132,23 +128,8 @@ export class EvaluatorPool {
     const lanes = options.threads + this.#limits.spares;
     this.#maxLanes = lanes * 2;
     if (options.ownProcess === true) refuseCodeFromStrings();
-    this.#pool = new Tinypool({
-      filename: options.worker.href,
-      ...threadOptions(options.worker),
-      minThreads: lanes,
-      // Room for threads that take the place of those that can't be stopped.
-      maxThreads: lanes * 3,
-      concurrentTasksPerWorker: 1,
-      idleTimeout: 60_000,
-      useAtomics: false,
-      // Bun can't end a thread whose guest spins. Tinypool would turn that into an unhandled rejection, which ends the process.
-      terminateTimeout: 0,
-    });
-    // Of a thread without a task, say one that could not load its code. Unheard, it would end the process.
-    this.#pool.on(
-      "error",
-      (error: Error) => this.#options.onThreadError?.(`an evaluating thread: ${error.message}`),
-    );
+    const onThreadError = (message: string) => options.onThreadError?.(`an evaluating thread: ${message}`);
+    this.#threads = openThreads(options.worker, options.ownProcess === true, lanes, onThreadError);
     for (let lane = 0; lane < lanes; lane++) this.#lanes.push(this.#openLane());
     this.#watch = setInterval(() => this.#replaceStuckLanes(), 500);
     this.#watch.unref();
@@ -209,7 +190,7 @@ export class EvaluatorPool {
     for (const task of left) this.#settle(task, { kind: "error", message: "the evaluator was closed" });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_MS));
-    await Promise.race([this.#pool.destroy(), late]);
+    await Promise.race([this.#threads.close(), late]);
     clearTimeout(timer);
   }
 
@@ -224,7 +205,8 @@ export class EvaluatorPool {
     if (this.#tasks >= this.#maxTasks || this.#bytes + request.length > this.#maxBytes) {
       return Promise.reject(new OverloadedError(`${this.#tasks} evaluations wait already`));
     }
-    this.#tasks++;
+    // The threads and their ports don't keep the process alive, the timer does as long as somebody waits.
+    if (this.#tasks++ === 0) this.#watch.ref();
     this.#bytes += request.length;
     this.#inFlight.set(policy, (this.#inFlight.get(policy) ?? 0) + 1);
     return new Promise((resolve, reject) => {
@@ -333,7 +315,7 @@ export class EvaluatorPool {
   #openLane(): Lane {
     const lane = openLane(
       (start, transfer, signal) => {
-        this.#pool.run(start, { transferList: transfer as never, signal }).then(
+        this.#threads.run(start, transfer, signal).then(
           () => this.#laneEnded(lane, "it ended by itself"),
           (error) => this.#laneEnded(lane, error instanceof Error ? error.message : String(error)),
         );
@@ -411,7 +393,7 @@ export class EvaluatorPool {
   #release(task: Task): boolean {
     if (task.settled) return false;
     task.settled = true;
-    this.#tasks--;
+    if (--this.#tasks === 0) this.#watch.unref();
     this.#bytes -= task.request.length;
     const left = this.#inFlight.get(task.policy)! - 1;
     if (left === 0) this.#inFlight.delete(task.policy);

@@ -1,4 +1,5 @@
 /** From the bytes of a policy's module to a module that can be run: checked, instrumented, compiled. */
+import { PortreeveError } from "../../program/types/error.ts";
 import { customSections } from "../render/custom_section.ts";
 import { checkBorder } from "../render/imports.ts";
 import { instrument } from "../render/instrument.ts";
@@ -14,7 +15,9 @@ import {
 import type { PreparedModule } from "../types/module.ts";
 
 /** Raised for a module that can't be used; the message says why. */
-export class ModuleError extends Error {
+export class ModuleError extends PortreeveError {
+  /** Always this one. */
+  override readonly code = "invalid_module";
   /** The name of the error. */
   override readonly name = "ModuleError";
 }

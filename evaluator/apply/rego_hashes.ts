@@ -1,4 +1,5 @@
 /** Builtins on hashes: `crypto.md5`, `crypto.sha1`, `crypto.sha256`, `crypto.hmac.*`. */
+import { Buffer } from "node:buffer";
 import { createHash, createHmac, type Hash, type Hmac, timingSafeEqual } from "node:crypto";
 import { stringAt } from "../render/rego_operands.ts";
 import { chunks, work } from "../render/work.ts";

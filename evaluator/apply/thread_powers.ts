@@ -3,23 +3,24 @@
  *
  * Node's permission model can be turned on for one thread: it may read the files of this program, and no others; it may write
  * none, start no process, no thread and no inspector, load no addon, and on Node 26 (not 24) use no network. V8 can refuse to
- * make code from strings in threads that are started after it was told so; the calling thread is not concerned. Bun has
- * neither.
+ * make code from strings in threads that are started after it was told so; the calling thread is not concerned. Bun and Deno
+ * have neither.
  */
 import { realpathSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 
-const onNode = !("bun" in process.versions);
+const onNode = !("bun" in process.versions) && !("deno" in process.versions);
 
 /** The folder that holds a file's bundle, or all sources. */
 function codeFolder(file: URL): string {
   return fileURLToPath(new URL(file.href.endsWith(".ts") ? "../../" : "./", file));
 }
 
-/** What the code of a thread is read from: that of the worker, and of Tinypool, which starts it. */
+/** What the code of a thread is read from; nothing where it comes with its URL. */
 function codeFolders(worker: URL): readonly string[] {
+  if (worker.protocol === "data:") return [];
   const own = new URL(import.meta.url);
   const folders = [codeFolder(worker), codeFolder(own)];
   try {

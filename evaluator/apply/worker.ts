@@ -41,7 +41,7 @@ function pack(outcome: Outcome): PackedOutcome {
   return allowed && !status && patch === undefined && !warnings && !auditAnnotations ? ACCEPTED : outcome;
 }
 
-/** Evaluates until told to close. The thread's owner calls it once, through Tinypool. */
+/** Evaluates until told to close. Called once, at the beginning of the thread (`worker_entry.ts`). */
 export default async function serve(start: WorkerStart): Promise<void> {
   confineThread();
   const port = start.port as unknown as NodePort;

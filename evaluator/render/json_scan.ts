@@ -4,12 +4,18 @@
  *
  * Source: RFC 8259; limits as in `spec/policy-server.md §5.2` (a value nested deeper than 127 levels is refused).
  */
+import { PortreeveError } from "../../program/types/error.ts";
 
 /** Raised for bytes that are not valid JSON. `at` is the index of the byte at fault. */
-export class JsonSyntaxError extends Error {
+export class JsonSyntaxError extends PortreeveError {
+  /** Always this one. */
+  override readonly code = "invalid_json";
+  /** The name of the error. */
   override readonly name = "JsonSyntaxError";
+  /** The index of the byte at fault. */
   readonly at: number;
 
+  /** `at` is the index of the byte at fault. */
   constructor(message: string, at: number) {
     super(message);
     this.at = at;

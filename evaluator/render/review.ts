@@ -3,6 +3,7 @@
  * request as the guest is to see it. The request's members are passed on as they are; those that the original drops
  * (nulls, unknown names: `spec/evaluator.md §3.1`) are left out.
  */
+import { PortreeveError } from "../../program/types/error.ts";
 import { own } from "../../program/types/own.ts";
 import {
   decodeText,
@@ -18,7 +19,10 @@ import {
 } from "./json_scan.ts";
 
 /** Raised for valid JSON of the wrong shape. The message names the member and what was expected. */
-export class ReviewShapeError extends Error {
+export class ReviewShapeError extends PortreeveError {
+  /** Always this one. */
+  override readonly code = "invalid_review";
+  /** The name of the error. */
   override readonly name = "ReviewShapeError";
 }
 

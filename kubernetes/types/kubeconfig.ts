@@ -3,10 +3,13 @@
  * not know how to honour is an error that names the field: a field that is passed over would be another identity, another proxy, or
  * another server than the one that was configured.
  */
+import { PortreeveError } from "../../program/types/error.ts";
 import { own } from "../../program/types/own.ts";
 
 /** A kubeconfig, or a part of it, can't be used; the message names the place, and never a value that may be a secret. */
-export class KubeconfigError extends Error {
+export class KubeconfigError extends PortreeveError {
+  /** Always this one. */
+  override readonly code = "invalid_kubeconfig";
   /** The name of the error. */
   override readonly name = "KubeconfigError";
 }

@@ -1,16 +1,13 @@
 /** One request against the current policy set: lookup, evaluation, the rules of the policy, metrics (`spec/policy-server.md §6, §7`). */
+import { admissionResponse, ALLOWED } from "../../admission/render/admission_response.ts";
+import { groupVerdict } from "../../admission/render/group_verdict.ts";
+import type { AdmissionResponse, ResponseRules } from "../../admission/types/admission.ts";
 import { type EvaluationOptions, type EvaluatorPool, OverloadedError } from "../../evaluator/apply/pool.ts";
-import {
-  evaluateExpression,
-  type Expression,
-  ExpressionError,
-} from "../../evaluator/render/group_expression.ts";
 import type { Review } from "../../evaluator/render/review.ts";
-import { failure, type StatusCause, type Verdict } from "../../evaluator/types/evaluation.ts";
+import { failure, type Verdict } from "../../evaluator/types/evaluation.ts";
 import type { TraceSpan } from "../../telemetry/types/spans.ts";
-import { admissionResponse, ALLOWED } from "../render/admission_response.ts";
 import { groupFields, responseFields } from "../render/spans.ts";
-import type { AdmissionResponse, RequestOrigin, ResponseRules } from "../types/admission.ts";
+import type { RequestOrigin } from "../types/admission.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Evaluable, PolicySet, ServedPolicy } from "./policy_set.ts";
@@ -51,7 +48,6 @@ type Judging = {
 type Judged = { readonly verdict: Verdict; readonly rules: ResponseRules };
 
 const MONITORED = "policy evaluation (monitor mode)";
-const MEMBER_MUTATES = "mutation is not allowed inside of policy group";
 
 /**
  * Evaluates `review` with the policy called `id`: a policy, a group, or `group/member`. `span` learns the outcome. When `signal`
@@ -173,80 +169,17 @@ async function judgeGroup(judging: Judging, group: ServedGroup): Promise<Verdict
 }
 
 async function judgeMembers(judging: Judging, { entry, members, expression }: ServedGroup): Promise<Verdict> {
-  /** The last verdict of each member that was asked. */
-  const asked = new Map<string, Verdict>();
-  const failed = new Set<string>();
-  const ask = async (name: string): Promise<boolean> => {
-    const verdict = await judge(judging, members.get(name)!).catch((error) => {
+  if (typeof expression === "string") {
+    return failure(`error evaluating policy group expression: ${expression}`);
+  }
+  return await groupVerdict(entry, expression, async (name) => {
+    try {
+      return { kind: "verdict", verdict: await judge(judging, members.get(name)!) };
+    } catch (error) {
       if (!(error instanceof InternalError)) throw error;
-      const reason = `Attempted to rehydrated policy '${name}': ${error.message}`;
-      throw new ExpressionError(`error invoking ${entry.name}/${name}: ${reason}`);
-    });
-    const mutates = verdict.patch !== undefined;
-    asked.set(name, mutates ? { ...verdict, allowed: false, status: { message: MEMBER_MUTATES } } : verdict);
-    if (isFailure(verdict)) failed.add(name);
-    return verdict.allowed && !mutates;
-  };
-  let accepted: boolean;
-  try {
-    if (typeof expression === "string") throw new ExpressionError(expression);
-    accepted = await evaluateExpression(expression, ask);
-    if (accepted && failed.size > 0 && !await acceptedWhatever(expression, failed, asked, ask)) {
-      const reasons = [...failed].map((name) => `${name}: ${asked.get(name)!.status?.message ?? ""}`);
-      throw new ExpressionError(`it depends on members that failed: ${reasons.join(", ")}`);
+      return { kind: "error", message: error.message };
     }
-  } catch (error) {
-    if (!(error instanceof ExpressionError)) throw error;
-    return failure(`error evaluating policy group expression: ${error.message}`);
-  }
-  if (accepted) return ALLOWED;
-  const causes = [...asked].filter(([, verdict]) => !verdict.allowed).map(([name, verdict]): StatusCause => ({
-    reason: null,
-    message: verdict.status?.message ?? null,
-    field: `spec.policies.${name}`,
-  }));
-  return {
-    allowed: false,
-    status: { message: entry.message, details: { causes } },
-    auditAnnotations: null,
-    warnings: null,
-  };
-}
-
-/**
- * Whether the policy could not judge: it trapped, was interrupted, answered with what is no answer, or did not get what it needs
- * to see. The texts differ by mode (WASI: whatever the program wrote to standard error), the code is always this one; a policy
- * that refuses with it on purpose is treated alike.
- */
-function isFailure({ allowed, status }: Verdict): boolean {
-  return !allowed && status?.code === 500;
-}
-
-/** More failed members than this are not tried in all combinations: the group is refused. */
-const MAX_TRIED = 6;
-
-/**
- * Whether an expression is true whatever its failed members would have answered. Counting a failure as "no" alone would
- * let `!member()` pass when the member is made to fail (`spec/policy-server.md §19.2`).
- */
-async function acceptedWhatever(
-  expression: Expression,
-  failed: ReadonlySet<string>,
-  asked: ReadonlyMap<string, Verdict>,
-  ask: (name: string) => Promise<boolean>,
-): Promise<boolean> {
-  const names = [...failed];
-  if (names.length > MAX_TRIED) return false;
-  for (let answers = 1; answers < 1 << names.length; answers++) {
-    const accepted = await evaluateExpression(expression, (name) => {
-      const index = names.indexOf(name);
-      if (index >= 0) return (answers & (1 << index)) !== 0;
-      return asked.get(name)?.allowed ?? ask(name);
-    });
-    // A member that was asked only now may have failed too.
-    if (!accepted || failed.size > names.length) return false;
-  }
-  return true;
+  });
 }
 
 function respond(

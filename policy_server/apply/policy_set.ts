@@ -3,6 +3,7 @@
  * settings validated (`spec/policy-server.md §3`). A set is immutable; a new one is built to the side and takes its place.
  */
 import { createHash } from "node:crypto";
+import { PortreeveError } from "../../program/types/error.ts";
 import { type Capabilities, hostCallHandler, type OnViolation } from "../../evaluator/apply/host_calls.ts";
 import type { EvaluatorPool } from "../../evaluator/apply/pool.ts";
 import { type ModuleLimits, prepareModule, readMetadata } from "../../evaluator/apply/prepare.ts";
@@ -78,6 +79,7 @@ export interface PolicySetOptions {
 export interface PolicyFailure {
   /** The name in policies.yml; `group/member` for a member. */
   readonly policy: string;
+  /** Why. */
   readonly message: string;
 }
 
@@ -87,10 +89,15 @@ function failureLine({ policy, message }: PolicyFailure): string {
 }
 
 /** Raised when policies can't be served. It names all of them, with the reason for each. */
-export class PolicySetError extends Error {
+export class PolicySetError extends PortreeveError {
+  /** Always this one. */
+  override readonly code = "policies_not_served";
+  /** The name of the error. */
   override readonly name = "PolicySetError";
+  /** What keeps each of them from being served. */
   readonly failures: readonly PolicyFailure[];
 
+  /** Its message has a line for each failure. */
   constructor(failures: readonly PolicyFailure[]) {
     super(failures.map(failureLine).join("\n"));
     this.failures = failures;

@@ -5,7 +5,8 @@ import type { Review } from "../../evaluator/render/review.ts";
 import type { PolicyLogEntry } from "../../evaluator/types/evaluation.ts";
 import type { ExecutionMode } from "../../evaluator/types/metadata.ts";
 import type { SpanFields } from "../../telemetry/types/spans.ts";
-import type { AdmissionResponse, RequestOrigin } from "../types/admission.ts";
+import type { AdmissionResponse } from "../../admission/types/admission.ts";
+import type { RequestOrigin } from "../types/admission.ts";
 
 /** What the span of a request's review is called. */
 export const REVIEW_SPAN: Readonly<Record<RequestOrigin, string>> = {

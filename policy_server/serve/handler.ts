@@ -9,7 +9,8 @@ import { evaluate, type Evaluated, type EvaluationContext } from "../apply/evalu
 import type { Profiler } from "../apply/profiler.ts";
 import { pprofRoutes } from "./pprof.ts";
 import type { PolicySet } from "../apply/policy_set.ts";
-import { errorAnswer, rawAnswer, reviewAnswer } from "../render/admission_response.ts";
+import { rawAnswer, reviewAnswer } from "../../admission/render/admission_response.ts";
+import { errorAnswer } from "../render/error_answer.ts";
 import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "../render/metrics.ts";
 import { REVIEW_SPAN, reviewFields } from "../render/spans.ts";
 import { LINES_TYPE, MANY_HEADER, MOST_POLICIES, type RequestOrigin } from "../types/admission.ts";

@@ -1,7 +1,7 @@
 /** `/debug/pprof` on the main listener, with `--enable-pprof` only (spec/policy-server.md §5.7). */
 import type { Log } from "../apply/log.ts";
 import { type Profiler, UnsupportedProfile } from "../apply/profiler.ts";
-import { errorAnswer } from "../render/admission_response.ts";
+import { errorAnswer } from "../render/error_answer.ts";
 import type { HttpRequest, HttpResponse } from "../../http/types.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };

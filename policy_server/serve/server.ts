@@ -13,7 +13,7 @@ import {
 } from "../../http/mod.ts";
 import { findKubeconfig } from "../../kubernetes/apply/kubeconfig.ts";
 import { EvaluatorPool } from "../../evaluator/apply/pool.ts";
-import { WORKER_URL } from "../../evaluator/apply/worker_url.ts";
+import { workerUrl } from "../../evaluator/apply/worker_url.ts";
 import type { HandlerContext } from "./handler.ts";
 import { policyHandler, readinessHandler } from "./handler.ts";
 import { watchPolicies } from "./policies_watch.ts";
@@ -39,7 +39,9 @@ import type { PolicyEntry, PolicyModule } from "../types/policies.ts";
 
 /** A server that serves. */
 export interface PolicyServer {
+  /** Where reviews are answered. */
   readonly port: number;
+  /** Where readiness and metrics are asked for. */
   readonly readinessPort: number;
   /** Builds the policies anew from the file and swaps them in; the old ones keep serving when that fails. Never rejects. */
   reload(): Promise<void>;
@@ -70,12 +72,13 @@ function readsCluster(entries: ReadonlyMap<string, PolicyEntry>): boolean {
 
 /**
  * Starts a server. Rejects with an Error whose message is for the user when it can't. `configured` is called, and waited for,
- * once everything that the options name has been read.
+ * once everything that the options name has been read. `ownProcess`: whether nothing else runs in this process (`pool.ts`).
  */
 export async function startServer(
   options: ServerOptions,
   log: Log,
   configured: () => Promise<void> = () => Promise.resolve(),
+  ownProcess = true,
 ): Promise<PolicyServer> {
   const entries = loadPolicies(options.policiesPath, (warning) => log.warn(warning));
   const metrics = createMetrics({
@@ -106,9 +109,9 @@ export async function startServer(
   if (plan) log.info("memory is limited", memoryFields(demand, plan));
   const pool = new EvaluatorPool({
     ...(plan && { memory: plan, maxBytes: plan.waiting }),
-    worker: WORKER_URL,
+    worker: await workerUrl(),
     threads: options.workers,
-    ownProcess: true,
+    ownProcess,
     onLog: (policy, entry, request) => {
       const { level, message, data } = entry;
       log[level](message, { policy_id: policy, data }, { target: "policy_log" });

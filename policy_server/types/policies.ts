@@ -4,6 +4,8 @@
  * An entry is read as a policy first, then as a group; the first shape that fits wins. Unknown keys are ignored in
  * entries (the controller writes some) and refused in group members.
  */
+import { PortreeveError } from "../../program/types/error.ts";
+import type { PolicyMode } from "../../admission/types/admission.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
 import {
   type DocumentEntry,
@@ -16,8 +18,7 @@ import {
 import { nearestName } from "./nearest.ts";
 import { readDocument } from "./read_document.ts";
 
-/** Whether a verdict is enforced (`protect`) or only logged and measured (`monitor`). */
-export type PolicyMode = "protect" | "monitor";
+export type { PolicyMode };
 
 /** One kind of Kubernetes resource that a policy may read. */
 export type ContextAwareResource = { readonly apiVersion: string; readonly kind: string };
@@ -63,11 +64,18 @@ export type PolicyEntry = Policy | PolicyGroup;
 const MAX_REASON = 1_000;
 
 /** The file can't be used. `message` is the whole text for the user; the other members say where the fault is. */
-export class PoliciesFileError extends Error {
+export class PoliciesFileError extends PortreeveError {
+  /** Always this one. */
+  override readonly code = "invalid_policies_file";
+  /** The name of the error. */
   override readonly name = "PoliciesFileError";
+  /** The file. */
   readonly path: string;
+  /** The line of the fault, from 1. */
   readonly line: number;
+  /** Its column, from 1. */
   readonly column: number;
+  /** `reason` is shortened where it is long. */
   constructor(path: string, reason: string, at: { readonly line: number; readonly column: number }) {
     super(
       `${policiesFilePrefix(path)}${boundedText(reason, MAX_REASON)} at line ${at.line} column ${at.column}`,

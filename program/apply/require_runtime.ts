@@ -6,9 +6,9 @@ declare const process: {
   exit(code: number): never;
 };
 
-/** @throws {Error} on a runtime that is not supported: one line that says what is needed and how to get it */
+/** For the library. @throws {Error} on a runtime that is not supported: one line that says what is needed and how to get it */
 export function requireRuntime(name: string): void {
-  const unsupported = unsupportedRuntime(name, process.versions);
+  const unsupported = unsupportedRuntime(name, process.versions, true);
   if (unsupported === undefined) return;
   const error = new Error(unsupported);
   // Where the check stands helps nobody.

@@ -9,6 +9,7 @@ export type RuntimeVersions = { readonly [name: string]: string | undefined };
 /** The oldest releases that the tests run on. */
 const MIN_NODE = 24;
 const MIN_BUN = "1.3";
+const MIN_DENO = "2.9";
 
 function atLeast(version: string, minimum: string): boolean {
   const have = version.split("."), want = minimum.split(".");
@@ -19,14 +20,22 @@ function atLeast(version: string, minimum: string): boolean {
   return true;
 }
 
-/** One line that says what `program` needs and how to get it; undefined on a runtime that is supported. */
-export function unsupportedRuntime(program: string, versions: RuntimeVersions): string | undefined {
+/**
+ * One line that says what `program` needs and how to get it; undefined on a runtime that is supported. The library runs on Deno as
+ * well; the programs do not.
+ */
+export function unsupportedRuntime(
+  program: string,
+  versions: RuntimeVersions,
+  library = false,
+): string | undefined {
   const bun = versions["bun"], deno = versions["deno"], node = versions["node"];
   let found: string;
   if (bun !== undefined) {
     if (atLeast(bun, MIN_BUN)) return undefined;
     found = "Bun " + bun;
   } else if (deno !== undefined) {
+    if (library && atLeast(deno, MIN_DENO)) return undefined;
     found = "Deno " + deno;
   } else if (node !== undefined) {
     if (atLeast(node, String(MIN_NODE))) return undefined;
@@ -36,5 +45,7 @@ export function unsupportedRuntime(program: string, versions: RuntimeVersions): 
   }
   return program + " needs Node " + MIN_NODE + " or later (https://nodejs.org/en/download) or Bun " +
     MIN_BUN +
-    " or later (https://bun.com/docs/installation), and this is " + found;
+    " or later (https://bun.com/docs/installation)" +
+    (library ? " or Deno " + MIN_DENO + " or later (https://docs.deno.com/runtime)" : "") +
+    ", and this is " + found;
 }

@@ -121,7 +121,7 @@ else {
       assert.equal(files.filter(({ mode, type }) => type === "file" && (mode & 0o022) !== 0), []);
       assert.equal(files.filter(({ mode }) => (mode & 0o6000) !== 0), [], "nothing changes its user");
       assert.not(
-        files.some(({ name }) => /\.map$|policy_server|reeve\.js|tinypool/.test(name)),
+        files.some(({ name }) => /\.map$|policy_server|reeve\.js|worker\.js/.test(name)),
         "only its own bundle",
       );
       const bill = JSON.parse(

@@ -12,7 +12,7 @@ import {
 } from "../../evaluator/render/rego_inventory.ts";
 import type { RegoValue } from "../../evaluator/types/rego.ts";
 import { loadPolicy, type Policy, type PolicyLogEntry } from "../../mod.ts";
-import type { PolicyOptions } from "../../evaluator/apply/policy.ts";
+import type { PolicyOptions } from "../../mod.ts";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
 import { hostCallHandler } from "../../evaluator/apply/host_calls.ts";
 import { recordedForm } from "../tools/record_rego_answers.ts";

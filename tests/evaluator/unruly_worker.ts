@@ -3,7 +3,9 @@
  * a request that says so.
  */
 import process from "node:process";
+import { workerData } from "node:worker_threads";
 import { Engine } from "../../evaluator/apply/engine.ts";
+import serve from "../../evaluator/apply/worker.ts";
 
 const decoder = new TextDecoder();
 const exit = process.exit.bind(process);
@@ -19,4 +21,4 @@ Engine.prototype.run = function (id, operation, request) {
   return run.call(this, id, operation, request);
 };
 
-export { default } from "../../evaluator/apply/worker.ts";
+void serve(workerData);

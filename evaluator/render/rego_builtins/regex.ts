@@ -2,7 +2,7 @@
  * Builtins on patterns: `regex.*` and `glob.quote_meta`. Patterns come from policies and their settings, so they run on RE2JS,
  * a port of Go's own engine: the same syntax and matches, and time linear in the text, whatever the pattern.
  */
-import { loadRe2, type RE2JS } from "../../../deps.ts";
+import { MatcherInput, RE2JS } from "../../../deps.ts";
 import { BuiltinError, type RegoBuiltins, type RegoValue } from "../../types/rego.ts";
 import { MAX_TEXT } from "../../types/rego_limits.ts";
 import { globsIntersect } from "../glob_intersection.ts";
@@ -12,8 +12,6 @@ import { checkCount } from "../rego_size.ts";
 import { Searcher } from "../text_search.ts";
 import { BoundedText, mapText, pause, work, workOn } from "../work.ts";
 
-// Whoever loads the builtins loads the engine; nobody else does.
-const { MatcherInput, RE2JS: re2 } = await loadRe2();
 /** As long as OPA's own cache. */
 const MAX_CACHED = 100;
 /** What all cached patterns may cost together: some 100 MB. */
@@ -49,7 +47,7 @@ export function compiled(pattern: string): RE2JS {
   pause();
   let regex: RE2JS;
   try {
-    regex = re2.compile(pattern);
+    regex = RE2JS.compile(pattern);
   } catch (error) {
     if (error instanceof RangeError) throw error;
     throw new BuiltinError((error instanceof Error ? error.message : String(error)).slice(0, 500));
@@ -191,12 +189,12 @@ function templatePattern(template: string, open: string, close: string): string 
       if (level > 0) continue;
       const part = template.slice(start + 1, at);
       compiled(`^${part}$`);
-      pattern += `${re2.quote(template.slice(end, start))}(${part})`;
+      pattern += `${RE2JS.quote(template.slice(end, start))}(${part})`;
       end = at + 1;
     }
   }
   if (level !== 0) fail(`unbalanced braces in ${JSON.stringify(template)}`);
-  return `${pattern}${re2.quote(template.slice(end))}$`;
+  return `${pattern}${RE2JS.quote(template.slice(end))}$`;
 }
 
 function delimiter(operands: readonly RegoValue[], at: number, which: string): string {

@@ -46,8 +46,6 @@ export async function bundle(
     target: "node24",
     conditions: ["node"],
     plugins: [replace],
-    // For benchmarks only.
-    external: ["autocannon"],
     banner: {
       js: 'import { createRequire as __make } from "node:module"; const require = __make(import.meta.url);',
     },

@@ -59,8 +59,3 @@ export function reviewAnswer(uid: string, response: AdmissionResponse): string {
 export function rawAnswer(uid: string, response: AdmissionResponse): string {
   return `{"response":${responseText(uid, response)}}`;
 }
-
-/** The body of an error. */
-export function errorAnswer(status: number, message: string): string {
-  return JSON.stringify({ message, status });
-}

@@ -1,0 +1,146 @@
+/** What runs the modules of a policy or of a group, with threads or without, and what each module is given. */
+import { hostCallHandler, noInventory } from "../../evaluator/apply/host_calls.ts";
+import type { PolicyEvaluator } from "../../evaluator/apply/inline.ts";
+import { EvaluatorPool } from "../../evaluator/apply/pool.ts";
+import { prepareModule, readMetadata } from "../../evaluator/apply/prepare.ts";
+import { DEFAULT_THREADS, workerUrl } from "../../evaluator/apply/worker_url.ts";
+import { boundedText } from "../../evaluator/render/bounded_text.ts";
+import { type HostCallHandler, type PolicyLogEntry, TEXT } from "../../evaluator/types/evaluation.ts";
+import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
+import { NO_METADATA, type PolicyMetadata } from "../../evaluator/types/metadata.ts";
+import type { ModuleOptions, PolicyLog, RunOptions } from "../types/options.ts";
+import { PolicyError } from "../types/policy_error.ts";
+import { loadPart } from "./load_part.ts";
+
+/** A module that is known to an evaluator. */
+export interface LoadedModule {
+  readonly metadata: PolicyMetadata;
+  /** Its number, by which the evaluator knows it. */
+  readonly policy: number;
+}
+
+const encoder = new TextEncoder();
+const DEFAULT_TIMEOUT_MS = 2_000;
+const DEFAULT_MEMORY_MIB = 256;
+/** The address space of a 32-bit guest. */
+const MAX_MEMORY_MIB = 4_096;
+/** Nobody has as many processors, and each takes tens of megabytes. */
+const MAX_THREADS = 1_024;
+
+const invalid = (text: string) => new PolicyError("invalid_options", text);
+
+function checkRunOptions({ timeoutMs = 1, memoryMib = 1, threads = 0 }: RunOptions): void {
+  if (typeof timeoutMs !== "number" || !(timeoutMs > 0)) {
+    throw invalid(`timeoutMs is a number of milliseconds above 0, or Infinity; it is ${String(timeoutMs)}`);
+  }
+  if (!Number.isInteger(memoryMib) || memoryMib < 1 || memoryMib > MAX_MEMORY_MIB) {
+    throw invalid(`memoryMib is a whole number from 1 to ${MAX_MEMORY_MIB}; it is ${String(memoryMib)}`);
+  }
+  if (!Number.isInteger(threads) || threads < 0 || threads > MAX_THREADS) {
+    throw invalid(`threads is a whole number from 0 to ${MAX_THREADS}; it is ${String(threads)}`);
+  }
+}
+
+/** An evaluator that has no modules yet. Throws {@link PolicyError} for options that can't be used. */
+export async function openEvaluator(
+  options: RunOptions,
+  onLog: (entry: PolicyLog) => void,
+): Promise<Evaluator> {
+  checkRunOptions(options);
+  const { threads = DEFAULT_THREADS, onThreadError } = options;
+  const names = new Map<number, string>();
+  if (threads > 0) {
+    const evaluator = new EvaluatorPool({
+      worker: await loadPart(workerUrl()),
+      threads,
+      spare: false,
+      onLog: (policy, entry) => onLog({ policy, ...entry }),
+      ...(onThreadError && { onThreadError }),
+    });
+    return { evaluator, names };
+  }
+  // The engine is large, and where there are threads it is theirs alone.
+  const { InlineEvaluator } = await loadPart(import("../../evaluator/apply/inline.ts"));
+  const log = (policy: number, entry: PolicyLogEntry) => onLog({ policy: names.get(policy) ?? "", ...entry });
+  return { evaluator: new InlineEvaluator(log), names };
+}
+
+/** An evaluator with the names of its policies. */
+export interface Evaluator {
+  readonly evaluator: PolicyEvaluator;
+  readonly names: Map<number, string>;
+}
+
+function settingsText(settings: ModuleOptions["settings"]): string {
+  const text = typeof settings === "string" ? settings : JSON.stringify(settings ?? {});
+  try {
+    JSON.parse(text);
+  } catch (error) {
+    throw new PolicyError("invalid_options", `the settings are no JSON: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  return text;
+}
+
+const notGranted: HostCallHandler = ({ namespace, operation, inventory }) => ({
+  ok: false,
+  error: inventory
+    ? TEXT.noInventory
+    : `Policy has not been granted access to the '${
+      boundedText(`${namespace}/${operation}`, 600)
+    }' host capability. ` +
+      "The violation has been reported.",
+});
+
+function handlerOf(name: string, options: ModuleOptions, metadata: PolicyMetadata): HostCallHandler {
+  const { host, hostCapabilities, onHostCall } = options;
+  if (onHostCall) {
+    if (host || hostCapabilities) {
+      throw invalid(`${name}: onHostCall answers all host calls; leave host and hostCapabilities out`);
+    }
+    return onHostCall;
+  }
+  const allowed = parseCapabilities(hostCapabilities ?? []);
+  if (typeof allowed === "string") throw invalid(`${name}: hostCapabilities: ${allowed}`);
+  if (!host) {
+    if (hostCapabilities && hostCapabilities.length > 0) {
+      throw invalid(
+        `${name}: hostCapabilities are granted, and there is nothing to ask: give a host (hostCapabilities(…), replaySession(…))`,
+      );
+    }
+    return notGranted;
+  }
+  const contextAwareResources = options.contextAwareResources ?? metadata.contextAwareResources;
+  return hostCallHandler(
+    { policy: name, contextAwareResources },
+    allowed,
+    host.capabilities,
+    () => {},
+    host.inventory ?? noInventory,
+  );
+}
+
+/** Makes the module in `bytes` known to an evaluator. Throws {@link PolicyError} or `ModuleError`. */
+export async function loadModule(
+  { evaluator, names }: Evaluator,
+  bytes: Uint8Array,
+  name: string,
+  options: ModuleOptions,
+  { timeoutMs = DEFAULT_TIMEOUT_MS, memoryMib = DEFAULT_MEMORY_MIB }: RunOptions,
+): Promise<LoadedModule> {
+  const metadata = readMetadata(bytes) ?? NO_METADATA;
+  const handler = handlerOf(name, options, metadata);
+  const settings = encoder.encode(settingsText(options.settings));
+  const prepared = await prepareModule(bytes, { memoryMib });
+  const definition = {
+    id: name,
+    module: evaluator.addModule(prepared),
+    settings,
+    limitMs: timeoutMs,
+    contextAwareResources: options.contextAwareResources ?? metadata.contextAwareResources,
+  };
+  const policy = evaluator.addPolicy(definition, handler);
+  names.set(policy, name);
+  return { metadata, policy };
+}

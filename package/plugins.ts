@@ -1,0 +1,93 @@
+/** What esbuild is told of packages whose code can't be bundled as it is (`build.ts`, `package/build.ts`). */
+import type { Plugin } from "esbuild";
+import { builtinModules } from "node:module";
+import { join } from "node:path";
+
+/** Extism names the runtime's own WASI in a static import, though guests here never get it (`deps.ts`). */
+export const withoutWasi: Plugin = {
+  name: "without-wasi",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(node:)?wasi$/ }, () => ({ path: "wasi", namespace: "without-wasi" }));
+    onLoad({ filter: /.*/, namespace: "without-wasi" }, () => ({
+      contents:
+        "export class WASI { constructor() { throw new Error('the runtime\\'s own WASI is not used'); } }",
+    }));
+  },
+};
+
+/**
+ * An `import` of `node:http` reads all its members, one of which loads the whole of Node's fetch: 60 ms of processor time at every
+ * start, for a client that few commands use. Taken as an object, it costs nothing.
+ */
+export const unreadHttp: Plugin = {
+  name: "unread-http",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(node:)?http$/ }, () => ({ path: "http", namespace: "unread-http" }));
+    onLoad({ filter: /.*/, namespace: "unread-http" }, () => ({
+      contents: 'module.exports = process.getBuiltinModule("node:http");',
+    }));
+  },
+};
+
+/** Tinypool's threads are for programs that stand alone (`evaluator/apply/thread.ts`): what others bundle does not hold them. */
+export const withoutPool: Plugin = {
+  name: "without-pool",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /\/pooled_threads\.ts$/ }, () => ({ path: "pool", namespace: "without-pool" }));
+    onLoad({ filter: /.*/, namespace: "without-pool" }, () => ({
+      contents: "export function pooledThreads() { throw new Error('this build has no pool of threads'); }",
+    }));
+  },
+};
+
+const BUILTIN = new Set(builtinModules.map((name) => name.replace(/^node:/, "")));
+
+/**
+ * CommonJS packages `require` the runtime's modules, for which an ES module would have to make a `require` of its own: of
+ * `import.meta.url`, which is not there in what bundlers turn into CommonJS. `getter` is an expression that gives a module by name.
+ */
+export const requiredBuiltins = (getter: string): Plugin => ({
+  name: "required-builtins",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^[a-z:_/0-9]+$/ }, ({ path, kind }) => {
+      const name = path.replace(/^node:/, "");
+      if (kind !== "require-call" || !BUILTIN.has(name)) return undefined;
+      return { path: name, namespace: "required-builtin" };
+    });
+    onLoad({ filter: /.*/, namespace: "required-builtin" }, ({ path }) => ({
+      contents: `module.exports = ${getter}(${JSON.stringify(`node:${path}`)});`,
+    }));
+  },
+});
+
+/** What is used of packages that come as a whole otherwise, by the names of the packages. */
+const LEAN: Readonly<Record<string, (folder: string) => string>> = {
+  // Its dispatchers, and `request` as its front door has it, for a given dispatcher. Not its fetch, caches and mocks.
+  undici: (folder) => {
+    const required = (file: string) => `require(${JSON.stringify(join(folder, "lib", file))})`;
+    return `
+      export const Agent = ${required("dispatcher/agent.js")};
+      export const Client = ${required("dispatcher/client.js")};
+      export const ProxyAgent = ${required("dispatcher/proxy-agent.js")};
+      export const EnvHttpProxyAgent = ${required("dispatcher/env-http-proxy-agent.js")};
+      // For the Kubernetes client's own requests, which nothing here makes.
+      export const fetch = (...words) => globalThis.fetch(...words);
+      const send = ${required("api/api-request.js")};
+      export const request = (url, { dispatcher, ...options }) => {
+        const { origin, pathname, search } = new URL(url);
+        return send.call(dispatcher, { ...options, origin, path: pathname + search });
+      };`;
+  },
+};
+
+/** Takes the parts of packages that are used. */
+export const leanPackages = (root: string): Plugin => ({
+  name: "lean-packages",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^undici$/ }, ({ path }) => ({ path, namespace: "lean" }));
+    onLoad({ filter: /.*/, namespace: "lean" }, ({ path }) => ({
+      contents: LEAN[path]!(join(root, "node_modules", path)),
+      resolveDir: root,
+    }));
+  },
+});

@@ -1,0 +1,138 @@
+/**
+ * The evaluator alone in a browser: Chromium loads the packed file and prints the verdicts, which are those of every other runtime.
+ * Rego builtins that need keys end the evaluation there instead of answering wrongly.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import * as library from "../../mod.ts";
+import { BIN, consumer, ROOT, succeed } from "./consumer.ts";
+import { verdicts } from "./verdicts.mjs";
+
+const BROWSER = ["chromium", "chromium-browser", "google-chrome"].find((name) =>
+  spawnSync("sh", ["-c", `command -v ${name}`]).status === 0
+);
+// A browser is the same on both runtimes.
+const withIt = BROWSER === undefined || "bun" in process.versions ? test.skip : test;
+const hint = BROWSER === undefined ? " (apt-get install chromium)" : "";
+
+const PAGE = `<!doctype html><script type="module">
+const send = (path, text) => fetch(path, { method: "POST", body: text });
+try {
+  const library = await import("/evaluator.js");
+  const { verdicts } = await import("/verdicts.mjs");
+  const read = async (file) => new Uint8Array(await (await fetch("/file/" + file)).arrayBuffer());
+  const lines = await verdicts(library, read, 0);
+  const builtins = await library.loadPolicy(await read("tests/policies/rego-builtins/policy.wasm"), { timeoutMs: 20000 });
+  const { status } = await builtins.validate({ calls: [{ name: "io.jwt.decode_verify", operands: ["a.b.c", {}] }] });
+  const code = async (promise) => { try { await promise; return "none"; } catch (error) { return error.code; } };
+  const threads = await code(library.loadPolicy(await read("policies/required-labels/policy.wasm"), { threads: 1 }));
+  const path = await code(library.loadPolicy("policies/required-labels/policy.wasm"));
+  const url = await library.loadPolicy(new URL("/file/policies/required-labels/policy.wasm", location.href), { settings: { required: ["a"] } });
+  await send("/done", JSON.stringify({ lines, refused: status, threads, path, url: (await url.validateSettings()).valid }));
+} catch (error) {
+  await send("/done", JSON.stringify({ error: String(error.stack) }));
+}
+</script>`;
+
+interface Answer {
+  readonly error?: string;
+  readonly lines: readonly string[];
+  readonly refused?: { readonly message?: string; readonly code?: number };
+  readonly threads: string;
+  readonly path: string;
+  readonly url: boolean;
+}
+
+/** What the page sends when it is done; its library is `evaluator`. */
+async function ask(evaluator: string): Promise<Answer> {
+  let done: (answer: Answer) => void = () => {};
+  const answered = new Promise<Answer>((resolve) => done = resolve);
+  const server = createServer((request, response) => {
+    const url = request.url ?? "";
+    if (request.method === "POST") {
+      let text = "";
+      request.on("data", (chunk) => text += chunk).on("end", () => {
+        response.end();
+        done(JSON.parse(text));
+      });
+      return;
+    }
+    const [type, body] = url === "/"
+      ? ["text/html", PAGE]
+      : url === "/evaluator.js"
+      ? ["text/javascript", readFileSync(evaluator)]
+      : url === "/verdicts.mjs"
+      ? ["text/javascript", readFileSync(new URL("./verdicts.mjs", import.meta.url))]
+      : url.startsWith("/file/") && !url.includes("..")
+      ? ["application/wasm", readFileSync(join(ROOT, url.slice(6)))]
+      : ["text/plain", ""];
+    response.writeHead(200, { "content-type": type as string }).end(body);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const profile = mkdtempSync(join(tmpdir(), "portreeve-browser-"));
+  const { port } = server.address() as { port: number };
+  const flags = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    `--user-data-dir=${profile}`,
+  ];
+  // With a port for debugging it stays until it is ended.
+  const browser = spawn(BROWSER!, [...flags, "--remote-debugging-port=0", `http://127.0.0.1:${port}/`], {
+    stdio: "ignore",
+  });
+  const ended = new Promise<void>((resolve) => browser.once("exit", () => resolve()));
+  try {
+    return await Promise.race([
+      answered,
+      ended.then(() => Promise.reject(new Error("the browser ended before the page was done"))),
+    ]);
+  } finally {
+    browser.kill();
+    await ended;
+    server.closeAllConnections();
+    server.close();
+    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+async function check(evaluator: string): Promise<void> {
+  const read = (file: string) => new Uint8Array(readFileSync(join(ROOT, file)));
+  const expected = await verdicts(library, read, 0);
+  const answer = await ask(evaluator);
+  assert.is(answer.error, undefined);
+  assert.equal(answer.lines, expected);
+  assert.is(answer.refused?.code, 500);
+  assert.match(
+    answer.refused?.message ?? "",
+    "io.jwt.decode_verify: keys and signatures are not available in a browser",
+  );
+  assert.is(answer.threads, "invalid_options");
+  assert.is(answer.path, "unreadable_policy");
+  assert.is(answer.url, true);
+}
+
+withIt(`the file that the package has for browsers${hint}`, async () => {
+  await check(join(consumer(), "node_modules/portreeve/npm/evaluator.browser.js"));
+});
+
+withIt(`a page that esbuild bundles for browsers${hint}`, async () => {
+  const folder = consumer({ "page.mjs": 'export * from "portreeve/evaluator";\n' });
+  succeed(
+    folder,
+    join(BIN, "esbuild"),
+    ...["page.mjs", "--bundle", "--format=esm", "--minify", "--outfile=page.js", "--log-level=error"],
+  );
+  await check(join(folder, "page.js"));
+});
+
+test.run();

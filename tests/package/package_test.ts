@@ -1,0 +1,251 @@
+/** What npm gets, and what becomes of it where something is missing: one line that says what, and what to do. */
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { OLD_RUNTIMES } from "../program/old_runtimes.ts";
+import { BIN, consumer, ROOT, run, succeed, write } from "./consumer.ts";
+
+const onBun = "bun" in process.versions;
+const runtime = join(BIN, onBun ? "bun" : "node");
+
+let folder: string;
+test.before(() => void (folder = consumer()));
+
+/** All files below a folder, with their sizes. */
+function filesOf(root: string, below = ""): readonly (readonly [name: string, bytes: number])[] {
+  return readdirSync(join(root, below), { withFileTypes: true }).flatMap((entry) => {
+    const name = join(below, entry.name);
+    return entry.isDirectory() ? filesOf(root, name) : [[name, statSync(join(root, name)).size] as const];
+  });
+}
+
+test("it is one package, small, without tests, sources and source maps", () => {
+  const home = join(folder, "node_modules");
+  assert.equal(readdirSync(home).filter((name) => !name.startsWith(".")), ["portreeve"]);
+  const files = filesOf(join(home, "portreeve"));
+  const bytes = files.reduce((sum, [, size]) => sum + size, 0);
+  assert.ok(bytes < 6e6, `unpacked: ${bytes} bytes`);
+  const strange = files.filter(([name]) =>
+    !/^(npm\/|package\.json$|README\.md$|LICENSE$)/.test(name) ||
+    /\.map$|_test\.|(?<!\.d)\.ts$|node_modules/.test(name)
+  );
+  assert.equal(strange, []);
+});
+
+test("it says what it is, and every part that it names is there", () => {
+  const home = join(folder, "node_modules/portreeve");
+  const manifest = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
+  for (const field of ["description", "license", "keywords", "engines", "bin", "types"]) {
+    assert.ok(manifest[field], field);
+  }
+  assert.is(manifest.dependencies, undefined);
+  assert.is(manifest.publishConfig.provenance, true);
+  const named = (value: unknown): readonly string[] =>
+    typeof value === "string" ? [value] : Object.values(value as object).flatMap(named);
+  const files = [...named(manifest.exports), ...named(manifest.bin), manifest.types];
+  assert.ok(files.length > 10);
+  for (const file of files) assert.ok(existsSync(join(home, file)), file);
+  const licenses = readFileSync(join(home, "npm/THIRD_PARTY_LICENSES.txt"), "utf8");
+  for (const name of ["@extism/extism", "undici", "@kubernetes/client-node", "@noble/hashes", "yaml"]) {
+    assert.match(licenses, new RegExp(`^${name} \\d`, "m"));
+  }
+});
+
+test("its command lines run, by both names", () => {
+  const [version] = [
+    readFileSync(join(ROOT, "cli/types/version.ts"), "utf8"),
+  ].map((text) => /"(\d+\.\d+\.\d+[^"]*)"/.exec(text)![1]!);
+  const files = ["reeve", "kwctl"].map((name) => join(folder, "node_modules/.bin", name));
+  for (const file of files) assert.match(succeed(folder, runtime, file, "--version"), version!);
+  if (onBun) return;
+  assert.match(succeed(folder, "npx", "--no-install", "reeve", "--version"), version!);
+  const policy = join(ROOT, "policies/required-labels");
+  const request = join(
+    policy,
+    "requests",
+    readdirSync(join(policy, "requests")).find((name) => name.endsWith(".json"))!,
+  );
+  const said = succeed(
+    folder,
+    runtime,
+    files[0]!,
+    ...[
+      "run",
+      join(policy, "policy.wasm"),
+      "-r",
+      request,
+      "--settings-json",
+      '{"required":["nobody-has-this"]}',
+    ],
+  );
+  assert.is(JSON.parse(said).allowed, false);
+});
+
+test("what is loaded on demand is there: a policy is fetched, a cluster and a registry are asked", async () => {
+  const module = readFileSync(join(ROOT, "policies/required-labels/policy.wasm"));
+  const server = createServer((_request, response) => void response.end(module));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  write(folder, {
+    "kubeconfig.yml": JSON.stringify({
+      apiVersion: "v1",
+      kind: "Config",
+      "current-context": "c",
+      contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
+      clusters: [{ name: "c", cluster: { server: `http://127.0.0.1:1` } }],
+      users: [{ name: "u", user: { token: "t" } }],
+    }),
+    "demand.mjs": `
+import { fetchPolicy, hostCapabilities, loadPolicy } from "portreeve";
+import { parseReference } from "portreeve/artifact";
+import { customResourceDefinitions } from "portreeve/crd";
+import { servePolicies } from "portreeve/policy-server";
+const fetched = await fetchPolicy("http://127.0.0.1:${port}/policy.wasm", { kind: "store", root: "store" }, {
+  sources: { insecureSources: new Set(["127.0.0.1:${port}"]), sourceAuthorities: new Map(), proxies: undefined },
+});
+console.log(fetched.path.includes("store"));
+const host = await hostCapabilities({ kubeconfig: "kubeconfig.yml" });
+const policy = await loadPolicy(${JSON.stringify(join(ROOT, "tests/policies/host-caller/policy.wasm"))}, {
+  host, hostCapabilities: ["*"], contextAwareResources: [{ apiVersion: "v1", kind: "Pod" }], timeoutMs: 30_000,
+});
+const ask = async (namespace, operation, payload) => (await policy.validate({
+  uid: "1", kind: { group: "", version: "v1", kind: "Pod" }, resource: { group: "", version: "v1", resource: "pods" },
+  operation: "CREATE", userInfo: {}, options: { hostCall: { namespace, operation, payload } },
+})).status.message;
+console.log(await ask("kubernetes", "get_resource", { api_version: "v1", kind: "Pod", name: "a", namespace: "b" }));
+console.log(await ask("oci", "v1/manifest_digest", "127.0.0.1:1/image:tag"));
+console.log(await ask("net", "v1/dns_lookup_host", "localhost"));
+console.log(parseReference("ghcr.io/a/b:c").repository ?? "?", Object.keys(customResourceDefinitions({})).length > 0);
+console.log(await servePolicies(["--policies", "absent.yml"], { env: {} }).catch(({ code, message }) => code + " " + message));
+await policy.close();
+host.close();
+`,
+  });
+  const child = await new Promise<{ status: number | null; stdout: string; stderr: string }>((resolve) => {
+    // Not the synchronous way: this process serves the module.
+    void import("node:child_process").then(({ execFile }) =>
+      execFile(runtime, ["demand.mjs"], {
+        cwd: folder,
+        encoding: "utf8",
+        env: { ...process.env, NO_COLOR: "1" },
+      }, (error, stdout, stderr) => resolve({ status: error ? 1 : 0, stdout, stderr }))
+    );
+  });
+  server.close();
+  assert.is(child.status, 0, child.stdout + child.stderr);
+  const [fetched, cluster, registry, names, parts, served] = child.stdout.trim().split("\n");
+  assert.is(fetched, "true");
+  assert.match(cluster!, /cannot reach the Kubernetes API at http:\/\/127\.0\.0\.1:1/);
+  assert.match(registry!, /127\.0\.0\.1:1/);
+  assert.match(names!, /127\.0\.0\.1|::1/);
+  assert.match(parts!, /true$/);
+  assert.match(served!, /absent\.yml/);
+});
+
+test("a part that is missing is one line that says what to do", () => {
+  const broken = consumer();
+  const chunks = join(broken, "node_modules/portreeve/npm/chunks");
+  for (const name of readdirSync(chunks)) if (/^(worker|engine)-/.test(name)) rmSync(join(chunks, name));
+  for (const threads of [1, 0]) {
+    write(broken, {
+      "main.mjs": `import { loadPolicy, PortreeveError } from "portreeve";
+await loadPolicy(${
+        JSON.stringify(join(ROOT, "policies/required-labels/policy.wasm"))
+      }, { threads: ${threads} })
+  .catch((error) => console.log(error instanceof PortreeveError, error.code, error.message));
+`,
+    });
+    const { status, stdout, stderr } = run(broken, runtime, ["main.mjs"]);
+    assert.is(status, 0, stderr);
+    assert.is(stdout.trim().split("\n").length, 1, stdout);
+    assert.match(stdout, /^true missing_part .*install portreeve anew, or have the bundler keep/);
+  }
+});
+
+test("without HOME, with a cache that can't be written, in a folder that can't be written", () => {
+  const readOnly = join(folder, "read-only");
+  mkdirSync(readOnly, { recursive: true });
+  writeFileSync(
+    join(readOnly, "main.mjs"),
+    `import { loadPolicy } from "portreeve";
+await using policy = await loadPolicy(${
+      JSON.stringify(join(ROOT, "policies/required-labels/policy.wasm"))
+    }, { settings: { required: ["a"] } });
+console.log((await policy.validateSettings()).valid);
+`,
+  );
+  chmodSync(readOnly, 0o555);
+  const environments: readonly Readonly<Record<string, string>>[] = [
+    { HOME: "", XDG_CACHE_HOME: "/dev/null", TMPDIR: "/dev/null" },
+    { HOME: "/nonexistent" },
+  ];
+  for (const env of environments) {
+    const { status, stdout, stderr } = run(readOnly, runtime, ["main.mjs"], env);
+    assert.is(status, 0, stderr);
+    assert.is(stdout, "true\n");
+    const pulled = spawnSync(runtime, [
+      join(folder, "node_modules/.bin/reeve"),
+      "pull",
+      "http://127.0.0.1:1/policy.wasm",
+    ], {
+      cwd: readOnly,
+      encoding: "utf8",
+      env: {
+        PATH: process.env["PATH"]!,
+        NO_COLOR: "1",
+        XDG_CACHE_HOME: "/dev/null",
+        XDG_DATA_HOME: "/dev/null",
+        ...env,
+      },
+    });
+    assert.is(pulled.status, 1);
+    assert.not.match(pulled.stderr, "\n    at ");
+    assert.ok(pulled.stderr.trim().split("\n").length <= 3, pulled.stderr);
+  }
+  chmodSync(readOnly, 0o755);
+});
+
+for (const { title, binary, missing } of OLD_RUNTIMES) {
+  const withIt = missing === undefined ? test : test.skip;
+  withIt(
+    `${title} is told what it needs, by import, by require and by the command line${
+      missing ? ` (get it by: ${missing})` : ""
+    }`,
+    () => {
+      const needs =
+        /portreeve needs Node 24 or later .* or Bun 1\.3 or later .* or Deno 2\.9 or later .*, and this is/;
+      write(folder, { "old.mjs": 'import "portreeve";\n', "old.cjs": 'require("portreeve");\n' });
+      for (const file of ["old.mjs", "old.cjs"]) {
+        const { status, stderr } = run(folder, binary, [file]);
+        assert.is(status, 1, stderr);
+        assert.is(stderr.split("\n").filter((line) => needs.test(line)).length, 1, stderr);
+        assert.not.match(stderr, "\n    at ");
+      }
+      write(folder, { "caught.mjs": 'import("portreeve").catch((error) => console.log(error.message));\n' });
+      const caught = run(folder, binary, ["caught.mjs"]);
+      assert.is(caught.status, 0);
+      assert.match(caught.stdout, needs);
+      const { status, stderr } = run(folder, binary, [
+        join(folder, "node_modules/portreeve/npm/reeve.js"),
+        "--version",
+      ]);
+      assert.is(status, 1);
+      assert.match(stderr, /^Error: reeve needs Node 24 or later .*\n$/);
+    },
+  );
+}
+
+test.run();
