@@ -9,10 +9,11 @@
  */
 import "./program/check_script.ts";
 import { build, type BuildOptions, type Plugin } from "esbuild";
-import { rmSync, writeFileSync } from "node:fs";
+import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { POLICIES } from "./policies/demo/types/demo.ts";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 const given = process.argv.slice(2).filter((argument) => argument !== "--metafile");
@@ -54,6 +55,7 @@ const ENTRIES: Readonly<Record<string, string>> = {
   controller: "controller/main.ts",
   reeve: "cli/main.ts",
   audit: "audit/main.ts",
+  portreeve: "policies/demo/main.ts",
   worker: "evaluator/apply/worker_entry.ts",
 };
 
@@ -90,6 +92,7 @@ const programs = await build({
     [`controller${MAIN}`]: "controller/program.ts",
     [`reeve${MAIN}`]: "cli/program.ts",
     [`audit${MAIN}`]: "audit/program.ts",
+    [`portreeve${MAIN}`]: "policies/demo/program.ts",
     [`worker${MAIN}`]: "evaluator/apply/worker.ts",
     [`mod${MAIN}`]: "mod.ts",
     // Tinypool looks for the code of its threads here, seen from the file that it stands in.
@@ -126,6 +129,14 @@ writeFileSync(
 );
 // Older runtimes take a file without it for CommonJS, newer ones read each file twice to find out.
 writeFileSync(resolve(outdir, "package.json"), '{ "type": "module" }\n');
+// What `portreeve` serves for a first look.
+for (const name of Object.keys(POLICIES)) {
+  for (const part of ["policy.wasm", "requests"]) {
+    cpSync(resolve(root, "policies", name, part), resolve(outdir, "samples", name, part), {
+      recursive: true,
+    });
+  }
+}
 if (process.argv.includes("--metafile")) {
   const outputs = { ...programs.metafile!.outputs, ...entries.metafile!.outputs };
   writeFileSync(resolve(outdir, "metafile.json"), JSON.stringify({ outputs }));

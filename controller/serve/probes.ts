@@ -1,6 +1,7 @@
 /** Plain HTTP beside the webhooks: health and readiness probes, and Prometheus metrics (spec/controller.md §1.4, §1.5). */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { listenError } from "../../program/render/listen_error.ts";
 
 export type PlainServer = { readonly port: number; stop(): Promise<void> };
 type Answer = { readonly status: number; readonly contentType: string; readonly body: string };
@@ -18,7 +19,11 @@ export function parseBindAddress(
   return { hostname: hostname === "" ? undefined : hostname, port };
 }
 
-function listen(address: string, handle: (path: string, query: string) => Answer): Promise<PlainServer> {
+function listen(
+  address: string,
+  { what, option }: { readonly what: string; readonly option: string },
+  handle: (path: string, query: string) => Answer,
+): Promise<PlainServer> {
   const { hostname, port } = parseBindAddress(address);
   const server = createServer((request, response) => {
     const [path = "/", query = ""] = (request.url ?? "/").split("?");
@@ -29,7 +34,8 @@ function listen(address: string, handle: (path: string, query: string) => Answer
     response.end(body);
   });
   return new Promise((resolve, reject) => {
-    server.once("error", reject);
+    const names = { what, host: hostname, port, portOption: option, hostOption: option };
+    server.once("error", (error) => reject(listenError(names, error)));
     server.listen(port, hostname, () =>
       resolve({
         port: (server.address() as AddressInfo).port,
@@ -48,9 +54,11 @@ const text = (status: number, body: string): Answer => ({
   body,
 });
 
+const PROBES = { what: "health and readiness probes", option: "--health-probe-bind-address" };
+
 /** Starts `/healthz` and `/readyz`. `problem` says why the controller is not ready; ready: `undefined`. */
 export function startProbes(address: string, problem: () => string | undefined): Promise<PlainServer> {
-  return listen(address, (path, query) => {
+  return listen(address, PROBES, (path, query) => {
     const [, name = "", check] = path.split("/");
     if (
       (name !== "healthz" && name !== "readyz") || (check !== undefined && check !== "" && check !== name)
@@ -68,6 +76,7 @@ export function startProbes(address: string, problem: () => string | undefined):
 export function startMetrics(address: string, render: () => string): Promise<PlainServer> {
   return listen(
     address,
+    { what: "metrics", option: "--metrics-bind-address" },
     (path) =>
       path === "/metrics"
         ? { status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: render() }

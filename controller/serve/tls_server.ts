@@ -13,6 +13,7 @@ import {
 } from "node:net";
 import process from "node:process";
 import { createSecureContext } from "node:tls";
+import { listenError } from "../../program/render/listen_error.ts";
 
 export type HttpRequest = {
   readonly method: string;
@@ -57,6 +58,12 @@ const STOP_MS = 1_000;
 
 type BunServer = { readonly port: number; stop(force?: boolean): Promise<void> };
 declare const Bun: { serve(options: { readonly [key: string]: unknown }): BunServer };
+
+const unopened = (
+  { port, hostname: host }: Pick<TlsServerOptions, "port" | "hostname">,
+  error: Error,
+) =>
+  listenError({ what: "the API server's webhooks", host, port, portOption: "--webhook-server-port" }, error);
 
 async function onBun({ port, hostname, tls, bodyLimit, handle }: TlsServerOptions): Promise<TlsServer> {
   const answer = async (request: Request): Promise<Response> => {
@@ -112,7 +119,7 @@ async function onBun({ port, hostname, tls, bodyLimit, handle }: TlsServerOption
     inside.pipe(outside);
   });
   await new Promise<void>((resolve, reject) => {
-    front.once("error", reject);
+    front.once("error", (error) => reject(unopened({ port, hostname }, error)));
     front.listen(port, hostname, resolve);
   });
   return {
@@ -178,7 +185,7 @@ function onNode({ port, hostname, tls, bodyLimit, handle }: TlsServerOptions): P
     session.once("close", () => sessions.delete(session));
   });
   return new Promise((resolve, reject) => {
-    server.once("error", reject);
+    server.once("error", (error) => reject(unopened({ port, hostname }, error)));
     server.listen(port, hostname, () =>
       resolve({
         port: (server.address() as AddressInfo).port,

@@ -21,6 +21,7 @@ import { startTelemetry } from "../apply/telemetry.ts";
 import { trustRootSource } from "../apply/trust_root.ts";
 import { loadTlsMaterial, type TlsMaterial } from "../apply/tls_material.ts";
 import type { HttpListener, Listen, ListenOptions, TlsSettings } from "../types/http.ts";
+import { listenError } from "../../program/render/listen_error.ts";
 import type { ServerOptions } from "../types/options.ts";
 import type { PolicyEntry, PolicyModule } from "../types/policies.ts";
 
@@ -48,6 +49,23 @@ function chooseAdapter(options: ServerOptions): Listen {
   const onBun = "bun" in process.versions;
   if (options.httpAdapter === "bun-serve" && !onBun) throw new Error("--http-adapter bun-serve needs Bun");
   return onBun && options.httpAdapter !== "node-https" ? listenBun : listenNode;
+}
+
+/** Opens one of the server's two listeners. Rejects with a ListenError that says which, where, why, and what to do. */
+async function open(
+  listen: Listen,
+  options: ListenOptions,
+  names: { readonly what: string; readonly portOption: string },
+): Promise<HttpListener> {
+  const { host, port } = options;
+  try {
+    return await listen(options);
+  } catch (error) {
+    throw listenError(
+      { ...names, host, port, hostOption: "--addr (variable KUBEWARDEN_BIND_ADDRESS)" },
+      error,
+    );
+  }
 }
 
 /** Whether any policy reads objects of the cluster. */
@@ -132,18 +150,21 @@ export async function startServer(
       maxBodyBytes: options.maxBodyBytes,
       requestTimeoutMs: REQUEST_TIMEOUT_MS,
     };
-    const main = await listen({
+    const main = await open(listen, {
       ...common,
       port: options.port,
       tls: tls ? tlsSettings(tls) : undefined,
       handler: policyHandler(context),
-    });
+    }, { what: "admission requests", portOption: "--port (variable KUBEWARDEN_PORT)" });
     listeners.push(main);
-    const readiness = await listen({
+    const readiness = await open(listen, {
       ...common,
       port: options.readinessProbePort,
       tls: undefined,
       handler: readinessHandler(context),
+    }, {
+      what: "readiness probes and metrics",
+      portOption: "--readiness-probe-port (variable KUBEWARDEN_READINESS_PROBE_PORT)",
     });
     listeners.push(readiness);
 
