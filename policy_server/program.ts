@@ -48,6 +48,8 @@ export interface ServeHooks {
   readonly start?: typeof startServer;
   /** Called once the server serves, and waited for; what it throws ends the process like a failed start. */
   readonly ready?: (server: PolicyServer) => Promise<void>;
+  /** SIGHUP, which a terminal sends when it closes, ends the process instead of reloading the policies. */
+  readonly endWithTerminal?: boolean;
 }
 
 /** Serves until a signal comes; ends the process with code 1 and the reason on stderr when it can't start. */
@@ -82,10 +84,6 @@ export async function serve(given: ServerOptions, hooks: ServeHooks = {}): Promi
     await reportFailure(text, 1);
     return fail(text, 1);
   });
-  process.on("SIGHUP", () => {
-    log.info("SIGHUP received, reloading policies");
-    void server.reload();
-  });
   let stopping = false;
   const stop = async (signal: string) => {
     if (stopping) return;
@@ -96,6 +94,11 @@ export async function serve(given: ServerOptions, hooks: ServeHooks = {}): Promi
     log.flush();
     process.exit(0);
   };
+  process.on("SIGHUP", () => {
+    if (hooks.endWithTerminal) return void stop("SIGHUP");
+    log.info("SIGHUP received, reloading policies");
+    void server.reload();
+  });
   process.on("SIGTERM", () => void stop("SIGTERM"));
   process.on("SIGINT", () => void stop("SIGINT"));
 }

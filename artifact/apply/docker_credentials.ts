@@ -1,7 +1,7 @@
 /** Which credentials a registry gets: Docker's `config.json` and its helpers (`spec/fetch-verify.md §5`). */
 import { spawn } from "node:child_process";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { homeFolder } from "../../program/apply/home.ts";
 import { messageOf } from "../types/error.ts";
 import {
   ANONYMOUS,
@@ -22,7 +22,7 @@ const HELPER_BYTES = 256 * 1024;
 /** The directory that holds `config.json`. */
 export function dockerConfigDir(options: ArtifactOptions): string {
   const env = environmentOf(options);
-  return options.dockerConfigDir || env["DOCKER_CONFIG"] || join(env["HOME"] || homedir(), ".docker");
+  return options.dockerConfigDir || env["DOCKER_CONFIG"] || join(homeFolder(env), ".docker");
 }
 
 /** Runs `docker-credential-<name> get` with the server on its standard input. */

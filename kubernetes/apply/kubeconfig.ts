@@ -3,10 +3,10 @@
  * account, in this order. Every error names the file and what to do about it.
  */
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { type KubeConfig, loadKubernetesClient } from "../../deps.ts";
+import { homeFolder } from "../../program/apply/home.ts";
 
 const SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
@@ -24,7 +24,7 @@ export type KubeconfigSource =
   | { readonly kind: "files"; readonly files: readonly string[] }
   | { readonly kind: "service account" };
 
-const homeFile = (env: Environment): string => join(env["HOME"] ?? homedir(), ".kube", "config");
+const homeFile = (env: Environment): string => join(homeFolder(env), ".kube", "config");
 
 /** Where the environment says that a cluster is described; undefined when it says nothing. Nothing is read yet. */
 export function findKubeconfig(env: Environment = process.env): KubeconfigSource | undefined {

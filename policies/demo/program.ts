@@ -30,7 +30,7 @@ import { type Answered, type Moved, SAMPLES } from "./types/demo.ts";
 refuseDirectStart(import.meta.url, "portreeve");
 
 const OPEN = "--open";
-const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** 128 and the signal's number. */
 const INTERRUPTED = 130;
 const LOCAL = "127.0.0.1";
@@ -69,7 +69,9 @@ async function makeSetting(words: readonly string[]): Promise<Setting> {
   const host = given("--addr") && outcome.kind === "run" ? outcome.options.host : LOCAL;
   const material = await makeMaterial(host);
   const ours = (flags: readonly FlagName[]) => !flags.some(given);
-  const samples = ours(["--policies"]), certificate = ours(["--cert-file", "--key-file"]);
+  const samples = ours(["--policies"]);
+  // Policies of one's own are tried over plain HTTP, as the policy server serves them where it is given no certificate.
+  const certificate = samples && ours(["--cert-file", "--key-file"]);
   return {
     material,
     host,
@@ -87,7 +89,7 @@ async function makeSetting(words: readonly string[]): Promise<Setting> {
         : {},
     },
     free: new Set(USUAL.map(({ flag }) => flag).filter((flag) => !given(flag))),
-    asks: samples && certificate && ours(["--client-ca-file"]),
+    asks: certificate && ours(["--client-ca-file"]),
   };
 }
 
@@ -146,6 +148,7 @@ function facts(
     moved: movedPorts(ports),
     caFile: asks ? shellPath(material.certFile) : undefined,
     answers: [],
+    asking: asks || options.tls !== null ? undefined : "request.json",
     windows: process.platform === "win32",
     proxied: ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].some((name) => process.env[name]),
     stop: "Ctrl-C",
@@ -209,9 +212,9 @@ async function serveHere(
   open: boolean,
 ): Promise<void> {
   process.on("exit", setting.material.remove);
-  const interrupted = () => process.exit(INTERRUPTED);
-  // Once it serves, the server has handlers of its own.
-  for (const signal of SIGNALS) process.on(signal, interrupted);
+  let serving = false;
+  // Once it serves, the server has handlers of its own. These stay: a signal that came just before would be lost with them.
+  for (const signal of SIGNALS) process.on(signal, () => serving || process.exit(INTERRUPTED));
   let ports = first;
   const read = () => {
     const outcome = parse(words, { ...setting.values, ...portValues(ports) });
@@ -234,9 +237,10 @@ async function serveHere(
   };
   await serve(options, {
     start: starting,
+    endWithTerminal: process.stdin.isTTY,
     ready: async ({ port, readinessPort }) => {
       await show(setting, { ...options, port, readinessProbePort: readinessPort }, ports, open);
-      for (const signal of SIGNALS) process.off(signal, interrupted);
+      serving = true;
     },
   });
 }

@@ -14,6 +14,8 @@ export interface ScreenFacts {
   /** The certificate to trust, as a shell takes it; undefined: plain HTTP, or a certificate of the user's. */
   readonly caFile: string | undefined;
   readonly answers: readonly Answered[];
+  /** Where nothing was asked: the file of a request that the user may have. */
+  readonly asking: string | undefined;
   readonly windows: boolean;
   /** Whether curl would send the requests to a proxy. */
   readonly proxied: boolean;
@@ -23,7 +25,10 @@ export interface ScreenFacts {
   readonly next: string;
 }
 
-function command({ caFile, windows, proxied }: ScreenFacts, { file, url }: Answered): string {
+function command(
+  { caFile, windows, proxied }: ScreenFacts,
+  { file, url }: Pick<Answered, "file" | "url">,
+): string {
   const trust = `${proxied ? ' --noproxy "*"' : ""}${caFile === undefined ? "" : ` --cacert ${caFile}`}`;
   const next = windows ? " " : " \\\n    ";
   return `  curl -s${trust} -H "Content-Type: application/json"${next}-d @${file} ${url}`;
@@ -36,6 +41,10 @@ export function screen(facts: ScreenFacts): string {
   const tried = answers.map((answer) =>
     `\nTry ${answer.sample.words}:\n${command(facts, answer)}\nIt is ${answerWords(answer.body)}\n`
   );
+  const [first] = policies;
+  const asked = facts.asking === undefined || first === undefined
+    ? ""
+    : `\nAsk it:\n${command(facts, { file: facts.asking, url: `${url}/validate/${first}` })}\n`;
   const rows = [
     ["Metrics", `${readinessUrl}/metrics`],
     ["Stop", stop],
@@ -47,6 +56,7 @@ export function screen(facts: ScreenFacts): string {
     `Portreeve ${version} serves ${many} ${few.join(", ")} on ${url}\n`,
     ...noted,
     ...tried,
+    asked,
     "\n",
     ...rows,
   ].join("");
