@@ -28,7 +28,7 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
         "Error: Error unmarshalling metadata executionMode: unknown variant `nonsense`, expected one of " +
         "`kubewarden-wapc`, `opa`, `gatekeeper`, `wasi`, `extism` at line 8 column 16",
     },
-    reason: "there is one execution mode more (issue 4.3)",
+    reason: "there is one execution mode more, extism",
   },
   "annotate -m meta-star.yml -o x.wasm plain.wasm": {
     instead: {
@@ -37,14 +37,14 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
         "rules[0].apiVersions: No other elements can be defined when '*' is used; rules[0].resources: if '*' is " +
         "present, must not specify other resources without subresources",
     },
-    reason: "1.36 prints its validator's data structures; the chapter fixes the beginning of the text only",
+    reason: "1.36 prints its validator's data structures; ours begins alike and names each fault",
   },
   "annotate -m meta.yml -o x.wasm bad.wasm": {
     instead: {
       stderr:
         "Error: Error parsing wasm module: not a WebAssembly module: it does not begin with the bytes 00 61 73 6d",
     },
-    reason: "the parser's own words; the chapter fixes the beginning of the text only",
+    reason: "the parser's own words behind the same beginning",
   },
   "scaffold vap -p pod.yml -b binding.yml": {
     instead: {
@@ -56,6 +56,6 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
   },
   "push out2.wasm registry://localhost:1/x:v1": {
     instead: { stderr: /^Error: Fail to interact with OCI registry: cannot reach https:\/\/localhost:1: / },
-    reason: "the HTTP library's own words behind the chapter's prefix; ours say why",
+    reason: "the HTTP library's own words behind the same beginning; ours say why",
   },
 };

@@ -219,7 +219,8 @@ withNetwork(
 withNetwork(
   `started at the same moment, each comes up on a port of its own${hint}`,
   () =>
-    atTerminal(["sleep", "1000"], async (network) => {
+    atTerminal(["sh", "-c", "echo here; sleep 1000"], async (network) => {
+      await network.shows(/here/);
       const ports = await Promise.all([1, 2, 3].map(() =>
         atTerminal(command(), async (terminal) => {
           const screen = await terminal.shows(READY);
@@ -421,7 +422,12 @@ withNetwork(
           /"message":"label \\"owner\\" is required"/,
         ],
         ["reeve.js", ["policies"], 0, /^/],
-        ["reeve.js", ["pull", "registry://127.0.0.1:1/p:v1"], 1, /^Error: .*127\.0\.0\.1:1/m],
+        [
+          "reeve.js",
+          ["pull", "registry://127.0.0.1:1/p:v1"],
+          1,
+          /^Error: cannot write to \/\.cache\/\S+: Permission denied \(os error 13\); .*XDG_CACHE_HOME.*$/m,
+        ],
         ["policy_server.js", ["--policies", "/absent.yml"], 1, /^Error: .*absent\.yml.*$/],
         ["audit.js", ["--cluster"], 1, /^/],
       ];
