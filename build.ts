@@ -9,11 +9,11 @@
  */
 import "./program/check_script.ts";
 import { build, type BuildOptions, type Plugin } from "esbuild";
-import { cpSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { POLICIES } from "./policies/demo/types/demo.ts";
+import { copySamples } from "./policies/demo/apply/copy_samples.ts";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 const given = process.argv.slice(2).filter((argument) => argument !== "--metafile");
@@ -129,14 +129,7 @@ writeFileSync(
 );
 // Older runtimes take a file without it for CommonJS, newer ones read each file twice to find out.
 writeFileSync(resolve(outdir, "package.json"), '{ "type": "module" }\n');
-// What `portreeve` serves for a first look.
-for (const name of Object.keys(POLICIES)) {
-  for (const part of ["policy.wasm", "requests"]) {
-    cpSync(resolve(root, "policies", name, part), resolve(outdir, "samples", name, part), {
-      recursive: true,
-    });
-  }
-}
+copySamples(root, outdir);
 if (process.argv.includes("--metafile")) {
   const outputs = { ...programs.metafile!.outputs, ...entries.metafile!.outputs };
   writeFileSync(resolve(outdir, "metafile.json"), JSON.stringify({ outputs }));

@@ -4,7 +4,7 @@
  * - a block whose preceding line names a file (`` `suite.yml`, …: ``) is that file;
  * - a block of `sh` is run; the block of `text` behind it is what it prints, where `…` stands for anything;
  * - `sh background` goes on until the page ends, and is waited for until it says how it is stopped;
- * - `sh registry` starts the registry that the test has started already.
+ * - `sh registry` starts the registry that the test has started already; `sh checkout` is for a whole checkout.
  */
 import { spawn, type SpawnOptions } from "node:child_process";
 import {
