@@ -4,7 +4,7 @@
  * usage: npm run bench -- [options]      (--help lists them)
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus, release, type } from "node:os";
+import { availableParallelism, cpus, loadavg, release, type } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
@@ -51,6 +51,9 @@ const HELP = `usage: npm run bench -- [options]
   --generator NAME     wrk or autocannon [default: wrk where it is installed]
   --threads N          of wrk [default: 1]
 `;
+
+/** What else this machine does; the measurement itself is not in it. */
+const loadBefore = loadavg()[0]!;
 
 const { values } = parseArgs({
   options: {
@@ -218,6 +221,7 @@ async function run(): Promise<number> {
       `${type()} ${release()}`,
       `Node ${runtimeVersion("node")}`,
       `Bun ${runtimeVersion("bun")}`,
+      `load average ${loadBefore.toFixed(0)} before it began`,
     ].join(", ");
     const results: Results = { machine, costs: costs(samples) };
     writeFileSync(values.results, `${JSON.stringify(results, null, 2)}\n`);

@@ -20,12 +20,13 @@ const SOURCES = {
   audit: "audit/main.ts",
   controller: "controller/main.ts",
   reeve: "cli/main.ts",
+  portreeve: "policies/demo/main.ts",
 } as const;
 
 type Program = keyof typeof SOURCES;
 
 /** The image of each program. */
-const IMAGES: { readonly [program in Program]: Component } = {
+const IMAGES: { readonly [program in Exclude<Program, "portreeve">]: Component } = {
   policy_server: "policy-server",
   audit: "audit-scanner",
   controller: "controller",
@@ -33,7 +34,7 @@ const IMAGES: { readonly [program in Program]: Component } = {
 };
 
 /** The variables with which the image starts a program: Node's flags. Bun has none. */
-export function imageEnvironment(name: Program): { readonly [variable: string]: string } {
+export function imageEnvironment(name: keyof typeof IMAGES): { readonly [variable: string]: string } {
   return "bun" in process.versions ? {} : { NODE_OPTIONS: COMPONENTS[IMAGES[name]].nodeOptions.join(" ") };
 }
 

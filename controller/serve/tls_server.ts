@@ -121,6 +121,9 @@ async function onBun({ port, hostname, tls, bodyLimit, handle }: TlsServerOption
   await new Promise<void>((resolve, reject) => {
     front.once("error", (error) => reject(unopened({ port, hostname }, error)));
     front.listen(port, hostname, resolve);
+  }).catch(async (error: unknown) => {
+    await current.server.stop(true);
+    throw error;
   });
   return {
     port: (front.address() as AddressInfo).port,

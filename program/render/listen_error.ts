@@ -22,7 +22,7 @@ function reasonAndRemedy(
     case "EADDRINUSE":
       return [
         "Address already in use (os error 98)",
-        `another program listens there (\`ss -ltnp 'sport = :${port}'\` names it): end that one, or ${otherPort}`,
+        `another program listens there: end that one, or ${otherPort}`,
       ];
     case "EACCES":
       return [

@@ -30,7 +30,7 @@ const alone = missing.length === 0 && spawnSync("unshare", ["--net", "true"]).st
 const hint = alone ? "" : ` (needs root, and apt-get install util-linux iproute2 curl)`;
 const withNetwork = alone ? test : test.skip;
 
-const program = () => join(dirname(bundleFile("reeve")), "portreeve.js");
+const program = () => bundleFile("portreeve");
 const command = (...words: readonly string[]) => [process.execPath, program(), ...words];
 const quoted = (words: readonly string[]) =>
   words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
@@ -286,6 +286,32 @@ withNetwork(`--open shows requests and answers in the browser${hint}`, async () 
     assert.ok(existsSync(/one: (.*)\n/.exec(screen)![1]!));
   }, { env: { BROWSER: join(folder, "absent") } });
 });
+
+const onBun = "bun" in process.versions;
+
+withNetwork(
+  `npm start passes flags on and shows that screen behind npm's own lines${hint}`,
+  () =>
+    atTerminal(
+      ["npm", "start", "--", "--port", "9443", ...onBun ? ["--runtime", "bun"] : []],
+      async (terminal) => {
+        const screen = await terminal.shows(READY);
+        // deno-lint-ignore no-control-regex
+        const [, before, own] = /^([^]*?)(Portreeve [^]*)$/.exec(screen.replace(/^.*\r\u001b\[2K/gm, ""))!;
+        const lines = before!.split("\n").filter((line) => line !== "");
+        assert.ok(lines.every((line) => line.startsWith("> ")), before!);
+        assert.ok(own!.split("\n").length <= 20, own!);
+        assert.match(own!, "on https://127.0.0.1:9443\n");
+        assert.match(own!, "Next     docs/README.md");
+        for (const copied of commandsOf(screen)) assert.type(answerTo(copied, terminal).allowed, "boolean");
+        terminal.interrupt();
+        await terminal.ended;
+        assert.equal(leftOver(), []);
+        assert.not.match(terminal.text(), /npm (error|warn)/i);
+      },
+      { cwd: root },
+    ),
+);
 
 interface Failure {
   readonly words: readonly string[];
