@@ -1,6 +1,6 @@
 // The pages on writing a policy, each from an empty folder to a verdict: built, tested, pushed, served and asked.
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, symlinkSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -46,8 +46,14 @@ const PAGES: readonly Page[] = [
         CARGO_HOME: userFolder("CARGO_HOME", ".cargo"),
         RUSTUP_HOME: userFolder("RUSTUP_HOME", ".rustup"),
       },
-      // The versions that the samples are built with; a reader gets the newest that Cargo.toml allows.
-      prepare: (folder) => copyFileSync(join(root, "policies/Cargo.lock"), join(folder, "Cargo.lock")),
+      prepare: (folder) => {
+        // The versions that the samples are built with; a reader gets the newest that Cargo.toml allows.
+        copyFileSync(join(root, "policies/Cargo.lock"), join(folder, "Cargo.lock"));
+        // What the policy depends on is compiled once for all runs.
+        const target = join(cache, "docs-target");
+        mkdirSync(target, { recursive: true });
+        symlinkSync(target, join(folder, "target"));
+      },
     },
   },
 ];

@@ -297,7 +297,9 @@ withNetwork(
       async (terminal) => {
         const screen = await terminal.shows(READY);
         // deno-lint-ignore no-control-regex
-        const [, before, own] = /^([^]*?)(Portreeve [^]*)$/.exec(screen.replace(/^.*\r\u001b\[2K/gm, ""))!;
+        const [, before, own] = /^([^]*?)(Portreeve [^]*)$/.exec(
+          screen.replace(/[^\n]*(?:\r\u001b\[2K|\u001b\[1G\u001b\[0K)/g, ""),
+        )!;
         const lines = before!.split("\n").filter((line) => line !== "");
         assert.ok(lines.every((line) => line.startsWith("> ")), before!);
         assert.ok(own!.split("\n").length <= 20, own!);
