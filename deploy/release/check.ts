@@ -67,6 +67,9 @@ const PARTS: Readonly<Record<string, (out: string) => void>> = {
       run(process.execPath, ["build_executable.ts", "--target", target, join(out, name)]);
       const size = statSync(join(out, name)).size;
       if (size < 1024 * 1024) throw new PartError(`${name} has ${size} bytes: no runtime is in it`);
+      if (target === `bun-${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`) {
+        run(join(out, name), ["--version"]);
+      }
     }
   },
   charts: (out) => {
