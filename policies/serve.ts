@@ -6,7 +6,7 @@
  */
 import "../program/check_script.ts";
 import { spawn, spawnSync } from "node:child_process";
-import { readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -63,8 +63,8 @@ function build(): void {
   });
   if (terminal) process.stdout.write("\r\u001b[2K");
   if (status !== 0) {
-    rmSync(beside, { recursive: true, force: true });
-    const readOnly = /\b(EROFS|EACCES|EPERM)\b/.exec(stderr)?.[0];
+    if (existsSync(beside)) rmSync(beside, { recursive: true, force: true });
+    const readOnly = /\b(?:EROFS|EACCES|EPERM)\b|read-only file system|permission denied/i.exec(stderr)?.[0];
     fail(
       readOnly === undefined
         ? `the programs cannot be built:\n${stderr.trimEnd()}`

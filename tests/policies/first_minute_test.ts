@@ -315,6 +315,20 @@ withNetwork(
     ),
 );
 
+withNetwork(`npm start in a folder that can't be written to: one line${hint}`, () => {
+  const readOnly = `mount --bind ${root} ${root} && mount -o remount,ro,bind ${root} && cd ${root} && ` +
+    // Where the programs are built already, nothing has to be written: they are hidden.
+    `if [ -d dist ]; then mount -t tmpfs none dist; fi && exec '${process.execPath}' policies/serve.ts`;
+  return atTerminal(["unshare", "--mount", "sh", "-c", readOnly], async (terminal) => {
+    assert.is(await terminal.ended, 1);
+    assert.match(
+      // deno-lint-ignore no-control-regex
+      terminal.text().replace(/^.*\r\u001b\[2K/, "").trimEnd(),
+      /^Error: the programs are built in \S+\/dist, which cannot be written \(.*\): use a copy of this folder that you may write to$/,
+    );
+  });
+});
+
 interface Failure {
   readonly words: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
