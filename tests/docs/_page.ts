@@ -27,7 +27,7 @@ import { bundleFile } from "../programs.ts";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const READY = "Stop     Ctrl-C";
 /** A compiler may have to build everything. */
-const LIMIT_MS = 600_000;
+const LIMIT_MS = 840_000;
 
 export interface Block {
   /** The words behind the fence. */

@@ -4,6 +4,7 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { docsMarkdown } from "../../policy_server/render/usage.ts";
 import { compatibilityPage } from "./compatibility.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -52,10 +53,11 @@ test("docs/README.md names every page", () => {
   assert.equal(missing, []);
 });
 
-test("compatibility.md is what the tests' lists say: write it anew with `npm run build:docs`", () => {
+test("compatibility.md and policy_server_flags.md are what lists and programs say: write them anew with `npm run build:docs`", () => {
   // The formatter breaks lines and widens tables.
   const words = (text: string) => text.replace(/[-|\s]+/g, " ").trim();
   assert.is(words(read("docs/compatibility.md")), words(compatibilityPage()));
+  assert.is(words(read("docs/policy_server_flags.md")), words(docsMarkdown()));
 });
 
 test("README.md fits two screens, and its commands are npm's", () => {
