@@ -14,6 +14,7 @@ import { posix, relative, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { unreadHttp, withoutWasi } from "./package/plugins.ts";
+import { copySamples } from "./policies/demo/apply/copy_samples.ts";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 const given = process.argv.slice(2).filter((argument) => argument !== "--metafile");
@@ -29,6 +30,7 @@ const ENTRIES: Readonly<Record<string, string>> = {
   controller: "controller/main.ts",
   reeve: "cli/main.ts",
   audit: "audit/main.ts",
+  portreeve: "policies/demo/main.ts",
   worker: "evaluator/apply/worker_entry.ts",
 };
 
@@ -65,6 +67,7 @@ const programs = await build({
     [`controller${MAIN}`]: "controller/program.ts",
     [`reeve${MAIN}`]: "cli/program.ts",
     [`audit${MAIN}`]: "audit/program.ts",
+    [`portreeve${MAIN}`]: "policies/demo/program.ts",
     [`worker${MAIN}`]: "evaluator/apply/worker.ts",
     [`mod${MAIN}`]: "mod.ts",
     // Tinypool looks for the code of its threads here, seen from the file that it stands in.
@@ -139,6 +142,7 @@ for (const [path, output] of Object.entries(outputs)) {
 refuseStart("mod.js");
 // Older runtimes take a file without it for CommonJS, newer ones read each file twice to find out.
 writeFileSync(resolve(outdir, "package.json"), '{ "type": "module" }\n');
+copySamples(root, outdir);
 if (process.argv.includes("--metafile")) {
   writeFileSync(resolve(outdir, "metafile.json"), JSON.stringify({ outputs }));
 }

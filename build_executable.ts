@@ -1,7 +1,8 @@
 /**
- * Builds `reeve` as one executable for this machine, runtime included: nothing else has to be installed to run it.
+ * Builds `reeve` as one executable, runtime included: nothing else has to be installed to run it.
  *
- * usage: build_executable.ts [FILE]      (default: dist/reeve)
+ * usage: build_executable.ts [--target TARGET] [FILE]      (default: for this machine, dist/reeve)
+ *   --target  another machine in Bun's words, e.g. bun-windows-x64; its runtime comes from npm
  */
 import "./program/check_script.ts";
 import { spawnSync } from "node:child_process";
@@ -10,9 +11,14 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
-const output = resolve(process.argv[2] ?? join(root, "dist/reeve"));
+const { values: { target }, positionals: [file = join(root, "dist/reeve")] } = parseArgs({
+  options: { target: { type: "string" } },
+  allowPositionals: true,
+});
+const output = resolve(file);
 const bundle = mkdtempSync(join(tmpdir(), "reeve-bundle-"));
 
 function run(command: string, ...args: string[]): void {
@@ -29,6 +35,7 @@ try {
     join(root, "node_modules/.bin/bun"),
     "build",
     "--compile",
+    ...target === undefined ? [] : [`--target=${target}`],
     // It is started in folders of others, whose files must not become part of it: a `bunfig.toml` there can name code to run first.
     "--no-compile-autoload-bunfig",
     "--no-compile-autoload-dotenv",

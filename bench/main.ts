@@ -4,6 +4,7 @@
  * usage: npm run bench -- [options]      (--help lists them)
  */
 import { readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, loadavg, release, type } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
@@ -17,10 +18,12 @@ import {
   prepareBench,
   ROOT,
   type Runtime,
+  runtimeVersion,
   startFloor,
   startServer,
   writePolicies,
 } from "./apply/servers.ts";
+import type { Results } from "./render/plot.ts";
 import { type Plan, quick, steps } from "./render/plan.ts";
 import { goals, goalsTable, rowsTable, workloadGoals } from "./render/report.ts";
 import { costs, summarize } from "./render/summary.ts";
@@ -32,6 +35,7 @@ const SUBJECTS = ["floor-node", "node", "floor-bun", "bun"];
 const HELP = `usage: npm run bench -- [options]
 
   --json FILE          write the rows as JSON
+  --results FILE       write what \`npm run bench:plot\` draws: processor time per request, and the machine
   --quick              be done within 60 s: one-second runs
   --subjects A,B       of ${SUBJECTS.join(", ")} [default: all]
   --url URL            measure a server that runs already too, e.g. https://127.0.0.1:3000 (repeatable); without a path
@@ -48,9 +52,13 @@ const HELP = `usage: npm run bench -- [options]
   --threads N          of wrk [default: 1]
 `;
 
+/** What else this machine does; the measurement itself is not in it. */
+const loadBefore = loadavg()[0]!;
+
 const { values } = parseArgs({
   options: {
     json: { type: "string" },
+    results: { type: "string" },
     quick: { type: "boolean", default: false },
     subjects: { type: "string", default: SUBJECTS.join(",") },
     url: { type: "string", multiple: true, default: [] },
@@ -206,6 +214,17 @@ async function run(): Promise<number> {
     ...WORKLOADS.flatMap((workload) => workloadGoals(rows, workload)),
   ];
   if (held.length > 0) console.log(`\n${goalsTable(held)}`);
+  if (values.results !== undefined) {
+    const machine = [
+      `${availableParallelism()} x ${cpus()[0]?.model ?? "processor"}`,
+      `${type()} ${release()}`,
+      `Node ${runtimeVersion("node")}`,
+      `Bun ${runtimeVersion("bun")}`,
+      `load average ${loadBefore.toFixed(0)} before it began`,
+    ].join(", ");
+    const results: Results = { machine, costs: costs(samples) };
+    writeFileSync(values.results, `${JSON.stringify(results, null, 2)}\n`);
+  }
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
   const errors = rows.reduce((sum, row) => sum + row.errors, 0);
   if (errors > 0) console.error(`\n${errors} answers were wrong or did not come`);

@@ -8,6 +8,7 @@ import { pathsOf } from "./apply/paths.ts";
 import { programName } from "./apply/program_name.ts";
 import { parseCommandLine, type RootFlags } from "./apply/parse.ts";
 import { errorText, usageErrorText } from "./render/error.ts";
+import { firstCommands } from "./render/first_commands.ts";
 import { helpText } from "./render/help.ts";
 import { printing } from "./render/printing.ts";
 import { LOADERS } from "./serve/commands.ts";
@@ -40,7 +41,8 @@ export async function main(
       return 0;
     }
     if (parsed.kind === "help") {
-      const text = helpText(parsed.path, parsed.command, parsed.long);
+      const begins = !parsed.asked && parsed.command === undefined && program === "reeve";
+      const text = begins ? firstCommands() : helpText(parsed.path, parsed.command, parsed.long);
       if (parsed.asked) plain.out(text);
       else plain.err(text);
       return parsed.asked ? 0 : 2;

@@ -1,119 +1,99 @@
 /**
- * Serves the sample policies on https://localhost:8443 with a certificate made for the occasion, and says what to try.
+ * `npm start`: builds the programs where their sources are newer, and starts `portreeve` (`demo/`), which serves the sample
+ * policies and says what to try.
  *
- * usage: serve.ts [--runtime node|bun] [policy server flags ...]
+ * usage: serve.ts [--runtime node|bun] [--open] [flags of the policy server ...]
  */
 import "../program/check_script.ts";
-import { spawn } from "node:child_process";
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { get } from "node:http";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import process from "node:process";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { loadX509, stringifyYaml } from "../deps.ts";
+import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const home = join(root, ".cache", "demo");
-const PORT = 8443, READINESS_PORT = 8081;
+const dist = join(root, "dist");
+/** `build.ts` writes it last. */
+const STAMP = "package.json";
+/** What no program is made of. */
+const NO_SOURCES = new Set([
+  "node_modules",
+  "dist",
+  "tests",
+  "bench",
+  "docs",
+  "target",
+  ".git",
+  ".cache",
+  ".ci",
+]);
 
-/** Settings with which the samples have something to say. */
-const SETTINGS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
-  "required-labels": { settings: { required: ["owner"] } },
-  "default-seccomp": { allowedToMutate: true },
-  "raw-quota": {
-    allowedToMutate: true,
-    settings: { quotas: { "team-shop": { "gpu-hours": 10 } }, on_excess: "cap" },
-  },
-};
-
-async function makeCertificate(): Promise<{ cert: string; key: string }> {
-  const x509 = await loadX509();
-  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
-  const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]) as CryptoKeyPair;
-  const day = 24 * 3600 * 1000;
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: "CN=localhost",
-    keys,
-    signingAlgorithm: algorithm,
-    notBefore: new Date(Date.now() - day),
-    notAfter: new Date(Date.now() + 30 * day),
-    extensions: [
-      new x509.SubjectAlternativeNameExtension([
-        { type: "dns", value: "localhost" },
-        { type: "ip", value: "127.0.0.1" },
-      ]),
-    ],
-  });
-  const pkcs8 = await crypto.subtle.exportKey("pkcs8", keys.privateKey);
-  return {
-    cert: `${certificate.toString("pem")}\n`,
-    key: `${x509.PemConverter.encode(pkcs8, "PRIVATE KEY")}\n`,
-  };
+function fail(message: string): never {
+  process.stderr.write(`Error: ${message}\n`);
+  process.exit(1);
 }
 
-function samplePolicies(): Readonly<Record<string, unknown>> {
-  const names = readdirSync(join(root, "policies"), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && entry.name !== "target").map((entry) => entry.name).sort();
-  return Object.fromEntries(names.map((name) => {
-    const module = pathToFileURL(join(root, "policies", name, "policy.wasm")).href;
-    return [name, { module, ...SETTINGS[name] }];
-  }));
+/** When a file below `folder` was changed last, in milliseconds since 1970. */
+function lastChange(folder: string): number {
+  return readdirSync(folder, { withFileTypes: true }).reduce((latest, entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return NO_SOURCES.has(entry.name) ? latest : Math.max(latest, lastChange(path));
+    if (!/\.(ts|json|wasm)$/.test(entry.name)) return latest;
+    return Math.max(latest, statSync(path).mtimeMs);
+  }, 0);
 }
 
-async function ready(): Promise<void> {
-  for (;;) {
-    const status = await new Promise<number | undefined>((resolve) => {
-      get({ host: "127.0.0.1", port: READINESS_PORT, path: "/readiness" }, (response) => {
-        response.resume();
-        resolve(response.statusCode);
-      }).on("error", () => resolve(undefined));
-    });
-    if (status === 200) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+function isBuilt(): boolean {
+  try {
+    return statSync(join(dist, STAMP)).mtimeMs >= lastChange(root);
+  } catch {
+    return false;
   }
 }
 
-const args = process.argv.slice(2);
-const runtimeAt = args.indexOf("--runtime");
-const runtime = runtimeAt < 0
-  ? process.execPath
-  : join(root, "node_modules/.bin", args.splice(runtimeAt, 2)[1]!);
-mkdirSync(home, { recursive: true });
-const { cert, key } = await makeCertificate();
-writeFileSync(join(home, "tls.crt"), cert);
-writeFileSync(join(home, "tls.key"), key, { mode: 0o600 });
-writeFileSync(join(home, "policies.yml"), stringifyYaml(samplePolicies()));
+/** Builds beside `dist` and puts it in its place: another run may be starting from there. */
+function build(): void {
+  const beside = `${dist}.${process.pid}`;
+  const note = "Building the programs, which takes some seconds …";
+  const terminal = process.stdout.isTTY;
+  process.stdout.write(terminal ? note : `${note}\n`);
+  const { status, stderr } = spawnSync(process.execPath, [join(root, "build.ts"), beside], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  if (terminal) process.stdout.write("\r\u001b[2K");
+  if (status !== 0) {
+    if (existsSync(beside)) rmSync(beside, { recursive: true, force: true });
+    const readOnly = /\b(?:EROFS|EACCES|EPERM)\b|read-only file system|permission denied/i.exec(stderr)?.[0];
+    fail(
+      readOnly === undefined
+        ? `the programs cannot be built:\n${stderr.trimEnd()}`
+        : `the programs are built in ${dist}, which cannot be written (${readOnly}): use a copy of this folder that you may write to`,
+    );
+  }
+  rmSync(dist, { recursive: true, force: true });
+  try {
+    renameSync(beside, dist);
+  } catch (error) {
+    rmSync(beside, { recursive: true, force: true });
+    // Another run was quicker.
+    if (!isBuilt()) throw error;
+  }
+}
 
-const flags = [
-  ["--addr", "127.0.0.1"],
-  ["--port", String(PORT)],
-  ["--readiness-probe-port", String(READINESS_PORT)],
-  ["--policies", join(home, "policies.yml")],
-  ["--cert-file", join(home, "tls.crt")],
-  ["--key-file", join(home, "tls.key")],
-].flat();
-const server = spawn(runtime, [join(root, "dist", "policy_server.js"), ...flags, ...args], {
-  stdio: "inherit",
-});
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => server.kill(signal));
-server.on("exit", (code) => process.exit(code ?? 1));
-await ready();
-const curl = (policy: string, request: string) =>
-  `  curl -s --cacert ${
-    relative(process.cwd(), join(home, "tls.crt"))
-  } https://localhost:${PORT}/validate/${policy} \\\n` +
-  `    -H 'Content-Type: application/json' -d @${
-    relative(process.cwd(), join(root, "policies", policy, "requests", request))
-  }`;
-console.log(`
-Ready: policies ${
-  Object.keys(samplePolicies()).join(", ")
-} on https://localhost:${PORT}, metrics on http://localhost:${READINESS_PORT}/metrics.
-
-A request that is rejected:
-${curl("pod-privileged", "privileged.json")}
-
-A request that is mutated:
-${curl("default-seccomp", "no-context.json")}
-
-Stop with Ctrl-C.`);
+const words = process.argv.slice(2);
+const at = words.indexOf("--runtime");
+const [, named] = at < 0 ? [] : words.splice(at, 2);
+if (at >= 0 && named !== "node" && named !== "bun") fail("--runtime takes node or bun");
+if (!isBuilt()) build();
+const runtime = named === undefined ? process.execPath : join(root, "node_modules/.bin", named);
+const server = spawn(runtime, [join(dist, "portreeve.js"), ...words], { stdio: "inherit" });
+// A terminal sends its signals to the server as well; other senders know this process only.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(signal, () => process.stdin.isTTY && signal === "SIGINT" || server.kill(signal));
+}
+server.on(
+  "error",
+  (error) => fail(`${relative(process.cwd(), runtime)} cannot be started: ${error.message}`),
+);
+server.on("exit", (code, signal) => process.exit(code ?? (signal === "SIGINT" ? 130 : 1)));

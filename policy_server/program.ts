@@ -18,7 +18,7 @@ import { osErrorText } from "./apply/os_error.ts";
 import { PolicySetError } from "./apply/policy_set.ts";
 import { writeTerminationMessage } from "./apply/termination_message.ts";
 import { parseOptions } from "./render/parse_options.ts";
-import { startServer } from "./serve/server.ts";
+import { type PolicyServer, startServer } from "./serve/server.ts";
 import type { ServerOptions } from "./types/options.ts";
 import { VERSION } from "./types/version.ts";
 
@@ -43,7 +43,18 @@ async function serveInBackground(daemon: DaemonOptions, log: Log): Promise<never
   return error === undefined ? process.exit(exitCode) : fail(error, exitCode);
 }
 
-async function serve(given: ServerOptions): Promise<void> {
+/** What another program that serves policies does otherwise (`policies/demo/`). */
+export interface ServeHooks {
+  /** Takes the place of {@link startServer}. */
+  readonly start?: typeof startServer;
+  /** Called once the server serves, and waited for; what it throws ends the process like a failed start. */
+  readonly ready?: (server: PolicyServer) => Promise<void>;
+  /** SIGHUP, which a terminal sends when it closes, ends the process instead of reloading the policies. */
+  readonly endWithTerminal?: boolean;
+}
+
+/** Serves until a signal comes; ends the process with code 1 and the reason on stderr when it can't start. */
+export async function serve(given: ServerOptions, hooks: ServeHooks = {}): Promise<void> {
   const log = createLog({ level: given.logLevel, format: given.logFormat });
   const { daemon } = given;
   if (daemon !== null && !isDaemon) return await serveInBackground(daemon, log);
@@ -60,7 +71,12 @@ async function serve(given: ServerOptions): Promise<void> {
     log.info("SIGHUP received, the policies will be loaded again once the server is ready");
   };
   process.on("SIGHUP", () => reload());
-  const server = await startServer(options, log, configured).catch(async (error: unknown) => {
+  const startWith = async () => {
+    const server = await (hooks.start ?? startServer)(options, log, configured);
+    await hooks.ready?.(server);
+    return server;
+  };
+  const server = await startWith().catch(async (error: unknown) => {
     log.flush();
     if (error instanceof PolicySetError) {
       writeTerminationMessage(
@@ -91,6 +107,11 @@ async function serve(given: ServerOptions): Promise<void> {
     log.flush();
     process.exit(0);
   };
+  process.on("SIGHUP", () => {
+    if (hooks.endWithTerminal) return void stop("SIGHUP");
+    log.info("SIGHUP received, reloading policies");
+    void server.reload();
+  });
   process.on("SIGTERM", () => void stop("SIGTERM"));
   process.on("SIGINT", () => void stop("SIGINT"));
 }

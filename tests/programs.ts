@@ -20,12 +20,13 @@ const SOURCES = {
   audit: "audit/main.ts",
   controller: "controller/main.ts",
   reeve: "cli/main.ts",
+  portreeve: "policies/demo/main.ts",
 } as const;
 
 type Program = keyof typeof SOURCES;
 
 /** The image of each program. */
-const IMAGES: { readonly [program in Program]: Component } = {
+const IMAGES: { readonly [program in Exclude<Program, "portreeve">]: Component } = {
   policy_server: "policy-server",
   audit: "audit-scanner",
   controller: "controller",
@@ -33,13 +34,13 @@ const IMAGES: { readonly [program in Program]: Component } = {
 };
 
 /** The variables with which the image starts a program: Node's flags, or what Bun's engine reads. */
-export function imageEnvironment(name: Program): { readonly [variable: string]: string } {
+export function imageEnvironment(name: keyof typeof IMAGES): { readonly [variable: string]: string } {
   return imageEnvironmentOf(name, "bun" in process.versions ? "bun" : "node");
 }
 
 /** The same for a runtime that need not be this one. */
 export function imageEnvironmentOf(
-  name: Program,
+  name: keyof typeof IMAGES,
   runtime: "node" | "bun",
 ): { readonly [variable: string]: string } {
   return runtime === "bun"

@@ -1,7 +1,7 @@
 /** Which credentials a registry gets: Docker's `config.json` and its helpers (`spec/fetch-verify.md §5`). */
 import { spawn } from "node:child_process";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { homeFolder } from "../../program/apply/home.ts";
 import { messageOf } from "../types/error.ts";
 import {
   ANONYMOUS,
@@ -25,7 +25,7 @@ const HELPER_BYTES = 256 * 1024;
 /** The directory that holds `config.json`. */
 export function dockerConfigDir(options: ArtifactOptions): string {
   const env = environmentOf(options);
-  return options.dockerConfigDir || env["DOCKER_CONFIG"] || join(env["HOME"] || homedir(), ".docker");
+  return options.dockerConfigDir || env["DOCKER_CONFIG"] || join(homeFolder(env), ".docker");
 }
 
 /**
@@ -38,7 +38,7 @@ function loginFiles(options: ArtifactOptions): readonly string[] {
   if (options.dockerConfigDir) return [docker];
   const named = env["REGISTRY_AUTH_FILE"] ? [env["REGISTRY_AUTH_FILE"]] : [];
   if (env["DOCKER_CONFIG"]) return [docker, ...named];
-  const home = env["HOME"] || homedir();
+  const home = homeFolder(env);
   const podman = [env["XDG_RUNTIME_DIR"], env["XDG_CONFIG_HOME"] || join(home, ".config")].filter(
     (directory): directory is string => directory !== undefined && directory !== "",
   );

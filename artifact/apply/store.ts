@@ -11,6 +11,7 @@ import { type NameCoding, STORE_SCHEMES, storeComponents, storedUri } from "../r
 import { ArtifactError, messageOf } from "../types/error.ts";
 import type { Environment } from "../types/options.ts";
 import { parsePolicyUrl, type PolicyUrl } from "../types/reference.ts";
+import { unwritable } from "../render/unwritable.ts";
 import { cacheFolder } from "./cache_folder.ts";
 
 const CODING: NameCoding = process.platform === "win32" ? "base64" : "literal";
@@ -113,7 +114,12 @@ export async function makeParent(path: string): Promise<void> {
   try {
     await mkdir(dirname(path), { recursive: true });
   } catch (cause) {
-    throw new ArtifactError("store", `invalid URL: ${messageOf(cause)}`, cause);
+    const message = unwritable(
+      dirname(path),
+      cause,
+      "the variable XDG_CACHE_HOME (reeve) or --policies-download-dir (policy server)",
+    );
+    throw new ArtifactError("store", message ?? `invalid URL: ${messageOf(cause)}`, cause);
   }
 }
 

@@ -1,4 +1,5 @@
 /** Policy servers and floors, each a process of its own on a runtime of its own. */
+import { spawnSync } from "node:child_process";
 import { existsSync, globSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join, resolve } from "node:path";
@@ -22,6 +23,11 @@ function executable(runtime: Runtime): string {
   const path = join(ROOT, "node_modules/.bin", runtime);
   if (!existsSync(path)) throw new Error(`${path} is missing: run npm ci`);
   return path;
+}
+
+/** The version of a runtime that servers are started with, without the `v`. */
+export function runtimeVersion(runtime: Runtime): string {
+  return spawnSync(executable(runtime), ["--version"], { encoding: "utf8" }).stdout.trim().replace(/^v/, "");
 }
 
 /** The files that all servers of a benchmark share. */

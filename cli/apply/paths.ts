@@ -1,8 +1,8 @@
 /** Where the tool keeps things (`spec/cli.md §2`). */
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import process from "node:process";
+import { homeFolder } from "../../program/apply/home.ts";
 import { cacheFolder } from "../../artifact/apply/cache_folder.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -22,7 +22,7 @@ export interface Paths {
 }
 
 function configFolder(env: Environment): string {
-  const home = env["HOME"] || homedir();
+  const home = homeFolder(env);
   if (process.platform === "darwin") {
     return join(home, "Library/Application Support/io.kubewarden.kubewarden");
   }
@@ -54,6 +54,6 @@ export function pathsOf(env: Environment): Paths {
 export function kubeconfigOf(env: Environment): string | undefined {
   const named = env["KUBECONFIG"];
   if (named) return named;
-  const file = join(env["HOME"] ?? homedir(), ".kube", "config");
+  const file = join(homeFolder(env), ".kube", "config");
   return existsSync(file) ? file : undefined;
 }

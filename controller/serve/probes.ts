@@ -7,6 +7,7 @@ import {
   type ListenOptions,
   PROBE_LIMITS,
 } from "../../http/mod.ts";
+import { listenError } from "../../program/render/listen_error.ts";
 import type { World } from "../apply/world.ts";
 
 type Log = World["log"];
@@ -33,22 +34,25 @@ export const logClosed = (log: Log, listener: string): ListenOptions["onClosed"]
 
 async function serve(
   address: string,
-  name: string,
+  { what, option }: { readonly what: string; readonly option: string },
   log: Log,
   handle: (path: string, query: string) => HttpResponse,
 ): Promise<HttpListener> {
   const { hostname, port } = parseBindAddress(address);
+  const names = { what, host: hostname, port, portOption: option, hostOption: option };
   return await listen({
     host: hostname,
     port,
     tls: undefined,
     maxBodyBytes: MAX_BODY_BYTES,
     limits: PROBE_LIMITS,
-    onClosed: logClosed(log, name),
+    onClosed: logClosed(log, what),
     handler: ({ method, target }) => {
       const [path = "", query = ""] = target.split("?");
       return Promise.resolve(method === "GET" ? handle(path, query) : text(405, "method not allowed\n"));
     },
+  }).catch((error: unknown) => {
+    throw listenError(names, error);
   });
 }
 
@@ -58,13 +62,15 @@ const text = (status: number, body: string): HttpResponse => ({
   body,
 });
 
+const PROBES = { what: "health and readiness probes", option: "--health-probe-bind-address" };
+
 /** Starts `/healthz` and `/readyz`. `problem` says why the controller is not ready; ready: `undefined`. */
 export function startProbes(
   address: string,
   log: Log,
   problem: () => string | undefined,
 ): Promise<HttpListener> {
-  return serve(address, "health probes", log, (path, query) => {
+  return serve(address, PROBES, log, (path, query) => {
     const [, name = "", check] = path.split("/");
     if (
       (name !== "healthz" && name !== "readyz") || (check !== undefined && check !== "" && check !== name)
@@ -82,7 +88,7 @@ export function startProbes(
 export function startMetrics(address: string, log: Log, render: () => string): Promise<HttpListener> {
   return serve(
     address,
-    "metrics",
+    { what: "metrics", option: "--metrics-bind-address" },
     log,
     (path) =>
       path === "/metrics"

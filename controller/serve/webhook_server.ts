@@ -11,6 +11,7 @@ import {
   listen,
   type TlsSettings,
 } from "../../http/mod.ts";
+import { listenError } from "../../program/render/listen_error.ts";
 import { admitDefaults, admitValid } from "../apply/admit.ts";
 import type { World } from "../apply/world.ts";
 import { BODY_LIMIT, readReview, renderReview, type Verdict } from "../render/admission_review.ts";
@@ -142,6 +143,10 @@ export async function startWebhookServer(
     maxBodyBytes: BODY_LIMIT,
     handler: webhookHandler(world, metrics),
     onClosed: logClosed(world.log, "webhooks"),
+  }).catch((error: unknown) => {
+    const { port, hostname: host } = options;
+    const what = "the API server's webhooks";
+    throw listenError({ what, host, port, portOption: "--webhook-server-port" }, error);
   });
   const timer = setInterval(() => {
     try {

@@ -1,12 +1,13 @@
-/** The software bill of materials of an image, in CycloneDX 1.6 (https://cyclonedx.org/docs/1.6/json/). */
+/** The software bill of materials of an image, an executable or the package, in CycloneDX 1.6 (https://cyclonedx.org/docs/1.6/json/). */
 import type { BundledPackage } from "./bundle.ts";
 import type { DebianPackage } from "./debian.ts";
 
-/** What an image is made of. */
+/** What something is made of. */
 export interface Materials {
   readonly title: string;
   readonly version: string;
-  readonly runtime: { readonly package: string; readonly version: string };
+  /** Undefined where none is in it. */
+  readonly runtime: { readonly package: string; readonly version: string } | undefined;
   readonly debian: readonly DebianPackage[];
   readonly npm: readonly BundledPackage[];
   readonly architecture: string;
@@ -26,10 +27,10 @@ export function billOfMaterials(materials: Materials): string {
     ...(license === undefined ? {} : { licenses: [{ expression: license }] }),
   });
   const components = [
-    {
+    ...runtime === undefined ? [] : [{
       ...library(runtime.package, runtime.version, npmUrl(runtime.package, runtime.version)),
       type: "platform",
-    },
+    }],
     ...debian.map(({ name, version: of }) =>
       library(name, of, `pkg:deb/debian/${name}@${encodeURIComponent(of)}?arch=${architecture}`)
     ),

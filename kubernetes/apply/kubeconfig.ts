@@ -4,11 +4,11 @@
  */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { homedir } from "node:os";
 import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
 import process from "node:process";
 import { parseDocument } from "../../deps.ts";
 import { exempt } from "../../http/render/no_proxy.ts";
+import { homeFolder } from "../../program/apply/home.ts";
 import { own } from "../../program/types/own.ts";
 import { impersonationHeaders } from "../render/impersonation.ts";
 import {
@@ -40,7 +40,7 @@ export type KubeconfigSource =
   | { readonly kind: "files"; readonly files: readonly string[] }
   | { readonly kind: "service account" };
 
-const homeFile = (env: Environment): string => join(env["HOME"] ?? homedir(), ".kube", "config");
+const homeFile = (env: Environment): string => join(homeFolder(env), ".kube", "config");
 
 /** Where the environment says that a cluster is described; undefined when it says nothing. Nothing is read yet. */
 export function findKubeconfig(env: Environment = process.env): KubeconfigSource | undefined {

@@ -7,9 +7,8 @@ const TEXTS: Readonly<Record<string, string>> = {
   EEXIST: "File exists (os error 17)",
   ENOTDIR: "Not a directory (os error 20)",
   EISDIR: "Is a directory (os error 21)",
+  EROFS: "Read-only file system (os error 30)",
   ENOSPC: "No space left on device (os error 28)",
-  EADDRINUSE: "Address already in use (os error 98)",
-  EADDRNOTAVAIL: "Cannot assign requested address (os error 99)",
 };
 
 /** `No such file or directory (os error 2)` for an `ENOENT`, and so on; other errors have their own message. */

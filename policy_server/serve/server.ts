@@ -34,6 +34,7 @@ import { startTelemetry } from "../apply/telemetry.ts";
 import { trustRootSource } from "../apply/trust_root.ts";
 import { loadTlsMaterial, type TlsMaterial } from "../apply/tls_material.ts";
 import { memoryFields, memoryPlan, MIB } from "../render/memory_plan.ts";
+import { listenError } from "../../program/render/listen_error.ts";
 import type { ServerOptions } from "../types/options.ts";
 import type { PolicyEntry, PolicyModule } from "../types/policies.ts";
 
@@ -60,6 +61,22 @@ const TELEMETRY_FLUSH_MS = 2_000;
 
 function tlsSettings({ server, clientCas }: TlsMaterial): TlsSettings {
   return { cert: server.cert, key: server.key, clientCas: clientCas?.certificates };
+}
+
+/** Opens one of the server's two listeners. Rejects with a ListenError that says which, where, why, and what to do. */
+async function open(
+  options: ListenOptions,
+  names: { readonly what: string; readonly portOption: string },
+): Promise<HttpListener> {
+  const { host, port } = options;
+  try {
+    return await listen(options);
+  } catch (error) {
+    throw listenError(
+      { ...names, host, port, hostOption: "--addr (variable KUBEWARDEN_BIND_ADDRESS)" },
+      error,
+    );
+  }
 }
 
 /** Whether any policy reads objects of the cluster. */
@@ -155,23 +172,26 @@ export async function startServer(
       onClosed: (reason, connections) =>
         log.warn(`connections were closed: ${CLOSED_TEXT[reason]}`, { listener, connections }),
     });
-    const main = await listen({
+    const main = await open({
       ...common("policies"),
       port: options.port,
       tls: tls ? tlsSettings(tls) : undefined,
       handler: policyHandler(context),
       maxBodyBytes: options.maxBodyBytes,
       limits: LIMITS,
-    });
+    }, { what: "admission requests", portOption: "--port (variable KUBEWARDEN_PORT)" });
     listeners.push(main);
     let stopping = false;
-    const readiness = await listen({
+    const readiness = await open({
       ...common("readiness"),
       port: options.readinessProbePort,
       tls: undefined,
       handler: readinessHandler({ ...context, stopping: () => stopping }),
       maxBodyBytes: MAX_PROBE_BYTES,
       limits: PROBE_LIMITS,
+    }, {
+      what: "readiness probes and metrics",
+      portOption: "--readiness-probe-port (variable KUBEWARDEN_READINESS_PROBE_PORT)",
     });
     listeners.push(readiness);
 

@@ -77,14 +77,14 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
         "rules[0].apiVersions: No other elements can be defined when '*' is used; rules[0].resources: if '*' is " +
         "present, must not specify other resources without subresources",
     },
-    reason: "1.36 prints its validator's data structures; the chapter fixes the beginning of the text only",
+    reason: "1.36 prints its validator's data structures; ours begins alike and names each fault",
   },
   "annotate -m meta.yml -o x.wasm bad.wasm": {
     instead: {
       stderr:
         "Error: Error parsing wasm module: not a WebAssembly module: it does not begin with the bytes 00 61 73 6d",
     },
-    reason: "the parser's own words; the chapter fixes the beginning of the text only",
+    reason: "the parser's own words behind the same beginning",
   },
   "scaffold admission-request --operation DELETE --old-object pod.yml": {
     instead: { exit: 0, stdout: podRequest("DELETE", ["oldObject"]), stderr: "" },
@@ -108,6 +108,6 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
   },
   "push out2.wasm registry://localhost:1/x:v1": {
     instead: { stderr: /^Error: Fail to interact with OCI registry: cannot reach https:\/\/localhost:1: / },
-    reason: "the HTTP library's own words behind the chapter's prefix; ours say why",
+    reason: "the HTTP library's own words behind the same beginning; ours say why",
   },
 };

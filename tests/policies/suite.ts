@@ -1,4 +1,4 @@
-/** Judges a module by its suite (`policies/README.md`, "The format of suite.yml"), as the server does or through `mod.ts`. */
+/** Judges a module by its suite (`docs/reeve_test.md`), as the server does or through `mod.ts`. */
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { loadPolicy, type Policy, type SettingsVerdict, type Verdict } from "../../mod.ts";

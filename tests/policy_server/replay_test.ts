@@ -2,26 +2,10 @@
 import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { ANSWER_DIFFERENCES } from "./deliberate_differences.ts";
 import { bodyOf, comparable, type Recording } from "./replay.ts";
 import { client } from "./requests.ts";
 import { moduleUrl, serving } from "./server_process.ts";
-
-/** Where this server differs on purpose: which recordings, how often, why, and what it answers instead. */
-const DIFFERENCES: readonly {
-  readonly name: string;
-  readonly reason: string;
-  readonly differs: (recording: Recording) => boolean;
-  readonly answer: RegExp;
-  readonly count: number;
-}[] = [{
-  name: "groups that the original accepts only because a member failed are refused",
-  reason: "spec/policy-server.md §19.2: whoever can make a member fail would get `!member()` past the group",
-  differs: ({ case: kind, status, answer }) =>
-    kind.startsWith("group") && status === 200 && answer.includes(`"allowed":true`),
-  answer:
-    /"allowed":false.*"message":"error evaluating policy group expression: it depends on members that failed: /,
-  count: 3,
-}];
 
 const vectors = new URL("../vectors/", import.meta.url);
 const recordings = readFileSync(new URL("policy-server.jsonl", vectors), "utf8").trimEnd().split("\n").map((
@@ -61,7 +45,7 @@ test("every recorded answer is given, but for the differences that are listed", 
   serving({ policies, flags: ["--policy-timeout", "1", "--workers", "2"] }, async (server) => {
     const connections = client(server);
     const unexpected: string[] = [];
-    const counts = new Map(DIFFERENCES.map(({ name }) => [name, 0]));
+    const counts = new Map(ANSWER_DIFFERENCES.map(({ name }) => [name, 0]));
     const queue = [...recordings];
     await Promise.all(Array.from({ length: 8 }, async () => {
       for (let recording = queue.shift(); recording; recording = queue.shift()) {
@@ -73,7 +57,7 @@ test("every recorded answer is given, but for the differences that are listed", 
           contentType: contentType ?? undefined,
         });
         if (comparable(got.status, got.body) === comparable(status, answer)) continue;
-        const known = DIFFERENCES.find((difference) =>
+        const known = ANSWER_DIFFERENCES.find((difference) =>
           difference.differs(recording!) && got.status === 200 && difference.answer.test(got.body)
         );
         if (known) counts.set(known.name, counts.get(known.name)! + 1);
@@ -90,7 +74,7 @@ test("every recorded answer is given, but for the differences that are listed", 
     connections.close();
     assert.is(unexpected.join("\n"), "");
     assert.is(server.lines(" ERROR ").join("\n"), "");
-    for (const { name, count } of DIFFERENCES) assert.is(counts.get(name), count, name);
+    for (const { name, count } of ANSWER_DIFFERENCES) assert.is(counts.get(name), count, name);
     assert.is(recordings.length, 1118);
     assert.is(server.stderr(), "");
   }));

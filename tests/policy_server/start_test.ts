@@ -200,7 +200,11 @@ test("a port that is in use", async () => {
     for (const flag of ["--port", "--readiness-probe-port"]) {
       await failing(
         { policies: {}, tls: false, flags: [flag, String(port)] },
-        look("Address already in use (os error 98)"),
+        look(
+          new RegExp(
+            `^Error: cannot listen on 127\\.0\\.0\\.1:${port} for .+: Address already in use \\(os error 98\\); .*${flag} \\(variable KUBEWARDEN_`,
+          ),
+        ),
       );
     }
   } finally {

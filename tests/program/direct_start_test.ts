@@ -18,6 +18,7 @@ const PARTS = [
   ["policy_server", "policy_server"],
   ["controller", "controller"],
   ["audit", "audit"],
+  ["portreeve", "policies/demo"],
 ] as const;
 const WORDS = ["verify", "-k", "key.pub", "registry://localhost:1/policy:v1"];
 

@@ -73,6 +73,8 @@ const COMMANDS: readonly (readonly [program: string, ...words: string[]])[] = [
   ["reeve", "verify", "-k", "key.pub", "registry://localhost:1/policy:v1"],
   ["policy_server"],
   ["policy_server", "--version"],
+  ["portreeve"],
+  ["portreeve", "--version"],
   ["audit"],
   ["audit", "--help"],
   ["controller"],
@@ -109,6 +111,21 @@ for (const { title, binary, missing, readsTypes } of OLD_RUNTIMES) {
       assert.is(status, 1);
       assert.is(stdout, "");
     }
+  });
+
+  withIt(`${title}: so does what \`npm start\` runs${hint}`, () => {
+    const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    const [program, ...words] = scripts.start.split(" ") as [string, ...string[]];
+    assert.is(program, "node");
+    // Bun is never what npm calls by the name of Node.
+    if (/bun/i.test(title)) return;
+    const { status, stdout, stderr } = run(binary, ...words);
+    assert.is(status, 1);
+    assert.is(stdout, "");
+    assert.match(
+      stderr,
+      /^Error: portreeve needs Node 24 or later \(https:\S+\), and this is Node [\d.]+\n$/,
+    );
   });
 
   if (!readsTypes) continue;
