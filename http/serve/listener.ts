@@ -3,7 +3,8 @@
  * `node:http` that never listen themselves but are handed its sockets. So every descriptor is known from its first moment, and
  * a new certificate is another `node:tls` server for the connections from then on: Bun can't change the one of a server that
  * runs. `Bun.serve`, which costs 20 µs less a request, tells of no connection before its first request, answers none of several
- * requests sent at once, and resets connections that wait when it closes (measured with 1.4.5).
+ * requests sent at once, and resets connections that wait when it closes (measured with 1.4.5). Bun's `node:tls` takes sockets
+ * from 1.4.0 on.
  */
 import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";

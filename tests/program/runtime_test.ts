@@ -47,7 +47,7 @@ test("what is supported", () => {
       { node: "24.0.0" },
       { node: "26.10.0" },
       { node: "100.1.0-nightly" },
-      { node: "26.3.0", bun: "1.3.0" },
+      { node: "26.3.0", bun: "1.4.0" },
       { node: "22.1.0", bun: "1.10.0" },
       { node: "22.1.0", bun: "2.0.0-canary.1" },
     ]
@@ -59,7 +59,7 @@ test("what is supported", () => {
       { node: "x" },
       { node: "4.0.0" },
       { node: "23.99.99" },
-      { node: "26.0.0", bun: "1.2.99" },
+      { node: "26.0.0", bun: "1.3.99" },
       { node: "26.0.0", bun: "0.9" },
       { node: "26.0.0", deno: "2.9.6" },
     ]
