@@ -203,7 +203,7 @@ export const ATTACKS: readonly Attack[] = [
     pages: 4090,
     hostile: `${fill(16 * MIB)} (call $respond (i32.const 65536) (i32.const ${16 * MIB}))
       (global.set $responded (i32.const 1))`,
-  }, { refused: FAILED }),
+  }, { refused: /invalid response|exceeded/ }),
   waPC("floods", "logs for ever", log(), { refused: INTERRUPTED }),
   waPC("floods", "2 MB of log in every quick request", log(35), { proof: 50 }),
   waPC("floods", "host calls of log entries", hostCall("tracing", "log", 20_000), { refused: INTERRUPTED }),

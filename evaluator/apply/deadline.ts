@@ -52,9 +52,13 @@ export class Deadline {
     (instance.exports[GUARD.tick] as WebAssembly.Table).set(0, this.#tick);
   }
 
-  /** Begins a task, which is calls of one guest. */
+  /**
+   * Begins a task, which is calls of one guest. The host works for it before it arms the first one: without a time of its own that
+   * was measured from the task before, and what had just begun was given out as busy.
+   */
   begin(): void {
     this.#cancelled = false;
+    this.#started = performance.now();
   }
 
   /** Begins a call that may take `limitMs`. */

@@ -88,7 +88,8 @@ export function testAttacks(part: keyof typeof PARTS): void {
           ),
         ),
       policies: () => policies,
-      flags: ["--workers", "2", "--continue-on-errors"],
+      // Only the attackers are to be stopped, also on a machine that has other things to do.
+      flags: ["--workers", "2", "--continue-on-errors", "--policy-timeout", "60"],
       maxOutput: 1 << 20,
     }, async (server) => {
       const target = { url: `https://127.0.0.1:${server.port}`, pid: server.pid };
