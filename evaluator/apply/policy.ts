@@ -1,5 +1,6 @@
 /** A policy as a value to call: what the embeddable library hands out (`mod.ts`). */
 import { boundedText } from "../render/bounded_text.ts";
+import { jsonExcess } from "../render/json_size.ts";
 import { readRawReview, readReview } from "../render/review.ts";
 import {
   type HostCall,
@@ -46,6 +47,41 @@ export class PolicyError extends Error {
 
 const encoder = new TextEncoder();
 
+/** Threads are as many as processors at most where they are of use; each takes some 30 MiB. */
+const MAX_THREADS = 1_024;
+/** What a 32-bit memory can have. */
+const MAX_MEMORY_MIB = 4_096;
+
+/**
+ * Settings as the bytes that the policy gets. They become a part of the JSON that holds the request, too: text that is not one JSON object
+ * could put another request in the place of the one that is judged.
+ */
+function settingsJson(settings: Readonly<Record<string, unknown>> | string): Uint8Array {
+  let text: string | undefined;
+  try {
+    text = typeof settings === "string" ? settings : JSON.stringify(settings);
+  } catch (error) {
+    throw new PolicyError(`settings: they can't be written as JSON: ${boundedText(String(error), 500)}`);
+  }
+  const json = encoder.encode(text ?? "");
+  const excess = jsonExcess(json);
+  if (excess !== undefined) throw new PolicyError(`settings: they have ${excess}`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text ?? "");
+  } catch {
+    throw new PolicyError("settings: they are no JSON");
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new PolicyError("settings: they are no JSON object");
+  }
+  return json;
+}
+
+function checkOption(name: string, value: number, holds: boolean, expected: string): void {
+  if (!holds) throw new PolicyError(`${name}: it is ${String(value).slice(0, 100)}, expected ${expected}`);
+}
+
 const notGranted: HostCallHandler = ({ namespace, operation, inventory }) => ({
   ok: false,
   error: inventory
@@ -80,6 +116,22 @@ export class Policy implements AsyncDisposable {
       onHostCall,
       name = "policy",
     } = options;
+    const whole = (value: number, least: number, most: number) =>
+      Number.isInteger(value) && value >= least && value <= most;
+    checkOption(
+      "threads",
+      threads,
+      whole(threads, 0, MAX_THREADS),
+      `a whole number from 0 to ${MAX_THREADS}`,
+    );
+    checkOption(
+      "memoryMib",
+      memoryMib,
+      whole(memoryMib, 1, MAX_MEMORY_MIB),
+      `a whole number from 1 to ${MAX_MEMORY_MIB}`,
+    );
+    checkOption("timeoutMs", timeoutMs, typeof timeoutMs === "number" && timeoutMs > 0, "a number above 0");
+    const settingsBytes = settingsJson(settings);
     const metadata = readMetadata(module) ?? NO_METADATA;
     const prepared = await prepareModule(module, { memoryMib });
     const evaluator: PolicyEvaluator = threads > 0
@@ -88,7 +140,7 @@ export class Policy implements AsyncDisposable {
     const definition = {
       id: name,
       module: evaluator.addModule(prepared),
-      settings: encoder.encode(typeof settings === "string" ? settings : JSON.stringify(settings)),
+      settings: settingsBytes,
       limitMs: timeoutMs,
       contextAwareResources: metadata.contextAwareResources,
     };
