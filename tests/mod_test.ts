@@ -205,4 +205,62 @@ test("a closed policy ends with an error instead of hanging", async () => {
   assert.instance(error, Error);
 });
 
+test("settings are one JSON object, whoever wrote them: they stand beside the request that the policy judges", async () => {
+  let deep: object = {};
+  for (let level = 0; level < 600; level++) deep = { a: deep };
+  const cyclic: Record<string, unknown> = {};
+  cyclic["a"] = cyclic;
+  const refused: Readonly<Record<string, unknown>> = {
+    "another request behind them": '{},"request":{"uid":"forged"}',
+    "a brace too many": "{}}",
+    "a comma": "{},",
+    "no JSON": "{a:1}",
+    "nothing": "",
+    "a list": "[1]",
+    "a list as a value": [1],
+    "null": null,
+    "a text in JSON": '"a"',
+    "a function": () => 1,
+    "what becomes nothing": { toJSON: () => undefined },
+    "what throws": {
+      toJSON() {
+        throw new Error("x".repeat(100_000));
+      },
+    },
+    "a bigint": { a: 1n },
+    "a cycle": cyclic,
+    "many levels": deep,
+    "many levels in text": `${'{"a":'.repeat(100_000)}1${"}".repeat(100_000)}`,
+  };
+  for (const [name, settings] of Object.entries(refused)) {
+    try {
+      await loadPolicy(LABELS, { settings: settings as string, threads: 0 });
+      assert.unreachable(`${name} is taken`);
+    } catch (error) {
+      assert.instance(error, PolicyError, `${name}: ${error}`);
+      assert.match((error as Error).message, /^settings: they /, name);
+      assert.ok((error as Error).message.length < 700, name);
+    }
+  }
+});
+
+test("options that can't be meant are refused before anything is made", async () => {
+  const refused: readonly (readonly [name: string, values: readonly unknown[]])[] = [
+    ["threads", [-1, 0.5, NaN, Infinity, 1e9, "2"]],
+    ["memoryMib", [0, -1, 0.5, NaN, 1e9, "64"]],
+    ["timeoutMs", [0, -1, NaN, "100"]],
+  ];
+  for (const [name, values] of refused) {
+    for (const value of values) {
+      try {
+        await loadPolicy(LABELS, { [name]: value });
+        assert.unreachable(`${name}: ${value} is taken`);
+      } catch (error) {
+        assert.instance(error, PolicyError, `${name} ${value}: ${error}`);
+        assert.match((error as Error).message, new RegExp(`^${name} is a .*; it is `));
+      }
+    }
+  }
+});
+
 test.run();

@@ -5,6 +5,7 @@ import { EvaluatorPool } from "../../evaluator/apply/pool.ts";
 import { prepareModule, readMetadata } from "../../evaluator/apply/prepare.ts";
 import { DEFAULT_THREADS, workerUrl } from "../../evaluator/apply/worker_url.ts";
 import { boundedText } from "../../evaluator/render/bounded_text.ts";
+import { jsonExcess } from "../../evaluator/render/json_size.ts";
 import { type HostCallHandler, type PolicyLogEntry, TEXT } from "../../evaluator/types/evaluation.ts";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
 import { NO_METADATA, type PolicyMetadata } from "../../evaluator/types/metadata.ts";
@@ -71,16 +72,30 @@ export interface Evaluator {
   readonly names: Map<number, string>;
 }
 
-function settingsText(settings: ModuleOptions["settings"]): string {
-  const text = typeof settings === "string" ? settings : JSON.stringify(settings ?? {});
+/**
+ * Settings as the bytes that the policy gets. They become a part of the JSON that holds the request, too: text that is not one JSON
+ * object could put another request in the place of the one that is evaluated.
+ */
+function settingsJson(settings: ModuleOptions["settings"]): Uint8Array {
+  let text: string | undefined;
   try {
-    JSON.parse(text);
+    text = typeof settings === "string" ? settings : JSON.stringify(settings ?? {});
   } catch (error) {
-    throw new PolicyError("invalid_options", `the settings are no JSON: ${(error as Error).message}`, {
-      cause: error,
-    });
+    throw invalid(`settings: they can't be written as JSON: ${boundedText(String(error), 500)}`);
   }
-  return text;
+  const json = encoder.encode(text ?? "");
+  const excess = jsonExcess(json);
+  if (excess !== undefined) throw invalid(`settings: they have ${excess}`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text ?? "");
+  } catch {
+    throw invalid("settings: they are no JSON");
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw invalid("settings: they are no JSON object");
+  }
+  return json;
 }
 
 const notGranted: HostCallHandler = ({ namespace, operation, inventory }) => ({
@@ -131,7 +146,7 @@ export async function loadModule(
 ): Promise<LoadedModule> {
   const metadata = readMetadata(bytes) ?? NO_METADATA;
   const handler = handlerOf(name, options, metadata);
-  const settings = encoder.encode(settingsText(options.settings));
+  const settings = settingsJson(options.settings);
   const prepared = await prepareModule(bytes, { memoryMib });
   const definition = {
     id: name,

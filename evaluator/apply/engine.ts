@@ -37,6 +37,7 @@ import { AbandonedMemory } from "./abandoned_memory.ts";
 import type { Deadline } from "./deadline.ts";
 import { wholeMemory } from "./guest_memory.ts";
 import { link } from "./link.ts";
+import { MAX_ROOMY, roomFor, ROOMY_IDLE_MS } from "./request_room.ts";
 import { needStackRoom } from "./stack_room.ts";
 
 /** The execution modes that this build can run. */
@@ -81,8 +82,13 @@ type Slot = {
   bytes: number;
 };
 
+/** The place of an instance for long requests. */
+type RoomySlot = Slot & { readonly module: number; usedAt: number };
+
 /** A guest's memory with its snapshot, as a multiple of the memory: half of it is not zero, for policies in Rust. */
 const SNAPSHOT_SHARE = 1.5;
+
+const emptySlot = (): Slot => ({ guest: undefined, memory: undefined, dirty: false, bytes: 0 });
 
 class OutOfTime extends Error {}
 
@@ -107,6 +113,8 @@ export class Engine {
   readonly #modules = new Map<number, PreparedModule>();
   readonly #policies = new Map<number, EvaluablePolicy>();
   readonly #slots = new Map<number, Slot>();
+  /** Instances for long requests, by module and room; the one that was used last stands last. */
+  readonly #roomy = new Map<string, RoomySlot>();
   readonly #guestHost: GuestHost;
   readonly #abandoned: AbandonedMemory;
   /** Bytes that guests which wait may hold. */
@@ -173,6 +181,7 @@ export class Engine {
       const slot = this.#slots.get(id);
       if (slot) this.#abandon(slot);
       this.#slots.delete(id);
+      for (const [key, roomy] of this.#roomy) if (roomy.module === id) this.#drop(key, roomy);
     }
   }
 
@@ -235,13 +244,41 @@ export class Engine {
     return answer;
   }
 
-  async #guest(policy: EvaluablePolicy, slot: Slot): Promise<Guest> {
+  /** The place of the instance that serves requests to a module with so much room besides the usual. */
+  #slotFor(module: number, room: number): Slot {
+    if (room === 0) {
+      let slot = this.#slots.get(module);
+      if (slot === undefined) slot = emptySlot();
+      // What was used last stands last.
+      else if (this.#maxKept < Infinity) this.#slots.delete(module);
+      this.#slots.set(module, slot);
+      return slot;
+    }
+    const key = `${module} ${room}`;
+    const slot: RoomySlot = this.#roomy.get(key) ??
+      { ...emptySlot(), module, usedAt: 0 };
+    this.#roomy.delete(key);
+    this.#roomy.set(key, slot);
+    slot.usedAt = performance.now();
+    for (const [first, oldest] of this.#roomy) {
+      if (this.#roomy.size <= MAX_ROOMY) break;
+      this.#drop(first, oldest);
+    }
+    return slot;
+  }
+
+  #drop(key: string, slot: RoomySlot): void {
+    this.#abandon(slot);
+    this.#roomy.delete(key);
+  }
+
+  async #guest(policy: EvaluablePolicy, slot: Slot, room: number): Promise<Guest> {
     this.#clean(slot);
     if (slot.guest) return slot.guest;
     if (this.#abandoned.due() === 0) await this.collect();
     this.#linked = undefined;
     try {
-      return slot.guest = await this.#instantiate(policy.module, policy.limitMs);
+      return slot.guest = await this.#instantiate(policy.module, policy.limitMs, room);
     } finally {
       slot.memory = this.#linked;
       this.#linked = undefined;
@@ -271,27 +308,24 @@ export class Engine {
     slot.guest = slot.memory = undefined;
   }
 
-  #instantiate(id: number, limitMs: number): Promise<Guest> {
+  #instantiate(id: number, limitMs: number, room: number): Promise<Guest> {
     const prepared = this.#modules.get(id);
     if (!prepared) throw new InstantiationError("its module was removed");
     const runtime = RUNTIMES[prepared.mode];
     if (!runtime) throw new InstantiationError(`this build can't run execution mode ${prepared.mode}`);
-    return runtime(prepared, limitMs, this.#guestHost);
+    return runtime(room === 0 ? prepared : { ...prepared, room }, limitMs, this.#guestHost);
   }
 
   /** Evaluates one request, or validates the policy's settings. Never throws. */
   async run(id: number, operation: Operation, request: EvaluationRequest | undefined): Promise<Outcome> {
     const policy = this.#policies.get(id);
     if (!policy) return { kind: "error", message: "the policy was removed" };
-    let slot = this.#slots.get(policy.module);
-    if (slot === undefined) slot = { guest: undefined, memory: undefined, dirty: false, bytes: 0 };
-    // What was used last stands last.
-    else if (this.#maxKept < Infinity) this.#slots.delete(policy.module);
-    this.#slots.set(policy.module, slot);
+    const room = this.#modules.get(policy.module)?.restorable ? roomFor(request?.json.length ?? 0) : 0;
+    const slot = this.#slotFor(policy.module, room);
     this.#current = id;
     this.#logged = 0;
     try {
-      const guest = await this.#guest(policy, slot);
+      const guest = await this.#guest(policy, slot, room);
       slot.dirty = true;
       switch (operation) {
         case "validate":
@@ -335,13 +369,21 @@ export class Engine {
    */
   tidy(): number {
     for (const slot of this.#slots.values()) if (slot.dirty) this.#clean(slot);
-    return this.#abandoned.due();
+    let idleMs = Infinity;
+    for (const [key, slot] of this.#roomy) {
+      if (slot.dirty) this.#clean(slot);
+      const left = slot.usedAt + ROOMY_IDLE_MS - performance.now();
+      if (left <= 0) this.#drop(key, slot);
+      else idleMs = Math.min(idleMs, left);
+    }
+    return Math.min(idleMs, this.#abandoned.due());
   }
 
   /** Drops all guests. */
   clear(): void {
-    for (const slot of this.#slots.values()) this.#abandon(slot);
+    for (const slot of [...this.#slots.values(), ...this.#roomy.values()]) this.#abandon(slot);
     this.#slots.clear();
+    this.#roomy.clear();
   }
 
   /** Gives the memory of dropped guests back to the system. */
@@ -353,6 +395,7 @@ export class Engine {
   /** Drops all guests; what they took is given back by the {@link collect} that {@link tidy} asks for. */
   shrink(): void {
     for (const slot of this.#slots.values()) if (slot.guest) this.#abandon(slot);
+    for (const [key, slot] of this.#roomy) this.#drop(key, slot);
     this.#abandoned.expire();
   }
 }

@@ -87,7 +87,7 @@ export class RegoModule {
     (instance.exports[GUARD.pages] as WebAssembly.Global).value = min;
     module.#memory = new GuestMemory(memory, instance);
     await module.#useBuiltins(module.#start(instance, limitMs));
-    if (prepared.restorable) module.#snapshot = new Snapshot(instance, prepared.mode);
+    if (prepared.restorable) module.#snapshot = new Snapshot(instance, prepared.mode, prepared.room);
     return module;
   }
 

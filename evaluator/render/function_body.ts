@@ -84,6 +84,7 @@ export interface Surroundings {
 /** What is counted over all functions. */
 export interface Totals {
   branchLabels: number;
+  locals: number;
   /** What compilers need to keep track of values, in bytes. */
   tracking: number;
 }
@@ -132,6 +133,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
     checkLimit("locals", locals, where);
     readValueType(reader);
   }
+  checkLimit("allLocals", totals.locals += locals);
   const entry = reader.at;
   const own = around.types[around.functionTypes[around.importedFunctions + index]!] ?? NO_VALUES;
   const places: number[] = [];

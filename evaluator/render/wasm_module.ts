@@ -115,7 +115,7 @@ const READERS: ReadonlyMap<number, SectionReader> = new Map<number, SectionReade
   [SECTION.code, (reader, shape) => {
     const count = reader.u32();
     checkLimit("functions", count);
-    const total = { branchLabels: 0, tracking: 0 };
+    const total = { branchLabels: 0, locals: 0, tracking: 0 };
     for (let index = 0; index < count; index++) shape.bodies.push(readBody(reader, shape, index, total));
     checkTracking(total.tracking, reader.at);
   }],
@@ -125,6 +125,7 @@ const READERS: ReadonlyMap<number, SectionReader> = new Map<number, SectionReade
 function readTypes(reader: Reader, { types }: Writable<ModuleShape>): void {
   const count = reader.u32();
   checkLimit("types", count);
+  let values = 0;
   for (let index = 0; index < count; index++) {
     if (reader.u8() !== 0x60) throw new WasmFormatError("garbage-collected types are not supported");
     const where = `type ${index}`;
@@ -133,6 +134,7 @@ function readTypes(reader: Reader, { types }: Writable<ModuleShape>): void {
     for (let left = parameters; left > 0; left--) readValueType(reader);
     const results = reader.u32();
     checkLimit("results", results, where);
+    checkLimit("typeValues", values += parameters + results);
     for (let left = results; left > 0; left--) readValueType(reader);
     types.push({ parameters, results });
   }

@@ -151,7 +151,7 @@ class ExtismGuest implements Guest {
       if (result.kind === "failed") throw new InstantiationError(`Initialization failed: ${result.error}`);
     }
     this.#usable = true;
-    if (prepared.restorable) this.#snapshot = new Snapshot(instance, prepared.mode);
+    if (prepared.restorable) this.#snapshot = new Snapshot(instance, prepared.mode, prepared.room);
   }
 
   #call(name: string, input: Uint8Array, limitMs: number): CallResult {

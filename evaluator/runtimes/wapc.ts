@@ -129,7 +129,7 @@ class WapcGuest implements Guest {
     this.#memory = memory;
     this.#guestCall = guestCall as GuestCallExport;
     for (const name of [GUARD.start, "_start", "wapc_init"]) this.#runStart(name, limitMs);
-    if (prepared.restorable) this.#snapshot = new Snapshot(instance, prepared.mode);
+    if (prepared.restorable) this.#snapshot = new Snapshot(instance, prepared.mode, prepared.room);
   }
 
   #runStart(name: string, limitMs: number): void {

@@ -115,9 +115,9 @@ class WasiGuest implements Guest {
   }
 
   /** Takes the linked instance, none of whose code has run. */
-  attach(instance: WebAssembly.Instance, { restorable, mode }: PreparedModule): void {
+  attach(instance: WebAssembly.Instance, { restorable, mode, room }: PreparedModule): void {
     this.#instance = instance;
-    if (restorable) this.#snapshot = new Snapshot(instance, mode);
+    if (restorable) this.#snapshot = new Snapshot(instance, mode, room);
   }
 
   #run(command: "validate" | "validate-settings", input: readonly Uint8Array[], limitMs: number): RunResult {

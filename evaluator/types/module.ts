@@ -11,6 +11,8 @@ export interface PreparedModule {
   readonly maxPages: number;
   /** The size of the memory that the module imports; undefined when it has a memory of its own, or none. */
   readonly importedMemory: ImportedMemory | undefined;
+  /** Pages that the memory of an instance that is kept gets beyond what is usual for its mode; 0 unless given. */
+  readonly room?: number;
 }
 
 /** Limits of an imported memory, in pages. */

@@ -58,7 +58,7 @@ const RANDOM = '(import "wasi_snapshot_preview1" "random_get" (func $random (par
 const PRINT = '(import "env" "opa_println" (func $print (param i32)))';
 
 /** The guest that looks for what is left, with another `$judge`. */
-function guest(mode: ExecutionMode): Uint8Array {
+function guest(mode: ExecutionMode, pages = 2): Uint8Array {
   const isRego = REGO.includes(mode);
   const imports = isRego ? PRINT : mode === "kubewarden-wapc" ? "" : RANDOM;
   const touch = isRego
@@ -66,7 +66,7 @@ function guest(mode: ExecutionMode): Uint8Array {
     : "(call $random (local.get $n) (i32.const 8))";
   const text = statefulText(mode)
     .replace("(module", `(module ${imports}`)
-    .replace("(memory 2 100)", "(memory 2 1000)")
+    .replace("(memory 2 100)", `(memory ${pages} 1000)`)
     .replace("(func $judge", "(func $left_over")
     .replace(/\)\s*$/, `${probe(touch)})`);
   const metadata = {
@@ -168,6 +168,89 @@ for (const mode of STATEFUL_MODES) {
     assert.not.ok(kept.snapshot.restore(), "what grew beyond is dropped");
   });
 }
+
+/** One length for each room that instances are kept with, and one beyond. */
+const LENGTHS = [0, 50_000, 200_000, 600_000, 2_200_000];
+
+for (const mode of STATEFUL_MODES) {
+  test(`${mode}: nothing tells a kept instance from a new one, whatever the length of the requests`, async () => {
+    // Requests have room in its own memory.
+    const prepared = await prepareModule(guest(mode, 60), { memoryMib: 64 });
+    // Before and behind where the room of each length ends: on waPC at 63 pages and 0, 12, 48 and 192 more.
+    const pages = [61, 70, 90, 105, 200, 280];
+    const probes = LENGTHS.flatMap((length) => {
+      const padding = "x".repeat(length);
+      return [
+        ...pages.map((page) => `@L${page * PAGE + 65_000};${padding}`),
+        `@H${70 * PAGE + 100};${padding}`,
+      ];
+    });
+    const expected = new Map<string, string>();
+    for (const told of probes) expected.set(told, await policyOf(prepared)(told));
+    for (const length of LENGTHS) {
+      const answers = probes.filter((told) => told.endsWith(`;${"x".repeat(length)}`)).map((told) =>
+        expected.get(told)
+      );
+      assert.ok(new Set(answers).size > 1, `${length}: ${answers.join()}`);
+    }
+    const ask = policyOf(prepared);
+    for (const length of LENGTHS) {
+      const left = length === 50_000 ? "@G60;" : `@W${61 * PAGE};`;
+      await ask(left + "y".repeat(length));
+      for (const told of probes) {
+        assert.is(await ask(told), expected.get(told), `${told.slice(0, 20)} after ${left}, ${length} bytes`);
+      }
+    }
+  });
+}
+
+/** Counts the instances that are made of modules while `task` runs. */
+async function instances(task: () => Promise<void>): Promise<number> {
+  const { instantiate, Instance } = WebAssembly;
+  let made = 0;
+  const counting = (...given: Parameters<typeof instantiate>) => {
+    made++;
+    return instantiate(...given);
+  };
+  Object.assign(WebAssembly, {
+    instantiate: counting,
+    Instance: new Proxy(Instance, {
+      construct(target, given) {
+        made++;
+        return Reflect.construct(target, given);
+      },
+    }),
+  });
+  try {
+    await task();
+  } finally {
+    Object.assign(WebAssembly, { instantiate, Instance });
+  }
+  return made;
+}
+
+test("a guest that grows by what its request needs is kept, and given back when nobody needs it", async () => {
+  const prepared = await prepareModule(guest("kubewarden-wapc", 40), { memoryMib: 64 });
+  const ask = policyOf(prepared);
+  const asking = (told: string, times: number) =>
+    instances(async () => {
+      for (let time = 0; time < times; time++) assert.is(await ask(told), "yes");
+    });
+  const long = `@G40;${"x".repeat(1_000_000)}`;
+  const first = await asking(long, 1);
+  assert.ok(first >= 1);
+  assert.is(await asking(long, 5), 0, "kept");
+  assert.ok(await asking("@G1;", 3) >= 1, "a short request has an instance of its own");
+  assert.is(await asking(long, 2), 0, "kept beside it");
+  const { now } = performance;
+  try {
+    performance.now = () => now.call(performance) + 60_000;
+    assert.is(await asking("@G1;", 1), 0);
+  } finally {
+    performance.now = now;
+  }
+  assert.is(await asking(long, 1), first, "made anew after a minute");
+});
 
 test("memory of instances that are not kept is given back", async () => {
   // 150 MB a call: without giving back, 25 calls take 3.7 GB (on Node, whose garbage collector does not see it).

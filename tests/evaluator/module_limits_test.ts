@@ -89,6 +89,30 @@ const OVER: Readonly<Record<keyof typeof MODULE_LIMITS, () => Uint8Array>> = {
     ]]),
   results: () =>
     binary([[SECTION.type, list(1, both((out) => out.raw(0x60, 0), list(most("results") + 1, [I32])))]]),
+  typeValues: () =>
+    binary([[
+      SECTION.type,
+      list(
+        501,
+        both((out) => out.u8(0x60), list(1_000, [I32]), list(1_000, [I32])),
+      ),
+    ]]),
+  allLocals: () =>
+    binary([
+      [SECTION.type, list(1, [0x60, 0, 0])],
+      [SECTION.function, list(1_001, [0])],
+      [
+        SECTION.code,
+        list(1_001, (out) => {
+          const body = new Writer();
+          body.u32(1);
+          body.u32(5_000);
+          body.raw(I32, 0x0b);
+          out.u32(body.length);
+          out.append(body);
+        }),
+      ],
+    ]),
   functions: () =>
     binary([[SECTION.type, list(1, [0x60, 0, 0])], [SECTION.function, list(most("functions") + 1, [0])]]),
   imports: () =>
@@ -182,6 +206,8 @@ const OVER: Readonly<Record<keyof typeof MODULE_LIMITS, () => Uint8Array>> = {
 test("each limit refuses what is over it, and says what the module has", () => {
   const extra: Partial<Record<keyof typeof MODULE_LIMITS, number>> = {
     branchLabels: 20_000,
+    typeValues: 2_000,
+    allLocals: 5_000,
     wideValues: 1_000,
   };
   for (const [name, module] of Object.entries(OVER)) {
