@@ -6,6 +6,8 @@ import type { Question } from "./plan.ts";
 const TIMEOUT_MS = 10_000;
 /** What a client rests between two requests. */
 const REST_MS = 10;
+/** Of each kind of failure, how many are shown. */
+const MAX_EXAMPLES = 5;
 /** Latencies that are kept for percentiles, of each phase. */
 const MAX_KEPT = 200_000;
 
@@ -79,7 +81,7 @@ export function checkedClients(port: number, questions: readonly Question[], con
     });
   const note = (kind: "wrong" | "lost" | "late" | "refused", what: string) => {
     checks[kind]++;
-    if (kind !== "refused" && checks.examples.length < 10) {
+    if (kind !== "refused" && checks[kind] <= MAX_EXAMPLES) {
       checks.examples.push(`${new Date().toISOString()} ${kind}: ${what}`);
     }
   };
