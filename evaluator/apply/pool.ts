@@ -72,6 +72,10 @@ const CLOSE_MS = 1_000;
 const STUCK_MS = 5_000;
 /** … and one that has not even begun, after this time: on a busy machine, loading its code takes its time. */
 const START_MS = 60_000;
+/** So many threads in a row that end before they are ready: then their code can't be loaded, and what waits is told so. */
+const MAX_FAILED_STARTS = 3;
+/** Threads are started anew after this time then. */
+const RESTART_MS = 1_000;
 
 /** A pool of evaluating threads. */
 export class EvaluatorPool {
@@ -93,6 +97,7 @@ export class EvaluatorPool {
   readonly #maxBytes: number;
   readonly #watch: NodeJS.Timeout;
   #ids = 0;
+  #failedStarts = 0;
   #tasks = 0;
   #bytes = 0;
   #flushing = false;
@@ -242,6 +247,7 @@ export class EvaluatorPool {
     switch (message.kind) {
       case "ready":
         lane.ready = true;
+        this.#failedStarts = 0;
         return;
       case "done":
         // Nothing else is progress: a guest that can't be stopped may well log and call without end.
@@ -346,10 +352,24 @@ export class EvaluatorPool {
     const others = [...lane.tasks.values(), ...lane.pending].filter((task) => task !== running);
     lane.tasks.clear();
     lane.pending = [];
-    this.#lanes[this.#lanes.indexOf(lane)] = this.#openLane();
+    const index = this.#lanes.indexOf(lane);
     this.#options.onThreadError?.(`an evaluating thread was replaced: ${reason}`);
     if (running) this.#settle(running, { kind: "error", message: `the evaluating thread ended: ${reason}` });
     this.#waiting.unshift(...others);
+    if (!lane.ready && ++this.#failedStarts >= MAX_FAILED_STARTS) {
+      const message = `no evaluating thread can be started: ${reason}`;
+      for (const task of this.#waiting.splice(0)) this.#settle(task, { kind: "error", message });
+      // Until then nothing is given to it.
+      lane.busy = true;
+      setTimeout(() => this.#replaceLane(index), RESTART_MS).unref();
+      return;
+    }
+    this.#replaceLane(index);
+  }
+
+  #replaceLane(index: number): void {
+    if (this.#closed) return;
+    this.#lanes[index] = this.#openLane();
     this.#scheduleFlush();
   }
 
