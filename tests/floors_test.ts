@@ -8,7 +8,16 @@ import { breaches, floorOf, importsOf, roomOf, ROOMS } from "./floors.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 /** Besides what is not ours: a plug-in in AssemblyScript, whose imports have no ending. */
-const SKIPPED = new Set(["node_modules", "dist", "target", ".git", "vectors", "extism-assemblyscript"]);
+const SKIPPED = new Set([
+  "node_modules",
+  "dist",
+  "npm",
+  "npm-maps",
+  "target",
+  ".git",
+  "vectors",
+  "extism-assemblyscript",
+]);
 
 function sources(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
@@ -83,6 +92,18 @@ const EXAMPLES: readonly (readonly [path: string, source: string, why: RegExp | 
   ["tests/a_test.ts", `import * as assert from "uvu/assert";`, undefined],
   ["tests/a_test.ts", `import { parse } from "yaml";`, /packages are named in deps.ts only/],
   ["evaluator/apply/a.ts", `import { b } from "./b";`, /with its ending/],
+  ["evaluator/apply/a.ts", `import { b } from "./b.mjs";`, /with its ending/],
+  ["tests/a_test.ts", `import { b } from "./b.mjs";`, undefined],
+  ["tests/a_test.ts", `import { loadPolicy } from "portreeve/evaluator";`, undefined],
+  ["evaluator/apply/a.ts", `import { loadPolicy } from "portreeve";`, /packages are named in deps.ts only/],
+  ["tests/a_test.ts", `import { b } from "portreeve-other";`, /packages are named in deps.ts only/],
+  ["admission/apply/a.ts", `import { Pool } from "../../evaluator/apply/pool.ts";`, undefined],
+  [
+    "admission/apply/a.ts",
+    `import { Log } from "../../policy_server/apply/log.ts";`,
+    /may not import policy_server/,
+  ],
+  ["evaluator/apply/a.ts", `import { b } from "../../admission/types/b.ts";`, /may not import admission/],
   [
     "evaluator/render/a.ts",
     `/** Like \`import fs from "node:fs"\`. */\n// import fs from "node:fs";`,

@@ -93,6 +93,8 @@ const IDLE_MS = 5_000;
 const RESTART_MS = 1_000;
 /** … and one that has not even begun, after this time: on a busy machine, loading its code takes its time. */
 const START_MS = 60_000;
+/** So many threads in a row that end before they are ready: then their code can't be loaded, and what waits is told so. */
+const MAX_FAILED_STARTS = 3;
 
 /** A pool of evaluating threads. */
 export class EvaluatorPool {
@@ -114,6 +116,7 @@ export class EvaluatorPool {
   readonly #maxBytes: number;
   readonly #watch: NodeJS.Timeout;
   #ids = 0;
+  #failedStarts = 0;
   #tasks = 0;
   #bytes = 0;
   #flushing = false;
@@ -333,6 +336,7 @@ export class EvaluatorPool {
     switch (message.kind) {
       case "ready":
         lane.ready = true;
+        this.#failedStarts = 0;
         return;
       case "done":
         // Nothing else is progress: a guest that can't be stopped may well log and call without end.
@@ -452,6 +456,10 @@ export class EvaluatorPool {
     if (running) this.#settle(running, { kind: "error", message: `the evaluating thread ended: ${reason}` });
     for (const task of others) task.lane = undefined;
     this.#waiting.unshift(...others);
+    if (!lane.ready && ++this.#failedStarts >= MAX_FAILED_STARTS) {
+      const message = `no evaluating thread can be started: ${reason}`;
+      for (const task of this.#waiting.splice(0)) this.#settle(task, { kind: "error", message });
+    }
     this.#scheduleFlush();
   }
 

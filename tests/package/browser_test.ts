@@ -22,10 +22,11 @@ const withIt = BROWSER === undefined || "bun" in process.versions ? test.skip : 
 const hint = BROWSER === undefined ? " (apt-get install chromium)" : "";
 
 const PAGE = `<!doctype html><script type="module">
+const load = (path) => import(path);
 const send = (path, text) => fetch(path, { method: "POST", body: text });
 try {
-  const library = await import("/evaluator.js");
-  const { verdicts } = await import("/verdicts.mjs");
+  const library = await load("/evaluator.js");
+  const { verdicts } = await load("/verdicts.mjs");
   const read = async (file) => new Uint8Array(await (await fetch("/file/" + file)).arrayBuffer());
   const lines = await verdicts(library, read, 0);
   const builtins = await library.loadPolicy(await read("tests/policies/rego-builtins/policy.wasm"), { timeoutMs: 20000 });
