@@ -172,9 +172,8 @@ export async function runPage(path: string, setting: PageSetting = {}): Promise<
         else printed = { command: text, text: await run(text) };
       } else if (info === "sh background") await run(text.trim(), READY);
       else if (info === "text" && last !== undefined) assertPrinted(last.text, text, last.command);
-      else {assert.is(
-          info,
-          "sh registry",
+      else {assert.ok(
+          ["sh registry", "sh checkout"].includes(info),
           `${path}: a block that is neither a file nor run: ${info}\n${text}`,
         );}
     }
