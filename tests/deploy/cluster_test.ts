@@ -352,6 +352,64 @@ real(
   },
 );
 
+real("a namespace that is being deleted is named, with the command that waits for it", async () => {
+  await namespace("going");
+  // Nobody empties it here, so it stays as it is.
+  await call("DELETE", "/api/v1/namespaces/going");
+  for (const chart of ["portreeve-controller", "portreeve-defaults", "portreeve"] as const) {
+    assert.match(
+      refused("install", "going", chart, "--namespace", "going"),
+      /namespace "going" is being deleted, .*kubectl wait --for=delete namespace\/going/,
+    );
+  }
+});
+
+real(
+  "a second release in the namespace of the first is refused, with the script that moves one",
+  async () => {
+    await namespace("twice");
+    done("install", "kubewarden-controller", "portreeve-controller", "--namespace", "twice");
+    for (const { chart } of CONTROLLER_CHARTS) {
+      assert.match(
+        refused("install", "second", chart, "--namespace", "twice"),
+        /this namespace has a controller already: Deployment "kubewarden-controller" of release "kubewarden-controller"\..*deploy\/scripts\/portreeve-move-charts\.sh/,
+      );
+    }
+    removed("kubewarden-controller", "--namespace", "twice");
+  },
+);
+
+real(
+  "the webhook's certificate of a release of another name is made anew, by the same authority",
+  async () => {
+    const secret = (name: string) => get(`/api/v1/namespaces/twice/secrets/${name}`);
+    done("install", "kubewarden-controller", "portreeve-controller", "--namespace", "twice");
+    const [ca, client] = [
+      await secret("kubewarden-ca"),
+      await secret("kubewarden-audit-scanner-client-cert"),
+    ];
+    const scale = "/apis/apps/v1/namespaces/twice/deployments/kubewarden-controller/scale";
+    await call("PATCH", scale, { spec: { replicas: 0 } }, "application/merge-patch+json");
+    done(
+      "install",
+      "renamed-kubewarden-controller",
+      "portreeve-controller",
+      "--namespace",
+      "twice",
+      "--take-ownership",
+    );
+    const leaf = new X509Certificate(
+      Buffer.from((await secret("kubewarden-webhook-server-cert")).data["tls.crt"], "base64"),
+    );
+    assert.is(leaf.subjectAltName, "DNS:renamed-kubewarden-controller-webhook-service.twice.svc");
+    assert.ok(leaf.verify(new X509Certificate(Buffer.from(ca.data["ca.crt"], "base64")).publicKey));
+    assert.equal((await secret("kubewarden-ca")).data, ca.data);
+    assert.equal((await secret("kubewarden-audit-scanner-client-cert")).data, client.data);
+    removed("renamed-kubewarden-controller", "--namespace", "twice");
+    await call("DELETE", "/apis/apps/v1/namespaces/twice/deployments/kubewarden-controller");
+  },
+);
+
 real("values that an older CRD would drop are refused", async () => {
   const path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/policyservers.policies.kubewarden.io";
   const crd = await get(path);
