@@ -2,7 +2,7 @@
 # Moves an installation from three charts to one, or back. Policies, PolicyServers and CRDs stay the objects that they are and
 # policies are enforced all the while: policy servers run on, only the controller is replaced.
 # The three charts may be Kubewarden's of 1.36. Needs Helm 3.17 or later, and kubectl.
-set -euo pipefail
+set -Eeuo pipefail
 
 to=""
 namespace="kubewarden"
@@ -63,6 +63,7 @@ esac
 kinds="policyservers,clusteradmissionpolicies,clusteradmissionpolicygroups,admissionpolicies,admissionpolicygroups"
 leftovers="deployments,services,serviceaccounts,configmaps,secrets,roles,rolebindings,cronjobs"
 in_namespace=(--namespace "$namespace")
+part_of="app.kubernetes.io/part-of=kubewarden"
 
 helm install --help | grep -q -- --take-ownership || fail "helm is too old: 3.17 or later is needed, for --take-ownership"
 for release in "${old[@]}"; do
@@ -99,32 +100,60 @@ policies > "$work/before"
 active > "$work/active"
 
 deployment="$(kubectl get deployments "${in_namespace[@]}" \
-  --selector "app.kubernetes.io/part-of=kubewarden,app.kubernetes.io/component=controller,app.kubernetes.io/instance=$runs" \
+  --selector "$part_of,app.kubernetes.io/component=controller,app.kubernetes.io/instance=$runs" \
   --output 'jsonpath={.items[*].metadata.name}')"
 replicas=1
 if [ -n "$deployment" ]; then
   replicas="$(kubectl get deployment "$deployment" "${in_namespace[@]}" --output 'jsonpath={.spec.replicas}')"
 fi
 
-# Deletes what a release made and no other has taken over, and Helm's record of it. It isn't uninstalled: that would delete the rest too.
+# Stops the controller of release $1, and leaves nothing by which another one would take policies for its own and delete them.
+# Its own webhooks go too: without it they would refuse every change of a policy, and new ones are made with the next release.
+detach() {
+  local of="$part_of,app.kubernetes.io/component=controller,app.kubernetes.io/instance=$1" attempt found
+  found="$(kubectl get deployments "${in_namespace[@]}" --selector "$of" --output name)"
+  [ -z "$found" ] || kubectl scale "${in_namespace[@]}" --replicas=0 $found
+  found="$(kubectl get pods "${in_namespace[@]}" --selector "$of" --output name)"
+  [ -z "$found" ] || kubectl wait "${in_namespace[@]}" --for=delete --timeout="$timeout" $found
+  kubectl delete validatingwebhookconfigurations,mutatingwebhookconfigurations --ignore-not-found \
+    --selector "$part_of,app.kubernetes.io/component=controller"
+  # The API server learns of it a moment later.
+  for attempt in $(seq 30); do
+    if kubectl label "$kinds" --all-namespaces --selector kubewarden.io/managed-by=kubewarden-controller-defaults \
+      kubewarden.io/managed-by-; then break; fi
+    [ "$attempt" -lt 30 ] || return 1
+    sleep 1
+  done
+  kubectl delete configmap "${in_namespace[@]}" --ignore-not-found kubewarden-defaults kubewarden-controller-config
+}
+
+# Deletes what release $1 made and no other has taken over, and Helm's record of it. Uninstalling would delete the rest too.
 forget() {
-  kubectl delete secret "${in_namespace[@]}" --selector "owner=helm,name=$1" > /dev/null
-  kubectl delete "$leftovers" "${in_namespace[@]}" \
-    --selector "app.kubernetes.io/part-of=kubewarden,app.kubernetes.io/instance=$1"
+  kubectl delete secret "${in_namespace[@]}" --selector "owner=helm,name=$1"
+  kubectl delete "$leftovers" "${in_namespace[@]}" --selector "$part_of,app.kubernetes.io/instance=$1"
 }
 
 authority="$(kubectl get secret kubewarden-ca "${in_namespace[@]}" --ignore-not-found --output 'jsonpath={.data}')"
 undo() {
   trap - ERR
+  set +e
+  local undone=true revision
   echo "The move has failed. Policies are enforced; putting the releases ${old[*]} back as they were." >&2
+  for release in "${new[@]}"; do detach "$release" >&2 || undone=false; done
   for release in "${old[@]}"; do
     revision="$(helm status "$release" "${in_namespace[@]}" | sed -n 's/^REVISION: //p')"
-    helm rollback "$release" "$revision" "${in_namespace[@]}" --no-hooks >&2
+    helm rollback "$release" "$revision" "${in_namespace[@]}" --no-hooks >&2 || undone=false
   done
   # The controller may have renewed its authority since the release was made.
-  [ -z "$authority" ] || kubectl patch secret kubewarden-ca "${in_namespace[@]}" --type merge --patch "{\"data\": $authority}" >&2
-  for release in "${new[@]}"; do forget "$release" >&2; done
-  [ -z "$deployment" ] || kubectl scale deployment "$deployment" "${in_namespace[@]}" --replicas="$replicas" >&2
+  if [ -n "$authority" ]; then
+    kubectl patch secret kubewarden-ca "${in_namespace[@]}" --type merge --patch "{\"data\": $authority}" >&2 || undone=false
+  fi
+  for release in "${new[@]}"; do forget "$release" >&2 || undone=false; done
+  if [ -n "$deployment" ]; then
+    kubectl scale deployment "$deployment" "${in_namespace[@]}" --replicas="$replicas" >&2 || undone=false
+  fi
+  [ "$undone" = true ] ||
+    fail "Not everything could be put back, see above: helm rollback ${in_namespace[*]} for ${old[*]}. Backup: $work"
   fail "Nothing was moved. Mend what Helm says above and run this again. Backup of values and policies: $work"
 }
 
@@ -139,12 +168,8 @@ if [ "$dry_run" = true ]; then
 fi
 
 trap undo ERR
-if [ -n "$deployment" ]; then
-  echo "Stopping the controller $deployment; its policy servers run on."
-  kubectl scale deployment "$deployment" "${in_namespace[@]}" --replicas=0
-  kubectl wait pods "${in_namespace[@]}" --for=delete --timeout="$timeout" \
-    --selector "app.kubernetes.io/component=controller,app.kubernetes.io/instance=$runs"
-fi
+echo "Stopping the controller; its policy servers run on."
+for release in "${old[@]}"; do detach "$release" > /dev/null; done
 for index in "${!new[@]}"; do
   echo "Installing ${new[$index]}."
   helm install "${new[$index]}" "$charts/${chart[$index]}" "${in_namespace[@]}" --take-ownership --wait --timeout "$timeout" \
@@ -165,14 +190,10 @@ if [ "$to" = one ]; then
     [ "$found" -ge "$wanted" ] ||
       fail "the controller has taken over $found of $wanted default resources: see kubectl logs ${in_namespace[*]} deployment/$one"
   fi
-else
-  # Without it a later installation of the one chart won't take them for resources of its own.
-  kubectl label "$kinds" --all-namespaces --selector kubewarden.io/managed-by=kubewarden-controller-defaults \
-    kubewarden.io/managed-by- > /dev/null
 fi
 for release in "${old[@]}"; do
   echo "Forgetting $release."
-  forget "$release"
+  forget "$release" > /dev/null
 done
 
 policies > "$work/after"

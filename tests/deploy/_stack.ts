@@ -58,6 +58,8 @@ export type Stack = {
   note(text: string): void;
   /** A phase's time, printed at the end. */
   timed<T>(phase: string, work: () => T): T;
+  /** The same for work that takes its time. */
+  timedAsync<T>(phase: string, work: () => Promise<T>): Promise<T>;
   stop(): Promise<void>;
 };
 
@@ -211,6 +213,12 @@ export async function startStack(): Promise<Stack> {
     },
     note: (text) => void times.push(text),
     timed,
+    async timedAsync(phase, work) {
+      const began = performance.now();
+      const result = await work();
+      times.push(`${phase} ${((performance.now() - began) / 1000).toFixed(1)} s`);
+      return result;
+    },
     async stop() {
       console.log(`\n  images of ${RUNTIME}: ${times.join(", ")}`);
       await stopNode();
