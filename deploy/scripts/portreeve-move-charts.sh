@@ -142,7 +142,7 @@ undo() {
   for release in "${new[@]}"; do detach "$release" >&2 || undone=false; done
   for release in "${old[@]}"; do
     revision="$(helm status "$release" "${in_namespace[@]}" | sed -n 's/^REVISION: //p')"
-    helm rollback "$release" "$revision" "${in_namespace[@]}" --no-hooks >&2 || undone=false
+    helm rollback "$release" "$revision" "${in_namespace[@]}" --no-hooks --wait >&2 || undone=false
   done
   # The controller may have renewed its authority since the release was made.
   if [ -n "$authority" ]; then

@@ -1,19 +1,28 @@
 // Every command in the operator's documents, run on a real node in the order in which they stand (see `_documents.ts` for how blocks
 // are marked). Only what the node has its own way of is added: the images' runtime, and the authority of the registry that stands for
-// the public ones.
+// the public ones. `DOCUMENTS=quick_start,operations` runs these alone.
 import process from "node:process";
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { test as plain } from "uvu";
-import { suite } from "uvu";
+import { suite, test as plain } from "uvu";
 import * as assert from "uvu/assert";
 import { HOW_TO_GET_NODE, nodeBinariesFolder } from "../cluster/binaries/locate.ts";
 import { BUSYBOX_IMAGE } from "../cluster/node/node.ts";
+import { run } from "../cluster/node/shell.ts";
 import { type Block, blocksIn, missingLine } from "./_documents.ts";
-import { imageValues, NAMESPACE, sourceValues, type Stack, startStack, until } from "./_stack.ts";
+import {
+  imageValues,
+  NAMESPACE,
+  RUNTIME,
+  serverImage,
+  sourceValues,
+  type Stack,
+  startStack,
+  until,
+} from "./_stack.ts";
 
 type Context = { stack: Stack; home: string };
 const test = suite<Context>("documents", {} as Context);
@@ -31,6 +40,9 @@ const DOCUMENTS: readonly { readonly name: string; before?(stack: Stack): void }
     name: "moving_from_kubewarden",
     // In Kubewarden's place: charts of its layout and names.
     before(stack) {
+      // The one chart keeps them when it is removed.
+      const crds = stack.list("crds").map(({ metadata }) => metadata.name);
+      if (crds.length > 0) stack.kubectl("delete", "crds", ...crds, "--wait", "--timeout=60s");
       stack.kubectl("create", "namespace", NAMESPACE);
       stack.install("kubewarden-crds", "portreeve-crds");
       stack.install("kubewarden-controller", "portreeve-controller", imageValues());
@@ -38,6 +50,8 @@ const DOCUMENTS: readonly { readonly name: string; before?(stack: Stack): void }
     },
   },
 ];
+const chosen = process.env["DOCUMENTS"]?.split(",");
+const documents = DOCUMENTS.filter(({ name }) => chosen?.includes(name) ?? true);
 const read = (name: string) => readFileSync(join(root, "docs", `${name}.md`), "utf8");
 /** How long one block may take. */
 const BLOCK_LIMIT_MS = 5 * 60_000;
@@ -56,7 +70,7 @@ plain("a block that the test can't read is an error, and so is output that isn't
 });
 plain.run();
 
-for (const { name } of DOCUMENTS) {
+for (const { name } of documents) {
   for (const { notRun, line } of blocksIn(read(name))) {
     if (notRun !== undefined) test.skip(`docs/${name}.md:${line} (${notRun})`, () => {});
   }
@@ -71,6 +85,8 @@ else {
       console.error(error);
       throw error;
     });
+    // The documents name the images of Node.
+    if (RUNTIME !== "node") tagAs(context.stack, serverImage, serverImage.replace(/-bun$/, ""));
     context.home = mkdtempSync(join(tmpdir(), "portreeve-docs-"));
     writeWrappers(context.home, context.stack);
   });
@@ -79,7 +95,7 @@ else {
     if (home !== undefined) rmSync(home, { recursive: true });
   });
 
-  for (const { name, before } of DOCUMENTS) {
+  for (const { name, before } of documents) {
     test(`every command of docs/${name}.md does what it says`, async ({ stack, home }) => {
       before?.(stack);
       for (const block of blocksIn(read(name))) {
@@ -95,6 +111,10 @@ else {
       }
     });
   }
+}
+
+function tagAs({ node: { socket } }: Stack, image: string, name: string): void {
+  run("ctr", ["--address", socket, "-n", "k8s.io", "images", "tag", image, name]);
 }
 
 /** What is wrong with how a block went; empty when it went as the document has it. */
@@ -113,12 +133,13 @@ function problemOf(block: Block, home: string): string {
 }
 
 /** `kubectl`, `helm` and `reeve` as on an operator's machine, that reach the node. */
-function writeWrappers(home: string, { node }: Stack): void {
+function writeWrappers(home: string, stack: Stack): void {
+  const { node } = stack;
   const bin = join(home, "bin");
   mkdirSync(bin);
   const binaries = nodeBinariesFolder()!;
   const values = join(home, "node-values.json");
-  writeFileSync(values, JSON.stringify({ ...imageValues(), ...nodeValues(node) }));
+  writeFileSync(values, JSON.stringify({ ...imageValues(), ...sourceValues(stack) }));
   const inside = `KUBECONFIG=${node.credential("admin.kubeconfig")} PATH=${binaries}:$PATH ` +
     "exec nsenter --net=/run/netns/portreeve-node";
   const write = (name: string, script: string) => {
@@ -142,7 +163,5 @@ esac
 ${inside} ${helm} "$@"`,
   );
 }
-
-const nodeValues = (node: Stack["node"]) => sourceValues({ node } as Stack);
 
 test.run();
