@@ -191,8 +191,13 @@ export async function startStack(): Promise<Stack> {
         scratch(values),
         ...args,
       ),
-    uninstall: (release) =>
-      void node.helm("uninstall", release, "--namespace", NAMESPACE, "--wait", "--timeout", "5m"),
+    uninstall(release) {
+      // The API server (up to 1.36) begins to serve a kind when it is first asked for it. If that is the deletion of its CRD, the
+      // first try fails, and the second meets a conflict with what the first one wrote, after which the deletion rests until the
+      // next resync, five minutes later. Nobody may have asked for reports yet.
+      if (release.endsWith("crds")) kubectl("get", "reports,clusterreports", "--all-namespaces");
+      node.helm("uninstall", release, "--namespace", NAMESPACE, "--wait", "--timeout", "5m");
+    },
     active(kind, name, namespace) {
       const where = namespace === undefined ? [] : ["-n", namespace];
       for (const condition of ["PolicyActive", "PolicyUniquelyReachable"]) {

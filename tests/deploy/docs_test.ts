@@ -38,15 +38,32 @@ const DOCUMENTS: readonly { readonly name: string; before?(stack: Stack): void }
   { name: "sizing" },
   {
     name: "moving_from_kubewarden",
-    // In Kubewarden's place: charts of its layout and names.
+    // In Kubewarden's place: charts of its layout and names, and images by the names of its own.
     before(stack) {
       // The one chart keeps them when it is removed.
       const crds = stack.list("crds").map(({ metadata }) => metadata.name);
       if (crds.length > 0) stack.kubectl("delete", "crds", ...crds, "--wait", "--timeout=60s");
       stack.kubectl("create", "namespace", NAMESPACE);
+      const original = (component: string) => {
+        const repository = `kubewarden/adm-controller/${component}`;
+        const suffix = RUNTIME === "node" ? "" : "-bun";
+        tagAs(
+          stack,
+          serverImage.replace("policy-server", component),
+          `ghcr.io/${repository}:v1.36.0${suffix}`,
+        );
+        return { repository, tag: "v1.36.0", runtime: RUNTIME };
+      };
       stack.install("kubewarden-crds", "portreeve-crds");
-      stack.install("kubewarden-controller", "portreeve-controller", imageValues());
-      stack.install("kubewarden-defaults", "portreeve-defaults", sourceValues(stack));
+      stack.install("kubewarden-controller", "portreeve-controller", {
+        image: original("controller"),
+        auditScanner: { image: original("audit-scanner") },
+      });
+      const { policyServer } = sourceValues(stack);
+      const image = original("policy-server");
+      stack.install("kubewarden-defaults", "portreeve-defaults", {
+        policyServer: { ...policyServer, image },
+      });
     },
   },
 ];
