@@ -19,6 +19,8 @@ export interface GapResult {
 }
 
 const PAUSE_MS = 20;
+/** By whichever policy, and with whichever message: a policy may have another one at the time. */
+const DENIED = /admission webhook \\?"kw\.[^"]+" denied the request: /;
 
 async function watch(kubeconfig: string, file: string): Promise<GapResult> {
   const transport = await connect({ kubeconfig });
@@ -33,7 +35,7 @@ async function watch(kubeconfig: string, file: string): Promise<GapResult> {
       else accepted++;
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
-      if (privileged && text.includes("Privileged container is not allowed")) denied++;
+      if (privileged && DENIED.test(text)) denied++;
       else wrong.push(`${new Date().toISOString()} ${text}`);
     }
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
