@@ -85,10 +85,11 @@ async function end(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-/** Starts a control plane; takes two to four seconds. */
-export async function startControlPlane(): Promise<ControlPlane> {
+/** Starts a control plane; takes two to four seconds. `apiServer` is the path of another kube-apiserver than the usual one. */
+export async function startControlPlane(apiServer?: string): Promise<ControlPlane> {
   const binaries = binariesFolder();
   if (binaries === undefined) throw new Error(HOW_TO_GET_BINARIES);
+  const apiServerProgram = apiServer ?? join(binaries, "kube-apiserver");
   const folder = mkdtempSync(join(tmpdir(), "portreeve-cluster-"));
   const [clientPort, peerPort, apiPort] = await freePorts(3) as [number, number, number];
   const authority = await createAuthority("test-cluster-ca");
@@ -161,7 +162,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
       headers: {},
       tls: { ca: authority.cert, cert: admin.cert, key: admin.key, rejectUnauthorized: true },
     }));
-  let api = run(join(binaries, "kube-apiserver"), apiArguments, folder);
+  let api = run(apiServerProgram, apiArguments, folder);
   const ready = () =>
     until("the API server becomes ready", async () => {
       if (api.child.exitCode !== null) throw new Error(`kube-apiserver ended:\n${api.log()}\n${etcd.log()}`);
@@ -200,7 +201,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
     folder,
     async restartApiServer() {
       await end(api.child);
-      api = run(join(binaries, "kube-apiserver"), apiArguments, folder);
+      api = run(apiServerProgram, apiArguments, folder);
       await ready();
     },
     stop,

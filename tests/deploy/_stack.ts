@@ -58,6 +58,8 @@ export type Stack = {
   note(text: string): void;
   /** A phase's time, printed at the end. */
   timed<T>(phase: string, work: () => T): T;
+  /** The same for work that takes its time. */
+  timedAsync<T>(phase: string, work: () => Promise<T>): Promise<T>;
   stop(): Promise<void>;
 };
 
@@ -189,8 +191,13 @@ export async function startStack(): Promise<Stack> {
         scratch(values),
         ...args,
       ),
-    uninstall: (release) =>
-      void node.helm("uninstall", release, "--namespace", NAMESPACE, "--wait", "--timeout", "5m"),
+    uninstall(release) {
+      // The API server (up to 1.36) begins to serve a kind when it is first asked for it. If that is the deletion of its CRD, the
+      // first try fails, and the second meets a conflict with what the first one wrote, after which the deletion rests until the
+      // next resync, five minutes later. Nobody may have asked for reports yet.
+      if (release.endsWith("crds")) kubectl("get", "reports,clusterreports", "--all-namespaces");
+      node.helm("uninstall", release, "--namespace", NAMESPACE, "--wait", "--timeout", "5m");
+    },
     active(kind, name, namespace) {
       const where = namespace === undefined ? [] : ["-n", namespace];
       for (const condition of ["PolicyActive", "PolicyUniquelyReachable"]) {
@@ -211,6 +218,12 @@ export async function startStack(): Promise<Stack> {
     },
     note: (text) => void times.push(text),
     timed,
+    async timedAsync(phase, work) {
+      const began = performance.now();
+      const result = await work();
+      times.push(`${phase} ${((performance.now() - began) / 1000).toFixed(1)} s`);
+      return result;
+    },
     async stop() {
       console.log(`\n  images of ${RUNTIME}: ${times.join(", ")}`);
       await stopNode();

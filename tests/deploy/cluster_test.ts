@@ -6,16 +6,15 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { binariesFolder, HOW_TO_GET_BINARIES } from "../cluster/binaries/locate.ts";
 import { type ControlPlane, startControlPlane, until } from "../cluster/control_plane.ts";
+import { type Call, caller, pathOf } from "./_api.ts";
 import {
   type Any,
-  CHART_NAMES,
   type ChartName,
   CHARTS_FOLDER,
   CONTROLLER_CHARTS,
   helm,
   helmTest,
   keyOf,
-  objectsIn,
   type Outcome,
   render,
 } from "./_helm.ts";
@@ -32,53 +31,7 @@ test.after(async () => {
   await cluster?.stop();
 });
 
-type Answer = { readonly status: number; readonly body: Any; readonly warnings: readonly string[] };
-
-async function call(
-  method: string,
-  path: string,
-  body?: Any,
-  contentType = "application/json",
-): Promise<Answer> {
-  const answer = await cluster.admin.request({
-    method,
-    path,
-    ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": contentType } }),
-    signal: AbortSignal.timeout(30_000),
-  });
-  const text = await answer.text();
-  const warning = answer.headers["warning"];
-  return {
-    status: answer.status,
-    body: text.startsWith("{") ? JSON.parse(text) : text,
-    warnings: warning === null || warning === undefined ? [] : [String(warning)],
-  };
-}
-
-const PLURALS: { readonly [kind: string]: string } = {
-  MutatingWebhookConfiguration: "mutatingwebhookconfigurations",
-  ClusterAdmissionPolicy: "clusteradmissionpolicies",
-};
-const NAMESPACED = [
-  "ConfigMap",
-  "CronJob",
-  "Deployment",
-  "Job",
-  "Pod",
-  "Role",
-  "RoleBinding",
-  "Secret",
-  "Service",
-]
-  .concat("ServiceAccount");
-
-function pathOf({ apiVersion, kind, metadata }: Any): string {
-  const root = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-  const plural = PLURALS[kind] ?? `${kind.toLowerCase()}s`;
-  const place = NAMESPACED.includes(kind) ? `/namespaces/${metadata.namespace}` : "";
-  return `${root}${place}/${plural}/${metadata.name}`;
-}
-
+const call: Call = (...args) => caller(cluster)(...args);
 const get = async (path: string): Promise<Any> => (await call("GET", path)).body;
 
 async function namespace(name: string, labels: { readonly [key: string]: string } = {}): Promise<void> {
@@ -122,85 +75,10 @@ async function crdsReady(): Promise<void> {
   });
 }
 
-/** Values that make every branch of the templates render (but the OpenTelemetry operator's own kind). */
-const MATRIX: readonly Any[] = [
-  {},
-  {
-    hostNetwork: true,
-    ports: { webhook: 63000, healthProbe: 63001, metrics: 63002 },
-    telemetry: {
-      mode: "custom",
-      metrics: true,
-      tracing: true,
-      custom: {
-        endpoint: "https://c:4317",
-        otelCollectorCertificateSecret: "s",
-        otelCollectorClientCertificateSecret: "c",
-      },
-    },
-    mTLS: { enable: true, configMapName: "mtlscm" },
-    imagePullSecrets: ["pull"],
-    additionalLabels: { team: "a" },
-    additionalAnnotations: { note: "true" },
-    podAnnotations: { number: 1 },
-    nodeSelector: { a: "b" },
-    resources: { controller: { limits: { cpu: 1 } } },
-    additionalEnvironmentVariables: [{ name: "A", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } }],
-    global: {
-      priorityClassName: "system-cluster-critical",
-      tolerations: [{ operator: "Exists" }],
-      affinity: {
-        podAntiAffinity: {
-          requiredDuringSchedulingIgnoredDuringExecution: [{
-            topologyKey: "kubernetes.io/hostname",
-            labelSelector: { matchLabels: { "app.kubernetes.io/part-of": "kubewarden" } },
-          }],
-        },
-      },
-    },
-    recommendedPolicies: { enabled: true, defaultPolicyMode: "protect" },
-    policyServer: {
-      replicaCount: 3,
-      maxUnavailable: "50%",
-      webhookPort: 64005,
-      readinessProbePort: 63003,
-      metricsPort: 9090,
-      limits: { cpu: 1, memory: "1Gi" },
-      sourceAuthorities: [{ uri: "r.example", certs: ["PEM"] }],
-      insecureSources: ["r.example"],
-      securityContexts: { pod: { runAsUser: 1000 }, container: { readOnlyRootFilesystem: true } },
-      env: [{ name: "A", valueFrom: { secretKeyRef: { name: "s", key: "k" } } }],
-      imagePullSecret: "p",
-      namespacedPoliciesCapabilities: [],
-    },
-    installPolicyReportCRDs: true,
-  },
-];
-
-real("the API server takes every object of every chart, strictly and without a warning", async () => {
+real("the CRDs are installed for what follows", async () => {
   await namespace("kubewarden", { "pod-security.kubernetes.io/warn": "privileged" });
   done("install", "kubewarden-crds", "portreeve-crds", "--namespace", "kubewarden");
   await crdsReady();
-  let applied = 0;
-  for (const chart of CHART_NAMES) {
-    for (const values of MATRIX) {
-      const objects = render(chart, { release: "kubewarden", values });
-      const carried = objects.filter(({ metadata }) => metadata.name === "kubewarden-defaults")
-        .flatMap(({ data }) => Object.values(data) as string[]);
-      for (const object of [...objects, ...carried.flatMap(objectsIn)]) {
-        // An existing CRD is checked as an update of itself; what a policy's own CRD takes was installed above.
-        const path = `${pathOf(object)}?dryRun=All&fieldManager=test&force=true&fieldValidation=Strict`;
-        const { status, body, warnings } = await call("PATCH", path, object, "application/apply-patch+yaml");
-        assert.ok(
-          status === 200 || status === 201,
-          `${chart} ${keyOf(object)}: ${status} ${JSON.stringify(body)}`,
-        );
-        assert.equal(warnings, [], `${chart} ${keyOf(object)}`);
-        applied += 1;
-      }
-    }
-  }
-  assert.ok(applied > 100, `${applied}`);
 });
 
 real("by default every pod keeps to the restricted Pod Security", async () => {
@@ -471,6 +349,64 @@ real(
       said,
       /kubectl label --overwrite namespace restricted pod-security\.kubernetes\.io\/enforce=privileged/,
     );
+  },
+);
+
+real("a namespace that is being deleted is named, with the command that waits for it", async () => {
+  await namespace("going");
+  // Nobody empties it here, so it stays as it is.
+  await call("DELETE", "/api/v1/namespaces/going");
+  for (const chart of ["portreeve-controller", "portreeve-defaults", "portreeve"] as const) {
+    assert.match(
+      refused("install", "going", chart, "--namespace", "going"),
+      /namespace "going" is being deleted, .*kubectl wait --for=delete namespace\/going/,
+    );
+  }
+});
+
+real(
+  "a second release in the namespace of the first is refused, with the script that moves one",
+  async () => {
+    await namespace("twice");
+    done("install", "kubewarden-controller", "portreeve-controller", "--namespace", "twice");
+    for (const { chart } of CONTROLLER_CHARTS) {
+      assert.match(
+        refused("install", "second", chart, "--namespace", "twice"),
+        /this namespace has a controller already: Deployment "kubewarden-controller" of release "kubewarden-controller"\..*deploy\/scripts\/portreeve-move-charts\.sh/,
+      );
+    }
+    removed("kubewarden-controller", "--namespace", "twice");
+  },
+);
+
+real(
+  "the webhook's certificate of a release of another name is made anew, by the same authority",
+  async () => {
+    const secret = (name: string) => get(`/api/v1/namespaces/twice/secrets/${name}`);
+    done("install", "kubewarden-controller", "portreeve-controller", "--namespace", "twice");
+    const [ca, client] = [
+      await secret("kubewarden-ca"),
+      await secret("kubewarden-audit-scanner-client-cert"),
+    ];
+    const scale = "/apis/apps/v1/namespaces/twice/deployments/kubewarden-controller/scale";
+    await call("PATCH", scale, { spec: { replicas: 0 } }, "application/merge-patch+json");
+    done(
+      "install",
+      "renamed-kubewarden-controller",
+      "portreeve-controller",
+      "--namespace",
+      "twice",
+      "--take-ownership",
+    );
+    const leaf = new X509Certificate(
+      Buffer.from((await secret("kubewarden-webhook-server-cert")).data["tls.crt"], "base64"),
+    );
+    assert.is(leaf.subjectAltName, "DNS:renamed-kubewarden-controller-webhook-service.twice.svc");
+    assert.ok(leaf.verify(new X509Certificate(Buffer.from(ca.data["ca.crt"], "base64")).publicKey));
+    assert.equal((await secret("kubewarden-ca")).data, ca.data);
+    assert.equal((await secret("kubewarden-audit-scanner-client-cert")).data, client.data);
+    removed("renamed-kubewarden-controller", "--namespace", "twice");
+    await call("DELETE", "/apis/apps/v1/namespaces/twice/deployments/kubewarden-controller");
   },
 );
 

@@ -28,11 +28,21 @@ export const NODE_BINARIES: readonly Binary[] = [
   { name: "coredns", module: "coredns", source: "." },
 ];
 
+/** API servers of before that the charts are tried on, each from the Go module `kubernetes-MINOR` beside this file. */
+export const OLDER_VERSIONS = ["1.35.4", "1.34.4", "1.33.13"] as const;
+export type OlderVersion = (typeof OLDER_VERSIONS)[number];
+
+const controlPlanes = (): string =>
+  join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "portreeve", "control-plane");
+
 /** The folder in the user's cache into which `build.ts` builds. */
 export function cacheFolder(): string {
-  const base = process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
-  return join(base, "portreeve", "control-plane", `kubernetes-${KUBERNETES_VERSION}-etcd-${ETCD_VERSION}`);
+  return join(controlPlanes(), `kubernetes-${KUBERNETES_VERSION}-etcd-${ETCD_VERSION}`);
 }
+
+/** Where `build.ts --api-server` puts the API server of an older version. */
+export const olderApiServer = (version: OlderVersion): string =>
+  join(controlPlanes(), `kube-apiserver-${version}`);
 
 const holds = (folder: string, binaries: readonly Binary[]) =>
   binaries.every(({ name }) => existsSync(join(folder, name)));
@@ -51,6 +61,10 @@ export function nodeBinariesFolder(): string | undefined {
 /** What to put into the name of a test that is skipped for want of an API server. */
 export const HOW_TO_GET_BINARIES =
   "needs etcd and kube-apiserver: set KUBEBUILDER_ASSETS, or run tests/cluster/binaries/build.ts (Go 1.26, 5 minutes)";
+
+/** The same for a test that needs an API server of before. */
+export const howToGetApiServer = (version: OlderVersion): string =>
+  `needs kube-apiserver ${version}: run tests/cluster/binaries/build.ts --api-server ${version} (Go 1.26, 5 minutes)`;
 
 /** The same for a test that needs a whole node. */
 export const HOW_TO_GET_NODE =

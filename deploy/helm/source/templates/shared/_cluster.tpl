@@ -20,3 +20,10 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{/* Stops Helm when the release's namespace is being deleted: nothing can be made in it. */}}
+{{- define "portreeve.checkNamespace" -}}
+{{- if dig "metadata" "deletionTimestamp" "" (lookup "v1" "Namespace" "" .Release.Namespace) -}}
+{{- fail (printf "namespace %q is being deleted, and nothing can be made in it. Wait until it is gone (kubectl wait --for=delete namespace/%s), or install into another one. If it doesn't go, its status says what holds it: kubectl get namespace %s --output yaml" .Release.Namespace .Release.Namespace .Release.Namespace) -}}
+{{- end -}}
+{{- end -}}
