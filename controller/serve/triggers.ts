@@ -155,7 +155,12 @@ export function connectTriggers(world: World, triggers: Triggers): void {
       if (label !== undefined) bound(label);
     }
   };
-  stores.pods.listen(ofServer);
+  stores.pods.listen((now, before) => {
+    ofServer(now, before);
+    // The server's status tells why pods don't run.
+    const label = (now ?? before)!.metadata.labels?.[POLICY_SERVER_LABEL];
+    if (label !== undefined) triggers.server(label, GATHER_MS);
+  });
   stores.replicaSets.listen(ofServer);
 
   const webhook =

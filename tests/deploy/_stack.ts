@@ -8,7 +8,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseDocument } from "../../deps.ts";
-import { until } from "../cluster/control_plane.ts";
+import { until as untilWithin } from "../cluster/control_plane.ts";
 import { importLayout } from "../cluster/node/image_archive.ts";
 import { NODE_ADDRESS } from "../cluster/node/network.ts";
 import { type ClusterNode, currentNode, nodeIsUp, startNode, stopNode } from "../cluster/node/node.ts";
@@ -27,6 +27,9 @@ const STAND_INS: readonly (readonly [name: string, policy: string])[] = [
   ["kubewarden/policies/pod-privileged:v1.0.13", "pod-privileged"],
   ["kubewarden/tests/safe-labels:v0.1.13", "required-labels"],
   ["kubewarden/tests/seccomp:v1", "default-seccomp"],
+  ["kubewarden/tests/opa-context:v1", "../tests/policies/opa-context"],
+  ["kubewarden/tests/gatekeeper-context:v1", "../tests/policies/gatekeeper-context"],
+  ["kubewarden/tests/host-caller:v1", "../tests/policies/host-caller"],
 ];
 
 export type Refusal = { readonly status: number; readonly output: string };
@@ -215,8 +218,10 @@ export async function startStack(): Promise<Stack> {
       kubectl("rollout", "status", "deployment/policy-server-default", "-n", NAMESPACE, "--timeout=120s");
     },
     clean() {
-      kubectl("delete", "cap,capg,ap,apg", "--all", "-A", "--wait", "--timeout=60s");
-      kubectl("delete", "ps", "--field-selector=metadata.name!=default", "--wait", "--timeout=60s");
+      kubectl("delete", "cap,capg,ap,apg", "--all", "-A", "--wait", "--timeout=120s");
+      kubectl("delete", "ps", "--field-selector=metadata.name!=default", "--wait", "--timeout=120s");
+      // The next scenario's Pods are not to meet webhooks of policies that are gone: the API server forgets them a moment later.
+      kubectl("delete", "pods", "-n", "default", "--all", "--wait", "--timeout=120s");
     },
     reeve: (...args) => node.run(process.execPath, bundleFile("reeve"), ...args),
     async underLoad(disturb = () => {}, objects = 2_000) {
@@ -242,7 +247,7 @@ export async function startStack(): Promise<Stack> {
     active(kind, name, namespace) {
       const where = namespace === undefined ? [] : ["-n", namespace];
       for (const condition of ["PolicyActive", "PolicyUniquelyReachable"]) {
-        kubectl("wait", `--for=condition=${condition}`, `${kind}/${name}`, ...where, "--timeout=120s");
+        kubectl("wait", `--for=condition=${condition}`, `${kind}/${name}`, ...where, "--timeout=240s");
       }
     },
     tryPod(options = {}) {
@@ -279,4 +284,6 @@ export const sourceAuthorities = (node: ClusterNode): Any => ({
   "ghcr.io": [readFileSync(node.credential("ca.crt"), "utf8")],
 });
 
-export { until };
+/** Waits for what a cluster does by itself; its limit is that of a cluster that will not do it, however busy the machine is. */
+export const until: typeof untilWithin = (what, probe, options = {}) =>
+  untilWithin(what, probe, { limitMs: 180_000, pauseMs: 100, ...options });

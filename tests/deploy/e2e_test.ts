@@ -6,7 +6,7 @@ import process from "node:process";
 import { suite } from "uvu";
 import { HOW_TO_GET_NODE, nodeBinariesFolder } from "../cluster/binaries/locate.ts";
 import { startStack } from "./_stack.ts";
-import type { Context, Subject } from "./e2e/_steps.ts";
+import type { Context, Scenarios, Subject } from "./e2e/_steps.ts";
 import { audit } from "./e2e/audit.ts";
 import { badInput } from "./e2e/bad_input.ts";
 import { hostNetwork } from "./e2e/host_network.ts";
@@ -14,6 +14,13 @@ import { load } from "./e2e/load.ts";
 import { oneChart } from "./e2e/one_chart.ts";
 import { policies } from "./e2e/policies.ts";
 import { registry } from "./e2e/registry.ts";
+import { context } from "./e2e/context.ts";
+import { mutualTls } from "./e2e/mutual_tls.ts";
+import { scheduling } from "./e2e/scheduling.ts";
+import { security } from "./e2e/security.ts";
+import { servers } from "./e2e/servers.ts";
+import { signatures } from "./e2e/signatures.ts";
+import { telemetry } from "./e2e/telemetry.ts";
 import { threeCharts } from "./e2e/three_charts.ts";
 import { uninstall } from "./e2e/uninstall.ts";
 
@@ -23,7 +30,14 @@ const SUBJECTS = new Map<string, Subject>([
   ["policies", policies],
   ["bad_input", badInput],
   ["audit", audit],
+  ["servers", servers],
+  ["context", context],
   ["registry", registry],
+  ["signatures", signatures],
+  ["mutual_tls", mutualTls],
+  ["telemetry", telemetry],
+  ["scheduling", scheduling],
+  ["security", security],
   ["load", load],
   ["host_network", hostNetwork],
   ["uninstall", uninstall],
@@ -43,13 +57,31 @@ else {
   test.after(async ({ stack }) => {
     await stack?.stop();
   });
+  // Said at once, with the time that each took: the whole takes minutes.
+  const scenarios: Scenarios = Object.assign(
+    (name: string, run: (context: Context) => unknown) =>
+      test(name, async (context) => {
+        const began = performance.now();
+        let outcome = "FAILED";
+        try {
+          await run(context);
+          outcome = "ok";
+        } catch (error) {
+          console.error(error);
+          throw error;
+        } finally {
+          console.log(`\n  ${outcome}, ${((performance.now() - began) / 1000).toFixed(1)} s: ${name}`);
+        }
+      }),
+    { skip: (name: string) => test.skip(name, () => {}) },
+  );
   const wanted = process.env["E2E"]?.split(/[\s,]+/).filter(Boolean) ?? [...SUBJECTS.keys()];
   for (const name of wanted) {
     const subject = SUBJECTS.get(name);
     if (subject === undefined) {
       throw new Error(`E2E: no subject is called ${name}: ${[...SUBJECTS.keys()].join(" ")}`);
     }
-    subject(test);
+    subject(scenarios);
   }
 }
 test.run();

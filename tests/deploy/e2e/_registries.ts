@@ -58,6 +58,7 @@ export async function startRegistry(
       ? {}
       : { auth: { htpasswd: { realm: "tests", path: file("htpasswd", HTPASSWD) } } }),
   };
+  await node.stop(name);
   node.start(name, "docker-registry", "serve", file("config.json", JSON.stringify(config)));
   const scheme = options.open === true ? "http" : "https";
   await until(`${name} answers`, answers(node, `${scheme}://${NODE_ADDRESS}:${port}/v2/`));
@@ -67,6 +68,7 @@ export async function startRegistry(
 /** Starts a forward proxy; the connections that it was asked for are in its log, one line each. */
 export async function startProxy(node: ClusterNode, name: string, port: number): Promise<string> {
   const file = fileURLToPath(new URL("_proxy.ts", import.meta.url));
+  await node.stop(name);
   node.start(name, process.execPath, file, NODE_ADDRESS, String(port));
   const url = `http://${NODE_ADDRESS}:${port}`;
   await until(`${name} answers`, answers(node, url));

@@ -1,12 +1,16 @@
 /** What several scenarios do or look at. */
-import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Any, NAMESPACE, type PodOptions } from "../_objects.ts";
 import { type Stack, until } from "../_stack.ts";
 
 export type Context = { stack: Stack };
+/** Registers a scenario. */
+export interface Scenarios {
+  (name: string, run: (context: Context) => unknown): void;
+  skip(name: string): void;
+}
 /** The scenarios of one subject, registered in the order in which they run. Each subject says which charts it needs. */
-export type Subject = (test: Test<Context>) => void;
+export type Subject = (test: Scenarios) => void;
 
 export const DENIED = /admission webhook .* denied the request: Privileged container is not allowed\s*$/;
 
@@ -14,7 +18,7 @@ export const deployment = (stack: Stack, name: string): Any => stack.get("deploy
 export const podSpec = (stack: Stack, name: string): Any => deployment(stack, name).spec.template.spec;
 export const remove = (stack: Stack, kind: string, ...names: readonly string[]) =>
   void stack.kubectl("delete", kind, ...names, "--wait", "--timeout=60s");
-export const rolledOut = (stack: Stack, name: string, limit = "120s") =>
+export const rolledOut = (stack: Stack, name: string, limit = "240s") =>
   void stack.kubectl("rollout", "status", `deployment/${name}`, "-n", NAMESPACE, `--timeout=${limit}`);
 
 /** The API server learns of a webhook a moment after its configuration is written. */
@@ -24,7 +28,7 @@ export const denied = (stack: Stack, options: PodOptions = {}) =>
     () => DENIED.test(stack.tryPod({ ...options, privileged: true }) ?? "accepted"),
   );
 export const accepted = (stack: Stack, options: PodOptions = {}) =>
-  until("the Pod is accepted", () => stack.tryPod(options) === undefined, { limitMs: 60_000 });
+  until("the Pod is accepted", () => stack.tryPod(options) === undefined);
 
 export const serverPods = (stack: Stack, name: string): readonly Any[] =>
   stack.list("pods", "-n", NAMESPACE, "-l", `app.kubernetes.io/instance=policy-server-${name}`);
@@ -48,7 +52,7 @@ export const conditionSays = (stack: Stack, kind: string, name: string, text: Re
   until(`${kind} ${name} says ${text}`, () => {
     const all: readonly Any[] = stack.get(kind, name, namespace)?.status?.conditions ?? [];
     return all.find(({ message = "", status }) => status === "False" && text.test(message));
-  }, { limitMs: 60_000 }) as Promise<Any>;
+  }) as Promise<Any>;
 
 /** What the stack would leave behind if it did not clean up. */
 export function nothingLeft(stack: Stack): void {

@@ -34,9 +34,7 @@ export const policies: Subject = (test) => {
     stack.kubectl("wait", "--for=condition=ServiceReconciled", "ps/e2e-tests", "--timeout=60s");
     rolledOut(stack, name);
     stack.kubectl("patch", "ps", "e2e-tests", "--type=merge", "-p", '{"spec":{"replicas":2}}');
-    await until("two replicas", () => deployment(stack, name).status.readyReplicas === 2, {
-      limitMs: 60_000,
-    });
+    await until("two replicas", () => deployment(stack, name).status.readyReplicas === 2);
     stack.apply(privilegedPods({ policyServer: "e2e-tests" }));
     stack.active("cap", "privileged-pods");
     await denied(stack);

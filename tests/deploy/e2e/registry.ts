@@ -35,18 +35,15 @@ function fill(stack: Stack, { host, authority }: PrivateRegistry): void {
   );
 }
 
-const createSecret = (stack: Stack, host: string) =>
-  void stack.kubectl(
-    "create",
-    "secret",
-    "docker-registry",
-    SECRET,
-    "-n",
-    NAMESPACE,
-    `--docker-server=${host}`,
-    `--docker-username=${USER}`,
-    `--docker-password=${PASSWORD}`,
-  );
+const secret = (host: string): Any => ({
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: { name: SECRET, namespace: NAMESPACE },
+  type: "kubernetes.io/dockerconfigjson",
+  stringData: {
+    ".dockerconfigjson": JSON.stringify({ auths: { [host]: { username: USER, password: PASSWORD } } }),
+  },
+});
 
 export const registry: Subject = (test) => {
   let secured: PrivateRegistry;
@@ -56,7 +53,7 @@ export const registry: Subject = (test) => {
     fill(stack, secured);
     await stack.oneChart();
     stack.clean();
-    createSecret(stack, secured.host);
+    stack.apply(secret(secured.host));
     const sources = [
       { uri: "ghcr.io", certs: sourceAuthorities(stack.node)["ghcr.io"] },
       { uri: secured.host, certs: [secured.authority] },
@@ -91,12 +88,13 @@ export const registry: Subject = (test) => {
       // Nobody listens there.
       ["lost-proxy", { ...whole, env: env(proxy.replace(/\d+$/, "9")) }, secured.host, /proxy/i],
     ];
-    stack.apply(...servers.map(([name, spec]) => policyServer(name, spec)));
+    // Policies first: they wait for their servers, which then start once.
     stack.apply(
       ...servers.map(([name, , host]) =>
         privilegedPods({ policyServer: name, module: `registry://${host}/${MODULE}` }, name)
       ),
     );
+    stack.apply(...servers.map(([name, spec]) => policyServer(name, spec)));
     for (const [name, , host, fault] of servers) {
       if (fault === undefined) {
         stack.active("cap", name);
