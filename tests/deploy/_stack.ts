@@ -47,6 +47,14 @@ export type Stack = {
   helm(...args: readonly string[]): string;
   /** Installs or upgrades a release of a chart of ours, with values, and waits for it. */
   install(release: string, chart: string, values?: Any, ...args: readonly string[]): void;
+  /** The same in another namespace than the stack's. */
+  installIn(
+    namespace: string,
+    release: string,
+    chart: string,
+    values?: Any,
+    ...args: readonly string[]
+  ): void;
   uninstall(release: string): void;
   /** Brings the one chart to these values, installed as `admission-controller`, beside what the images and modules need. */
   oneChart(values?: Any): Promise<void>;
@@ -158,14 +166,14 @@ export async function startStack(): Promise<Stack> {
   const apply = (...objects: readonly Any[]) =>
     void kubectl("apply", "-f", scratch({ apiVersion: "v1", kind: "List", items: objects }));
   let defaultKeys: readonly string[] = [];
-  const install = (release: string, chart: string, values: Any = {}, ...args: readonly string[]) =>
+  const installIn: Stack["installIn"] = (namespace, release, chart, values = {}, ...args) =>
     void node.helm(
       "upgrade",
       "--install",
       release,
       join(root, "deploy/helm", chart),
       "--namespace",
-      NAMESPACE,
+      namespace,
       "--wait",
       "--wait-for-jobs",
       "--timeout",
@@ -174,6 +182,7 @@ export async function startStack(): Promise<Stack> {
       scratch(values),
       ...args,
     );
+  const install: Stack["install"] = (...args) => installIn(NAMESPACE, ...args);
   const refused = (command: () => unknown): string => {
     try {
       command();
@@ -191,6 +200,7 @@ export async function startStack(): Promise<Stack> {
     refused,
     helm: (...args) => node.helm(...args),
     install,
+    installIn,
     uninstall: (release) =>
       void node.helm("uninstall", release, "--namespace", NAMESPACE, "--wait", "--timeout", "5m"),
     async oneChart(values = {}) {

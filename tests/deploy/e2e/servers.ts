@@ -118,15 +118,13 @@ export const servers: Subject = (test) => {
       remove(stack, kind, "states", ...where);
       assert.is(stack.get("validatingwebhookconfigurations", name), undefined, name);
     }
-    for (const [, , object] of kinds("missing")) {
-      if (object.kind.startsWith("Admission")) continue;
-      for (const field of ["timeoutSeconds", "timeoutEvalSeconds"]) {
-        const spec = { ...object.spec, [field]: 1 };
-        assert.match(
-          stack.refused(() => stack.apply({ ...object, spec })),
-          /greater than or equal to 2/,
-          field,
-        );
+    for (const [kind, , object] of kinds("missing")) {
+      if (!kind.startsWith("c")) continue;
+      const short = { ...members, again: { module, timeoutEvalSeconds: 1 } };
+      const specs = [{ timeoutSeconds: 1 }, kind === "cap" ? { timeoutEvalSeconds: 1 } : { policies: short }];
+      for (const over of specs) {
+        const said = stack.refused(() => stack.apply({ ...object, spec: { ...object.spec, ...over } }));
+        assert.match(said, /greater than or equal to 2/, `${kind} ${JSON.stringify(over)}`);
       }
     }
   });
