@@ -129,6 +129,8 @@ export async function startStack(): Promise<Stack> {
   for (const component of ["policy-server", "controller", "audit-scanner"]) {
     for (const socket of node.sockets) importLayout(socket, join(images, `${component}-${RUNTIME}`));
   }
+  // A kept cluster's pods run what their images were before.
+  if (keep) node.kubectl("delete", "pods", "-A", "-l", "app.kubernetes.io/part-of=kubewarden", "--wait");
   // One node, as nearly all scenarios have it; those about scheduling let pods onto the other one.
   node.kubectl("cordon", "node2");
   rmSync(images, { recursive: true, force: true });
