@@ -151,6 +151,7 @@ export async function startNode(
       "credentials",
       "logs",
       "registry",
+      "targets",
       ...nodes.map(({ name }) => `${name}/static-pods`),
     ]
   ) {
