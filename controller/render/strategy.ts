@@ -3,6 +3,7 @@ import type { PolicyServer } from "../../crd/types.ts";
 import type { Deployment } from "../types/objects.ts";
 import type { ControllerSettings } from "../types/settings.ts";
 import { covers } from "./differences.ts";
+import { needsNodeEach } from "./host_network.ts";
 import { readinessPort, webhookPort } from "./ports.ts";
 
 type Strategy = { readonly [key: string]: unknown };
@@ -30,7 +31,7 @@ function isComplete({ metadata, spec, status = {} }: Deployment): boolean {
 /**
  * On the host's network the old pod holds its ports while the new one starts, so the old pod goes first, and for a moment nobody
  * answers. Where they don't want the same ports (host network is turned on, or the ports change) the new pod comes first; this
- * holds until that rollout is complete.
+ * holds until that rollout is complete. Not where each pod needs a node of its own: there may be none for one pod more.
  */
 export function rolloutStrategy(
   server: PolicyServer,
@@ -47,6 +48,9 @@ export function rolloutStrategy(
       : OLD_POD_FIRST;
   }
   const wanted = [webhookPort(server), readinessPort(server)];
-  const free = !portsOnNode(live).some((port) => wanted.includes(port));
+  const free = !portsOnNode(live).some((port) => wanted.includes(port)) &&
+    ![server.spec.affinity, live.spec?.template?.spec?.affinity].some((rules) =>
+      needsNodeEach(server, rules)
+    );
   return complete && free ? NEW_POD_FIRST : OLD_POD_FIRST;
 }

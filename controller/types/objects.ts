@@ -1,5 +1,5 @@
 /** The parts of Kubernetes' own objects that the controller reads and writes. */
-import type { LabelSelector, MatchCondition, Rule } from "../../crd/types.ts";
+import type { Affinity, LabelSelector, MatchCondition, Rule } from "../../crd/types.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 
 export type ConfigMap = KubeObject & { readonly data?: { readonly [key: string]: string } };
@@ -19,6 +19,7 @@ export type Deployment = KubeObject & {
       readonly metadata?: { readonly annotations?: { readonly [key: string]: string } };
       readonly spec?: {
         readonly hostNetwork?: boolean;
+        readonly affinity?: Affinity;
         readonly containers?: readonly {
           readonly env?: readonly { readonly name: string; readonly value?: string }[];
         }[];

@@ -424,8 +424,20 @@ test("on the host's network the new pod comes first only where it wants no port 
   const rolling = { ...done, replicas: 2 };
   const newFirst = { rollingUpdate: { maxUnavailable: 0 } };
   const moved = { webhookPort: 1, readinessProbePort: 2 };
+  const alone = {
+    affinity: {
+      podAntiAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: [{
+          topologyKey: "kubernetes.io/hostname",
+          labelSelector: { matchLabels: { "kubewarden/policy-server": "s" } },
+        }],
+      },
+    },
+  };
   for (
     const [what, found, wanted] of [
+      ["each pod needs a node", roll(host, live({}), alone), 1],
+      ["each old pod needs a node", roll(host, live({}, alone)), 1],
       ["nothing there", roll(host, undefined), 1],
       ["nothing changes", roll(host, live(host)), 1],
       ["the same ports", roll(host, live(host), { image: "j" }), 1],

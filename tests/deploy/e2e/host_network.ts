@@ -14,7 +14,7 @@ import {
   serverPods,
   type Subject,
 } from "./_steps.ts";
-import { awayFrom } from "./scheduling.ts";
+import { awayFrom, backToOneNode } from "./scheduling.ts";
 
 /** The values of the end-to-end suite, with the controller's three ports. */
 const onHost = (
@@ -210,17 +210,7 @@ export const hostNetwork: Subject = (test) => {
     await denied(stack);
     stack.kubectl("delete", "ps", "two", "apart", "--wait", "--timeout=120s");
     stack.kubectl("scale", "deployment", "admission-controller", "-n", NAMESPACE, "--replicas=1");
-    stack.kubectl("cordon", "node2");
-    rolledOut(stack, "admission-controller");
-    stack.kubectl(
-      "delete",
-      "pods",
-      "-n",
-      NAMESPACE,
-      "--field-selector=spec.nodeName=node2",
-      "--wait",
-      "--timeout=120s",
-    );
+    backToOneNode(stack);
   });
 
   test("host network is turned off and on under load: no request is lost", async ({ stack }) => {

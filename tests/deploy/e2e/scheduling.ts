@@ -1,7 +1,7 @@
 /** Where pods go: affinity, tolerations, priority; two nodes. */
 import * as assert from "uvu/assert";
 import { type Any, NAMESPACE, policyServer, privilegedPods } from "../_objects.ts";
-import { sourceAuthorities, until } from "../_stack.ts";
+import { sourceAuthorities, type Stack, until } from "../_stack.ts";
 import { denied, podSpec, rolledOut, serverPods, type Subject } from "./_steps.ts";
 
 /** Required anti-affinity against pods with this label. */
@@ -22,6 +22,14 @@ const onNode = (name: string): Any => ({
     },
   },
 });
+
+/** No pod starts on the second node any more, and those that are there start on the first one. */
+export function backToOneNode(stack: Stack): void {
+  stack.kubectl("cordon", "node2");
+  const there = ["-n", NAMESPACE, "--field-selector=spec.nodeName=node2"];
+  stack.kubectl("delete", "pods", ...there, "--wait", "--timeout=120s");
+  for (const name of ["admission-controller", "policy-server-default"]) rolledOut(stack, name);
+}
 
 export const scheduling: Subject = (test) => {
   test("affinity, tolerations and priority of PolicyServers are their pods', on two nodes", async ({ stack }) => {
@@ -104,7 +112,9 @@ export const scheduling: Subject = (test) => {
       ...stack.list("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=controller"),
     ].filter(({ metadata }) => metadata.deletionTimestamp === undefined).map(({ spec }) => spec.nodeName);
     assert.is(new Set(where).size, where.length, where.join());
+    // The old pods' rules hold for the new ones too, and there is no third node.
     stack.kubectl("cordon", "node2");
+    stack.uninstall("admission-controller");
     await stack.oneChart();
     stack.kubectl("delete", "priorityclass", "policies-first");
   });
