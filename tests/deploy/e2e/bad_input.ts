@@ -85,14 +85,26 @@ export const badInput: Subject = (test) => {
     stack.kubectl("delete", "namespace", "second", "--wait", "--timeout=120s");
     assert.match(attempt({ hostNetwork: "yes" }), /hostNetwork/);
     assert.match(attempt({ mTLS: { enable: true } }), /mTLS/);
+    const clash = {
+      hostNetwork: true,
+      ports: { healthProbe: 63001 },
+      policyServer: { readinessProbePort: 63001, webhookPort: 63002 },
+    };
     assert.match(
-      attempt({
-        hostNetwork: true,
-        ports: { healthProbe: 63001 },
-        policyServer: { readinessProbePort: 63001 },
-      }),
-      /63001/,
+      attempt(clash),
+      /enforces the Pod Security level restricted.*kubectl label --overwrite namespace kubewarden/,
     );
+    const enforce = (level: string) =>
+      stack.kubectl(
+        "label",
+        "namespace",
+        NAMESPACE,
+        `pod-security.kubernetes.io/enforce=${level}`,
+        "--overwrite",
+      );
+    enforce("privileged");
+    assert.match(attempt(clash), /are both 63001/);
+    enforce("restricted");
     const before = stack.helm("history", "admission-controller", "-n", NAMESPACE, "-o", "json");
     assert.not.match(before, /"status":"pending/);
   });
