@@ -212,7 +212,9 @@ export async function startStack(): Promise<Stack> {
       const labels = Object.fromEntries(
         ["enforce", "warn"].map((mode) => [`pod-security.kubernetes.io/${mode}`, level]),
       );
-      apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE, labels } });
+      // Kubernetes warns of pods on the host's network, which are about to go.
+      const namespace = { apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE, labels } };
+      node.kubectl("apply", "-f", scratch(namespace));
       const all = merged({ ...imageValues(), ...sourceValues(node) }, values);
       install("admission-controller", "portreeve", all);
       // Helm is done when the controller runs; the controller then applies the defaults.
