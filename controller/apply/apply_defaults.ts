@@ -54,7 +54,10 @@ async function removeOthers({ client, log }: World, wanted: ReadonlySet<string>)
   }
 }
 
-/** One run. Rejects with the first resource that can't be applied; nothing is deleted then. */
+/**
+ * One run. A resource that can't be applied keeps no other one from it: the run rejects at its end with all of them. While an
+ * entry can't be read nothing is deleted, since nobody knows which resource it was.
+ */
 export async function applyDefaults(world: World): Promise<void> {
   const { client, log, settings: { namespace, defaultsConfigMap } } = world;
   let data: { readonly [key: string]: string } = {};
@@ -70,17 +73,28 @@ export async function applyDefaults(world: World): Promise<void> {
       error: problem,
     });
   }
+  const failures: unknown[] = [];
   for (const resource of resources) {
     const { kind, object } = resource;
-    await adopt(world, resource);
-    await client.patch(
-      { ...customResource(kind), apiVersion: object.apiVersion },
-      object.metadata.namespace,
-      object.metadata.name,
-      "apply",
-      object,
-      { fieldManager: FIELD_MANAGER },
-    );
+    try {
+      await adopt(world, resource);
+      await client.patch(
+        { ...customResource(kind), apiVersion: object.apiVersion },
+        object.metadata.namespace,
+        object.metadata.name,
+        "apply",
+        object,
+        { fieldManager: FIELD_MANAGER },
+      );
+    } catch (error) {
+      failures.push(error);
+    }
   }
-  await removeOthers(world, new Set(resources.map(({ kind, object }) => keyOf(kind, object))));
+  if (problems.length === 0) {
+    await removeOthers(world, new Set(resources.map(({ kind, object }) => keyOf(kind, object))));
+  }
+  if (failures.length === 1) throw failures[0];
+  if (failures.length > 1) {
+    throw new AggregateError(failures, failures.map((failure) => (failure as Error).message).join("; "));
+  }
 }

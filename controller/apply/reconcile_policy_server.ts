@@ -12,13 +12,15 @@ import {
 import { renderConfiguration } from "../render/config_map.ts";
 import { renderDeployment } from "../render/deployment.ts";
 import { hostPortProblems } from "../render/host_network.ts";
-import { CA_SECRET, serverObjectName, serviceHost } from "../render/names.ts";
+import { CA_SECRET, POLICY_SERVER_LABEL, serverObjectName, serviceHost } from "../render/names.ts";
 import { renderPodDisruptionBudget } from "../render/pod_disruption_budget.ts";
+import { missingInputs, podProblems } from "../render/pod_problems.ts";
 import { renderServerSecret, usablePair } from "../render/secret.ts";
 import { renderService } from "../render/service.ts";
 import {
   type Finding,
   hostPortsFinding,
+  podsFinding,
   sameConditions,
   serverConditions,
   type ServerStep,
@@ -301,6 +303,18 @@ export async function reconcilePolicyServer(world: World, name: string): Promise
   if (settings.hostNetwork) {
     findings.push(hostPortsFinding(hostPortProblems(current, [...stores.policyServers.all()], settings)));
   }
+  const { namespace } = settings;
+  findings.push(...podsFinding([
+    ...missingInputs(current, {
+      configMap: (wanted) => stores.configMaps.get(wanted, namespace) !== undefined,
+      secret: (wanted) => stores.secrets.get(wanted, namespace) !== undefined,
+    }),
+    ...podProblems(
+      current,
+      stores.deployments.get(serverObjectName(name), namespace),
+      [...stores.pods.all()].filter(({ metadata }) => metadata.labels?.[POLICY_SERVER_LABEL] === name),
+    ),
+  ]));
   await writeConditions(world, stores.policyServers.get(name) ?? current, findings);
   if (failure !== undefined) throw failure;
   return undefined;

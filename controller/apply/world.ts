@@ -92,7 +92,11 @@ function slimPod(pod: Pod): Pod {
     metadata,
     status: {
       phase,
-      conditions: conditions?.map(({ type, status }) => ({ type, status })),
+      conditions: conditions?.map(({ type, status, reason, message }) => ({
+        type,
+        status,
+        ...(type === "PodScheduled" && status === "False" ? { reason, message } : {}),
+      })),
       containerStatuses: containerStatuses?.map(({ name, state, lastState }) => ({ name, state, lastState })),
     },
   } as Pod;

@@ -17,6 +17,7 @@ import {
   serverObjectName,
 } from "./names.ts";
 import { readinessPort } from "./ports.ts";
+import { rolloutStrategy } from "./strategy.ts";
 import { clientCaFiles, renderVolumes } from "./volumes.ts";
 
 export type DeploymentInput = {
@@ -64,16 +65,6 @@ function replicas(server: PolicyServer, live: Deployment | undefined): { readonl
   return scaledByOthers ? {} : { replicas: wanted };
 }
 
-/**
- * On the host's network the old pod still holds its ports while the new one starts, so a surge could not run on the same
- * node: the old pod goes first (spec/controller.md, sharp edge 23).
- */
-function strategy(settings: ControllerSettings): { readonly [key: string]: unknown } {
-  return settings.hostNetwork
-    ? { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } }
-    : { type: "RollingUpdate" };
-}
-
 /** The Deployment `policy-server-<name>`: the fields that the controller owns, and no other. */
 export function renderDeployment(
   input: DeploymentInput,
@@ -87,6 +78,37 @@ export function renderDeployment(
     ...spec.annotations,
     ...(telemetryMode(settings) === "sidecar" ? { "sidecar.opentelemetry.io/inject": "true" } : {}),
     ...(inputsDigest === undefined ? {} : { [INPUTS_DIGEST]: inputsDigest }),
+  };
+  const template = {
+    metadata: {
+      labels: { ...spec.labels, app, [CONFIG_VERSION]: configVersion, ...system },
+      ...(Object.keys(templateAnnotations).length === 0 ? {} : { annotations: templateAnnotations }),
+    },
+    spec: {
+      securityContext: spec.securityContexts?.pod ?? DEFAULT_POD_SECURITY,
+      ...(settings.imagePullSecrets.length === 0
+        ? {}
+        : { imagePullSecrets: settings.imagePullSecrets.map((secret) => ({ name: secret })) }),
+      ...(spec.serviceAccountName === undefined ? {} : { serviceAccountName: spec.serviceAccountName }),
+      ...(spec.tolerations === undefined ? {} : { tolerations: spec.tolerations }),
+      ...(spec.priorityClassName === undefined ? {} : { priorityClassName: spec.priorityClassName }),
+      affinity: spec.affinity ?? {},
+      ...(settings.hostNetwork ? { hostNetwork: true } : {}),
+      dnsPolicy: settings.hostNetwork ? "ClusterFirstWithHostNet" : "ClusterFirst",
+      containers: [{
+        name: serverObjectName(name),
+        image: spec.image,
+        env: renderEnvironment(server, settings, clientCaFiles(settings, hasOldCa)),
+        readinessProbe: { httpGet: { path: "/readiness", port: readinessPort(server), scheme: "HTTP" } },
+        resources: {
+          ...(spec.requests === undefined ? {} : { requests: spec.requests }),
+          ...(spec.limits === undefined ? {} : { limits: spec.limits }),
+        },
+        securityContext: spec.securityContexts?.container ?? DEFAULT_CONTAINER_SECURITY,
+        volumeMounts: mounts,
+      }],
+      volumes,
+    },
   };
   return {
     apiVersion: "apps/v1",
@@ -105,38 +127,8 @@ export function renderDeployment(
     spec: {
       ...replicas(server, live),
       selector: { matchLabels: { app } },
-      strategy: strategy(settings),
-      template: {
-        metadata: {
-          labels: { ...spec.labels, app, [CONFIG_VERSION]: configVersion, ...system },
-          ...(Object.keys(templateAnnotations).length === 0 ? {} : { annotations: templateAnnotations }),
-        },
-        spec: {
-          securityContext: spec.securityContexts?.pod ?? DEFAULT_POD_SECURITY,
-          ...(settings.imagePullSecrets.length === 0
-            ? {}
-            : { imagePullSecrets: settings.imagePullSecrets.map((secret) => ({ name: secret })) }),
-          ...(spec.serviceAccountName === undefined ? {} : { serviceAccountName: spec.serviceAccountName }),
-          ...(spec.tolerations === undefined ? {} : { tolerations: spec.tolerations }),
-          ...(spec.priorityClassName === undefined ? {} : { priorityClassName: spec.priorityClassName }),
-          affinity: spec.affinity ?? {},
-          ...(settings.hostNetwork ? { hostNetwork: true } : {}),
-          dnsPolicy: settings.hostNetwork ? "ClusterFirstWithHostNet" : "ClusterFirst",
-          containers: [{
-            name: serverObjectName(name),
-            image: spec.image,
-            env: renderEnvironment(server, settings, clientCaFiles(settings, hasOldCa)),
-            readinessProbe: { httpGet: { path: "/readiness", port: readinessPort(server), scheme: "HTTP" } },
-            resources: {
-              ...(spec.requests === undefined ? {} : { requests: spec.requests }),
-              ...(spec.limits === undefined ? {} : { limits: spec.limits }),
-            },
-            securityContext: spec.securityContexts?.container ?? DEFAULT_CONTAINER_SECURITY,
-            volumeMounts: mounts,
-          }],
-          volumes,
-        },
-      },
+      strategy: rolloutStrategy(server, settings, template, live),
+      template,
     },
   };
 }

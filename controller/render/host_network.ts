@@ -55,6 +55,10 @@ function keepsOff(affinity: Affinity | undefined, labels: Labels): boolean {
   return terms.some((term) => term.topologyKey === HOSTNAME && selects(term.labelSelector, labels));
 }
 
+/** Whether a server's pods need a node each, by this affinity. */
+export const needsNodeEach = (server: PolicyServer, affinity: Affinity | undefined): boolean =>
+  keepsOff(affinity, podLabels(server));
+
 const separate = (a: PolicyServer, b: PolicyServer) =>
   keepsOff(a.spec.affinity, podLabels(b)) || keepsOff(b.spec.affinity, podLabels(a));
 
@@ -103,7 +107,7 @@ export function hostPortProblems(
       );
     }
   }
-  if ((server.spec.replicas ?? 0) > 1 && !keepsOff(server.spec.affinity, podLabels(server))) {
+  if ((server.spec.replicas ?? 0) > 1 && !needsNodeEach(server, server.spec.affinity)) {
     problems.push(
       `${server.spec.replicas} replicas bind the same ports: two of them on one node cannot run; add a required ` +
         `podAntiAffinity on kubernetes.io/hostname that selects ${POLICY_SERVER_LABEL}: ${server.metadata.name}`,

@@ -3,6 +3,7 @@ import type { Condition, PolicyStatus } from "../../crd/types.ts";
 import type { ConfigMap, Deployment } from "../types/objects.ts";
 import { RESOURCES_NOT_ALLOWED } from "./allowed_resources.ts";
 import { CONFIG_VERSION } from "./names.ts";
+import { problemText } from "./pod_problems.ts";
 
 /** A condition before it is known since when it holds. */
 export type Finding = Omit<Condition, "lastTransitionTime" | "observedGeneration">;
@@ -183,6 +184,7 @@ const STEP_CONDITIONS: { readonly [S in ServerStep]: { readonly type: string; re
 
 export const WEBHOOKS_CLEANED_UP = "PolicyWebhooksCleanedUp";
 export const HOST_PORTS_AVAILABLE = "HostPortsAvailable";
+export const PODS_RUNNING = "PodsRunning";
 
 function outcome(type: string, problem: string | undefined): Finding {
   return {
@@ -217,6 +219,12 @@ export function hostPortsFinding(problems: readonly string[]): Finding {
   };
 }
 
+/** Why pods don't run; there is no such condition while there is nothing to say. */
+export function podsFinding(problems: readonly string[]): readonly Finding[] {
+  if (problems.length === 0) return [];
+  return [{ type: PODS_RUNNING, status: "False", reason: "PodsNotRunning", message: problemText(problems) }];
+}
+
 /** Conditions of a PolicyServer: those found now, and of the earlier ones those that this pass did not reach. */
 export function serverConditions(
   findings: readonly Finding[],
@@ -226,7 +234,7 @@ export function serverConditions(
   const reached = new Set(findings.map(({ type }) => type));
   const steps = Object.values(STEP_CONDITIONS).map(({ type }) => type);
   const kept = previous.filter(({ type }) => !reached.has(type) && steps.includes(type));
-  const order = [...steps, WEBHOOKS_CLEANED_UP, HOST_PORTS_AVAILABLE];
+  const order = [...steps, WEBHOOKS_CLEANED_UP, HOST_PORTS_AVAILABLE, PODS_RUNNING];
   return [...kept, ...stampConditions(findings, previous, now)]
     .sort((a, b) => order.indexOf(a.type) - order.indexOf(b.type));
 }

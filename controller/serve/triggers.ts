@@ -14,6 +14,7 @@ import {
   serverObjectName,
   WEBHOOK_SERVER_SECRET,
 } from "../render/names.ts";
+import { DEFAULTS_LABEL } from "../render/read_defaults.ts";
 import type { WebhookConfiguration, WebhookKind } from "../types/objects.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 
@@ -46,6 +47,10 @@ function changed(now: KubeObject | undefined, before: KubeObject | undefined): b
     now.metadata.deletionTimestamp !== before.metadata.deletionTimestamp ||
     (now.metadata.finalizers ?? []).length !== (before.metadata.finalizers ?? []).length;
 }
+
+/** Whether the controller applied it as one of the chart's default resources. */
+const isDefault = ({ metadata: { labels } }: KubeObject) =>
+  Object.entries(DEFAULTS_LABEL).every(([label, value]) => own(labels, label) === value);
 
 /** Everything at once: after becoming the leader, and from time to time. */
 export function triggerAll({ stores }: World, triggers: Triggers): void {
@@ -91,8 +96,14 @@ export function connectTriggers(world: World, triggers: Triggers): void {
     }
   };
 
+  /** A default resource that somebody changed or deleted is applied again. */
+  const ofDefaults = (now: KubeObject | undefined, before: KubeObject | undefined) => {
+    if (before !== undefined && isDefault(before) && changed(now, before)) triggers.defaults();
+  };
+
   stores.policyServers.listen((now, before) => {
     const { name } = (now ?? before)!.metadata;
+    ofDefaults(now, before);
     if (changed(now, before)) {
       // On the host's network every server's ports matter to every other.
       if (settings.hostNetwork) everyServer();
@@ -104,6 +115,7 @@ export function connectTriggers(world: World, triggers: Triggers): void {
   for (const kind of POLICY_KINDS) {
     policyStore(stores, kind).listen((now, before) => {
       const policy = (now ?? before)!;
+      ofDefaults(now, before);
       triggers.policy(kind, policy.metadata.name, policy.metadata.namespace);
       if (!changed(now, before)) return;
       const servers = new Set([now?.spec.policyServer, before?.spec.policyServer]);
@@ -155,7 +167,12 @@ export function connectTriggers(world: World, triggers: Triggers): void {
       if (label !== undefined) bound(label);
     }
   };
-  stores.pods.listen(ofServer);
+  stores.pods.listen((now, before) => {
+    ofServer(now, before);
+    // The server's status tells why pods don't run.
+    const label = (now ?? before)!.metadata.labels?.[POLICY_SERVER_LABEL];
+    if (label !== undefined) triggers.server(label, GATHER_MS);
+  });
   stores.replicaSets.listen(ofServer);
 
   const webhook =

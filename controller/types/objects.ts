@@ -1,5 +1,5 @@
 /** The parts of Kubernetes' own objects that the controller reads and writes. */
-import type { LabelSelector, MatchCondition, Rule } from "../../crd/types.ts";
+import type { Affinity, LabelSelector, MatchCondition, Rule } from "../../crd/types.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 
 export type ConfigMap = KubeObject & { readonly data?: { readonly [key: string]: string } };
@@ -14,13 +14,38 @@ export type PodDisruptionBudget = KubeObject & { readonly spec?: { readonly [key
 export type Deployment = KubeObject & {
   readonly spec?: {
     readonly replicas?: number;
-    readonly template?: { readonly metadata?: { readonly annotations?: { readonly [key: string]: string } } };
+    readonly strategy?: { readonly rollingUpdate?: { readonly maxUnavailable?: number | string } };
+    readonly template?: {
+      readonly metadata?: { readonly annotations?: { readonly [key: string]: string } };
+      readonly spec?: {
+        readonly hostNetwork?: boolean;
+        readonly affinity?: Affinity;
+        readonly containers?: readonly {
+          readonly env?: readonly { readonly name: string; readonly value?: string }[];
+        }[];
+      };
+    };
+  };
+  readonly status?: {
+    readonly observedGeneration?: number;
+    readonly replicas?: number;
+    readonly updatedReplicas?: number;
+    readonly availableReplicas?: number;
+    readonly conditions?: readonly Condition[];
   };
 };
 
 export type ReplicaSet = KubeObject;
 
+type Condition = {
+  readonly type: string;
+  readonly status: string;
+  readonly reason?: string;
+  readonly message?: string;
+};
+
 export type ContainerState = {
+  readonly waiting?: { readonly reason?: string; readonly message?: string };
   readonly terminated?: {
     readonly message?: string;
     readonly exitCode?: number;
@@ -31,7 +56,7 @@ export type ContainerState = {
 export type Pod = KubeObject & {
   readonly status?: {
     readonly phase?: string;
-    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+    readonly conditions?: readonly Condition[];
     readonly containerStatuses?: readonly {
       readonly name: string;
       readonly state?: ContainerState;

@@ -229,7 +229,13 @@ real(
 
       const pulled = await reeve("pull", "-k", "two.pub", uri);
       assert.equal([pulled.exit, pulled.stdout], [0, ""]);
-      for (const text of ["Policy successfully verified", "Local checksum successfully verified"]) {
+      for (
+        const text of [
+          "Policy successfully verified",
+          "Local file checksum verification passed",
+          "Local checksum successfully verified",
+        ]
+      ) {
         assert.match(pulled.stderr, text);
       }
       // A copy that somebody changed is not the one that was signed.

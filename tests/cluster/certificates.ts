@@ -1,4 +1,5 @@
 /** Short-lived certificates for the tests' own servers and clients. */
+import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { loadX509 } from "../../deps.ts";
 
 export type KeyPair = { readonly cert: string; readonly key: string };
@@ -23,11 +24,23 @@ async function generate(): Promise<{ readonly keys: CryptoKeyPair; readonly pem:
   return { keys, pem };
 }
 
-/** A fresh certificate authority. */
-export async function createAuthority(commonName: string): Promise<Authority> {
+/** The keys of an authority that there is. */
+async function read(pem: string): ReturnType<typeof generate> {
+  const key = createPrivateKey(pem);
+  const usable = async (part: KeyObject, type: "pkcs8" | "spki", use: KeyUsage) =>
+    await crypto.subtle.importKey(type, part.export({ type, format: "der" }), ALGORITHM, true, [use]);
+  const keys = {
+    privateKey: await usable(key, "pkcs8", "sign"),
+    publicKey: await usable(createPublicKey(key), "spki", "verify"),
+  };
+  return { keys, pem };
+}
+
+/** A certificate authority of 30 days, with a new key, or with that of another one, PEM: what that one has signed it has then too. */
+export async function createAuthority(commonName: string, key?: string): Promise<Authority> {
   const x509 = await loadX509();
   x509.cryptoProvider.set(crypto);
-  const { keys, pem } = await generate();
+  const { keys, pem } = key === undefined ? await generate() : await read(key);
   const notBefore = new Date(Date.now() - DAY_MS);
   const notAfter = new Date(Date.now() + 30 * DAY_MS);
   const root = await x509.X509CertificateGenerator.createSelfSigned({

@@ -34,7 +34,7 @@ let plane: ControlPlane;
 let client: KubeClient;
 let server: Server;
 /** Which Pods the played policy server refuses. */
-let refuse: (pod: Any) => boolean = () => false;
+let refuse: (pod: Any, path: string) => boolean = () => false;
 
 test.before(async () => {
   if (!available) return;
@@ -58,7 +58,7 @@ test.before(async () => {
     request.on("data", (chunk) => body += chunk);
     request.on("end", () => {
       const { uid, object } = JSON.parse(body).request;
-      const verdict = refuse(object)
+      const verdict = refuse(object, request.url ?? "")
         ? { uid, allowed: false, status: { message: "Privileged container is not allowed" } }
         : { uid, allowed: true };
       response.setHeader("content-type", "application/json");
@@ -75,31 +75,32 @@ test.after(async () => {
   await plane?.stop();
 });
 
+const register = (id: string, { failurePolicy, objectSelector, rules }: Any) =>
+  client.create(VALIDATING, {
+    apiVersion: "admissionregistration.k8s.io/v1",
+    kind: "ValidatingWebhookConfiguration",
+    metadata: { name: `kw.cap.${id}` },
+    webhooks: [{
+      name: `kw.cap.${id}.kubewarden.admission`,
+      admissionReviewVersions: ["v1"],
+      sideEffects: "None",
+      failurePolicy,
+      objectSelector,
+      rules,
+      clientConfig: {
+        url: `https://127.0.0.1:${(server.address() as AddressInfo).port}/validate/${id}`,
+        caBundle: btoa(plane.authority.cert),
+      },
+    }],
+  } as Any);
+
 /** What the controller does for a policy: registers its webhook (if there is to be one), and says that it is active. */
 async function activate(id: string, webhook: boolean): Promise<void> {
   const policy: Any = await until(
     "the policy is made",
     () => client.get(POLICIES, undefined, id).catch(() => undefined),
   );
-  if (webhook) {
-    await client.create(VALIDATING, {
-      apiVersion: "admissionregistration.k8s.io/v1",
-      kind: "ValidatingWebhookConfiguration",
-      metadata: { name: `kw.cap.${id}` },
-      webhooks: [{
-        name: `kw.cap.${id}.kubewarden.admission`,
-        admissionReviewVersions: ["v1"],
-        sideEffects: "None",
-        failurePolicy: policy.spec.failurePolicy,
-        objectSelector: policy.spec.objectSelector,
-        rules: policy.spec.rules,
-        clientConfig: {
-          url: `https://127.0.0.1:${(server.address() as AddressInfo).port}/validate/${id}`,
-          caBundle: btoa(plane.authority.cert),
-        },
-      }],
-    } as Any);
-  }
+  if (webhook) await register(id, policy.spec);
   await client.patch(POLICIES, undefined, id, "merge", { status: { policyStatus: "active" } }, {
     subresource: "status",
   });
@@ -177,8 +178,30 @@ real("what goes wrong is said", async () => {
     metadata: { name: "restricted", labels: { "pod-security.kubernetes.io/enforce": "restricted" } },
   } as Any);
   const other = await check((id) => activate(id, true), { namespace: "restricted" });
-  assert.match(other.error!, /was refused, but not by the policy: .*violates PodSecurity/);
+  assert.match(
+    other.error!,
+    /was refused, but not by a policy of this stack: .*violates PodSecurity.*set helmTest\.namespace to/,
+  );
 });
+
+real(
+  "another policy that refuses the same Pods: of two the API server names either, and the check takes both",
+  async () => {
+    const rules = [{ apiGroups: [""], apiVersions: ["v1"], resources: ["pods"], operations: ["CREATE"] }];
+    refuse = privileged;
+    await register("other", { failurePolicy: "Fail", rules });
+    const both = await check((id) => activate(id, true));
+    assert.is(both.error, undefined);
+    const other = await check((id) => activate(id, false), { enforcedWithinMs: 0 });
+    assert.is(other.error, undefined);
+    assert.match(other.lines[1]!, /kw\.cap\.other.*\(by another policy than the test's/);
+    refuse = (pod, path) => path.includes("/other") || privileged(pod);
+    const all = await check((id) => activate(id, true));
+    assert.is(all.error, undefined);
+    assert.match(all.lines[2]!, /not refused by the test's policy, but by something else .*kw\.cap\.other/);
+    await client.remove(VALIDATING, undefined, "kw.cap.other");
+  },
+);
 
 real("from the process's flags: what it found, and the code to end with", async () => {
   const from = (...args: readonly string[]) => {

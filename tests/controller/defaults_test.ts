@@ -175,6 +175,35 @@ if (binariesFolder() === undefined) {
     await controller.stop();
   });
 
+  test("they come back when somebody changes or deletes them; one that fails, or can't be read, takes no other one with it", async ({ harness }) => {
+    const { client } = harness;
+    const controller = await harness.startController();
+    const kind = "ClusterAdmissionPolicy";
+    const module = async () => (await find(harness, kind, "kept"))?.spec.module;
+    await apply(harness, { "kept.yaml": policy("kept"), "other.yaml": policy("other") });
+    const { uid } = (await until("it is there", () => find(harness, kind, "kept"))).metadata;
+    await client.patch(customResource(kind), undefined, "kept", "merge", {
+      spec: { module: "ghcr.io/y:v1" },
+    });
+    await until("the change is undone", async () => await module() === "ghcr.io/x:v1");
+    await client.remove(customResource(kind), undefined, "kept");
+    await until("it is back", async () => {
+      const found = await find(harness, kind, "kept");
+      return found !== undefined && found.metadata.uid !== uid;
+    });
+    // `a` comes before the others, and the API server refuses it.
+    await apply(harness, {
+      "a.yaml": policy("a", { timeoutSeconds: 1 }),
+      "kept.yaml": "a: [",
+      "next.yaml": policy("next"),
+    });
+    await until("what comes after it is applied", () => find(harness, kind, "next"));
+    assert.ok(await find(harness, kind, "kept"), "an entry that can't be read deletes nothing");
+    await apply(harness, { "a.yaml": policy("a", { timeoutSeconds: 1 }), "next.yaml": policy("next") });
+    await until("what is no longer named is deleted all the same", async () => await module() === undefined);
+    await controller.stop();
+  });
+
   const hook = (harness: Harness, ...args: string[]) => {
     const { status, stderr } = spawnSync(process.execPath, [
       bundleFile("controller"),

@@ -10,6 +10,7 @@ import { OTEL_VARIABLES } from "../../controller/render/environment.ts";
 import { compareBytes, sortedJson } from "../../controller/render/json.ts";
 import { parseExactly } from "../../kubernetes/render/exact_json.ts";
 import { loadErrors } from "../../controller/render/load_errors.ts";
+import { missingInputs, podProblems, problemText } from "../../controller/render/pod_problems.ts";
 import { rollout } from "../../controller/render/reachability.ts";
 import { renderService } from "../../controller/render/service.ts";
 import { renderPolicyStatus, stampConditions } from "../../controller/render/status.ts";
@@ -109,8 +110,11 @@ test("mutual TLS, and the outgoing authority while it is still trusted", () => {
   ]);
 });
 
-test("spec.metricsPort moves the Service's port and never the pod's", () => {
-  const settings = { ...base, metrics: true, metricsPort: 9100 };
+test("spec.metricsPort moves the Service's port and never the pod's; it leads where somebody listens", () => {
+  const settings = { ...base, metrics: true, metricsPort: 9100, otelSidecar: true };
+  const remote = renderService(server({ readinessProbePort: 82 }), { ...settings, otelSidecar: false })
+    .spec as Any;
+  assert.equal([remote.ports[1].port, remote.ports[1].targetPort], [9100, 82]);
   const ports = (spec: Any) => (renderService(server(spec), settings).spec as Any).ports.slice(1);
   assert.equal(ports({ metricsPort: 9090 }), [{
     name: "metrics",
@@ -401,6 +405,96 @@ test("what the API server stores in other words is no difference; what we no lon
       { op: "remove", path: "/metadata/labels/foreign" },
     ],
   );
+});
+
+test("on the host's network the new pod comes first only where it wants no port that the old one has", () => {
+  const roll = (settings: Any, live: Any, spec: Any = {}) =>
+    deployment(settings, spec, { live }).spec.strategy.rollingUpdate?.maxUnavailable;
+  const done = { observedGeneration: 1, replicas: 1, updatedReplicas: 1, availableReplicas: 1 };
+  const live = (settings: Any, spec: Any = {}, status: Any = done, strategy: Any = {}): Any => {
+    const rendered = deployment(settings, spec);
+    return {
+      ...rendered,
+      metadata: { ...rendered.metadata, generation: 1 },
+      spec: { ...rendered.spec, strategy },
+      status,
+    };
+  };
+  const host = { hostNetwork: true };
+  const rolling = { ...done, replicas: 2 };
+  const newFirst = { rollingUpdate: { maxUnavailable: 0 } };
+  const moved = { webhookPort: 1, readinessProbePort: 2 };
+  const alone = {
+    affinity: {
+      podAntiAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: [{
+          topologyKey: "kubernetes.io/hostname",
+          labelSelector: { matchLabels: { "kubewarden/policy-server": "s" } },
+        }],
+      },
+    },
+  };
+  for (
+    const [what, found, wanted] of [
+      ["each pod needs a node", roll(host, live({}), alone), 1],
+      ["each old pod needs a node", roll(host, live({}, alone)), 1],
+      ["nothing there", roll(host, undefined), 1],
+      ["nothing changes", roll(host, live(host)), 1],
+      ["the same ports", roll(host, live(host), { image: "j" }), 1],
+      ["one port of two moves", roll(host, live(host), { webhookPort: 1 }), 1],
+      ["both ports move", roll(host, live(host), moved), 0],
+      ["the ports change places", roll(host, live(host), { webhookPort: 8081, readinessProbePort: 8443 }), 1],
+      ["host network is turned on", roll(host, live({})), 0],
+      ["while it is turned on", roll(host, live(host, {}, rolling, newFirst)), 0],
+      ["when it has been turned on", roll(host, live(host, {}, done, newFirst)), 1],
+      ["a change while it is turned on", roll(host, live(host, {}, rolling, newFirst), { image: "j" }), 1],
+      ["turned on while another rollout goes on", roll(host, live({}, {}, rolling)), 1],
+      ["host network is turned off", roll({}, live(host)), undefined],
+    ] as const
+  ) assert.is(found, wanted, what);
+});
+
+test("why pods don't run is told once, with what Kubernetes says, and policies' own errors are left to the policies", () => {
+  const pod = (status: Any, metadata: Any = {}): Any => ({ metadata: { name: "p", ...metadata }, status });
+  const container = (state: Any, lastState: Any = {}) =>
+    pod({ containerStatuses: [{ name: "c", state, lastState }] });
+  const pull = container({ waiting: { reason: "ImagePullBackOff", message: "not found" } });
+  const crash = { waiting: { reason: "CrashLoopBackOff", message: "back-off 10s" } };
+  const ended = (message?: string) => ({ terminated: { exitCode: 1, message } });
+  const refused = { status: { conditions: [{ type: "ReplicaFailure", status: "True", message: "quota" }] } };
+  const pending = pod({ conditions: [{ type: "PodScheduled", status: "False", message: "0/1 nodes" }] });
+  for (
+    const [what, live, pods, wanted] of [
+      ["nothing", undefined, [], []],
+      ["ready", undefined, [container({ running: {} })], []],
+      ["starting", undefined, [container({ waiting: { reason: "ContainerCreating" } })], []],
+      ["restarted and well", undefined, [container({ running: {} }, ended("port in use"))], []],
+      ["image, twice", undefined, [pull, pull], ["image i: ImagePullBackOff: not found"]],
+      ["going", undefined, [{ ...pull, metadata: { deletionTimestamp: "now" } }], []],
+      ["no node", undefined, [pending], ["no node takes the pod: 0/1 nodes"]],
+      ["refused", refused, [], ["pods can't be created: quota"]],
+      ["crash", undefined, [container(crash, ended("port in use"))], [
+        "the container ended with code 1: port in use",
+      ]],
+      ["crash without a word", undefined, [container(crash, ended())], [
+        "the container ended with code 1, see its log",
+      ]],
+      ["a policy's error", undefined, [container(crash, ended('{"policy":"a","reason":"b"}'))], []],
+    ] as const
+  ) assert.equal(podProblems(server(), live as Any, pods), wanted, what);
+  const none = { configMap: () => false, secret: () => false };
+  const spec = { verificationConfig: "v", sigstoreTrustConfig: "t", imagePullSecret: "s" };
+  assert.equal(missingInputs(server(), none), []);
+  assert.equal(
+    missingInputs(server(spec), none).map((text) => text.split(",")[0]),
+    [
+      'spec.verificationConfig names ConfigMap "v"',
+      'spec.sigstoreTrustConfig names ConfigMap "t"',
+      'spec.imagePullSecret names Secret "s"',
+    ],
+  );
+  assert.equal(missingInputs(server(spec), { configMap: () => true, secret: () => true }), []);
+  assert.ok(problemText(["x".repeat(100_000)]).length < 3_000);
 });
 
 test.run();

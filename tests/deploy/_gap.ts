@@ -9,7 +9,7 @@ import process from "node:process";
 import { connect } from "../../kubernetes/apply/api_transport.ts";
 import { kubeClient } from "../../kubernetes/apply/kube_client.ts";
 import { PODS } from "../../controller/types/resources.ts";
-import { podManifest } from "./_stack.ts";
+import { podManifest } from "./_objects.ts";
 
 /** What was answered; `wrong` has the first answers that a cluster without a gap would not give. */
 export interface GapResult {

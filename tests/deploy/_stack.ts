@@ -2,26 +2,23 @@
  * The stack on a real node, as an operator has it: images of the runtime that runs the tests, charts installed by Helm, objects
  * made and read by kubectl. Everything goes through those two, so a scenario reads as what a person would type.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { RUNTIMES } from "../../deploy/images/components.ts";
-import { run } from "../cluster/node/shell.ts";
+import { parseDocument } from "../../deps.ts";
+import { until as untilWithin } from "../cluster/control_plane.ts";
 import { importLayout } from "../cluster/node/image_archive.ts";
 import { NODE_ADDRESS } from "../cluster/node/network.ts";
-import { BUSYBOX_IMAGE, type ClusterNode, startNode, stopNode } from "../cluster/node/node.ts";
-import { until } from "../cluster/control_plane.ts";
+import { type ClusterNode, currentNode, nodeIsUp, startNode, stopNode } from "../cluster/node/node.ts";
+import { run } from "../cluster/node/shell.ts";
 import { bundleFile } from "../programs.ts";
+import type { LoadResult } from "./_load.ts";
+import { type Any, imageValues, NAMESPACE, podManifest, type PodOptions, RUNTIME } from "./_objects.ts";
 
-// deno-lint-ignore no-explicit-any
-export type Any = any;
-export const NAMESPACE = "kubewarden";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const node_ = join(root, "node_modules/.bin/node");
-/** Images of this runtime are what is installed. */
-export const RUNTIME = "bun" in process.versions ? RUNTIMES[1]! : RUNTIMES[0]!;
 
 /** Policies of this repository under the names by which Kubewarden publishes theirs. */
 const STAND_INS: readonly (readonly [name: string, policy: string])[] = [
@@ -30,6 +27,9 @@ const STAND_INS: readonly (readonly [name: string, policy: string])[] = [
   ["kubewarden/policies/pod-privileged:v1.0.13", "pod-privileged"],
   ["kubewarden/tests/safe-labels:v0.1.13", "required-labels"],
   ["kubewarden/tests/seccomp:v1", "default-seccomp"],
+  ["kubewarden/tests/opa-context:v1", "../tests/policies/opa-context"],
+  ["kubewarden/tests/gatekeeper-context:v1", "../tests/policies/gatekeeper-context"],
+  ["kubewarden/tests/host-caller:v1", "../tests/policies/host-caller"],
 ];
 
 export type Refusal = { readonly status: number; readonly output: string };
@@ -47,7 +47,26 @@ export type Stack = {
   helm(...args: readonly string[]): string;
   /** Installs or upgrades a release of a chart of ours, with values, and waits for it. */
   install(release: string, chart: string, values?: Any, ...args: readonly string[]): void;
+  /** The same in another namespace than the stack's. */
+  installIn(
+    namespace: string,
+    release: string,
+    chart: string,
+    values?: Any,
+    ...args: readonly string[]
+  ): void;
   uninstall(release: string): void;
+  /** Brings the one chart to these values, installed as `admission-controller`, beside what the images and modules need. */
+  oneChart(values?: Any): Promise<void>;
+  /** Removes all policies, and the PolicyServers but `default`. */
+  clean(): void;
+  /** `reeve`, run in the node's network. */
+  reeve(...args: readonly string[]): string;
+  /**
+   * Creates Pods through the API server while something happens: 8 clients, 2,000 dry runs and as many more as it takes until
+   * `disturb` has ended.
+   */
+  underLoad(disturb?: () => unknown, objects?: number): Promise<LoadResult>;
   /** Waits until a policy is active and nothing else answers for it. */
   active(kind: string, name: string, namespace?: string): void;
   /** Tries to create a Pod as a dry run; what the API server says when it refuses. */
@@ -57,58 +76,40 @@ export type Stack = {
   /** What is printed at the end. */
   note(text: string): void;
   /** A phase's time, printed at the end. */
-  timed<T>(phase: string, work: () => T): T;
-  /** The same for work that takes its time. */
-  timedAsync<T>(phase: string, work: () => Promise<T>): Promise<T>;
+  timed<T>(phase: string, work: () => T | Promise<T>): Promise<T>;
   stop(): Promise<void>;
 };
 
-export type PodOptions = {
-  readonly name?: string;
-  readonly privileged?: boolean;
-  readonly namespace?: string;
-  readonly labels?: { readonly [name: string]: string };
-};
-
-/** A Pod that may run in a namespace with restricted Pod Security, unless it is told to be privileged. */
-export function podManifest(
-  name: string,
-  { privileged = false, namespace = "default", labels = {} }: PodOptions,
-): Any {
-  return {
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name, namespace, labels },
-    spec: {
-      terminationGracePeriodSeconds: 0,
-      containers: [{
-        name: "main",
-        image: BUSYBOX_IMAGE,
-        command: ["sleep", "2147483647"],
-        securityContext: privileged ? { privileged: true } : {
-          allowPrivilegeEscalation: false,
-          runAsNonRoot: true,
-          runAsUser: 1000,
-          capabilities: { drop: ["ALL"] },
-        },
-      }],
-    },
-  };
+/** The values of the one chart's release with which a member of `policyServer` keeps what is not named again. */
+function merged(base: Any, over: Any): Any {
+  if (
+    typeof base !== "object" || typeof over !== "object" || base === null || over === null ||
+    Array.isArray(over)
+  ) {
+    return over;
+  }
+  return Object.fromEntries(
+    [...new Set([...Object.keys(base), ...Object.keys(over)])].map((key) => [
+      key,
+      key in over && key in base ? merged(base[key], over[key]) : key in over ? over[key] : base[key],
+    ]),
+  );
 }
 
-/** The runtime as values of a chart that has the controller. */
-export const imageValues = (): Any => ({
-  image: { runtime: RUNTIME },
-  auditScanner: { image: { runtime: RUNTIME } },
-});
-export const serverImage = `ghcr.io/portreeve/policy-server:v0.1.0${RUNTIME === "node" ? "" : "-bun"}`;
+/** Whether `live` has all that `wanted` has; what is undefined is absent. */
+function covers(live: Any, wanted: Any): boolean {
+  if (typeof wanted !== "object" || wanted === null) return live === wanted;
+  if (typeof live !== "object" || live === null) return false;
+  if (Array.isArray(wanted) && wanted.length !== live.length) return false;
+  return Object.keys(wanted).every((key) => covers(live[key], wanted[key]));
+}
 
 /** Starts the node and brings images and policies onto it. */
 export async function startStack(): Promise<Stack> {
   const times: string[] = [];
-  const timed = <T>(phase: string, work: () => T): T => {
+  const timed = async <T>(phase: string, work: () => T | Promise<T>): Promise<T> => {
     const began = performance.now();
-    const result = work();
+    const result = await work();
     times.push(`${phase} ${((performance.now() - began) / 1000).toFixed(1)} s`);
     return result;
   };
@@ -122,10 +123,18 @@ export async function startStack(): Promise<Stack> {
     "--out",
     images,
   ]);
-  const node = await startNode();
+  // People who work on a scenario keep the node: `E2E_KEEP=1`, and the first run starts it.
+  const keep = process.env["E2E_KEEP"] === "1";
+  const node = keep && nodeIsUp() ? currentNode() : await startNode({ prometheus: true, nodes: 2 });
   for (const component of ["policy-server", "controller", "audit-scanner"]) {
-    importLayout(node.socket, join(images, `${component}-${RUNTIME}`));
+    // The scanner is never sent to the second node, and an image takes its time.
+    const sockets = component === "audit-scanner" ? node.sockets.slice(0, 1) : node.sockets;
+    for (const socket of sockets) importLayout(socket, join(images, `${component}-${RUNTIME}`));
   }
+  // A kept cluster's pods run what their images were before.
+  if (keep) node.kubectl("delete", "pods", "-A", "-l", "app.kubernetes.io/part-of=kubewarden", "--wait");
+  // One node, as nearly all scenarios have it; those about scheduling let pods onto the other one.
+  node.kubectl("cordon", "node2");
   rmSync(images, { recursive: true, force: true });
   const authority = readFileSync(node.credential("ca.crt"), "utf8");
   const sources = join(tmpdir(), `portreeve-sources-${process.pid}.yml`);
@@ -158,6 +167,26 @@ export async function startStack(): Promise<Stack> {
   };
   const create = (manifest: Any, ...args: readonly string[]) =>
     node.run("kubectl", "create", "-f", scratch(manifest), ...args);
+  const apply = (...objects: readonly Any[]) =>
+    void kubectl("apply", "-f", scratch({ apiVersion: "v1", kind: "List", items: objects }));
+  let defaultKeys: readonly string[] = [];
+  const installIn: Stack["installIn"] = (namespace, release, chart, values = {}, ...args) =>
+    void node.helm(
+      "upgrade",
+      "--install",
+      release,
+      join(root, "deploy/helm", chart),
+      "--namespace",
+      namespace,
+      "--wait",
+      "--wait-for-jobs",
+      "--timeout",
+      "5m",
+      "--values",
+      scratch(values),
+      ...args,
+    );
+  const install: Stack["install"] = (...args) => installIn(NAMESPACE, ...args);
   const refused = (command: () => unknown): string => {
     try {
       command();
@@ -171,26 +200,11 @@ export async function startStack(): Promise<Stack> {
     kubectl,
     get,
     list: (kind, ...args) => JSON.parse(node.run("kubectl", "get", kind, ...args, "-o", "json")).items,
-    apply: (...objects) =>
-      void kubectl("apply", "-f", scratch({ apiVersion: "v1", kind: "List", items: objects })),
+    apply,
     refused,
     helm: (...args) => node.helm(...args),
-    install: (release, chart, values = {}, ...args) =>
-      void node.helm(
-        "upgrade",
-        "--install",
-        release,
-        join(root, "deploy/helm", chart),
-        "--namespace",
-        NAMESPACE,
-        "--wait",
-        "--wait-for-jobs",
-        "--timeout",
-        "5m",
-        "--values",
-        scratch(values),
-        ...args,
-      ),
+    install,
+    installIn,
     uninstall(release) {
       // The API server (up to 1.36) begins to serve a kind when it is first asked for it. If that is the deletion of its CRD, the
       // first try fails, and the second meets a conflict with what the first one wrote, after which the deletion rests until the
@@ -198,10 +212,63 @@ export async function startStack(): Promise<Stack> {
       if (release.endsWith("crds")) kubectl("get", "reports,clusterreports", "--all-namespaces");
       node.helm("uninstall", release, "--namespace", NAMESPACE, "--wait", "--timeout", "5m");
     },
+    async oneChart(values = {}) {
+      const level = values.hostNetwork === true ? "privileged" : "restricted";
+      const labels = Object.fromEntries(
+        ["enforce", "warn"].map((mode) => [`pod-security.kubernetes.io/${mode}`, level]),
+      );
+      // Kubernetes warns of pods on the host's network, which are about to go.
+      const namespace = { apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE, labels } };
+      node.kubectl("apply", "-f", scratch(namespace));
+      const all = merged({ ...imageValues(), ...sourceValues(node) }, values);
+      install("admission-controller", "portreeve", all);
+      // Helm is done when the controller runs; the controller then applies the defaults.
+      const { data } = get("configmap", "kubewarden-defaults", NAMESPACE);
+      const { spec } = parseDocument(data["policyserver-default.yaml"]).toJS();
+      const same = () => {
+        const live = get("ps", "default")?.spec ?? {};
+        const keys = [...Object.keys(spec), ...defaultKeys];
+        return keys.every((key) => covers(live[key], spec[key]));
+      };
+      await until("the controller has applied PolicyServer default", same);
+      defaultKeys = Object.keys(spec);
+      await until(
+        "policy-server-default is there",
+        () => get("deployment", "policy-server-default", NAMESPACE) !== undefined,
+      );
+      kubectl("rollout", "status", "deployment/policy-server-default", "-n", NAMESPACE, "--timeout=120s");
+    },
+    clean() {
+      kubectl("delete", "cap,capg,ap,apg", "--all", "-A", "--wait", "--timeout=120s");
+      kubectl("delete", "ps", "--field-selector=metadata.name!=default", "--wait", "--timeout=120s");
+      // The next scenario's Pods are not to meet webhooks of policies that are gone: the API server forgets them a moment later.
+      kubectl("delete", "pods", "-n", "default", "--all", "--wait", "--timeout=120s");
+    },
+    reeve: (...args) => node.run(process.execPath, bundleFile("reeve"), ...args),
+    async underLoad(disturb = () => {}, objects = 2_000) {
+      const file = fileURLToPath(new URL("_load.ts", import.meta.url));
+      const stopFile = join(tmpdir(), `portreeve-load-${process.pid}`);
+      rmSync(stopFile, { force: true });
+      const running = node.runBeside(
+        process.execPath,
+        file,
+        node.credential("admin.kubeconfig"),
+        "8",
+        String(objects),
+        stopFile,
+      );
+      try {
+        await until("the load runs", () => existsSync(`${stopFile}.running`));
+        await disturb();
+      } finally {
+        writeFileSync(stopFile, "");
+      }
+      return JSON.parse(await running);
+    },
     active(kind, name, namespace) {
       const where = namespace === undefined ? [] : ["-n", namespace];
       for (const condition of ["PolicyActive", "PolicyUniquelyReachable"]) {
-        kubectl("wait", `--for=condition=${condition}`, `${kind}/${name}`, ...where, "--timeout=120s");
+        kubectl("wait", `--for=condition=${condition}`, `${kind}/${name}`, ...where, "--timeout=240s");
       }
     },
     tryPod(options = {}) {
@@ -218,61 +285,26 @@ export async function startStack(): Promise<Stack> {
     },
     note: (text) => void times.push(text),
     timed,
-    async timedAsync(phase, work) {
-      const began = performance.now();
-      const result = await work();
-      times.push(`${phase} ${((performance.now() - began) / 1000).toFixed(1)} s`);
-      return result;
-    },
     async stop() {
       console.log(`\n  images of ${RUNTIME}: ${times.join(", ")}`);
-      await stopNode();
+      if (!keep) await stopNode();
     },
   };
 }
 
 /** Values of the defaults with which modules come from the node's registry. */
-export const sourceValues = ({ node }: Stack): Any => ({
+export const sourceValues = (node: ClusterNode): Any => ({
   policyServer: {
     sourceAuthorities: [{ uri: "ghcr.io", certs: [readFileSync(node.credential("ca.crt"), "utf8")] }],
     image: { runtime: RUNTIME },
   },
 });
 
-const RULES = [{
-  apiGroups: [""],
-  apiVersions: ["v1"],
-  resources: ["pods"],
-  operations: ["CREATE", "UPDATE"],
-}];
-const OUTSIDE = {
-  matchExpressions: [{
-    key: "kubernetes.io/metadata.name",
-    operator: "NotIn",
-    values: [NAMESPACE, "kube-system"],
-  }],
-};
-
-/** The policy that nearly all scenarios use: no privileged Pods outside of the system's namespaces. */
-export const privilegedPods = (spec: Any = {}): Any => ({
-  apiVersion: "policies.kubewarden.io/v1",
-  kind: "ClusterAdmissionPolicy",
-  metadata: { name: "privileged-pods" },
-  spec: {
-    module: "registry://ghcr.io/kubewarden/tests/pod-privileged:v0.2.5",
-    rules: RULES,
-    mutating: false,
-    namespaceSelector: OUTSIDE,
-    ...spec,
-  },
+/** The same for a PolicyServer. */
+export const sourceAuthorities = (node: ClusterNode): Any => ({
+  "ghcr.io": [readFileSync(node.credential("ca.crt"), "utf8")],
 });
 
-/** Another policy by name, module and the rest. */
-export const policy = (kind: string, name: string, spec: Any, namespace?: string): Any => ({
-  apiVersion: "policies.kubewarden.io/v1",
-  kind,
-  metadata: { name, ...(namespace === undefined ? {} : { namespace }) },
-  spec: { rules: RULES, mutating: false, ...spec },
-});
-
-export { until };
+/** Waits for what a cluster does by itself; its limit is that of a cluster that will not do it, however busy the machine is. */
+export const until: typeof untilWithin = (what, probe, options = {}) =>
+  untilWithin(what, probe, { limitMs: 180_000, pauseMs: 100, ...options });

@@ -13,16 +13,8 @@ import { HOW_TO_GET_NODE, nodeBinariesFolder } from "../cluster/binaries/locate.
 import { BUSYBOX_IMAGE } from "../cluster/node/node.ts";
 import { run } from "../cluster/node/shell.ts";
 import { type Block, blocksIn, missingLine } from "./_documents.ts";
-import {
-  imageValues,
-  NAMESPACE,
-  RUNTIME,
-  serverImage,
-  sourceValues,
-  type Stack,
-  startStack,
-  until,
-} from "./_stack.ts";
+import { imageValues, NAMESPACE, RUNTIME, serverImage } from "./_objects.ts";
+import { sourceValues, type Stack, startStack, until } from "./_stack.ts";
 
 type Context = { stack: Stack; home: string };
 const test = suite<Context>("documents", {} as Context);
@@ -59,7 +51,7 @@ const DOCUMENTS: readonly { readonly name: string; before?(stack: Stack): void }
         image: original("controller"),
         auditScanner: { image: original("audit-scanner") },
       });
-      const { policyServer } = sourceValues(stack);
+      const { policyServer } = sourceValues(stack.node);
       const image = original("policy-server");
       stack.install("kubewarden-defaults", "portreeve-defaults", {
         policyServer: { ...policyServer, image },
@@ -130,8 +122,8 @@ else {
   }
 }
 
-function tagAs({ node: { socket } }: Stack, image: string, name: string): void {
-  run("ctr", ["--address", socket, "-n", "k8s.io", "images", "tag", image, name]);
+function tagAs({ node: { sockets } }: Stack, image: string, name: string): void {
+  run("ctr", ["--address", sockets[0]!, "-n", "k8s.io", "images", "tag", image, name]);
 }
 
 /** What is wrong with how a block went; empty when it went as the document has it. */
@@ -156,7 +148,7 @@ function writeWrappers(home: string, stack: Stack): void {
   mkdirSync(bin);
   const binaries = nodeBinariesFolder()!;
   const values = join(home, "node-values.json");
-  writeFileSync(values, JSON.stringify({ ...imageValues(), ...sourceValues(stack) }));
+  writeFileSync(values, JSON.stringify({ ...imageValues(), ...sourceValues(stack.node) }));
   const inside = `KUBECONFIG=${node.credential("admin.kubeconfig")} PATH=${binaries}:$PATH ` +
     "exec nsenter --net=/run/netns/portreeve-node";
   const write = (name: string, script: string) => {

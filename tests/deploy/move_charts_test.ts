@@ -9,18 +9,8 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { HOW_TO_GET_NODE, nodeBinariesFolder } from "../cluster/binaries/locate.ts";
 import type { GapResult } from "./_gap.ts";
-import {
-  type Any,
-  imageValues,
-  NAMESPACE,
-  policy,
-  privilegedPods,
-  serverImage,
-  sourceValues,
-  type Stack,
-  startStack,
-  until,
-} from "./_stack.ts";
+import { type Any, imageValues, NAMESPACE, policy, privilegedPods, serverImage } from "./_objects.ts";
+import { sourceValues, type Stack, startStack, until } from "./_stack.ts";
 
 type Context = { stack: Stack };
 const test = suite<Context>("moving between the charts' layouts", {} as Context);
@@ -100,7 +90,7 @@ else {
       fullnameOverride: "the-controller",
       replicas: 2,
     });
-    stack.install("kubewarden-defaults", "portreeve-defaults", sourceValues(stack));
+    stack.install("kubewarden-defaults", "portreeve-defaults", sourceValues(stack.node));
     const { sourceAuthorities } = stack.get("ps", "default").spec;
     stack.apply({
       apiVersion: "policies.kubewarden.io/v1",
@@ -188,7 +178,7 @@ else {
   ) {
     test(`to ${to}: no gap, the same objects, nothing left of the old release, policies can be changed`, async ({ stack }) => {
       const before = identities(stack);
-      const result = await watched(stack, () => stack.timedAsync(`to ${to}`, () => move(stack, "--to", to)));
+      const result = await watched(stack, () => stack.timed(`to ${to}`, () => move(stack, "--to", to)));
       check(result, stack, `to ${to}`);
       assert.equal(identities(stack), before);
       assert.ok(finalizers(stack).every((names) => names?.includes("kubewarden.io/finalizer")));

@@ -92,6 +92,8 @@ export type Receiver = {
 };
 
 export type ReceiverOptions = {
+  /** Where it listens; loopback unless given. */
+  readonly host?: string;
   readonly port?: number;
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
 };
@@ -166,7 +168,9 @@ function readSpans(bytes: Uint8Array): Span[] {
 }
 
 /** Starts a collector. */
-export async function startReceiver({ port = 0, tls }: ReceiverOptions = {}): Promise<Receiver> {
+export async function startReceiver(
+  { host = "127.0.0.1", port = 0, tls }: ReceiverOptions = {},
+): Promise<Receiver> {
   const grpc = await loadGrpc();
   const server = new grpc.Server();
   const metrics: Metric[][] = [];
@@ -212,7 +216,7 @@ export async function startReceiver({ port = 0, tls }: ReceiverOptions = {}): Pr
     );
   const bound = await new Promise<number>((resolve, reject) =>
     server.bindAsync(
-      `127.0.0.1:${port}`,
+      `${host}:${port}`,
       credentials,
       (error, at) => error === null ? resolve(at) : reject(error),
     )

@@ -3,7 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Authority, createAuthority } from "../certificates.ts";
-import { API_SERVICE, NODE_ADDRESS } from "./network.ts";
+import { API_SERVICE, NODE_ADDRESS, type NodeSpec } from "./network.ts";
 
 /** Files of the cluster's certificates and kubeconfigs. */
 export interface Credentials {
@@ -18,7 +18,7 @@ const SERVER = `https://${NODE_ADDRESS}:6443`;
 export const REGISTRY_NAMES = ["ghcr.io", "registry.example.test", "docker.io", "quay.io"] as const;
 
 /** Writes everything below `folder`. */
-export async function createCredentials(folder: string, node: string): Promise<Credentials> {
+export async function createCredentials(folder: string, nodes: readonly NodeSpec[]): Promise<Credentials> {
   const authority = await createAuthority("node-ca");
   const path = (name: string) => join(folder, name);
   const write = (name: string, content: string) => writeFileSync(path(name), content, { mode: 0o600 });
@@ -42,7 +42,7 @@ export async function createCredentials(folder: string, node: string): Promise<C
     "kubernetes.default.svc",
     "kubernetes.default.svc.cluster.local",
   ]);
-  await serving("kubelet", [node, NODE_ADDRESS]);
+  for (const { name, address } of nodes) await serving(`kubelet-${name}`, [name, address]);
   await serving("registry", [...REGISTRY_NAMES, NODE_ADDRESS]);
   const kubeconfig = async (name: string, commonName: string, organization?: string) => {
     const { cert, key } = await authority.issue({
@@ -69,8 +69,14 @@ export async function createCredentials(folder: string, node: string): Promise<C
   await kubeconfig("admin", "admin", "system:masters");
   await kubeconfig("controller-manager", "system:kube-controller-manager");
   await kubeconfig("scheduler", "system:kube-scheduler");
-  await kubeconfig("kubelet", `system:node:${node}`, "system:nodes");
+  for (const { name } of nodes) await kubeconfig(`kubelet-${name}`, `system:node:${name}`, "system:nodes");
   await kubeconfig("proxy", "system:kube-proxy");
   await kubeconfig("dns", "system:dns", "system:masters");
+  // Who the API server is to webhooks: of an authority that signs nothing else.
+  const webhookClients = await createAuthority("webhook-client-ca");
+  write("webhook-client-ca.crt", webhookClients.cert);
+  const client = await webhookClients.issue({ commonName: "kube-apiserver" });
+  write("webhook-client.crt", client.cert);
+  write("webhook-client.key", client.key);
   return { authority, path };
 }

@@ -1,11 +1,11 @@
 /** What each part of the node is told: configuration files and flags. Source of the odd ones: what failed without them. */
-import { CLUSTER_DNS, NODE_ADDRESS, POD_RANGE, SERVICE_RANGE } from "./network.ts";
+import { CLUSTER_DNS, NODE_ADDRESS, type NodeSpec, POD_RANGE, SERVICE_RANGE } from "./network.ts";
 import { REGISTRY_NAMES } from "./certificates.ts";
 
-/** Folders and files that the configurations name. */
+/** Folders and files that the configurations of a node name. */
 export interface Places {
   readonly folder: string;
-  readonly node: string;
+  readonly node: NodeSpec;
   credential(name: string): string;
 }
 
@@ -24,6 +24,7 @@ state = "${places.folder}/containerd/state"
   sandbox_image = "${PAUSE_IMAGE}"
   disable_apparmor = true
   restrict_oom_score_adj = true
+  netns_mounts_under_state_dir = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "${places.folder}/cni"
@@ -38,25 +39,27 @@ export const registryHosts = (places: Places): string =>
   ca = "${places.credential("ca.crt")}"
 `;
 
-export const cniConfig = JSON.stringify({
-  cniVersion: "0.4.0",
-  name: "pods",
-  plugins: [
-    {
-      type: "bridge",
-      bridge: "pods0",
-      isGateway: true,
-      ipMasq: true,
-      hairpinMode: true,
-      ipam: {
-        type: "host-local",
-        ranges: [[{ subnet: POD_RANGE }]],
-        routes: [{ dst: "0.0.0.0/0" }],
+export const cniConfig = ({ folder, node }: Places): string =>
+  JSON.stringify({
+    cniVersion: "0.4.0",
+    name: "pods",
+    plugins: [
+      {
+        type: "bridge",
+        bridge: "pods0",
+        isGateway: true,
+        ipMasq: true,
+        hairpinMode: true,
+        ipam: {
+          type: "host-local",
+          dataDir: `${folder}/addresses`,
+          ranges: [[{ subnet: node.pods }]],
+          routes: [{ dst: "0.0.0.0/0" }],
+        },
       },
-    },
-    { type: "portmap", capabilities: { portMappings: true } },
-  ],
-});
+      { type: "portmap", capabilities: { portMappings: true } },
+    ],
+  });
 
 export const kubeletConfig = (places: Places): string =>
   JSON.stringify({
@@ -80,8 +83,10 @@ export const kubeletConfig = (places: Places): string =>
       webhook: { enabled: true },
     },
     authorization: { mode: "Webhook" },
-    tlsCertFile: places.credential("kubelet.crt"),
-    tlsPrivateKeyFile: places.credential("kubelet.key"),
+    tlsCertFile: places.credential(`kubelet-${places.node.name}.crt`),
+    tlsPrivateKeyFile: places.credential(`kubelet-${places.node.name}.key`),
+    // Two kubelets that share a folder remove each other's.
+    podLogsDir: `${places.folder}/pod-logs`,
     staticPodPath: `${places.folder}/static-pods`,
     syncFrequency: "5s",
     nodeStatusUpdateFrequency: "5s",
@@ -89,9 +94,9 @@ export const kubeletConfig = (places: Places): string =>
 
 export const kubeletFlags = (places: Places): readonly string[] => [
   `--config=${places.folder}/kubelet.json`,
-  `--kubeconfig=${places.credential("kubelet.kubeconfig")}`,
-  `--hostname-override=${places.node}`,
-  `--node-ip=${NODE_ADDRESS}`,
+  `--kubeconfig=${places.credential(`kubelet-${places.node.name}.kubeconfig`)}`,
+  `--hostname-override=${places.node.name}`,
+  `--node-ip=${places.node.address}`,
   `--root-dir=${places.folder}/kubelet`,
 ];
 
@@ -103,7 +108,7 @@ export const proxyConfig = (places: Places): string =>
     clientConnection: { kubeconfig: places.credential("proxy.kubeconfig") },
     clusterCIDR: POD_RANGE,
     conntrack: { maxPerCore: 0 },
-    hostnameOverride: places.node,
+    hostnameOverride: places.node.name,
   });
 
 export const etcdFlags = ({ folder }: Places): readonly string[] => [
@@ -135,7 +140,36 @@ export const apiServerFlags = ({ credential }: Places): readonly string[] => [
   `--kubelet-client-certificate=${credential("admin.client.crt")}`,
   `--kubelet-client-key=${credential("admin.client.key")}`,
   "--enable-admission-plugins=NodeRestriction",
+  `--admission-control-config-file=${credential("admission.json")}`,
 ];
+
+/** The API server shows this client certificate to webhooks of the stack's namespace; a webhook that asks for none gets none. */
+export const admissionConfiguration = ({ credential }: Places): string =>
+  JSON.stringify({
+    apiVersion: "apiserver.config.k8s.io/v1",
+    kind: "AdmissionConfiguration",
+    plugins: ["ValidatingAdmissionWebhook", "MutatingAdmissionWebhook"].map((name) => ({
+      name,
+      configuration: {
+        apiVersion: "apiserver.config.k8s.io/v1",
+        kind: "WebhookAdmissionConfiguration",
+        kubeConfigFile: credential("webhook-client.kubeconfig"),
+      },
+    })),
+  });
+
+export const webhookClientKubeconfig = ({ credential }: Places): string =>
+  JSON.stringify({
+    apiVersion: "v1",
+    kind: "Config",
+    users: [{
+      name: "*.kubewarden.svc",
+      user: {
+        "client-certificate": credential("webhook-client.crt"),
+        "client-key": credential("webhook-client.key"),
+      },
+    }],
+  });
 
 export const controllerManagerFlags = ({ credential }: Places): readonly string[] => [
   `--kubeconfig=${credential("controller-manager.kubeconfig")}`,
@@ -179,4 +213,14 @@ export const registryConfig = (places: Places): string =>
       addr: `${NODE_ADDRESS}:443`,
       tls: { certificate: places.credential("registry.crt"), key: places.credential("registry.key") },
     },
+  });
+
+/** Prometheus scrapes what the files in `targets/` list; a test writes one. Debian's has no discovery by Kubernetes. */
+export const prometheusConfig = ({ folder }: Places): string =>
+  JSON.stringify({
+    global: { scrape_interval: "2s" },
+    scrape_configs: [{
+      job_name: "stack",
+      file_sd_configs: [{ files: [`${folder}/targets/*.json`], refresh_interval: "1s" }],
+    }],
   });

@@ -1,11 +1,12 @@
 /** The node as a whole: what is started in which order, when it is ready, and how it ends. */
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { HOW_TO_GET_NODE, nodeBinariesFolder } from "../binaries/locate.ts";
 import { until } from "../control_plane.ts";
 import {
+  admissionConfiguration,
   apiServerFlags,
   cniConfig,
   containerdConfig,
@@ -17,40 +18,32 @@ import {
   kubeletFlags,
   PAUSE_IMAGE,
   type Places,
+  prometheusConfig,
   proxyConfig,
   registryConfig,
   registryHosts,
   schedulerFlags,
+  webhookClientKubeconfig,
 } from "./configuration.ts";
 import { createCredentials, REGISTRY_NAMES } from "./certificates.ts";
 import { importBusybox } from "./image_archive.ts";
-import { createNetwork, NODE_ADDRESS, removeNetwork } from "./network.ts";
-import { inside, isAlive, run, startDetached } from "./shell.ts";
+import { createNetwork, NODE_ADDRESS, NODES, type NodeSpec, removeNetwork } from "./network.ts";
+import {
+  isRunning,
+  NODE_FOLDER,
+  restartProcess,
+  startProcess,
+  stopProcess,
+  stopProcesses,
+} from "./processes.ts";
+import { inside, run } from "./shell.ts";
 
-/** Where the node lives; one at a time. */
-export const NODE_FOLDER = "/tmp/portreeve-node";
-const NAMESPACE = "portreeve-node";
-const NODE_NAME = "node1";
+export { NODE_FOLDER };
+const NAMESPACE = NODES[0].namespace;
 /** For pods of tests that do something: wait, ask, serve. */
 export const BUSYBOX_IMAGE = "portreeve.test/busybox:1";
 
-/** The order in which the processes must end: who uses another one first. */
-const STOP_ORDER = [
-  "kubelet",
-  "kube-proxy",
-  "coredns",
-  "registry",
-  "prometheus",
-  "kube-scheduler",
-  "kube-controller-manager",
-  "kube-apiserver",
-  "etcd",
-  "containerd",
-] as const;
-type Part = (typeof STOP_ORDER)[number];
-type Processes = { [part in Part]?: number };
-
-/** A running node, used from outside of its network through its own tools. */
+/** A running cluster, used from outside of its network through its own tools. */
 export interface ClusterNode {
   /** Runs a program in the node's network with KUBECONFIG set. Returns what it printed; throws when it fails. */
   run(command: string, ...args: readonly string[]): string;
@@ -60,18 +53,34 @@ export interface ClusterNode {
   /** Applies manifests from text. */
   apply(...manifests: readonly object[]): string;
   helm(...args: readonly string[]): string;
-  readonly socket: string;
+  /** Starts a program that runs in the first node's network until it is ended, with the cluster at the latest. */
+  start(name: string, command: string, ...args: readonly string[]): void;
+  stop(name: string): Promise<void>;
+  /** Ends the API server and starts it again; resolves when it is ready. */
+  restartApiServer(): Promise<void>;
+  /** The nodes' containerds. */
+  readonly sockets: readonly string[];
   readonly credential: (name: string) => string;
 }
 
-const processesFile = join(NODE_FOLDER, "processes.json");
-const readProcesses = (): Processes =>
-  existsSync(processesFile) ? JSON.parse(readFileSync(processesFile, "utf8")) as Processes : {};
+const nodeFolder = ({ name }: NodeSpec) => join(NODE_FOLDER, name);
+const placesOf = (node: NodeSpec): Places => ({
+  folder: nodeFolder(node),
+  node,
+  credential: (name) => join(NODE_FOLDER, "credentials", name),
+});
+const nodesUp = () => NODES.filter(({ name }) => isRunning(`kubelet-${name}`));
 
-/** Whether a node is up. */
-export const nodeIsUp = (): boolean => {
-  const { kubelet } = readProcesses();
-  return kubelet !== undefined && isAlive(kubelet);
+/** Whether a cluster is up. */
+export const nodeIsUp = (): boolean => nodesUp().length > 0;
+
+const succeeds = (probe: () => unknown) => {
+  try {
+    probe();
+    return true;
+  } catch {
+    return false;
+  }
 };
 
 /** The node that is up. Throws when there is none. */
@@ -105,44 +114,77 @@ export function currentNode(): ClusterNode {
         JSON.stringify({ apiVersion: "v1", kind: "List", items: manifests }),
       ),
     helm: (...args) => execute("helm", args),
-    socket: containerdSocket({ folder: NODE_FOLDER, node: NODE_NAME, credential: (name) => name }),
+    start: (name, command, ...args) => startProcess(name, NAMESPACE, "env", [...env, command, ...args]),
+    stop: stopProcess,
+    async restartApiServer() {
+      await restartProcess("kube-apiserver");
+      await apiServerIsReady((...args) => execute("kubectl", args));
+    },
+    sockets: nodesUp().map((node) => containerdSocket(placesOf(node))),
     credential: (name) => join(NODE_FOLDER, "credentials", name),
   };
 }
 
-/** Starts the node; resolves when it is Ready and its network works. */
-export async function startNode(options: { readonly prometheus?: boolean } = {}): Promise<ClusterNode> {
+const apiServerIsReady = (kubectl: (...args: string[]) => string) =>
+  until("the API server is ready", () => succeeds(() => kubectl("get", "--raw", "/readyz")), {
+    limitMs: 120_000,
+    pauseMs: 300,
+  });
+
+export interface NodeOptions {
+  readonly prometheus?: boolean;
+  /** With a second node, which has a kubelet, a containerd and a network of its own. */
+  readonly nodes?: 1 | 2;
+}
+
+/** Starts the cluster; resolves when its nodes are Ready and their network works. */
+export async function startNode(
+  { prometheus = false, nodes: count = 1 }: NodeOptions = {},
+): Promise<ClusterNode> {
   const binaries = nodeBinariesFolder();
   if (binaries === undefined) throw new Error(HOW_TO_GET_NODE);
   if (nodeIsUp()) throw new Error("a node is up already: npm run cluster:down ends it");
   await stopNode();
-  for (const folder of ["credentials", "logs", "cni", "static-pods", "registry"]) {
+  const nodes = NODES.slice(0, count);
+  for (
+    const folder of [
+      "credentials",
+      "logs",
+      "registry",
+      "targets",
+      ...nodes.map(({ name }) => `${name}/static-pods`),
+    ]
+  ) {
     mkdirSync(join(NODE_FOLDER, folder), { recursive: true });
   }
-  const { path: credential } = await createCredentials(join(NODE_FOLDER, "credentials"), NODE_NAME);
-  const places: Places = { folder: NODE_FOLDER, node: NODE_NAME, credential };
+  await createCredentials(join(NODE_FOLDER, "credentials"), nodes);
+  const places: Places = { ...placesOf(NODES[0]), folder: NODE_FOLDER };
+  const { credential } = places;
   const write = (name: string, content: string) => {
     const path = join(NODE_FOLDER, name);
     mkdirSync(join(path, ".."), { recursive: true });
     writeFileSync(path, content);
     return path;
   };
-  createNetwork(NAMESPACE);
-  const processes: Processes = {};
-  const start = (part: Part, command: string, args: readonly string[]) => {
-    processes[part] = startDetached(NAMESPACE, join(NODE_FOLDER, "logs", part), command, args, process.env);
-    writeFileSync(processesFile, JSON.stringify(processes));
-  };
+  createNetwork(count);
+  const start = (name: string, command: string, args: readonly string[]) =>
+    startProcess(name, NAMESPACE, command, args);
   const binary = (name: string) => join(binaries, name);
 
   start("etcd", binary("etcd"), etcdFlags(places));
-  start("containerd", "containerd", ["--config", write("containerd.toml", containerdConfig(places))]);
-  start("registry", "docker-registry", ["serve", write("registry.json", registryConfig(places))]);
-  for (const name of [...REGISTRY_NAMES, NODE_ADDRESS]) {
-    write(`registries/${name}/hosts.toml`, registryHosts(places));
+  for (const node of nodes) {
+    const own = placesOf(node);
+    const config = write(`${node.name}/containerd.toml`, containerdConfig(own));
+    startProcess(`containerd-${node.name}`, node.namespace, "containerd", ["--config", config]);
+    write(`${node.name}/cni/10-pods.conflist`, cniConfig(own));
+    write(`${node.name}/resolv.conf`, `nameserver ${NODE_ADDRESS}\n`);
+    for (const name of [...REGISTRY_NAMES, NODE_ADDRESS]) {
+      write(`${node.name}/registries/${name}/hosts.toml`, registryHosts(own));
+    }
   }
-  write("cni/10-pods.conflist", cniConfig);
-  write("resolv.conf", `nameserver ${NODE_ADDRESS}\n`);
+  start("registry", "docker-registry", ["serve", write("registry.json", registryConfig(places))]);
+  write("credentials/admission.json", admissionConfiguration(places));
+  write("credentials/webhook-client.kubeconfig", webhookClientKubeconfig(places));
   start("kube-apiserver", binary("kube-apiserver"), apiServerFlags(places));
   writeFileSync(
     join(NODE_FOLDER, "env"),
@@ -155,43 +197,39 @@ export async function startNode(options: { readonly prometheus?: boolean } = {})
       "nsenter",
       inside(NAMESPACE, binary("kubectl"), [`--kubeconfig=${credential("admin.kubeconfig")}`, ...args]),
     );
-  const succeeds = (probe: () => unknown) => {
-    try {
-      probe();
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  await until("the API server is ready", () => succeeds(() => kubectl("get", "--raw", "/readyz")), {
-    limitMs: 120_000,
-    pauseMs: 300,
-  });
-  const socket = containerdSocket(places);
-  await until("containerd answers", () => succeeds(() => run("ctr", ["--address", socket, "version"])), {
-    limitMs: 60_000,
-    pauseMs: 200,
-  });
-  await importBusybox(socket, PAUSE_IMAGE, ["sleep", "2147483647"]);
-  await importBusybox(socket, BUSYBOX_IMAGE, ["sleep", "2147483647"]);
+  await apiServerIsReady(kubectl);
+  for (const node of nodes) {
+    const socket = containerdSocket(placesOf(node));
+    await until("containerd answers", () => succeeds(() => run("ctr", ["--address", socket, "version"])), {
+      limitMs: 60_000,
+      pauseMs: 200,
+    });
+    await importBusybox(socket, PAUSE_IMAGE, ["sleep", "2147483647"]);
+    await importBusybox(socket, BUSYBOX_IMAGE, ["sleep", "2147483647"]);
+  }
   start("kube-controller-manager", binary("kube-controller-manager"), controllerManagerFlags(places));
   start("kube-scheduler", binary("kube-scheduler"), schedulerFlags(places));
-  write("kubelet.json", kubeletConfig(places));
-  start("kubelet", binary("kubelet"), kubeletFlags(places));
-  start("kube-proxy", binary("kube-proxy"), [`--config=${write("proxy.json", proxyConfig(places))}`]);
+  for (const node of nodes) {
+    const own = placesOf(node);
+    write(`${node.name}/kubelet.json`, kubeletConfig(own));
+    startProcess(`kubelet-${node.name}`, node.namespace, binary("kubelet"), kubeletFlags(own));
+    const proxy = write(`${node.name}/proxy.json`, proxyConfig(own));
+    startProcess(`kube-proxy-${node.name}`, node.namespace, binary("kube-proxy"), [`--config=${proxy}`]);
+  }
   start("coredns", binary("coredns"), ["-conf", write("Corefile", corefile(places))]);
-  if (options.prometheus === true) {
-    const config = write("prometheus.yml", "global: {scrape_interval: 5s}\nscrape_configs: []\n");
+  if (prometheus) {
     start("prometheus", "prometheus", [
-      `--config.file=${config}`,
+      `--config.file=${write("prometheus.yml", prometheusConfig(places))}`,
       `--storage.tsdb.path=${NODE_FOLDER}/prometheus`,
     ]);
   }
   await until(
-    "the node is Ready",
+    "the nodes are Ready",
     () =>
       succeeds(() => {
-        kubectl("wait", "--for=condition=Ready", `node/${NODE_NAME}`, "--timeout=1s");
+        for (const { name } of nodes) {
+          kubectl("wait", "--for=condition=Ready", `node/${name}`, "--timeout=1s");
+        }
         kubectl("get", "serviceaccount", "default");
       }),
     { limitMs: 120_000, pauseMs: 300 },
@@ -199,27 +237,18 @@ export async function startNode(options: { readonly prometheus?: boolean } = {})
   return currentNode();
 }
 
-/** Ends the node and removes all that it left. Waits for each process: a dying API server keeps its port. */
+/** Ends the cluster and removes all that it left. */
 export async function stopNode(): Promise<void> {
-  const processes = readProcesses();
-  if (processes.kubelet !== undefined && isAlive(processes.kubelet)) removePods();
-  for (const part of STOP_ORDER) {
-    const pid = processes[part];
-    if (pid === undefined || !isAlive(pid)) continue;
-    process.kill(pid, "SIGTERM");
-    await until(`${part} ends`, () => !isAlive(pid), { limitMs: 20_000, pauseMs: 50 }).catch(() => {
-      process.kill(pid, "SIGKILL");
-    });
-  }
+  for (const node of nodesUp()) removePods(containerdSocket(placesOf(node)));
+  await stopProcesses();
   endContainers();
-  removeNetwork(NAMESPACE);
+  removeNetwork();
   for (const mount of mountsBelow(NODE_FOLDER)) run("umount", ["--lazy", mount]);
   rmSync(NODE_FOLDER, { recursive: true, force: true });
 }
 
 /** Ends what runs in pods while there is still somebody to do it. */
-function removePods(): void {
-  const { socket } = currentNode();
+function removePods(socket: string): void {
   const ctr = (...args: string[]) => run("ctr", ["--address", socket, "-n", "k8s.io", ...args]);
   try {
     for (const id of ctr("tasks", "list", "-q").trim().split("\n").filter(Boolean)) {
@@ -232,7 +261,7 @@ function removePods(): void {
 
 /** Containers' keepers outlive containerd; those of this node are known by their folder. */
 function endContainers(): void {
-  const list = run("sh", ["-c", `pgrep -f 'containerd-shim.*${NODE_FOLDER}' || true`]);
+  const list = run("sh", ["-c", `pgrep -f 'containerd-shim.*${NODE_FOLDER}/' || true`]);
   for (const pid of list.trim().split("\n").filter(Boolean)) {
     try {
       process.kill(Number(pid), "SIGKILL");
