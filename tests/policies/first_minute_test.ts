@@ -296,8 +296,8 @@ withNetwork(
       ["npm", "start", "--", "--port", "9443", ...onBun ? ["--runtime", "bun"] : []],
       async (terminal) => {
         const screen = await terminal.shows(READY);
-        // deno-lint-ignore no-control-regex
         const [, before, own] = /^([^]*?)(Portreeve [^]*)$/.exec(
+          // deno-lint-ignore no-control-regex
           screen.replace(/[^\n]*(?:\r\u001b\[2K|\u001b\[1G\u001b\[0K)/g, ""),
         )!;
         const lines = before!.split("\n").filter((line) => line !== "");
