@@ -12,6 +12,7 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { copySamples } from "../policies/demo/apply/copy_samples.ts";
 import { browserShims } from "./browser.ts";
 import { writeDeclarations } from "./declarations.ts";
 import { thirdPartyLicenses } from "./licenses.ts";
@@ -136,6 +137,7 @@ const modules = await build({
   entryPoints: {
     ...Object.fromEntries(Object.entries(PARTS).map(([name, file]) => [`${name}.main`, file])),
     "reeve.main": "cli/program.ts",
+    "portreeve.main": "policies/demo/program.ts",
   },
   splitting: true,
   chunkNames: "chunks/[name]-[hash]",
@@ -160,13 +162,17 @@ const browser = await build({
   conditions: ["browser"],
   target,
   sourcemap: "external",
-  plugins: [browserShims(root)],
+  plugins: [withoutPool, browserShims(root)],
 });
 // Read first, by runtimes that may be too old.
 const checks = await build({
   ...common,
   outdir,
-  entryPoints: { library_check: "program/check_runtime.ts", reeve: "cli/main.ts" },
+  entryPoints: {
+    library_check: "program/check_runtime.ts",
+    reeve: "cli/main.ts",
+    portreeve: "policies/demo/main.ts",
+  },
   platform: "node",
   target: "es2018",
   // An older Node shows the line that refuses it.
@@ -174,7 +180,10 @@ const checks = await build({
   plugins: [{
     name: "loaded-later",
     setup({ onResolve }) {
-      onResolve({ filter: /^\.\/program\.ts$/ }, () => ({ path: "./reeve.main.js", external: true }));
+      onResolve({ filter: /^\.\/program\.ts$/ }, ({ importer }) => {
+        const name = /[\\/]cli[\\/]/.test(importer) ? "reeve" : "portreeve";
+        return { path: `./${name}.main.js`, external: true };
+      });
     },
   }],
 });
@@ -199,6 +208,7 @@ await build({
   target: "es2018",
   minify: false,
 });
+copySamples(root, outdir);
 writeDeclarations(root, PARTS, join(outdir, "types"));
 const inputs = [worker.metafile, engine.metafile, modules.metafile!, browser.metafile!].flatMap((
   { outputs },

@@ -29,13 +29,14 @@ export const unreadHttp: Plugin = {
   },
 };
 
-/** Tinypool's threads are for programs that stand alone (`evaluator/apply/thread.ts`): what others bundle does not hold them. */
+/** Tinypool's threads are for programs that stand alone (`evaluator/apply/thread.ts`): what others bundle does not hold it. */
 export const withoutPool: Plugin = {
   name: "without-pool",
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /\/pooled_threads\.ts$/ }, () => ({ path: "pool", namespace: "without-pool" }));
+    onResolve({ filter: /^tinypool$/ }, () => ({ path: "tinypool", namespace: "without-pool" }));
     onLoad({ filter: /.*/, namespace: "without-pool" }, () => ({
-      contents: "export function pooledThreads() { throw new Error('this build has no pool of threads'); }",
+      contents:
+        "export class Tinypool { constructor() { throw new Error('this build has no pool of threads'); } }",
     }));
   },
 };
