@@ -67,6 +67,7 @@ function guest(mode: ExecutionMode, pages = 2): Uint8Array {
   const text = statefulText(mode)
     .replace("(module", `(module ${imports}`)
     .replace("(memory 2 100)", `(memory ${pages} 1000)`)
+    .replace(/(\(memory (?:\$memory )?\(export "memory"\)) 1\)/, `$1 ${pages === 2 ? 1 : pages})`)
     .replace("(func $judge", "(func $left_over")
     .replace(/\)\s*$/, `${probe(touch)})`);
   const metadata = {
