@@ -17,7 +17,6 @@ export class Policy extends Evaluated {
   readonly metadata: PolicyMetadata;
   readonly #evaluator: PolicyEvaluator;
   readonly #policy: number;
-  readonly #name: string;
 
   private constructor(
     { metadata, policy }: LoadedModule,
@@ -29,7 +28,6 @@ export class Policy extends Evaluated {
     this.metadata = metadata;
     this.#evaluator = evaluator;
     this.#policy = policy;
-    this.#name = rules.policy;
   }
 
   /** Loads a policy from the bytes of its module. Throws {@link PolicyError} or `ModuleError`. */
@@ -56,7 +54,7 @@ export class Policy extends Evaluated {
   protected override async verdict(review: Review): Promise<Verdict> {
     const outcome = await this.#evaluator.validate(this.#policy, review);
     if (outcome.kind === "verdict") return outcome.verdict;
-    throw this.#unexpected(outcome);
+    throw unexpected(outcome);
   }
 
   /** Whether the policy takes the settings it was loaded with. */
@@ -64,7 +62,7 @@ export class Policy extends Evaluated {
     this.checkOpen();
     const outcome = await this.#evaluator.validateSettings(this.#policy);
     if (outcome.kind === "settings") return outcome.settings;
-    throw this.#unexpected(outcome);
+    throw unexpected(outcome);
   }
 
   /** The protocol version that the policy answers when it is asked; only waPC and Extism policies can be. */
@@ -72,11 +70,11 @@ export class Policy extends Evaluated {
     this.checkOpen();
     const outcome = await this.#evaluator.protocolVersion(this.#policy);
     if (outcome.kind === "protocol") return outcome.version;
-    throw this.#unexpected(outcome);
+    throw unexpected(outcome);
   }
+}
 
-  #unexpected(outcome: Outcome): PolicyError {
-    const message = outcome.kind === "error" ? outcome.message : `unexpected outcome ${outcome.kind}`;
-    return new PolicyError("not_runnable", `${this.#name}: ${message}`);
-  }
+function unexpected(outcome: Outcome): PolicyError {
+  const message = outcome.kind === "error" ? outcome.message : `unexpected outcome ${outcome.kind}`;
+  return new PolicyError("not_runnable", message);
 }
