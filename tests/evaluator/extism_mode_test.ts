@@ -188,7 +188,7 @@ test("the AssemblyScript kit: a host call", async () => {
 });
 
 test("the AssemblyScript kit: what its runtime aborts with is the error", async () => {
-  await using policy = await loadPolicy(ASSEMBLYSCRIPT, { settings: "[]" });
+  await using policy = await loadPolicy(ASSEMBLYSCRIPT, { settings: '{"allowed":7}' });
   const settings = await policy.validateSettings();
   assert.not.ok(settings.valid);
   assert.match(settings.valid ? "" : settings.message!, /^Extism plug-in failure: abort: .+:\d+:\d+$/);
@@ -404,7 +404,7 @@ test("log events through host_call are entries, like those of other policies", a
   const json = '{"namespace":"tracing","operation":"log","payload":{"level":"error","message":"m","n":1}}';
   await using policy = await loadPolicy(caller(json), { onLog: (entry) => logged.push(entry) });
   assert.match((await policy.validate("{}")).status!.message!, '{"ok":true,"payload":null}');
-  assert.equal(logged, [{ level: "error", message: "m", data: '{"n":1}' }]);
+  assert.equal(logged, [{ policy: "policy", level: "error", message: "m", data: '{"n":1}' }]);
 });
 
 test("a plug-in must export both functions", async () => {
