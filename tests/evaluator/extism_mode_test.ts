@@ -188,7 +188,7 @@ test("the AssemblyScript kit: a host call", async () => {
 });
 
 test("the AssemblyScript kit: what its runtime aborts with is the error", async () => {
-  await using policy = await loadPolicy(ASSEMBLYSCRIPT, { settings: '{"allowed":7}' });
+  await using policy = await loadPolicy(ASSEMBLYSCRIPT, { settings: '{"domains":[7]}' });
   const settings = await policy.validateSettings();
   assert.not.ok(settings.valid);
   assert.match(settings.valid ? "" : settings.message!, /^Extism plug-in failure: abort: .+:\d+:\d+$/);
