@@ -30,7 +30,7 @@ function run(command: string, ...args: string[]): void {
 try {
   run(process.execPath, "build.ts", bundle);
   // The threads' code is looked for by its name, beside the program's.
-  const files = ["reeve.js", "worker.js"].map((name) => join(bundle, name));
+  const files = ["reeve.js", "worker.js", "entry/worker.js"].map((name) => join(bundle, name));
   run(
     join(root, "node_modules/.bin/bun"),
     "build",

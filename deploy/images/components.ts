@@ -38,7 +38,7 @@ const FEW_COMPILED = {
 };
 
 /** Threads that evaluate are found by these files' names. */
-const EVALUATION = ["worker.js", "worker.main.js"] as const;
+const EVALUATION = ["worker.js", "worker.main.js", "entry/worker.js"] as const;
 
 export const COMPONENTS: Readonly<Record<Component, ComponentImage>> = {
   "policy-server": {
