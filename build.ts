@@ -108,7 +108,7 @@ const outputs = { ...programs.metafile!.outputs, ...entries.metafile!.outputs };
 
 /** Programs, which are started by their name. */
 const STARTED: ReadonlySet<string> = new Set(
-  ["policy_server", "controller", "reeve", "audit"].map((name) => `${name}.js`),
+  ["policy_server", "controller", "reeve", "audit", "portreeve"].map((name) => `${name}.js`),
 );
 /** What refuses to be started, see `program/apply/refuse_direct_start.ts`. */
 const GUARD = "direct_start.js";

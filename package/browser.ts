@@ -73,7 +73,7 @@ const LOADED: ReadonlySet<string> = new Set(["@extism/extism", "re2js"]);
 const FILES: Readonly<Record<string, string>> = {
   // A browser collects memories by itself, and has no way to be told to.
   "evaluator/apply/abandoned_memory.ts":
-    "export class AbandonedMemory { add() {} release() { return Infinity; } }",
+    "export class AbandonedMemory { add() {} due() { return Infinity; } expire() {} async collect() {} }",
   "evaluator/apply/pool.ts": `
     import { PolicyError } from "../../admission/types/policy_error.ts";
     export class EvaluatorPool {

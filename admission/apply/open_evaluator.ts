@@ -79,7 +79,7 @@ export interface Evaluator {
 function settingsJson(settings: ModuleOptions["settings"]): Uint8Array {
   let text: string | undefined;
   try {
-    text = typeof settings === "string" ? settings : JSON.stringify(settings ?? {});
+    text = typeof settings === "string" ? settings : JSON.stringify(settings === undefined ? {} : settings);
   } catch (error) {
     throw invalid(`settings: they can't be written as JSON: ${boundedText(String(error), 500)}`);
   }

@@ -304,16 +304,15 @@ export async function reconcilePolicyServer(world: World, name: string): Promise
     findings.push(hostPortsFinding(hostPortProblems(current, [...stores.policyServers.all()], settings)));
   }
   const { namespace } = settings;
+  const pods = [...stores.pods.all()].filter(({ metadata }) => metadata.labels?.[POLICY_SERVER_LABEL] === name);
+  const missing = missingInputs(current, {
+    configMap: (wanted) => stores.configMaps.get(wanted, namespace) !== undefined,
+    secret: (wanted) => stores.secrets.get(wanted, namespace) !== undefined,
+  });
   findings.push(...podsFinding([
-    ...missingInputs(current, {
-      configMap: (wanted) => stores.configMaps.get(wanted, namespace) !== undefined,
-      secret: (wanted) => stores.secrets.get(wanted, namespace) !== undefined,
-    }),
-    ...podProblems(
-      current,
-      stores.deployments.get(serverObjectName(name), namespace),
-      [...stores.pods.all()].filter(({ metadata }) => metadata.labels?.[POLICY_SERVER_LABEL] === name),
-    ),
+    // It matters to pods that wait for it.
+    ...(pods.length === 0 ? [] : missing),
+    ...podProblems(current, stores.deployments.get(serverObjectName(name), namespace), pods),
   ]));
   await writeConditions(world, stores.policyServers.get(name) ?? current, findings);
   if (failure !== undefined) throw failure;

@@ -3,19 +3,15 @@ import type { PolicyServer } from "../../crd/types.ts";
 import type { Service } from "../types/objects.ts";
 import type { ControllerSettings } from "../types/settings.ts";
 import { commonLabels, ownedMetadata, PART_OF, POLICY_SERVER_LABEL, serverObjectName } from "./names.ts";
-import { telemetryMode } from "./environment.ts";
-import { readinessPort, webhookPort } from "./ports.ts";
+import { webhookPort } from "./ports.ts";
 
-/**
- * The Service `policy-server-<name>`; `spec.metricsPort` moves its metrics port only, never the pod's. Where no sidecar listens on the
- * controller's metrics port, the port leads to the pod's own `/metrics`, which is on its readiness port.
- */
+/** The Service `policy-server-<name>`; `spec.metricsPort` moves its metrics port only, never the pod's. */
 export function renderService(server: PolicyServer, settings: ControllerSettings): Service {
   const { name } = server.metadata;
   const metrics = {
     name: "metrics",
     port: server.spec.metricsPort ?? settings.metricsPort,
-    targetPort: telemetryMode(settings) === "sidecar" ? settings.metricsPort : readinessPort(server),
+    targetPort: settings.metricsPort,
     protocol: "TCP",
   };
   return {

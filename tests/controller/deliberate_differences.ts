@@ -15,9 +15,6 @@ export const OBJECT_DIFFERENCES = {
     "verification, trust, pull-secret or client-CA object changes",
   hostNetworkStrategy:
     "spec/controller.md, sharp edge 23: on the host's network a surging pod cannot bind its ports; maxSurge 0, maxUnavailable 1",
-  metricsServed:
-    "spec/charts.md, sharp edge 8: without a sidecar nothing listens on the controller's metrics port in the pod; the Service's " +
-    "port for metrics leads to the pod's own /metrics, on its readiness port",
   matchLabelsKept:
     "spec/crds.md §15, 7: namespaceSelector.matchLabels of cluster-wide policies are kept beside the exclusion of our namespace",
   sortedKeys:

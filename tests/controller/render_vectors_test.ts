@@ -3,8 +3,6 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { renderConfigMap } from "../../controller/render/config_map.ts";
 import { renderDeployment } from "../../controller/render/deployment.ts";
-import { telemetryMode } from "../../controller/render/environment.ts";
-import { readinessPort } from "../../controller/render/ports.ts";
 import { renderPodDisruptionBudget } from "../../controller/render/pod_disruption_budget.ts";
 import { renderServerSecret } from "../../controller/render/secret.ts";
 import { renderService } from "../../controller/render/service.ts";
@@ -96,13 +94,6 @@ function withOurDifferences(vector: Vector, object: Recorded): Recorded {
     if (selector?.matchLabels !== undefined) {
       assert.ok(OBJECT_DIFFERENCES.matchLabelsKept);
       object.webhooks[0].namespaceSelector.matchLabels = selector.matchLabels;
-    }
-  }
-  if (object.kind === "Service" && telemetryMode(vector.settings) === "remote") {
-    assert.ok(OBJECT_DIFFERENCES.metricsServed);
-    const server = serverOf(vector.after)!;
-    for (const port of object.spec.ports) {
-      if (port.name === "metrics") port.targetPort = readinessPort(server);
     }
   }
   if (object.kind === "Deployment") {

@@ -77,6 +77,7 @@ test("guests that were used longest ago make room; the policy answers all the sa
   // All that was kept goes when it is asked for.
   const before = residentMib();
   all.engine.shrink();
+  await idle(all.engine);
   assert.ok(before - residentMib() > 15, `${(before - residentMib()).toFixed(0)} MiB given back`);
   assert.is((await all.engine.run(100, "validate", request({}))).kind, "verdict");
 });
