@@ -63,6 +63,11 @@ export const requiredBuiltins = (getter: string): Plugin => ({
 
 /** What is used of packages that come as a whole otherwise, by the names of the packages. */
 const LEAN: Readonly<Record<string, (folder: string) => string>> = {
+  // What an exchange of requests is made of; kubeconfigs are read by ourselves.
+  "@kubernetes/client-node": (folder) =>
+    `export { ResponseContext, wrapHttpLibrary } from ${
+      JSON.stringify(join(folder, "dist/gen/http/http.js"))
+    };`,
   // Its dispatchers, and `request` as its front door has it, for a given dispatcher. Not its fetch, caches and mocks.
   undici: (folder) => {
     const required = (file: string) => `require(${JSON.stringify(join(folder, "lib", file))})`;
@@ -85,7 +90,7 @@ const LEAN: Readonly<Record<string, (folder: string) => string>> = {
 export const leanPackages = (root: string): Plugin => ({
   name: "lean-packages",
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^undici$/ }, ({ path }) => ({ path, namespace: "lean" }));
+    onResolve({ filter: /^(undici|@kubernetes\/client-node)$/ }, ({ path }) => ({ path, namespace: "lean" }));
     onLoad({ filter: /.*/, namespace: "lean" }, ({ path }) => ({
       contents: LEAN[path]!(join(root, "node_modules", path)),
       resolveDir: root,

@@ -226,7 +226,7 @@ for (const { title, binary, missing } of OLD_RUNTIMES) {
     }`,
     () => {
       const needs =
-        /portreeve needs Node 24 or later .* or Bun 1\.3 or later .* or Deno 2\.9 or later .*, and this is/;
+        /portreeve needs Node 24 or later .* or Bun 1\.4 or later .* or Deno 2\.9 or later .*, and this is/;
       write(folder, { "old.mjs": 'import "portreeve";\n', "old.cjs": 'require("portreeve");\n' });
       for (const file of ["old.mjs", "old.cjs"]) {
         const { status, stderr } = run(folder, binary, [file]);
