@@ -13,7 +13,7 @@ import { OLD_RUNTIMES } from "./old_runtimes.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const REFUSED =
-  /^Error: \S+ needs Node 24 or later \(https:\S+\) or Bun 1\.3 or later \(https:\S+\)(?: or Deno 2\.9 or later \(https:\S+\))?, and this is (Node|Bun) [\d.]+\n$/;
+  /^Error: \S+ needs Node 24 or later \(https:\S+\) or Bun 1\.4 or later \(https:\S+\)(?: or Deno 2\.9 or later \(https:\S+\))?, and this is (Node|Bun) [\d.]+\n$/;
 
 let folder: string;
 /** The bundles without the `package.json` beside them, as somebody may have copied them. */
