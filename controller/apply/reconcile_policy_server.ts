@@ -14,6 +14,7 @@ import { renderDeployment } from "../render/deployment.ts";
 import { hostPortProblems } from "../render/host_network.ts";
 import { CA_SECRET, POLICY_SERVER_LABEL, serverObjectName, serviceHost } from "../render/names.ts";
 import { renderPodDisruptionBudget } from "../render/pod_disruption_budget.ts";
+import { append } from "../../program/types/lists.ts";
 import { missingInputs, podProblems } from "../render/pod_problems.ts";
 import { renderServerSecret, usablePair } from "../render/secret.ts";
 import { renderService } from "../render/service.ts";
@@ -304,16 +305,19 @@ export async function reconcilePolicyServer(world: World, name: string): Promise
     findings.push(hostPortsFinding(hostPortProblems(current, [...stores.policyServers.all()], settings)));
   }
   const { namespace } = settings;
-  const pods = [...stores.pods.all()].filter(({ metadata }) => metadata.labels?.[POLICY_SERVER_LABEL] === name);
+  const pods = [...stores.pods.all()].filter(({ metadata }) =>
+    metadata.labels?.[POLICY_SERVER_LABEL] === name
+  );
   const missing = missingInputs(current, {
     configMap: (wanted) => stores.configMaps.get(wanted, namespace) !== undefined,
     secret: (wanted) => stores.secrets.get(wanted, namespace) !== undefined,
   });
-  findings.push(...podsFinding([
+  const running = podsFinding([
     // It matters to pods that wait for it.
     ...(pods.length === 0 ? [] : missing),
     ...podProblems(current, stores.deployments.get(serverObjectName(name), namespace), pods),
-  ]));
+  ]);
+  append(findings, running);
   await writeConditions(world, stores.policyServers.get(name) ?? current, findings);
   if (failure !== undefined) throw failure;
   return undefined;
