@@ -70,7 +70,8 @@ export async function serve(given: ServerOptions, hooks: ServeHooks = {}): Promi
     changed = true;
     log.info("SIGHUP received, the policies will be loaded again once the server is ready");
   };
-  process.on("SIGHUP", () => reload());
+  // Until the server is ready, whoever wants to end with the terminal ends as the system has it.
+  if (!hooks.endWithTerminal) process.on("SIGHUP", () => reload());
   const startWith = async () => {
     const server = await (hooks.start ?? startServer)(options, log, configured);
     await hooks.ready?.(server);
@@ -107,11 +108,7 @@ export async function serve(given: ServerOptions, hooks: ServeHooks = {}): Promi
     log.flush();
     process.exit(0);
   };
-  process.on("SIGHUP", () => {
-    if (hooks.endWithTerminal) return void stop("SIGHUP");
-    log.info("SIGHUP received, reloading policies");
-    void server.reload();
-  });
+  if (hooks.endWithTerminal) process.on("SIGHUP", () => void stop("SIGHUP"));
   process.on("SIGTERM", () => void stop("SIGTERM"));
   process.on("SIGINT", () => void stop("SIGINT"));
 }
