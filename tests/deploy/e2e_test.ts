@@ -1,7 +1,8 @@
 // The end-to-end scenarios of docs/spec on a real node, by Helm and kubectl, with the images of the runtime that runs this file: what
 // an operator does from an empty cluster on. One file, because there is one node; the subjects run in order on one stack.
 //
-// E2E="registry mutual_tls" runs only these subjects; with E2E_KEEP=1 the cluster stays up for the next run.
+// Without more words only what takes some minutes is run; E2E=all runs everything, E2E="registry mutual_tls" only these subjects. With
+// E2E_KEEP=1 the cluster stays up for the next run.
 import process from "node:process";
 import { suite } from "uvu";
 import { HOW_TO_GET_NODE, nodeBinariesFolder } from "../cluster/binaries/locate.ts";
@@ -43,6 +44,16 @@ const SUBJECTS = new Map<string, Subject>([
   ["uninstall", uninstall],
 ]);
 
+/** What every run of the tests can afford. */
+const ALWAYS: readonly string[] = [
+  "three_charts",
+  "one_chart",
+  "policies",
+  "bad_input",
+  "servers",
+  "context",
+];
+
 const test = suite<Context>("end to end", {} as Context);
 const ready = process.getuid?.() === 0 && nodeBinariesFolder() !== undefined;
 if (!ready) test.skip(`the stack on a node (${HOW_TO_GET_NODE})`, () => {});
@@ -75,7 +86,11 @@ else {
       }),
     { skip: (name: string) => test.skip(name, () => {}) },
   );
-  const wanted = process.env["E2E"]?.split(/[\s,]+/).filter(Boolean) ?? [...SUBJECTS.keys()];
+  const asked = process.env["E2E"]?.split(/[\s,]+/).filter(Boolean) ?? ALWAYS;
+  const wanted = asked.includes("all") ? [...SUBJECTS.keys()] : asked;
+  for (const name of SUBJECTS.keys()) {
+    if (!wanted.includes(name)) scenarios.skip(`${name} (get it by: E2E="${name}")`);
+  }
   for (const name of wanted) {
     const subject = SUBJECTS.get(name);
     if (subject === undefined) {

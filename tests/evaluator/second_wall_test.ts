@@ -160,6 +160,7 @@ test("reeve: nor does it in the calling thread, where short evaluations run", as
 const SERVER = {
   policy_server: "policy_server/main.ts",
   worker: "evaluator/apply/worker_entry.ts",
+  "entry/worker": "node_modules/tinypool/dist/entry/worker.js",
 };
 
 /** What the server is without, and what stops the guest then. */
