@@ -28,14 +28,13 @@ function ofPod({ metadata, status = {} }: Pod, image: string): readonly string[]
     if (waiting?.reason !== undefined && STUCK.has(waiting.reason)) {
       return [`image ${image}: ${waiting.reason}: ${waiting.message ?? ""}`];
     }
-    // Policies that could not be loaded are told on the policies.
+    // Policies that could not be loaded are told on the policies. The original's server ends without a word, and its
+    // controller says nothing of it either.
     const end = state?.terminated ?? (waiting === undefined ? undefined : lastState?.terminated);
-    if (end === undefined || isJson(end.message ?? "")) return [];
-    return [
-      `the container ended with code ${end.exitCode}${
-        end.message ? `: ${end.message.trim()}` : ", see its log"
-      }`,
-    ];
+    const said = end?.message?.trim() ?? "";
+    return end === undefined || said === "" || isJson(said)
+      ? []
+      : [`the container ended with code ${end.exitCode}: ${said}`];
   });
   return [
     ...(unscheduled === undefined

@@ -161,7 +161,9 @@ async function imageOf(
         "HOME=/tmp",
         "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
         ...(runtime === "node" && nodeOptions.length > 0 ? [`NODE_OPTIONS=${nodeOptions.join(" ")}`] : []),
-        ...(runtime === "bun" ? Object.entries(bunEnvironment).map(([name, value]) => `${name}=${value}`) : []),
+        ...(runtime === "bun"
+          ? Object.entries(bunEnvironment).map(([name, value]) => `${name}=${value}`)
+          : []),
       ],
       Labels: labels,
     },
