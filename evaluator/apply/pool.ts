@@ -337,6 +337,8 @@ export class EvaluatorPool {
       case "ready":
         lane.ready = true;
         this.#failedStarts = 0;
+        // Nothing was opened for them while this one started, and no timer was set.
+        if (this.#waiting.length > 0) this.#scheduleFlush();
         return;
       case "done":
         // Nothing else is progress: a guest that can't be stopped may well log and call without end.
