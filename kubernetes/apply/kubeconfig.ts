@@ -10,6 +10,7 @@ import { parseDocument } from "../../deps.ts";
 import { exempt } from "../../http/render/no_proxy.ts";
 import { homeFolder } from "../../program/apply/home.ts";
 import { own } from "../../program/types/own.ts";
+import { yamlFaultText } from "../../program/types/yaml_fault.ts";
 import { impersonationHeaders } from "../render/impersonation.ts";
 import {
   type ClusterEntry,
@@ -65,7 +66,12 @@ function parsed(text: string): unknown {
       : `it is not valid YAML (${fault.code})`;
     throw new Error(`${what}, at line ${before.length} column ${before.at(-1)!.length + 1}`);
   }
-  return document.toJS({ maxAliasCount: 100 });
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    // Aliases are resolved here, and the message would name them.
+    throw new Error(error instanceof Error ? yamlFaultText(error) : "it is not valid YAML");
+  }
 }
 
 async function readOne(file: string) {
