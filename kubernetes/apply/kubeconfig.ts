@@ -10,7 +10,7 @@ import { parseDocument } from "../../deps.ts";
 import { exempt } from "../../http/render/no_proxy.ts";
 import { homeFolder } from "../../program/apply/home.ts";
 import { own } from "../../program/types/own.ts";
-import { yamlFaultText } from "../../program/types/yaml_fault.ts";
+import { placeIn, yamlFaultText } from "../../program/types/yaml_fault.ts";
 import { impersonationHeaders } from "../render/impersonation.ts";
 import {
   type ClusterEntry,
@@ -60,11 +60,11 @@ function parsed(text: string): unknown {
   const document = parseDocument(text, { logLevel: "error", prettyErrors: false });
   const fault = document.errors[0];
   if (fault !== undefined) {
-    const before = text.slice(0, fault.pos[0]).split("\n");
+    const { line, column } = placeIn(text, fault.pos[0]);
     const what = fault.code === "DUPLICATE_KEY"
       ? "a key stands twice in its map"
       : `it is not valid YAML (${fault.code})`;
-    throw new Error(`${what}, at line ${before.length} column ${before.at(-1)!.length + 1}`);
+    throw new Error(`${what}, at line ${line} column ${column}`);
   }
   try {
     return document.toJS({ maxAliasCount: 100 });

@@ -33,7 +33,12 @@ export function yamlFaultText({ code, message }: YamlFault): string {
 export function yamlFaultAt(text: string, fault: YamlFault): string {
   const said = yamlFaultText(fault);
   if (fault.pos === undefined) return said;
-  const before = text.slice(0, fault.pos[0]);
-  const line = before.split("\n").length;
-  return `${said} at line ${line}, column ${before.length - before.lastIndexOf("\n")}`;
+  const { line, column } = placeIn(text, fault.pos[0]);
+  return `${said} at line ${line}, column ${column}`;
+}
+
+/** Where an offset stands in a text, in UTF-16 units; the first line and the first column are 1. */
+export function placeIn(text: string, offset: number): { readonly line: number; readonly column: number } {
+  const before = text.slice(0, offset);
+  return { line: before.split("\n").length, column: before.length - before.lastIndexOf("\n") };
 }

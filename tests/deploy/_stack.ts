@@ -104,8 +104,14 @@ function covers(live: Any, wanted: Any): boolean {
   return Object.keys(wanted).every((key) => covers(live[key], wanted[key]));
 }
 
-/** Starts the node and brings images and policies onto it. */
-export async function startStack(): Promise<Stack> {
+/** Starts the node and brings images and policies onto it; prints what goes wrong, because uvu says nothing of a failed hook. */
+export const startStack = (): Promise<Stack> =>
+  startEverything().catch((error) => {
+    console.error(error);
+    throw error;
+  });
+
+async function startEverything(): Promise<Stack> {
   const times: string[] = [];
   const timed = async <T>(phase: string, work: () => T | Promise<T>): Promise<T> => {
     const began = performance.now();

@@ -92,11 +92,7 @@ if (!/\b(all|docs)\b/.test(process.env["E2E"] ?? "")) {
 } else if (!ready) test.skip(`documents on a node (${HOW_TO_GET_NODE})`, () => {});
 else {
   test.before(async (context) => {
-    // uvu says nothing of what goes wrong here.
-    context.stack = await startStack().catch((error) => {
-      console.error(error);
-      throw error;
-    });
+    context.stack = await startStack();
     // The documents name the images of Node.
     if (RUNTIME !== "node") tagAs(context.stack, serverImage, serverImage.replace(/-bun$/, ""));
     context.home = mkdtempSync(join(tmpdir(), "portreeve-docs-"));

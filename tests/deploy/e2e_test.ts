@@ -59,11 +59,7 @@ const ready = process.getuid?.() === 0 && nodeBinariesFolder() !== undefined;
 if (!ready) test.skip(`the stack on a node (${HOW_TO_GET_NODE})`, () => {});
 else {
   test.before(async (context) => {
-    // uvu says nothing of what goes wrong here.
-    context.stack = await startStack().catch((error) => {
-      console.error(error);
-      throw error;
-    });
+    context.stack = await startStack();
   });
   test.after(async ({ stack }) => {
     await stack?.stop();

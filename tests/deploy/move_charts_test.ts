@@ -74,11 +74,7 @@ if (!/\b(all|move)\b/.test(process.env["E2E"] ?? "")) {
 } else if (!ready) test.skip(`moving on a node (${HOW_TO_GET_NODE})`, () => {});
 else {
   test.before(async (context) => {
-    // uvu says nothing of what goes wrong here.
-    context.stack = await startStack().catch((error) => {
-      console.error(error);
-      throw error;
-    });
+    context.stack = await startStack();
   });
   test.after(async ({ stack }) => {
     await stack?.stop();
