@@ -10,26 +10,31 @@ type Fields = Readonly<Record<string, unknown>>;
 const DESCRIPTOR = ["mediaType", "digest", "size", "urls", "annotations"];
 const PLATFORM = ["architecture", "os", "os.version", "os.features", "variant", "features"];
 
+/** Whether JSON has a value for it: not for null, and not for a number beyond a double, such as 1e999. */
+function said(value: unknown): boolean {
+  return value !== undefined && value !== null && (typeof value !== "number" || Number.isFinite(value));
+}
+
 function pick(source: unknown, names: readonly string[]): Record<string, unknown> {
   const fields = (source ?? {}) as Fields;
   return Object.fromEntries(
-    names.filter((name) => (own(fields, name) ?? null) !== null).map((
-      name,
-    ) => [name, own(fields, name)]),
+    names.map((name) => [name, own(fields, name)] as const).filter(([, value]) => said(value)),
   );
 }
 
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
+/** The objects in a list of descriptors: an entry of another kind, `null` above all, says nothing. */
+function descriptors(value: unknown): readonly Fields[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter((entry) => typeof entry === "object" && entry !== null && !Array.isArray(entry));
 }
 
-function indexEntry(entry: unknown): Record<string, unknown> {
+function indexEntry(entry: Fields): Record<string, unknown> {
   const { annotations, ...head } = pick(entry, DESCRIPTOR);
-  const platform = (entry as Fields)["platform"];
+  const platform = own(entry, "platform");
   return {
     ...head,
-    ...(platform === undefined || platform === null ? {} : { platform: pick(platform, PLATFORM) }),
-    ...(annotations === undefined ? {} : { annotations }),
+    ...(!said(platform) ? {} : { platform: pick(platform, PLATFORM) }),
+    ...(!said(annotations) ? {} : { annotations }),
     ...pick(entry, ["artifactType"]),
   };
 }
@@ -41,16 +46,16 @@ export function typedDocument(manifest: Manifest): Fields {
   if (manifest.kind === "index") {
     return {
       ...head,
-      manifests: list(document["manifests"]).map(indexEntry),
+      manifests: descriptors(document["manifests"]).map(indexEntry),
       ...pick(document, ["artifactType", "annotations"]),
     };
   }
   const subject = document["subject"];
   return {
     ...head,
-    ...((document["config"] ?? null) === null ? {} : { config: pick(document["config"], DESCRIPTOR) }),
-    layers: list(document["layers"]).map((layer) => pick(layer, DESCRIPTOR)),
-    ...(subject === undefined || subject === null ? {} : { subject: pick(subject, DESCRIPTOR) }),
+    ...(!said(document["config"]) ? {} : { config: pick(document["config"], DESCRIPTOR) }),
+    layers: descriptors(document["layers"]).map((layer) => pick(layer, DESCRIPTOR)),
+    ...(!said(subject) ? {} : { subject: pick(subject, DESCRIPTOR) }),
     ...pick(document, ["artifactType", "annotations"]),
   };
 }

@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { fetchPolicy, ociManifestAndConfig, readModule } from "../../artifact/mod.ts";
+import { fetchPolicy, ociManifest, ociManifestAndConfig, readModule } from "../../artifact/mod.ts";
 import { OCI_INDEX, OCI_MANIFEST, WASM_LAYER, wasmModule } from "./_image.ts";
 import { memoryRegistry, startServer } from "./_server.ts";
 import { failure, inDirectory, insecure, listening } from "./_setting.ts";
@@ -161,6 +161,20 @@ test("a member that is null is one that is not there", async () => {
     const got = await pulled(make);
     if (typeof expected === "string") assert.is(got, expected, what);
     else assert.match(got, expected, what);
+  }
+});
+
+test("a policy is handed an index without the entries that are none", async () => {
+  const made = images();
+  const entry = made.entry("b", wasip1);
+  made.index([null, 7, "x", [], entry]);
+  const server = await startServer(made.registry.answer);
+  try {
+    const { options } = listening({ sources: insecure(server.host) });
+    const document = await ociManifest(`${server.host}/${REPOSITORY}:v1`, options);
+    assert.equal(document, { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [entry] });
+  } finally {
+    await server.stop();
   }
 });
 
