@@ -97,14 +97,7 @@ export const threeCharts: Subject = (test) => {
       /no node takes the pod: .*didn't satisfy existing pods anti-affinity rules/,
     );
     assert.equal(podSpec(stack, "policy-server-secondary").affinity ?? {}, {});
-    // Where it has a node that they are not on, or they have no rule, it needs none.
-    stack.install(
-      "kubewarden-controller",
-      "portreeve-controller",
-      imageValues(),
-      "--set",
-      "hostNetwork=true",
-    );
+    // Beside a server without a rule it runs.
     stack.install("kubewarden-defaults", "portreeve-defaults", defaults);
     await until("it runs", () => deployment(stack, "policy-server-secondary").status.readyReplicas === 1);
     stack.clean();
