@@ -39,6 +39,7 @@ import { wholeMemory } from "./guest_memory.ts";
 import { link } from "./link.ts";
 import { MAX_ROOMY, roomFor, ROOMY_IDLE_MS } from "./request_room.ts";
 import { needStackRoom } from "./stack_room.ts";
+import { isStackExhaustion, trapText } from "./trap_text.ts";
 
 /** The execution modes that this build can run. */
 export const RUNTIMES: Partial<Record<ExecutionMode, Runtime>> = {
@@ -127,6 +128,7 @@ export class Engine {
   #fault: readonly [unknown] | undefined;
   /** How much was logged during the current task, see {@link MAX_LOGGED}. */
   #logged = 0;
+  #exhausted = false;
 
   /** @param memory what may be held of guests that run no request; much unless given */
   constructor(host: EngineHost, deadline: Deadline, memory?: ThreadMemory) {
@@ -161,6 +163,10 @@ export class Engine {
       log: (entry) => this.#log(entry),
       turn: () => deadline.turn(),
       longWork: () => deadline.longWork(),
+      trap: (error) => {
+        this.#exhausted ||= isStackExhaustion(error);
+        return trapText(error);
+      },
       sleep: (milliseconds) => host.sleep(Math.min(milliseconds, deadline.left())),
     };
   }
@@ -316,6 +322,11 @@ export class Engine {
     return runtime(room === 0 ? prepared : { ...prepared, room }, limitMs, this.#guestHost);
   }
 
+  /** Whether a guest of the last {@link run} wanted more of the thread's call stack than there is. */
+  get exhausted(): boolean {
+    return this.#exhausted;
+  }
+
   /** Evaluates one request, or validates the policy's settings. Never throws. */
   async run(id: number, operation: Operation, request: EvaluationRequest | undefined): Promise<Outcome> {
     const policy = this.#policies.get(id);
@@ -324,6 +335,7 @@ export class Engine {
     const slot = this.#slotFor(policy.module, room);
     this.#current = id;
     this.#logged = 0;
+    this.#exhausted = false;
     try {
       const guest = await this.#guest(policy, slot, room);
       slot.dirty = true;

@@ -17,7 +17,6 @@ import { GuestMemory } from "./guest_memory.ts";
 import { loadBuiltins } from "./rego_builtins.ts";
 import { RegoEvaluation } from "./rego_evaluation.ts";
 import { Snapshot } from "./snapshot.ts";
-import { trapText } from "./trap_text.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -168,7 +167,7 @@ export class RegoModule {
     try {
       return run();
     } catch (error) {
-      const reason = this.#host.expired() ? INTERRUPTED : trapText(error);
+      const reason = this.#host.expired() ? INTERRUPTED : this.#host.trap(error);
       throw new InstantiationError(`cannot allocate Rego evaluator: ${reason}`);
     }
   }
@@ -275,7 +274,9 @@ export class RegoModule {
       return { kind: "result", json: result };
     } catch (error) {
       if (this.#host.expired() || this.#evaluation.timeIsUp) return { kind: "interrupted" };
-      const reason = this.#haltReason() ?? trapText(error);
+      // Builtins that ran out of stack halt the evaluation; that, too, is for the host to know.
+      const trapped = this.#host.trap(error);
+      const reason = this.#haltReason() ?? trapped;
       return { kind: "failed", error: `wasm engine error: error invoking opa_eval function: ${reason}` };
     } finally {
       this.#evaluation.end();

@@ -6,7 +6,6 @@
 import { GuestMemory } from "../apply/guest_memory.ts";
 import { Input, Output } from "../apply/pipes.ts";
 import { Snapshot } from "../apply/snapshot.ts";
-import { trapText } from "../apply/trap_text.ts";
 import { GuestExit, wasiImports } from "../apply/wasi.ts";
 import { GUARD } from "../render/instrument.ts";
 import { AnswerError, settingsVerdictOf, verdictOf } from "../render/verdict.ts";
@@ -136,7 +135,7 @@ class WasiGuest implements Guest {
       if (typeof startSection === "function") startSection();
       start();
     } catch (error) {
-      if (!(error instanceof GuestExit)) trap = trapText(error);
+      if (!(error instanceof GuestExit)) trap = this.#host.trap(error);
     }
     // A guest that exits has ended as it wanted to; one that trapped is not used again.
     this.#usable = trap === undefined;
