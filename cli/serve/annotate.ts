@@ -12,6 +12,7 @@ import { writeWhole } from "../apply/write_whole.ts";
 import { capabilityDifferences, usedCapabilities } from "../render/capability_scan.ts";
 import { withHostImport } from "../render/javy_import.ts";
 import { metadataFaults, metadataObject } from "../render/metadata_document.ts";
+import { modeHint } from "../../evaluator/render/guest_mode.ts";
 import { isRego } from "../render/module_mode.ts";
 import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
 import { UsageError } from "../types/usage_error.ts";
@@ -76,10 +77,10 @@ function checkMode(mode: PolicyMetadata["executionMode"], module: Uint8Array): v
   const rego = isRego(module);
   const wrong = "Wrong value inside of policy's metadata for 'executionMode'.";
   if ((mode === "opa" || mode === "gatekeeper") && !rego) {
-    throw new CliError(`${wrong} The policy has not been created using Rego`);
+    throw new CliError(`${wrong} The policy has not been created using Rego${modeHint(module, mode)}`);
   }
   if (mode === "kubewarden-wapc" && rego) {
-    throw new CliError(`${wrong} This policy has been created using Rego`);
+    throw new CliError(`${wrong} This policy has been created using Rego${modeHint(module, mode)}`);
   }
 }
 

@@ -364,9 +364,9 @@ export class Engine {
         if (error.interrupted && operation === "validate") {
           return { kind: "verdict", verdict: failure(TEXT.interrupted) };
         }
-        const mode = this.#modules.get(policy.module)?.mode;
+        const { mode, hint = "" } = this.#modules.get(policy.module) ?? {};
         const reason = boundedText(error.message, GUEST_LIMIT.error.max);
-        return { kind: "error", message: `${mode && NOT_INSTANTIATED[mode] || ""}${reason}` };
+        return { kind: "error", message: `${mode && NOT_INSTANTIATED[mode] || ""}${reason}${hint}` };
       }
       const message = error instanceof Error ? error.message : String(error);
       return { kind: "error", message: boundedText(message, GUEST_LIMIT.error.max) };

@@ -5,6 +5,7 @@
  * Source: https://www.openpolicyagent.org/docs/latest/wasm/ (ABI 1.x).
  */
 import { boundedText } from "../render/bounded_text.ts";
+import { entryPointsText, readEntryPoints } from "../render/entry_points.ts";
 import { GUARD } from "../render/instrument.ts";
 import { jsonExcess } from "../render/json_size.ts";
 import { parseRego, regoText } from "../render/rego_text.ts";
@@ -233,6 +234,11 @@ export class RegoModule {
     return this.#halted?.message;
   }
 
+  /** Which entry points the module has, for errors of answers that aren't what a policy's are. */
+  entryPoints(): string {
+    return entryPointsText(readEntryPoints(this.#entrypoints));
+  }
+
   /** Evaluates entry point 0 in the armed call. `data` and `input` are the pieces of JSON documents. */
   evaluate(data: readonly Uint8Array[], input: readonly Uint8Array[]): RegoResult {
     const { opa_json_parse: parse } = this.#exports;
@@ -241,7 +247,7 @@ export class RegoModule {
       const error = `Rego wasm error: Cannot find the specified entrypoint 0 inside of ${
         boundedText(this.#entrypoints, MAX_REASON)
       }`;
-      return { kind: "failed", error };
+      return { kind: "failed", error: `${error}; ${this.entryPoints()}` };
     }
     this.#evaluation = new RegoEvaluation(
       this.#host.left(),

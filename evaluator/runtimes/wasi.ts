@@ -58,6 +58,7 @@ class WasiGuest implements Guest {
   #exported: GuestMemory | undefined;
   #snapshot: Snapshot | undefined;
   #usable = true;
+  #hint = "";
 
   constructor(host: GuestHost) {
     this.#host = host;
@@ -114,8 +115,9 @@ class WasiGuest implements Guest {
   }
 
   /** Takes the linked instance, none of whose code has run. */
-  attach(instance: WebAssembly.Instance, { restorable, mode, room }: PreparedModule): void {
+  attach(instance: WebAssembly.Instance, { restorable, mode, room, hint = "" }: PreparedModule): void {
     this.#instance = instance;
+    this.#hint = hint;
     if (restorable) this.#snapshot = new Snapshot(instance, mode, room);
   }
 
@@ -123,7 +125,7 @@ class WasiGuest implements Guest {
     const { _start: start, [GUARD.start]: startSection } = this.#instance.exports;
     if (typeof start !== "function") {
       const error = "cannot find `_start` function inside of module: failed to find function export `_start`";
-      return { kind: "failed", error };
+      return { kind: "failed", error: `${error}${this.#hint}` };
     }
     this.#args = ["policy.wasm", command];
     for (const pipe of [this.#stdin, this.#stdout, this.#stderr]) pipe.clear();
