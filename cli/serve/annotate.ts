@@ -7,6 +7,7 @@ import { sections } from "../../evaluator/render/wasm_binary.ts";
 import { METADATA_SECTION, type PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
 import { readMetadataFile } from "../apply/metadata_file.ts";
+import { isGzip, moduleInBundle } from "../apply/opa_bundle.ts";
 import { protocolVersion } from "../apply/protocol_version.ts";
 import { writeWhole } from "../apply/write_whole.ts";
 import { capabilityDifferences, usedCapabilities } from "../render/capability_scan.ts";
@@ -114,7 +115,8 @@ export const run: Run = async (context, args) => {
   const annotations = await givenAnnotations(context, args);
   const usagePath = args.value("usage-path");
   const usage = usagePath === undefined ? undefined : await read(context, usagePath, "usage");
-  const module = new Uint8Array(await read(context, args.word("wasm-path"), "wasm"));
+  const file = new Uint8Array(await read(context, args.word("wasm-path"), "wasm"));
+  const module = isGzip(file) ? await moduleInBundle(file, args.word("wasm-path")) : file;
   try {
     sections(module);
   } catch (error) {
