@@ -34,7 +34,7 @@ function codeFolders(worker: URL): readonly string[] {
 
 /**
  * The call stack of a thread, in MiB, of which V8 leaves 192 KiB to its own code. With 64 local variables of 8 bytes a guest's
- * function calls itself 28,000 times here, 7,000 times in the 4 MiB that are usual; the original gives up after 15,600. It is address
+ * function calls itself 29,000 times here, 7,000 times in the 4 MiB that are usual; the original gives up after 15,600. It is address
  * space until it is touched. Unwinding all of it takes 10 ms. Bun's threads have 4 MiB whatever is asked for (1.4.5).
  */
 const STACK_MIB = 16;
