@@ -18,6 +18,7 @@ import {
   sameRequest,
   sessionText,
 } from "../render/exchange.ts";
+import { exchangesDebug } from "../render/exchange_debug.ts";
 import { CliError, type Context } from "../types/command.ts";
 import type { Exchange, ExchangeRequest } from "../types/exchange.ts";
 import type { HostWorld } from "./host_world.ts";
@@ -210,7 +211,11 @@ export function replayedHost(session: readonly Exchange[]): ReturnType<HostWorld
 export function replayedWorld(context: Context, session: readonly Exchange[]): HostWorld {
   let left: Exchange[] = [];
   const finish = () => {
-    if (left.length > 0) context.log("WARN", "Some of the recorded exchanges have not been replayed");
+    if (left.length > 0) {
+      context.log("WARN", "Some of the recorded exchanges have not been replayed", {
+        leftovers: exchangesDebug(left),
+      });
+    }
     left = [];
   };
   const answer = replaying(() => left.shift());

@@ -7,11 +7,13 @@ import { sections } from "../../evaluator/render/wasm_binary.ts";
 import { METADATA_SECTION, type PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
 import { readMetadataFile } from "../apply/metadata_file.ts";
+import { isGzip, moduleInBundle } from "../apply/opa_bundle.ts";
 import { protocolVersion } from "../apply/protocol_version.ts";
 import { writeWhole } from "../apply/write_whole.ts";
 import { capabilityDifferences, usedCapabilities } from "../render/capability_scan.ts";
 import { withHostImport } from "../render/javy_import.ts";
 import { metadataFaults, metadataObject } from "../render/metadata_document.ts";
+import { modeHint } from "../../evaluator/render/guest_mode.ts";
 import { isRego } from "../render/module_mode.ts";
 import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
 import { UsageError } from "../types/usage_error.ts";
@@ -76,10 +78,10 @@ function checkMode(mode: PolicyMetadata["executionMode"], module: Uint8Array): v
   const rego = isRego(module);
   const wrong = "Wrong value inside of policy's metadata for 'executionMode'.";
   if ((mode === "opa" || mode === "gatekeeper") && !rego) {
-    throw new CliError(`${wrong} The policy has not been created using Rego`);
+    throw new CliError(`${wrong} The policy has not been created using Rego${modeHint(module, mode)}`);
   }
   if (mode === "kubewarden-wapc" && rego) {
-    throw new CliError(`${wrong} This policy has been created using Rego`);
+    throw new CliError(`${wrong} This policy has been created using Rego${modeHint(module, mode)}`);
   }
 }
 
@@ -113,7 +115,8 @@ export const run: Run = async (context, args) => {
   const annotations = await givenAnnotations(context, args);
   const usagePath = args.value("usage-path");
   const usage = usagePath === undefined ? undefined : await read(context, usagePath, "usage");
-  const module = new Uint8Array(await read(context, args.word("wasm-path"), "wasm"));
+  const file = new Uint8Array(await read(context, args.word("wasm-path"), "wasm"));
+  const module = isGzip(file) ? await moduleInBundle(file, args.word("wasm-path")) : file;
   try {
     sections(module);
   } catch (error) {

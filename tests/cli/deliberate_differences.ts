@@ -49,8 +49,13 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
     reason: "spec/cli.md, sharp edge 3: both spellings of the mode are accepted; in 1.36 neither works",
   },
   "run plain.wasm -e opa -r ok.json": {
-    instead: { stderr: `Error: ${WRONG_MODE}` },
-    reason: "spec/cli.md, sharp edge 4: the mode is compared with the module before it is run",
+    instead: {
+      stderr:
+        `Error: ${WRONG_MODE}; the module exports __guest_call, so its execution mode is kubewarden-wapc, not opa: ` +
+        "correct executionMode in its metadata (reeve annotate), or the flag --execution-mode",
+    },
+    reason:
+      "spec/cli.md, sharp edge 4: the mode is compared with the module before it is run; it is told which one it is",
   },
   "annotate -m meta-bad-mode.yml -o x.wasm plain.wasm": {
     instead: {
