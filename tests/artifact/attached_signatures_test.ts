@@ -170,6 +170,21 @@ const BUNDLES: Readonly<Record<string, Place>> = {
       at.refer(bundle, {}, { artifactType: bundle.mediaType }),
     ]);
   },
+  // go-containerregistry's registry calls every referrer by its configuration's type, in no order.
+  "101 entries of the empty type first, and its own is the empty one too": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.list([
+      ...Array.from({ length: 101 }, (_, n) => at.refer(sbom(n), {}, { artifactType: EMPTY })),
+      at.refer(bundle, {}, { artifactType: EMPTY }),
+    ]);
+  },
+  "999 entries of no type first, and only its annotations tell what it is": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.list([
+      ...Array.from({ length: 999 }, (_, n) => at.refer(sbom(n))),
+      at.refer(bundle, {}, { annotations: { "dev.sigstore.bundle.content": "dsse-envelope" } }),
+    ]);
+  },
   "an entry that leads nowhere, before": async (at) => {
     const bundle = await at.signature("bundle");
     const lost = { mediaType: OCI_MANIFEST, digest: digestOf("lost"), size: 4, artifactType: BUNDLE_V03 };
@@ -192,6 +207,11 @@ const BUNDLES: Readonly<Record<string, Place>> = {
   "an empty list, and the fallback tag of a time before the API": async (at) => {
     const bundle = await at.signature("bundle");
     at.list([]);
+    at.fallback([at.refer(bundle, {}, { artifactType: bundle.mediaType })]);
+  },
+  "a list of what was pushed since the registry has the API, and the fallback tag of before": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.list([at.refer(sbom(1), {}, { artifactType: "application/spdx+json" }), at.refer(sbom(2))]);
     at.fallback([at.refer(bundle, {}, { artifactType: bundle.mediaType })]);
   },
   "a list that is null, and the fallback tag": async (at) => {
@@ -249,6 +269,18 @@ test("what could not be read is said beside what was not found", async () => {
     [byKey],
   );
   assert.match(verified, /^no signatures found for image: \S+ \(.*code: 403, message: not for you/);
+});
+
+test("more than a thousand manifests of no type are not fetched", async () => {
+  const { verified, requests } = await verifyAt((at) => {
+    at.list(Array.from({ length: 1100 }, (_, n) => at.refer(sbom(n))));
+  }, [byKey]);
+  assert.match(
+    verified,
+    /^no signatures found for image: \S+ \(the referrers of sha256:\w+ are more than 1000, the rest is ignored\)/,
+  );
+  // Once to verify, once to list.
+  assert.ok(requests < 2100, `${requests} requests`);
 });
 
 test("an endless list ends", async () => {
