@@ -68,6 +68,21 @@ export async function startSigningServices(): Promise<SigningServices> {
       response.writeHead(statusCode === 201 ? 200 : statusCode, { "content-type": "application/json" });
       return void response.end(answer);
     }
+    // The API of before, which cosign 2 speaks: keys in base64 once more, chains as text.
+    if (request.url === "/api/v1/signingCert") {
+      const oidcIdentityToken = (request.headers.authorization ?? "").replace(/^Bearer /, "");
+      const { publicKey } = JSON.parse(body.toString()) as {
+        readonly publicKey: { readonly content: string };
+      };
+      const content = Buffer.from(publicKey.content, "base64").toString();
+      const asked = { credentials: { oidcIdentityToken }, publicKeyRequest: { publicKey: { content } } };
+      const { statusCode, response: answer } = await fulcioHandler(sigstore.ca).fn(JSON.stringify(asked));
+      response.writeHead(statusCode, { "content-type": "application/pem-certificate-chain" });
+      if (statusCode !== 201) return void response.end(answer);
+      return void response.end(
+        JSON.parse(String(answer)).signedCertificateEmbeddedSct.chain.certificates.join(""),
+      );
+    }
     if (request.url === "/api/v1/log/entries") {
       const entry = await sigstore.tlog.log(canonicalEntry(JSON.parse(body.toString())) as never);
       const uuid = Object.keys(entry as object)[0] ?? "";
