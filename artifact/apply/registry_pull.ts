@@ -309,7 +309,11 @@ export type Referrers = {
 const NO_REFERRERS_API: readonly number[] = [400, 404, 405, 406, 501];
 
 async function requireReferrers(registry: Registry, response: HttpResponse): Promise<HttpResponse> {
-  if (!NO_REFERRERS_API.includes(response.status)) return await requireOk(registry, response);
+  // GHCR sends whoever asks to a page of its web site, which answers 404, 429 or anything else.
+  const elsewhere = new URL(response.url).origin !== new URL(registry.base).origin;
+  if (response.status === 200 || !(elsewhere || NO_REFERRERS_API.includes(response.status))) {
+    return await requireOk(registry, response);
+  }
   response.discard();
   throw new ArtifactError("not_found", `${quotedUri(response.url)}: the registry has no referrers API`);
 }
