@@ -175,6 +175,21 @@ const HOSTED: Readonly<Record<string, Place>> = {
   },
 };
 
+/** Bundles that are no signatures, as GitHub's actions hang on an image for each build, and one that is. */
+async function attested(at: Setting, listed: boolean): Promise<void> {
+  const bundle = await at.signature("bundle");
+  const annotations = { "dev.sigstore.bundle.predicateType": "https://slsa.dev/provenance/v1" };
+  const entry = { artifactType: bundle.mediaType, ...(listed ? { annotations } : {}) };
+  at.list([
+    ...Array.from(
+      { length: 101 },
+      (_, n) =>
+        at.refer({ mediaType: bundle.mediaType, bytes: Buffer.from(`{"n":${n}}`) }, { annotations }, entry),
+    ),
+    at.refer(bundle, {}, { artifactType: bundle.mediaType }),
+  ]);
+}
+
 const BUNDLES: Readonly<Record<string, Place>> = {
   "cosign 3: the referrers API": async (at) => {
     const bundle = await at.signature("bundle");
@@ -232,6 +247,8 @@ const BUNDLES: Readonly<Record<string, Place>> = {
       at.refer(bundle, {}, { annotations: { "dev.sigstore.bundle.content": "dsse-envelope" } }),
     ]);
   },
+  "101 attestations first": (at) => attested(at, true),
+  "101 attestations first, by a list without annotations": (at) => attested(at, false),
   "an entry that leads nowhere, before": async (at) => {
     const bundle = await at.signature("bundle");
     const lost = { mediaType: OCI_MANIFEST, digest: digestOf("lost"), size: 4, artifactType: BUNDLE_V03 };
@@ -372,6 +389,20 @@ test("what could not be read is said beside what was not found", async () => {
     [byKey],
   );
   assert.match(verified, /^no signatures found for image: \S+ \(.*code: 403, message: not for you/);
+});
+
+test("a signature that 101 referrers hold counts once, and is shown once", async () => {
+  const { verified, layers } = await verifyAt(async (at) => {
+    const type = "application/vnd.dev.cosign.artifact.sig.v1+json";
+    const entry = (n: number, layer: Layer) =>
+      at.refer(layer, { artifactType: type, annotations: { n: String(n) } }, { artifactType: type });
+    const other = sigstore.simpleSigning(at.image.digest, { keys: keyPair() });
+    at.list([
+      ...Array.from({ length: 101 }, (_, n) => entry(n, other)),
+      entry(101, await at.signature("simple signing")),
+    ]);
+  }, [byKey]);
+  assert.equal([verified, layers], ["verified", 2]);
 });
 
 test("more than a thousand manifests of no type are not fetched", async () => {

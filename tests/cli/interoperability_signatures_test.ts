@@ -138,6 +138,15 @@ for (const kind of REGISTRY_KINDS.filter((kind) => kind !== "ociregistry as ECR"
         reference,
         "sbom.json",
       );
+      // What was attested was not signed, though the formats are the same.
+      file("predicate.json", "{}");
+      await cosignOf(
+        ...[3, cwd, "attest", "--key", "key0.key", "--predicate", "predicate.json"] as const,
+        ...["--tlog-upload=false", "--use-signing-config=false", "--allow-http-registry", image],
+      );
+      const attested = await reeve("verify", "-k", "key0.pub", reference);
+      assert.is(attested.exit, 1);
+      assert.match(attested.stderr, "No Signature Layer passed verification");
       await signInAllForms(at, image);
       await requireAllForms(at, reference);
       assert.is(await signaturesSeen(at, reference), Object.keys(SIGNERS).length);

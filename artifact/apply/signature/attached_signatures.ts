@@ -7,6 +7,7 @@ import { codeOf, messageOf } from "../../types/error.ts";
 import { type Descriptor, isBundleType, type Manifest, MEDIA_TYPE } from "../../types/manifest.ts";
 import type { Registry } from "../registry.ts";
 import { getManifest, getReferrers } from "../registry_pull.ts";
+import { SIGNATURE_PREDICATE } from "./bundle.ts";
 
 /** A layer that holds a signature, in one of the two formats of the field. */
 export type SignatureLayer = {
@@ -18,7 +19,10 @@ export type SignatureLayer = {
 export type SignatureImage = {
   readonly digest: string;
   readonly manifest: Manifest & { readonly kind: "image" };
+  /** Those that no image before it holds too. */
   readonly layers: readonly SignatureLayer[];
+  /** Its annotations, which nobody signed, say that it states something else than a signature. */
+  readonly attestation: boolean;
 };
 
 export type AttachedSignatures = {
@@ -44,23 +48,29 @@ const UNTYPED: readonly string[] = [
 
 /** What cosign writes beside a bundle ("Sigstore Bundle" in its specification of signatures in registries). */
 const BUNDLE_ANNOTATION = "dev.sigstore.bundle.content";
+/** The same of what the bundle states: a signature, or an attestation of any kind. */
+const PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType";
 
-/**
- * Only manifests whose type is a signature's, or says nothing, are fetched. First those that are sure to be signatures, by their type or
- * by the annotations of a bundle's manifest, which registries copy into their lists.
- */
-function inOrderOfPromise(referrers: readonly Descriptor[]): readonly Descriptor[] {
-  const isSignature = ({ artifactType = "" }: Descriptor) =>
-    isBundleType(artifactType) || artifactType === MEDIA_TYPE.cosignSignature ||
+/** Whether the annotations, which nobody signed, call a bundle something else than a signature: it is then looked at last. */
+function isAttestation(annotations: unknown): boolean {
+  if (typeof annotations !== "object" || annotations === null) return false;
+  const predicate = own(annotations as Readonly<Record<string, unknown>>, PREDICATE_ANNOTATION);
+  return typeof predicate === "string" && predicate !== SIGNATURE_PREDICATE;
+}
+
+/** How likely a referrer is to be a signature, the likeliest being 0; undefined: it has the type of something else. */
+function rankOf({ artifactType = "", annotations }: Descriptor): number | undefined {
+  const isSignature = isBundleType(artifactType) || artifactType === MEDIA_TYPE.cosignSignature ||
     artifactType === MEDIA_TYPE.simpleSigning;
-  const isUntyped = ({ artifactType = "" }: Descriptor) => UNTYPED.includes(artifactType);
-  const isAnnotated = ({ annotations }: Descriptor) => own(annotations, BUNDLE_ANNOTATION) !== undefined;
-  const untyped = referrers.filter(isUntyped);
-  return [
-    ...referrers.filter(isSignature),
-    ...untyped.filter(isAnnotated),
-    ...untyped.filter((referrer) => !isAnnotated(referrer)),
-  ];
+  if (!isSignature && !UNTYPED.includes(artifactType)) return undefined;
+  if (isAttestation(annotations)) return 3;
+  // Registries copy the annotations of a manifest into their lists.
+  return isSignature ? 0 : own(annotations, BUNDLE_ANNOTATION) !== undefined ? 1 : 2;
+}
+
+/** Only manifests whose type is a signature's, or says nothing, are fetched: the likeliest first. */
+function inOrderOfPromise(referrers: readonly Descriptor[]): readonly Descriptor[] {
+  return [0, 1, 2, 3].flatMap((rank) => referrers.filter((referrer) => rankOf(referrer) === rank));
 }
 
 function timeLimit(ms: number): () => boolean {
@@ -81,6 +91,8 @@ export async function attachedSignatures(
   tooLate: () => boolean = timeLimit(registry.limits.signaturesMs),
 ): Promise<AttachedSignatures> {
   const images = new Map<string, SignatureImage>();
+  const attestations = new Map<string, SignatureImage>();
+  const known = new Set<string>();
   const failures: string[] = [];
   const { signatures: maxLayers, signatureManifests: maxManifests } = registry.limits;
   let [layersFound, fetched] = [0, 0];
@@ -91,7 +103,7 @@ export async function attachedSignatures(
 
   const readAll = async (candidates: readonly Descriptor[], what: string) => {
     for (const { digest } of candidates) {
-      if (images.has(digest)) continue;
+      if (images.has(digest) || attestations.has(digest)) continue;
       // What turns out to be no signature takes no signature's place: the two are bounded separately.
       const reason = tooLate()
         ? "took too long"
@@ -116,8 +128,17 @@ export async function attachedSignatures(
   const keep = (digest: string, manifest: Manifest & { readonly kind: "image" }) => {
     const layers = signatureLayers(manifest);
     if (layers.length === 0) return;
-    layersFound += layers.length;
-    images.set(digest, { digest, manifest, layers });
+    if (isAttestation(manifest.document["annotations"])) {
+      attestations.set(digest, { digest, manifest, layers, attestation: true });
+      return;
+    }
+    // A referrer of cosign 2 holds all that the `.sig` image held by then: the same signature counts once.
+    const fresh = layers.filter(({ descriptor }) => {
+      const signature = JSON.stringify(descriptor);
+      return !known.has(signature) && known.add(signature);
+    });
+    layersFound += fresh.length;
+    images.set(digest, { digest, manifest, layers: fresh, attestation: false });
   };
 
   try {
@@ -135,5 +156,5 @@ export async function attachedSignatures(
   } catch (error) {
     failed(error);
   }
-  return { images: [...images.values()], failures };
+  return { images: [...images.values(), ...attestations.values()], failures };
 }
