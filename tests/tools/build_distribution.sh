@@ -2,7 +2,7 @@
 # Builds the registry that Docker Hub, GitLab and Harbor are made from (`distribution`, version 3), which the registry tests push to,
 # from its Go module, into the cache folder ${XDG_CACHE_HOME:-$HOME/.cache}/portreeve/bin. A version that is already there is kept.
 #
-# usage: tests/tools/build_distribution.sh      needs: go; NN on one core with a cold Go build cache
+# usage: tests/tools/build_distribution.sh      needs: go; a minute and a half of one core, with a cold Go build cache
 set -eu
 version=v3.1.2
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/portreeve

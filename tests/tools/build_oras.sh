@@ -2,7 +2,7 @@
 # Builds `oras`, which the registry tests push, pull and attach with, from its Go module, into the cache folder
 # ${XDG_CACHE_HOME:-$HOME/.cache}/portreeve/bin. A version that is already there is kept.
 #
-# usage: tests/tools/build_oras.sh      needs: go; one minute on one core with a cold Go build cache
+# usage: tests/tools/build_oras.sh      needs: go; half a minute of one core, with a cold Go build cache
 set -eu
 version=v1.3.6
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/portreeve

@@ -2,7 +2,7 @@
 # Builds registries that have the referrers API, from the Go modules that `referrers_registry/go.mod` pins, into the cache folder
 # ${XDG_CACHE_HOME:-$HOME/.cache}/portreeve/bin.
 #
-# usage: tests/tools/build_referrers_registry.sh      needs: go; half a minute on one core with a cold Go build cache
+# usage: tests/tools/build_referrers_registry.sh      needs: go; half a minute of one core, with a cold Go build cache
 set -eu
 cd "$(dirname "$0")/referrers_registry"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/portreeve
