@@ -120,6 +120,12 @@ for (const kind of ["docker-registry 2", "distribution 3"] as const) {
         for (const refused of [await push(), await pull()]) {
           assert.is(refused.exit, 1, tool);
           assert.match(refused.stderr, "Not authorized: url", tool);
+          assert.match(
+            refused.stderr,
+            `config.json is not there; ${join(home, ".config/containers/auth.json")} is not there: ` +
+              `log in with \`docker login ${host}\``,
+            tool,
+          );
         }
         await login(at, "-u", "user", "-p", "secret");
         const there = await push();
