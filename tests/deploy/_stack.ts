@@ -249,6 +249,15 @@ async function startEverything(): Promise<Stack> {
         () => get("deployment", "policy-server-default", NAMESPACE) !== undefined,
       );
       kubectl("rollout", "status", "deployment/policy-server-default", "-n", NAMESPACE, "--timeout=120s");
+      // Helm waits for the pod; kube-proxy leads to it a moment later, on a busy machine some seconds.
+      await until("the controller's webhooks are reached", () => {
+        try {
+          kubectl("label", "ps", "default", "e2e=asked", "--overwrite", "--dry-run=server");
+          return true;
+        } catch {
+          return false;
+        }
+      });
     },
     clean() {
       kubectl("delete", "cap,capg,ap,apg", "--all", "-A", "--wait", "--timeout=120s");
