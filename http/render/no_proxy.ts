@@ -36,7 +36,10 @@ export function exempt(
     const [, named = entry, wantedPort] = /^(\[[^\]]*\]|[^:]*):(\d+)$/.exec(entry) ?? [];
     if (wantedPort !== undefined && wantedPort !== port) return false;
     const domain = named.replace(/^\[|\]$/g, "").replace(/^\*?\./, "");
+    if (inNetwork(host, named.replace(/^\[|\]$/g, ""))) return true;
+    // An address is no part of a domain, though its text ends like one.
+    if (ipv4(host) !== undefined || ipv6(host) !== undefined) return false;
     const itself = reading === "curl" || !/^\*?\./.test(named);
-    return (itself && host === domain) || host.endsWith(`.${domain}`) || inNetwork(host, domain);
+    return (itself && host === domain) || host.endsWith(`.${domain}`);
   });
 }

@@ -257,7 +257,10 @@ function clientPair(cert: string, key: string, what: string): void {
 function serverName(name: string | undefined): Partial<Credentials["tls"]> {
   if (name === undefined) return {};
   if (isIP(name) === 0) return { servername: name };
-  return { servername: "", checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate) };
+  return {
+    servername: "",
+    checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
+  };
 }
 
 /** Gives the credentials of the chosen user, with what its plugin answered for as long as it holds. */
@@ -273,7 +276,9 @@ function credentialsOf(
     if (user.tokenFile === undefined) return user.token;
     try {
       const token = (await fileText(user.tokenFile, userFile, "tokenFile")).trim();
-      if (token === "") throw new KubeconfigError(`the kubeconfig ${userFile}: tokenFile names an empty file`);
+      if (token === "") {
+        throw new KubeconfigError(`the kubeconfig ${userFile}: tokenFile names an empty file`);
+      }
       lastToken = token;
     } catch (error) {
       if (lastToken === undefined) throw error;
@@ -304,7 +309,11 @@ function credentialsOf(
       const caData = ca === undefined ? undefined : Buffer.from(ca).toString("base64");
       answered = await runExecPlugin(exec, commandOf(exec.command, userFile), userName, cluster, caData);
       if (answered.certificate !== undefined && answered.key !== undefined) {
-        clientPair(answered.certificate, answered.key, `the exec plugin "${exec.command}" of user "${userName}"`);
+        clientPair(
+          answered.certificate,
+          answered.key,
+          `the exec plugin "${exec.command}" of user "${userName}"`,
+        );
       }
     }
     const token = await readToken() ?? answered?.token;

@@ -78,14 +78,25 @@ function connectTunnel(proxy: URL, host: string, port: number, tls: RequestOptio
       reject(new ProxyError(`${nameOf(proxy)} ${reason}`));
       request.destroy();
     };
-    request.once("timeout", () => refuse(`did not open a connection to ${target} within ${TUNNEL_MS / 1000} s`));
-    request.once("error", (error: NodeJS.ErrnoException) => refuse(`cannot be used (${error.code ?? error.message})`));
+    request.once(
+      "timeout",
+      () => refuse(`did not open a connection to ${target} within ${TUNNEL_MS / 1000} s`),
+    );
+    request.once(
+      "error",
+      (error: NodeJS.ErrnoException) => refuse(`cannot be used (${error.code ?? error.message})`),
+    );
     // A proxy that answers as if CONNECT were any request.
-    request.once("response", ({ statusCode }) => refuse(`answered CONNECT ${target} with status ${statusCode}`));
+    request.once(
+      "response",
+      ({ statusCode }) => refuse(`answered CONNECT ${target} with status ${statusCode}`),
+    );
     request.once("connect", ({ statusCode }, socket: Socket, head: Uint8Array) => {
       if (statusCode !== 200) {
         socket.destroy();
-        const login = statusCode === 407 ? ": it asks for a name and a password, write them into its URL" : "";
+        const login = statusCode === 407
+          ? ": it asks for a name and a password, write them into its URL"
+          : "";
         return refuse(`answered CONNECT ${target} with status ${statusCode}${login}`);
       }
       socket.setTimeout(0);
@@ -116,7 +127,9 @@ async function socksTunnel(proxy: URL, host: string, port: number): Promise<Sock
   } catch (error) {
     // Of a SOCKS error the options are a part, with the password; its message has none of them.
     const { code, message } = error as NodeJS.ErrnoException;
-    throw new ProxyError(`${nameOf(proxy)} did not open a connection to ${host}:${port} (${code ?? message})`);
+    throw new ProxyError(
+      `${nameOf(proxy)} did not open a connection to ${host}:${port} (${code ?? message})`,
+    );
   }
 }
 

@@ -151,7 +151,9 @@ function namedList(document: Fields, list: string, member: string, file: string)
     const before = seen.get(name);
     if (before !== undefined) {
       throw new KubeconfigError(
-        `${list}[${before}] and ${list}[${index}] have the same name "${name.slice(0, 100)}": remove or rename one`,
+        `${list}[${before}] and ${list}[${index}] have the same name "${
+          name.slice(0, 100)
+        }": remove or rename one`,
       );
     }
     seen.set(name, index);

@@ -39,7 +39,10 @@ const keep = (sockets: Set<Socket>) => (socket: Socket) => {
  * @param tls what it serves by, if it speaks TLS itself
  */
 export function startHttpProxy(
-  { login, tls }: { readonly login?: string; readonly tls?: { readonly cert: string; readonly key: string } } = {},
+  { login, tls }: {
+    readonly login?: string;
+    readonly tls?: { readonly cert: string; readonly key: string };
+  } = {},
 ): Promise<Proxy> {
   const seen: string[] = [];
   const sockets = new Set<Socket>();
@@ -56,7 +59,13 @@ export function startHttpProxy(
     const target = new URL(asked.url ?? "");
     const { "proxy-authorization": _login, ...headers } = asked.headers;
     const onward = request(
-      { host: "127.0.0.1", port: target.port, path: target.pathname + target.search, method: asked.method, headers },
+      {
+        host: "127.0.0.1",
+        port: target.port,
+        path: target.pathname + target.search,
+        method: asked.method,
+        headers,
+      },
       (answer) => {
         response.writeHead(answer.statusCode ?? 502, answer.headers);
         answer.pipe(response);
