@@ -1,4 +1,5 @@
 /** What to evaluate, from flags or from a YAML file (`spec/cli.md §7.2, §7.3`). */
+import { oneLine } from "../../program/render/terminal_text.ts";
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
@@ -13,7 +14,7 @@ import type { Definition } from "../types/definition.ts";
 import { fetchUri, filePathOf, strictUri } from "./resolve.ts";
 
 /** Settings as compact JSON, numbers in the form in which they were written. Throws {@link CliError}. */
-export function settingsJson(text: string, failed: string): string {
+export function settingsJson(text: string, failed: string, path?: string): string {
   let value: ReturnType<typeof readDocument>;
   try {
     value = requireUniqueKeys(readDocument(text), text);
@@ -22,7 +23,9 @@ export function settingsJson(text: string, failed: string): string {
     throw new CliError(`${failed}: ${located(text, error)}`);
   }
   if (value === null || value.kind === "null") return "{}";
-  if (value.kind !== "map") throw new CliError("Invalid settings in CRD, not an object");
+  if (value.kind !== "map") {
+    throw new CliError(`Invalid settings in CRD, not an object${path === undefined ? "" : `: ${path}`}`);
+  }
   return jsonText(value);
 }
 
@@ -36,14 +39,14 @@ export async function settingsFromFlags({ cwd }: Context, args: Arguments): Prom
     } catch (error) {
       throw new CliError(`Cannot open settings file ${path}: ${osErrorText(error)}`);
     }
-    return settingsJson(text, `Cannot parse settings file ${path}`);
+    return settingsJson(text, `Cannot parse settings file ${path}`, path);
   }
   const json = args.value("settings-json");
   if (json === undefined) return "{}";
   try {
     JSON.parse(json);
   } catch (error) {
-    throw new CliError(`Cannot parse settings JSON: ${(error as Error).message}`);
+    throw new CliError(`Cannot parse settings JSON: ${oneLine((error as Error).message)}`);
   }
   return settingsJson(json, "Cannot parse settings JSON");
 }

@@ -1023,7 +1023,11 @@ if (binariesFolder() === undefined) {
       },
     }, "programs/policy.json");
     const policies = put(context, {
-      a: { module: `file://${module}`, contextAwareResources: [{ apiVersion: "v1", kind: "Namespace" }] },
+      a: {
+        module: `file://${module}`,
+        hostCapabilities: ["*"],
+        contextAwareResources: [{ apiVersion: "v1", kind: "Namespace" }],
+      },
     }, "programs/policies.yml");
     const certificates = join(context.folder, "serving");
     const { cert, key } = await plane.authority.issue({ commonName: "127.0.0.1", dns: ["127.0.0.1"] });
