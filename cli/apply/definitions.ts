@@ -4,10 +4,15 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
-import { DocumentError, jsonText, requireUniqueKeys } from "../../policy_server/types/document.ts";
+import {
+  DocumentError,
+  jsonText,
+  positionOf,
+  requireUniqueKeys,
+} from "../../policy_server/types/document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { readYamlStream } from "../../policy_server/types/yaml_document.ts";
-import { definitionsOf } from "../render/custom_resource.ts";
+import { definitionsOf, repeatedPolicies } from "../render/custom_resource.ts";
 import { located } from "../render/located.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
 import type { Definition } from "../types/definition.ts";
@@ -30,9 +35,13 @@ export function settingsJson(text: string, failed: string, path?: string): strin
 }
 
 /** The settings that the flags give. */
-export async function settingsFromFlags({ cwd }: Context, args: Arguments): Promise<string> {
+export async function settingsFromFlags(context: Context, args: Arguments): Promise<string> {
+  const { cwd } = context;
   const path = args.value("settings-path");
   if (path !== undefined) {
+    if (args.has("settings-json")) {
+      context.log("WARN", `--settings-json is passed over: --settings-path gives settings as well (${path})`);
+    }
     let text: string;
     try {
       text = await readFile(resolve(cwd, path), "utf8");
@@ -72,6 +81,16 @@ async function fromYaml(context: Context, name: string, args: Arguments): Promis
     const definitions = definitionsOf(documents, fetchUri);
     if (definitions.length === 0) {
       throw new CliError(`Cannot parse YAML file "${name}": it defines no policy`);
+    }
+    for (const { title, firstAt, againAt } of repeatedPolicies(documents)) {
+      const [first, again] = [positionOf(text, firstAt), positionOf(text, againAt)];
+      context.log(
+        "WARN",
+        `${
+          oneLine(title)
+        } is given twice in ${name}, at line ${first.line} column ${first.column} and line ${again.line} ` +
+          `column ${again.column}: a cluster keeps the last one, remove one of them`,
+      );
     }
     return definitions;
   } catch (error) {
