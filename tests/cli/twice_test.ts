@@ -44,7 +44,7 @@ test("each is refused with its file and both places", () =>
     ];
     const resource = (name: string, settings: string) =>
       "apiVersion: policies.kubewarden.io/v1\nkind: ClusterAdmissionPolicy\n" +
-      `metadata: {name: ${name}}\nspec: {module: ${POLICY}, rules: [], mutating: false, settings: ${settings}}\n`;
+      `metadata: {name: ${name}}\nspec: {module: "file://${POLICY}", rules: [], mutating: false, settings: ${settings}}\n`;
     file("two.yml", `${resource("p", "{}")}---\n${resource("q", "{}")}---\n${resource("p", "{}")}`);
     file(
       "names.yml",
@@ -102,7 +102,7 @@ test("each is refused with its file and both places", () =>
     file("empty.yml", "{}\n");
     for (const [words, text] of warnings) {
       const { stderr } = await reeve(...words);
-      assert.match(stderr, text, words.join(" "));
+      assert.match(stderr, text, `${words.join(" ")}\n${stderr}`);
     }
     for (const [words, text] of rows) {
       const { exit, stdout, stderr } = await reeve(...words);
