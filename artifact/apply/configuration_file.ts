@@ -112,7 +112,12 @@ export async function readVerificationConfig(
   } catch (cause) {
     throw new ArtifactError("config", `failed to read verification file: ${messageOf(cause)}`, cause);
   }
-  const config = parseVerificationConfig(text);
+  let config: VerificationConfig;
+  try {
+    config = parseVerificationConfig(text);
+  } catch (cause) {
+    throw new ArtifactError("config", `${messageOf(cause)} (${path})`, cause);
+  }
   if (requiredSignatures(config) === 0) {
     throw new ArtifactError(
       "config",

@@ -139,6 +139,15 @@ export function parsePolicyUrl(text: string): PolicyUrl {
   const uri = text.trim();
   const known = /^(file|https?|registry):/i.test(uri);
   const relative = !/^[A-Za-z][A-Za-z0-9+.-]*:/.test(uri) || (!known && !uri.includes("://"));
+  if (relative && /^\.{0,2}\//.test(uri)) {
+    const example = uri.startsWith("/") ? quotedUri(`file://${uri}`) : "file:///policies/x.wasm";
+    throw new ArtifactError(
+      "reference",
+      `invalid URL: ${
+        quotedUri(`registry://${uri}`)
+      }: a file is named with file:// and its whole path, e.g. ${example}`,
+    );
+  }
   const url = toUrl(relative ? `registry://${uri}` : uri);
   const scheme = url.protocol.slice(0, -1);
   switch (scheme) {

@@ -141,7 +141,7 @@ export class DefinitionEvaluator {
       prepared = prepareModule(bytes, { memoryMib }, mode).then(
         (module) => this.#evaluator.addModule(module),
         (error) => {
-          throw new CliError((error as Error).message);
+          throw new CliError(`${uri}: ${(error as Error).message}`);
         },
       );
       this.#prepared.set(uri, prepared);
@@ -215,9 +215,9 @@ export class DefinitionEvaluator {
   }
 
   /** Whether a policy takes its settings; the text says why not, undefined that it does. Throws {@link CliError}. */
-  async #refusal(policy: number): Promise<string | undefined> {
+  async #refusal(policy: number, uri: string): Promise<string | undefined> {
     const outcome = await this.#evaluator.validateSettings(policy);
-    if (outcome.kind === "error") throw new CliError(outcome.message);
+    if (outcome.kind === "error") throw new CliError(`${uri}: ${outcome.message}`);
     if (outcome.kind !== "settings" || outcome.settings.valid) return undefined;
     return outcome.settings.message ?? "";
   }
@@ -236,7 +236,7 @@ export class DefinitionEvaluator {
           entry: { ...entry, kind: "policy", name, policyMode, allowedToMutate, message },
           evaluable: { kind: "ready", policy, traced: {} },
         },
-        settings: await this.#refusal(policy),
+        settings: await this.#refusal(policy, definition.uri),
       };
     }
     const { expression: text, message, mode: policyMode } = definition;
@@ -247,7 +247,7 @@ export class DefinitionEvaluator {
       const { policy, entry } = await this.#member(member, module, modules.get(module.uri)!);
       members.set(member, { kind: "ready", policy, traced: {} });
       policies.set(member, entry);
-      const refusal = await this.#refusal(policy);
+      const refusal = await this.#refusal(policy, module.uri);
       if (refusal !== undefined) {
         refusals.push(`${name}/${member}: settings not valid: Policy settings are invalid: ${refusal}`);
       }
@@ -289,9 +289,11 @@ export class DefinitionEvaluator {
   }
 
   /** Asks a definition's modules whether they take their settings, and forgets the answers. */
-  async validateSettings({ served }: ReadyDefinition): Promise<void> {
+  async validateSettings({ definition, served }: ReadyDefinition): Promise<void> {
     const evaluables = served.kind === "policy" ? [served.evaluable] : [...served.members.values()];
-    for (const evaluable of evaluables) if (evaluable.kind === "ready") await this.#refusal(evaluable.policy);
+    for (const evaluable of evaluables) {
+      if (evaluable.kind === "ready") await this.#refusal(evaluable.policy, titleOf(definition));
+    }
   }
 
   close(): Promise<void> {

@@ -178,6 +178,12 @@ export async function readSuite(path: string): Promise<Suite> {
     const given = fieldsOf(item, CASE, place);
     const name = textOf(given, "name", place);
     if (name === undefined) throw new CliError(`${place}: name is missing`);
+    const before = cases.findIndex((one) => one.name === name);
+    if (before >= 0) {
+      throw new CliError(
+        `${place}: the name ${JSON.stringify(name)} is that of cases[${before}] already: rename one of them`,
+      );
+    }
     const where = `${path}: ${JSON.stringify(name)}`;
     const own = given.get("settings") ?? settings;
     cases.push({

@@ -9,6 +9,7 @@ import { osErrorText } from "../../policy_server/apply/os_error.ts";
 import { readMetadataFile } from "../apply/metadata_file.ts";
 import { isGzip, moduleInBundle } from "../apply/opa_bundle.ts";
 import { protocolVersion } from "../apply/protocol_version.ts";
+import { warnOfRepeated } from "../apply/verification.ts";
 import { writeWhole } from "../apply/write_whole.ts";
 import { capabilityDifferences, usedCapabilities } from "../render/capability_scan.ts";
 import { withHostImport } from "../render/javy_import.ts";
@@ -61,6 +62,7 @@ async function givenAnnotations(
       );
     }
     const value = pair.slice(at + 1);
+    warnOfRepeated(context, "annotation", pair.slice(0, at), annotations);
     annotations.set(
       pair.slice(0, at),
       value.startsWith("@")

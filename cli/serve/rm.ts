@@ -8,7 +8,9 @@ import { CliError, type Run } from "../types/command.ts";
 
 export const run: Run = async (context, args) => {
   const uri = await lenientUri(context, args.word("uri_or_sha_prefix"));
-  if (uri.startsWith("file://")) throw new CliError("unknown scheme: file");
+  if (uri.startsWith("file://")) {
+    throw new CliError(`unknown scheme: file (${uri} is not in the store: delete the file itself)`);
+  }
   const path = await localPath(context, uri);
   try {
     await rm(path);

@@ -289,6 +289,12 @@ test("verification: files that cannot be read, and what is accepted with a warni
       (await failure(readVerificationConfig(join(directory, "folder")))).message,
       "failed to read verification file",
     );
+    const typo = join(directory, "typo.yml");
+    for (const text of ["more: 1", "apiVersion: v2", "apiVersion: v1", "allOf: [", "hi"]) {
+      await writeFile(typo, text);
+      const { message } = await failure(readVerificationConfig(typo));
+      assert.ok(message.endsWith(` (${typo})`), `its file is named: ${message}`);
+    }
     const warnings = async (text: string) => {
       const path = join(directory, "verification.yml");
       await writeFile(path, text);

@@ -97,6 +97,14 @@ test("policy URIs: four schemes, and what is only misread as another", () => {
   assert.is(message(() => parsePolicyUrl("ftp://x/y")), "unknown scheme: ftp");
   assert.match(message(() => parsePolicyUrl("registry:///x")), "invalid URL: ");
   assert.match(message(() => parsePolicyUrl("https://[")), "invalid URL: ");
+  assert.is(
+    message(() => parsePolicyUrl("/policies/a.wasm")),
+    "invalid URL: registry:///policies/a.wasm: a file is named with file:// and its whole path, e.g. " +
+      "file:///policies/a.wasm",
+  );
+  for (const path of ["./a.wasm", "../a.wasm"]) {
+    assert.match(message(() => parsePolicyUrl(path)), /: a file is named with file:\/\/ and its whole path/);
+  }
   assert.match(message(() => parsePolicyUrl("registry://ghcr.io/UPPER")), "Invalid OCI image reference: ");
 });
 

@@ -75,6 +75,12 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
     },
     reason: "every error names its file",
   },
+  "scaffold artifacthub -m meta-full.yml -q absent.yml": {
+    instead: {
+      stderr: "Error: Error reading questions file: No such file or directory (os error 2): absent.yml",
+    },
+    reason: "every error names its file",
+  },
   "annotate -m meta-star.yml -o x.wasm plain.wasm": {
     instead: {
       stderr:
@@ -107,9 +113,9 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
     instead: {
       stderr:
         'Error: cannot convert given data into a ValidatingAdmissionPolicy: invalid value: string "v1", expected ' +
-        "admissionregistration.k8s.io/v1",
+        "admissionregistration.k8s.io/v1 (pod.yml, binding.yml)",
     },
-    reason: "spec/cli.md, sharp edge 22: the text loses its stray #",
+    reason: "spec/cli.md, sharp edge 22: the text loses its stray #; every error names its files",
   },
   "push out2.wasm registry://localhost:1/x:v1": {
     instead: { stderr: /^Error: Fail to interact with OCI registry: cannot reach https:\/\/localhost:1: / },
