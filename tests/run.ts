@@ -2,11 +2,11 @@
  * Runs every `*_test.ts` below the given folders, each file in a process of its own on the runtime that runs this
  * script (Node or Bun), and closes with `N passed, N failed, N skipped`.
  *
- * usage: run.ts [--jobs N] [--list] [FOLDER_OR_FILE ...]
+ * usage: run.ts [--jobs N] [--list] [FOLDER_OR_FILE ...]     (paths from the root of the repository; all tests unless given)
  */
 import "../program/check_script.ts";
 import { spawn } from "node:child_process";
-import { readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -79,6 +79,10 @@ const jobsAt = args.indexOf("--jobs");
 const jobs = jobsAt < 0 ? 2 : Number(args.splice(jobsAt, 2)[1]);
 const listOnly = args.includes("--list");
 const roots = args.filter((arg) => !arg.startsWith("--"));
+for (const path of roots.filter((path) => !existsSync(join(root, path)))) {
+  console.error(`Error: ${path}: no such file or folder in ${root}`);
+  process.exit(2);
+}
 const files = (roots.length > 0 ? roots : ["tests"]).flatMap((path) => testFiles(join(root, path)));
 
 /** Fewer files than this start their programs from source sooner than all programs are bundled. */
