@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { DocumentError, jsonText, requireUniqueKeys } from "../../policy_server/types/document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { readYamlStream } from "../../policy_server/types/yaml_document.ts";
