@@ -38,7 +38,11 @@ function moduleSink(
     try {
       await work;
     } catch (cause) {
-      throw new ArtifactError("store", `wasm module cannot be save to "${path}": ${osErrorText(cause)}`, cause);
+      throw new ArtifactError(
+        "store",
+        `wasm module cannot be save to "${path}": ${osErrorText(cause)}`,
+        cause,
+      );
     }
   };
   const requireWasm = () => {
