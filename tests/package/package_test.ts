@@ -112,7 +112,7 @@ for (const [title, binary, words] of RUNTIMES) {
     const process = 'import process from "node:process";';
     const bare = residentMb(binary, words, process);
     for (const [part] of PARTS) {
-      const mb = residentMb(binary, words, `${process} await import("${part}");`) - bare;
+      const mb = residentMb(binary, words, `${process} await import(${JSON.stringify(part)});`) - bare;
       assert.ok(mb < 45, `${part}: ${mb} MB`);
     }
   });
