@@ -16,7 +16,14 @@ import { copySamples } from "../policies/demo/apply/copy_samples.ts";
 import { browserShims } from "./browser.ts";
 import { writeDeclarations } from "./declarations.ts";
 import { thirdPartyLicenses } from "./licenses.ts";
-import { leanPackages, requiredBuiltins, unreadHttp, withoutPool, withoutWasi } from "./plugins.ts";
+import {
+  directPackages,
+  leanPackages,
+  requiredBuiltins,
+  unreadHttp,
+  withoutPool,
+  withoutWasi,
+} from "./plugins.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const outdir = resolve(process.argv[2] ?? join(root, "npm"));
@@ -152,6 +159,7 @@ const modules = await build({
     withoutPool,
     workerInside(worker.text),
     engineInside(engine.text),
+    directPackages(root),
   ],
 });
 const browser = await build({

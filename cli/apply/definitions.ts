@@ -3,7 +3,7 @@ import { oneLine } from "../../program/render/terminal_text.ts";
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import {
   DocumentError,
   jsonText,

@@ -1,7 +1,7 @@
 /** Reads suite files (`docs/reeve_test.md`). */
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import {
   DocumentError,
   type DocumentValue,

@@ -7,7 +7,7 @@ import { gatekeeperInventory, InventoryError, opaInventory } from "../../evaluat
 import { HostCallError, type InventoryHandler } from "../../evaluator/types/evaluation.ts";
 import type { ContextAwareResource } from "../../evaluator/types/metadata.ts";
 import { requireGrant } from "../../policy_server/apply/capabilities/kubernetes.ts";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import {
   exchangeRequest,
   listAllRequest,

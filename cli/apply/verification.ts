@@ -13,7 +13,7 @@ import {
   type TrustRoot,
   type VerificationConfig,
 } from "../../artifact/mod.ts";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
 import { UsageError } from "../types/usage_error.ts";
 import { pathsOf } from "./paths.ts";

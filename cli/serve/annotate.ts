@@ -5,7 +5,7 @@ import { withCustomSection } from "../../evaluator/render/custom_section.ts";
 import { readMetadata } from "../../evaluator/apply/prepare.ts";
 import { sections } from "../../evaluator/render/wasm_binary.ts";
 import { METADATA_SECTION, type PolicyMetadata } from "../../evaluator/types/metadata.ts";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { readMetadataFile } from "../apply/metadata_file.ts";
 import { isGzip, moduleInBundle } from "../apply/opa_bundle.ts";
 import { protocolVersion } from "../apply/protocol_version.ts";

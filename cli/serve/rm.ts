@@ -1,7 +1,7 @@
 /** `rm`: takes a policy out of the store. */
 import { rm, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { pathsOf } from "../apply/paths.ts";
 import { lenientUri, localPath } from "../apply/resolve.ts";
 import { CliError, type Run } from "../types/command.ts";

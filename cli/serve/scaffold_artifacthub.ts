@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { readMetadataFile } from "../apply/metadata_file.ts";
 import { writeWhole } from "../apply/write_whole.ts";
 import { artifacthubText } from "../render/artifacthub.ts";
