@@ -128,17 +128,22 @@ export const hostNetwork: Subject = (test) => {
         containers: [{
           name: "listens",
           image: BUSYBOX_IMAGE,
-          command: ["nc", "-lk", "-p", "62300", "-e", "true"],
+          command: ["httpd", "-f", "-p", "62300"],
         }],
       },
     });
     stack.kubectl("wait", "--for=condition=Ready", "pod/somebody", "-n", "somebody", "--timeout=120s");
     const controllers = 63101;
-    stack.apply(
-      policyServer("like-controller", { ...sources, webhookPort: 62200, readinessProbePort: controllers }),
-      policyServer("like-default", { ...sources, webhookPort: 64005, readinessProbePort: 63003 }),
-      policyServer("like-somebody", { ...sources, webhookPort: 62300, readinessProbePort: 62301 }),
+    // The objects are made all the same, and who makes them is warned of what can be known.
+    const warned = stack.refused(() =>
+      stack.apply(
+        policyServer("like-controller", { ...sources, webhookPort: 62200, readinessProbePort: controllers }),
+        policyServer("like-default", { ...sources, webhookPort: 64005, readinessProbePort: 63003 }),
+        policyServer("like-somebody", { ...sources, webhookPort: 62300, readinessProbePort: 62301 }),
+      )
     );
+    assert.match(warned, /Warning: .*63101 is also the controller's/);
+    assert.match(warned, /Warning: .*64005 is also webhookPort of PolicyServer "default"/);
     for (const name of ["like-controller", "like-default", "like-somebody"]) {
       await fights(stack, name);
       const { message } = await conditionSays(stack, "ps", name, /ended with code/);
@@ -167,8 +172,13 @@ export const hostNetwork: Subject = (test) => {
 
   test("the same fights settled by anti-affinity and a second node; two controllers, two replicas", async ({ stack }) => {
     const sources = { sourceAuthorities: sourceAuthorities(stack.node) };
-    stack.apply(
-      policyServer("two", { ...sources, replicas: 2, webhookPort: 62200, readinessProbePort: 62201 }),
+    assert.match(
+      stack.refused(() =>
+        stack.apply(
+          policyServer("two", { ...sources, replicas: 2, webhookPort: 62200, readinessProbePort: 62201 }),
+        )
+      ),
+      /Warning: 2 replicas bind the same ports/,
     );
     stack.kubectl("scale", "deployment", "admission-controller", "-n", NAMESPACE, "--replicas=2");
     await fights(stack, "two");
