@@ -16,6 +16,7 @@ import { copySamples } from "../policies/demo/apply/copy_samples.ts";
 import { browserShims } from "./browser.ts";
 import { writeDeclarations } from "./declarations.ts";
 import { thirdPartyLicenses } from "./licenses.ts";
+import { writePolicyKit } from "./policy_kit.ts";
 import { leanPackages, requiredBuiltins, unreadHttp, withoutPool, withoutWasi } from "./plugins.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
@@ -209,7 +210,8 @@ await build({
   minify: false,
 });
 copySamples(root, outdir);
-writeDeclarations(root, PARTS, join(outdir, "types"));
+await writePolicyKit(root, outdir);
+writeDeclarations(root, { ...PARTS, policy: "typescript/mod.ts" }, join(outdir, "types"));
 const inputs = [worker.metafile, engine.metafile, modules.metafile!, browser.metafile!].flatMap((
   { outputs },
 ) => Object.values(outputs).flatMap(({ inputs }) => Object.keys(inputs)));

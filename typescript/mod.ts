@@ -39,7 +39,13 @@ export type {
   ResourceQuery,
   ResourcesQuery,
 } from "./types/host.ts";
-export type { Answer, DefinedPolicy, PolicyContext, PolicyDefinition, SettingsAnswer } from "./types/policy.ts";
+export type {
+  Answer,
+  DefinedPolicy,
+  PolicyContext,
+  PolicyDefinition,
+  SettingsAnswer,
+} from "./types/policy.ts";
 export type { AdmissionRequest, GroupVersionKind, GroupVersionResource, UserInfo } from "./types/request.ts";
 export type { SchemaIssue, SchemaResult, SettingsOf, SettingsSchema } from "./types/schema.ts";
 export type { Container, KubernetesObject, ObjectMeta, Pod, PodSpec } from "./types/workloads.ts";

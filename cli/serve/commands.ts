@@ -7,6 +7,7 @@ type Loader = () => Promise<{ readonly run: Run }>;
 export const LOADERS: Readonly<Record<string, Loader>> = {
   annotate: () => import("./annotate.ts"),
   bench: () => import("./bench.ts"),
+  build: () => import("./build.ts"),
   completions: () => import("./completions.ts"),
   digest: () => import("./digest.ts"),
   docs: () => import("./docs.ts"),

@@ -300,6 +300,36 @@ export const COMMANDS: readonly CommandDescription[] = [
     positionals: [POLICY_OR_YAML],
   },
   {
+    name: "build",
+    about: "Builds a policy written in TypeScript",
+    details:
+      "Needs the package esbuild beside the policy, and checks types where the package typescript is. " +
+      "docs/write/typescript.md shows how a policy is written.",
+    flags: [
+      {
+        name: "metadata-path",
+        short: "m",
+        value: "PATH",
+        help: "File containing the metadata, which are put into the module",
+      },
+      {
+        name: "output",
+        short: "o",
+        value: "FILE",
+        help: "Path where the module is stored [default: the source's name, ending in .wasm]",
+      },
+      { name: "skip-type-check", help: "Build without checking types" },
+      {
+        name: "usage-path",
+        short: "u",
+        value: "PATH",
+        help: "File containing the usage information of the policy",
+      },
+      { name: "watch", help: "Build again whenever a file beside the source changes, until interrupted" },
+    ],
+    positionals: [{ name: "source", help: "The module whose default export is the policy" }],
+  },
+  {
     name: "completions",
     about: "Generate shell completions",
     flags: [

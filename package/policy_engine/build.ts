@@ -175,5 +175,7 @@ if (process.argv.includes("--check-only")) {
   writeFileSync(ENGINE, built);
   writeFileSync(DIGEST, `${digest}\n`);
 }
-const { unused } = JSON.parse(new TextDecoder().decode(customSections(built, ENGINE_SECTION)[0])) as EngineFacts;
+const { unused } = JSON.parse(
+  new TextDecoder().decode(customSections(built, ENGINE_SECTION)[0]),
+) as EngineFacts;
 console.log(`engine: ${built.length} bytes, ${unused.length} functions for building alone, sha256 ${digest}`);

@@ -6,6 +6,7 @@ import { PolicyBuildError } from "../types/build_error.ts";
 import type { Bundler, BundlerMessage, BundlerPlugin } from "../types/bundler.ts";
 import { findInstalled, missingPackage } from "./installed_package.ts";
 import { guestUrl, sdkUrl } from "./own_files.ts";
+import { authorMap } from "../render/author_map.ts";
 import type { Bundle } from "./snapshot.ts";
 
 /** What QuickJS understands. */
@@ -46,14 +47,20 @@ export async function bundlePolicy(file: string): Promise<Bundle & { readonly fi
   const own: BundlerPlugin = {
     name: "portreeve",
     setup({ onResolve }) {
-      onResolve({ filter: /^portreeve\// }, ({ path }) =>
-        path === SDK
-          ? { path: fileURLToPath(sdkUrl()) }
-          : { errors: [{ text: `a policy can import nothing of this package but "${SDK}"` }] });
-      onResolve({ filter: /^(node:)?[a-z_0-9/]+$/ }, ({ path }) =>
-        path.startsWith("node:") || BUILTINS.has(path)
-          ? { errors: [{ text: `a policy has no ${path}: it runs in QuickJS, without Node's modules` }] }
-          : undefined);
+      onResolve(
+        { filter: /^portreeve\// },
+        ({ path }) =>
+          path === SDK
+            ? { path: fileURLToPath(sdkUrl()) }
+            : { errors: [{ text: `a policy can import nothing of this package but "${SDK}"` }] },
+      );
+      onResolve(
+        { filter: /^(node:)?[a-z_0-9/]+$/ },
+        ({ path }) =>
+          path.startsWith("node:") || BUILTINS.has(path)
+            ? { errors: [{ text: `a policy has no ${path}: it runs in QuickJS, without Node's modules` }] }
+            : undefined,
+      );
     },
   };
   const entry = `import { serve } from ${JSON.stringify(fileURLToPath(guestUrl()))};
@@ -96,7 +103,10 @@ globalThis.${RESULT} = serve(policy);
     const sources = map.sources.map((source) => shown(resolve(folder, source), folder));
     return {
       code,
-      map: { sources, mappings: map.mappings },
+      map: authorMap(
+        { sources, mappings: map.mappings },
+        (source) => source !== SDK && !source.includes("node_modules/"),
+      ),
       files: Object.keys(metafile!.inputs).map((input) => resolve(folder, input)),
     };
   } catch (error) {

@@ -5,7 +5,9 @@
  * The clock stands at 0 and chance always says the same, so that the same bundle gives the same bytes.
  */
 import { readFile } from "node:fs/promises";
+import { Deadline } from "../../evaluator/apply/deadline.ts";
 import { customSections } from "../../evaluator/render/custom_section.ts";
+import { GUARD, instrument } from "../../evaluator/render/instrument.ts";
 import { clearFreeMemory } from "../render/free_memory.ts";
 import { policyModule } from "../render/policy_module.ts";
 import { authorStack, type LineMap } from "../render/stack.ts";
@@ -17,11 +19,16 @@ import { engineUrl } from "./own_files.ts";
 const CONTEXT_AT = 16, FUNCTION_AT = 24, FREE_PAGE = 1024;
 /** QuickJS's own stack is in front of its data. */
 const STACK_END = 1 << 20;
+const PAGE = 65_536;
 
 /** Deeper recursion is a RangeError; a stack of twice this size ends in a trap of some WebAssembly engines. */
 const MAX_STACK = 128 * 1024;
 /** What a policy may allocate; more is an error that names memory, where the host's limit would be a trap. */
 const MAX_HEAP = 64 * 1024 * 1024;
+/** What the engine may have while a policy is built: the heap, and what is around it. */
+const MAX_PAGES = 128 * 1024 * 1024 / PAGE;
+/** A policy that computes for longer before it is asked anything never ends. */
+const LIMIT_MS = 10_000;
 /** Cycles are collected when so much was allocated. Hosts take all memory back after each request anyway. */
 const GC_THRESHOLD = 8 * 1024 * 1024;
 
@@ -67,6 +74,8 @@ interface EngineExports {
   readonly JS_SetMemoryLimit: (runtime: number, bytes: number) => void;
   readonly JS_SetGCThreshold: (runtime: number, bytes: number) => void;
   readonly JS_RunGC: (runtime: number) => void;
+  /** The number of pages that the engine believes it has. */
+  readonly [GUARD.pages]: WebAssembly.Global;
 }
 
 /** What is built: the bundle as one script whose value is the function that the shim calls. */
@@ -75,14 +84,17 @@ export interface Bundle {
   readonly map: LineMap;
 }
 
-let engineFile: Promise<{ readonly bytes: Uint8Array; readonly module: WebAssembly.Module; readonly facts: EngineFacts }>;
+let engineFile: Promise<
+  { readonly bytes: Uint8Array; readonly module: WebAssembly.Module; readonly facts: EngineFacts }
+>;
 
 const engine = () =>
   engineFile ??= (async () => {
     const bytes = new Uint8Array(await readFile(engineUrl()));
     const [section] = customSections(bytes, ENGINE_SECTION);
     const facts = JSON.parse(new TextDecoder().decode(section)) as EngineFacts;
-    return { bytes, module: await WebAssembly.compile(bytes as BufferSource), facts };
+    const instrumented = instrument(bytes, { maxPages: MAX_PAGES }).bytes;
+    return { bytes, module: await WebAssembly.compile(instrumented as BufferSource), facts };
   })();
 
 /** What the policy must not do while it is built. */
@@ -100,20 +112,31 @@ class Building {
   /** Where the first chunk of the heap begins. */
   readonly #heap: number;
 
-  constructor(module: WebAssembly.Module, log: (line: string) => void) {
+  constructor(module: WebAssembly.Module, deadline: Deadline, log: (line: string) => void) {
     const memory = () => this.#exports.memory.buffer;
     const text = (at: number, length: number) => decoder.decode(new Uint8Array(memory(), at, length));
     const nothing = () => 0;
-    const { exports } = new WebAssembly.Instance(module, {
+    const instance = new WebAssembly.Instance(module, {
       wapc: {
         __guest_request: nothing,
         __guest_response: nothing,
         __guest_error: nothing,
-        __host_call: (_b: number, _bl: number, ns: number, nsLength: number, op: number, opLength: number, at: number, length: number) => {
+        __host_call: (
+          _b: number,
+          _bl: number,
+          ns: number,
+          nsLength: number,
+          op: number,
+          opLength: number,
+          at: number,
+          length: number,
+        ) => {
           const namespace = text(ns, nsLength);
           if (namespace !== "tracing") {
             throw new ForbiddenCall(
-              `${namespace}/${text(op, opLength)} is asked of the host while the policy is built: ask inside of validate`,
+              `${namespace}/${
+                text(op, opLength)
+              } is asked of the host while the policy is built: ask inside of validate`,
             );
           }
           log(String(JSON.parse(text(at, length)).message));
@@ -139,7 +162,8 @@ class Building {
         fd_fdstat_get: nothing,
       },
     });
-    this.#exports = exports as unknown as EngineExports;
+    deadline.attach(instance);
+    this.#exports = instance.exports as unknown as EngineExports;
     this.#exports._initialize();
     const { malloc, free } = this.#exports;
     const first = malloc(16);
@@ -197,7 +221,10 @@ class Building {
   /** Throws the pending exception as an error that shows the author's own lines. */
   #raise(map: LineMap): never {
     this.#setGlobal("__portreeveError", this.#exports.JS_GetException(this.#context));
-    const described = this.#run("JSON.stringify([String(__portreeveError), String(__portreeveError?.stack ?? '')])", "error.js");
+    const described = this.#run(
+      "JSON.stringify([String(__portreeveError), String(__portreeveError?.stack ?? '')])",
+      "error.js",
+    );
     const [message, stack] = JSON.parse(this.#textOf(described)) as [string, string];
     throw new PolicyBuildError([message, ...authorStack(stack, map).map((line) => `    ${line}`)].join("\n"));
   }
@@ -205,7 +232,8 @@ class Building {
   #run(code: string, file: string): bigint {
     return this.#withText(
       code,
-      (at, length) => this.#withText(file, (name) => this.#exports.JS_Eval(this.#context, at, length, name, 0)),
+      (at, length) =>
+        this.#withText(file, (name) => this.#exports.JS_Eval(this.#context, at, length, name, 0)),
     );
   }
 
@@ -243,7 +271,8 @@ class Building {
     const runtime = this.#exports.qjs_get_runtime_ptr();
     this.#exports.JS_RunGC(runtime);
     this.#exports.JS_SetGCThreshold(runtime, GC_THRESHOLD);
-    const memory = new Uint8Array(this.#exports.memory.buffer.slice(0));
+    const pages = Number(this.#exports[GUARD.pages].value);
+    const memory = new Uint8Array(this.#exports.memory.buffer.slice(0, pages * PAGE));
     memory.fill(0, FREE_PAGE, STACK_END);
     clearFreeMemory(memory, this.#heap);
     const view = new DataView(memory.buffer);
@@ -258,15 +287,25 @@ class Building {
 /** The module of a policy. `log` gets what it logs while it is built. Throws {@link PolicyBuildError}. */
 export async function snapshotModule(bundle: Bundle, log: (line: string) => void): Promise<Uint8Array> {
   const { bytes, module, facts } = await engine();
+  const deadline = new Deadline();
+  deadline.arm(LIMIT_MS);
   try {
     // Not where it runs: the compiler leaves a heap that is large and full of holes.
-    const compiled = new Building(module, log).compile(bundle);
-    const building = new Building(module, log);
+    const compiled = new Building(module, deadline, log).compile(bundle);
+    const building = new Building(module, deadline, log);
     building.define("__portreeveCall", "call");
     building.define("__portreevePayload", "payload");
     const called = building.evaluate(compiled, bundle.map);
     return policyModule(bytes, facts, building.snapshot(called, facts.compilerField));
   } catch (error) {
+    if (deadline.expired) {
+      throw new PolicyBuildError(
+        `the policy did not come to its end within ${
+          LIMIT_MS / 1000
+        } s: what its modules do when they are loaded is done once, ` +
+          "while it is built, and has to be short",
+      );
+    }
     if (error instanceof ForbiddenCall) throw new PolicyBuildError(error.message);
     if (error instanceof WebAssembly.RuntimeError) {
       throw new PolicyBuildError(`the policy crashed the engine while it was built: ${error.message}`);

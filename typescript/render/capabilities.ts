@@ -74,7 +74,10 @@ function verification(signers: ImageSigners): Readonly<Record<string, unknown>> 
   if ("publicKeys" in signers) return { type: "SigstorePubKeyVerify", pub_keys: signers.publicKeys };
   if ("keyless" in signers) return { type: "SigstoreKeylessVerify", keyless: signers.keyless };
   if ("keylessPrefix" in signers) {
-    const prefixes = signers.keylessPrefix.map(({ issuer, urlPrefix }) => ({ issuer, url_prefix: urlPrefix }));
+    const prefixes = signers.keylessPrefix.map(({ issuer, urlPrefix }) => ({
+      issuer,
+      url_prefix: urlPrefix,
+    }));
     return { type: "SigstoreKeylessPrefixVerify", keyless_prefix: prefixes };
   }
   const { owner, repository } = signers.githubActions;

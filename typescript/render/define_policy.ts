@@ -73,7 +73,9 @@ export function definePolicy<Schema extends SettingsSchema | undefined = undefin
   }
   for (const name of ["validate", "validateSettings"] as const) {
     if (definition[name]?.constructor.name === "AsyncFunction") {
-      throw new TypeError(`${name} is asynchronous: a policy is synchronous, and so are its host's capabilities`);
+      throw new TypeError(
+        `${name} is asynchronous: a policy is synchronous, and so are its host's capabilities`,
+      );
     }
   }
   const schema = definition.settings?.["~standard"];
@@ -92,7 +94,9 @@ export function definePolicy<Schema extends SettingsSchema | undefined = undefin
   return {
     validate(request: AdmissionRequest<never>, { settings = {}, host = absent } = {}): Answer {
       const parsed = parse(settings);
-      if (schema !== undefined && Array.isArray(parsed)) throw new TypeError(`the settings: ${issuesText(parsed)}`);
+      if (schema !== undefined && Array.isArray(parsed)) {
+        throw new TypeError(`the settings: ${issuesText(parsed)}`);
+      }
       return checkAnswer(
         definition.validate(request, { settings: parsed as SettingsOf<Schema>, host }),
       );
@@ -101,7 +105,9 @@ export function definePolicy<Schema extends SettingsSchema | undefined = undefin
       const parsed = parse(settings);
       if (schema !== undefined && Array.isArray(parsed)) return { valid: false, message: issuesText(parsed) };
       const wrong = definition.validateSettings?.(parsed as SettingsOf<Schema>);
-      if (isPromise(wrong)) throw new TypeError("validateSettings returned a promise: a policy is synchronous");
+      if (isPromise(wrong)) {
+        throw new TypeError("validateSettings returned a promise: a policy is synchronous");
+      }
       return typeof wrong === "string" ? { valid: false, message: wrong } : { valid: true };
     },
   };

@@ -17,7 +17,12 @@ class Inexact {
 /** Whether there may be such a number: a fraction, an exponent, minus zero or sixteen digits. Most requests have none. */
 const SUSPICIOUS = /(?:^|[^\w"])-?(?:\d+[.eE]|-0\b|\d{16})/;
 
-type Reviver = (this: unknown, name: string, value: unknown, context: { readonly source?: string }) => unknown;
+type Reviver = (
+  this: unknown,
+  name: string,
+  value: unknown,
+  context: { readonly source?: string },
+) => unknown;
 
 const isNode = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !(value instanceof Inexact);

@@ -20,7 +20,9 @@ export function clearFreeMemory(memory: Uint8Array, heap: number): void {
     // Behind the last chunk stands what the allocator knows of this piece of memory.
     if ((head & (BEFORE_IN_USE | IN_USE)) === 0 && end === memory.length) return;
     if (size < LIST_HEAD || end > memory.length) {
-      throw new Error(`the engine's heap is not what it was: a chunk of ${size} bytes at ${at} of ${memory.length}`);
+      throw new Error(
+        `the engine's heap is not what it was: a chunk of ${size} bytes at ${at} of ${memory.length}`,
+      );
     }
     if ((head & IN_USE) === 0) memory.fill(0, at + (size < TREE ? LIST_HEAD : TREE_HEAD), end);
     at = end;

@@ -54,7 +54,9 @@ const logger = (level: Level) => (...values: unknown[]) => log(level, values.map
 function errorText(error: unknown): string {
   if (!(error instanceof Error)) return `thrown: ${shown(error)}`;
   const lines = [summary(error), ...authorStack(String(error.stack), map).map((frame) => `    ${frame}`)];
-  if (error.cause !== undefined) lines.push(`caused by ${error.cause instanceof Error ? summary(error.cause) : shown(error.cause)}`);
+  if (error.cause !== undefined) {
+    lines.push(`caused by ${error.cause instanceof Error ? summary(error.cause) : shown(error.cause)}`);
+  }
   return lines.join("\n");
 }
 

@@ -8,36 +8,34 @@ export interface LineMap {
   readonly mappings: string;
 }
 
-const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/** The digits of Base64 VLQ. */
+export const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /** A stack of endless recursion has as many frames as fit. */
 const MAX_FRAMES = 20;
 
-/** The author's file and line for a place in the bundle, both counted from 1. */
+/** The author's file and line for a place in the bundle, both counted from 1; undefined for what nobody wrote. */
 export function authorPlace(map: LineMap, line: number, column: number): string | undefined {
   const state = [0, 0, 0, 0]; // column in the bundle, source, line, column
-  const lines = map.mappings.split(";");
+  let row = 0;
   let found: string | undefined;
-  for (let row = 0; row < line && row < lines.length; row++) {
+  for (const group of map.mappings.split(";", line)) {
     state[0] = 0;
-    if (row === line - 1) found = undefined;
-    for (const segment of lines[row]!.split(",")) {
-      if (segment === "") continue;
+    row++;
+    for (const segment of group === "" ? [] : group.split(",")) {
       let field = 0;
       let value = 0;
       let shift = 0;
-      for (let at = 0; at < segment.length; at++) {
-        const digit = DIGITS.indexOf(segment[at]!);
+      for (const letter of segment) {
+        const digit = DIGITS.indexOf(letter);
         value += (digit & 31) << shift;
         if (digit & 32) shift += 5;
         else {
-          if (field < 4) state[field]! += value & 1 ? -(value >> 1) : value >> 1;
-          field++;
+          state[field++]! += value & 1 ? -(value >> 1) : value >> 1;
           value = shift = 0;
         }
       }
-      // The first mapping of a line stands for what is before it, too.
-      if (row === line - 1 && (found === undefined || state[0]! < column)) {
-        found = `${map.sources[state[1]!]}:${state[2]! + 1}:${state[3]! + 1}`;
+      if (row === line && state[0]! < column) {
+        found = field > 1 ? `${map.sources[state[1]!]}:${state[2]! + 1}:${state[3]! + 1}` : undefined;
       }
     }
   }
@@ -50,8 +48,7 @@ export function authorStack(stack: string, map: LineMap): readonly string[] {
   for (const frame of stack.split("\n")) {
     const match = /^\s*at (?:(.*) )?\(?policy\.js:(\d+):(\d+)\)?$/.exec(frame);
     const place = match && authorPlace(map, Number(match[2]), Number(match[3]));
-    // The SDK's own lines tell an author nothing.
-    if (!place || place.startsWith("portreeve/policy")) continue;
+    if (!place) continue;
     if (frames.length === MAX_FRAMES) {
       frames.push("…");
       break;

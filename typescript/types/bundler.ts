@@ -2,7 +2,12 @@
 
 export interface BundlerMessage {
   readonly text: string;
-  readonly location: { readonly file: string; readonly line: number; readonly column: number; readonly lineText: string } | null;
+  readonly location: {
+    readonly file: string;
+    readonly line: number;
+    readonly column: number;
+    readonly lineText: string;
+  } | null;
 }
 
 export interface BundlerResult {

@@ -38,7 +38,11 @@ export interface Container {
   /** The image's reference. */
   image?: string;
   /** What it may use of processor time and memory. */
-  resources?: { requests?: Record<string, string>; limits?: Record<string, string>; [field: string]: unknown };
+  resources?: {
+    requests?: Record<string, string>;
+    limits?: Record<string, string>;
+    [field: string]: unknown;
+  };
   /** What it may do on its node. */
   securityContext?: {
     privileged?: boolean;

@@ -1,0 +1,23 @@
+/** What `reeve build` makes policies with, as a build has it: the engine, and the code that goes into every policy. */
+import { build } from "esbuild";
+import { copyFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** Writes it to the folder `policy` of `outdir`. What the two files share is in a third one. */
+export async function writePolicyKit(root: string, outdir: string): Promise<void> {
+  const folder = join(outdir, "policy");
+  await build({
+    absWorkingDir: root,
+    entryPoints: { mod: "typescript/mod.ts", guest: "typescript/render/guest.ts" },
+    outdir: folder,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "neutral",
+    target: "es2022",
+    chunkNames: "[name]-[hash]",
+    legalComments: "none",
+    logLevel: "warning",
+  });
+  copyFileSync(join(root, "typescript/apply/engine.wasm"), join(folder, "engine.wasm"));
+}
