@@ -1,7 +1,8 @@
 /** What `reeve build` makes policies with, as a build has it: the engine, and the code that goes into every policy. */
 import { build } from "esbuild";
-import { copyFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { brotliCompressSync } from "node:zlib";
 
 /** Writes it to the folder `policy` of `outdir`. What the two files share is in a third one. */
 export async function writePolicyKit(root: string, outdir: string): Promise<void> {
@@ -19,5 +20,7 @@ export async function writePolicyKit(root: string, outdir: string): Promise<void
     legalComments: "none",
     logLevel: "warning",
   });
-  copyFileSync(join(root, "typescript/apply/engine.wasm"), join(folder, "engine.wasm"));
+  // Six parts in ten of what it takes in the package.
+  const engine = brotliCompressSync(readFileSync(join(root, "typescript/apply/engine.wasm")));
+  writeFileSync(join(folder, "engine.wasm.br"), engine);
 }

@@ -43,7 +43,9 @@ async function buildOnce(context: Context, args: Arguments): Promise<void> {
   const metadata: PolicyMetadata | undefined = metadataPath === undefined
     ? undefined
     : await readMetadataFile(context, metadataPath);
-  const usage: Readonly<Record<string, string>> = usagePath === undefined ? {} : { [USAGE]: await usageText(context, usagePath) };
+  const usage: Readonly<Record<string, string>> = usagePath === undefined
+    ? {}
+    : { [USAGE]: await usageText(context, usagePath) };
   const built = await buildPolicy(
     resolve(context.cwd, source),
     (line) => context.log("INFO", line, { source: basename(source) }),

@@ -9,8 +9,8 @@ const BUILD = /\/chunks\/[^/]*$/.test(HERE) ? "../" : "./";
 const ownFile = (source: string, built: string) =>
   new URL(HERE.endsWith("/typescript/apply/own_files.ts") ? source : BUILD + built, HERE);
 
-/** The engine (`package/policy_engine/build.ts`). */
-export const engineUrl = (): URL => ownFile("./engine.wasm", "policy/engine.wasm");
+/** The engine (`package/policy_engine/build.ts`); compressed in a build. */
+export const engineUrl = (): URL => ownFile("./engine.wasm", "policy/engine.wasm.br");
 
 /** What stands in front of an author's code (`render/guest.ts`). */
 export const guestUrl = (): URL => ownFile("../render/guest.ts", "policy/guest.js");

@@ -5,6 +5,7 @@
  * The clock stands at 0 and chance always says the same, so that the same bundle gives the same bytes.
  */
 import { readFile } from "node:fs/promises";
+import { brotliDecompressSync } from "node:zlib";
 import { Deadline } from "../../evaluator/apply/deadline.ts";
 import { customSections } from "../../evaluator/render/custom_section.ts";
 import { GUARD, instrument } from "../../evaluator/render/instrument.ts";
@@ -90,7 +91,9 @@ let engineFile: Promise<
 
 const engine = () =>
   engineFile ??= (async () => {
-    const bytes = new Uint8Array(await readFile(engineUrl()));
+    const url = engineUrl();
+    const file = await readFile(url);
+    const bytes = new Uint8Array(url.pathname.endsWith(".br") ? brotliDecompressSync(file) : file);
     const [section] = customSections(bytes, ENGINE_SECTION);
     const facts = JSON.parse(new TextDecoder().decode(section)) as EngineFacts;
     const instrumented = instrument(bytes, { maxPages: MAX_PAGES }).bytes;

@@ -3,7 +3,7 @@
  * 1.0 as 1: a policy that changes a label would change these, too. What it leaves alone is written as it stood in the request.
  */
 
-/** A number that JavaScript would write in another way. */
+/** A number that JavaScript would write in another way, or takes for another one. */
 class Inexact {
   readonly value: number;
   readonly source: string;
@@ -13,6 +13,9 @@ class Inexact {
     this.source = source;
   }
 }
+
+/** From here on, several integers are one number. */
+const isLarge = (value: number) => Math.abs(value) >= 2 ** 53;
 
 /** Whether there may be such a number: a fraction, an exponent, minus zero or sixteen digits. Most requests have none. */
 const SUSPICIOUS = /(?:^|[^\w"])-?(?:\d+[.eE]|-0\b|\d{16})/;
@@ -41,7 +44,7 @@ interface Originals {
 /** Whether there is an inexact number in `value`; all objects and arrays that have one go to `found`. */
 function collect(value: unknown, found: Originals): boolean {
   if (value instanceof Inexact) {
-    if (Math.abs(value.value) >= 2 ** 53) {
+    if (isLarge(value.value)) {
       const known = found.large.get(value.value);
       const same = known === value.source || !found.large.has(value.value);
       found.large.set(value.value, same ? value.source : undefined);
@@ -62,7 +65,7 @@ const lossy = (value: unknown): string =>
 function write(value: unknown, original: unknown, found: Originals): string | undefined {
   if (typeof value === "number") {
     if (original instanceof Inexact && Object.is(original.value, value)) return original.source;
-    if (Math.abs(value) >= 2 ** 53 && found.large.has(value)) {
+    if (isLarge(value) && found.large.has(value)) {
       const source = found.large.get(value);
       if (source === undefined) {
         throw new RangeError(
@@ -93,19 +96,21 @@ function write(value: unknown, original: unknown, found: Originals): string | un
 }
 
 /**
- * `object` as JSON. `payload` is the text of the call, whose `request.object` it was made of. Throws {@link RangeError} when it can't
+ * `object` as JSON. `payload` is the text of the call, of whose request it was made. Throws {@link RangeError} when it can't
  * be told which of two numbers one was, and {@link TypeError} for what JSON can't hold.
  */
 export function withExactNumbers(object: unknown, payload: string): string {
   const plain = JSON.stringify(object);
   if (!SUSPICIOUS.test(payload)) return plain;
   const reviver: Reviver = (_name, value, { source }) =>
-    typeof value === "number" && source !== undefined && String(value) !== source
+    typeof value === "number" && source !== undefined && (isLarge(value) || String(value) !== source)
       ? new Inexact(value, source)
       : value;
   const parsed: unknown = JSON.parse(payload, reviver as Parameters<typeof JSON.parse>[1]);
-  const original = own(own(parsed, "request"), "object");
+  const request = own(parsed, "request");
+  // A raw policy changes the whole of its request.
+  const original = own(request, "object") ?? request;
   const found: Originals = { nodes: new Map(), large: new Map() };
   // Circular objects, and what can't be written, were refused above.
-  return collect(original, found) ? write(object, original, found)! : plain;
+  return collect(request, found) ? write(object, original, found)! : plain;
 }
