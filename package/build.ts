@@ -211,7 +211,7 @@ await build({
 });
 copySamples(root, outdir);
 await writePolicyKit(root, outdir);
-writeDeclarations(root, { ...PARTS, policy: "typescript/mod.ts" }, join(outdir, "types"));
+writeDeclarations(root, PARTS, join(outdir, "types"));
 const inputs = [worker.metafile, engine.metafile, modules.metafile!, browser.metafile!].flatMap((
   { outputs },
 ) => Object.values(outputs).flatMap(({ inputs }) => Object.keys(inputs)));

@@ -15,6 +15,7 @@ export const LOADERS: Readonly<Record<string, Loader>> = {
   info: () => import("./info.ts"),
   inspect: () => import("./inspect.ts"),
   load: () => import("./load.ts"),
+  new: () => import("./new.ts"),
   policies: () => import("./policies.ts"),
   pull: () => import("./pull.ts"),
   push: () => import("./push.ts"),

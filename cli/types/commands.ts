@@ -387,6 +387,22 @@ export const COMMANDS: readonly CommandDescription[] = [
     about: "Load policies from a tar.gz file",
     flags: [{ name: "input", value: "input", required: true, help: "Load policies from a tarball" }],
   },
+  {
+    name: "new",
+    about: "Writes the folder of a new policy",
+    details: "The policy requires a label, and comes with its metadata and tests.",
+    flags: [
+      {
+        name: "lang",
+        short: "l",
+        value: "LANGUAGE",
+        choices: ["ts"],
+        preset: "ts",
+        help: "What the policy is written in: TypeScript",
+      },
+    ],
+    positionals: [{ name: "name", help: "The policy's name, and the folder's; a path before it is kept" }],
+  },
   { name: "policies", about: "Lists all downloaded policies" },
   {
     name: "pull",

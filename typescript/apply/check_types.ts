@@ -32,7 +32,7 @@ function options(file: string, globals: string): string {
       noEmit: true,
       skipLibCheck: true,
       types: [],
-      paths: { [SDK]: [fileURLToPath(typesUrl())].filter(existsSync) },
+      paths: { [SDK]: [fileURLToPath(typesUrl())] },
     },
     files: [file, globals],
   });

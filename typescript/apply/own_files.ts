@@ -18,5 +18,5 @@ export const guestUrl = (): URL => ownFile("../render/guest.ts", "policy/guest.j
 /** What policies import as `portreeve/policy`. */
 export const sdkUrl = (): URL => ownFile("../mod.ts", "policy/mod.js");
 
-/** Its types; images have none. */
-export const typesUrl = (): URL => ownFile("../mod.ts", "types/typescript/mod.d.ts");
+/** Its types. */
+export const typesUrl = (): URL => ownFile("../mod.ts", "policy/types/typescript/mod.d.ts");

@@ -224,8 +224,12 @@ class Building {
   /** Throws the pending exception as an error that shows the author's own lines. */
   #raise(map: LineMap): never {
     this.#setGlobal("__portreeveError", this.#exports.JS_GetException(this.#context));
+    // An error is the author's as well: to ask for its text may throw.
     const described = this.#run(
-      "JSON.stringify([String(__portreeveError), String(__portreeveError?.stack ?? '')])",
+      `(() => {
+        const text = (of) => { try { return String(of()); } catch { return "an error that has no text"; } };
+        return JSON.stringify([text(() => __portreeveError), text(() => __portreeveError?.stack ?? "")]);
+      })()`,
       "error.js",
     );
     const [message, stack] = JSON.parse(this.#textOf(described)) as [string, string];

@@ -52,7 +52,7 @@ const logger = (level: Level) => (...values: unknown[]) => log(level, values.map
 
 /** An error with the places in the author's files. */
 function errorText(error: unknown): string {
-  if (!(error instanceof Error)) return `thrown: ${shown(error)}`;
+  if (!(error instanceof Error)) return strange(error, shown(error));
   const lines = [summary(error), ...authorStack(String(error.stack), map).map((frame) => `    ${frame}`)];
   if (error.cause !== undefined) {
     lines.push(`caused by ${error.cause instanceof Error ? summary(error.cause) : shown(error.cause)}`);
@@ -89,8 +89,12 @@ Math.random = () => {
 /** What the user of the API server sees of an error. */
 const MAX_SHOWN = 200;
 
+/** What is no error; the engine itself throws null when there is no memory left to make one. */
+const strange = (error: unknown, text: string) =>
+  error === null ? "out of memory, or null was thrown" : `thrown: ${text}`;
+
 function shortText(error: unknown): string {
-  const text = error instanceof Error ? summary(error) : `thrown: ${typeof error}`;
+  const text = error instanceof Error ? summary(error) : strange(error, typeof error);
   const line = text.replace(/\s+/g, " ");
   return `the policy failed: ${line.length > MAX_SHOWN ? `${line.slice(0, MAX_SHOWN)}…` : line}`;
 }
