@@ -4,7 +4,7 @@ import { watch } from "node:fs";
 import { basename, dirname, relative, resolve } from "node:path";
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import { osErrorText } from "../../policy_server/apply/os_error.ts";
-import { buildPolicy } from "../../typescript/apply/build_policy.ts";
+import { buildPolicy, requireSource } from "../../typescript/apply/build_policy.ts";
 import { checkTypes } from "../../typescript/apply/check_types.ts";
 import { PolicyBuildError } from "../../typescript/types/build_error.ts";
 import { annotatedModule, USAGE } from "../apply/annotated_module.ts";
@@ -63,7 +63,9 @@ async function buildOnce(context: Context, args: Arguments): Promise<void> {
 
 async function checked(context: Context, args: Arguments): Promise<void> {
   if (args.has("skip-type-check")) return;
-  if (await checkTypes(resolve(context.cwd, args.word("source")), context.signal)) return;
+  const source = resolve(context.cwd, args.word("source"));
+  await requireSource(source);
+  if (await checkTypes(source, context.signal)) return;
   context.err("types were not checked: npm install --save-dev typescript\n");
 }
 

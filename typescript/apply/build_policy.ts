@@ -14,13 +14,18 @@ export interface BuiltPolicy {
   readonly files: readonly string[];
 }
 
+/** Throws {@link PolicyBuildError} unless `file` is one. */
+export async function requireSource(file: string): Promise<void> {
+  const found = await stat(file).catch(() => undefined);
+  if (!found?.isFile()) throw new PolicyBuildError(`${file} is no file`);
+}
+
 /**
  * The module of the policy whose source is `file`, without metadata. `log` gets what the policy logs while it is built. Throws
  * {@link PolicyBuildError}.
  */
 export async function buildPolicy(file: string, log: (line: string) => void): Promise<BuiltPolicy> {
-  const found = await stat(file).catch(() => undefined);
-  if (!found?.isFile()) throw new PolicyBuildError(`${file} is no file`);
+  await requireSource(file);
   const bundle = await bundlePolicy(file);
   const module = await snapshotModule(bundle, log);
   if (module.length > MAX_MODULE) {

@@ -3,6 +3,7 @@ import type { Host } from "../types/host.ts";
 import type { Answer, DefinedPolicy, PolicyDefinition, SettingsAnswer } from "../types/policy.ts";
 import type { AdmissionRequest } from "../types/request.ts";
 import type { SchemaIssue, SettingsOf, SettingsSchema } from "../types/schema.ts";
+import type { KubernetesObject } from "../types/workloads.ts";
 import { HostError, hostOf } from "./host.ts";
 
 const isPromise = (value: unknown): boolean =>
@@ -65,8 +66,11 @@ function checkAnswer(answer: unknown): Answer {
  *
  * @throws {TypeError} when the definition has no `validate`, or one that is asynchronous
  */
-export function definePolicy<Schema extends SettingsSchema | undefined = undefined>(
-  definition: PolicyDefinition<Schema>,
+export function definePolicy<
+  Schema extends SettingsSchema | undefined = undefined,
+  Object = KubernetesObject,
+>(
+  definition: PolicyDefinition<Schema, Object>,
 ): DefinedPolicy {
   if (!isRecord(definition) || typeof definition.validate !== "function") {
     throw new TypeError("definePolicy needs an object with a function `validate`");
@@ -98,7 +102,10 @@ export function definePolicy<Schema extends SettingsSchema | undefined = undefin
         throw new TypeError(`the settings: ${issuesText(parsed)}`);
       }
       return checkAnswer(
-        definition.validate(request, { settings: parsed as SettingsOf<Schema>, host }),
+        definition.validate(request as AdmissionRequest<Object>, {
+          settings: parsed as SettingsOf<Schema>,
+          host,
+        }),
       );
     },
     validateSettings(settings: unknown): SettingsAnswer {

@@ -18,8 +18,8 @@ const PATHS: ReadonlyMap<string, readonly string[]> = new Map([
  * What the pods of `object` are made of: of a Pod, Deployment, ReplicaSet, StatefulSet, DaemonSet, ReplicationController, Job or
  * CronJob. Undefined for everything else. It is a part of the object: what is changed in it is changed in the object.
  */
-export function podSpecOf(object: KubernetesObject | undefined): PodSpec | undefined {
-  const path = object && PATHS.get(object.kind ?? "");
+export function podSpecOf(object: object | undefined): PodSpec | undefined {
+  const path = PATHS.get((object as KubernetesObject | undefined)?.kind ?? "");
   if (path === undefined) return undefined;
   let found: unknown = object;
   for (const name of path) {

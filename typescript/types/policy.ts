@@ -2,6 +2,7 @@
 import type { Host } from "./host.ts";
 import type { AdmissionRequest } from "./request.ts";
 import type { SettingsOf, SettingsSchema } from "./schema.ts";
+import type { KubernetesObject } from "./workloads.ts";
 
 /** What a policy answers, as it goes to the policy server. `accept`, `reject` and `mutate` make it. */
 export interface Answer {
@@ -27,13 +28,12 @@ export interface PolicyContext<Settings> {
   readonly host: Host;
 }
 
-/** What `definePolicy` takes. */
-export interface PolicyDefinition<Schema extends SettingsSchema | undefined> {
+/** What `definePolicy` takes. `Object` is what the requests hold, as `validate` says it. */
+export interface PolicyDefinition<Schema extends SettingsSchema | undefined, Object = KubernetesObject> {
   /** What settings there are: a schema of valibot, zod or another library that follows Standard Schema. */
   readonly settings?: Schema;
   /** Judges a request. It must not be asynchronous. */
-  // The request's type is the author's choice: a method's parameters may be narrower than those here.
-  validate(request: AdmissionRequest, context: PolicyContext<SettingsOf<Schema>>): Answer;
+  validate(request: AdmissionRequest<Object>, context: PolicyContext<SettingsOf<Schema>>): Answer;
   /** What is wrong with settings that the schema takes; nothing if nothing is. */
   validateSettings?(settings: SettingsOf<Schema>): string | undefined | void;
 }
