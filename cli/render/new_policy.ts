@@ -8,41 +8,45 @@ export interface NewPolicy {
   readonly version: string;
 }
 
-const POLICY = `/** Requires a label, except in some namespaces. */
-import { accept, definePolicy, reject } from "portreeve/policy";
-import * as v from "valibot";
+const text = (...lines: readonly string[]) => `${lines.join("\n")}\n`;
 
-const settings = v.strictObject({
-  label: v.pipe(v.string(), v.minLength(1, "name the label")),
-  except: v.optional(v.array(v.string()), []),
-});
+const POLICY = text(
+  "/** Requires a label, except in some namespaces. */",
+  'import { accept, definePolicy, reject } from "portreeve/policy";',
+  'import * as v from "valibot";',
+  "",
+  "const settings = v.strictObject({",
+  '  label: v.pipe(v.string(), v.minLength(1, "name the label")),',
+  "  except: v.optional(v.array(v.string()), []),",
+  "});",
+  "",
+  "export default definePolicy({",
+  "  settings,",
+  "  validate(request, { settings: { label, except } }) {",
+  '    if (except.includes(request.namespace ?? "")) return accept();',
+  "    const labels = request.object?.metadata?.labels ?? {};",
+  '    return Object.hasOwn(labels, label) ? accept() : reject(`the label "${label}" is missing`);',
+  "  },",
+  "});",
+);
 
-export default definePolicy({
-  settings,
-  validate(request, { settings: { label, except } }) {
-    if (except.includes(request.namespace ?? "")) return accept();
-    const labels = request.object?.metadata?.labels ?? {};
-    return Object.hasOwn(labels, label) ? accept() : reject(\`the label "\${label}" is missing\`);
-  },
-});
-`;
-
-const TEST = `import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { test } from "node:test";
-import policy from "./policy.ts";
-
-const { request } = JSON.parse(readFileSync(new URL("request.json", import.meta.url), "utf8"));
-
-test("a Pod without the label is rejected", () => {
-  const answer = policy.validate(request, { settings: { label: "owner" } });
-  assert.deepEqual(answer, { accepted: false, message: 'the label "owner" is missing' });
-});
-
-test("a typo in the settings is refused", () => {
-  assert.equal(policy.validateSettings({ lable: "owner" }).valid, false);
-});
-`;
+const TEST = text(
+  'import assert from "node:assert/strict";',
+  'import { readFileSync } from "node:fs";',
+  'import { test } from "node:test";',
+  'import policy from "./policy.ts";',
+  "",
+  'const { request } = JSON.parse(readFileSync(new URL("request.json", import.meta.url), "utf8"));',
+  "",
+  'test("a Pod without the label is rejected", () => {',
+  '  const answer = policy.validate(request, { settings: { label: "owner" } });',
+  "  assert.deepEqual(answer, { accepted: false, message: 'the label \"owner\" is missing' });",
+  "});",
+  "",
+  'test("a typo in the settings is refused", () => {',
+  '  assert.equal(policy.validateSettings({ lable: "owner" }).valid, false);',
+  "});",
+);
 
 const METADATA = ({ name }: NewPolicy) =>
   `rules:

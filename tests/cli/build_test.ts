@@ -69,7 +69,7 @@ const REFUSED:
       "a promise",
       POLICY.replace("(request) =>", "async (request) =>"),
       [],
-      /refused\.ts:2:\d+: TS2739: Type 'Promise<Answer>'/,
+      /refused\.ts:2:\d+: TS2741: Property 'accepted' is missing in type 'Promise<Answer>'/,
     ],
     ["no policy", "export default 1;\n", [], /the module's default export is no policy/],
     [

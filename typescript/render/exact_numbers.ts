@@ -3,6 +3,8 @@
  * 1.0 as 1: a policy that changes a label would change these, too. What it leaves alone is written as it stood in the request.
  */
 
+import { own } from "../../program/types/own.ts";
+
 /** A number that JavaScript would write in another way, or takes for another one. */
 class Inexact {
   readonly value: number;
@@ -30,8 +32,8 @@ type Reviver = (
 const isNode = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !(value instanceof Inexact);
 
-const own = (node: unknown, name: string): unknown =>
-  isNode(node) && Object.hasOwn(node, name) ? (node as Record<string, unknown>)[name] : undefined;
+const memberOf = (node: unknown, name: string): unknown =>
+  isNode(node) ? own(node as Readonly<Record<string, unknown>>, name) : undefined;
 
 /** What the request holds of such numbers. */
 interface Originals {
@@ -89,7 +91,7 @@ function write(value: unknown, original: unknown, found: Originals): string | un
   }
   const members: string[] = [];
   for (const [name, member] of Object.entries(value)) {
-    const text = write(member, own(like, name), found);
+    const text = write(member, memberOf(like, name), found);
     if (text !== undefined) members.push(`${JSON.stringify(name)}:${text}`);
   }
   return `{${members.join(",")}}`;
@@ -107,9 +109,9 @@ export function withExactNumbers(object: unknown, payload: string): string {
       ? new Inexact(value, source)
       : value;
   const parsed: unknown = JSON.parse(payload, reviver as Parameters<typeof JSON.parse>[1]);
-  const request = own(parsed, "request");
+  const request = memberOf(parsed, "request");
   // A raw policy changes the whole of its request.
-  const original = own(request, "object") ?? request;
+  const original = memberOf(request, "object") ?? request;
   const found: Originals = { nodes: new Map(), large: new Map() };
   // Circular objects, and what can't be written, were refused above.
   return collect(request, found) ? write(object, original, found)! : plain;

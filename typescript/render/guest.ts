@@ -20,7 +20,7 @@ interface Engine {
 const engine = globalThis as unknown as Engine;
 const { __portreeveCall: callHost, __portreevePayload: payloadText, __portreeveMap: map } = engine;
 for (const name of ["__portreeveCall", "__portreevePayload", "__portreeveMap"]) {
-  delete (globalThis as Record<string, unknown>)[name];
+  Reflect.deleteProperty(globalThis, name);
 }
 
 const host = hostOf((namespace, operation, payload) => {

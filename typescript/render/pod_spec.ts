@@ -1,4 +1,5 @@
 /** The pods that objects of every workload kind make. */
+import { own } from "../../program/types/own.ts";
 import type { Container, KubernetesObject, PodSpec } from "../types/workloads.ts";
 
 const TEMPLATE = ["spec", "template", "spec"];
@@ -23,8 +24,8 @@ export function podSpecOf(object: object | undefined): PodSpec | undefined {
   if (path === undefined) return undefined;
   let found: unknown = object;
   for (const name of path) {
-    if (typeof found !== "object" || found === null || !Object.hasOwn(found, name)) return undefined;
-    found = (found as Readonly<Record<string, unknown>>)[name];
+    if (typeof found !== "object" || found === null) return undefined;
+    found = own(found as Readonly<Record<string, unknown>>, name);
   }
   return typeof found === "object" && found !== null && !Array.isArray(found) ? found as PodSpec : undefined;
 }
