@@ -1,6 +1,6 @@
 // What `reeve build` makes of a policy: a small waPC module, the same bytes wherever it is built, that answers as its source does.
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync } from "node:zlib";
 import { test } from "uvu";
@@ -8,6 +8,7 @@ import * as assert from "uvu/assert";
 import { checkBorder } from "../../evaluator/render/imports.ts";
 import { sections } from "../../evaluator/render/wasm_binary.ts";
 import { loadPolicy } from "../../mod.ts";
+import { buildPolicy } from "../../typescript/apply/build_policy.ts";
 import { evaluation } from "../evaluator/evaluation.ts";
 import { build, ROOT, validating } from "./building.ts";
 
@@ -67,6 +68,18 @@ const pod = (image: string) =>
       spec: { containers: [{ name: "a", image }] },
     },
   });
+
+test("the committed policies are what their sources make", async () => {
+  for (const source of globSync("policies/*/policy.ts", { cwd: ROOT })) {
+    const { module } = await buildPolicy(join(ROOT, source), () => {});
+    const committed = readFileSync(join(ROOT, source.replace(/ts$/, "wasm")));
+    assert.is(
+      digest(committed.subarray(0, module.length)),
+      digest(module),
+      `${source}: npm run build:policies`,
+    );
+  }
+});
 
 test("it allows and rejects", async () => {
   const wasm = await build(CONTAINERS);
