@@ -88,16 +88,19 @@ for (const [what, source, told] of UNBUILT) {
 }
 
 test("a policy that asks its host while it is built is refused", async () => {
-  // Only its `host` asks, which it gets with a request; so it has to keep none.
-  try {
-    await build(`${HEAD}export default definePolicy({ validate: () => accept() });
-Object.defineProperty(JSON, "stringify", { value: () => "{}" });
-console.log("a");
-`);
-  } catch (error) {
-    assert.instance(error, PolicyBuildError);
-    return;
-  }
+  const source =
+    `${HEAD}const policy = definePolicy({ validate: (_, { host }) => (host.call("net", "x", 1), accept()) });
+policy.validate({} as never);
+export default policy;
+`;
+  await build(source).then(
+    () => assert.unreachable("it was built"),
+    (error: Error) => {
+      assert.instance(error, PolicyBuildError);
+      assert.match(error.message, /^HostError: there is no host to answer net\/x/);
+      assert.match(error.message, /policy\.ts:2:\d+/);
+    },
+  );
 });
 
 test("what it logs while it is built is shown", async () => {
@@ -107,6 +110,12 @@ test("what it logs while it is built is shown", async () => {
     (line) => lines.push(line),
   );
   assert.equal(lines, ['building {"a":1}']);
+  lines.length = 0;
+  await build(
+    validating("return accept();", 'JSON.stringify = () => "{";\nconsole.log(1);'),
+    (line) => lines.push(line),
+  );
+  assert.equal(lines, ["{"]);
 });
 
 /** What fails when it is asked: what the client sees, and what the log has. */

@@ -1,7 +1,9 @@
 /** From an author's module to a policy's. */
+import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { PolicyBuildError } from "../types/build_error.ts";
 import { bundlePolicy } from "./bundle.ts";
+import { engineUrl } from "./own_files.ts";
 import { snapshotModule } from "./snapshot.ts";
 
 /** Much code for a policy, and not yet what a server refuses. */
@@ -26,6 +28,11 @@ export async function requireSource(file: string): Promise<void> {
  */
 export async function buildPolicy(file: string, log: (line: string) => void): Promise<BuiltPolicy> {
   await requireSource(file);
+  if (!existsSync(engineUrl())) {
+    throw new PolicyBuildError(
+      "this program can't build policies, the npm package can: npm install --save-dev portreeve, then npx reeve build",
+    );
+  }
   const bundle = await bundlePolicy(file);
   const module = await snapshotModule(bundle, log);
   if (module.length > MAX_MODULE) {

@@ -108,6 +108,15 @@ const failed = (value: bigint) => BigInt.asUintN(64, value) >> 32n === EXCEPTION
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
+/** The message of a log entry; the whole entry where its author's code has made something else of it. */
+function messageOf(entry: string): string {
+  try {
+    return String(JSON.parse(entry).message);
+  } catch {
+    return entry;
+  }
+}
+
 /** QuickJS while a policy is built. */
 class Building {
   readonly #exports: EngineExports;
@@ -142,7 +151,7 @@ class Building {
               } is asked of the host while the policy is built: ask inside of validate`,
             );
           }
-          log(String(JSON.parse(text(at, length)).message));
+          log(messageOf(text(at, length)));
           return 1;
         },
         __host_response_len: nothing,
