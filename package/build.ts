@@ -8,7 +8,7 @@
  */
 import "../program/check_script.ts";
 import { build, type BuildOptions, type Metafile, type Plugin } from "esbuild";
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -217,6 +217,8 @@ const inputs = [worker.metafile, engine.metafile, modules.metafile!, browser.met
 ) => Object.values(outputs).flatMap(({ inputs }) => Object.keys(inputs)));
 // The engine of policies in TypeScript is made of it.
 const quickjs = "node_modules/quickjs-wasi/quickjs.wasm";
-write(join(outdir, "THIRD_PARTY_LICENSES.txt"), thirdPartyLicenses(root, [...inputs, quickjs]));
+const licenses = thirdPartyLicenses(root, [...inputs, quickjs]);
+const engineLicense = readFileSync(join(root, "package/policy_engine/LICENSE.quickjs-ng.txt"), "utf8");
+write(join(outdir, "THIRD_PARTY_LICENSES.txt"), `${licenses}\n${"-".repeat(80)}\n\n${engineLicense}`);
 // Which files are in which part, for who wonders what is large.
 write(join(mapdir, "metafile.json"), JSON.stringify({ outputs }));
