@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { loadPolicy } from "../../mod.ts";
+import { openFolder } from "../cli/folder.ts";
 import { build, ROOT, validating } from "./building.ts";
 
 const encoder = new TextEncoder();
@@ -202,6 +203,18 @@ test("trusted-registries pins the digests that its host names, and leaves the re
     "docker.io/library/nginx:1.27",
     "docker.io/team/app",
   ]);
+});
+
+test("policies that ask their host answer as their suites say", async () => {
+  const folder = openFolder();
+  try {
+    for (const suite of ["trusted-registries/registry.yml", "unique-ingress-host/cluster.yml"]) {
+      const { exit, stdout, stderr } = await folder.run(["test", join(ROOT, "policies", suite)]);
+      assert.is(exit, 0, stdout + stderr);
+    }
+  } finally {
+    folder.remove();
+  }
 });
 
 test.run();
