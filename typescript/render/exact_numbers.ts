@@ -3,6 +3,7 @@
  * 1.0 as 1: a policy that changes a label would change these, too. What it leaves alone is written as it stood in the request.
  */
 
+import { parseNumbers } from "../../program/types/json_numbers.ts";
 import { own } from "../../program/types/own.ts";
 
 /** A number that JavaScript would write in another way, or takes for another one. */
@@ -21,13 +22,6 @@ const isLarge = (value: number) => Math.abs(value) >= 2 ** 53;
 
 /** Whether there may be such a number: a fraction, an exponent, minus zero or sixteen digits. Most requests have none. */
 const SUSPICIOUS = /(?:^|[^\w"])-?(?:\d+[.eE]|-0\b|\d{16})/;
-
-type Reviver = (
-  this: unknown,
-  name: string,
-  value: unknown,
-  context: { readonly source?: string },
-) => unknown;
 
 const isNode = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !(value instanceof Inexact);
@@ -104,11 +98,10 @@ function write(value: unknown, original: unknown, found: Originals): string | un
 export function withExactNumbers(object: unknown, payload: string): string {
   const plain = JSON.stringify(object);
   if (!SUSPICIOUS.test(payload)) return plain;
-  const reviver: Reviver = (_name, value, { source }) =>
-    typeof value === "number" && source !== undefined && (isLarge(value) || String(value) !== source)
-      ? new Inexact(value, source)
-      : value;
-  const parsed: unknown = JSON.parse(payload, reviver as Parameters<typeof JSON.parse>[1]);
+  const parsed = parseNumbers(payload, (source) => {
+    const value = Number(source);
+    return isLarge(value) || String(value) !== source ? new Inexact(value, source) : value;
+  });
   const request = memberOf(parsed, "request");
   // A raw policy changes the whole of its request.
   const original = memberOf(request, "object") ?? request;
