@@ -67,6 +67,9 @@ export { Router } from "itty-router";
 export type { Dispatcher as UndiciDispatcher } from "undici";
 export const loadUndici = () => byName(import("undici"));
 
+// SOCKS5, by which a kubeconfig may have its API server reached (`kubernetes/`).
+export const loadSocks = () => byName(import("socks"));
+
 // Signatures (`artifact/`).
 export type { X509Certificate } from "@sigstore/core";
 export type SigstoreCore = typeof import("@sigstore/core");

@@ -67,7 +67,7 @@ export async function main(
 
 /** Runs the process' own command line, and ends the process. */
 export async function start(): Promise<void> {
-  // Policies are evaluated in this thread as well (`inline_first.ts`).
+  // Policies are evaluated in this thread as well (`evaluator/apply/inline_first.ts`).
   withoutCodeGeneration();
   // What was compiled for this tool is kept for its next call, in its own folder. Bun does without.
   if (!("bun" in process.versions)) {

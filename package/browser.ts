@@ -76,6 +76,7 @@ const FILES: Readonly<Record<string, string>> = {
     "export class AbandonedMemory { add() {} due() { return Infinity; } expire() {} async collect() {} }",
   "evaluator/apply/pool.ts": `
     import { PolicyError } from "../../admission/types/policy_error.ts";
+    export const DEEP_THREADS = false;
     export class EvaluatorPool {
       constructor() {
         throw new PolicyError("invalid_options", "a browser has no threads to evaluate in: load the policy with threads: 0");

@@ -17,7 +17,14 @@ import { browserShims } from "./browser.ts";
 import { writeDeclarations } from "./declarations.ts";
 import { thirdPartyLicenses } from "./licenses.ts";
 import { writePolicyKit } from "./policy_kit.ts";
-import { leanPackages, requiredBuiltins, unreadHttp, withoutPool, withoutWasi } from "./plugins.ts";
+import {
+  directPackages,
+  leanPackages,
+  requiredBuiltins,
+  unreadHttp,
+  withoutPool,
+  withoutWasi,
+} from "./plugins.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const outdir = resolve(process.argv[2] ?? join(root, "npm"));
@@ -153,6 +160,7 @@ const modules = await build({
     withoutPool,
     workerInside(worker.text),
     engineInside(engine.text),
+    directPackages(root),
   ],
 });
 const browser = await build({

@@ -1,5 +1,6 @@
 /** What esbuild is told of packages whose code can't be bundled as it is (`build.ts`, `package/build.ts`). */
 import type { Plugin } from "esbuild";
+import { readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { join } from "node:path";
 
@@ -39,6 +40,52 @@ export const withoutPool: Plugin = {
         "export class Tinypool { constructor() { throw new Error('this build has no pool of threads'); } }",
     }));
   },
+};
+
+/** What `deps.ts` re-exports at once: `export { a as b } from "package"`. */
+const RE_EXPORT = /^export \{([^}]*)\} from "([^"]+)";\n/gm;
+/** A file's import of values from `deps.ts`. */
+const DEPS_IMPORT = /^import \{([^}]*)\} from "(?:\.\.?\/)+deps\.ts";$/gm;
+
+const entriesOf = (list: string) =>
+  list.split(",").map((entry) => entry.trim()).filter((entry) => entry !== "");
+const partsOf = (entry: string) => /^(?:type\s+)?(\S+)(?:\s+as\s+(\S+))?$/.exec(entry)!;
+
+/**
+ * Has files import from packages what `deps.ts` re-exports. A bundle that is split would load all of these packages with whatever
+ * part imports any name of `deps.ts`.
+ */
+export const directPackages = (root: string): Plugin => {
+  const deps = join(root, "deps.ts");
+  const text = readFileSync(deps, "utf8");
+  const origin = new Map<string, { readonly name: string; readonly from: string }>();
+  for (const [, list, from] of text.matchAll(RE_EXPORT)) {
+    for (const entry of entriesOf(list!)) {
+      const [, name, as] = partsOf(entry);
+      origin.set(as ?? name!, { name: name!, from: from! });
+    }
+  }
+  return {
+    name: "direct-packages",
+    setup({ onLoad }) {
+      onLoad({ filter: /\.ts$/, namespace: "file" }, ({ path }) => {
+        const source = readFileSync(path, "utf8");
+        if (path === deps) return { contents: source.replace(RE_EXPORT, ""), loader: "ts" };
+        const contents = source.replace(DEPS_IMPORT, (statement, list: string) => {
+          const specifier = /"[^"]+"/.exec(statement)![0];
+          return entriesOf(list).map((entry) => {
+            const [, name, as] = partsOf(entry);
+            const found = origin.get(name!);
+            return found === undefined
+              ? `import { ${entry} } from ${specifier};`
+              : `import { ${found.name} as ${as ?? name} } from "${found.from}";`;
+            // On one line, so that lines keep their numbers.
+          }).join(" ") + "\n".repeat(statement.split("\n").length - 1);
+        });
+        return contents === source ? undefined : { contents, loader: "ts" };
+      });
+    },
+  };
 };
 
 const BUILTIN = new Set(builtinModules.map((name) => name.replace(/^node:/, "")));

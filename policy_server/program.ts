@@ -14,7 +14,7 @@ import {
   startDaemon,
 } from "./apply/daemon.ts";
 import { createLog, type Log } from "./apply/log.ts";
-import { osErrorText } from "./apply/os_error.ts";
+import { osErrorText } from "../program/render/os_error.ts";
 import { PolicySetError } from "./apply/policy_set.ts";
 import { writeTerminationMessage } from "./apply/termination_message.ts";
 import { parseOptions } from "./render/parse_options.ts";

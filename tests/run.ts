@@ -1,15 +1,14 @@
 /**
  * Runs every `*_test.ts` below the given folders, each file in a process of its own on the runtime that runs this
  * script (Node or Bun), and closes with `N passed, N failed, N skipped`.
- *
- * usage: run.ts [--jobs N] [--list] [FOLDER_OR_FILE ...]
  */
 import "../program/check_script.ts";
 import { spawn } from "node:child_process";
-import { readdirSync, statSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { BUNDLES_VARIABLE, makeBundles } from "./programs.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -74,12 +73,49 @@ function run(file: string): Promise<Outcome> {
   });
 }
 
-const args = process.argv.slice(2);
-const jobsAt = args.indexOf("--jobs");
-const jobs = jobsAt < 0 ? 2 : Number(args.splice(jobsAt, 2)[1]);
-const listOnly = args.includes("--list");
-const roots = args.filter((arg) => !arg.startsWith("--"));
-const files = (roots.length > 0 ? roots : ["tests"]).flatMap((path) => testFiles(join(root, path)));
+const USAGE = `usage: npm test -- [--jobs N] [--list] [FOLDER_OR_FILE ...]
+
+Runs every *_test.ts below the given folders ("tests" unless given), each in a process of its own, on the runtime that
+runs this script; "npm run test:bun" is the same on Bun.
+
+  --jobs N  how many files run at a time (2)
+  --list    print the files' names instead
+  --help    print this`;
+
+function wrong(message: string): never {
+  console.error(`tests/run.ts: ${message}\n\n${USAGE}`);
+  process.exit(2);
+}
+
+function parsed() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        jobs: { type: "string", default: "2" },
+        list: { type: "boolean" },
+        help: { type: "boolean" },
+      },
+    });
+  } catch (error) {
+    wrong((error as Error).message);
+  }
+}
+
+const { values, positionals } = parsed();
+if (values.help === true) {
+  console.log(USAGE);
+  process.exit();
+}
+const jobs = Number(values.jobs);
+if (!Number.isInteger(jobs) || jobs < 1) {
+  wrong(`--jobs must be a whole number from 1 on, not "${values.jobs}"`);
+}
+const listOnly = values.list === true;
+const paths = (positionals.length > 0 ? positionals : ["tests"]).map((path) => resolve(root, path));
+for (const path of paths) if (!existsSync(path)) wrong(`there is no ${path}`);
+const files = paths.flatMap(testFiles);
+if (files.length === 0) wrong(`no *_test.ts in ${paths.join(", ")}`);
 
 /** Fewer files than this start their programs from source sooner than all programs are bundled. */
 const WORTH_BUNDLES = 4;
@@ -91,7 +127,7 @@ if (listOnly) {
   if (files.length >= WORTH_BUNDLES) process.env[BUNDLES_VARIABLE] = makeBundles();
   const queue = [...files];
   const outcomes: Outcome[] = [];
-  await Promise.all(Array.from({ length: Math.max(1, jobs) }, async () => {
+  await Promise.all(Array.from({ length: jobs }, async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       const outcome = await run(file);
       outcomes.push(outcome);
@@ -105,20 +141,11 @@ if (listOnly) {
       }
     }
   }));
-  // These machines are shared: what failed beside others gets one more run, by itself, and the log says so.
-  for (const [index, first] of outcomes.entries()) {
-    if (first.failed === 0) continue;
-    const again = await run(join(root, first.file));
-    console.log(
-      `${again.failed > 0 ? "FAIL" : "ok  "} ${first.file} (again, by itself: ${again.passed} passed)`,
-    );
-    if (again.failed > 0) console.log(again.output.trimEnd().replace(/^/gm, "     | "));
-    outcomes[index] = again;
-  }
   const sum = (key: "passed" | "failed" | "skipped") =>
     outcomes.reduce((total, outcome) => total + outcome[key], 0);
   const runtime = "bun" in process.versions ? `Bun ${process.versions.bun}` : `Node ${process.versions.node}`;
   console.log(`\n${files.length} files on ${runtime}`);
+  for (const { file, failed } of outcomes) if (failed > 0) console.log(`failed: ${file} (${failed})`);
   console.log(`${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped`);
   process.exitCode = sum("failed") > 0 || outcomes.length === 0 ? 1 : 0;
 }

@@ -1,6 +1,7 @@
 /** What runs the modules of a policy or of a group, with threads or without, and what each module is given. */
 import { hostCallHandler, noInventory } from "../../evaluator/apply/host_calls.ts";
 import type { PolicyEvaluator } from "../../evaluator/apply/inline.ts";
+import { InlineFirstEvaluator } from "../../evaluator/apply/inline_first.ts";
 import { EvaluatorPool } from "../../evaluator/apply/pool.ts";
 import { prepareModule, readMetadata } from "../../evaluator/apply/prepare.ts";
 import { DEFAULT_THREADS, workerUrl } from "../../evaluator/apply/worker_url.ts";
@@ -46,30 +47,28 @@ function checkRunOptions({ timeoutMs = 1, memoryMib = 1, threads = 0 }: RunOptio
 export async function openEvaluator(
   options: RunOptions,
   onLog: (entry: PolicyLog) => void,
-): Promise<Evaluator> {
+): Promise<PolicyEvaluator> {
   checkRunOptions(options);
   const { threads = DEFAULT_THREADS, onThreadError } = options;
-  const names = new Map<number, string>();
-  if (threads > 0) {
-    const evaluator = new EvaluatorPool({
+  const log = (policy: string, entry: PolicyLogEntry) => onLog({ policy, ...entry });
+  const openPool = async (threads: number) =>
+    new EvaluatorPool({
       worker: await loadPart(workerUrl()),
       threads,
       spare: false,
-      onLog: (policy, entry) => onLog({ policy, ...entry }),
+      onLog: log,
       ...(onThreadError && { onThreadError }),
     });
-    return { evaluator, names };
-  }
+  if (threads > 0) return await openPool(threads);
   // The engine is large, and where there are threads it is theirs alone.
   const { InlineEvaluator } = await loadPart(import("../../evaluator/apply/inline.ts"));
-  const log = (policy: number, entry: PolicyLogEntry) => onLog({ policy: names.get(policy) ?? "", ...entry });
-  return { evaluator: new InlineEvaluator(log), names };
-}
-
-/** An evaluator with the names of its policies. */
-export interface Evaluator {
-  readonly evaluator: PolicyEvaluator;
-  readonly names: Map<number, string>;
+  return new InlineFirstEvaluator({
+    Inline: InlineEvaluator,
+    inlineMs: Infinity,
+    answersAtOnce: true,
+    onLog: log,
+    openPool: () => openPool(1),
+  });
 }
 
 /**
@@ -138,7 +137,7 @@ function handlerOf(name: string, options: ModuleOptions, metadata: PolicyMetadat
 
 /** Makes the module in `bytes` known to an evaluator. Throws {@link PolicyError} or `ModuleError`. */
 export async function loadModule(
-  { evaluator, names }: Evaluator,
+  evaluator: PolicyEvaluator,
   bytes: Uint8Array,
   name: string,
   options: ModuleOptions,
@@ -156,6 +155,5 @@ export async function loadModule(
     contextAwareResources: options.contextAwareResources ?? metadata.contextAwareResources,
   };
   const policy = evaluator.addPolicy(definition, handler);
-  names.set(policy, name);
   return { metadata, policy };
 }

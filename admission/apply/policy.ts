@@ -34,18 +34,18 @@ export class Policy extends Evaluated {
   static async fromBytes(module: Uint8Array, options: PolicyOptions = {}): Promise<Policy> {
     const { name = "policy", mode = "protect", message = null, allowedToMutate } = options;
     const logs = new LogStream(options.onLog);
-    const opened = await openEvaluator(options, (entry) => logs.add(entry));
+    const evaluator = await openEvaluator(options, (entry) => logs.add(entry));
     try {
-      const loaded = await loadModule(opened, module, name, options, options);
+      const loaded = await loadModule(evaluator, module, name, options, options);
       const rules = {
         policy: name,
         mode,
         message,
         allowedToMutate: allowedToMutate ?? loaded.metadata.mutating,
       };
-      return new Policy(loaded, opened.evaluator, logs, rules);
+      return new Policy(loaded, evaluator, logs, rules);
     } catch (error) {
-      await opened.evaluator.close();
+      await evaluator.close();
       throw error;
     }
   }

@@ -53,12 +53,12 @@ export class PolicyGroup extends Evaluated {
     const expression = await readExpression(options.expression, names);
     if (typeof expression === "string") throw new PolicyError("invalid_group", `${name}: ${expression}`);
     const logs = new LogStream(options.onLog);
-    const opened = await openEvaluator(options, (entry) => logs.add(entry));
+    const evaluator = await openEvaluator(options, (entry) => logs.add(entry));
     try {
       const loaded = new Map<string, LoadedModule>();
       for (const [member, given] of Object.entries(members)) {
         const bytes = await readModule(given.policy);
-        loaded.set(member, await loadModule(opened, bytes, member, given, options));
+        loaded.set(member, await loadModule(evaluator, bytes, member, given, options));
       }
       const raw = [...loaded.values()].filter(({ metadata }) => metadata.policyType === "raw").length;
       if (raw > 0 && raw < loaded.size) {
@@ -68,9 +68,9 @@ export class PolicyGroup extends Evaluated {
         );
       }
       const rules = { policy: name, mode, message: null, allowedToMutate: false };
-      return new PolicyGroup(loaded, expression, opened.evaluator, logs, rules, options.message);
+      return new PolicyGroup(loaded, expression, evaluator, logs, rules, options.message);
     } catch (error) {
-      await opened.evaluator.close();
+      await evaluator.close();
       throw error;
     }
   }

@@ -44,7 +44,8 @@ export interface RunOptions {
   readonly memoryMib?: number;
   /**
    * Worker threads to evaluate in; 1 unless given, in a browser 0. 0 evaluates in the calling thread, which then waits for the
-   * policy and, as nothing can be taken away from it, lacks the second wall of SECURITY.md. Threads do not keep a process alive.
+   * policy and, as nothing can be taken away from it, lacks the second wall of SECURITY.md; on Node what exhausts its call stack, and
+   * has asked the host nothing, is begun anew in a worker thread. Threads do not keep a process alive.
    */
   readonly threads?: number;
   /** Gets what the policy logs and prints. */

@@ -1,5 +1,6 @@
 /** Reads the files that say where policies come from and who must have signed them. */
 import { X509Certificate } from "node:crypto";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { ArtifactError, messageOf } from "../types/error.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { type AuthorityEntry, parseSources, type Sources } from "../types/sources.ts";
@@ -23,7 +24,7 @@ async function readAuthority(entry: AuthorityEntry): Promise<string> {
     try {
       bytes = await readBounded(entry.path);
     } catch (cause) {
-      throw new ArtifactError("config", `Cannot read certificate from file: ${messageOf(cause)}`, cause);
+      throw new ArtifactError("config", `Cannot read certificate from file: ${osErrorText(cause)}`, cause);
     }
   } else bytes = typeof entry.data === "string" ? new TextEncoder().encode(entry.data) : entry.data;
   const text = new TextDecoder().decode(bytes);
@@ -50,7 +51,7 @@ export async function readSources(path: string): Promise<Sources> {
     try {
       text = await readBoundedText(path);
     } catch (cause) {
-      throw new ArtifactError("config", `Cannot read certificate from file: ${messageOf(cause)}`, cause);
+      throw new ArtifactError("config", osErrorText(cause), cause);
     }
     const document = parseSources(text);
     const authorities = new Map<string, string[]>();
@@ -112,7 +113,12 @@ export async function readVerificationConfig(
   } catch (cause) {
     throw new ArtifactError("config", `failed to read verification file: ${messageOf(cause)}`, cause);
   }
-  const config = parseVerificationConfig(text);
+  let config: VerificationConfig;
+  try {
+    config = parseVerificationConfig(text);
+  } catch (cause) {
+    throw new ArtifactError("config", `${messageOf(cause)} (${path})`, cause);
+  }
   if (requiredSignatures(config) === 0) {
     throw new ArtifactError(
       "config",

@@ -1,6 +1,6 @@
 /** Copies an image, with its signatures, from one registry to another (`spec/fetch-verify.md §7`). */
 import { formatReference, immutableReference, manifestName } from "../render/reference.ts";
-import { ArtifactError, codeOf, prefixed } from "../types/error.ts";
+import { ArtifactError, codeOf, messageOf, prefixed } from "../types/error.ts";
 import { type Descriptor, type Manifest, MEDIA_TYPE } from "../types/manifest.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { parseImage } from "../types/reference.ts";
@@ -98,7 +98,8 @@ async function copyReferrers(route: Route, digest: string, options: ArtifactOpti
       mediaType: source.mediaType || MEDIA_TYPE.ociManifest,
       digest: image.digest,
       size: source.bytes.length,
-      artifactType: image.manifest.document["artifactType"] ?? image.manifest.config?.mediaType,
+      artifactType: image.manifest.document["artifactType"] || image.manifest.config?.mediaType,
+      annotations: image.manifest.document["annotations"] ?? undefined,
     });
   }
   if (entries.length === 0) return;
@@ -155,7 +156,13 @@ export async function copyArtifact(
             try {
               await copyManifest(route, await getManifest(fromRegistry, source.repository, tag), tag);
             } catch (error) {
-              if (codeOf(error) !== "not_found") throw error;
+              if (codeOf(error) === "not_found") continue;
+              // Artifactory forbids what is not there.
+              if (codeOf(error) !== "forbidden") throw error;
+              log(options, "warn", "cannot look for signatures everywhere", {
+                error: messageOf(error),
+                digest: manifest.digest,
+              });
             }
           }
           await copyReferrers(route, manifest.digest, options);

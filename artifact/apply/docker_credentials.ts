@@ -146,6 +146,12 @@ export type CredentialsFound = {
   readonly explanation: string;
 };
 
+/** Whether this very file could not be found: a helper's program may be missing, too. */
+function isMissing(file: string, error: unknown): boolean {
+  const { code, path } = error as { readonly code?: unknown; readonly path?: unknown };
+  return code === "ENOENT" && path === file;
+}
+
 /**
  * The credentials for an image: from the first of the login files that has some for it. Any failure means anonymous, said at debug
  * level: most registries want none.
@@ -161,7 +167,7 @@ export async function findCredentials(image: Image, options: ArtifactOptions): P
       }
     } catch (error) {
       if (options.signal?.aborted) throw error;
-      failures.push(messageOf(error));
+      failures.push(isMissing(file, error) ? `${file} is not there` : messageOf(error));
       log(options, "debug", "Couldn't fetch credentials. Using anonymous instead", {
         server: image.registry,
         file,
@@ -170,7 +176,7 @@ export async function findCredentials(image: Image, options: ArtifactOptions): P
     }
   }
   const explanation = failures.length === files.length
-    ? `without credentials: ${failures.join("; ")}`
+    ? `without credentials: ${failures.join("; ")}: log in with \`docker login ${image.registry}\``
     : `${files.join(", ")} ${files.length === 1 ? "has" : "have"} no credentials for ${image.registry}: ` +
       `log in with \`docker login ${image.registry}\`${
         failures.length === 0 ? "" : ` (${failures.join("; ")})`

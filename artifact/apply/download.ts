@@ -1,7 +1,8 @@
 /** A module's way from a server to its place on disk: checked while it streams, never held in memory. */
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
-import { ArtifactError, messageOf } from "../types/error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
+import { ArtifactError } from "../types/error.ts";
 import { quotedUri } from "../types/quoted.ts";
 import type { Descriptor } from "../types/manifest.ts";
 import type { ArtifactOptions } from "../types/options.ts";
@@ -37,7 +38,11 @@ function moduleSink(
     try {
       await work;
     } catch (cause) {
-      throw new ArtifactError("store", `wasm module cannot be save to "${path}": ${messageOf(cause)}`, cause);
+      throw new ArtifactError(
+        "store",
+        `wasm module cannot be save to "${path}": ${osErrorText(cause)}`,
+        cause,
+      );
     }
   };
   const requireWasm = () => {

@@ -4,6 +4,7 @@ import { stat } from "node:fs/promises";
 import { EMPTY_CONFIG, manifestAnnotations, policyManifest } from "../render/manifest_document.ts";
 import { immutableReference, manifestName } from "../render/reference.ts";
 import { ArtifactError, messageOf } from "../types/error.ts";
+import { quotedUri } from "../types/quoted.ts";
 import { MEDIA_TYPE } from "../types/manifest.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { parseImage, parseReference, type Reference } from "../types/reference.ts";
@@ -22,7 +23,12 @@ export type PushedPolicy = {
 };
 
 function destinationOf(uri: string): Reference {
-  if (!uri.startsWith("registry://")) throw new ArtifactError("reference", "Invalid destination format");
+  if (!uri.startsWith("registry://")) {
+    throw new ArtifactError(
+      "reference",
+      `Invalid destination format: ${quotedUri(uri)} (write registry://HOST/PATH:TAG)`,
+    );
+  }
   return parseReference(uri.slice("registry://".length));
 }
 

@@ -235,7 +235,7 @@ export async function refusalOf(response: HttpResponse, explanation: string): Pr
   if ([500, 502, 503, 504].includes(status)) {
     return new PassingError("server", message, retryAfterMs(response));
   }
-  return new ArtifactError(status === 404 ? "not_found" : "server", message);
+  return new ArtifactError(status === 404 ? "not_found" : status === 403 ? "forbidden" : "server", message);
 }
 
 /**

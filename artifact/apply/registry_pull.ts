@@ -309,7 +309,11 @@ export type Referrers = {
 const NO_REFERRERS_API: readonly number[] = [400, 404, 405, 406, 501];
 
 async function requireReferrers(registry: Registry, response: HttpResponse): Promise<HttpResponse> {
-  if (!NO_REFERRERS_API.includes(response.status)) return await requireOk(registry, response);
+  // GHCR sends whoever asks to a page of its web site, which answers 404, 429 or anything else.
+  const elsewhere = new URL(response.url).origin !== new URL(registry.base).origin;
+  if (response.status === 200 || !(elsewhere || NO_REFERRERS_API.includes(response.status))) {
+    return await requireOk(registry, response);
+  }
   response.discard();
   throw new ArtifactError("not_found", `${quotedUri(response.url)}: the registry has no referrers API`);
 }
@@ -337,10 +341,21 @@ async function listedReferrers(
   }
 }
 
+/** What stands under the fallback tag `sha256-<hex>`; empty, and no failure, where there is none. */
+async function taggedReferrers(registry: Registry, repository: string, digest: string): Promise<Referrers> {
+  try {
+    const { manifest } = await getManifest(registry, repository, digest.replace(":", "-"));
+    return { referrers: manifest.kind === "index" ? manifest.manifests : [], failure: undefined };
+  } catch (error) {
+    if (codeOf(error) === "aborted") throw error;
+    return { referrers: [], failure: codeOf(error) === "not_found" ? undefined : error };
+  }
+}
+
 /**
- * What refers to a manifest: the referrers API, and where that gives nothing, for whatever reason, the fallback tag `sha256-<hex>`
- * (OCI distribution specification, "Listing Referrers" and "Unavailable Referrers API"). A registry, or a proxy before it, that answers
- * the API with any other status, or with a page of HTML, may still hold the tag.
+ * What refers to a manifest: by the referrers API and by the fallback tag, together (OCI distribution specification, "Listing
+ * Referrers" and "Unavailable Referrers API"). A registry, or a proxy before it, that answers the API with any other status, or with a
+ * page of HTML, may still hold the tag; and one that got the API later may list only what was pushed since.
  */
 export async function getReferrers(
   registry: Registry,
@@ -348,12 +363,10 @@ export async function getReferrers(
   digest: string,
 ): Promise<Referrers> {
   const listed = await listedReferrers(registry, repository, digest);
-  if (listed.referrers.length > 0) return listed;
-  try {
-    const { manifest } = await getManifest(registry, repository, digest.replace(":", "-"));
-    return { referrers: manifest.kind === "index" ? manifest.manifests : [], failure: listed.failure };
-  } catch (error) {
-    if (codeOf(error) === "aborted") throw error;
-    return { referrers: [], failure: listed.failure ?? (codeOf(error) === "not_found" ? undefined : error) };
-  }
+  const tagged = await taggedReferrers(registry, repository, digest);
+  const known = new Set(listed.referrers.map((referrer) => referrer.digest));
+  return {
+    referrers: [...listed.referrers, ...tagged.referrers.filter((referrer) => !known.has(referrer.digest))],
+    failure: listed.failure ?? tagged.failure,
+  };
 }

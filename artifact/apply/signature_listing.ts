@@ -29,7 +29,8 @@ export async function listSignatures(
     return await withRegistry(reference, "pull", options, async (registry) => {
       const digest = await getDigest(registry, reference.repository, manifestName(reference));
       const { images, failures } = await attachedSignatures(registry, reference.repository, digest);
-      return { manifests: images.map(({ manifest }) => typedDocument(manifest)), failures };
+      const signatures = images.filter(({ attestation, layers }) => !attestation && layers.length > 0);
+      return { manifests: signatures.map(({ manifest }) => typedDocument(manifest)), failures };
     });
   } catch (error) {
     throw registryFailure(reference, error);

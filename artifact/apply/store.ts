@@ -4,11 +4,13 @@
  */
 import { createReadStream } from "node:fs";
 import { createHash, randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
 import process from "node:process";
 import { type NameCoding, STORE_SCHEMES, storeComponents, storedUri } from "../render/store_path.ts";
-import { ArtifactError, messageOf } from "../types/error.ts";
+import { makeFolder } from "../../program/apply/make_folder.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
+import { ArtifactError } from "../types/error.ts";
 import type { Environment } from "../types/options.ts";
 import { parsePolicyUrl, type PolicyUrl } from "../types/reference.ts";
 import { unwritable } from "../render/unwritable.ts";
@@ -78,7 +80,7 @@ export async function writeAtomically<T>(path: string, write: (file: FileHandle)
   const directory = dirname(path);
   const unfinished = join(directory, `.portreeve-${randomBytes(8).toString("hex")}.part`);
   const failed = (cause: unknown) =>
-    new ArtifactError("store", `wasm module cannot be save to "${path}": ${messageOf(cause)}`, cause);
+    new ArtifactError("store", `wasm module cannot be save to "${path}": ${osErrorText(cause)}`, cause);
   let file: FileHandle;
   try {
     await removeAbandoned(directory);
@@ -112,14 +114,14 @@ export async function writeAtomically<T>(path: string, write: (file: FileHandle)
 /** Creates the directory that a policy will lie in. */
 export async function makeParent(path: string): Promise<void> {
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
   } catch (cause) {
     const message = unwritable(
       dirname(path),
       cause,
       "the variable XDG_CACHE_HOME (reeve) or --policies-download-dir (policy server)",
     );
-    throw new ArtifactError("store", message ?? `invalid URL: ${messageOf(cause)}`, cause);
+    throw new ArtifactError("store", message, cause);
   }
 }
 
@@ -144,7 +146,7 @@ export async function readModule(path: string, sha256: string): Promise<Uint8Arr
   try {
     bytes = await readFile(path);
   } catch (cause) {
-    throw new ArtifactError("store", `cannot read ${path}: ${messageOf(cause)}`, cause);
+    throw new ArtifactError("store", `cannot read ${path}: ${osErrorText(cause)}`, cause);
   }
   const actual = createHash("sha256").update(bytes).digest("hex");
   if (actual !== sha256) {
@@ -173,7 +175,7 @@ export async function listStore(root: string): Promise<readonly StoredPolicy[]> 
       await walk(join(root, scheme), 0, found);
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== "ENOENT") {
-        throw new ArtifactError("store", `cannot list the store ${root}: ${messageOf(cause)}`, cause);
+        throw new ArtifactError("store", `cannot list the store ${root}: ${osErrorText(cause)}`, cause);
       }
     }
   }

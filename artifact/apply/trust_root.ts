@@ -1,5 +1,5 @@
 /** Gets the trust root: from a file, or from a TUF repository and its cache (`spec/fetch-verify.md §10`). */
-import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import {
@@ -10,7 +10,9 @@ import {
   type TrustedRoot,
   type TufUpdater,
 } from "../../deps.ts";
+import { makeFolder } from "../../program/apply/make_folder.ts";
 import { environmentProxies } from "../render/proxy.ts";
+import { unwritable } from "../render/unwritable.ts";
 import { ArtifactError, codeOf, messageOf } from "../types/error.ts";
 import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions } from "../types/options.ts";
@@ -154,7 +156,10 @@ async function fromTuf(
   const metadataDir = join(source.cacheDir, encodeURIComponent(url.host + url.pathname.replace(/\/$/, "")));
   const targetDir = join(metadataDir, "targets");
   const rootFile = join(metadataDir, "root.json");
-  await mkdir(targetDir, { recursive: true });
+  await makeFolder(targetDir).catch((cause) => {
+    const instead = "the variable XDG_CACHE_HOME (reeve) or --sigstore-cache-dir (policy server)";
+    throw new ArtifactError("trust_root", unwritable(targetDir, cause, instead), cause);
+  });
   const { Updater } = await loadTuf();
   const seed = async () => await writeWhole(rootFile, await firstRoot(mirror, source.rootPath));
 

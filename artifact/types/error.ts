@@ -11,6 +11,7 @@ export type ArtifactErrorCode =
   | "timeout"
   | "aborted" // the caller's signal
   | "unauthorized" // 401
+  | "forbidden" // 403
   | "not_found" // 404, or the registry says the manifest is unknown
   | "throttled" // 429
   | "server" // any other answer that is no success

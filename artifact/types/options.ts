@@ -12,6 +12,8 @@ export type Limits = {
   readonly blobBytes: number;
   /** Signature layers and bundles looked at per image; the rest is ignored with a warning. */
   readonly signatures: number;
+  /** Manifests fetched per image to see whether they hold signatures, where the registry does not say what they are. */
+  readonly signatureManifests: number;
   /** Milliseconds for reading all signatures of one image; what was not read by then does not count. */
   readonly signaturesMs: number;
   /** Milliseconds for a connection to be made (Node; on Bun it counts towards `responseMs`). */
@@ -38,6 +40,7 @@ export const DEFAULT_LIMITS: Limits = {
   moduleBytes: 512 * 1024 * 1024,
   blobBytes: 4 * 1024 * 1024,
   signatures: 100,
+  signatureManifests: 1000,
   signaturesMs: 5 * 60_000,
   connectMs: 10_000,
   responseMs: 30_000,

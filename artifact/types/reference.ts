@@ -127,6 +127,22 @@ function toUrl(text: string): URL {
   }
 }
 
+/** A path in the place of a URL, as a Unix shell or Windows has it, would be taken for the name of an image. */
+function refusePath(text: string): void {
+  if (!/^(\/|\.{1,2}\/|~|[A-Za-z]:[\\/])|^[^:]*\\/.test(text)) return;
+  const slashed = text.replaceAll("\\", "/");
+  const [, drive, whole] = /^([A-Za-z]:)?(\/.*)$/.exec(slashed) ?? [];
+  const url = whole === undefined || /^\/{2}/.test(whole)
+    ? undefined
+    : `file://${drive ? `/${drive}` : ""}${whole}`;
+  throw new ArtifactError(
+    "reference",
+    `invalid URL: ${quotedUri(text)} is a path; the URL of a file is ${
+      url === undefined ? "file:// and its whole path" : quotedUri(url)
+    }`,
+  );
+}
+
 /**
  * Reads the `module:` value of a policy, or what a user typed on the command line (`§1.1`).
  *
@@ -138,6 +154,7 @@ function toUrl(text: string): URL {
 export function parsePolicyUrl(text: string): PolicyUrl {
   const uri = text.trim();
   const known = /^(file|https?|registry):/i.test(uri);
+  refusePath(uri);
   const relative = !/^[A-Za-z][A-Za-z0-9+.-]*:/.test(uri) || (!known && !uri.includes("://"));
   const url = toUrl(relative ? `registry://${uri}` : uri);
   const scheme = url.protocol.slice(0, -1);

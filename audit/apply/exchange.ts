@@ -61,7 +61,10 @@ export function tlsOf({ insecureSsl, extraCa, clientCert, clientKey }: AuditSett
     try {
       createSecureContext(certificate);
     } catch (error) {
-      throw new Error(`failed to create scanner: loading client certificate: ${(error as Error).message}`);
+      throw new Error(
+        `failed to create scanner: loading client certificate: ${clientCert} and ${clientKey} are no certificate and its ` +
+          `key in PEM: ${(error as Error).message}`,
+      );
     }
   }
   return { verify: !insecureSsl, ca, certificate };

@@ -1,5 +1,6 @@
 /** A module with its policy's metadata, checked against what the module is. */
 import { withCustomSection } from "../../evaluator/render/custom_section.ts";
+import { modeHint } from "../../evaluator/render/guest_mode.ts";
 import { METADATA_SECTION, type PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import { capabilityDifferences, usedCapabilities } from "../render/capability_scan.ts";
 import { withHostImport } from "../render/javy_import.ts";
@@ -17,10 +18,10 @@ function checkMode(mode: PolicyMetadata["executionMode"], module: Uint8Array): v
   const rego = isRego(module);
   const wrong = "Wrong value inside of policy's metadata for 'executionMode'.";
   if ((mode === "opa" || mode === "gatekeeper") && !rego) {
-    throw new CliError(`${wrong} The policy has not been created using Rego`);
+    throw new CliError(`${wrong} The policy has not been created using Rego${modeHint(module, mode)}`);
   }
   if (mode === "kubewarden-wapc" && rego) {
-    throw new CliError(`${wrong} This policy has been created using Rego`);
+    throw new CliError(`${wrong} This policy has been created using Rego${modeHint(module, mode)}`);
   }
 }
 

@@ -1,13 +1,14 @@
 /** Archives of policies: gzip, tar, an entry a policy, named by its place in the store (`spec/cli.md §12`). */
 import { createHash, randomBytes } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable, Transform, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
 import { loadTar } from "../../deps.ts";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { makeFolder } from "../../program/apply/make_folder.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { oneLine } from "../../program/render/terminal_text.ts";
 import { type ArchivePlace, placeOf } from "../render/archive_entry.ts";
 import { CliError } from "../types/command.ts";
@@ -165,7 +166,7 @@ export async function unpack(
         continue;
       }
       const path = join(root, ...place.components);
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path));
       // The name by which the store knows what is unfinished: should this process die, it is no policy of a listing.
       unfinished = join(dirname(path), `.portreeve-${randomBytes(8).toString("hex")}.part`);
       const hash = place.digest === undefined ? undefined : createHash(place.digest.algorithm);

@@ -1,19 +1,25 @@
 /** What to evaluate, from flags or from a YAML file (`spec/cli.md §7.2, §7.3`). */
+import { oneLine } from "../../program/render/terminal_text.ts";
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
-import { DocumentError, jsonText, requireUniqueKeys } from "../../policy_server/types/document.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
+import {
+  DocumentError,
+  jsonText,
+  positionOf,
+  requireUniqueKeys,
+} from "../../policy_server/types/document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { readYamlStream } from "../../policy_server/types/yaml_document.ts";
-import { definitionsOf } from "../render/custom_resource.ts";
+import { definitionsOf, repeatedPolicies } from "../render/custom_resource.ts";
 import { located } from "../render/located.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
 import type { Definition } from "../types/definition.ts";
 import { fetchUri, filePathOf, strictUri } from "./resolve.ts";
 
 /** Settings as compact JSON, numbers in the form in which they were written. Throws {@link CliError}. */
-export function settingsJson(text: string, failed: string): string {
+export function settingsJson(text: string, failed: string, path?: string): string {
   let value: ReturnType<typeof readDocument>;
   try {
     value = requireUniqueKeys(readDocument(text), text);
@@ -22,28 +28,34 @@ export function settingsJson(text: string, failed: string): string {
     throw new CliError(`${failed}: ${located(text, error)}`);
   }
   if (value === null || value.kind === "null") return "{}";
-  if (value.kind !== "map") throw new CliError("Invalid settings in CRD, not an object");
+  if (value.kind !== "map") {
+    throw new CliError(`Invalid settings in CRD, not an object${path === undefined ? "" : `: ${path}`}`);
+  }
   return jsonText(value);
 }
 
 /** The settings that the flags give. */
-export async function settingsFromFlags({ cwd }: Context, args: Arguments): Promise<string> {
+export async function settingsFromFlags(context: Context, args: Arguments): Promise<string> {
+  const { cwd } = context;
   const path = args.value("settings-path");
   if (path !== undefined) {
+    if (args.has("settings-json")) {
+      context.log("WARN", `--settings-json is passed over: --settings-path gives settings as well (${path})`);
+    }
     let text: string;
     try {
       text = await readFile(resolve(cwd, path), "utf8");
     } catch (error) {
       throw new CliError(`Cannot open settings file ${path}: ${osErrorText(error)}`);
     }
-    return settingsJson(text, `Cannot parse settings file ${path}`);
+    return settingsJson(text, `Cannot parse settings file ${path}`, path);
   }
   const json = args.value("settings-json");
   if (json === undefined) return "{}";
   try {
     JSON.parse(json);
   } catch (error) {
-    throw new CliError(`Cannot parse settings JSON: ${(error as Error).message}`);
+    throw new CliError(`Cannot parse settings JSON: ${oneLine((error as Error).message)}`);
   }
   return settingsJson(json, "Cannot parse settings JSON");
 }
@@ -69,6 +81,16 @@ async function fromYaml(context: Context, name: string, args: Arguments): Promis
     const definitions = definitionsOf(documents, fetchUri);
     if (definitions.length === 0) {
       throw new CliError(`Cannot parse YAML file "${name}": it defines no policy`);
+    }
+    for (const { title, firstAt, againAt } of repeatedPolicies(documents)) {
+      const [first, again] = [positionOf(text, firstAt), positionOf(text, againAt)];
+      context.log(
+        "WARN",
+        `${
+          oneLine(title)
+        } is given twice in ${name}, at line ${first.line} column ${first.column} and line ${again.line} ` +
+          `column ${again.column}: a cluster keeps the last one, remove one of them`,
+      );
     }
     return definitions;
   } catch (error) {

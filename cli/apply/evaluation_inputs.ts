@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { readModule } from "../../artifact/mod.ts";
 import type { Review } from "../../evaluator/render/review.ts";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { type GivenRequest, requestsIn } from "../render/manifest_request.ts";
 import { reviewOf } from "../render/review_body.ts";
 import type { Admission, Operation } from "../types/admission.ts";

@@ -1,8 +1,13 @@
 /** Evaluates policies and groups for one command: modules, settings, host capabilities, verdicts. */
 import { hostCallHandler } from "../../evaluator/apply/host_calls.ts";
+import { InlineEvaluator } from "../../evaluator/apply/inline.ts";
+import { InlineFirstEvaluator } from "../../evaluator/apply/inline_first.ts";
+import { EvaluatorPool } from "../../evaluator/apply/pool.ts";
 import { prepareModule, readMetadata } from "../../evaluator/apply/prepare.ts";
+import { workerUrl } from "../../evaluator/apply/worker_url.ts";
 import { readExpression } from "../../evaluator/render/group_expression.ts";
 import type { Review } from "../../evaluator/render/review.ts";
+import type { PolicyLogEntry } from "../../evaluator/types/evaluation.ts";
 import type { CapabilityAllowList } from "../../evaluator/types/host_capabilities.ts";
 import type { ContextAwareResource, ExecutionMode, PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import { evaluate } from "../../policy_server/apply/evaluate.ts";
@@ -16,7 +21,6 @@ import { CliError, type Context } from "../types/command.ts";
 import { type Definition, type ModuleDefinition, modulesOf, titleOf } from "../types/definition.ts";
 import { COMPATIBLE_VERSION } from "../types/version.ts";
 import type { HostWorld } from "./host_world.ts";
-import { InlineFirstEvaluator } from "./inline_first.ts";
 
 /** A module that was fetched and looked at. */
 export interface LoadedModule {
@@ -48,6 +52,8 @@ export type SettingsCheck = string | undefined;
 /** As long as the servers wait by default, and a little more: a laptop's first evaluation is not a server's. */
 export const DEFAULT_LIMIT_MS = 10_000;
 const MEMORY_MIB = 256;
+/** What takes longer in the calling thread is begun anew in another. */
+const INLINE_MS = 500;
 
 /** The options that flags give. */
 export function evaluatorOptions(allowed: CapabilityAllowList, mode: string | undefined): EvaluatorOptions {
@@ -107,10 +113,24 @@ export class DefinitionEvaluator {
     this.#options = options;
     this.#world = world;
     this.#log = logOf(context);
+    const onLog = (policy: string, { level, message, data }: PolicyLogEntry) =>
+      this.#log[level](message, { policy_id: policy, ...(data === undefined ? {} : { data }) });
+    // A process that runs one policy once starts much sooner in its own thread. A guest that asks has to wait for the host's answer,
+    // which this thread is the one to get, as it is the one that hears of Ctrl-C.
     this.#evaluator = new InlineFirstEvaluator({
-      onLog: (policy, { level, message, data }) =>
-        this.#log[level](message, { policy_id: policy, ...(data === undefined ? {} : { data }) }),
-      onThreadError: (message) => this.#log.error(message),
+      Inline: InlineEvaluator,
+      inlineMs: INLINE_MS,
+      answersAtOnce: false,
+      onLog,
+      openPool: async () =>
+        new EvaluatorPool({
+          worker: await workerUrl(),
+          threads: 1,
+          spare: false,
+          ownProcess: true,
+          onLog,
+          onThreadError: (message) => this.#log.error(message),
+        }),
     });
   }
 
@@ -121,7 +141,7 @@ export class DefinitionEvaluator {
       prepared = prepareModule(bytes, { memoryMib }, mode).then(
         (module) => this.#evaluator.addModule(module),
         (error) => {
-          throw new CliError((error as Error).message);
+          throw new CliError(`${uri}: ${(error as Error).message}`);
         },
       );
       this.#prepared.set(uri, prepared);
@@ -195,9 +215,9 @@ export class DefinitionEvaluator {
   }
 
   /** Whether a policy takes its settings; the text says why not, undefined that it does. Throws {@link CliError}. */
-  async #refusal(policy: number): Promise<string | undefined> {
+  async #refusal(policy: number, uri: string): Promise<string | undefined> {
     const outcome = await this.#evaluator.validateSettings(policy);
-    if (outcome.kind === "error") throw new CliError(outcome.message);
+    if (outcome.kind === "error") throw new CliError(`${uri}: ${outcome.message}`);
     if (outcome.kind !== "settings" || outcome.settings.valid) return undefined;
     return outcome.settings.message ?? "";
   }
@@ -216,7 +236,7 @@ export class DefinitionEvaluator {
           entry: { ...entry, kind: "policy", name, policyMode, allowedToMutate, message },
           evaluable: { kind: "ready", policy, traced: {} },
         },
-        settings: await this.#refusal(policy),
+        settings: await this.#refusal(policy, definition.uri),
       };
     }
     const { expression: text, message, mode: policyMode } = definition;
@@ -227,7 +247,7 @@ export class DefinitionEvaluator {
       const { policy, entry } = await this.#member(member, module, modules.get(module.uri)!);
       members.set(member, { kind: "ready", policy, traced: {} });
       policies.set(member, entry);
-      const refusal = await this.#refusal(policy);
+      const refusal = await this.#refusal(policy, module.uri);
       if (refusal !== undefined) {
         refusals.push(`${name}/${member}: settings not valid: Policy settings are invalid: ${refusal}`);
       }
@@ -269,9 +289,11 @@ export class DefinitionEvaluator {
   }
 
   /** Asks a definition's modules whether they take their settings, and forgets the answers. */
-  async validateSettings({ served }: ReadyDefinition): Promise<void> {
+  async validateSettings({ definition, served }: ReadyDefinition): Promise<void> {
     const evaluables = served.kind === "policy" ? [served.evaluable] : [...served.members.values()];
-    for (const evaluable of evaluables) if (evaluable.kind === "ready") await this.#refusal(evaluable.policy);
+    for (const evaluable of evaluables) {
+      if (evaluable.kind === "ready") await this.#refusal(evaluable.policy, titleOf(definition));
+    }
   }
 
   close(): Promise<void> {

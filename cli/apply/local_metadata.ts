@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { readMetadata } from "../../evaluator/apply/prepare.ts";
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { CliError } from "../types/command.ts";
 
 /** A module that is there, and its metadata; those are undefined where nobody annotated it. */

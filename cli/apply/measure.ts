@@ -1,6 +1,7 @@
 /** Measures how long something takes, sample by sample (`spec/cli.md §9`). */
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { makeFolder } from "../../program/apply/make_folder.ts";
 import type { Text } from "../../program/types/text.ts";
 import {
   type Change,
@@ -42,7 +43,7 @@ async function compareWithLast(
   } catch {
     // The first run.
   }
-  await mkdir(dirname(file), { recursive: true });
+  await makeFolder(dirname(file));
   await writeWhole(file, JSON.stringify(samples));
   if (before === undefined || before.length === 0 || !print) return;
   const [old, now] = [summarise(before), summarise(samples)];

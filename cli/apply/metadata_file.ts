@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { DocumentError, requireUniqueKeys } from "../../policy_server/types/document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { MetadataDocumentError, readMetadataDocument } from "../render/metadata_document.ts";

@@ -1,7 +1,7 @@
 /** Reads suite files (`docs/reeve_test.md`). */
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import {
   DocumentError,
   type DocumentValue,
@@ -178,6 +178,12 @@ export async function readSuite(path: string): Promise<Suite> {
     const given = fieldsOf(item, CASE, place);
     const name = textOf(given, "name", place);
     if (name === undefined) throw new CliError(`${place}: name is missing`);
+    const before = cases.findIndex((one) => one.name === name);
+    if (before >= 0) {
+      throw new CliError(
+        `${place}: the name ${JSON.stringify(name)} is that of cases[${before}] already: rename one of them`,
+      );
+    }
     const where = `${path}: ${JSON.stringify(name)}`;
     const own = given.get("settings") ?? settings;
     cases.push({

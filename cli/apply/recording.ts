@@ -7,7 +7,7 @@ import { gatekeeperInventory, InventoryError, opaInventory } from "../../evaluat
 import { HostCallError, type InventoryHandler } from "../../evaluator/types/evaluation.ts";
 import type { ContextAwareResource } from "../../evaluator/types/metadata.ts";
 import { requireGrant } from "../../policy_server/apply/capabilities/kubernetes.ts";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import {
   exchangeRequest,
   listAllRequest,
@@ -18,6 +18,7 @@ import {
   sameRequest,
   sessionText,
 } from "../render/exchange.ts";
+import { exchangesDebug } from "../render/exchange_debug.ts";
 import { CliError, type Context } from "../types/command.ts";
 import type { Exchange, ExchangeRequest } from "../types/exchange.ts";
 import type { HostWorld } from "./host_world.ts";
@@ -210,7 +211,11 @@ export function replayedHost(session: readonly Exchange[]): ReturnType<HostWorld
 export function replayedWorld(context: Context, session: readonly Exchange[]): HostWorld {
   let left: Exchange[] = [];
   const finish = () => {
-    if (left.length > 0) context.log("WARN", "Some of the recorded exchanges have not been replayed");
+    if (left.length > 0) {
+      context.log("WARN", "Some of the recorded exchanges have not been replayed", {
+        leftovers: exchangesDebug(left),
+      });
+    }
     left = [];
   };
   const answer = replaying(() => left.shift());

@@ -1,6 +1,7 @@
 /** Which resources a cluster has, remembered between calls (`spec/cli.md §16.3`). */
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { makeFolder } from "../../program/apply/make_folder.ts";
 import { own, setOwn } from "../../program/types/own.ts";
 import { type ApiTransport, connect } from "../../kubernetes/apply/api_transport.ts";
 import type { Context } from "../types/command.ts";
@@ -67,7 +68,7 @@ async function refreshed(context: Context): Promise<ResourceCatalog | undefined>
   const { resourceCatalog } = pathsOf(context.env);
   try {
     const resources = await discover(context);
-    await mkdir(dirname(resourceCatalog), { recursive: true });
+    await makeFolder(dirname(resourceCatalog));
     await writeWhole(resourceCatalog, JSON.stringify({ resources }));
     return resources;
   } catch (error) {

@@ -55,24 +55,38 @@ function emptyWorld(grantsSaid: boolean): HostWorld {
   };
 }
 
-/** A world that the cases take turns to be in. */
-function switchingWorld(context: Context, empty: HostWorld): HostWorld & { enter(next: SuiteContext): void } {
+/** Tells what a session says, with the name of the case that plays it back: that is no policy's log. */
+const namingLog = (context: Context, name: string): Context => ({
+  ...context,
+  log: (level, message, fields = {}) =>
+    context.log(level, message, { case: JSON.stringify(name), ...fields }),
+});
+
+/** A world that the cases take turns to be in. Closing it leaves the one that is there, and tells what is left of its session. */
+function switchingWorld(
+  context: Context,
+  empty: HostWorld,
+): HostWorld & { enter(next: SuiteContext, name: string): void } {
   let current = empty;
-  const worldOf = (next: SuiteContext): HostWorld => {
+  const worldOf = (next: SuiteContext, name: string): HostWorld => {
     switch (next.kind) {
       case "none":
         return empty;
       case "session":
-        return replayedWorld(context, next.exchanges);
+        return replayedWorld(namingLog(context, name), next.exchanges);
       case "declared":
         return answeringWorld((request) => declaredAnswer(request, next.objects, next.answers));
     }
   };
   return {
-    enter: (next) => current = worldOf(next),
+    enter: (next, name) => current = worldOf(next, name),
     begin: (again) => current.begin(again),
     forPolicy: (resources) => current.forPolicy(resources),
-    close: () => current.close(),
+    close: async () => {
+      const left = current;
+      current = empty;
+      await left.close();
+    },
   };
 }
 
@@ -105,7 +119,7 @@ export async function runSuite(
   const definition = await definitionOf(context, suite);
   const options = evaluatorOptions(allowed, suite.executionMode);
   const modules = await loadModules(context, distinctModules([definition]), options, fetching);
-  const world = switchingWorld(context, emptyWorld(suite.hostCapabilities !== undefined));
+  const world = switchingWorld(outside, emptyWorld(suite.hostCapabilities !== undefined));
   const evaluator = new DefinitionEvaluator(context, options, world);
   const results: CaseResult[] = [];
   try {
@@ -115,7 +129,7 @@ export async function runSuite(
       const started = performance.now();
       const faults: string[] = [];
       try {
-        world.enter(one.context);
+        world.enter(one.context, one.name);
         const ready = await evaluator.load(withSettings(definition, one), modules);
         append(faults, settingsFaults(one.expectations, ready.settings));
         if (one.request !== undefined && ready.settings === undefined) {
@@ -134,6 +148,7 @@ export async function runSuite(
         if (!(error instanceof CliError)) throw error;
         faults.push(error.message);
       }
+      await world.close();
       results.push({ suite: suite.path, name: one.name, faults, milliseconds: performance.now() - started });
     }
   } finally {

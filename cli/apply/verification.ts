@@ -5,6 +5,7 @@ import { resolve } from "node:path";
 import {
   type Annotations,
   type ArtifactOptions,
+  countPemKeys,
   loadTrustRoot,
   publicKeyFault,
   readVerificationConfig,
@@ -12,30 +13,48 @@ import {
   type TrustRoot,
   type VerificationConfig,
 } from "../../artifact/mod.ts";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
 import { UsageError } from "../types/usage_error.ts";
 import { pathsOf } from "./paths.ts";
 
 const KEY_FLAGS = ["cert-email", "cert-oidc-issuer", "github-owner", "github-repo", "verification-key"];
 
-function annotationsOf(program: string, given: readonly string[]): Annotations | undefined {
+/** 1.36 takes the last of several values for one key; it is said here. */
+export function warnOfRepeated(
+  { log }: Context,
+  flag: string,
+  key: string,
+  before: ReadonlyMap<string, unknown>,
+): void {
+  if (before.has(key)) {
+    log(
+      "WARN",
+      `--${flag} gives the key ${JSON.stringify(key)} twice: the last one counts, remove one of them`,
+    );
+  }
+}
+
+function annotationsOf(context: Context, given: readonly string[]): Annotations | undefined {
   if (given.length === 0) return undefined;
-  return new Map(given.map((pair) => {
+  const annotations = new Map<string, string>();
+  for (const pair of given) {
     const at = pair.indexOf("=");
     // The original drops these, and with the last of them the whole verification (sharp edge 12).
     if (at <= 0) {
       throw new UsageError(
         `invalid value '${pair}' for '--verification-annotation <KEY=VALUE>...': it has no '='`,
-        `${program} <COMMAND> --verification-annotation <KEY=VALUE>...`,
+        `${context.program} <COMMAND> --verification-annotation <KEY=VALUE>...`,
       );
     }
-    return [pair.slice(0, at), pair.slice(at + 1)] as const;
-  }));
+    warnOfRepeated(context, "verification-annotation", pair.slice(0, at), annotations);
+    annotations.set(pair.slice(0, at), pair.slice(at + 1));
+  }
+  return annotations;
 }
 
 async function fromFlags(context: Context, args: Arguments): Promise<VerificationConfig | undefined> {
-  const annotations = annotationsOf(context.program, args.values("verification-annotation"));
+  const annotations = annotationsOf(context, args.values("verification-annotation"));
   const [email, issuer, owner, repo] = ["cert-email", "cert-oidc-issuer", "github-owner", "github-repo"].map(
     (flag) => args.value(flag),
   );
@@ -79,6 +98,13 @@ async function fromFlags(context: Context, args: Arguments): Promise<Verificatio
     }
     const fault = publicKeyFault(key);
     if (fault !== undefined) throw new CliError(`${path}: ${fault}`);
+    const count = countPemKeys(key);
+    if (count > 1) {
+      context.log(
+        "WARN",
+        `${path} holds ${count} keys, only the first is used: give a --verification-key for each`,
+      );
+    }
     allOf.push({ kind: "pubKey", owner: undefined, key, annotations });
   }
   return { allOf, anyOf: undefined };

@@ -1,7 +1,7 @@
 /** Reads a YAML or JSON file of one document. */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { DocumentError, type DocumentValue, requireUniqueKeys } from "../../policy_server/types/document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { located } from "../render/located.ts";

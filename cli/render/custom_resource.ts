@@ -169,6 +169,32 @@ function definitionOf(document: DocumentValue, fetchUri: (module: string) => str
   };
 }
 
+/** A policy that a file defines again: a cluster would keep the second alone. */
+export type RepeatedPolicy = {
+  /** Such as `AdmissionPolicy "web/a"`. */
+  readonly title: string;
+  /** Offsets in the text. */
+  readonly firstAt: number;
+  readonly againAt: number;
+};
+
+/** The policies that have the kind, name and namespace of one before them. */
+export function repeatedPolicies(documents: readonly DocumentValue[]): readonly RepeatedPolicy[] {
+  const seen = new Map<string, number>();
+  return flattened(documents).flatMap((document): readonly RepeatedPolicy[] => {
+    const fields = fieldsOf(document);
+    const holder = fields.get("metadata");
+    const metadata: Fields = holder === undefined ? new Map() : fieldsOf(holder);
+    const [namespace, name] = [textOf(metadata.get("namespace")), textOf(metadata.get("name"))];
+    if (name === undefined) return [];
+    const title = `${textOf(fields.get("kind"))} "${namespace === undefined ? "" : `${namespace}/`}${name}"`;
+    const firstAt = seen.get(title);
+    if (firstAt !== undefined) return [{ title, firstAt, againAt: document.at }];
+    seen.set(title, document.at);
+    return [];
+  });
+}
+
 /** The policies of a file's documents, in order. `fetchUri` completes what `module` fields say. Throws {@link CliError}. */
 export function definitionsOf(
   documents: readonly DocumentValue[],

@@ -1,4 +1,5 @@
 /** Errors as users read them (`spec/cli.md §1`). */
+import { osErrorText } from "../../program/render/os_error.ts";
 import { lines } from "../../program/render/terminal_text.ts";
 import type { UsageError } from "../types/usage_error.ts";
 
@@ -15,7 +16,10 @@ export function errorText(error: unknown): string {
   const messages: string[] = [];
   // A chain of causes that leads back to itself ends after this many.
   for (let at: unknown = error; at !== undefined && at !== null && messages.length < 16;) {
-    messages.push(bounded(lines(at instanceof Error ? at.message : String(at))));
+    const isSystem = at instanceof Error && "syscall" in at;
+    const text = isSystem ? osErrorText(at) : at instanceof Error ? at.message : String(at);
+    // A system's error that is a part of the message above says nothing more.
+    if (!isSystem || !messages.at(-1)?.includes(lines(text))) messages.push(bounded(lines(text)));
     at = at instanceof Error ? at.cause : undefined;
   }
   const [first = "", ...causes] = messages;

@@ -105,13 +105,17 @@ export const pluralNameRequest = (
   fields: { api_version: resource.apiVersion, kind: resource.kind },
 });
 
+/** A request as session files hold it. */
+export const requestYaml = ({ variant, fields }: ExchangeRequest): string =>
+  `!${variant}\n${stringifyYaml(fields, { indentSeq: false, lineWidth: 0 })}`;
+
 /** A session file's text. */
 export function sessionText(exchanges: readonly Exchange[]): string {
   if (exchanges.length === 0) return "[]\n";
   return stringifyYaml(
-    exchanges.map(({ request: { variant, fields }, response }) => ({
+    exchanges.map(({ request, response }) => ({
       type: "Exchange",
-      request: `!${variant}\n${stringifyYaml(fields, { indentSeq: false, lineWidth: 0 })}`,
+      request: requestYaml(request),
       response,
     })),
     { indentSeq: false, singleQuote: true, lineWidth: 0 },
@@ -160,7 +164,7 @@ export function readSession(text: string, path: string): readonly Exchange[] {
       if (type !== "Exchange" || typeof request !== "string") {
         throw new Error("`type: Exchange` and a `request` are missing");
       }
-      return { request: readRequest(request), response: readResponse(response) };
+      return { request: readRequest(request), source: request, response: readResponse(response) };
     } catch (error) {
       throw new CliError(
         `Cannot parse the session file ${path}: exchange ${index + 1}: ${(error as Error).message}`,

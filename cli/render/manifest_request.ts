@@ -3,15 +3,18 @@
  * documents, `kind: List` (`docs/reeve.md`).
  */
 import {
+  type DocumentEntry,
   DocumentError,
   type DocumentValue,
   jsonText,
   requireUniqueKeys,
 } from "../../policy_server/types/document.ts";
+import { boundedText } from "../../program/types/bounded_text.ts";
 import { readYamlStream } from "../../policy_server/types/yaml_document.ts";
 import type { Admission } from "../types/admission.ts";
 import { CliError } from "../types/command.ts";
 import { admissionRequest, type AdmittedObject, groupVersion } from "./admission_request.ts";
+import { jsonStream } from "./json_stream.ts";
 import { located } from "./located.ts";
 import { jsonBytes } from "./review_body.ts";
 import { usualResource } from "./usual_resource.ts";
@@ -44,26 +47,77 @@ function isManifest(value: DocumentValue): boolean {
   return textField(value, "apiVersion") !== undefined && kind !== undefined && kind !== "AdmissionReview";
 }
 
-function flattened(value: DocumentValue): readonly DocumentValue[] {
+/**
+ * The kind of a list's items: a list of the API has items and no name. Such a list names apiVersion and kind once, and its items need
+ * not (`kubectl get --raw`); a `List` of v1 holds any kinds. Undefined for what is no list.
+ */
+function itemKind(value: DocumentValue): string | undefined {
+  const kind = textField(value, "kind");
+  if (textField(value, "apiVersion") === undefined || kind === undefined) return undefined;
   const items = field(value, "items");
-  const isList = textField(value, "apiVersion") === "v1" && textField(value, "kind") === "List";
-  return isList && items?.kind === "list" ? items.items.flatMap(flattened) : [value];
+  if (!kind.endsWith("List") || (items?.kind !== "list" && items?.kind !== "null")) return undefined;
+  const metadata = field(value, "metadata");
+  return metadata && textField(metadata, "name") !== undefined ? undefined : kind.slice(0, -"List".length);
 }
+
+/** An item with the apiVersion and kind that its list says for it. */
+function namedItem(item: DocumentValue, list: DocumentValue, kind: string): DocumentValue {
+  if (kind === "" || item.kind !== "map") return item;
+  const entry = (key: string, value: DocumentValue): DocumentEntry => ({
+    key,
+    keyKind: "string",
+    keyAt: item.at,
+    value,
+  });
+  const added = [
+    entry("apiVersion", field(list, "apiVersion")!),
+    entry("kind", { kind: "string", value: kind, at: item.at, weight: kind.length + 2 }),
+  ].filter(({ key }) => field(item, key) === undefined);
+  return added.length === 0 ? item : { ...item, entries: [...added, ...item.entries] };
+}
+
+function flattened(value: DocumentValue): readonly DocumentValue[] {
+  const kind = itemKind(value);
+  if (kind === undefined) return [value];
+  const items = field(value, "items");
+  return items?.kind === "list" ? items.items.flatMap((item) => flattened(namedItem(item, value, kind))) : [];
+}
+
+const tooMany = (from: string) => new CliError(`${from} holds more than ${MAX_OBJECTS} objects`);
+
+const noObject = (from: string) =>
+  new CliError(`${from} holds no object: one with apiVersion and kind is wanted`);
 
 function documentsIn(text: string, from: string): readonly DocumentValue[] {
   try {
     const documents = readYamlStream(text);
     for (const document of documents) requireUniqueKeys(document, text);
-    return documents.flatMap(flattened);
+    const objects = documents.flatMap(flattened);
+    if (documents.some((document) => itemKind(document) !== undefined)) {
+      if (objects.length === 0) {
+        throw new CliError(`Error parsing request ${from}: its list holds no objects`);
+      }
+      if (!objects.every(isManifest)) throw noObject(from);
+    }
+    return objects;
   } catch (error) {
     if (!(error instanceof DocumentError)) throw error;
     throw new CliError(`Error parsing request ${from}: ${located(text, error)}`);
   }
 }
 
+/** A group is a name, a version another: more slashes are none of the API's. */
+const API_VERSION = /^[^\s/]+(?:\/[^\s/]+)?$/;
+
 function objectOf(value: DocumentValue, from: string): AdmittedObject {
-  if (!isManifest(value)) {
-    throw new CliError(`${from} holds no object: one with apiVersion and kind is wanted`);
+  if (!isManifest(value)) throw noObject(from);
+  const apiVersion = textField(value, "apiVersion")!;
+  if (!API_VERSION.test(apiVersion)) {
+    throw new CliError(
+      `${from}: apiVersion ${
+        JSON.stringify(boundedText(apiVersion, 100))
+      } is neither VERSION nor GROUP/VERSION`,
+    );
   }
   return plainValue(value) as AdmittedObject;
 }
@@ -101,6 +155,18 @@ function requestFor(
   };
 }
 
+/** The requests of several JSON values: all of them are manifests, because nobody writes reviews so. */
+function streamed(values: readonly string[], from: string, admission: Admission): readonly GivenRequest[] {
+  if (values.length > MAX_OBJECTS) throw tooMany(from);
+  const documents = values.flatMap((json, index) => {
+    const place = `${from}, value ${index + 1}`;
+    jsonBytes(encoder.encode(json), place);
+    return documentsIn(json, place);
+  });
+  if (documents.length > MAX_OBJECTS) throw tooMany(from);
+  return documents.map((document, index) => requestFor(document, admission, from, index));
+}
+
 /** Whether a flag says something that only counts for manifests. */
 const says = (admission: Admission): boolean => Object.values(admission).some((value) => value !== undefined);
 
@@ -130,6 +196,8 @@ export function requestsIn(
   const text = new TextDecoder().decode(file);
   // What begins so is meant as JSON, and its errors are told as such.
   if (/^\s*[{[]/.test(text)) {
+    const stream = jsonStream(text);
+    if (stream.length > 1) return streamed(stream.map(({ json }) => json), from, admission);
     const value: unknown = JSON.parse(new TextDecoder().decode(jsonBytes(file, from)));
     const { apiVersion, kind } = (value ?? {}) as { apiVersion?: unknown; kind?: unknown };
     if (typeof apiVersion !== "string" || typeof kind !== "string" || kind === "AdmissionReview") {
@@ -138,7 +206,7 @@ export function requestsIn(
   }
   const documents = documentsIn(text, from);
   if (documents.length === 0) throw new CliError(`Error parsing request ${from}: it is empty`);
-  if (documents.length > MAX_OBJECTS) throw new CliError(`${from} holds more than ${MAX_OBJECTS} objects`);
+  if (documents.length > MAX_OBJECTS) throw tooMany(from);
   if (documents.length === 1 && !isManifest(documents[0]!)) {
     if (documents[0]!.kind !== "map") return asItIs();
     if (says(admission)) return asItIs();

@@ -1,5 +1,5 @@
 /** How a module is run: what its metadata, its exports and the user say (`spec/cli.md §7.4`). */
-import { Reader, SECTION, sections } from "../../evaluator/render/wasm_binary.ts";
+import { isRego as exportsOpa, modeHint } from "../../evaluator/render/guest_mode.ts";
 import type { ExecutionMode, PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import { CliError } from "../types/command.ts";
 
@@ -9,16 +9,7 @@ const CREATED_WITH = "the policy execution mode specified via CLI flag is wrong"
 /** Whether `opa build` made the module. Throws {@link CliError} for what is no module. */
 export function isRego(module: Uint8Array): boolean {
   try {
-    const section = sections(module).find(({ id }) => id === SECTION.export);
-    if (section === undefined) return false;
-    const reader = new Reader(module, section.start, section.end);
-    for (let count = reader.u32(); count > 0; count--) {
-      const name = reader.name();
-      reader.skip(1);
-      reader.u32();
-      if (name.startsWith("opa_")) return true;
-    }
-    return false;
+    return exportsOpa(module);
   } catch (error) {
     throw new CliError(
       `Rego policy type check failure: cannot parse WebAssembly file: ${(error as Error).message}`,
@@ -47,10 +38,10 @@ export function executionMode(
     );
   }
   if (REGO.includes(mode) && !rego) {
-    throw new CliError(`The policy has not been created with Rego, ${CREATED_WITH}`);
+    throw new CliError(`The policy has not been created with Rego, ${CREATED_WITH}${modeHint(module, mode)}`);
   }
   if (!REGO.includes(mode) && rego) {
-    throw new CliError(`The policy has been created with Rego, ${CREATED_WITH}`);
+    throw new CliError(`The policy has been created with Rego, ${CREATED_WITH}${modeHint(module, mode)}`);
   }
   return mode;
 }

@@ -1,4 +1,5 @@
 /** From a request file to the review that the evaluator reads (`spec/cli.md §7.5`). */
+import { oneLine } from "../../program/render/terminal_text.ts";
 import { JsonSyntaxError } from "../../evaluator/render/json_scan.ts";
 import { readRawReview, readReview, type Review, ReviewShapeError } from "../../evaluator/render/review.ts";
 import { CliError } from "../types/command.ts";
@@ -21,7 +22,7 @@ export function jsonBytes(file: Uint8Array, from: string): Uint8Array {
   try {
     JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json));
   } catch (error) {
-    const reason = error instanceof TypeError ? "it is not UTF-8" : (error as Error).message;
+    const reason = error instanceof TypeError ? "it is not UTF-8" : oneLine((error as Error).message);
     throw new CliError(`Error parsing request ${from}: ${reason}`);
   }
   return json;

@@ -4,9 +4,11 @@ import { resolve } from "node:path";
 import { readMetadata } from "../../evaluator/apply/prepare.ts";
 import { sections } from "../../evaluator/render/wasm_binary.ts";
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { annotatedModule, USAGE } from "../apply/annotated_module.ts";
 import { readMetadataFile } from "../apply/metadata_file.ts";
+import { isGzip, moduleInBundle } from "../apply/opa_bundle.ts";
+import { warnOfRepeated } from "../apply/verification.ts";
 import { writeWhole } from "../apply/write_whole.ts";
 import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
 import { UsageError } from "../types/usage_error.ts";
@@ -50,6 +52,7 @@ async function givenAnnotations(
       );
     }
     const value = pair.slice(at + 1);
+    warnOfRepeated(context, "annotation", pair.slice(0, at), annotations);
     annotations.set(
       pair.slice(0, at),
       value.startsWith("@")
@@ -72,7 +75,8 @@ export const run: Run = async (context, args) => {
   const annotations = await givenAnnotations(context, args);
   const usagePath = args.value("usage-path");
   const usage = usagePath === undefined ? undefined : await read(context, usagePath, "usage");
-  const module = new Uint8Array(await read(context, args.word("wasm-path"), "wasm"));
+  const file = new Uint8Array(await read(context, args.word("wasm-path"), "wasm"));
+  const module = isGzip(file) ? await moduleInBundle(file, args.word("wasm-path")) : file;
   try {
     sections(module);
   } catch (error) {

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { watch } from "node:fs";
 import { basename, dirname, relative, resolve } from "node:path";
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { buildPolicy, requireSource } from "../../typescript/apply/build_policy.ts";
 import { checkTypes } from "../../typescript/apply/check_types.ts";
 import { PolicyBuildError } from "../../typescript/types/build_error.ts";

@@ -1,6 +1,6 @@
 /** `docs`: the reference of all commands as a Markdown file. */
 import { resolve } from "node:path";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { writeWhole } from "../apply/write_whole.ts";
 import { referenceText } from "../render/reference.ts";
 import { CliError, type Run } from "../types/command.ts";

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Readable } from "node:stream";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { unpack } from "../apply/archive.ts";
 import { pathsOf } from "../apply/paths.ts";
 import { CliError, type Run } from "../types/command.ts";

@@ -1,7 +1,7 @@
 /** `new`: writes the folder of a new policy. */
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { VERSION } from "../../policy_server/types/version.ts";
 import { newTypeScriptPolicy } from "../render/new_policy.ts";
 import { CliError, type Run } from "../types/command.ts";

@@ -13,10 +13,14 @@ export const run: Run = async (context, args) => {
   const destination = /^\w+:\/\//.test(typed) ? typed : `registry://${typed}`;
   const { bytes, metadata } = await readLocalModule(path);
   if (metadata === undefined) {
-    if (isRego(bytes)) throw new CliError("Rego policies cannot be pushed without metadata");
+    if (isRego(bytes)) {
+      throw new CliError(
+        `Rego policies cannot be pushed without metadata: add them to ${path} by \`${context.program} annotate\``,
+      );
+    }
     if (!args.has("force")) {
       throw new CliError(
-        "Cannot push a policy that is not annotated. Use `annotate` command or `push --force`",
+        `Cannot push a policy that is not annotated. Use \`annotate\` command or \`push --force\`: ${path}`,
       );
     }
     context.err("Warning: pushing a non-annotated policy!\n");

@@ -1,14 +1,16 @@
 /** `rm`: takes a policy out of the store. */
 import { rm, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { pathsOf } from "../apply/paths.ts";
 import { lenientUri, localPath } from "../apply/resolve.ts";
 import { CliError, type Run } from "../types/command.ts";
 
 export const run: Run = async (context, args) => {
   const uri = await lenientUri(context, args.word("uri_or_sha_prefix"));
-  if (uri.startsWith("file://")) throw new CliError("unknown scheme: file");
+  if (uri.startsWith("file://")) {
+    throw new CliError(`unknown scheme: file (${uri} is not in the store: delete the file itself)`);
+  }
   const path = await localPath(context, uri);
   try {
     await rm(path);

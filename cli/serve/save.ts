@@ -3,7 +3,7 @@ import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import process from "node:process";
 import { PassThrough } from "node:stream";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { pack, type Packed } from "../apply/archive.ts";
 import { pathsOf } from "../apply/paths.ts";
 import { checkedPath, keptManifests, strictUri } from "../apply/resolve.ts";

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { readMetadataFile } from "../apply/metadata_file.ts";
 import { writeWhole } from "../apply/write_whole.ts";
 import { artifacthubText } from "../render/artifacthub.ts";
@@ -24,7 +24,9 @@ export const run: Run = async (context, args) => {
   }
   const metadataPath = args.value("metadata-path") ?? firstOf(context, METADATA);
   if (metadataPath === undefined) {
-    throw new CliError("path to metadata file not provided, plus 'metadata.yml' not found");
+    throw new CliError(
+      "path to metadata file not provided, plus 'metadata.yml' not found: give it with --metadata-path",
+    );
   }
   const metadata = await readMetadataFile(context, metadataPath);
   const questionsPath = args.value("questions-path") ?? firstOf(context, QUESTIONS);
@@ -32,7 +34,7 @@ export const run: Run = async (context, args) => {
   try {
     if (questionsPath !== undefined) questions = await readFile(resolve(context.cwd, questionsPath), "utf8");
   } catch (error) {
-    throw new CliError(`Error reading questions file: ${osErrorText(error)}`);
+    throw new CliError(`Error reading questions file: ${osErrorText(error)}: ${questionsPath}`);
   }
   const text = artifacthubText(metadata, questions, new Date().toISOString(), context.program);
   const output = args.value("output");

@@ -27,11 +27,25 @@ async function read(context: Context, path: string, kind: string): Promise<unkno
   return plainValue(document);
 }
 
+/** Converts; what can't be converted is told with the files in which it stands. */
+function convertNamed(
+  files: readonly [policy: string, binding: string],
+  ...documents: Parameters<typeof convertVap>
+): ReturnType<typeof convertVap> {
+  try {
+    return convertVap(...documents);
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    throw new CliError(`${error.message} (${files.join(", ")})`);
+  }
+}
+
 export const run: Run = async (context, args) => {
   const module = args.value("cel-policy") ?? DEFAULT_MODULE;
-  const policy = await read(context, args.value("policy")!, "ValidatingAdmissionPolicy");
-  const binding = await read(context, args.value("binding")!, "ValidatingAdmissionPolicyBinding");
-  const converted = convertVap(policy, binding, module);
+  const files = [args.value("policy")!, args.value("binding")!] as const;
+  const policy = await read(context, files[0], "ValidatingAdmissionPolicy");
+  const binding = await read(context, files[1], "ValidatingAdmissionPolicyBinding");
+  const converted = convertNamed(files, policy, binding, module);
   warnOfModule(context, module);
   for (const warning of converted.warnings) context.log("WARN", warning);
   context.out(yamlText(converted.policy));

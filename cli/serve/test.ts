@@ -2,7 +2,7 @@
 import { watch } from "node:fs";
 import { stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { fetchingFromFlags } from "../apply/fetching.ts";
 import { readSuite } from "../apply/read_suite.ts";
 import { runSuite } from "../apply/run_suite.ts";

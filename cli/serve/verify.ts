@@ -8,7 +8,12 @@ import { CliError, type Run } from "../types/command.ts";
 export const run: Run = async (context, args) => {
   const uri = fetchUri(args.word("uri"));
   const { options, verification, trustRoot } = await fetchingFromFlags(context, args);
-  if (verification === undefined) throw new CliError("could not retrieve sigstore options");
+  if (verification === undefined) {
+    throw new CliError(
+      `could not retrieve sigstore options: say who must have signed ${uri}, by --verification-config-path, ` +
+        "--verification-key, --github-owner, or --cert-email with --cert-oidc-issuer",
+    );
+  }
   const root = await trustRoot.forConfig(verification);
   try {
     await verifyPolicy(uri, verification, root, options);

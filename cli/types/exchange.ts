@@ -12,5 +12,7 @@ export type ExchangeResponse =
 
 export interface Exchange {
   readonly request: ExchangeRequest;
+  /** The request as it is written in the session file that it was read from. */
+  readonly source?: string;
   readonly response: ExchangeResponse;
 }

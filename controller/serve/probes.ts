@@ -15,14 +15,15 @@ type Log = World["log"];
 /** Nothing that asks for health or metrics has a body. */
 const MAX_BODY_BYTES = 64 * 1024;
 
-/** Splits `:8081`, `127.0.0.1:8081` or `[::1]:8081`. Throws when there is no port in it. */
+/** Splits `:8081`, `127.0.0.1:8081` or `[::1]:8081`. Throws when there is no port in it; the error names `flag`. */
 export function parseBindAddress(
   address: string,
+  flag: string,
 ): { readonly hostname: string | undefined; readonly port: number } {
   const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(address);
   const port = Number(match?.[3]);
   if (match === null || port > 65535) {
-    throw new Error(`"${address}" is no address to listen on, such as :8081`);
+    throw new Error(`${flag}: "${address}" is no address to listen on, such as :8081`);
   }
   const hostname = match[1] ?? match[2];
   return { hostname: hostname === "" ? undefined : hostname, port };
@@ -38,7 +39,7 @@ async function serve(
   log: Log,
   handle: (path: string, query: string) => HttpResponse,
 ): Promise<HttpListener> {
-  const { hostname, port } = parseBindAddress(address);
+  const { hostname, port } = parseBindAddress(address, option);
   const names = { what, host: hostname, port, portOption: option, hostOption: option };
   return await listen({
     host: hostname,

@@ -39,6 +39,7 @@ import { wholeMemory } from "./guest_memory.ts";
 import { link } from "./link.ts";
 import { MAX_ROOMY, roomFor, ROOMY_IDLE_MS } from "./request_room.ts";
 import { needStackRoom } from "./stack_room.ts";
+import { isStackExhaustion, trapText } from "./trap_text.ts";
 
 /** The execution modes that this build can run. */
 export const RUNTIMES: Partial<Record<ExecutionMode, Runtime>> = {
@@ -127,6 +128,7 @@ export class Engine {
   #fault: readonly [unknown] | undefined;
   /** How much was logged during the current task, see {@link MAX_LOGGED}. */
   #logged = 0;
+  #exhausted = false;
 
   /** @param memory what may be held of guests that run no request; much unless given */
   constructor(host: EngineHost, deadline: Deadline, memory?: ThreadMemory) {
@@ -161,6 +163,10 @@ export class Engine {
       log: (entry) => this.#log(entry),
       turn: () => deadline.turn(),
       longWork: () => deadline.longWork(),
+      trap: (error) => {
+        this.#exhausted ||= isStackExhaustion(error);
+        return trapText(error);
+      },
       sleep: (milliseconds) => host.sleep(Math.min(milliseconds, deadline.left())),
     };
   }
@@ -316,6 +322,11 @@ export class Engine {
     return runtime(room === 0 ? prepared : { ...prepared, room }, limitMs, this.#guestHost);
   }
 
+  /** Whether a guest of the last {@link run} wanted more of the thread's call stack than there is. */
+  get exhausted(): boolean {
+    return this.#exhausted;
+  }
+
   /** Evaluates one request, or validates the policy's settings. Never throws. */
   async run(id: number, operation: Operation, request: EvaluationRequest | undefined): Promise<Outcome> {
     const policy = this.#policies.get(id);
@@ -324,6 +335,7 @@ export class Engine {
     const slot = this.#slotFor(policy.module, room);
     this.#current = id;
     this.#logged = 0;
+    this.#exhausted = false;
     try {
       const guest = await this.#guest(policy, slot, room);
       slot.dirty = true;
@@ -352,9 +364,9 @@ export class Engine {
         if (error.interrupted && operation === "validate") {
           return { kind: "verdict", verdict: failure(TEXT.interrupted) };
         }
-        const mode = this.#modules.get(policy.module)?.mode;
+        const { mode, hint = "" } = this.#modules.get(policy.module) ?? {};
         const reason = boundedText(error.message, GUEST_LIMIT.error.max);
-        return { kind: "error", message: `${mode && NOT_INSTANTIATED[mode] || ""}${reason}` };
+        return { kind: "error", message: `${mode && NOT_INSTANTIATED[mode] || ""}${reason}${hint}` };
       }
       const message = error instanceof Error ? error.message : String(error);
       return { kind: "error", message: boundedText(message, GUEST_LIMIT.error.max) };

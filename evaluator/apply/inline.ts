@@ -71,6 +71,11 @@ export class InlineEvaluator implements PolicyEvaluator {
     return answer;
   }
 
+  /** Whether the last evaluation wanted more of this thread's call stack than there is. */
+  get exhausted(): boolean {
+    return this.#engine.exhausted;
+  }
+
   addModule(module: PreparedModule): number {
     this.#engine.addModule(++this.#ids, module);
     return this.#ids;

@@ -40,8 +40,9 @@ import {
 } from "./lane.ts";
 import { isSlow, noteCall, type RegisteredPolicy, registeredPolicy } from "./policy_pace.ts";
 import { openThreads, type Threads } from "./thread.ts";
-import { refuseCodeFromStrings } from "./thread_powers.ts";
+import { DEEP_THREADS, refuseCodeFromStrings } from "./thread_powers.ts";
 
+export { DEEP_THREADS };
 export type { PiecedRequest } from "./lane.ts";
 export { OverloadedError };
 

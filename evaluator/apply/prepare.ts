@@ -2,6 +2,7 @@
 import { PortreeveError } from "../../program/types/error.ts";
 import { customSections } from "../render/custom_section.ts";
 import { checkBorder } from "../render/imports.ts";
+import { modeHint } from "../render/guest_mode.ts";
 import { instrument } from "../render/instrument.ts";
 import { jsonExcess } from "../render/json_size.ts";
 import { WasmFormatError } from "../render/wasm_binary.ts";
@@ -72,8 +73,9 @@ export async function prepareModule(
     }
     const importedMemory = checkBorder(module, mode, maxPages);
     const compiled = await WebAssembly.compile(bytes as BufferSource);
-    return { module: compiled, mode, restorable, maxPages, importedMemory };
+    return { module: compiled, mode, restorable, maxPages, importedMemory, hint: modeHint(module, mode) };
   } catch (error) {
-    throw new ModuleError(`error when building wasm module: ${(error as Error).message}`);
+    const { message } = error as Error;
+    throw new ModuleError(`error when building wasm module: ${message}${modeHint(module, mode)}`);
   }
 }

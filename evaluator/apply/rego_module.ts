@@ -5,6 +5,7 @@
  * Source: https://www.openpolicyagent.org/docs/latest/wasm/ (ABI 1.x).
  */
 import { boundedText } from "../render/bounded_text.ts";
+import { entryPointsText, readEntryPoints } from "../render/entry_points.ts";
 import { GUARD } from "../render/instrument.ts";
 import { jsonExcess } from "../render/json_size.ts";
 import { parseRego, regoText } from "../render/rego_text.ts";
@@ -17,7 +18,6 @@ import { GuestMemory } from "./guest_memory.ts";
 import { loadBuiltins } from "./rego_builtins.ts";
 import { RegoEvaluation } from "./rego_evaluation.ts";
 import { Snapshot } from "./snapshot.ts";
-import { trapText } from "./trap_text.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -168,7 +168,7 @@ export class RegoModule {
     try {
       return run();
     } catch (error) {
-      const reason = this.#host.expired() ? INTERRUPTED : trapText(error);
+      const reason = this.#host.expired() ? INTERRUPTED : this.#host.trap(error);
       throw new InstantiationError(`cannot allocate Rego evaluator: ${reason}`);
     }
   }
@@ -234,6 +234,11 @@ export class RegoModule {
     return this.#halted?.message;
   }
 
+  /** Which entry points the module has, for errors of answers that aren't what a policy's are. */
+  entryPoints(): string {
+    return entryPointsText(readEntryPoints(this.#entrypoints));
+  }
+
   /** Evaluates entry point 0 in the armed call. `data` and `input` are the pieces of JSON documents. */
   evaluate(data: readonly Uint8Array[], input: readonly Uint8Array[]): RegoResult {
     const { opa_json_parse: parse } = this.#exports;
@@ -242,7 +247,7 @@ export class RegoModule {
       const error = `Rego wasm error: Cannot find the specified entrypoint 0 inside of ${
         boundedText(this.#entrypoints, MAX_REASON)
       }`;
-      return { kind: "failed", error };
+      return { kind: "failed", error: `${error}; ${this.entryPoints()}` };
     }
     this.#evaluation = new RegoEvaluation(
       this.#host.left(),
@@ -275,7 +280,9 @@ export class RegoModule {
       return { kind: "result", json: result };
     } catch (error) {
       if (this.#host.expired() || this.#evaluation.timeIsUp) return { kind: "interrupted" };
-      const reason = this.#haltReason() ?? trapText(error);
+      // Builtins that ran out of stack halt the evaluation; that, too, is for the host to know.
+      const trapped = this.#host.trap(error);
+      const reason = this.#haltReason() ?? trapped;
       return { kind: "failed", error: `wasm engine error: error invoking opa_eval function: ${reason}` };
     } finally {
       this.#evaluation.end();

@@ -2,10 +2,13 @@
 import { boundedText } from "../render/bounded_text.ts";
 import { GuestExit } from "./wasi.ts";
 
+/** What Node ("Maximum call stack size exceeded") and Bun (the same, or "Stack overflow") say when the call stack is used up. */
+const EXHAUSTED = /call stack|stack overflow/i;
+
 /** Traps as Node and Bun word them, and as they are told to users. */
 const TRAPS: readonly (readonly [RegExp, string])[] = [
   [/unreachable/i, "unreachable instruction executed"],
-  [/call stack|stack overflow/i, "call stack exhausted"],
+  [EXHAUSTED, "call stack exhausted"],
   [/out.of.bounds memory|memory access out of bounds/i, "out of bounds memory access"],
   [
     /out.of.bounds table|table index is out of bounds|table access/i,
@@ -18,6 +21,11 @@ const TRAPS: readonly (readonly [RegExp, string])[] = [
   [/null function|uninitialized element|call_indirect to a null/i, "uninitialized element"],
   [/signature|null table entry/i, "indirect call type mismatch"],
 ];
+
+/** Whether an error that left a guest says that the call stack is used up, by the guest or by host code that it called. */
+export function isStackExhaustion(error: unknown): boolean {
+  return error instanceof Error && EXHAUSTED.test(error.message);
+}
 
 /** Characters of an error that is no trap. */
 const MAX_MESSAGE = 1000;

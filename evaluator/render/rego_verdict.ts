@@ -185,12 +185,36 @@ function admissionResponse(value: unknown): Verdict {
   };
 }
 
+/** Which entry points the module has, in words: asked for where an answer is none. */
+type EntryPoints = () => string;
+const NOT_KNOWN: EntryPoints = () => "";
+
+/** What an answer that is none of the mode's looks like, with what can be done about it. */
+function strayAnswer(result: unknown, mode: "opa" | "gatekeeper", entryPoints: EntryPoints): string {
+  const other = mode === "opa" ? "gatekeeper" : "opa";
+  const isOther = mode === "opa"
+    ? Array.isArray(result)
+    : isFields(result) && own(result, "response") !== undefined;
+  const kind = Array.isArray(result)
+    ? "answers with a list"
+    : isFields(result)
+    ? "answers with an object"
+    : result === undefined
+    ? "is undefined for this request"
+    : `answers with ${typeof result === "string" ? "a string" : String(result)}`;
+  const hint = isOther ? `, as policies of execution mode ${other} do` : "";
+  const known = entryPoints();
+  return `the entry point ${kind}${hint}${known && `; ${known}`}`;
+}
+
 /** The verdict of an OPA policy, whose result holds an AdmissionResponse. The request's uid replaces the policy's. */
-export function opaVerdict(json: Uint8Array): Verdict {
+export function opaVerdict(json: Uint8Array, entryPoints = NOT_KNOWN): Verdict {
   try {
     const result = resultOf(json);
     const response = isFields(result) ? result["response"] : undefined;
-    return response === undefined ? failure(UNREADABLE_OPA) : admissionResponse(response);
+    if (response !== undefined) return admissionResponse(response);
+    const wanted = "expected an object with a `response`";
+    return failure(`${UNREADABLE_OPA}: ${wanted}; ${strayAnswer(result, "opa", entryPoints)}`);
   } catch (error) {
     if (error instanceof ShapeError) return failure(`internal server error: ${error.message}`);
     return failure(`${UNREADABLE_OPA}: ${reasonOf(error)}`);
@@ -198,11 +222,16 @@ export function opaVerdict(json: Uint8Array): Verdict {
 }
 
 /** The verdict of a Gatekeeper policy, whose result is a list of violations; an empty one allows. */
-export function gatekeeperVerdict(json: Uint8Array): Verdict {
+export function gatekeeperVerdict(json: Uint8Array, entryPoints = NOT_KNOWN): Verdict {
   try {
     const violations = resultOf(json);
     // The original allows what it can't read (Sharp edges 7).
-    if (!Array.isArray(violations)) return failure(`${UNREADABLE_GATEKEEPER}: expected a list of violations`);
+    if (!Array.isArray(violations)) {
+      const wanted = "expected a list of violations";
+      return failure(
+        `${UNREADABLE_GATEKEEPER}: ${wanted}; ${strayAnswer(violations, "gatekeeper", entryPoints)}`,
+      );
+    }
     if (violations.length === 0) return { allowed: true, auditAnnotations: null, warnings: null };
     const messages = violations.map((violation, at) => {
       if (!isFields(violation)) return wrong(`violation ${at}`, violation, "an object");

@@ -10,7 +10,6 @@ import { ExtismError, ExtismMemory } from "../apply/extism_memory.ts";
 import { GuestMemory } from "../apply/guest_memory.ts";
 import { GuestOutput } from "../apply/guest_output.ts";
 import { Snapshot } from "../apply/snapshot.ts";
-import { trapText } from "../apply/trap_text.ts";
 import { GuestExit, wasiImports } from "../apply/wasi.ts";
 import { boundedText } from "../render/bounded_text.ts";
 import { HostCallError, readHostCall, writeHostCallAnswer } from "../render/extism_call.ts";
@@ -174,7 +173,7 @@ class ExtismGuest implements Guest {
       if (this.#host.expired()) return { kind: "interrupted" };
       // TinyGo ends `_initialize` this way.
       if (error instanceof GuestExit && error.code === 0) return { kind: "answer", bytes: NOTHING };
-      return { kind: "failed", error: error instanceof ExtismError ? error.message : trapText(error) };
+      return { kind: "failed", error: error instanceof ExtismError ? error.message : this.#host.trap(error) };
     } finally {
       this.#memory.end();
       this.#output.end();

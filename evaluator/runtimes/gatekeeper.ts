@@ -50,7 +50,7 @@ class GatekeeperGuest implements Guest {
       case "failed":
         return failure(`internal server error: ${result.error}`);
       case "result":
-        return gatekeeperVerdict(result.json);
+        return gatekeeperVerdict(result.json, () => this.#module.entryPoints());
     }
   }
 

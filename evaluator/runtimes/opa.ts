@@ -51,7 +51,7 @@ class OpaGuest implements Guest {
       case "failed":
         return failure(`internal server error: ${result.error}`);
       case "result":
-        return opaVerdict(result.json);
+        return opaVerdict(result.json, () => this.#module.entryPoints());
     }
   }
 

@@ -2,7 +2,6 @@
 import { GuestOutput } from "../apply/guest_output.ts";
 import { GuestMemory } from "../apply/guest_memory.ts";
 import { Snapshot } from "../apply/snapshot.ts";
-import { trapText } from "../apply/trap_text.ts";
 import { GuestExit, wasiImports } from "../apply/wasi.ts";
 import { GUARD } from "../render/instrument.ts";
 import { AnswerError, settingsVerdictOf, verdictOf } from "../render/verdict.ts";
@@ -144,7 +143,7 @@ class WapcGuest implements Guest {
       }
       // TinyGo ends `_start` this way; the instance stays usable (spec/evaluator.md §2.2).
       if (error instanceof GuestExit && error.code === 0) return;
-      throw new InstantiationError(`Initialization failed: ${trapText(error)}`);
+      throw new InstantiationError(`Initialization failed: ${this.#host.trap(error)}`);
     } finally {
       this.#output.end();
     }
@@ -169,7 +168,7 @@ class WapcGuest implements Guest {
     } catch (error) {
       this.#usable = false;
       if (this.#host.expired()) return { kind: "interrupted" };
-      return { kind: "failed", error: trapText(error) };
+      return { kind: "failed", error: this.#host.trap(error) };
     } finally {
       this.#payload = [];
       this.#output.end();

@@ -6,7 +6,6 @@
 import { GuestMemory } from "../apply/guest_memory.ts";
 import { Input, Output } from "../apply/pipes.ts";
 import { Snapshot } from "../apply/snapshot.ts";
-import { trapText } from "../apply/trap_text.ts";
 import { GuestExit, wasiImports } from "../apply/wasi.ts";
 import { GUARD } from "../render/instrument.ts";
 import { AnswerError, settingsVerdictOf, verdictOf } from "../render/verdict.ts";
@@ -59,6 +58,7 @@ class WasiGuest implements Guest {
   #exported: GuestMemory | undefined;
   #snapshot: Snapshot | undefined;
   #usable = true;
+  #hint = "";
 
   constructor(host: GuestHost) {
     this.#host = host;
@@ -115,8 +115,9 @@ class WasiGuest implements Guest {
   }
 
   /** Takes the linked instance, none of whose code has run. */
-  attach(instance: WebAssembly.Instance, { restorable, mode, room }: PreparedModule): void {
+  attach(instance: WebAssembly.Instance, { restorable, mode, room, hint = "" }: PreparedModule): void {
     this.#instance = instance;
+    this.#hint = hint;
     if (restorable) this.#snapshot = new Snapshot(instance, mode, room);
   }
 
@@ -124,7 +125,7 @@ class WasiGuest implements Guest {
     const { _start: start, [GUARD.start]: startSection } = this.#instance.exports;
     if (typeof start !== "function") {
       const error = "cannot find `_start` function inside of module: failed to find function export `_start`";
-      return { kind: "failed", error };
+      return { kind: "failed", error: `${error}${this.#hint}` };
     }
     this.#args = ["policy.wasm", command];
     for (const pipe of [this.#stdin, this.#stdout, this.#stderr]) pipe.clear();
@@ -136,7 +137,7 @@ class WasiGuest implements Guest {
       if (typeof startSection === "function") startSection();
       start();
     } catch (error) {
-      if (!(error instanceof GuestExit)) trap = trapText(error);
+      if (!(error instanceof GuestExit)) trap = this.#host.trap(error);
     }
     // A guest that exits has ended as it wanted to; one that trapped is not used again.
     this.#usable = trap === undefined;

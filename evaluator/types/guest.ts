@@ -49,6 +49,8 @@ export interface GuestHost {
   turn(): boolean;
   /** Tells that the host itself is about to work long for this guest. */
   longWork(): void;
+  /** The text of what ended the guest's code; an exhausted call stack is remembered (`apply/engine.ts`). */
+  trap(error: unknown): string;
   /** Lets the thread sleep, for at most the time that the armed call has left. */
   sleep(milliseconds: number): void;
 }

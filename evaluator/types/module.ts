@@ -13,6 +13,8 @@ export interface PreparedModule {
   readonly importedMemory: ImportedMemory | undefined;
   /** Pages that the memory of an instance that is kept gets beyond what is usual for its mode; 0 unless given. */
   readonly room?: number;
+  /** Added to the error of a guest that can't be made: which mode the module looks like, where that is another. */
+  readonly hint?: string;
 }
 
 /** Limits of an imported memory, in pages. */

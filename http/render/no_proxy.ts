@@ -16,8 +16,18 @@ function inNetwork(host: string, entry: string): boolean {
   return host6 >> shift === network6 >> shift;
 }
 
-/** Whether a `no_proxy` list exempts a host: `*`, IP, CIDR, or a domain and its subdomains; each may be bound to a port. */
-export function exempt(noProxy: string | undefined, hostname: string, port: string): boolean {
+/**
+ * Whether a `no_proxy` list exempts a host: `*`, IP, CIDR, or a domain and its subdomains; each may be bound to a port.
+ *
+ * @param reading by `curl`, a domain that begins with a dot means itself too; by `go` (`golang.org/x/net/http/httpproxy`) its subdomains
+ *   alone
+ */
+export function exempt(
+  noProxy: string | undefined,
+  hostname: string,
+  port: string,
+  reading: "curl" | "go" = "curl",
+): boolean {
   const host = hostname.replace(/^\[|\]$/g, "").toLowerCase();
   return (noProxy ?? "").split(",").map((entry) => entry.trim().toLowerCase()).some((entry) => {
     if (entry === "") return false;
@@ -26,6 +36,10 @@ export function exempt(noProxy: string | undefined, hostname: string, port: stri
     const [, named = entry, wantedPort] = /^(\[[^\]]*\]|[^:]*):(\d+)$/.exec(entry) ?? [];
     if (wantedPort !== undefined && wantedPort !== port) return false;
     const domain = named.replace(/^\[|\]$/g, "").replace(/^\*?\./, "");
-    return host === domain || host.endsWith(`.${domain}`) || inNetwork(host, domain);
+    if (inNetwork(host, named.replace(/^\[|\]$/g, ""))) return true;
+    // An address is no part of a domain, though its text ends like one.
+    if (ipv4(host) !== undefined || ipv6(host) !== undefined) return false;
+    const itself = reading === "curl" || !/^\*?\./.test(named);
+    return (itself && host === domain) || host.endsWith(`.${domain}`);
   });
 }

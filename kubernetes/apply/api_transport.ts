@@ -14,8 +14,8 @@
 import { Agent, request as httpsRequest } from "node:https";
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
 import process from "node:process";
-import { loadUndici, type UndiciDispatcher } from "../../deps.ts";
-import { type Credentials, KubeconfigError, loadKubeconfig } from "./kubeconfig.ts";
+import { type Credentials, loadKubeconfig } from "./kubeconfig.ts";
+import { needsTunnel, proxyAddress, proxyAuthorization, tunnelAgent } from "./proxy_agent.ts";
 import { setOwn } from "../../program/types/own.ts";
 
 export type ApiRequest = {
@@ -87,21 +87,15 @@ function bunTransport(
   server: string,
   credentials: Credential,
   origin: string,
-  proxy: string | undefined,
 ): ApiTransport {
-  const lists = nodeTransport(server, credentials, origin);
+  const lists = nodeTransport(server, credentials, origin, undefined);
   return {
     server,
     origin,
     async request(request) {
       const { method, path, body, headers, signal } = request;
       const given = await credentials();
-      if (hasLists(given)) {
-        if (proxy === undefined) return await lists.request(request);
-        throw new KubeconfigError(
-          `${origin}: as-groups and as-user-extra cannot be sent through a proxy on Bun: run the program on Node`,
-        );
-      }
+      if (hasLists(given)) return await lists.request(request);
       const { tls, headers: auth } = given;
       const response = await fetch(server + path, {
         method,
@@ -111,8 +105,8 @@ function bunTransport(
         redirect: "manual",
         // Bun's fetch takes these; Node never comes here.
         tls,
-        // `false`, not `undefined`: Bun would read the environment's proxy itself, also where the kubeconfig names another.
-        proxy: proxy ?? false,
+        // `false`, not `undefined`: Bun would read the environment's proxy itself, also for this machine.
+        proxy: false,
         timeout: false,
       } as RequestInit);
       return {
@@ -126,77 +120,42 @@ function bunTransport(
   };
 }
 
-/** Through a proxy, on Node: its own HTTP client has no way to tunnel. */
-function proxiedTransport(
+function nodeTransport(
   server: string,
   credentials: Credential,
   origin: string,
-  proxy: string,
+  proxyUrl: string | undefined,
 ): ApiTransport {
-  const dispatchers = new Map<string, UndiciDispatcher>();
-  return {
-    server,
-    origin,
-    async request({ method, path, body, headers, signal }) {
-      const undici = await loadUndici();
-      const { tls, headers: auth } = await credentials();
-      // Rotated certificates need connections of their own.
-      const key = JSON.stringify(tls);
-      let dispatcher = dispatchers.get(key);
-      if (dispatcher === undefined) {
-        for (const old of dispatchers.values()) void old.close();
-        dispatchers.clear();
-        const limits = { headersTimeout: 0, bodyTimeout: 0 };
-        dispatcher = new undici.ProxyAgent({
-          uri: proxy,
-          requestTls: tls,
-          proxyTunnel: server.startsWith("https:"),
-          ...limits,
-        });
-        dispatchers.set(key, dispatcher);
-      }
-      const response = await undici.request(server + path, {
-        method: method as "GET",
-        headers: { ...auth as Record<string, string | string[]>, ...headers },
-        body: body ?? null,
-        signal: signal ?? null,
-        dispatcher,
-      });
-      const answered = Object.entries(response.headers)
-        .map(([name, value]) => [name, Array.isArray(value) ? value.join(", ") : value ?? ""] as const);
-      return {
-        status: response.statusCode,
-        headers: lowerCased(answered),
-        text: () => response.body.text(),
-        chunks: () => response.body,
-      };
-    },
-    close() {
-      for (const dispatcher of dispatchers.values()) void dispatcher.destroy();
-      dispatchers.clear();
-    },
-  };
-}
-
-function nodeTransport(server: string, credentials: Credential, origin: string): ApiTransport {
   const url = new URL(server);
   const secure = url.protocol === "https:";
+  const proxy = proxyUrl === undefined ? undefined : new URL(proxyUrl);
   const settings = { keepAlive: true, maxFreeSockets: 16 };
-  const agent = secure ? new Agent(settings) : new HttpAgent(settings);
+  // An HTTP proxy takes requests for a server of plain HTTP itself, by their whole URL.
+  const relay = proxy !== undefined && !needsTunnel(proxy, secure) ? proxy : undefined;
+  const encrypted = secure || relay?.protocol === "https:";
+  const agent = proxy !== undefined && relay === undefined
+    ? tunnelAgent(proxy, secure, settings)
+    : encrypted
+    ? new Agent(settings)
+    : new HttpAgent(settings);
   const prefix = url.pathname.replace(/\/$/, "");
   const once = ({ method, path, body, headers, signal }: ApiRequest, { tls, headers: auth }: Credentials) =>
     new Promise<IncomingMessage>((resolve, reject) => {
-      const send = secure ? httpsRequest : httpRequest;
+      const send = encrypted ? httpsRequest : httpRequest;
       const sent = send({
-        protocol: url.protocol,
-        host: url.hostname.replace(/^\[|\]$/g, ""),
-        port: url.port === "" ? (secure ? 443 : 80) : Number(url.port),
-        path: prefix + path,
+        ...(relay === undefined
+          ? {
+            host: url.hostname.replace(/^\[|\]$/g, ""),
+            port: url.port === "" ? (secure ? 443 : 80) : Number(url.port),
+            path: prefix + path,
+          }
+          : { ...proxyAddress(relay, tls), path: url.origin + prefix + path }),
         method,
         agent,
         headers: {
           ...auth as Record<string, string | string[]>,
           ...headers,
+          ...(relay === undefined ? {} : { host: url.host, ...proxyAuthorization(relay) }),
           ...(body === undefined ? {} : { "content-length": String(new TextEncoder().encode(body).length) }),
         },
         ...(secure ? tls : {}),
@@ -231,10 +190,9 @@ export function openTransport(
   proxy?: string,
 ): ApiTransport {
   const base = server.replace(/\/+$/, "");
-  if ("bun" in process.versions) return bunTransport(base, credentials, origin, proxy);
-  return proxy === undefined
-    ? nodeTransport(base, credentials, origin)
-    : proxiedTransport(base, credentials, origin, proxy);
+  return "bun" in process.versions && proxy === undefined
+    ? bunTransport(base, credentials, origin)
+    : nodeTransport(base, credentials, origin, proxy);
 }
 
 /** Where the API server is and who we are to it. */
@@ -251,7 +209,7 @@ export type Connection = {
 export async function connect({ kubeconfig }: Connection): Promise<ApiTransport> {
   const loaded = await loadKubeconfig(kubeconfig);
   // Tokens from files and plugins live for minutes; asking for them at every request would cost more than the request.
-  let known: { readonly until: number; readonly credentials: Promise<Credentials> } | undefined;
+  let known: { until: number; readonly credentials: Promise<Credentials> } | undefined;
   let refused = false;
   const transport = openTransport(
     loaded.server,
@@ -260,8 +218,11 @@ export async function connect({ kubeconfig }: Connection): Promise<ApiTransport>
       if (known === undefined || known.until < now) {
         const credentials = loaded.credentials(refused);
         refused = false;
-        known = { until: now + CREDENTIALS_MS, credentials };
-        credentials.catch(() => known = undefined);
+        const asked = known = { until: now + CREDENTIALS_MS, credentials };
+        credentials.then(
+          ({ expiresAt = Infinity }) => asked.until = Math.min(asked.until, expiresAt),
+          () => known = undefined,
+        );
       }
       return known.credentials;
     },

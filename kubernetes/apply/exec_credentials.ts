@@ -1,5 +1,7 @@
 /** Runs the program that a kubeconfig names for credentials (Kubernetes, "client-go credential plugins"). */
 import { spawn } from "node:child_process";
+import { access, constants } from "node:fs/promises";
+import { delimiter, isAbsolute, join } from "node:path";
 import process from "node:process";
 import { type ClusterEntry, type ExecEntry, KubeconfigError } from "../types/kubeconfig.ts";
 
@@ -34,7 +36,8 @@ function execInfo(
           ...(cluster.insecureSkipTlsVerify && { "insecure-skip-tls-verify": true }),
           ...(caData !== undefined && { "certificate-authority-data": caData }),
           ...(cluster.proxyUrl !== undefined && { "proxy-url": cluster.proxyUrl }),
-          ...(cluster.execConfig !== undefined && { config: cluster.execConfig }),
+          ...(cluster.disableCompression && { "disable-compression": true }),
+          config: cluster.execConfig ?? null,
         },
       }),
     },
@@ -68,7 +71,12 @@ function readAnswer(
     key: text(status["clientKeyData"]),
     expiresAt: expiry === undefined ? undefined : Date.parse(expiry),
   };
-  if (found.expiresAt !== undefined && Number.isNaN(found.expiresAt)) {
+  // RFC 3339, as a `metav1.Time` has it: `Date.parse` reads more than that.
+  if (
+    expiry !== undefined &&
+    (!/^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/.test(expiry) ||
+      Number.isNaN(found.expiresAt))
+  ) {
     return refuse("answered with an expirationTimestamp that is none");
   }
   if ((found.certificate === undefined) !== (found.key === undefined)) {
@@ -78,6 +86,18 @@ function readAnswer(
     return refuse("answered with neither a token nor a client certificate");
   }
   return found;
+}
+
+/** Where a program of this name is in PATH; undefined: nowhere. */
+async function inPath(name: string): Promise<string | undefined> {
+  if (process.platform === "win32") return name;
+  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
+    // An empty entry means the working folder, which Go leaves out as well.
+    if (!isAbsolute(folder)) continue;
+    const path = join(folder, name);
+    if (await access(path, constants.X_OK).then(() => true, () => false)) return path;
+  }
+  return undefined;
 }
 
 /**
@@ -101,8 +121,14 @@ export async function runExecPlugin(
   if (exec.interactiveMode === "Always") {
     refuse('has interactiveMode "Always", and there is no terminal to ask: use a plugin that needs none');
   }
+  // Looked up in our PATH, as Go does; `spawn` would take the one that the plugin is given.
+  const program = isAbsolute(command) ? command : await inPath(command);
   return await new Promise<ExecCredential>((resolve, reject) => {
-    const child = spawn(command, exec.args, {
+    const hint = exec.installHint === undefined ? "" : `: ${exec.installHint.slice(0, 500)}`;
+    if (program === undefined) {
+      return reject(new KubeconfigError(`${plugin} is not there: install it, or correct its path${hint}`));
+    }
+    const child = spawn(program, exec.args, {
       stdio: ["ignore", "pipe", "ignore"],
       env: {
         ...process.env,
@@ -116,7 +142,6 @@ export async function runExecPlugin(
     let size = 0;
     const failed = (reason: string) => reject(new KubeconfigError(`${plugin} ${reason}`));
     child.on("error", (error: NodeJS.ErrnoException) => {
-      const hint = exec.installHint === undefined ? "" : `: ${exec.installHint.slice(0, 500)}`;
       failed(
         error.code === "ENOENT"
           ? `is not there: install it, or correct its path${hint}`

@@ -2,10 +2,13 @@
  * Finds and reads what says where the API server is and who we are to it: a given file, `KUBECONFIG`, the home folder's file, or a
  * pod's service account, in this order. Every error names the file and what to do about it.
  */
+import { X509Certificate } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { isIP } from "node:net";
 import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
 import process from "node:process";
+import { checkServerIdentity, createSecureContext, type PeerCertificate } from "node:tls";
 import { parseDocument } from "../../deps.ts";
 import { exempt } from "../../http/render/no_proxy.ts";
 import { homeFolder } from "../../program/apply/home.ts";
@@ -74,9 +77,14 @@ function parsed(text: string): unknown {
   }
 }
 
+/** A file's document; undefined when there is no such file. */
 async function readOne(file: string) {
   try {
-    const bytes = await readFile(file);
+    const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return undefined;
+      throw error;
+    });
+    if (bytes === undefined) return undefined;
     if (bytes.length > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES} bytes`);
     return readKubeconfigDocument(parsed(new TextDecoder().decode(bytes)), file);
   } catch (error) {
@@ -89,13 +97,14 @@ const withoutLogin = (server: string): string => server.slice(0, 300).replace(/\
 
 /** Reads and merges files; of several, those that don't exist are passed over, as kubectl does. */
 async function readFiles(listed: readonly string[]) {
-  const files = listed.filter((file) => existsSync(file));
-  if (files.length === 0) {
+  const read = await Promise.all([...new Set(listed)].map(readOne));
+  const documents = read.filter((document) => document !== undefined);
+  if (documents.length === 0) {
     throw new KubeconfigError(
       `the kubeconfig ${listed.join(delimiter)} does not exist: correct its path, or unset it`,
     );
   }
-  return mergeKubeconfigs(await Promise.all(files.map(readOne)));
+  return mergeKubeconfigs(documents);
 }
 
 /** Who and where: the current context, its cluster and its user, each with the file that says so. */
@@ -104,7 +113,7 @@ type Chosen = {
   readonly namespace: string | undefined;
   readonly cluster: ClusterEntry;
   readonly clusterFile: string;
-  readonly user: UserEntry | undefined;
+  readonly user: UserEntry;
   readonly userName: string;
   readonly userFile: string;
 };
@@ -141,7 +150,7 @@ function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): 
     );
   }
   const user = document.users.find(({ name }) => name === context.user);
-  if (context.user !== undefined && user === undefined) {
+  if (user === undefined) {
     throw new KubeconfigError(
       `${origin}: context "${current}" names the user "${context.user}", which is absent`,
     );
@@ -151,7 +160,7 @@ function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): 
     throw new KubeconfigError(
       `${origin}: the cluster "${context.cluster}" has the server "${
         withoutLogin(entry.server)
-      }", which is no http or https URL`,
+      }", which is no http or https URL: write https:// before it, if it is a name alone`,
     );
   }
   return {
@@ -159,9 +168,9 @@ function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): 
     namespace: context.namespace,
     cluster: entry,
     clusterFile: cluster.file,
-    user: user === undefined ? undefined : entryOf(user, readUser),
-    userName: context.user ?? "",
-    userFile: user?.file ?? cluster.file,
+    user: entryOf(user, readUser),
+    userName: context.user,
+    userFile: user.file,
   };
 }
 
@@ -174,8 +183,11 @@ export type Credentials = {
     readonly cert?: string;
     readonly key?: string;
     readonly servername?: string;
+    readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined;
     readonly rejectUnauthorized: boolean;
   };
+  /** Milliseconds since the epoch after which they are to be asked for anew; undefined: they say nothing of it. */
+  readonly expiresAt?: number | undefined;
 };
 
 /** A cluster that can be connected to, and how to name it in messages. */
@@ -196,8 +208,7 @@ export interface LoadedKubeconfig {
   readonly credentials: (refused?: boolean) => Promise<Credentials>;
 }
 
-/** Base64 in a file of configuration, wrapped or not. */
-const decoded = (text: string): string => Buffer.from(text.replace(/\s+/g, ""), "base64").toString("utf8");
+const decoded = (base64: string): string => Buffer.from(base64, "base64").toString("utf8");
 
 /** A file that an entry names, relative to the file in which the entry stands. */
 async function fileText(path: string, of: string, field: string): Promise<string> {
@@ -219,16 +230,70 @@ const commandOf = (command: string, of: string): string =>
 /** A plugin's answer is asked for anew this long before it expires, milliseconds. */
 const EXPIRY_MARGIN_MS = 10_000;
 
+/** The certificates of an authority, checked: runtimes pass over what they can't read, and then trust others. */
+function authority(pem: string, of: string, field: string): string {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  try {
+    for (const block of blocks) void new X509Certificate(block);
+    if (blocks.length > 0) return pem;
+  } catch {
+    // What is said of it may quote it.
+  }
+  throw new KubeconfigError(`the kubeconfig ${of}: ${field} holds no certificate in PEM that can be read`);
+}
+
+/** A client's certificate and key, checked to belong together; `what` names them. */
+function clientPair(cert: string, key: string, what: string): void {
+  try {
+    createSecureContext({ cert, key });
+  } catch {
+    throw new KubeconfigError(
+      `${what}: the client certificate and its key are no pair in PEM that can be read`,
+    );
+  }
+}
+
+/** By which name a certificate is checked; an address is not sent, as TLS knows no addresses there. */
+function serverName(name: string | undefined): Partial<Credentials["tls"]> {
+  if (name === undefined) return {};
+  if (isIP(name) === 0) return { servername: name };
+  return {
+    servername: "",
+    checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
+  };
+}
+
 /** Gives the credentials of the chosen user, with what its plugin answered for as long as it holds. */
 function credentialsOf(
   { cluster, clusterFile, user, userName, userFile }: Chosen,
 ): LoadedKubeconfig["credentials"] {
   let answered: ExecCredential | undefined;
-  const fromFile = (path: string | undefined, field: string, of = userFile) =>
-    path === undefined ? Promise.resolve(undefined) : fileText(path, of, field);
+  let lastToken = user.token;
   const either = async (data: string | undefined, path: string | undefined, field: string, of = userFile) =>
-    data === undefined ? await fromFile(path, field, of) : decoded(data);
+    data !== undefined ? decoded(data) : path === undefined ? undefined : await fileText(path, of, field);
+  /** A file of a token is read again each time; when it can't be, what was known last is used, as client-go does. */
+  const readToken = async (): Promise<string | undefined> => {
+    if (user.tokenFile === undefined) return user.token;
+    try {
+      const token = (await fileText(user.tokenFile, userFile, "tokenFile")).trim();
+      if (token === "") {
+        throw new KubeconfigError(`the kubeconfig ${userFile}: tokenFile names an empty file`);
+      }
+      lastToken = token;
+    } catch (error) {
+      if (lastToken === undefined) throw error;
+    }
+    return lastToken;
+  };
+  const hasCertificate = (user.clientCertificateData ?? user.clientCertificate) !== undefined;
+  // A plugin is asked only where nothing else says who we are (client-go, `exec.Authenticator.UpdateTransportConfig`).
+  const exec = hasCertificate || (user.token ?? user.tokenFile ?? user.username) !== undefined
+    ? undefined
+    : user.exec;
+  const secure = new URL(cluster.server).protocol === "https:";
   return async (refused = false) => {
+    // Nothing that proves who we are is sent in the clear: a server of plain HTTP (`kubectl proxy`) knows us otherwise.
+    if (!secure) return { headers: impersonationHeaders(user), tls: { rejectUnauthorized: true } };
     if (refused) answered = undefined;
     const ca = await either(
       cluster.certificateAuthorityData,
@@ -236,38 +301,47 @@ function credentialsOf(
       "certificate-authority",
       clusterFile,
     );
+    if (ca !== undefined) authority(ca, clusterFile, "certificate-authority");
     if (
-      user?.exec !== undefined &&
+      exec !== undefined &&
       (answered?.expiresAt ?? (answered === undefined ? 0 : Infinity)) < Date.now() + EXPIRY_MARGIN_MS
     ) {
       const caData = ca === undefined ? undefined : Buffer.from(ca).toString("base64");
-      answered = await runExecPlugin(
-        user.exec,
-        commandOf(user.exec.command, userFile),
-        userName,
-        cluster,
-        caData,
-      );
+      answered = await runExecPlugin(exec, commandOf(exec.command, userFile), userName, cluster, caData);
+      if (answered.certificate !== undefined && answered.key !== undefined) {
+        clientPair(
+          answered.certificate,
+          answered.key,
+          `the exec plugin "${exec.command}" of user "${userName}"`,
+        );
+      }
     }
-    const token = (await fromFile(user?.tokenFile, "tokenFile"))?.trim() ?? user?.token ?? answered?.token;
-    const cert = await either(user?.clientCertificateData, user?.clientCertificate, "client-certificate") ??
-      answered?.certificate;
-    const key = await either(user?.clientKeyData, user?.clientKey, "client-key") ?? answered?.key;
-    const basic = user?.username === undefined ? undefined : btoa(`${user.username}:${user.password ?? ""}`);
+    const token = await readToken() ?? answered?.token;
+    let cert = answered?.certificate;
+    let key = answered?.key;
+    if (hasCertificate) {
+      cert = await either(user.clientCertificateData, user.clientCertificate, "client-certificate");
+      key = await either(user.clientKeyData, user.clientKey, "client-key");
+      clientPair(cert ?? "", key ?? "", `the kubeconfig ${userFile}: user "${userName}"`);
+    }
+    const basic = user.username === undefined
+      ? undefined
+      : Buffer.from(`${user.username}:${user.password ?? ""}`).toString("base64");
     return {
       headers: {
         ...(token === undefined
           ? basic === undefined ? {} : { Authorization: `Basic ${basic}` }
           : { Authorization: `Bearer ${token}` }),
-        ...(user === undefined ? {} : impersonationHeaders(user)),
+        ...impersonationHeaders(user),
       },
       tls: {
         ...(ca === undefined ? {} : { ca }),
         ...(cert === undefined ? {} : { cert }),
         ...(key === undefined ? {} : { key }),
-        ...(cluster.tlsServerName === undefined ? {} : { servername: cluster.tlsServerName }),
+        ...serverName(cluster.tlsServerName),
         rejectUnauthorized: !cluster.insecureSkipTlsVerify,
       },
+      expiresAt: answered?.expiresAt,
     };
   };
 }
@@ -286,27 +360,22 @@ function proxyOf(
   const secure = target.protocol === "https:";
   const read = (name: string) => own(env, name.toUpperCase()) || own(env, name) || undefined;
   const port = target.port || (secure ? "443" : "80");
-  const direct = isLoopback(target.hostname) || exempt(read("no_proxy"), target.hostname, port);
+  const direct = isLoopback(target.hostname) || exempt(read("no_proxy"), target.hostname, port, "go");
   const variable = secure ? "https_proxy" : "http_proxy";
-  if (
-    proxyUrl !== undefined && "bun" in process.versions && exempt(read("no_proxy"), target.hostname, port)
-  ) {
-    // Bun's fetch asks the variable also where it is given a proxy; client-go does not.
-    throw new KubeconfigError(
-      `${origin}: proxy-url cannot be used on Bun while NO_PROXY holds ${target.hostname}: take it out of NO_PROXY, or run on Node`,
-    );
-  }
   const proxy = proxyUrl ?? (direct ? undefined : read(variable));
   if (proxy === undefined) return undefined;
-  const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(proxy) ? proxy : `http://${proxy}`;
-  if (URL.canParse(url) && /^https?:/i.test(url)) return url;
+  // A variable may name a host alone, the kubeconfig may not.
+  const url = proxyUrl !== undefined || /^[a-z][a-z0-9+.-]*:\/\//i.test(proxy) ? proxy : `http://${proxy}`;
+  if (URL.canParse(url) && /^(?:https?|socks5h?):\/\//i.test(url)) return url;
   const scheme = /^([a-z0-9+.-]{1,20}):\/\//i.exec(proxy)?.[1];
   const where = proxyUrl === undefined ? `the variable ${variable}` : `${origin}: proxy-url`;
   throw new KubeconfigError(
     `${where} ${
-      scheme === undefined ? "is no URL" : `names a ${scheme}:// proxy, which is not supported`
+      scheme === undefined || URL.canParse(url) === false
+        ? "is no URL of a proxy"
+        : `names a ${scheme}:// proxy, which is not supported`
     }: ` +
-      "give an http:// or https:// one",
+      "give an http://, https:// or socks5:// one",
   );
 }
 
@@ -319,6 +388,7 @@ function inCluster(env: Environment): LoadedKubeconfig {
     server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
     certificateAuthority: `${SERVICE_ACCOUNT}/ca.crt`,
     certificateAuthorityData: undefined,
+    disableCompression: false,
     insecureSkipTlsVerify: false,
     tlsServerName: undefined,
     proxyUrl: undefined,

@@ -20,6 +20,7 @@ export type ClusterEntry = {
   readonly certificateAuthority: string | undefined;
   /** Base64 of PEM. */
   readonly certificateAuthorityData: string | undefined;
+  readonly disableCompression: boolean;
   readonly insecureSkipTlsVerify: boolean;
   readonly tlsServerName: string | undefined;
   readonly proxyUrl: string | undefined;
@@ -58,14 +59,15 @@ export type UserEntry = {
 
 export type ContextEntry = {
   readonly cluster: string;
-  readonly user: string | undefined;
+  readonly user: string;
   readonly namespace: string | undefined;
 };
 
 /** A named member of a list that is read when it is used: a broken one spoils nothing else. */
 export type Named = {
   readonly name: string;
-  readonly value: Fields;
+  /** Absent and null are an entry without fields, as they are for kubectl. */
+  readonly value: unknown;
   /** The file in which it stands. */
   readonly file: string;
 };
@@ -142,10 +144,20 @@ function texts(values: readonly unknown[], where: string): readonly string[] {
 function namedList(document: Fields, list: string, member: string, file: string): readonly Named[] {
   const found = Object.hasOwn(document, list) ? document[list] ?? [] : [];
   if (!Array.isArray(found)) refuse(list, "a list", found);
-  return found.flatMap((item: unknown): Named[] => {
+  const seen = new Map<string, number>();
+  return found.flatMap((item: unknown, index): Named[] => {
     if (!isFields(item) || typeof item["name"] !== "string") return [];
-    const value = Object.hasOwn(item, member) ? item[member] : undefined;
-    return isFields(value) ? [{ name: item["name"], value, file }] : [];
+    const { name } = item;
+    const before = seen.get(name);
+    if (before !== undefined) {
+      throw new KubeconfigError(
+        `${list}[${before}] and ${list}[${index}] have the same name "${
+          name.slice(0, 100)
+        }": remove or rename one`,
+      );
+    }
+    seen.set(name, index);
+    return [{ name, value: own(item, member) ?? {}, file }];
   });
 }
 
@@ -164,6 +176,14 @@ export function readKubeconfigDocument(document: unknown, file: string): Kubecon
   if (kind !== "Config") {
     throw new KubeconfigError(
       `it is a ${typeof kind === "string" ? kind.slice(0, 60) : kindOf(kind)}, no Config`,
+    );
+  }
+  const apiVersion = document["apiVersion"] ?? "v1";
+  if (apiVersion !== "v1" && apiVersion !== "") {
+    throw new KubeconfigError(
+      `its apiVersion must be v1, it is ${
+        typeof apiVersion === "string" ? apiVersion.slice(0, 60) : kindOf(apiVersion)
+      }`,
     );
   }
   return {
@@ -194,10 +214,37 @@ export function readContext({ name, value }: Named): ContextEntry {
   const read = readerOf(value, where);
   read.member("extensions");
   const cluster = read.text("cluster");
-  const entry = { user: read.text("user"), namespace: read.text("namespace") };
+  const user = read.text("user");
+  const namespace = read.text("namespace");
   read.end();
   if (cluster === undefined) throw new KubeconfigError(`${where} names no cluster`);
-  return { cluster, ...entry };
+  if (user === undefined) {
+    throw new KubeconfigError(
+      `${where} names no user: run kubectl config set-context ${name} --user=NAME (of a user without fields for none)`,
+    );
+  }
+  return { cluster, user, namespace };
+}
+
+/** A field of base64 in one text, wrapped or not; what it holds is never told. */
+function base64(text: string | undefined, where: string): string | undefined {
+  if (text === undefined) return undefined;
+  const joined = text.replace(/[\r\n]/g, "");
+  if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(joined)) {
+    throw new KubeconfigError(
+      `${where} is not base64: encode the PEM file, or name the file in the field without "-data"`,
+    );
+  }
+  return joined;
+}
+
+/** Data and a file for the same thing, which kubectl refuses. */
+function eitherOf(where: string, data: string | undefined, file: string | undefined, field: string): void {
+  if (data !== undefined && file !== undefined) {
+    throw new KubeconfigError(
+      `${where} has both ${field} and ${field}-data: kubectl refuses both together, remove one`,
+    );
+  }
 }
 
 const EXEC_EXTENSION = "client.authentication.k8s.io/exec";
@@ -207,11 +254,14 @@ export function readCluster({ name, value }: Named): ClusterEntry {
   const read = readerOf(value, where);
   const server = read.text("server");
   const extension = read.list("extensions").find((one) => isFields(one) && one["name"] === EXEC_EXTENSION);
-  // Whether bodies are compressed makes no difference to what they say.
-  read.flag("disable-compression");
   const entry = {
     certificateAuthority: read.text("certificate-authority"),
-    certificateAuthorityData: read.text("certificate-authority-data"),
+    certificateAuthorityData: base64(
+      read.text("certificate-authority-data"),
+      `${where}.certificate-authority-data`,
+    ),
+    // Whether bodies are compressed makes no difference to what they say; plugins are told of it.
+    disableCompression: read.flag("disable-compression"),
     insecureSkipTlsVerify: read.flag("insecure-skip-tls-verify"),
     tlsServerName: read.text("tls-server-name"),
     proxyUrl: read.text("proxy-url"),
@@ -219,6 +269,7 @@ export function readCluster({ name, value }: Named): ClusterEntry {
   };
   read.end();
   if (server === undefined) throw new KubeconfigError(`${where} has no server`);
+  eitherOf(where, entry.certificateAuthorityData, entry.certificateAuthority, "certificate-authority");
   if (
     entry.insecureSkipTlsVerify &&
     (entry.certificateAuthority ?? entry.certificateAuthorityData) !== undefined
@@ -234,10 +285,18 @@ function readExec(value: unknown, where: string): ExecEntry {
   const read = readerOf(value, where);
   const apiVersion = read.text("apiVersion");
   const command = read.text("command");
-  const interactiveMode = read.text("interactiveMode") ?? "IfAvailable";
+  // Required in v1, and this one in v1beta1 when it is absent.
+  const interactiveMode = read.text("interactiveMode") ??
+    (apiVersion === "client.authentication.k8s.io/v1beta1" ? "IfAvailable" : "");
   const env = read.list("env").map((item, index) => {
     const one = readerOf(item, `${where}.env[${index}]`);
-    return { name: one.text("name") ?? "", value: one.text("value") ?? "" };
+    const variable = one.text("name");
+    if (variable === undefined) {
+      throw new KubeconfigError(`${where}.env[${index}] has no name: name the variable, or remove it`);
+    }
+    const value = one.text("value") ?? "";
+    one.end();
+    return { name: variable, value };
   });
   const entry = {
     args: texts(read.list("args"), `${where}.args`),
@@ -266,13 +325,31 @@ function readExec(value: unknown, where: string): ExecEntry {
   };
 }
 
+/** What takes the place of the providers that kubectl had; `gcp` and `azure` it refuses itself since 1.26, `oidc` it still has. */
+const PROVIDER_REMEDIES: ReadonlyMap<string, string> = new Map([
+  [
+    "gcp",
+    "install gke-gcloud-auth-plugin and run gcloud container clusters get-credentials, which writes an exec plugin",
+  ],
+  ["azure", "run kubelogin convert-kubeconfig, which writes an exec plugin"],
+  [
+    "oidc",
+    "use an exec plugin for OpenID Connect, such as kubectl oidc-login (kubelogin), or a token of a service account",
+  ],
+]);
+
 export function readUser({ name, value }: Named): UserEntry {
   const where = `user "${name}"`;
   const read = readerOf(value, where);
   read.member("extensions");
-  if (read.member("auth-provider") !== undefined) {
+  const provider = read.member("auth-provider");
+  if (provider !== undefined) {
+    const { name: kind } = isFields(provider) ? provider : { name: undefined };
+    const remedy = typeof kind === "string" ? PROVIDER_REMEDIES.get(kind) : undefined;
     throw new KubeconfigError(
-      `${where} has the field "auth-provider", which is not supported here: use an exec plugin, as kubectl does since 1.26`,
+      `${where} has the field "auth-provider"${
+        remedy === undefined ? "" : ` (${kind as string})`
+      }, which is not supported here: ${remedy ?? "use an exec plugin of your cluster's provider"}`,
     );
   }
   const exec = read.member("exec");
@@ -282,9 +359,9 @@ export function readUser({ name, value }: Named): UserEntry {
     token: read.text("token"),
     tokenFile: read.text("tokenFile"),
     clientCertificate: read.text("client-certificate"),
-    clientCertificateData: read.text("client-certificate-data"),
+    clientCertificateData: base64(read.text("client-certificate-data"), `${where}.client-certificate-data`),
     clientKey: read.text("client-key"),
-    clientKeyData: read.text("client-key-data"),
+    clientKeyData: base64(read.text("client-key-data"), `${where}.client-key-data`),
     username: read.text("username"),
     password: read.text("password"),
     exec: exec === undefined ? undefined : readExec(exec, `${where}.exec`),
@@ -302,6 +379,23 @@ export function readUser({ name, value }: Named): UserEntry {
     ),
   };
   read.end();
+  eitherOf(where, entry.clientCertificateData, entry.clientCertificate, "client-certificate");
+  const hasCertificate = (entry.clientCertificateData ?? entry.clientCertificate) !== undefined;
+  if (hasCertificate) {
+    eitherOf(where, entry.clientKeyData, entry.clientKey, "client-key");
+    if ((entry.clientKeyData ?? entry.clientKey) === undefined) {
+      throw new KubeconfigError(
+        `${where} has a client certificate without its key: give client-key or client-key-data`,
+      );
+    }
+  }
+  if (
+    (entry.token ?? entry.tokenFile) !== undefined && (entry.username ?? entry.password) !== undefined
+  ) {
+    throw new KubeconfigError(
+      `${where} has a token and a password: only one way to log in is allowed, remove the other`,
+    );
+  }
   if (
     entry.as === undefined &&
     (entry.asUid !== undefined || entry.asGroups.length > 0 || entry.asUserExtra.size > 0)

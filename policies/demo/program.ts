@@ -5,7 +5,7 @@ import { join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { REGO_BUILTINS } from "../../evaluator/types/rego_builtin_names.ts";
-import { osErrorText } from "../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import { loadPolicies } from "../../policy_server/apply/policies_file.ts";
 import { serve, start as startPolicyServer } from "../../policy_server/program.ts";
 import { parseOptions } from "../../policy_server/render/parse_options.ts";

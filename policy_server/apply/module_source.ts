@@ -17,7 +17,7 @@ import {
 } from "../../artifact/mod.ts";
 import type { ServerOptions } from "../types/options.ts";
 import type { Log } from "./log.ts";
-import { osErrorText } from "./os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 import type { TrustRootGetter } from "./trust_root.ts";
 
 /** Gets the bytes of the module at `url` for the policy called `name`. Throws an Error with the whole text for the user. */

@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { MAX_TEXT_LENGTH } from "../types/document.ts";
 import { parsePolicies, policiesFilePrefix, type PolicyEntry } from "../types/policies.ts";
-import { osErrorText } from "./os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 
 /**
  * Reads and parses the file. Throws `PoliciesFileError` for what it holds, and an `Error` with the same prefix where it

@@ -6,7 +6,7 @@ import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import type { TlsPaths } from "../types/options.ts";
 import type { Log } from "./log.ts";
-import { osErrorText } from "./os_error.ts";
+import { osErrorText } from "../../program/render/os_error.ts";
 
 /** Certificate (with its chain, leaf first) and key as PEM, with the state of the files that they came from. */
 export type ServerPair = {

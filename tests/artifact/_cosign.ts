@@ -1,38 +1,28 @@
-/** The real `cosign`, built by `tests/tools/build_cosign.sh`, and the Fulcio and Rekor that it talks to. */
-import { spawn } from "node:child_process";
+/** The real `cosign` in both of the versions that the field has, built by `tests/tools/build_cosign.sh`, and the Fulcio and Rekor that it talks to. */
 import { createHash, sign } from "node:crypto";
-import { existsSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
-import process from "node:process";
 import { fulcioHandler } from "./_packages.ts";
 import { startServer, type TestServer } from "./_server.ts";
 import { createSigstore, keyPair, type TestSigstore } from "./_sigstore.ts";
+import { builtTool, runTool } from "./_tools.ts";
 
-const cache = process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache");
-export const COSIGN = join(cache, "portreeve", "bin", "cosign");
-export const COSIGN_THERE = existsSync(COSIGN);
-export const COSIGN_MISSING = "skipped: run tests/tools/build_cosign.sh (needs Go)";
+/** By its major version. */
+const COSIGNS = { 2: builtTool("cosign2", "cosign"), 3: builtTool("cosign") } as const;
+
+export const COSIGN = COSIGNS[3].binary ?? "cosign";
+export const COSIGN_THERE = COSIGNS[3].binary !== undefined;
+export const COSIGN_MISSING = COSIGNS[3].missing;
+export const COSIGN_2_MISSING = COSIGNS[2].binary === undefined ? COSIGNS[2].missing : undefined;
 
 /** Runs cosign with nothing of this machine's configuration. */
 export function cosign(directory: string, ...args: readonly string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(COSIGN, args, {
-      cwd: directory,
-      env: { PATH: "/usr/bin:/bin", HOME: directory, COSIGN_PASSWORD: "", COSIGN_YES: "true" },
-      stdio: ["ignore", "pipe", "pipe"],
-      timeout: 60_000,
-      killSignal: "SIGKILL",
-    });
-    let output = "";
-    child.stdout.on("data", (piece) => output += piece);
-    child.stderr.on("data", (piece) => output += piece);
-    child.on("error", reject);
-    child.on(
-      "close",
-      (code) => code === 0 ? resolve(output) : reject(new Error(`cosign ${args[0]}: ${output}`)),
-    );
-  });
+  return cosignOf(3, directory, ...args);
+}
+
+/** The same for a version of one's choice. */
+export function cosignOf(version: 2 | 3, directory: string, ...args: readonly string[]): Promise<string> {
+  // Version 2 calls its mode with referrers an experiment.
+  const env = { COSIGN_PASSWORD: "", COSIGN_YES: "true", COSIGN_EXPERIMENTAL: "1" };
+  return runTool(COSIGNS[version], directory, args, env);
 }
 
 /** A log keeps what an envelope comes to, not the proposal that holds it. */
@@ -77,6 +67,21 @@ export async function startSigningServices(): Promise<SigningServices> {
       const { statusCode, response: answer } = await fulcioHandler(sigstore.ca).fn(asked);
       response.writeHead(statusCode === 201 ? 200 : statusCode, { "content-type": "application/json" });
       return void response.end(answer);
+    }
+    // The API of before, which cosign 2 speaks: keys in base64 once more, chains as text.
+    if (request.url === "/api/v1/signingCert") {
+      const oidcIdentityToken = (request.headers.authorization ?? "").replace(/^Bearer /, "");
+      const { publicKey } = JSON.parse(body.toString()) as {
+        readonly publicKey: { readonly content: string };
+      };
+      const content = Buffer.from(publicKey.content, "base64").toString();
+      const asked = { credentials: { oidcIdentityToken }, publicKeyRequest: { publicKey: { content } } };
+      const { statusCode, response: answer } = await fulcioHandler(sigstore.ca).fn(JSON.stringify(asked));
+      response.writeHead(statusCode, { "content-type": "application/pem-certificate-chain" });
+      if (statusCode !== 201) return void response.end(answer);
+      return void response.end(
+        JSON.parse(String(answer)).signedCertificateEmbeddedSct.chain.certificates.join(""),
+      );
     }
     if (request.url === "/api/v1/log/entries") {
       const entry = await sigstore.tlog.log(canonicalEntry(JSON.parse(body.toString())) as never);

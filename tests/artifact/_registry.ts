@@ -1,15 +1,35 @@
-/** A real registry (Debian's `docker-registry`) on a free port of the loopback, ended with the test. */
+/** Real registries on a free port of the loopback, ended with the test: Debian's `docker-registry` and those built from Go modules. */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { builtTool } from "./_tools.ts";
 
 export const REGISTRY_BINARY = ["/usr/bin/docker-registry", "/usr/local/bin/docker-registry"].find(
   existsSync,
 );
 export const REGISTRY_MISSING = "skipped: apt-get install docker-registry";
+
+/** What each kind of registry is started with, and how to get it. */
+const KINDS = {
+  "docker-registry 2": { binary: REGISTRY_BINARY, missing: REGISTRY_MISSING },
+  "distribution 3": builtTool("distribution"),
+  /** In memory, with the referrers API. */
+  "go-containerregistry": builtTool("referrers_registry"),
+  ociregistry: builtTool("referrers_registry"),
+  "ociregistry as ECR": builtTool("referrers_registry"),
+} as const;
+
+export type RegistryKind = keyof typeof KINDS;
+
+export const REGISTRY_KINDS = Object.keys(KINDS) as readonly RegistryKind[];
+
+/** How to get a registry that is not there; undefined: it is. */
+export function registryMissing(kind: RegistryKind): string | undefined {
+  return KINDS[kind].binary === undefined ? KINDS[kind].missing : undefined;
+}
 
 export type TestRegistry = {
   /** `localhost:PORT`, as it is written in references. */
@@ -19,6 +39,8 @@ export type TestRegistry = {
 };
 
 export type RegistryOptions = {
+  /** Default: `docker-registry 2`. The other options are for this one and `distribution 3`. */
+  readonly kind?: RegistryKind;
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Content of an htpasswd file (bcrypt). */
   readonly htpasswd?: string;
@@ -55,7 +77,9 @@ async function listening(port: number, ended: () => boolean): Promise<void> {
 }
 
 export async function startRegistry(options: RegistryOptions = {}): Promise<TestRegistry> {
-  if (REGISTRY_BINARY === undefined) throw new Error(REGISTRY_MISSING);
+  const { kind = "docker-registry 2" } = options;
+  const { binary, missing } = KINDS[kind];
+  if (binary === undefined) throw new Error(missing);
   const directory = await mkdtemp(join(tmpdir(), "portreeve-registry-"));
   const port = await freePort();
   const file = async (name: string, content: string) => {
@@ -91,9 +115,10 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Test
       },
     }),
   };
-  const child = spawn(REGISTRY_BINARY, ["serve", await file("config.yml", JSON.stringify(config))], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
+  const words = binary.endsWith("referrers_registry")
+    ? [kind.replaceAll(" ", "-"), `127.0.0.1:${port}`]
+    : ["serve", await file("config.yml", JSON.stringify(config))];
+  const child = spawn(binary, words, { stdio: ["ignore", "ignore", "pipe"] });
   let errors = "";
   child.stderr.on("data", (piece) => errors = `${errors}${piece}`.slice(-4000));
   const exited = new Promise<void>((resolve) => child.on("exit", () => resolve()));
@@ -108,7 +133,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Test
     await listening(port, () => ended);
   } catch (error) {
     await stop();
-    throw new Error(`docker-registry did not start: ${errors}`, { cause: error });
+    throw new Error(`${kind} did not start: ${errors}`, { cause: error });
   }
   return { host: `localhost:${port}`, directory, stop };
 }

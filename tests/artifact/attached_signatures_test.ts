@@ -74,10 +74,10 @@ type Setting = ReturnType<typeof setting>;
 /** Puts the signature somewhere; may answer requests in the registry's place. */
 type Place = (at: Setting) => Promise<Answer | void> | Answer | void;
 
-async function verifyAt(place: Place, entries: readonly unknown[]) {
+async function verifyAt(place: Place, entries: readonly unknown[], others: readonly string[] = []) {
   const at = setting();
   const server = await startServer(await place(at) ?? at.registry.answer);
-  const { options, lines } = listening({ sources: insecure(server.host) });
+  const { options, lines } = listening({ sources: insecure(server.host, ...others) });
   const image = `${server.host}/${REPOSITORY}:v1`;
   const config = parseVerificationConfig(JSON.stringify({ apiVersion: "v1", allOf: entries }));
   try {
@@ -128,6 +128,68 @@ const paged = (link: (next: string, host: string) => string): Place => async (at
   };
 };
 
+/** What stands in for a tag that is not there. */
+const noSuchTag = (status: number, body: string, type = "application/json"): Place => async (at) => {
+  const bundle = await at.signature("bundle");
+  at.list([at.refer(bundle, {}, { artifactType: bundle.mediaType })]);
+  return (request, response, received) => {
+    if (!/\/manifests\/sha256-/.test(request.url ?? "")) {
+      return at.registry.answer(request, response, received);
+    }
+    response.writeHead(status, { "content-type": type }).end(body);
+  };
+};
+
+const envelope = (...errors: readonly unknown[]) => JSON.stringify({ errors });
+
+/** As the services answered, in the reports that are named. */
+const HOSTED: Readonly<Record<string, Place>> = {
+  "Artifactory has no API (google/go-containerregistry#1962)": instead(
+    ...[406, envelope({ status: 406, message: "Not Acceptable" }), "application/json"] as const,
+  ),
+  "Quay cannot read the manifest (quay/quay#3071)": instead(
+    ...[400, envelope({ code: "MANIFEST_INVALID", detail: {}, message: "manifest invalid" })] as const,
+    "application/json",
+  ),
+  "docker-registry (notaryproject/notation-go#221)": instead(
+    ...[404, "404 page not found\n", "text/plain; charset=utf-8"] as const,
+  ),
+  "registries that answer 200 to whatever is asked (sigstore/sigstore-js#1187)": instead(200, "{}"),
+  "Artifactory forbids a tag that is not there (sigstore/cosign#2973)": noSuchTag(
+    403,
+    envelope({
+      code: "UNAUTHORIZED",
+      message:
+        "The client does not have permission for manifest: Download request for repo:path is forbidden",
+      detail: { manifest: "team/policy" },
+    }),
+  ),
+  "a list that is called text (google/go-containerregistry#1760)": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.list([at.refer(bundle, {}, { artifactType: bundle.mediaType })]);
+    return (request, response, received) => {
+      if (!/\/referrers\//.test(request.url ?? "")) return at.registry.answer(request, response, received);
+      response.setHeader("content-type", "text/plain; charset=utf-8");
+      response.end(at.registry.content.get(`${REPOSITORY}/referrers/${at.image.digest}`)?.bytes);
+    };
+  },
+};
+
+/** Bundles that are no signatures, as GitHub's actions hang on an image for each build, and one that is. */
+async function attested(at: Setting, listed: boolean): Promise<void> {
+  const bundle = await at.signature("bundle");
+  const annotations = { "dev.sigstore.bundle.predicateType": "https://slsa.dev/provenance/v1" };
+  const entry = { artifactType: bundle.mediaType, ...(listed ? { annotations } : {}) };
+  at.list([
+    ...Array.from(
+      { length: 101 },
+      (_, n) =>
+        at.refer({ mediaType: bundle.mediaType, bytes: Buffer.from(`{"n":${n}}`) }, { annotations }, entry),
+    ),
+    at.refer(bundle, {}, { artifactType: bundle.mediaType }),
+  ]);
+}
+
 const BUNDLES: Readonly<Record<string, Place>> = {
   "cosign 3: the referrers API": async (at) => {
     const bundle = await at.signature("bundle");
@@ -170,6 +232,23 @@ const BUNDLES: Readonly<Record<string, Place>> = {
       at.refer(bundle, {}, { artifactType: bundle.mediaType }),
     ]);
   },
+  // go-containerregistry's registry calls every referrer by its configuration's type, in no order.
+  "101 entries of the empty type first, and its own is the empty one too": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.list([
+      ...Array.from({ length: 101 }, (_, n) => at.refer(sbom(n), {}, { artifactType: EMPTY })),
+      at.refer(bundle, {}, { artifactType: EMPTY }),
+    ]);
+  },
+  "999 entries of no type first, and only its annotations tell what it is": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.list([
+      ...Array.from({ length: 999 }, (_, n) => at.refer(sbom(n))),
+      at.refer(bundle, {}, { annotations: { "dev.sigstore.bundle.content": "dsse-envelope" } }),
+    ]);
+  },
+  "101 attestations first": (at) => attested(at, true),
+  "101 attestations first, by a list without annotations": (at) => attested(at, false),
   "an entry that leads nowhere, before": async (at) => {
     const bundle = await at.signature("bundle");
     const lost = { mediaType: OCI_MANIFEST, digest: digestOf("lost"), size: 4, artifactType: BUNDLE_V03 };
@@ -194,17 +273,39 @@ const BUNDLES: Readonly<Record<string, Place>> = {
     at.list([]);
     at.fallback([at.refer(bundle, {}, { artifactType: bundle.mediaType })]);
   },
+  "a list of what was pushed since the registry has the API, and the fallback tag of before": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.list([at.refer(sbom(1), {}, { artifactType: "application/spdx+json" }), at.refer(sbom(2))]);
+    at.fallback([at.refer(bundle, {}, { artifactType: bundle.mediaType })]);
+  },
   "a list that is null, and the fallback tag": async (at) => {
     const bundle = await at.signature("bundle");
     at.list(null);
     at.fallback([at.refer(bundle, {}, { artifactType: bundle.mediaType })]);
   },
   ...Object.fromEntries(
-    [400, 401, 403, 404, 405, 406, 429, 500, 501, 502, 503].map((
+    [204, 400, 401, 403, 404, 405, 406, 410, 415, 418, 429, 500, 501, 502, 503].map((
       status,
     ) => [`the API answers ${status}`, instead(status)]),
   ),
   "the API answers with a page of HTML": instead(200, "<html>Sign in</html>", "text/html"),
+  "the API answers with nothing": instead(200, ""),
+  "the API answers with half a list": instead(200, '{"schemaVersion":2,"manifests":[{"medi', OCI_INDEX),
+  "the API answers with null": instead(200, "null", OCI_INDEX),
+  "the API breaks off": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.fallback([at.refer(bundle, {}, { artifactType: bundle.mediaType })]);
+    return (request, response, received) => {
+      if (!/\/referrers\//.test(request.url ?? "")) return at.registry.answer(request, response, received);
+      response.destroy();
+    };
+  },
+  ...Object.fromEntries(
+    [400, 401, 403, 405, 406, 410, 429, 500, 501, 502, 503].map((
+      status,
+    ) => [`tags that are not there answer ${status}`, noSuchTag(status, "not here", "text/plain")]),
+  ),
+  ...HOSTED,
   "the API answers with JSON of its own": instead(200, `{"message":"no such route"}`, "application/json"),
 };
 
@@ -239,6 +340,45 @@ for (
   }
 }
 
+test("GHCR sends whoever asks for referrers to its web site, which may throttle (artifacthub/hub#4785)", async () => {
+  for (
+    const [status, type, body] of [
+      [429, "text/plain", "Too Many Requests"],
+      [404, "text/html", "<html>Not Found</html>"],
+      [403, "text/html", "<html>Sign in</html>"],
+      [500, "text/html", "<html>Oops</html>"],
+    ] as const
+  ) {
+    const site = await startServer((_request, response) => {
+      response.writeHead(status, { "content-type": type, "retry-after": "60" }).end(body);
+    });
+    try {
+      const { verified, layers, lines } = await verifyAt(
+        async (at) => {
+          const bundle = await at.signature("bundle");
+          at.fallback([at.refer(bundle, {}, { artifactType: bundle.mediaType })]);
+          return (request, response, received) => {
+            if (!/\/referrers\//.test(request.url ?? "")) {
+              return at.registry.answer(request, response, received);
+            }
+            const location =
+              `${site.base}/-/v2/packages/container/package/tests%2Fpolicy%2Freferrers%2Fsha256`;
+            response.writeHead(303, { location }).end();
+          };
+        },
+        [byUser],
+        [site.host],
+      );
+      assert.equal([verified, layers], ["verified", 1], `${status}: ${lines.join("\n")}`);
+      // Once to verify, once to list: what a web site says is no reason to ask again, and none to warn.
+      assert.is(site.requests.length, 2, String(status));
+      assert.not.match(lines.join("\n"), "cannot look for signatures everywhere");
+    } finally {
+      await site.stop();
+    }
+  }
+});
+
 test("what could not be read is said beside what was not found", async () => {
   const { verified } = await verifyAt(
     (at) => (request, response, received) => {
@@ -249,6 +389,32 @@ test("what could not be read is said beside what was not found", async () => {
     [byKey],
   );
   assert.match(verified, /^no signatures found for image: \S+ \(.*code: 403, message: not for you/);
+});
+
+test("a signature that 101 referrers hold counts once, and is shown once", async () => {
+  const { verified, layers } = await verifyAt(async (at) => {
+    const type = "application/vnd.dev.cosign.artifact.sig.v1+json";
+    const entry = (n: number, layer: Layer) =>
+      at.refer(layer, { artifactType: type, annotations: { n: String(n) } }, { artifactType: type });
+    const other = sigstore.simpleSigning(at.image.digest, { keys: keyPair() });
+    at.list([
+      ...Array.from({ length: 101 }, (_, n) => entry(n, other)),
+      entry(101, await at.signature("simple signing")),
+    ]);
+  }, [byKey]);
+  assert.equal([verified, layers], ["verified", 2]);
+});
+
+test("more than a thousand manifests of no type are not fetched", async () => {
+  const { verified, requests } = await verifyAt((at) => {
+    at.list(Array.from({ length: 1100 }, (_, n) => at.refer(sbom(n))));
+  }, [byKey]);
+  assert.match(
+    verified,
+    /^no signatures found for image: \S+ \(the referrers of sha256:\w+ are more than 1000, the rest is ignored\)/,
+  );
+  // Once to verify, once to list.
+  assert.ok(requests < 2100, `${requests} requests`);
 });
 
 test("an endless list ends", async () => {
@@ -277,7 +443,9 @@ real(
   "a copy takes the signatures that refer to an image along, and lists them where the target has no API",
   async () => {
     for (
-      const [what, place] of Object.entries({ ...BUNDLES, ...SIMPLE }).filter(([name]) => /cosign/.test(name))
+      const [what, place] of Object.entries({ ...BUNDLES, ...SIMPLE }).filter(([name]) =>
+        /cosign [23]|forbids a tag/.test(name)
+      )
     ) {
       const at = setting();
       const source = await startServer(await place(at) ?? at.registry.answer);
@@ -285,7 +453,7 @@ real(
       const { options } = listening({ sources: insecure(source.host, target.host) });
       try {
         await copyArtifact(`${source.host}/${REPOSITORY}:v1`, `${target.host}/copies/policy:v1`, options);
-        const entry = what.startsWith("cosign 3") ? byUser : byKey;
+        const entry = /cosign 3|Artifactory/.test(what) ? byUser : byKey;
         const config = parseVerificationConfig(
           JSON.stringify({ apiVersion: "v1", allOf: [/cosign 2/.test(what) ? byKey : entry] }),
         );

@@ -102,7 +102,7 @@ test("sources: one bad entry fails the whole file, with its place", async () => 
     ],
     [
       "source_authorities: { h: [{ type: Path, path: /nonexistent.pem }] }",
-      "Cannot read certificate from file: ENOENT",
+      "Cannot read certificate from file: No such file or directory (os error 2) (source_authorities.h, /nonexistent.pem)",
     ],
     [
       "source_authorities: { h: [{ type: Path, path: '@DIR@/no.pem' }] }",
@@ -130,7 +130,7 @@ test("sources: one bad entry fails the whole file, with its place", async () => 
   const absent = await failure(readSources("/nonexistent/sources.yml"));
   assert.match(
     absent.message,
-    "error while loading sources from /nonexistent/sources.yml: Cannot read certificate from file: ENOENT",
+    "error while loading sources from /nonexistent/sources.yml: No such file or directory (os error 2)",
   );
 });
 
@@ -289,6 +289,12 @@ test("verification: files that cannot be read, and what is accepted with a warni
       (await failure(readVerificationConfig(join(directory, "folder")))).message,
       "failed to read verification file",
     );
+    const typo = join(directory, "typo.yml");
+    for (const text of ["more: 1", "apiVersion: v2", "apiVersion: v1", "allOf: [", "hi"]) {
+      await writeFile(typo, text);
+      const { message } = await failure(readVerificationConfig(typo));
+      assert.ok(message.endsWith(` (${typo})`), `its file is named: ${message}`);
+    }
     const warnings = async (text: string) => {
       const path = join(directory, "verification.yml");
       await writeFile(path, text);

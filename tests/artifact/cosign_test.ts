@@ -11,35 +11,49 @@ import {
   type TrustRoot,
   verifyPolicy,
 } from "../../artifact/mod.ts";
-import { cosign, COSIGN_MISSING, COSIGN_THERE, identityToken, startSigningServices } from "./_cosign.ts";
+import {
+  cosign,
+  COSIGN_2_MISSING,
+  COSIGN_MISSING,
+  COSIGN_THERE,
+  cosignOf,
+  identityToken,
+  startSigningServices,
+} from "./_cosign.ts";
 import { putPolicy, sha256, wasmModule } from "./_image.ts";
 import { REGISTRY_BINARY, REGISTRY_MISSING, startRegistry } from "./_registry.ts";
 import { failure, inDirectory, insecure, listening, trustRootOf } from "./_setting.ts";
 
 const missing = [
   ...(COSIGN_THERE ? [] : [COSIGN_MISSING]),
+  ...(COSIGN_2_MISSING === undefined ? [] : [COSIGN_2_MISSING]),
   ...(REGISTRY_BINARY === undefined ? [REGISTRY_MISSING] : []),
 ];
 if (missing.length > 0) test.skip(`cosign: ${missing.join("; ")}`, () => {});
 const real: typeof test = (missing.length > 0 ? test.skip : test) as typeof test;
 
-const FORMATS = [
-  ["simple signing", ["--new-bundle-format=false"]],
-  ["bundle", []],
-] as const;
+type Format = readonly [name: string, version: 2 | 3, flags: readonly string[], annotated: boolean];
+
+const FORMATS: readonly Format[] = [
+  ["simple signing", 3, ["--use-signing-config=false", "--new-bundle-format=false"], true],
+  ["bundle", 3, ["--use-signing-config=false"], true],
+  ["simple signing by cosign 2", 2, [], true],
+  // cosign 2 leaves the annotations out of its bundles: they were not signed, and to ask for them is to be refused.
+  ["bundle by cosign 2", 2, ["--new-bundle-format"], false],
+];
 
 async function withCosign(
   run: (
     host: string,
     directory: string,
-    sign: (image: string, ...args: string[]) => Promise<string>,
+    sign: (version: 2 | 3, image: string, ...args: readonly string[]) => Promise<string>,
   ) => Promise<void>,
 ) {
   const registry = await startRegistry();
   try {
     await inDirectory(async (directory) => {
-      const sign = (image: string, ...args: string[]) =>
-        cosign(directory, "sign", "--use-signing-config=false", "--allow-http-registry", ...args, image);
+      const sign = (version: 2 | 3, image: string, ...args: readonly string[]) =>
+        cosignOf(version, directory, "sign", "--allow-http-registry", ...args, image);
       await run(registry.host, directory, sign);
     });
   } finally {
@@ -57,7 +71,7 @@ async function verify(reference: string, host: string, entries: readonly unknown
 }
 
 real(
-  "key pairs, with annotations, in both formats; another key or annotation is refused",
+  "key pairs, with annotations, by both versions in both formats; another key or annotation is refused",
   () =>
     withCosign(async (host, directory, sign) => {
       for (const name of ["one", "two"]) {
@@ -67,12 +81,13 @@ real(
         await readFile(join(directory, "one.pub"), "utf8"),
         await readFile(join(directory, "two.pub"), "utf8"),
       ];
-      for (const [index, [format, flags]] of FORMATS.entries()) {
+      for (const [index, [format, version, flags, annotated]] of FORMATS.entries()) {
         const repository = `tests/key${index}`;
         const module = wasmModule(format);
         const digest = await putPolicy(`http://${host}`, repository, "v1", module);
         const reference = `${host}/${repository}:v1`;
         await sign(
+          version,
           `${host}/${repository}@${digest}`,
           "--key",
           "one.key",
@@ -83,7 +98,9 @@ real(
         );
         const entry = (key: string, annotations?: object) => ({ kind: "pubKey", key, annotations });
         assert.is(await verify(reference, host, [entry(one)]), digest, format);
-        assert.is(await verify(reference, host, [entry(one, { env: "prod" })]), digest, format);
+        const withAnnotation = await verify(reference, host, [entry(one, { env: "prod" })]);
+        if (annotated) assert.is(withAnnotation, digest, format);
+        else assert.match(withAnnotation, "missing signatures", format);
         assert.match(
           await verify(reference, host, [entry(one, { env: "dev" })]),
           "missing signatures",
@@ -127,7 +144,7 @@ real(
 );
 
 real(
-  "keyless, in both formats: generic issuer and GitHub action, by a Fulcio and Rekor of our own",
+  "keyless, by both versions in both formats: generic issuer and GitHub action, by a Fulcio and Rekor of our own",
   async () => {
     const { server, sigstore } = await startSigningServices();
     try {
@@ -137,7 +154,7 @@ real(
         const uri = "https://github.com/kubewarden/policy/.github/workflows/release.yml@refs/heads/main";
         const issuer = "https://token.actions.githubusercontent.com";
         const token = identityToken({ sub: uri, iss: issuer, repository: "kubewarden/policy" });
-        for (const [index, [format, flags]] of FORMATS.entries()) {
+        for (const [index, [format, version, flags, annotated]] of FORMATS.entries()) {
           const repository = `tests/keyless${index}`;
           const digest = await putPolicy(`http://${host}`, repository, "v1", wasmModule(format));
           const services = [
@@ -149,6 +166,7 @@ real(
             "root.json",
           ];
           await sign(
+            version,
             `${host}/${repository}@${digest}`,
             "--identity-token",
             token,
@@ -162,7 +180,14 @@ real(
           for (
             const entry of [
               { kind: "githubAction", owner: "kubewarden" },
-              { kind: "githubAction", owner: "kubewarden", repo: "policy", annotations: { env: "prod" } },
+              ...(annotated
+                ? [{
+                  kind: "githubAction",
+                  owner: "kubewarden",
+                  repo: "policy",
+                  annotations: { env: "prod" },
+                }]
+                : []),
               { kind: "genericIssuer", issuer, subject: { equal: uri } },
               { kind: "genericIssuer", issuer, subject: { urlPrefix: "https://github.com/kubewarden" } },
             ]
@@ -171,6 +196,9 @@ real(
             const entry of [
               { kind: "githubAction", owner: "kube" },
               { kind: "githubAction", owner: "kubewarden", annotations: { env: "dev" } },
+              ...(annotated
+                ? []
+                : [{ kind: "githubAction", owner: "kubewarden", annotations: { env: "prod" } }]),
               { kind: "genericIssuer", issuer, subject: { equal: `${uri}x` } },
               { kind: "genericIssuer", issuer: "https://accounts.test", subject: { equal: uri } },
             ]
@@ -194,7 +222,7 @@ real(
 );
 
 real(
-  "key pairs with log entries, in both formats: the log must be the trusted one, and must name the key",
+  "key pairs with log entries, by both versions in both formats: the log must be the trusted one, and must name the key",
   async () => {
     const { server, sigstore } = await startSigningServices();
     try {
@@ -204,11 +232,18 @@ real(
         const key = await readFile(join(directory, "cosign.pub"), "utf8");
         const root = await trustRootOf(sigstore.trustedRoot());
         const foreign = await trustRootOf(await startSigningServicesRoot());
-        for (const [index, [format, flags]] of FORMATS.entries()) {
+        for (const [index, [format, version, flags]] of FORMATS.entries()) {
           const repository = `tests/logged${index}`;
           const digest = await putPolicy(`http://${host}`, repository, "v1", wasmModule(format));
           const services = ["--rekor-url", server.base, "--trusted-root", "root.json"];
-          await sign(`${host}/${repository}@${digest}`, "--key", "cosign.key", ...services, ...flags);
+          await sign(
+            version,
+            `${host}/${repository}@${digest}`,
+            "--key",
+            "cosign.key",
+            ...services,
+            ...flags,
+          );
           const entry = [{ kind: "pubKey", key }];
           assert.is(await verify(`${host}/${repository}:v1`, host, entry, root), digest, format);
           assert.is(

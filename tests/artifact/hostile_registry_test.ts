@@ -277,7 +277,7 @@ test("refusals have the texts of the original", async () => {
   const envelope = JSON.stringify({ errors: [{ code: "DENIED", message: "not for you" }] });
   const cases: readonly (readonly [number, Answer, string, string])[] = [
     [401, status(401, "{}"), "unauthorized", "Not authorized: url "],
-    [403, status(403, envelope), "server", "envelope: OCI API errors: [OCI API error: not for you]"],
+    [403, status(403, envelope), "forbidden", "envelope: OCI API errors: [OCI API error: not for you]"],
     [404, status(404, envelope), "not_found", "Registry error: url "],
     [404, status(404, "<html>"), "not_found", "code: 404, message: <html>"],
     [429, status(429, "slow down"), "throttled", "code: 429, message: slow down"],

@@ -97,6 +97,19 @@ test("policy URIs: four schemes, and what is only misread as another", () => {
   assert.is(message(() => parsePolicyUrl("ftp://x/y")), "unknown scheme: ftp");
   assert.match(message(() => parsePolicyUrl("registry:///x")), "invalid URL: ");
   assert.match(message(() => parsePolicyUrl("https://[")), "invalid URL: ");
+  const paths: readonly (readonly [path: string, url: string])[] = [
+    ["/policies/a.wasm", "file:///policies/a.wasm"],
+    ["C:\\policies\\a.wasm", "file:///C:/policies/a.wasm"],
+    ["C:/policies/a.wasm", "file:///C:/policies/a.wasm"],
+    ...["./a.wasm", "../a.wasm", "~/a.wasm", "policies\\a.wasm", "\\\\server\\share\\a.wasm"].map((path) =>
+      [path, "file:// and its whole path"] as const
+    ),
+  ];
+  for (const [path, url] of paths) {
+    const refused = message(() => parsePolicyUrl(path));
+    assert.match(refused, `${path} is a path; the URL of a file is ${url}`);
+    assert.not.match(refused, "\n");
+  }
   assert.match(message(() => parsePolicyUrl("registry://ghcr.io/UPPER")), "Invalid OCI image reference: ");
 });
 

@@ -130,7 +130,7 @@ real(
       assert.equal(await push(), await push());
       assert.is(
         (await failure(pushPolicy(file, `${registry.host}/x:1`, {}, options))).message,
-        "Invalid destination format",
+        `Invalid destination format: ${registry.host}/x:1 (write registry://HOST/PATH:TAG)`,
       );
       assert.match(
         (await failure(pushPolicy(`${file}.absent`, `registry://${registry.host}/x:1`, {}, options))).message,

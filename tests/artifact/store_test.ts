@@ -91,13 +91,27 @@ test("file URIs are used in place", async () => {
   assert.is(error.message, "cannot retrieve path from uri: file://host/policy.wasm");
 });
 
+const listed = (root: string) => failure(listStore(root));
+
 test("a store that cannot be written says so, before anything is asked for", () =>
   inDirectory(async (root) => {
     await put(root, "registry", "a file where a folder should be");
-    const error = await failure(
-      fetchPolicy("localhost:1/a/b:v1", { kind: "store", root }, listening().options),
-    );
-    assert.match(error.message, "invalid URL: ");
+    await put(root, "empty", "");
+    const places: readonly (readonly [root: string, reason: string])[] = [
+      [join(root, "empty"), "Not a directory (os error 20)"],
+      [root, "File exists (os error 17)|Not a directory (os error 20)"],
+      [join(root, "a".repeat(300)), "File name too long (os error 36)"],
+      // Answers "no such file" to whoever makes a folder in it: Node's own way to make folders never ends there.
+      ...process.platform === "linux" ? [["/proc", "No such file or directory (os error 2)"]] as const : [],
+    ];
+    for (const [root, reason] of places) {
+      const error = await failure(
+        fetchPolicy("localhost:1/a/b:v1", { kind: "store", root }, listening().options),
+      );
+      assert.match(error.message, /^cannot write to \S+: [^:;]*; .*XDG_CACHE_HOME[^\n]*$/);
+      assert.ok(reason.split("|").some((one) => error.message.includes(one)), error.message);
+      if (reason.startsWith("Not")) assert.match((await listed(root)).message, reason);
+    }
     if (process.getuid?.() === 0) return;
     await chmod(root, 0o500);
     const denied = await failure(

@@ -1,6 +1,7 @@
 /** The trust root: from a file, from a TUF mirror, from its cache without a network; never silently none. */
 import { readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { loadTrustRoot } from "../../artifact/mod.ts";
@@ -221,6 +222,17 @@ test("an unknown mirror needs a root to start from; a mirror that never answers 
       assert.match((await failure(loadTrustRoot(source, options))).message, "did not answer within 100 ms");
     } finally {
       await silent.stop();
+    }
+  }));
+
+test("a cache that cannot be written is named before anything is asked for", () =>
+  inDirectory(async (directory) => {
+    await writeFile(join(directory, "file"), "");
+    const places = [join(directory, "file"), ...process.platform === "linux" ? ["/proc"] : []];
+    for (const cacheDir of places) {
+      const { message } = await failure(loadTrustRoot({ kind: "tuf", cacheDir }, listening().options));
+      assert.match(message, `(cache ${cacheDir}): cannot write to ${cacheDir}/`);
+      assert.match(message, /\(os error (20|2)\); .*--sigstore-cache-dir/);
     }
   }));
 

@@ -214,7 +214,7 @@ test("every end of a process that cannot begin: one line on stderr, exit code 1"
         [
           ["--client-cert", empty, "--client-key", empty],
           env,
-          /failed to create scanner: loading client certificate: /,
+          /failed to create scanner: loading client certificate: \S+ and \S+ are no certificate and its key in PEM: /,
         ],
         [[], { HOME: folder, KUBECONFIG: join(folder, "none") }, /^Error on cmd\.Execute\(\): /],
         [[], env, /^Error on cmd\.Execute\(\): /],

@@ -218,7 +218,12 @@ test("who must have signed: contradictions, halves, and files that aren't there"
     file("v2.yml", "apiVersion: v2\nallOf: []\n");
     const keyless = ["--cert-email", "a@b", "--cert-oidc-issuer", "https://i"];
     const cases: readonly (readonly [readonly string[], number, string])[] = [
-      [[], 1, "Error: could not retrieve sigstore options\n"],
+      [
+        [],
+        1,
+        "Error: could not retrieve sigstore options: say who must have signed registry://localhost:1/a/b:v1, by " +
+        "--verification-config-path, --verification-key, --github-owner, or --cert-email with --cert-oidc-issuer\n",
+      ],
       [
         ["-k", "key.pub", "--verification-config-path", "verif.yml"],
         1,
@@ -256,7 +261,7 @@ test("who must have signed: contradictions, halves, and files that aren't there"
       [
         ["--verification-config-path", "empty.yml"],
         1,
-        "Error: config is missing signatures in both allOf and anyOff list\n",
+        "Error: config is missing signatures in both allOf and anyOff list (",
       ],
       [["--verification-config-path", "v2.yml"], 1, "Error: Not a supported configuration version: "],
       [

@@ -49,8 +49,13 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
     reason: "spec/cli.md, sharp edge 3: both spellings of the mode are accepted; in 1.36 neither works",
   },
   "run plain.wasm -e opa -r ok.json": {
-    instead: { stderr: `Error: ${WRONG_MODE}` },
-    reason: "spec/cli.md, sharp edge 4: the mode is compared with the module before it is run",
+    instead: {
+      stderr:
+        `Error: ${WRONG_MODE}; the module exports __guest_call, so its execution mode is kubewarden-wapc, not opa: ` +
+        "correct executionMode in its metadata (reeve annotate), or the flag --execution-mode",
+    },
+    reason:
+      "spec/cli.md, sharp edge 4: the mode is compared with the module before it is run; it is told which one it is",
   },
   "annotate -m meta-bad-mode.yml -o x.wasm plain.wasm": {
     instead: {
@@ -67,6 +72,12 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
   "annotate -m absent.yml -o x.wasm plain.wasm": {
     instead: {
       stderr: "Error: Error opening metadata file: No such file or directory (os error 2): absent.yml",
+    },
+    reason: "every error names its file",
+  },
+  "scaffold artifacthub -m meta-full.yml -q absent.yml": {
+    instead: {
+      stderr: "Error: Error reading questions file: No such file or directory (os error 2): absent.yml",
     },
     reason: "every error names its file",
   },
@@ -102,9 +113,9 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
     instead: {
       stderr:
         'Error: cannot convert given data into a ValidatingAdmissionPolicy: invalid value: string "v1", expected ' +
-        "admissionregistration.k8s.io/v1",
+        "admissionregistration.k8s.io/v1 (pod.yml, binding.yml)",
     },
-    reason: "spec/cli.md, sharp edge 22: the text loses its stray #",
+    reason: "spec/cli.md, sharp edge 22: the text loses its stray #; every error names its files",
   },
   "push out2.wasm registry://localhost:1/x:v1": {
     instead: { stderr: /^Error: Fail to interact with OCI registry: cannot reach https:\/\/localhost:1: / },

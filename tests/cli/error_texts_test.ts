@@ -73,6 +73,65 @@ test("a policy that can't be verified isn't validated, whatever the reason", () 
     }
   }));
 
+test("every error is a line, or lines, that name what is wrong, where, and what to do", () =>
+  inPlace(async ({ reeve, file, recorded, cwd }) => {
+    recorded("plain.wasm");
+    file("prose.txt", "hi\nthere\n");
+    file("empty.wasm", Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
+    file("ok.json", `{"uid":"1"}`);
+    const rows: readonly (readonly [string, RegExp])[] = [
+      [
+        "push empty.wasm localhost:1/x:v1",
+        /not annotated\. Use `annotate` command or `push --force`: \S+empty\.wasm$/,
+      ],
+      [
+        `push ${POLICY} file:///x`,
+        /Invalid destination format: file:\/\/\/x \(write registry:\/\/HOST\/PATH:TAG\)$/,
+      ],
+      [
+        "rm file:///tmp/x",
+        /unknown scheme: file \(file:\/\/\/tmp\/x is not in the store: delete the file itself\)$/,
+      ],
+      [
+        "verify registry://localhost:1/x:v1",
+        /could not retrieve sigstore options: say who must have signed registry:\/\/localhost:1\/x:v1, by --/,
+      ],
+      ["run prose.txt -r ok.json", /prose\.txt: not a WebAssembly module/],
+      ["run empty.wasm -r ok.json", /empty\.wasm: unable to rehydrate wapc module: cannot build Wapc host: /],
+      [`run ${POLICY} -r prose.txt`, /Error parsing request prose\.txt: [^ ]/],
+      [`run ${POLICY} -r absent.json`, /Error opening request file absent\.json; No such file/],
+      [
+        `run ${POLICY} --settings-path prose.txt -r ok.json`,
+        /Invalid settings in CRD, not an object: prose\.txt$/,
+      ],
+      [`run ${POLICY} --settings-path absent -r ok.json`, /Cannot open settings file absent: No such file/],
+      [`annotate ${POLICY} -m absent.yml -o o.wasm`, /Error opening metadata file: .*: absent\.yml$/],
+      [`annotate ${POLICY} -m prose.txt -o o.wasm`, /Error unmarshalling metadata .* in prose\.txt$/],
+      [
+        "scaffold vap -p prose.txt -b prose.txt",
+        /cannot convert given data into a ValidatingAdmissionPolicy: .*prose\.txt/,
+      ],
+      [
+        "scaffold admission-request --operation CREATE --object prose.txt",
+        /object defined inside of prose\.txt is missing types/,
+      ],
+      ["scaffold artifacthub", /'metadata\.yml' not found: give it with --metadata-path$/],
+      ["load --input absent.tar", /absent\.tar: No such file/],
+      ["load --input prose.txt", /prose\.txt/],
+      ["test absent.yml", /cannot read absent\.yml: No such file/],
+      ["test prose.txt", /prose\.txt: expected a map/],
+      [`bench ${POLICY} -r prose.txt`, /Error parsing request prose\.txt/],
+      [`explain ${POLICY} -r prose.txt`, /Error parsing request prose\.txt/],
+    ];
+    const wrong: string[] = [];
+    for (const [line, says] of rows) {
+      const { exit, stderr } = await reeve(...line.split(" "));
+      const error = stderr.split("\n").filter((one) => !/^(?:TIME| *$)/.test(one));
+      if (exit !== 1 || error.length !== 1 || !says.test(error[0]!)) wrong.push(`${line}: ${exit} ${stderr}`);
+    }
+    assert.is(wrong.join("\n").replaceAll(cwd, "."), "");
+  }));
+
 test("that signatures can't be asked for is not that there are none", () =>
   inPlace(async ({ reeve, stored, file }) => {
     const server = await startServer((_, response) =>

@@ -1,6 +1,7 @@
 /** What an author holds in the hand works as input: manifests of every form, OPA bundles, custom resources in JSON. */
 import { gzipSync } from "node:zlib";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { loadTar } from "../../deps.ts";
@@ -41,6 +42,42 @@ test("manifests in every form are requests", () => {
       `{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}]}`,
       ["Pod default/a"],
     ],
+    // What `kubectl get --raw /api/v1/pods` gives: the list names the kind of its items (API conventions, "Lists and simple kinds").
+    [
+      "a list of one kind",
+      "apiVersion: v1\nkind: PodList\nitems:\n- metadata: {name: a}\n- metadata: {name: b}\n",
+      [
+        "Pod default/a",
+        "Pod default/b",
+      ],
+    ],
+    [
+      "a list of one kind in JSON, whose items name it, too",
+      `{"kind":"DeploymentList","apiVersion":"apps/v1","metadata":{"resourceVersion":"1"},"items":[{"kind":"Deployment","metadata":{"name":"a"}}]}`,
+      ["Deployment default/a"],
+    ],
+    [
+      "an object of a kind called List",
+      "apiVersion: e.org/v1\nkind: AllowList\nmetadata: {name: a}\nitems: [x]\n",
+      [
+        "AllowList default/a",
+      ],
+    ],
+    ["a kind called List without items", "apiVersion: e.org/v1\nkind: AllowList\nmetadata: {name: a}\n", [
+      "AllowList default/a",
+    ]],
+    // kubectl reads JSON values one behind the other, and with `---` between them (apimachinery's YAMLOrJSONDecoder).
+    [
+      "JSON values, one behind the other",
+      `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}\n{"apiVersion":"v1","kind":"Pod","metadata":{"name":"}{\\""}}{"apiVersion":"v1","kind":"PodList","items":[{"metadata":{"name":"c"}}]}\n`,
+      ["Pod default/a", 'Pod default/}{"', "Pod default/c"],
+    ],
+    [
+      "JSON values with a mark between them",
+      `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}\r\n---\r\n\n{"apiVersion":"v1","kind":"Pod","metadata":{"name":"b"}}\n---\n`,
+      ["Pod default/a", "Pod default/b"],
+    ],
+    ["line ends of Windows", pod("a").replaceAll("\n", "\r\n"), ["Pod default/a"]],
     ["a kind of the cluster", "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n", ["Namespace a"]],
     ["no name", "apiVersion: v1\nkind: Pod\nmetadata: {generateName: a-}\n", ["Pod default/without a name"]],
   ];
@@ -136,6 +173,34 @@ test("what is neither is refused with its place", () => {
     ["nothing", "", {}, /Error parsing request input\.yml: it is empty/],
     ["a broken document", "a: [\n", {}, /Error parsing request input\.yml: .* at line \d+ column \d+/],
     ["broken JSON", `{"apiVersion": "v1",}`, {}, /Error parsing request input\.yml: /],
+    ["an empty list", "apiVersion: v1\nkind: List\nitems: []\n", {}, /input\.yml: its list holds no objects/],
+    [
+      "a list of nothing",
+      `{"apiVersion":"v1","kind":"PodList","items":null}`,
+      {},
+      /input\.yml: its list holds no objects/,
+    ],
+    ["too many JSON values", "{}".repeat(10_001), {}, /input\.yml holds more than 10000 objects/],
+    ["nothing in a list", "apiVersion: v1\nkind: List\nitems: [null]\n", {}, /input\.yml holds no object/],
+    [
+      "JSON values, the second broken",
+      `{"apiVersion":"v1","kind":"Pod"}\n{"apiVersion":"v1",}`,
+      {},
+      /Error parsing request input\.yml, value 2: /,
+    ],
+    [
+      "JSON values, the second no object",
+      `{"apiVersion":"v1","kind":"Pod"}\n7`,
+      {},
+      /input\.yml holds no object/,
+    ],
+    ["JSON values that are reviews", `${REVIEW}\n${REVIEW}`, {}, /input\.yml holds no object/],
+    [
+      "an apiVersion that is none",
+      "apiVersion: a/b/c\nkind: Pod\n",
+      {},
+      /input\.yml: apiVersion "a\/b\/c" is neither VERSION nor GROUP\/VERSION/,
+    ],
     [
       "a document without a kind among others",
       `${pod("a")}---\na: 1\n`,
@@ -216,12 +281,23 @@ async function bundle(files: Readonly<Record<string, Uint8Array | string>>): Pro
 }
 
 test("OPA bundles, custom resources in JSON, and what is no module", () =>
-  inPlace(async ({ reeve, file }) => {
+  inPlace(async ({ reeve, file, cwd }) => {
     file("ok.yml", pod("a"));
     const run = (policy: string) => reeve("run", policy, "-r", "ok.yml");
     const module = readFileSync(PLAIN);
     file("bundle.tar.gz", await bundle({ "/data.json": "{}", "/policy.wasm": module, "/.manifest": "{}" }));
     assert.is((await run("bundle.tar.gz")).exit, (await run(PLAIN)).exit);
+    // As `opa build` leaves it: nobody has to unpack it to annotate the policy.
+    file(
+      "metadata.yml",
+      `rules: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]\nmutating: false\n`,
+    );
+    const annotate = (name: string, output: string) =>
+      reeve("annotate", "-m", "metadata.yml", "-o", output, name);
+    const annotated = await annotate("bundle.tar.gz", "annotated.wasm");
+    assert.is(annotated.exit, 0, annotated.stderr);
+    assert.is((await annotate(PLAIN, "plain.wasm")).exit, 0);
+    assert.equal(readFileSync(join(cwd, "annotated.wasm")), readFileSync(join(cwd, "plain.wasm")));
     file(
       "policy.json",
       JSON.stringify({

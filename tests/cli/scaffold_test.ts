@@ -538,7 +538,7 @@ test("artifacthub: the package's file, on standard output or where it is wanted"
     await inPlace(async (empty) => {
       assert.is(
         (await empty.reeve("scaffold", "artifacthub")).stderr,
-        "Error: path to metadata file not provided, plus 'metadata.yml' not found\n",
+        "Error: path to metadata file not provided, plus 'metadata.yml' not found: give it with --metadata-path\n",
       );
     });
   }));

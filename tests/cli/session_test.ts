@@ -77,6 +77,68 @@ test("a session that asks otherwise, is over, or has something left", async ({ f
   );
 });
 
+// The original logs `leftovers = ?exchanges` (kwctl, callback_handler/proxy.rs): Rust's Debug of `Exchange { request: String, response }`,
+// with `Success { payload }` and `Error { message }`. The suite of the JavaScript SDK (demo_policy/e2e.bats) searches the output for
+// "the server doesn't have a resource type" and "namespace 'nonexistent-namespace' not found", which stand nowhere else.
+/** Not in the raw texts themselves: there Bun puts escapes in their place. */
+const FOREIGN = "ä 😀";
+const LEFT: readonly (readonly [what: string, entry: string, text: string])[] = [
+  [
+    "an answer",
+    "request: |\n    !DNSLookupHost\n    host: a\n  response: {type: Success, payload: '{\"ips\":[]}'}",
+    String
+      .raw`Exchange { request: "!DNSLookupHost\nhost: a\n", response: Success { payload: "{\"ips\":[]}" } }`,
+  ],
+  [
+    "an error with quotes of both kinds",
+    `request: "!OciManifest\\nimage: b"\n  response: {type: Error, message: "the server doesn't have a resource type \\"x\\""}`,
+    String
+      .raw`Exchange { request: "!OciManifest\nimage: b", response: Error { message: "the server doesn't have a resource type \"x\"" } }`,
+  ],
+  [
+    "what can't be printed, a backslash, and letters of others",
+    String.raw`request: "!OciManifest\nimage: c"` + "\n  response: " +
+    String.raw`{type: Error, message: "\t\r\e[31m \\ ${FOREIGN} \u200b \0"}`,
+    String
+      .raw`Exchange { request: "!OciManifest\nimage: c", response: Error { message: "\t\r\u{1b}[31m \\ ${FOREIGN} \u{200b} \0" } }`,
+  ],
+];
+
+for (const [index, [what, entry, text]] of LEFT.entries()) {
+  test(`the warning lists what was left over: ${what}`, async ({ folder }) => {
+    folder.file("none.json", hostCallRequest(undefined, { object: { metadata: { name: "x" } } }));
+    const replay = async (entries: readonly string[]) => {
+      folder.file("left.yml", entries.map((entry) => `- type: Exchange\n  ${entry}\n`).join(""));
+      const { exit, stderr } = await folder.run(
+        ["run", HOST_CALLER, "-r", "none.json", "--replay-host-capabilities-interactions", "left.yml"],
+      );
+      assert.is(exit, 0, stderr);
+      return stderr.split("\n").filter((line) => line.includes("have not been replayed"));
+    };
+    const [line, ...more] = await replay([entry]);
+    assert.equal(more, []);
+    assert.ok(line!.endsWith(` have not been replayed leftovers=[${text}]`), line);
+    const [all] = await replay(LEFT.slice(0, index + 1).map(([, entry]) => entry));
+    assert.ok(
+      all!.endsWith(` leftovers=[${LEFT.slice(0, index + 1).map(([, , text]) => text).join(", ")}]`),
+      all,
+    );
+  });
+}
+
+test("a long session's warning is cut, and says so", async ({ folder }) => {
+  const long = `request: "!OciManifest\\nimage: b"\n  response: {type: Error, message: "${
+    "x".repeat(100_000)
+  }"}`;
+  folder.file("long.yml", `- type: Exchange\n  ${long}\n`);
+  folder.file("none.json", hostCallRequest(undefined, { object: { metadata: { name: "x" } } }));
+  const { stderr } = await folder.run(
+    ["run", HOST_CALLER, "-r", "none.json", "--replay-host-capabilities-interactions", "long.yml"],
+  );
+  assert.match(stderr, /leftovers=\[Exchange \{ request: "!OciManifest.*xxx… \(\d+ more characters\)/);
+  assert.ok(stderr.length < 70_000);
+});
+
 test("a session file that can't be used ends the command before anything is evaluated", async ({ folder }) => {
   folder.file("broken.yml", "- type: Exchange\n  request: '[1'\n  response: {type: Success, payload: x}\n");
   folder.file("shape.yml", "a: 1\n");

@@ -93,7 +93,10 @@ test("policies are removed by URI, by name and by the beginning of their digest,
       1,
       "Error: Cannot find policy with uri: registry://docker.io/library/busybox:latest\n",
     ]);
-    assert.is((await reeve("rm", `file://${POLICY}`)).stderr, "Error: unknown scheme: file\n");
+    assert.is(
+      (await reeve("rm", `file://${POLICY}`)).stderr,
+      `Error: unknown scheme: file (file://${POLICY} is not in the store: delete the file itself)\n`,
+    );
   }));
 
 test("a policy of the store is run and inspected by URI, short name and digest; not without its scheme", () =>

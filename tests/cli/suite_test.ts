@@ -202,6 +202,28 @@ test("recorded sessions, and the inventory of Rego policies", async () => {
     cases: [1, 2].map((turn) => ({ name: `turn ${turn}`, request: dns, message: '{"ips":[]}' })),
   });
   assert.is(played.exit, 0, played.stdout);
+  assert.is(played.stderr, "");
+  // Each case's session is its own, and so is what is left of it.
+  const left = await outcome({
+    policy: HOST_CALLER,
+    context: { session: "session.yml" },
+    cases: [{ name: "asks", request: dns }, { name: "asks nothing", request: POD }, {
+      name: "nor this",
+      request: POD,
+    }],
+  });
+  const warnings = left.stderr.trim().split("\n");
+  assert.is(warnings.length, 2, left.stderr);
+  for (const [index, name] of ["asks nothing", "nor this"].entries()) {
+    assert.ok(
+      warnings[index]!.endsWith(
+        ` WARN reeve: Some of the recorded exchanges have not been replayed case="${name}" ` +
+          String
+            .raw`leftovers=[Exchange { request: "!DNSLookupHost\nhost: x\n", response: Success { payload: "{\"ips\":[]}" } }]`,
+      ),
+      warnings[index],
+    );
+  }
   const service = {
     ...POD,
     kind: { group: "", version: "v1", kind: "Service" },

@@ -1,7 +1,8 @@
 /** Keys that stand twice in what people write for `reeve`: settings, suites, metadata, custom resources. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { inPlace } from "./place.ts";
+import { inPlace, POLICY } from "./place.ts";
+import { signingKey } from "./signing.ts";
 
 test("each is refused with its file and both places", () =>
   inPlace(async ({ reeve, file, recorded }) => {
@@ -15,7 +16,7 @@ test("each is refused with its file and both places", () =>
         "  module: plain.wasm\n  settings: {k: 1, k: 2}\n",
     );
     file("object.yml", "apiVersion: v1\nkind: Pod\nkind: Pod\n");
-    const rows: readonly (readonly [readonly string[], RegExp])[] = [
+    const rows: (readonly [readonly string[], RegExp])[] = [
       [
         ["run", "plain.wasm", "-r", "ok.json", "-s", "settings.yml"],
         /settings\.yml.*: a is given twice, first at line 1 column 1 and again at line 3 column 1/,
@@ -41,6 +42,68 @@ test("each is refused with its file and both places", () =>
         /object\.yml: kind is given twice/,
       ],
     ];
+    const resource = (name: string, settings: string) =>
+      "apiVersion: policies.kubewarden.io/v1\nkind: ClusterAdmissionPolicy\n" +
+      `metadata: {name: ${name}}\nspec: {module: "file://${POLICY}", rules: [], mutating: false, settings: ${settings}}\n`;
+    file("two.yml", `${resource("p", "{}")}---\n${resource("q", "{}")}---\n${resource("p", "{}")}`);
+    file(
+      "names.yml",
+      "policy: plain.wasm\ncases:\n- {name: a, request: ok.json}\n- {name: a, request: ok.json}\n",
+    );
+    file("verification.yml", "apiVersion: v1\nallOf: []\nallOf: []\n");
+    file("sources.yml", "insecure_sources: [a]\nproxies: {}\ninsecure_sources: [b]\n");
+    file("keys.pub", signingKey().pem + signingKey().pem);
+    const verify = ["verify", "registry://localhost:1/x:v1"];
+    rows.push(
+      [["test", "names.yml"], /cases\[1\]: the name "a" is that of cases\[0\] already: rename one/],
+      [
+        [...verify, "--verification-config-path", "verification.yml"],
+        /a key is given twice, first at line 2, column 1 and again at line 3, column 1 \(\S+verification\.yml\)/,
+      ],
+      [
+        [...verify, "--sources-path", "sources.yml"],
+        /sources\.yml: a key is given twice, first at line 1, column 1 and again at line 3, column 1/,
+      ],
+    );
+    // What 1.36 takes is a warning.
+    const warnings: readonly (readonly [readonly string[], RegExp])[] = [
+      [
+        ["run", "two.yml", "-r", "ok.json"],
+        /WARN .*ClusterAdmissionPolicy "p" is given twice in two\.yml, at line 1 column 1 and line 11 column 1: a cluster keeps the last one/,
+      ],
+      [
+        ["run", POLICY, "-r", "ok.json", "--settings-path", "empty.yml", "--settings-json", "{}"],
+        /WARN .*--settings-json is passed over: --settings-path gives settings as well \(empty\.yml\)/,
+      ],
+      [
+        [
+          "annotate",
+          "-m",
+          "meta.yml",
+          "-o",
+          "out.wasm",
+          "plain.wasm",
+          "--annotation",
+          "a=1",
+          "--annotation",
+          "a=2",
+        ],
+        /WARN .*--annotation gives the key "a" twice: the last one counts/,
+      ],
+      [
+        [...verify, "-k", "keys.pub", "-a", "a=1", "-a", "a=2"],
+        /WARN .*--verification-annotation gives the key "a" twice: the last one counts/,
+      ],
+      [
+        [...verify, "-k", "keys.pub"],
+        /WARN .*keys\.pub holds 2 keys, only the first is used: give a --verification-key for each/,
+      ],
+    ];
+    file("empty.yml", "{}\n");
+    for (const [words, text] of warnings) {
+      const { stderr } = await reeve(...words);
+      assert.match(stderr, text, `${words.join(" ")}\n${stderr}`);
+    }
     for (const [words, text] of rows) {
       const { exit, stdout, stderr } = await reeve(...words);
       assert.is(exit, 1, `${words.join(" ")}\n${stdout}${stderr}`);

@@ -322,8 +322,10 @@ test("probes say whether it is ready, and why not; metrics are Prometheus text",
   assert.match(text, /^controller_runtime_webhook_latency_seconds_bucket\{.*le="\+Inf"\} \d+$/m);
   assert.match(text, /^certwatcher_read_certificate_total 2$/m);
   await server.end(AT_ONCE);
-  for (const address of ["8081", "x", ":", ":99999"]) assert.throws(() => parseBindAddress(address));
-  assert.equal(parseBindAddress("[::1]:8081"), { hostname: "::1", port: 8081 });
+  for (const address of ["8081", "x", ":", ":99999"]) {
+    assert.throws(() => parseBindAddress(address, "--flag"));
+  }
+  assert.equal(parseBindAddress("[::1]:8081", "--flag"), { hostname: "::1", port: 8081 });
 });
 
 test("flags as Go takes them", () => {

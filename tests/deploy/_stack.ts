@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { parseDocument } from "../../deps.ts";
 import { until as untilWithin } from "../cluster/control_plane.ts";
 import { importLayout } from "../cluster/node/image_archive.ts";
+import { takeNode } from "../cluster/node/in_use.ts";
 import { NODE_ADDRESS } from "../cluster/node/network.ts";
 import { type ClusterNode, currentNode, nodeIsUp, startNode, stopNode } from "../cluster/node/node.ts";
 import { run } from "../cluster/node/shell.ts";
@@ -105,11 +106,16 @@ function covers(live: Any, wanted: Any): boolean {
 }
 
 /** Starts the node and brings images and policies onto it; prints what goes wrong, because uvu says nothing of a failed hook. */
-export const startStack = (): Promise<Stack> =>
-  startEverything().catch((error) => {
+export async function startStack(): Promise<Stack> {
+  try {
+    const { giveBack } = takeNode();
+    const stack = await startEverything();
+    return { ...stack, stop: () => stack.stop().finally(giveBack) };
+  } catch (error) {
     console.error(error);
     throw error;
-  });
+  }
+}
 
 async function startEverything(): Promise<Stack> {
   const times: string[] = [];
@@ -192,7 +198,13 @@ async function startEverything(): Promise<Stack> {
       scratch(values),
       ...args,
     );
-  const install: Stack["install"] = (...args) => installIn(NAMESPACE, ...args);
+  const install: Stack["install"] = (release, chart, ...args) => {
+    installIn(NAMESPACE, release, chart, ...args);
+    // On the host's network the old pod goes first, and to Helm a Deployment that may miss a pod is ready without it.
+    if (["portreeve", "portreeve-controller"].includes(chart)) {
+      kubectl("rollout", "status", `deployment/${release}`, "-n", NAMESPACE, "--timeout=240s");
+    }
+  };
   const refused = (command: () => unknown): string => {
     try {
       command();

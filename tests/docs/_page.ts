@@ -134,7 +134,8 @@ export async function runPage(path: string, setting: PageSetting = {}): Promise<
       const closed = new Promise<void>((ended) =>
         child.once("close", (code) => {
           clearTimeout(limit);
-          if (code === 0 && until === undefined) resolve(printed);
+          if (/^warning:/m.test(errors)) fail("printed a warning");
+          else if (code === 0 && until === undefined) resolve(printed);
           else fail(`ended with code ${code}`);
           ended();
         })

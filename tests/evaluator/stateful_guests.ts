@@ -7,7 +7,7 @@ import type { ExecutionMode } from "../../evaluator/types/metadata.ts";
 import { policyText, wasm, withMetadata } from "./wasm_text.ts";
 
 /** A comment where more can be put into `$judge`. */
-const BEFORE_JUDGING = ";; before judging";
+export const BEFORE_JUDGING = ";; before judging";
 
 /** `$judge` takes where the request stands and says whether an earlier call left anything (1) or not (0). */
 const judge = (pages: number) =>
@@ -154,13 +154,17 @@ export const STATEFUL_MODES = Object.keys(TEXTS) as readonly ExecutionMode[];
  * The guest of a mode, with metadata. `imports` stand beside its own, and `before` is run in each call before it judges.
  */
 export function statefulGuest(mode: ExecutionMode, imports = "", before = ""): Uint8Array {
-  const metadata = {
+  const text = TEXTS[mode]!.replace("(module", `(module ${imports}`).replace(BEFORE_JUDGING, before);
+  return withMetadata(wasm(text), metadataOf(mode));
+}
+
+/** Metadata of a policy that has nothing but its mode to say. */
+export function metadataOf(mode: ExecutionMode): string {
+  return JSON.stringify({
     protocolVersion: "v1",
     rules: [],
     mutating: false,
     executionMode: mode,
     policyType: "kubernetes",
-  };
-  const text = TEXTS[mode]!.replace("(module", `(module ${imports}`).replace(BEFORE_JUDGING, before);
-  return withMetadata(wasm(text), JSON.stringify(metadata));
+  });
 }

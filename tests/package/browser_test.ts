@@ -76,8 +76,18 @@ async function ask(evaluator: string): Promise<Answer> {
     response.writeHead(200, { "content-type": type as string }).end(body);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const profile = mkdtempSync(join(tmpdir(), "portreeve-browser-"));
   const { port } = server.address() as { port: number };
+  try {
+    return await inBrowser(`http://127.0.0.1:${port}/`, () => answered);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+/** Opens a page; `use` gets what the browser prints, which begins with the address of its debugger. */
+async function inBrowser<T>(page: string, use: (printed: AsyncIterable<string>) => Promise<T>): Promise<T> {
+  const profile = mkdtempSync(join(tmpdir(), "portreeve-browser-"));
   const flags = [
     "--headless",
     "--no-sandbox",
@@ -86,24 +96,67 @@ async function ask(evaluator: string): Promise<Answer> {
     "--disable-dev-shm-usage",
     "--no-first-run",
     `--user-data-dir=${profile}`,
+    // With it the browser stays until it is ended.
+    "--remote-debugging-port=0",
   ];
-  // With a port for debugging it stays until it is ended.
-  const browser = spawn(BROWSER!, [...flags, "--remote-debugging-port=0", `http://127.0.0.1:${port}/`], {
-    stdio: "ignore",
-  });
+  const browser = spawn(BROWSER!, [...flags, page], { stdio: ["ignore", "ignore", "pipe"] });
+  browser.stderr.setEncoding("utf8");
   const ended = new Promise<void>((resolve) => browser.once("exit", () => resolve()));
   try {
     return await Promise.race([
-      answered,
+      use(browser.stderr),
       ended.then(() => Promise.reject(new Error("the browser ended before the page was done"))),
     ]);
   } finally {
     browser.kill();
     await ended;
-    server.closeAllConnections();
-    server.close();
     rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/** Evaluates expressions in the page that a browser shows, one after the other; promises are awaited. */
+async function evaluateIn(page: string, printed: AsyncIterable<string>, expressions: readonly string[]) {
+  let text = "";
+  let host: string | undefined;
+  for await (const piece of printed) {
+    text += piece;
+    host = /DevTools listening on ws:\/\/([^/]+)\//.exec(text)?.[1];
+    if (host !== undefined) break;
+  }
+  const targets = await (await fetch(`http://${host}/json/list`)).json() as readonly {
+    readonly type: string;
+    readonly webSocketDebuggerUrl: string;
+  }[];
+  const socket = new WebSocket(targets.find(({ type }) => type === "page")!.webSocketDebuggerUrl);
+  await new Promise((resolve) => socket.addEventListener("open", resolve, { once: true }));
+  interface Reply {
+    readonly id?: number;
+    readonly error?: { readonly message: string };
+    readonly result?: { readonly result?: { readonly value?: unknown }; readonly exceptionDetails?: unknown };
+  }
+  let sent = 0;
+  const call = (method: string, params: unknown) =>
+    new Promise<unknown>((resolve, reject) => {
+      const id = ++sent;
+      const listen = ({ data }: MessageEvent) => {
+        const { id: answered, error, result } = JSON.parse(String(data)) as Reply;
+        if (answered !== id) return;
+        socket.removeEventListener("message", listen);
+        const failed = error ?? result?.exceptionDetails;
+        if (failed === undefined) resolve(result?.result?.value);
+        else reject(new Error(`${method}: ${JSON.stringify(failed)}`));
+      };
+      socket.addEventListener("message", listen);
+      socket.send(JSON.stringify({ id, method, params }));
+    });
+  // Answered once the page is there: what was evaluated earlier would be lost.
+  await call("Page.navigate", { url: page });
+  const values: unknown[] = [];
+  for (const expression of expressions) {
+    values.push(await call("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true }));
+  }
+  socket.close();
+  return values;
 }
 
 async function check(evaluator: string): Promise<void> {
@@ -134,6 +187,58 @@ withIt(`a page that esbuild bundles for browsers${hint}`, async () => {
     ...["page.mjs", "--bundle", "--format=esm", "--minify", "--outfile=page.js", "--log-level=error"],
   );
   await check(join(folder, "page.js"));
+});
+
+withIt(`the playground of the examples${hint}`, async () => {
+  const names = ["playground.html", "playground.mjs"];
+  const folder = consumer(
+    Object.fromEntries(names.map((name) => [name, readFileSync(join(ROOT, "examples", name), "utf8")])),
+  );
+  const POLICY = join(ROOT, "policies/required-labels/policy.wasm");
+  const server = spawn(join(BIN, "node"), ["playground.mjs"], {
+    cwd: folder,
+    env: { PATH: process.env["PATH"]!, POLICY, PORT: "0" },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  try {
+    const page = await new Promise<string>((resolve) =>
+      server.stdout.on("data", (text) => {
+        const found = /open (http:\S+)/.exec(String(text));
+        if (found) resolve(found[1]!);
+      })
+    );
+    /** Fills a field in, asks, and gives what is shown then. */
+    const ask = (name: string, value: string) =>
+      `new Promise((resolve) => {
+        form.elements.${name}.value = ${JSON.stringify(value)};
+        const shown = new MutationObserver(() => {
+          if (output.textContent === "…") return;
+          shown.disconnect();
+          resolve(output.textContent);
+        });
+        shown.observe(output, { childList: true, characterData: true, subtree: true });
+        form.requestSubmit();
+      })`;
+    const [, rejected, refused, wrong] = await inBrowser(
+      "about:blank",
+      (printed) =>
+        evaluateIn(page, printed, [
+          `var form = document.forms[0], output = document.querySelector("output");
+        new Promise((resolve) => {
+          const look = () => "ready" in document.body.dataset ? resolve() : requestAnimationFrame(look);
+          look();
+        })`,
+          ask("settings", '{"required":["owner"]}'),
+          ask("settings", '{"required":1}'),
+          `form.elements.settings.value = '{"required":["owner"]}', ${ask("request", "{")}`,
+        ]),
+    );
+    assert.is(JSON.parse(String(rejected)).status.message, 'label "owner" is required');
+    assert.match(String(refused), /^The policy refuses its settings: ./);
+    assert.match(String(wrong), /^JsonSyntaxError: ./);
+  } finally {
+    server.kill("SIGTERM");
+  }
 });
 
 test.run();

@@ -139,6 +139,8 @@ covered.add("deno_script.ts");
   assert.is(JSON.parse(output).response.allowed, false);
 });
 
+for (const name of ["playground.mjs", "playground.html"]) covered.add(name); // In browser_test.ts.
+
 test("every example is run, and the list names every one", () => {
   assert.equal([...covered].sort(), [...examples].sort());
   const list = readFileSync(join(ROOT, "examples/README.md"), "utf8");

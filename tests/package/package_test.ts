@@ -11,12 +11,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:http";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { OLD_RUNTIMES } from "../program/old_runtimes.ts";
-import { BIN, consumer, ROOT, run, succeed, write } from "./consumer.ts";
+import { BIN, consumer, NODE_24, ROOT, run, succeed, write } from "./consumer.ts";
 
 const onBun = "bun" in process.versions;
 const runtime = join(BIN, onBun ? "bun" : "node");
@@ -63,6 +63,60 @@ test("it says what it is, and every part that it names is there", () => {
     assert.match(licenses, new RegExp(`^${name} \\d`, "m"));
   }
 });
+
+/** Parts, and how many kilobytes of code an import may load at most: what is loaded on demand must stay so. */
+const PARTS: readonly (readonly [part: string, maxKb: number])[] = [
+  ["portreeve", 330],
+  ["portreeve/evaluator", 100],
+  ["portreeve/artifact", 250],
+  ["portreeve/crd", 50],
+  ["portreeve/policy-server", 470],
+];
+
+/** All files that an import of one loads. */
+function loadedBy(file: string, seen: Set<string> = new Set()): Set<string> {
+  if (seen.has(file)) return seen;
+  seen.add(file);
+  for (
+    const [, path] of readFileSync(file, "utf8").matchAll(/(?:\bfrom|\bimport)\s*"(\.[^"]+)"/g)
+  ) loadedBy(join(dirname(file), path!), seen);
+  return seen;
+}
+
+test("an import loads no more code than its part needs", () => {
+  const home = join(folder, "node_modules/portreeve");
+  const { exports } = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
+  for (const [part, maxKb] of PARTS) {
+    const files = [...loadedBy(join(home, exports[part.replace("portreeve", ".")].import))];
+    const kb = files.reduce((sum, file) => sum + statSync(file).size, 0) / 1000;
+    assert.ok(kb > 20 && kb < maxKb, `${part}: ${kb} kB in ${files.length} files`);
+  }
+});
+
+/** Resident memory of a runtime after an import, in MB: the least of some runs, which what else the machine does hardly changes. */
+function residentMb(binary: string, words: readonly string[], load: string): number {
+  write(folder, { "resident.mjs": `${load}\nconsole.log(process.memoryUsage.rss() / 1e6);\n` });
+  const runs = Array.from({ length: 3 }, () => succeed(folder, binary, ...words, "resident.mjs"));
+  return Math.min(...runs.map(Number));
+}
+
+const RUNTIMES: readonly (readonly [title: string, binary: string, words: readonly string[]])[] = onBun
+  ? [["Bun", runtime, []]]
+  : [
+    ["Node", runtime, []],
+    ...existsSync(NODE_24) ? [["Node 24", NODE_24, []] as const] : [],
+    ["Deno", join(BIN, "deno"), ["run", "--allow-read", "--allow-env", "--allow-sys"]],
+  ];
+for (const [title, binary, words] of RUNTIMES) {
+  test(`${title}: an import takes less than 45 MB`, () => {
+    const process = 'import process from "node:process";';
+    const bare = residentMb(binary, words, process);
+    for (const [part] of PARTS) {
+      const mb = residentMb(binary, words, `${process} await import(${JSON.stringify(part)});`) - bare;
+      assert.ok(mb < 45, `${part}: ${mb} MB`);
+    }
+  });
+}
 
 test("its command lines run, by both names", () => {
   const [version] = [

@@ -2,10 +2,12 @@
  * Where the signatures of an image are: its `.sig` image, and what refers to it by the referrers API or the fallback tag
  * (`spec/fetch-verify.md §9.4`, `§13`; OCI distribution specification, "Listing Referrers").
  */
+import { own } from "../../../program/types/own.ts";
 import { codeOf, messageOf } from "../../types/error.ts";
 import { type Descriptor, isBundleType, type Manifest, MEDIA_TYPE } from "../../types/manifest.ts";
 import type { Registry } from "../registry.ts";
 import { getManifest, getReferrers } from "../registry_pull.ts";
+import { SIGNATURE_PREDICATE } from "./bundle.ts";
 
 /** A layer that holds a signature, in one of the two formats of the field. */
 export type SignatureLayer = {
@@ -17,7 +19,10 @@ export type SignatureLayer = {
 export type SignatureImage = {
   readonly digest: string;
   readonly manifest: Manifest & { readonly kind: "image" };
+  /** Those that no image before it holds too. */
   readonly layers: readonly SignatureLayer[];
+  /** Its annotations, which nobody signed, say that it states something else than a signature. */
+  readonly attestation: boolean;
 };
 
 export type AttachedSignatures = {
@@ -41,46 +46,77 @@ const UNTYPED: readonly string[] = [
   "application/vnd.docker.container.image.v1+json",
 ];
 
-/** Only manifests whose type is a signature's, or says nothing, are fetched: those that are sure to be signatures first. */
-function inOrderOfPromise(referrers: readonly Descriptor[]): readonly Descriptor[] {
-  const isSignature = ({ artifactType = "" }: Descriptor) =>
-    isBundleType(artifactType) || artifactType === MEDIA_TYPE.cosignSignature ||
+/** What cosign writes beside a bundle ("Sigstore Bundle" in its specification of signatures in registries). */
+const BUNDLE_ANNOTATION = "dev.sigstore.bundle.content";
+/** The same of what the bundle states: a signature, or an attestation of any kind. */
+const PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType";
+
+/** Whether the annotations, which nobody signed, call a bundle something else than a signature: it is then looked at last. */
+function isAttestation(annotations: unknown): boolean {
+  if (typeof annotations !== "object" || annotations === null) return false;
+  const predicate = own(annotations as Readonly<Record<string, unknown>>, PREDICATE_ANNOTATION);
+  return typeof predicate === "string" && predicate !== SIGNATURE_PREDICATE;
+}
+
+/** How likely a referrer is to be a signature, the likeliest being 0; undefined: it has the type of something else. */
+function rankOf({ artifactType = "", annotations }: Descriptor): number | undefined {
+  const isSignature = isBundleType(artifactType) || artifactType === MEDIA_TYPE.cosignSignature ||
     artifactType === MEDIA_TYPE.simpleSigning;
-  return [
-    ...referrers.filter(isSignature),
-    ...referrers.filter(({ artifactType = "" }) => UNTYPED.includes(artifactType)),
-  ];
+  if (!isSignature && !UNTYPED.includes(artifactType)) return undefined;
+  if (isAttestation(annotations)) return 3;
+  // Registries copy the annotations of a manifest into their lists.
+  return isSignature ? 0 : own(annotations, BUNDLE_ANNOTATION) !== undefined ? 1 : 2;
+}
+
+/** Only manifests whose type is a signature's, or says nothing, are fetched: the likeliest first. */
+function inOrderOfPromise(referrers: readonly Descriptor[]): readonly Descriptor[] {
+  return [0, 1, 2, 3].flatMap((rank) => referrers.filter((referrer) => rankOf(referrer) === rank));
+}
+
+function timeLimit(ms: number): () => boolean {
+  const latest = performance.now() + ms;
+  return () => performance.now() > latest;
 }
 
 /**
  * Finds the images that hold signatures of an image. What cannot be read takes nothing else with it.
  *
  * @param imageDigest `sha256:…`
- * @param tooLate says when the time for it is over
+ * @param tooLate says when the time for it is over; default: `signaturesMs` from now
  */
 export async function attachedSignatures(
   registry: Registry,
   repository: string,
   imageDigest: string,
-  tooLate: () => boolean = () => false,
+  tooLate: () => boolean = timeLimit(registry.limits.signaturesMs),
 ): Promise<AttachedSignatures> {
   const images = new Map<string, SignatureImage>();
+  const attestations = new Map<string, SignatureImage>();
+  const known = new Set<string>();
   const failures: string[] = [];
-  const limit = registry.limits.signatures;
+  const { signatures: maxLayers, signatureManifests: maxManifests } = registry.limits;
+  let [layersFound, fetched] = [0, 0];
   const failed = (error: unknown) => {
     if (codeOf(error) === "aborted") throw error;
     failures.push(messageOf(error));
   };
 
   const readAll = async (candidates: readonly Descriptor[], what: string) => {
-    let fetched = 0;
     for (const { digest } of candidates) {
-      if (images.has(digest)) continue;
-      if (tooLate()) return;
-      if (++fetched > limit) {
-        failures.push(`${what} of ${imageDigest} are more than ${limit}, the rest is ignored`);
+      if (images.has(digest) || attestations.has(digest)) continue;
+      // What turns out to be no signature takes no signature's place: the two are bounded separately.
+      const reason = tooLate()
+        ? "took too long"
+        : layersFound >= maxLayers
+        ? `hold more than ${maxLayers} signatures`
+        : fetched >= maxManifests
+        ? `are more than ${maxManifests}`
+        : undefined;
+      if (reason !== undefined) {
+        failures.push(`${what} of ${imageDigest} ${reason}, the rest is ignored`);
         return;
       }
+      fetched++;
       try {
         const { manifest } = await getManifest(registry, repository, digest);
         if (manifest.kind === "image") keep(digest, manifest);
@@ -91,7 +127,18 @@ export async function attachedSignatures(
   };
   const keep = (digest: string, manifest: Manifest & { readonly kind: "image" }) => {
     const layers = signatureLayers(manifest);
-    if (layers.length > 0) images.set(digest, { digest, manifest, layers });
+    if (layers.length === 0) return;
+    if (isAttestation(manifest.document["annotations"])) {
+      attestations.set(digest, { digest, manifest, layers, attestation: true });
+      return;
+    }
+    // A referrer of cosign 2 holds all that the `.sig` image held by then: the same signature counts once.
+    const fresh = layers.filter(({ descriptor }) => {
+      const signature = JSON.stringify(descriptor);
+      return !known.has(signature) && known.add(signature);
+    });
+    layersFound += fresh.length;
+    images.set(digest, { digest, manifest, layers: fresh, attestation: false });
   };
 
   try {
@@ -109,5 +156,5 @@ export async function attachedSignatures(
   } catch (error) {
     failed(error);
   }
-  return { images: [...images.values()], failures };
+  return { images: [...images.values(), ...attestations.values()], failures };
 }

@@ -25,7 +25,8 @@ import type { TrustMaterial } from "./trust_material.ts";
 
 const PAYLOAD_TYPE = "application/vnd.in-toto+json";
 const STATEMENT_TYPE = "https://in-toto.io/Statement/v1";
-const PREDICATE_TYPE = "https://sigstore.dev/cosign/sign/v1";
+/** What a statement that is a signature of an image says it states. */
+export const SIGNATURE_PREDICATE = "https://sigstore.dev/cosign/sign/v1";
 
 /** What the envelope's signature is made over (DSSE v1). */
 function preAuthEncoding(type: string, payload: Uint8Array): Uint8Array {
@@ -44,7 +45,7 @@ function readStatement(payload: Uint8Array, imageDigest: string): Fields {
   if (statement["_type"] !== STATEMENT_TYPE) {
     refuse("§13 rule 2: the statement's _type is another one");
   }
-  if (statement["predicateType"] !== PREDICATE_TYPE) {
+  if (statement["predicateType"] !== SIGNATURE_PREDICATE) {
     const type = quoted(text(statement["predicateType"], "the statement's predicateType"));
     refuse(`§13 rule 2: the statement is no signature (predicateType ${type})`);
   }

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { loadX509, stringifyYaml } from "../../../deps.ts";
-import { osErrorText } from "../../../policy_server/apply/os_error.ts";
+import { osErrorText } from "../../../program/render/os_error.ts";
 import { POLICIES, SAMPLES } from "../types/demo.ts";
 
 /** Beside the bundle (`build.ts` puts them there), else in the checkout. */

@@ -47,7 +47,8 @@ export const load: Subject = (test) => {
 
   const disturbances: readonly (readonly [what: string, disturb: (stack: Stack) => unknown])[] = [
     ["a rollout of the policy server", async (stack) => {
-      stack.apply(privilegedPods({ message: "once more" }, "privileged-pods-0"));
+      // What the policy answers stays the same.
+      stack.apply(privilegedPods({ timeoutEvalSeconds: 5 }, "privileged-pods-0"));
       stack.active("cap", "privileged-pods-0");
       await settled(stack);
     }],

@@ -1,14 +1,17 @@
 /** System errors in the words that the original's users know. */
-import { own } from "../../program/types/own.ts";
+import { own } from "../types/own.ts";
 
 const TEXTS: Readonly<Record<string, string>> = {
+  EPERM: "Operation not permitted (os error 1)",
   ENOENT: "No such file or directory (os error 2)",
   EACCES: "Permission denied (os error 13)",
   EEXIST: "File exists (os error 17)",
   ENOTDIR: "Not a directory (os error 20)",
   EISDIR: "Is a directory (os error 21)",
-  EROFS: "Read-only file system (os error 30)",
   ENOSPC: "No space left on device (os error 28)",
+  EROFS: "Read-only file system (os error 30)",
+  ENAMETOOLONG: "File name too long (os error 36)",
+  ELOOP: "Too many levels of symbolic links (os error 40)",
 };
 
 /** `No such file or directory (os error 2)` for an `ENOENT`, and so on; other errors have their own message. */
