@@ -12,8 +12,8 @@
 ;;    64  i64  which lengths a host call takes, in three i32
 ;;   128       texts
 ;;
-;; The function gets the operation (a string) and the payload (what JSON it holds). It returns a string: "1" and the response, or
-;; "0" and the error.
+;; The function gets the operation (a string) and the payload (what JSON it holds), or undefined and an error that it could not
+;; catch. It returns a string: "1" and the response, or "0" and the error.
 (module
   (import "engine" "memory" (memory 1))
   (import "engine" "malloc" (func $malloc (param i32) (result i32)))
@@ -48,11 +48,26 @@
     (call $guestError (i32.const 144) (i32.const 28))
     (i32.const 0))
 
-  ;; Ends a call with the exception that QuickJS holds.
+  ;; Ends a call with the exception that QuickJS holds. What JavaScript can't catch, such as the lack of memory, comes here: the
+  ;; function is called once more, without an operation, to say where it happened.
   (func $failed (param $context i32) (result i32)
+    (local $exception i64)
+    (local $result i64)
     (local $text i32)
+    (local.set $exception (call $exception (local.get $context)))
+    (i64.store (i32.const 40) (i64.const 0x300000000)) ;; undefined
+    (i64.store (i32.const 48) (local.get $exception))
+    (local.set $result
+      (call $call (local.get $context) (i64.load (i32.const 24)) (i64.const 0x300000000) (i32.const 2) (i32.const 40)))
+    (if (i32.eqz (call $isException (local.get $result)))
+      (then
+        (local.set $text (call $toCString (local.get $context) (i32.const 56) (local.get $result) (i32.const 0)))
+        (if (local.get $text)
+          (then
+            (call $guestError (i32.add (local.get $text) (i32.const 1)) (i32.sub (i32.load (i32.const 56)) (i32.const 1)))
+            (return (i32.const 0))))))
     (local.set $text
-      (call $toCString (local.get $context) (i32.const 56) (call $exception (local.get $context)) (i32.const 0)))
+      (call $toCString (local.get $context) (i32.const 56) (local.get $exception) (i32.const 0)))
     (if (i32.eqz (local.get $text)) (then (return (call $outOfMemory))))
     (call $guestError (local.get $text) (i32.load (i32.const 56)))
     (i32.const 0))

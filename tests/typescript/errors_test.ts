@@ -185,6 +185,12 @@ const FAILING: readonly (readonly [what: string, body: string, seen: RegExp, log
   ["fetch", 'return fetch("https://example.org") as never;', /a policy has no fetch/, /`host`/],
   ["a clock", "setTimeout(() => {}, 1);\n    return accept();", /a policy has no setTimeout/, /./],
   ["chance", "return reject(String(Math.random()));", /no Math\.random/, /same verdict/],
+  [
+    "what can't be caught",
+    'try { return reject("x".repeat(2 ** 29)); } catch { return accept(); }',
+    /the policy failed: InternalError: out of memory$/,
+    /^InternalError: out of memory\n {4}at validate \(policy\.ts:5:\d+\)$/,
+  ],
   ["code from a text", 'return new Function("return 1")();', /eval is not supported/, /policy\.ts:5/],
   ["what is not there", "return reject(String(process.version));", /process is not defined/, /policy\.ts:5/],
   [

@@ -109,8 +109,18 @@ function validate(policy: DefinedPolicy, payload: unknown): string {
   return `{"mutated_object":${write(changed, payloadText())},${JSON.stringify(rest).slice(1)}`;
 }
 
-/** The function that the shim calls with an operation and its payload. */
-export function serve(policy: DefinedPolicy): (operation: string, payload: unknown) => string {
+/** What a call ends with that threw: at length in the log, and shortly for the client. */
+function failed(error: unknown): string {
+  try {
+    log("error", errorText(error));
+  } catch {
+    // Where there is no memory left to say it, the short text still says something.
+  }
+  return `0${shortText(error)}`;
+}
+
+/** The function that the shim calls: with an operation and its payload, or with an error that could not be caught. */
+export function serve(policy: DefinedPolicy): (operation: string | undefined, payload: unknown) => string {
   if (typeof policy?.validate !== "function" || typeof policy.validateSettings !== "function") {
     throw new TypeError("the module's default export is no policy: export default definePolicy({ … })");
   }
@@ -120,16 +130,12 @@ export function serve(policy: DefinedPolicy): (operation: string, payload: unkno
     protocol_version: () => '"v1"',
   };
   return (operation, payload) => {
+    if (operation === undefined) return failed(payload);
     if (!Object.hasOwn(operations, operation)) return `0No handler registered for function ${operation}`;
     try {
       return `1${operations[operation]!(payload)}`;
     } catch (error) {
-      try {
-        log("error", errorText(error));
-      } catch {
-        // Where there is no memory left to say it, the short text still says something.
-      }
-      return `0${shortText(error)}`;
+      return failed(error);
     }
   };
 }
