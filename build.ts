@@ -14,6 +14,7 @@ import { posix, relative, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { unreadHttp, withoutWasi } from "./package/plugins.ts";
+import { writePolicyKit } from "./package/policy_kit.ts";
 import { copySamples } from "./policies/demo/apply/copy_samples.ts";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
@@ -143,6 +144,7 @@ refuseStart("mod.js");
 // Older runtimes take a file without it for CommonJS, newer ones read each file twice to find out.
 writeFileSync(resolve(outdir, "package.json"), '{ "type": "module" }\n');
 copySamples(root, outdir);
+await writePolicyKit(root, outdir);
 if (process.argv.includes("--metafile")) {
   writeFileSync(resolve(outdir, "metafile.json"), JSON.stringify({ outputs }));
 }

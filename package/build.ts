@@ -8,7 +8,7 @@
  */
 import "../program/check_script.ts";
 import { build, type BuildOptions, type Metafile, type Plugin } from "esbuild";
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -16,6 +16,7 @@ import { copySamples } from "../policies/demo/apply/copy_samples.ts";
 import { browserShims } from "./browser.ts";
 import { writeDeclarations } from "./declarations.ts";
 import { thirdPartyLicenses } from "./licenses.ts";
+import { writePolicyKit } from "./policy_kit.ts";
 import {
   directPackages,
   leanPackages,
@@ -217,10 +218,15 @@ await build({
   minify: false,
 });
 copySamples(root, outdir);
+await writePolicyKit(root, outdir);
 writeDeclarations(root, PARTS, join(outdir, "types"));
 const inputs = [worker.metafile, engine.metafile, modules.metafile!, browser.metafile!].flatMap((
   { outputs },
 ) => Object.values(outputs).flatMap(({ inputs }) => Object.keys(inputs)));
-write(join(outdir, "THIRD_PARTY_LICENSES.txt"), thirdPartyLicenses(root, inputs));
+// The engine of policies in TypeScript is made of it.
+const quickjs = "node_modules/quickjs-wasi/quickjs.wasm";
+const licenses = thirdPartyLicenses(root, [...inputs, quickjs]);
+const engineLicense = readFileSync(join(root, "package/policy_engine/LICENSE.quickjs-ng.txt"), "utf8");
+write(join(outdir, "THIRD_PARTY_LICENSES.txt"), `${licenses}\n${"-".repeat(80)}\n\n${engineLicense}`);
 // Which files are in which part, for who wonders what is large.
 write(join(mapdir, "metafile.json"), JSON.stringify({ outputs }));

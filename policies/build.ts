@@ -1,7 +1,7 @@
 /**
  * Builds every policy of this repository, samples (`policies/`) and those that only tests use (`tests/policies/`), from
- * source: a folder with a metadata.yml holds what becomes `policy.wasm`, a Rust crate, a Go module or an AssemblyScript file
- * `policy.ts`, or Wasm texts `NAME.wat` or Rego modules `NAME.rego` (in the language's old version: `NAME.v0.rego`), which
+ * source: a folder with a metadata.yml holds what becomes `policy.wasm`, a Rust crate, a Go module or a `policy.ts` of TypeScript
+ * or (for Extism) AssemblyScript, or Wasm texts `NAME.wat` or Rego modules `NAME.rego` (in the language's old version: `NAME.v0.rego`), which
  * become `NAME.wasm`, or several of these.
  *
  * Crates are optimised for size; every module carries the metadata; `policies/digests.json` lists their sha256. The
@@ -37,6 +37,7 @@ import { parseArgs } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { parseDocument } from "../deps.ts";
 import { withCustomSection } from "../evaluator/render/custom_section.ts";
+import { buildPolicy } from "../typescript/apply/build_policy.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const workspace = join(root, "policies");
@@ -168,7 +169,7 @@ function checkoutLink(): string {
 type Source = {
   readonly folder: string;
   readonly wasm: string;
-  readonly from: "crate" | "go" | "assemblyscript" | "text" | "rego";
+  readonly from: "crate" | "go" | "typescript" | "assemblyscript" | "text" | "rego";
   readonly path: string;
 };
 
@@ -190,7 +191,10 @@ function sources(folder: string): Source[] {
   const policy = { folder, wasm: "policy.wasm" };
   if (has("go.mod")) return [{ ...policy, from: "go", path: join(root, folder) }, ...others];
   if (has("policy.ts")) {
-    return [{ ...policy, from: "assemblyscript", path: join(root, folder, "policy.ts") }, ...others];
+    // AssemblyScript looks like it, and makes plug-ins of Extism.
+    const { executionMode } = JSON.parse(new TextDecoder().decode(metadata(folder)));
+    const from = executionMode === "extism" ? "assemblyscript" : "typescript";
+    return [{ ...policy, from, path: join(root, folder, "policy.ts") }, ...others];
   }
   if (!has("Cargo.toml")) return others;
   // A program keeps its crate's name, a library doesn't.
@@ -205,6 +209,8 @@ async function code({ folder, wasm, from, path }: Source): Promise<Uint8Array> {
   switch (from) {
     case "rego":
       return await rego(folder, path);
+    case "typescript":
+      return (await buildPolicy(path, console.log)).module;
     case "crate":
       await tool("wasm-opt", ["-Oz", ...rustFeatures.map((name) => `--enable-${name}`), path, "-o", built]);
       break;

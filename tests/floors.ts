@@ -13,6 +13,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   crd: ["program"],
   kubernetes: ["crd/types", "http", "program"],
   evaluator: ["crd/types", "program"],
+  typescript: ["evaluator", "program"],
   artifact: ["http", "program"],
   telemetry: ["program"],
   admission: ["crd/types", "evaluator", "artifact", "program"],
@@ -37,6 +38,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "policy_server",
     "controller",
     "audit",
+    "typescript",
     "program",
   ],
 };

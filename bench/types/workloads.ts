@@ -55,6 +55,14 @@ export const WORKLOADS: readonly Workload[] = [
     goals: { floorShare: 0.4 },
   },
   {
+    policy: "typescript",
+    module: "policies/trusted-registries/policy.wasm",
+    settings: { registries: ["registry.example.com"] },
+    allowedToMutate: false,
+    request: "policies/pod-privileged/requests/unprivileged-3500-bytes.json",
+    expected: accepted,
+  },
+  {
     policy: "wasi-go",
     module: "tests/policies/wasi-go/policy.wasm",
     settings: { forbiddenAnnotations: ["insecure"] },

@@ -1,27 +1,17 @@
 /** `annotate`: puts a policy's metadata into its module. */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { withCustomSection } from "../../evaluator/render/custom_section.ts";
 import { readMetadata } from "../../evaluator/apply/prepare.ts";
 import { sections } from "../../evaluator/render/wasm_binary.ts";
-import { METADATA_SECTION, type PolicyMetadata } from "../../evaluator/types/metadata.ts";
+import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
+import { annotatedModule, USAGE } from "../apply/annotated_module.ts";
 import { readMetadataFile } from "../apply/metadata_file.ts";
 import { isGzip, moduleInBundle } from "../apply/opa_bundle.ts";
-import { protocolVersion } from "../apply/protocol_version.ts";
 import { warnOfRepeated } from "../apply/verification.ts";
 import { writeWhole } from "../apply/write_whole.ts";
-import { capabilityDifferences, usedCapabilities } from "../render/capability_scan.ts";
-import { withHostImport } from "../render/javy_import.ts";
-import { metadataFaults, metadataObject } from "../render/metadata_document.ts";
-import { modeHint } from "../../evaluator/render/guest_mode.ts";
-import { isRego } from "../render/module_mode.ts";
 import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
 import { UsageError } from "../types/usage_error.ts";
-import { COMPATIBLE_VERSION } from "../types/version.ts";
-
-const USAGE = "io.kubewarden.policy.usage";
-const TOOL = "io.kubewarden.kwctl";
 
 async function read(context: Context, path: string, what: string): Promise<Uint8Array> {
   try {
@@ -76,38 +66,6 @@ async function givenAnnotations(
 const USAGE_LINE = (program: string) =>
   `${program} annotate [OPTIONS] --metadata-path <PATH> --output-path <PATH> <wasm-path>`;
 
-function checkMode(mode: PolicyMetadata["executionMode"], module: Uint8Array): void {
-  const rego = isRego(module);
-  const wrong = "Wrong value inside of policy's metadata for 'executionMode'.";
-  if ((mode === "opa" || mode === "gatekeeper") && !rego) {
-    throw new CliError(`${wrong} The policy has not been created using Rego${modeHint(module, mode)}`);
-  }
-  if (mode === "kubewarden-wapc" && rego) {
-    throw new CliError(`${wrong} This policy has been created using Rego${modeHint(module, mode)}`);
-  }
-}
-
-function warnOfCapabilities(context: Context, module: Uint8Array, declared: readonly string[]): void {
-  const { undeclared, unused } = capabilityDifferences(usedCapabilities(module), declared);
-  const fields = (capabilities: readonly string[]) => ({
-    capabilities: `{${capabilities.map((one) => JSON.stringify(one)).join(", ")}}`,
-  });
-  if (undeclared.length > 0) {
-    context.log(
-      "WARN",
-      "host capabilities used by the policy but not declared in metadata",
-      fields(undeclared),
-    );
-  }
-  if (unused.length > 0) {
-    context.log(
-      "WARN",
-      "host capabilities declared in metadata but not detected in the policy",
-      fields(unused),
-    );
-  }
-}
-
 export const run: Run = async (context, args) => {
   if (!["metadata-path", "annotation", "usage-path"].some((flag) => args.has(flag))) {
     throw new UsageError("the following required arguments were not provided:", USAGE_LINE(context.program), [
@@ -125,22 +83,10 @@ export const run: Run = async (context, args) => {
     throw new CliError(`Error parsing wasm module: ${(error as Error).message}`);
   }
   const given = await givenMetadata(context, args, module);
-  checkMode(given.executionMode, module);
-  const metadata: PolicyMetadata = {
-    ...given,
-    protocolVersion: given.executionMode === "kubewarden-wapc" ? await protocolVersion(module) : "Unknown",
-    annotations: {
-      ...given.annotations,
-      ...annotations,
-      [TOOL]: COMPATIBLE_VERSION,
-      ...(usage === undefined ? {} : { [USAGE]: new TextDecoder().decode(usage) }),
-    },
-  };
-  const faults = metadataFaults(metadata);
-  if (faults.length > 0) throw new CliError(`Metadata is invalid: ${faults.join("; ")}`);
-  warnOfCapabilities(context, module, given.hostCapabilities ?? []);
-  const section = new TextEncoder().encode(JSON.stringify(metadataObject(metadata)));
-  const annotated = withCustomSection(withHostImport(module), METADATA_SECTION, section);
+  const annotated = await annotatedModule(context, module, given, {
+    ...annotations,
+    ...(usage === undefined ? {} : { [USAGE]: new TextDecoder().decode(usage) }),
+  });
   const output = args.value("output-path")!;
   try {
     await writeWhole(resolve(context.cwd, output), annotated);

@@ -7,6 +7,7 @@ type Loader = () => Promise<{ readonly run: Run }>;
 export const LOADERS: Readonly<Record<string, Loader>> = {
   annotate: () => import("./annotate.ts"),
   bench: () => import("./bench.ts"),
+  build: () => import("./build.ts"),
   completions: () => import("./completions.ts"),
   digest: () => import("./digest.ts"),
   docs: () => import("./docs.ts"),
@@ -14,6 +15,7 @@ export const LOADERS: Readonly<Record<string, Loader>> = {
   info: () => import("./info.ts"),
   inspect: () => import("./inspect.ts"),
   load: () => import("./load.ts"),
+  new: () => import("./new.ts"),
   policies: () => import("./policies.ts"),
   pull: () => import("./pull.ts"),
   push: () => import("./push.ts"),

@@ -300,6 +300,36 @@ export const COMMANDS: readonly CommandDescription[] = [
     positionals: [POLICY_OR_YAML],
   },
   {
+    name: "build",
+    about: "Builds a policy written in TypeScript",
+    details:
+      "Needs the package esbuild beside the policy, and checks types where the package typescript is. " +
+      "docs/write/typescript.md shows how a policy is written.",
+    flags: [
+      {
+        name: "metadata-path",
+        short: "m",
+        value: "PATH",
+        help: "File containing the metadata, which are put into the module",
+      },
+      {
+        name: "output",
+        short: "o",
+        value: "FILE",
+        help: "Path where the module is stored [default: the source's name, ending in .wasm]",
+      },
+      { name: "skip-type-check", help: "Build without checking types" },
+      {
+        name: "usage-path",
+        short: "u",
+        value: "PATH",
+        help: "File containing the usage information of the policy",
+      },
+      { name: "watch", help: "Build again whenever a file beside the source changes, until interrupted" },
+    ],
+    positionals: [{ name: "source", help: "The module whose default export is the policy" }],
+  },
+  {
     name: "completions",
     about: "Generate shell completions",
     flags: [
@@ -356,6 +386,22 @@ export const COMMANDS: readonly CommandDescription[] = [
     name: "load",
     about: "Load policies from a tar.gz file",
     flags: [{ name: "input", value: "input", required: true, help: "Load policies from a tarball" }],
+  },
+  {
+    name: "new",
+    about: "Writes the folder of a new policy",
+    details: "The policy requires a label, and comes with its metadata and tests.",
+    flags: [
+      {
+        name: "lang",
+        short: "l",
+        value: "LANGUAGE",
+        choices: ["ts"],
+        preset: "ts",
+        help: "What the policy is written in: TypeScript",
+      },
+    ],
+    positionals: [{ name: "name", help: "The policy's name, and the folder's; a path before it is kept" }],
   },
   { name: "policies", about: "Lists all downloaded policies" },
   {

@@ -106,6 +106,14 @@ const CALLS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["bench", "named.yml", "-r", "request.json", "--json", ...quick],
     ["bench", "named.yml", "-r", "request.json", "--against", "hostile.wasm", ...quick],
   ],
+  build: [
+    ["build", "throws.ts"],
+    ["build", "says.ts", "--skip-type-check", "-m", "hostile.yml"],
+    ["build", "says.ts", "--skip-type-check"],
+    ["build", "syntax.ts", "--skip-type-check"],
+    ["build", "syntax.ts"],
+    ["build", `absent${FORGED}.ts`],
+  ],
   completions: ["bash", "elvish", "fish", "powershell", "zsh"].map((
     shell,
   ) => ["completions", "--shell", shell]),
@@ -143,6 +151,7 @@ const CALLS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     "--input",
     "request.json",
   ]],
+  new: [["new", `a${FORGED}`], ["new", `b${STEERING}/c`]],
   policies: [["policies"]],
   pull: [
     ["pull", "HOST/tests/policy:v1"],
@@ -289,6 +298,15 @@ async function prepare({ file, home, stored }: TestPlace, host: string): Promise
     "object.yml",
     JSON.stringify({ apiVersion: `v1${STEERING}`, kind: `Pod${STEERING}`, metadata: { name: FORGED } }),
   );
+  file("throws.ts", `throw new Error(${JSON.stringify(FORGED)});\n`);
+  const sdk = 'import { accept, definePolicy } from "portreeve/policy";\n';
+  file(
+    "says.ts",
+    `${sdk}console.log(${
+      JSON.stringify(FORGED)
+    });\nexport default definePolicy({ validate: () => accept() });\n`,
+  );
+  file("syntax.ts", `const a: number = "${STEERING}"; const b = ;\n`);
   file("vap.yml", JSON.stringify({ apiVersion: FORGED, kind: "ValidatingAdmissionPolicy" }));
   file("binding.yml", JSON.stringify({ apiVersion: FORGED, kind: FORGED }));
   file(

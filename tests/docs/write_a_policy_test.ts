@@ -29,6 +29,7 @@ interface Page {
 const userFolder = (name: string, folder: string) => process.env[name] ?? join(homedir(), folder);
 
 const PAGES: readonly Page[] = [
+  { name: "typescript", missing: undefined },
   { name: "assemblyscript", missing: undefined },
   { name: "rego", missing: has("opa") ? undefined : "tests/tools/build_opa.sh" },
   {

@@ -88,7 +88,7 @@ function sourcesDigest(): string {
       const path = join(folder, entry.name);
       if (entry.isDirectory()) {
         if (!NOT_PACKED.has(entry.name)) add(path);
-      } else if (/\.(ts|json|md)$/.test(entry.name)) hash.update(path).update(readFileSync(path));
+      } else if (/\.(ts|json|md|wasm)$/.test(entry.name)) hash.update(path).update(readFileSync(path));
     }
   };
   add(ROOT);

@@ -1,0 +1,167 @@
+// `reeve build` and `reeve new`: from TypeScript to a module, and what is said when that can't be.
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { type Folder, openFolder, policy } from "./folder.ts";
+
+let folder: Folder;
+test.before(() => {
+  folder = openFolder();
+  symlinkSync(policy("node_modules"), join(folder.path, "node_modules"));
+});
+test.after(() => folder.remove());
+
+const POLICY = `import { definePolicy, reject } from "portreeve/policy";
+export default definePolicy({ validate: (request) => reject(\`no \${request.uid}\`) });
+`;
+const METADATA = `rules: [{ apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE] }]
+mutating: false
+annotations: { io.kubewarden.policy.title: mine }
+`;
+const REQUEST = {
+  uid: "1",
+  kind: { group: "", version: "v1", kind: "Pod" },
+  resource: { group: "", version: "v1", resource: "pods" },
+  operation: "CREATE",
+  userInfo: {},
+  object: {},
+};
+
+test("a policy is built, with its metadata and usage, and answers", async () => {
+  folder.file("policy.ts", POLICY);
+  folder.file("metadata.yml", METADATA);
+  folder.file("usage.md", "How to use it\n");
+  folder.file("request.json", REQUEST);
+  const built = await folder.run(["build", "policy.ts", "-m", "metadata.yml", "-u", "usage.md"]);
+  assert.is(built.exit, 0, built.stderr);
+  assert.match(built.stderr, /^policy\.wasm: \d+ bytes\n$/);
+  assert.match((await folder.run(["inspect", "policy.wasm"])).stdout, /title: +mine/);
+  assert.match((await folder.run(["inspect", "policy.wasm"])).stdout, /How to use it/);
+  const { stdout } = await folder.run(["run", "policy.wasm", "-r", "request.json"]);
+  assert.equal(JSON.parse(stdout).status, { message: "no 1" });
+});
+
+test("the module goes where it is told to, without metadata if there are none", async () => {
+  folder.file("other.ts", POLICY);
+  const built = await folder.run(["build", "other.ts", "--output", "made.wasm", "--skip-type-check"]);
+  assert.is(built.exit, 0, built.stderr);
+  assert.ok(!existsSync(join(folder.path, "other.wasm")));
+  const bytes = new Uint8Array(readFileSync(join(folder.path, "made.wasm")));
+  assert.equal(
+    WebAssembly.Module.customSections(new WebAssembly.Module(bytes), "io.kubewarden.metadata"),
+    [],
+  );
+});
+
+/** What can't be built, with which flags, and what is said. */
+const REFUSED:
+  readonly (readonly [what: string, source: string | undefined, flags: readonly string[], said: RegExp])[] = [
+    ["no file", undefined, [], /^Error: cannot build the policy: .*refused\.ts is no file$/],
+    [
+      "an error in the types",
+      "const a: number = 'a';\nexport default a;\n",
+      [],
+      /has errors in its types:\nrefused\.ts:1:7: TS2322: Type 'string' is not assignable/,
+    ],
+    ["an error in the syntax", "const = 1;\n", ["--skip-type-check"], /refused\.ts:1:7: Expected identifier/],
+    [
+      "a promise",
+      POLICY.replace("(request) =>", "async (request) =>"),
+      [],
+      /refused\.ts:2:\d+: TS2741: Property 'accepted' is missing in type 'Promise<Answer>'/,
+    ],
+    ["no policy", "export default 1;\n", [], /the module's default export is no policy/],
+    [
+      "usage alone",
+      POLICY,
+      ["-u", "usage.md"],
+      /--usage-path adds to the metadata: give them with --metadata-path/,
+    ],
+    [
+      "metadata that are not there",
+      POLICY,
+      ["-m", "absent.yml"],
+      /Error opening metadata file: .*absent\.yml/,
+    ],
+    ["metadata of another mode", POLICY, ["-m", "opa.yml"], /has not been created using Rego/],
+    ["wrong metadata", POLICY, ["-m", "wrong.yml"], /Error unmarshalling metadata .*missing field `rules`/],
+    [
+      "a folder that is not there",
+      POLICY,
+      ["-o", "absent/policy.wasm"],
+      /cannot write absent\/policy\.wasm: /,
+    ],
+  ];
+
+for (const [what, source, flags, said] of REFUSED) {
+  test(`it says what is wrong: ${what}`, async () => {
+    if (source !== undefined) folder.file("refused.ts", source);
+    folder.file("opa.yml", `${METADATA}executionMode: opa\n`);
+    folder.file("wrong.yml", "mutating: false\n");
+    const { exit, stderr } = await folder.run(["build", "refused.ts", ...flags]);
+    assert.is(exit, 1, stderr);
+    assert.match(stderr.trim(), said);
+    assert.ok(!existsSync(join(folder.path, "refused.wasm")));
+  });
+}
+
+test("with --watch it is built again whenever the source changes, and errors do not end it", async () => {
+  folder.file("watched.ts", POLICY);
+  const stop = new AbortController();
+  let printed = "";
+  let wake = () => {};
+  const running = folder.run(["build", "watched.ts", "--watch"], {
+    signal: stop.signal,
+    onOutput: (text) => {
+      printed += text;
+      wake();
+    },
+  });
+  /** Waits for a text that is new. */
+  const until = async (pattern: RegExp) => {
+    while (!pattern.test(printed)) await new Promise<void>((resolve) => void (wake = resolve));
+    printed = "";
+  };
+  await until(/watched\.wasm: \d+ bytes[^]*waiting for changes/);
+  folder.file("watched.ts", "const = 1;\n");
+  await until(/Error: cannot build the policy: watched\.ts:1:7:[^]*waiting for changes/);
+  folder.file("watched.ts", POLICY.replace("no $", "never $"));
+  await until(/watched\.wasm: \d+ bytes[^]*waiting for changes/);
+  stop.abort();
+  await running;
+  folder.file("request.json", REQUEST);
+  const { stdout } = await folder.run(["run", "watched.wasm", "-r", "request.json"]);
+  assert.is(JSON.parse(stdout).status.message, "never 1");
+});
+
+test("a new policy's folder has all that it takes, and its suite passes", async () => {
+  const made = await folder.run(["new", "made/owner-label"]);
+  assert.is(made.exit, 0, made.stderr);
+  assert.match(made.stdout, /^made\/owner-label\/policy\.ts$/m);
+  assert.match(made.stderr, /next: cd made\/owner-label && npm install/);
+  const cwd = join(folder.path, "made/owner-label");
+  const built = await folder.run(["build", "policy.ts", "-m", "metadata.yml", "--skip-type-check"], { cwd });
+  assert.is(built.exit, 0, built.stderr);
+  const tested = await folder.run(["test"], { cwd });
+  assert.is(tested.exit, 0, tested.stdout + tested.stderr);
+  assert.match(tested.stdout, /3 passed, 0 failed/);
+});
+
+test("a new policy is written over nothing, and has a name that all take", async () => {
+  mkdirSync(join(folder.path, "full"));
+  writeFileSync(join(folder.path, "full/a.txt"), "");
+  const cases: readonly (readonly [words: readonly string[], exit: number, said: RegExp])[] = [
+    [["full"], 1, /full is not empty, it has a\.txt: choose another folder/],
+    [["Owner"], 1, /"Owner" can't be a policy's name: use up to 63 lower case letters/],
+    [["-l", "cobol", "a"], 2, /invalid value 'cobol'[^]*ts/],
+    [["request.json/a"], 1, /cannot write request\.json\/a: /],
+  ];
+  for (const [words, exit, said] of cases) {
+    const result = await folder.run(["new", ...words]);
+    assert.is(result.exit, exit, words.join(" "));
+    assert.match(result.stderr, said);
+  }
+});
+
+test.run();
