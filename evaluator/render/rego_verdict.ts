@@ -185,12 +185,25 @@ function admissionResponse(value: unknown): Verdict {
   };
 }
 
-/** Which entry points the module has, in words: asked for where an answer is none. */
-type EntryPoints = () => string;
-const NOT_KNOWN: EntryPoints = () => "";
+/** What a verdict is made with besides the policy's result. */
+export interface RegoContext {
+  /** Which entry points the module has, in words. Asked for where an answer is none. */
+  readonly entryPoints: () => string;
+  /** Gets what helps the policy's author and is no business of who asked the API server. */
+  readonly note: (text: string) => void;
+}
+const NO_CONTEXT: RegoContext = { entryPoints: () => "", note: () => {} };
 
-/** What an answer that is none of the mode's looks like, with what can be done about it. */
-function strayAnswer(result: unknown, mode: "opa" | "gatekeeper", entryPoints: EntryPoints): string {
+/**
+ * What refuses a request because the policy's answer is none of its mode's. Where it is one of the other mode's, the text says so; what
+ * else the entry point answers may be meant, and goes to the policy's log.
+ */
+function strayAnswer(
+  result: unknown,
+  mode: "opa" | "gatekeeper",
+  unreadable: string,
+  { entryPoints, note }: RegoContext,
+): Verdict {
   const other = mode === "opa" ? "gatekeeper" : "opa";
   const isOther = mode === "opa"
     ? Array.isArray(result)
@@ -204,17 +217,20 @@ function strayAnswer(result: unknown, mode: "opa" | "gatekeeper", entryPoints: E
     : `answers with ${typeof result === "string" ? "a string" : String(result)}`;
   const hint = isOther ? `, as policies of execution mode ${other} do` : "";
   const known = entryPoints();
-  return `the entry point ${kind}${hint}${known && `; ${known}`}`;
+  const wanted = mode === "opa" ? "an object with a `response`" : "a list of violations";
+  const text = `expected ${wanted}; the entry point ${kind}${hint}${known && `; ${known}`}`;
+  if (isOther) return failure(`${unreadable}: ${text}`);
+  note(text);
+  return failure(mode === "opa" ? unreadable : `${unreadable}: expected ${wanted}`);
 }
 
 /** The verdict of an OPA policy, whose result holds an AdmissionResponse. The request's uid replaces the policy's. */
-export function opaVerdict(json: Uint8Array, entryPoints = NOT_KNOWN): Verdict {
+export function opaVerdict(json: Uint8Array, context = NO_CONTEXT): Verdict {
   try {
     const result = resultOf(json);
     const response = isFields(result) ? result["response"] : undefined;
     if (response !== undefined) return admissionResponse(response);
-    const wanted = "expected an object with a `response`";
-    return failure(`${UNREADABLE_OPA}: ${wanted}; ${strayAnswer(result, "opa", entryPoints)}`);
+    return strayAnswer(result, "opa", UNREADABLE_OPA, context);
   } catch (error) {
     if (error instanceof ShapeError) return failure(`internal server error: ${error.message}`);
     return failure(`${UNREADABLE_OPA}: ${reasonOf(error)}`);
@@ -222,15 +238,12 @@ export function opaVerdict(json: Uint8Array, entryPoints = NOT_KNOWN): Verdict {
 }
 
 /** The verdict of a Gatekeeper policy, whose result is a list of violations; an empty one allows. */
-export function gatekeeperVerdict(json: Uint8Array, entryPoints = NOT_KNOWN): Verdict {
+export function gatekeeperVerdict(json: Uint8Array, context = NO_CONTEXT): Verdict {
   try {
     const violations = resultOf(json);
     // The original allows what it can't read (Sharp edges 7).
     if (!Array.isArray(violations)) {
-      const wanted = "expected a list of violations";
-      return failure(
-        `${UNREADABLE_GATEKEEPER}: ${wanted}; ${strayAnswer(violations, "gatekeeper", entryPoints)}`,
-      );
+      return strayAnswer(violations, "gatekeeper", UNREADABLE_GATEKEEPER, context);
     }
     if (violations.length === 0) return { allowed: true, auditAnnotations: null, warnings: null };
     const messages = violations.map((violation, at) => {

@@ -50,7 +50,10 @@ class GatekeeperGuest implements Guest {
       case "failed":
         return failure(`internal server error: ${result.error}`);
       case "result":
-        return gatekeeperVerdict(result.json, () => this.#module.entryPoints());
+        return gatekeeperVerdict(result.json, {
+          entryPoints: () => this.#module.entryPoints(),
+          note: (message) => this.#host.log({ level: "warn", message, data: undefined }),
+        });
     }
   }
 

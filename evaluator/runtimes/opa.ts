@@ -51,7 +51,10 @@ class OpaGuest implements Guest {
       case "failed":
         return failure(`internal server error: ${result.error}`);
       case "result":
-        return opaVerdict(result.json, () => this.#module.entryPoints());
+        return opaVerdict(result.json, {
+          entryPoints: () => this.#module.entryPoints(),
+          note: (message) => this.#host.log({ level: "warn", message, data: undefined }),
+        });
     }
   }
 

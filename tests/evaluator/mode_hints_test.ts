@@ -206,6 +206,28 @@ const ENTRY_POINTS: readonly (readonly [what: string, module: () => Uint8Array, 
   ],
 ];
 
+test("what else an entry point answers is told in the policy's log, with the entry points there are", () =>
+  inPlace(async ({ reeve, file }) => {
+    const told = `; entry points of the module: [a-z_/]+ \\(the first is evaluated\\); ${BUILD}`;
+    const rows: readonly (readonly [request: object, answer: string])[] = [
+      [{}, "is undefined for this request"],
+      [{ do: "text" }, "answers with a string"],
+      [{ do: "no-response" }, "answers with an object"],
+    ];
+    for (const [request, answer] of rows) {
+      file("request.json", JSON.stringify(request));
+      const module = fileURLToPath(new URL("../policies/rego-answers/policy.wasm", import.meta.url));
+      const { stdout, stderr } = await reeve("run", module, "-e", "opa", "--raw", "-r", "request.json");
+      const { message } = JSON.parse(stdout).status;
+      assert.is(message, "internal server error: cannot interpret OPA policy result", answer);
+      assert.match(
+        stderr,
+        new RegExp(`expected an object with a \`response\`; the entry point ${answer}${told}`),
+        answer,
+      );
+    }
+  }));
+
 test("Rego modules with the wrong entry point: the library and reeve", () =>
   inPlace(async ({ reeve, file }) => {
     file("review.json", REVIEW);

@@ -93,21 +93,9 @@ testBoth("an AdmissionResponse is passed on", "rego-answers", async (policy) => 
 });
 
 testBoth("what is no AdmissionResponse refuses the request", "rego-answers", async (policy) => {
-  const strays: readonly (readonly [unknown, string])[] = [
-    [{}, "is undefined for this request"],
-    [{ do: "text" }, "answers with a string"],
-    [{ do: "no-response" }, "answers with an object"],
-  ];
-  for (const [request, stray] of strays) {
-    const verdict = await policy.validate(request as object);
-    assert.is(verdict.status?.code, 500);
-    assert.match(
-      verdict.status?.message ?? "",
-      new RegExp(
-        `^internal server error: cannot interpret OPA policy result: expected an object with a \`response\`; the entry point ${stray}; ` +
-          "entry points of the module: [a-z_/]+ \\(the first is evaluated\\); build it with ",
-      ),
-    );
+  const unreadable = refused("internal server error: cannot interpret OPA policy result");
+  for (const request of [{}, { do: "text" }, { do: "no-response" }]) {
+    assert.equal(await policy.validate(request), unreadable);
   }
   const wrong: readonly (readonly [unknown, string])[] = [
     [{ allowed: true }, "missing field `uid`"],
