@@ -223,9 +223,15 @@ withIt(`the playground of the examples${hint}`, async () => {
       "about:blank",
       (printed) =>
         evaluateIn(page, printed, [
-          `var form = document.forms[0], output = document.querySelector("output");
+          // The document is there, which need not have a body yet.
+          `var form, output;
         new Promise((resolve) => {
-          const look = () => "ready" in document.body.dataset ? resolve() : requestAnimationFrame(look);
+          const look = () => {
+            if (document.body === null || !("ready" in document.body.dataset)) return requestAnimationFrame(look);
+            form = document.forms[0];
+            output = document.querySelector("output");
+            resolve();
+          };
           look();
         })`,
           ask("settings", '{"required":["owner"]}'),
