@@ -15,8 +15,8 @@ import {
 } from "./apply/daemon.ts";
 import { createLog, type Log } from "./apply/log.ts";
 import { osErrorText } from "../program/render/os_error.ts";
-import { PolicySetError } from "./apply/policy_set.ts";
-import { writeTerminationMessage } from "./apply/termination_message.ts";
+import { failureLine, PolicySetError } from "./apply/policy_set.ts";
+import { policyLines, writeTerminationMessage } from "./apply/termination_message.ts";
 import { parseOptions } from "./render/parse_options.ts";
 import { type PolicyServer, startServer } from "./serve/server.ts";
 import type { ServerOptions } from "./types/options.ts";
@@ -24,6 +24,8 @@ import { VERSION } from "./types/version.ts";
 
 refuseDirectStart(import.meta.url, "policy-server");
 
+/** Characters of a reason that the container's termination message takes. */
+const MAX_TERMINATION_LINE = 1000;
 /** Kubernetes gives 30 s from SIGTERM to SIGKILL. */
 const GRACE_MS = 25_000;
 
@@ -80,16 +82,19 @@ export async function serve(given: ServerOptions, hooks: ServeHooks = {}): Promi
   const server = await startWith().catch(async (error: unknown) => {
     log.flush();
     if (error instanceof PolicySetError) {
-      writeTerminationMessage(
-        process.env["PORTREEVE_TERMINATION_LOG"] ?? "/dev/termination-log",
-        error.failures,
+      writeTerminationMessage(policyLines(error.failures));
+      const [first = "", ...others] = error.failures.map(failureLine);
+      const list = [first, ...others].map((line) => `  - ${line}`).join("\n");
+      return fail(
+        others.length === 0
+          ? `Error: ${first}`
+          : `Error: ${error.failures.length} policies can't be served:\n${list}`,
+        1,
       );
-      const [first, ...others] = error.failures;
-      const causes = others.map(({ message }, index) => `    ${index}: ${message}`);
-      const lines = [`Error: ${first!.message}`, ...(causes.length > 0 ? ["", "Caused by:", ...causes] : [])];
-      return fail(lines.join("\n"), 1);
     }
-    const text = `Error: ${osErrorText(error)}`;
+    const reason = osErrorText(error);
+    writeTerminationMessage([reason.replace(/\s+/g, " ").slice(0, MAX_TERMINATION_LINE)]);
+    const text = `Error: ${reason}`;
     await reportFailure(text, 1);
     return fail(text, 1);
   });

@@ -84,8 +84,9 @@ export interface PolicyFailure {
 }
 
 /** A failure with the policy's name; texts of 1.36 that hold it already stay as they are. */
-function failureLine({ policy, message }: PolicyFailure): string {
-  return message.includes(policy) ? message : `policy ${policy}: ${message}`;
+export function failureLine({ policy, message }: PolicyFailure): string {
+  const named = message.startsWith(`bootstrap failure: ${policy}: `) || message.includes(`'${policy}'`);
+  return named ? message : `policy ${policy}: ${message}`;
 }
 
 /** Raised when policies can't be served. It names all of them, with the reason for each. */
