@@ -15,7 +15,7 @@ import {
 } from "./apply/daemon.ts";
 import { createLog, type Log } from "./apply/log.ts";
 import { osErrorText } from "../program/render/os_error.ts";
-import { failureLine, PolicySetError } from "./apply/policy_set.ts";
+import { failureLine, type PolicyFailure, PolicySetError } from "./apply/policy_set.ts";
 import { policyLines, writeTerminationMessage } from "./apply/termination_message.ts";
 import { parseOptions } from "./render/parse_options.ts";
 import { type PolicyServer, startServer } from "./serve/server.ts";
@@ -32,6 +32,16 @@ const GRACE_MS = 25_000;
 function fail(message: string, exitCode: number): never {
   printText(2, `${message}\n`);
   process.exit(exitCode);
+}
+
+/** Why policies can't be served: one line of one, a list of several. */
+function failuresText(failures: readonly PolicyFailure[]): string {
+  const [first, ...others] = failures;
+  if (first === undefined || others.length === 0) return failures.map(failureLine).join("");
+  const list = (of: readonly PolicyFailure[]) => of.map((one) => `\n  - ${failureLine(one)}`).join("");
+  return first.ofAll === true
+    ? `${failureLine(first)}${list(others)}`
+    : `${failures.length} policies can't be served:${list(failures)}`;
 }
 
 /** Ends the process that was asked for a daemon, when that runs or can't. */
@@ -83,14 +93,7 @@ export async function serve(given: ServerOptions, hooks: ServeHooks = {}): Promi
     log.flush();
     if (error instanceof PolicySetError) {
       writeTerminationMessage(policyLines(error.failures));
-      const [first = "", ...others] = error.failures.map(failureLine);
-      const list = [first, ...others].map((line) => `  - ${line}`).join("\n");
-      return fail(
-        others.length === 0
-          ? `Error: ${first}`
-          : `Error: ${error.failures.length} policies can't be served:\n${list}`,
-        1,
-      );
+      return fail(`Error: ${failuresText(error.failures)}`, 1);
     }
     const reason = osErrorText(error);
     writeTerminationMessage([reason.replace(/\s+/g, " ").slice(0, MAX_TERMINATION_LINE)]);

@@ -81,11 +81,14 @@ export interface PolicyFailure {
   readonly policy: string;
   /** Why. */
   readonly message: string;
+  /** Whether it is a reason that all policies together are refused for; the name is then that of one of them. */
+  readonly ofAll?: true;
 }
 
 /** A failure with the policy's name; texts of 1.36 that hold it already stay as they are. */
-export function failureLine({ policy, message }: PolicyFailure): string {
-  const named = message.startsWith(`bootstrap failure: ${policy}: `) || message.includes(`'${policy}'`);
+export function failureLine({ policy, message, ofAll }: PolicyFailure): string {
+  const named = ofAll === true || message.startsWith(`bootstrap failure: ${policy}: `) ||
+    message.includes(`'${policy}'`);
   return named ? message : `policy ${policy}: ${message}`;
 }
 
@@ -206,7 +209,9 @@ class Builder {
     const shortage = this.#options.codeMemory.shortage();
     const [first] = this.#failures;
     // What all of them need comes first: it is what there is to change.
-    if (shortage !== undefined && first) this.#failures.unshift({ policy: first.policy, message: shortage });
+    if (shortage !== undefined && first) {
+      this.#failures.unshift({ policy: first.policy, message: shortage, ofAll: true });
+    }
     if (this.#failures.length > 0 && (this.fatal || !continueOnErrors)) {
       throw new PolicySetError(this.#failures);
     }
