@@ -49,7 +49,7 @@ export function mutate(object: unknown, options: AnswerOptions = {}): Answer {
 }
 
 /** A text as engines of 2024 have it; authors' compilers may know those of 2023 alone. */
-export type Text = string & { toWellFormed(): string };
+type Text = string & { toWellFormed(): string };
 
 /** How the changed object of an answer is written; here, so that a policy that changes nothing doesn't hold what it takes. */
 export const writers: WeakMap<Answer, (object: unknown, payload: string) => string> = new WeakMap();
@@ -60,25 +60,23 @@ export const writers: WeakMap<Answer, (object: unknown, payload: string) => stri
  * would refuse.
  */
 export function exactAnswer(answer: Answer): Answer {
-  const exact: Record<string, unknown> = {};
-  for (const name in MUST) {
+  const exact: { -readonly [Name in keyof typeof MUST]?: unknown } = {};
+  for (const [name, must] of Object.entries(MUST)) {
     let value = own(answer as unknown as Readonly<Record<string, unknown>>, name);
     if (value === undefined || value === null) continue;
-    let right = typeof value === (name === "accepted" ? "boolean" : "string");
+    let right = name === "accepted" ? typeof value === "boolean" : typeof value === "string";
     // Half a pair is no text in UTF-8: the policy server would refuse the answer for it.
     if (name === "message" && right) value = (value as Text).toWellFormed();
     if (name === "code") right = Number.isInteger(value) && value as number >= 0 && value as number < 65_536;
-    if (name === "mutated_object") right = writers.has(answer) && exact["accepted"] === true;
+    if (name === "mutated_object") right = writers.has(answer) && exact.accepted === true;
     if (name === "warnings" || name === "audit_annotations") {
       // A Map would be written as nothing.
-      right = Array.isArray(value) === (name === "warnings") && !(value instanceof Map) &&
-        typeof value === "object";
-      for (const key in value as object) {
-        right &&= typeof (value as Record<string, unknown>)[key] === "string";
-      }
+      right = Array.isArray(value) === (name === "warnings") && typeof value === "object" &&
+        !(value instanceof Map);
+      for (const one of Object.values(value as object)) right &&= typeof one === "string";
     }
-    if (!right) throw new TypeError(`an answer's \`${name}\` must be ${MUST[name]}`);
-    exact[name] = value;
+    if (!right) throw new TypeError(`an answer's \`${name}\` must be ${must}`);
+    exact[name as keyof typeof MUST] = value;
   }
   const write = writers.get(answer);
   if (write) writers.set(exact as unknown as Answer, write);
@@ -86,11 +84,11 @@ export function exactAnswer(answer: Answer): Answer {
 }
 
 /** What the members of answers are, in the words of whoever writes them. */
-const MUST: Readonly<Record<string, string>> = {
-  accepted: "true or false",
+const MUST = {
+  accepted: "a boolean",
   message: "a text",
   code: "an integer from 0 to 65535",
   mutated_object: "given with mutate(object)",
-  warnings: "a list of texts",
-  audit_annotations: "an object of texts",
-};
+  warnings: "[text, ...]",
+  audit_annotations: "{name: text}",
+} as const;

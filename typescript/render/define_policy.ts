@@ -5,7 +5,7 @@ import type { AdmissionRequest } from "../types/request.ts";
 import type { SchemaIssue, SettingsOf, SettingsSchema } from "../types/schema.ts";
 import type { KubernetesObject } from "../types/workloads.ts";
 import { own } from "../../program/types/own.ts";
-import { exactAnswer, type Text } from "./answers.ts";
+import { exactAnswer } from "./answers.ts";
 import { HostError, hostOf } from "./host.ts";
 
 const isPromise = (value: unknown): boolean =>
@@ -63,7 +63,7 @@ function parsedBy<Settings>(schema: SettingsSchema["~standard"], settings: unkno
     if (Array.isArray(result["issues"])) return { wrong: issuesText(result["issues"]) };
     if ("value" in result) return result as { readonly value: Settings };
   }
-  throw new TypeError("the schema of the settings is asynchronous, or no Standard Schema");
+  throw new TypeError("the settings' schema is asynchronous, or no Standard Schema");
 }
 
 const MEMBERS: readonly string[] = ["settings", "validate", "validateSettings"];
@@ -85,8 +85,8 @@ function checkDefinition(definition: unknown): void {
       throw new TypeError(`definePolicy knows no \`${unknown}\`: its members are ${MEMBERS.join(", ")}`);
     }
   }
-  for (const name of ["validate", "validateSettings"]) {
-    const member = definition[name];
+  const { validate, validateSettings } = definition;
+  for (const [name, member] of Object.entries({ validate, validateSettings })) {
     if (member === undefined) continue;
     if (typeof member !== "function") throw new TypeError(`definePolicy: \`${name}\` is no function`);
     const kind = own(NOT_AT_ONCE, String(member.constructor.name));
@@ -147,13 +147,11 @@ export function definePolicy<
     },
     validateSettings(settings: unknown): SettingsAnswer {
       const parsed = parse(settings);
-      if ("wrong" in parsed) return { valid: false, message: (parsed.wrong as Text).toWellFormed() };
+      if ("wrong" in parsed) return { valid: false, message: parsed.wrong };
       const wrong: unknown = definition.validateSettings?.(parsed.value);
       if (wrong === undefined) return { valid: true };
-      if (typeof wrong === "string") return { valid: false, message: (wrong as Text).toWellFormed() };
-      throw new TypeError(
-        `validateSettings must return a text or nothing, it returned ${typeof wrong}`,
-      );
+      if (typeof wrong === "string") return { valid: false, message: wrong };
+      throw new TypeError("validateSettings must return a text or nothing");
     },
   };
   defined.add(policy);
