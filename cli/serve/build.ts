@@ -1,7 +1,7 @@
 /** `build`: makes a policy's module of its source in TypeScript, once or whenever something changes. */
 import { readFile } from "node:fs/promises";
-import { watch } from "node:fs";
-import { basename, dirname, relative, resolve } from "node:path";
+import { existsSync, type FSWatcher, watch } from "node:fs";
+import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { buildPolicy, requireSource } from "../../typescript/apply/build_policy.ts";
@@ -30,8 +30,16 @@ async function usageText(context: Context, path: string): Promise<string> {
   }
 }
 
-/** Builds, writes, and says so. */
-async function buildOnce(context: Context, args: Arguments): Promise<void> {
+/** What `reeve build` makes is a waPC module: with the name of another mode no server could run it. */
+function requireMode({ executionMode }: PolicyMetadata, path: string): void {
+  if (executionMode === undefined || executionMode === "kubewarden-wapc") return;
+  throw new CliError(
+    `${path} says executionMode: ${executionMode}, and a policy in TypeScript is kubewarden-wapc: leave it out`,
+  );
+}
+
+/** Builds, writes, and says so. Gives the files that it read. */
+async function buildOnce(context: Context, args: Arguments): Promise<readonly string[]> {
   const source = args.word("source");
   const metadataPath = args.value("metadata-path");
   const usagePath = args.value("usage-path");
@@ -43,6 +51,7 @@ async function buildOnce(context: Context, args: Arguments): Promise<void> {
   const metadata: PolicyMetadata | undefined = metadataPath === undefined
     ? undefined
     : await readMetadataFile(context, metadataPath);
+  if (metadata !== undefined) requireMode(metadata, metadataPath!);
   const usage: Readonly<Record<string, string>> = usagePath === undefined
     ? {}
     : { [USAGE]: await usageText(context, usagePath) };
@@ -59,6 +68,7 @@ async function buildOnce(context: Context, args: Arguments): Promise<void> {
     throw new CliError(`cannot write ${output}: ${osErrorText(error)}`);
   }
   context.err(`${output}: ${module.length} bytes\n`);
+  return built.files;
 }
 
 async function checked(context: Context, args: Arguments): Promise<void> {
@@ -69,28 +79,67 @@ async function checked(context: Context, args: Arguments): Promise<void> {
   context.err("types were not checked: npm install --save-dev typescript\n");
 }
 
-/** Builds again on every change below the source's folder, until interrupted. Types are checked when the module is there. */
+/** What a policy may be made of, where it is not known: the last build failed. */
+const MAY_BE_SOURCE = /\.([cm]?[jt]sx?|json)$/;
+const INSTALLED = /(^|[\\/])node_modules[\\/]/;
+
+/**
+ * Builds again whenever something changes that the policy is made of, until interrupted. Other files in its folder, such as what this
+ * command prints into one, start nothing. Types are checked when the module is there.
+ */
 async function buildForEver(context: Context, args: Arguments): Promise<void> {
   const { signal } = context;
-  const folder = dirname(resolve(context.cwd, args.word("source")));
+  const source = resolve(context.cwd, args.word("source"));
+  const folder = dirname(source);
+  const named = [args.value("metadata-path"), args.value("usage-path")]
+    .flatMap((path) => path === undefined ? [] : [resolve(context.cwd, path)]);
+  const always = [source, join(folder, "tsconfig.json"), ...named];
+  let files: ReadonlySet<string> | undefined;
+  const matters = (path: string) =>
+    !INSTALLED.test(relative(folder, path)) &&
+    (files === undefined ? always.includes(path) || MAY_BE_SOURCE.test(path) : files.has(path));
   let wake = () => {};
-  const watcher = watch(folder, { recursive: true }, (_event, name) => {
-    // Not what the build itself writes, nor what it does not read.
-    if (
-      name === null ||
-      !/(^|[\\/])node_modules[\\/]|\.(wasm|part)$/.test(relative(folder, resolve(folder, name)))
-    ) wake();
-  });
-  watcher.on("error", () => wake());
+  const watchers = new Map<string, FSWatcher>();
+  const watchFolder = (path: string, recursive: boolean) => {
+    if (watchers.has(path) || !existsSync(path)) return;
+    const watcher = watch(path, { recursive }, (_event, name) => {
+      if (name === null || matters(resolve(path, name))) wake();
+    });
+    watcher.on("error", () => {
+      watchers.delete(path);
+      wake();
+    });
+    watchers.set(path, watcher);
+  };
+  const watchAll = () => {
+    watchFolder(folder, true);
+    for (const file of [...named, ...files ?? []]) {
+      const outside = relative(folder, file);
+      if ((outside.startsWith("..") || isAbsolute(outside)) && !INSTALLED.test(file)) {
+        watchFolder(dirname(file), false);
+      }
+    }
+  };
+  watchAll();
+  const steps = [
+    async () => {
+      // Until it is known what this build reads.
+      files = undefined;
+      const built = await buildOnce(context, args);
+      files = new Set([...built, ...always]);
+      watchAll();
+    },
+    () => checked(context, args),
+  ];
   try {
     while (!signal.aborted) {
       const changed = new Promise<void>((resolve) => {
         wake = resolve;
         signal.addEventListener("abort", () => resolve(), { once: true });
       });
-      for (const step of [buildOnce, checked]) {
+      for (const step of steps) {
         try {
-          await step(context, args);
+          await step();
         } catch (error) {
           const known = failed(error);
           if (signal.aborted) break;
@@ -104,7 +153,7 @@ async function buildForEver(context: Context, args: Arguments): Promise<void> {
       await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     }
   } finally {
-    watcher.close();
+    for (const watcher of watchers.values()) watcher.close();
   }
 }
 

@@ -1,5 +1,5 @@
 // `reeve build` and `reeve new`: from TypeScript to a module, and what is said when that can't be.
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -84,7 +84,18 @@ const REFUSED:
       ["-m", "absent.yml"],
       /Error opening metadata file: .*absent\.yml/,
     ],
-    ["metadata of another mode", POLICY, ["-m", "opa.yml"], /has not been created using Rego/],
+    [
+      "metadata of Rego",
+      POLICY,
+      ["-m", "opa.yml"],
+      /opa\.yml says executionMode: opa, and a policy in TypeScript/,
+    ],
+    [
+      "metadata of a mode that it isn't",
+      POLICY,
+      ["-m", "wasi.yml"],
+      /wasi\.yml says executionMode: wasi, and a policy in TypeScript is kubewarden-wapc: leave it out$/,
+    ],
     ["wrong metadata", POLICY, ["-m", "wrong.yml"], /Error unmarshalling metadata .*missing field `rules`/],
     [
       "a folder that is not there",
@@ -98,6 +109,7 @@ for (const [what, source, flags, said] of REFUSED) {
   test(`it says what is wrong: ${what}`, async () => {
     if (source !== undefined) folder.file("refused.ts", source);
     folder.file("opa.yml", `${METADATA}executionMode: opa\n`);
+    folder.file("wasi.yml", `${METADATA}executionMode: wasi\n`);
     folder.file("wrong.yml", "mutating: false\n");
     const { exit, stderr } = await folder.run(["build", "refused.ts", ...flags]);
     assert.is(exit, 1, stderr);
@@ -128,8 +140,26 @@ test("with --watch it is built again whenever the source changes, and errors do 
   await until(/Error: cannot build the policy: watched\.ts:1:7:[^]*waiting for changes/);
   folder.file("watched.ts", POLICY.replace("no $", "never $"));
   await until(/watched\.wasm: \d+ bytes[^]*waiting for changes/);
+  // What is no part of it starts nothing: the next thing that is said is about what is changed after it.
+  folder.file("build.log", "watched.wasm\n");
+  folder.file("other-request.json", REQUEST);
+  folder.file("watched.ts", POLICY.replace("no $", "// $").replace("{ validate", "{ validat"));
+  await until(/Error: cannot build the policy: [^]*waiting for changes/);
+  rmSync(join(folder.path, "watched.ts"));
+  await until(/watched\.ts is no file\nwaiting for changes/);
+  // What is outside of its folder is watched, too.
+  const outside = openFolder();
+  outside.file("word.ts", 'export const word = "not";\n');
+  folder.file(
+    "watched.ts",
+    `import { word } from "${join(outside.path, "word.ts")}";\n${POLICY.replace("no $", "${word} $")}`,
+  );
+  await until(/watched\.wasm: \d+ bytes[^]*waiting for changes/);
+  outside.file("word.ts", 'export const word = "never";\n');
+  await until(/watched\.wasm: \d+ bytes[^]*waiting for changes/);
   stop.abort();
   await running;
+  outside.remove();
   folder.file("request.json", REQUEST);
   const { stdout } = await folder.run(["run", "watched.wasm", "-r", "request.json"]);
   assert.is(JSON.parse(stdout).status.message, "never 1");

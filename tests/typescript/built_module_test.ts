@@ -54,6 +54,39 @@ test("the same source makes the same bytes, in any folder, after other policies"
   assert.is(digest(await build(CONTAINERS)), first);
 });
 
+test("nothing of what is only there while it is built is in the module", async () => {
+  const modules = await Promise.all(
+    ["", "const only = (text: string) => text + 'ONLY AT BUILD TIME'; only('');"].map((before) =>
+      build(validating("return accept();", before))
+    ),
+  );
+  for (const module of modules) {
+    const text = new TextDecoder("latin1").decode(module);
+    for (const one of ["ONLY AT BUILD TIME", "checkDefinition", "json_numbers.ts", "own.ts"]) {
+      assert.not.ok(text.includes(one), one);
+    }
+  }
+});
+
+test("the folder's tsconfig.json is that of the bundle", async () => {
+  const wasm = await build({
+    "policy.ts": validating(
+      "return reject(seen.join() + other);",
+      `import { other } from "#other";
+const seen: string[] = [];
+function legacy(_target: object, name: string) { seen.push(name); }
+class Decorated { @legacy method() {} }
+void Decorated;`,
+    ),
+    "other.ts": "export const other = 1;\n",
+    "tsconfig.json": JSON.stringify({
+      compilerOptions: { experimentalDecorators: true, paths: { "#other": ["./other.ts"] } },
+    }),
+  });
+  await using policy = await loadPolicy(wasm);
+  assert.is((await policy.validate(pod("a"))).status!.message, "method1");
+});
+
 const pod = (image: string) =>
   JSON.stringify({
     uid: "1",

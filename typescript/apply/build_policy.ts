@@ -23,7 +23,7 @@ export async function requireSource(file: string): Promise<void> {
 }
 
 /**
- * The module of the policy whose source is `file`, without metadata. `log` gets what the policy logs while it is built. Throws
+ * The module of the policy whose source is `file`, without metadata. `log` gets what the policy logs while it is built, and what is probably wrong with it. Throws
  * {@link PolicyBuildError}.
  */
 export async function buildPolicy(file: string, log: (line: string) => void): Promise<BuiltPolicy> {
@@ -33,7 +33,7 @@ export async function buildPolicy(file: string, log: (line: string) => void): Pr
       "this program can't build policies, the npm package can: npm install --save-dev portreeve, then npx reeve build",
     );
   }
-  const bundle = await bundlePolicy(file);
+  const bundle = await bundlePolicy(file, (line) => log(`warning: ${line}`));
   const module = await snapshotModule(bundle, log);
   if (module.length > MAX_MODULE) {
     throw new PolicyBuildError(

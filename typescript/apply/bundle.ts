@@ -1,11 +1,12 @@
 /** From an author's files to one script for QuickJS, with esbuild. */
+import { existsSync } from "node:fs";
 import { builtinModules } from "node:module";
-import { dirname, relative, resolve, sep } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { PolicyBuildError } from "../types/build_error.ts";
 import type { Bundler, BundlerMessage, BundlerPlugin } from "../types/bundler.ts";
 import { findInstalled, missingPackage } from "./installed_package.ts";
-import { guestUrl, sdkUrl } from "./own_files.ts";
+import { guestUrl, ownFolders, sdkUrl } from "./own_files.ts";
 import { authorMap } from "../render/author_map.ts";
 import type { Bundle } from "./snapshot.ts";
 
@@ -26,23 +27,40 @@ async function loadBundler(folder: string): Promise<Bundler> {
   return loaded.default ?? loaded as Bundler;
 }
 
-const messageText = ({ text, location }: BundlerMessage): string =>
-  text.startsWith("No matching export") && location?.file === SDK
-    ? "the module exports no policy: export default definePolicy({ … })"
-    : location === null
-    ? text
-    : `${location.file}:${location.line}:${location.column + 1}: ${text}\n    ${location.lineText.trim()}`;
+/** What the bundler says in words that mean little to who writes a policy, and what that means to him. */
+const REMEDIES: readonly (readonly [said: RegExp, meant: string])[] = [
+  [/^Top-level await.*/, "a policy is synchronous: it can't await anything"],
+  [/^"import\.meta" is not available.*/, "a policy has no import.meta: it will be empty"],
+  [/^No loader is configured for ("\.\w+" files).*/, "$1 can't be imported: code, JSON and .txt can"],
+];
+
+const messageText = ({ text, location }: BundlerMessage): string => {
+  if (text.startsWith("No matching export") && location?.file === SDK) {
+    return "the module exports no policy: export default definePolicy({ … })";
+  }
+  const remedy = REMEDIES.find(([said]) => said.test(text));
+  const meant = remedy === undefined ? text : text.replace(remedy[0], remedy[1]).split("\n")[0]!;
+  return location === null
+    ? meant
+    : `${location.file}:${location.line}:${location.column + 1}: ${meant}\n    ${location.lineText.trim()}`;
+};
 
 /** A file as its author calls it. */
 const shown = (file: string, folder: string) => {
-  const [sdk, guest] = [sdkUrl(), guestUrl()].map((url) => dirname(fileURLToPath(url)));
-  const inside = (of: string | undefined) => of !== undefined && file.startsWith(of + sep);
-  return inside(sdk) || inside(guest) ? SDK : relative(folder, file).replaceAll("\\", "/");
+  const own = ownFolders().some((one) => file.startsWith(one));
+  return own ? SDK : relative(folder, file).replaceAll("\\", "/");
 };
 
-/** The bundle of the module `file`, and the files that went into it. Throws {@link PolicyBuildError}. */
-export async function bundlePolicy(file: string): Promise<Bundle & { readonly files: readonly string[] }> {
+/**
+ * The bundle of the module `file`, and the files that went into it. `warn` gets what is probably wrong. Throws
+ * {@link PolicyBuildError}.
+ */
+export async function bundlePolicy(
+  file: string,
+  warn: (line: string) => void,
+): Promise<Bundle & { readonly files: readonly string[] }> {
   const folder = dirname(file);
+  const ownConfig = join(folder, "tsconfig.json");
   const bundler = await loadBundler(folder);
   const own: BundlerPlugin = {
     name: "portreeve",
@@ -54,6 +72,10 @@ export async function bundlePolicy(file: string): Promise<Bundle & { readonly fi
             ? { path: fileURLToPath(sdkUrl()) }
             : { errors: [{ text: `a policy can import nothing of this package but "${SDK}"` }] },
       );
+      onResolve({ filter: /^[a-z]{2,}:|^[/]{2}/ }, ({ path }) =>
+        path.startsWith("node:") ? undefined : {
+          errors: [{ text: `${path} can't be imported: a policy is made of files and of packages of npm` }],
+        });
       onResolve(
         { filter: /^(node:)?[a-z_0-9/]+$/ },
         ({ path }) =>
@@ -68,7 +90,7 @@ import policy from ${JSON.stringify(file)};
 globalThis.${RESULT} = serve(policy);
 `;
   try {
-    const { outputFiles = [], metafile } = await bundler.build({
+    const { outputFiles = [], metafile, warnings } = await bundler.build({
       stdin: { contents: entry, resolveDir: folder, sourcefile: "portreeve/policy", loader: "js" },
       absWorkingDir: folder,
       bundle: true,
@@ -91,10 +113,14 @@ globalThis.${RESULT} = serve(policy);
       sourcesContent: false,
       logLevel: "silent",
       metafile: true,
-      // The settings of a folder above are no part of what a policy is made of.
-      tsconfigRaw: { compilerOptions: { useDefineForClassFields: true } },
+      // Those that types are checked with; the settings of a folder above are no part of what a policy is made of.
+      ...(existsSync(ownConfig)
+        ? { tsconfig: ownConfig }
+        : { tsconfigRaw: { compilerOptions: { useDefineForClassFields: true } } }),
+      logOverride: { "unsupported-dynamic-import": "warning", "unsupported-require-call": "warning" },
       plugins: [own],
     });
+    for (const warning of warnings) warn(messageText(warning));
     const code = outputFiles.find(({ path }) => path.endsWith(".js"))!.text;
     const map = JSON.parse(outputFiles.find(({ path }) => path.endsWith(".map"))!.text) as {
       readonly sources: readonly string[];

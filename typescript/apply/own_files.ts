@@ -1,3 +1,5 @@
+import { fileURLToPath } from "node:url";
+
 /**
  * The files that building a policy reads besides the author's: in the sources here, in a build in a folder `policy` of it
  * (`package/policy_kit.ts`).
@@ -20,3 +22,9 @@ export const sdkUrl = (): URL => ownFile("../mod.ts", "policy/mod.js");
 
 /** Its types. */
 export const typesUrl = (): URL => ownFile("../mod.ts", "policy/types/typescript/mod.d.ts");
+
+/** Folders of what policies are made of besides their author's files. */
+export const ownFolders = (): readonly string[] =>
+  HERE.endsWith("/typescript/apply/own_files.ts")
+    ? ["../", "../../program/"].map((folder) => fileURLToPath(new URL(folder, HERE)))
+    : [fileURLToPath(new URL(`${BUILD}policy/`, HERE))];

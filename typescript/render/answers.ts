@@ -1,4 +1,5 @@
 /** The answers that a policy can give. */
+import { own } from "../../program/types/own.ts";
 import type { Answer } from "../types/policy.ts";
 import { withExactNumbers } from "./exact_numbers.ts";
 
@@ -16,24 +17,22 @@ export interface RejectOptions extends AnswerOptions {
   readonly code?: number;
 }
 
-const besides = ({ warnings, auditAnnotations }: AnswerOptions): Partial<Answer> => ({
-  ...(warnings === undefined ? {} : { warnings }),
-  ...(auditAnnotations === undefined ? {} : { audit_annotations: auditAnnotations }),
+const besides = ({ warnings, auditAnnotations }: AnswerOptions) => ({
+  warnings,
+  audit_annotations: auditAnnotations,
 });
 
-/** The request is allowed. */
+/** The request is allowed. Throws {@link TypeError} for options that a policy server would refuse. */
 export function accept(options: AnswerOptions = {}): Answer {
-  return { accepted: true, ...besides(options) };
+  return exactAnswer({ accepted: true, ...besides(options) });
 }
 
-/** The request is rejected; `message` tells the user why. */
+/**
+ * The request is rejected; `message` tells the user why. Throws {@link TypeError} for what a policy server would refuse, so that the
+ * stack shows where it was written.
+ */
 export function reject(message: string, options: RejectOptions = {}): Answer {
-  return {
-    accepted: false,
-    message,
-    ...(options.code === undefined ? {} : { code: options.code }),
-    ...besides(options),
-  };
+  return exactAnswer({ accepted: false, message, code: options.code, ...besides(options) });
 }
 
 /**
@@ -44,10 +43,52 @@ export function mutate(object: unknown, options: AnswerOptions = {}): Answer {
   if (typeof object !== "object" || object === null || Array.isArray(object)) {
     throw new TypeError("mutate needs the whole object, as it should be");
   }
-  const answer: Answer = { accepted: true, mutated_object: object, ...besides(options) };
+  const answer: Answer = { ...accept(options), mutated_object: object };
   writers.set(answer, withExactNumbers);
   return answer;
 }
 
+/** A text as engines of 2024 have it; authors' compilers may know those of 2023 alone. */
+type Text = string & { toWellFormed(): string };
+
 /** How the changed object of an answer is written; here, so that a policy that changes nothing doesn't hold what it takes. */
 export const writers: WeakMap<Answer, (object: unknown, payload: string) => string> = new WeakMap();
+
+/**
+ * The members of `answer` as they are sent: each is read once, only where it is the answer's own, and nothing that the answer may
+ * have besides (a `toJSON`, what its prototype has) says anything else. Throws {@link TypeError} for members that the policy server
+ * would refuse.
+ */
+export function exactAnswer(answer: Answer): Answer {
+  const exact: { -readonly [Name in keyof typeof MUST]?: unknown } = {};
+  for (const [name, must] of Object.entries(MUST)) {
+    let value = own(answer as unknown as Readonly<Record<string, unknown>>, name);
+    if (value === undefined || value === null) continue;
+    let right = name === "accepted" ? typeof value === "boolean" : typeof value === "string";
+    // Half a pair is no text in UTF-8: the policy server would refuse the answer for it.
+    if (name === "message" && right) value = (value as Text).toWellFormed();
+    if (name === "code") right = Number.isInteger(value) && value as number >= 0 && value as number < 65_536;
+    if (name === "mutated_object") right = writers.has(answer) && exact.accepted === true;
+    if (name === "warnings" || name === "audit_annotations") {
+      // A Map would be written as nothing.
+      right = Array.isArray(value) === (name === "warnings") && typeof value === "object" &&
+        !(value instanceof Map);
+      for (const one of Object.values(value as object)) right &&= typeof one === "string";
+    }
+    if (!right) throw new TypeError(`an answer's \`${name}\` must be ${must}`);
+    exact[name as keyof typeof MUST] = value;
+  }
+  const write = writers.get(answer);
+  if (write) writers.set(exact as unknown as Answer, write);
+  return exact as unknown as Answer;
+}
+
+/** What the members of answers are, in the words of whoever writes them. */
+const MUST = {
+  accepted: "a boolean",
+  message: "a text",
+  code: "an integer from 0 to 65535",
+  mutated_object: "given with mutate(object)",
+  warnings: "[text, ...]",
+  audit_annotations: "{name: text}",
+} as const;

@@ -96,7 +96,11 @@ function write(value: unknown, original: unknown, found: Originals): string | un
  * be told which of two numbers one was, and {@link TypeError} for what JSON can't hold.
  */
 export function withExactNumbers(object: unknown, payload: string): string {
-  const plain = JSON.stringify(object);
+  const plain: string | undefined = JSON.stringify(object);
+  // A Map, a Set and their like would be written as an object without members: everything would be removed.
+  if (plain?.[0] !== "{" || (typeof object === "object" && object !== null && Symbol.iterator in object)) {
+    throw new TypeError("mutate needs the whole object, as it should be: what it got isn't written as one");
+  }
   if (!SUSPICIOUS.test(payload)) return plain;
   const parsed = parseNumbers(payload, (source) => {
     const value = Number(source);

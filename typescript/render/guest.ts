@@ -5,6 +5,7 @@
 import type { DefinedPolicy } from "../types/policy.ts";
 import type { AdmissionRequest } from "../types/request.ts";
 import { writers } from "./answers.ts";
+import { isDefined } from "./define_policy.ts";
 import { HostError, hostOf } from "./host.ts";
 import { authorStack, type LineMap } from "./stack.ts";
 
@@ -35,27 +36,39 @@ const MAX_LOGGED = 16_000;
 
 function log(level: Level, message: string): void {
   const text = message.length > MAX_LOGGED ? `${message.slice(0, MAX_LOGGED)}…` : message;
-  callHost("tracing", "log", JSON.stringify({ level, message: text }));
+  // Half a pair, the author's or what was cut, is no text for the host.
+  callHost("tracing", "log", JSON.stringify({ level, message: text.toWellFormed() }));
 }
 
+/** What throws when it is read. */
+const NO_TEXT = "a value that has no text";
+
+/** The text of a value that somebody logs or throws. To ask for it may throw: the value is its author's. */
 function shown(value: unknown): string {
   if (typeof value === "string") return value;
-  if (value instanceof Error) return errorText(value);
   try {
-    return JSON.stringify(value) ?? String(value);
+    if (value instanceof Error) return errorText(value);
+    try {
+      return JSON.stringify(value) ?? String(value);
+    } catch {
+      return String(value);
+    }
   } catch {
-    return String(value);
+    return NO_TEXT;
   }
 }
 
 const logger = (level: Level) => (...values: unknown[]) => log(level, values.map(shown).join(" "));
 
-/** An error with the places in the author's files. */
-function errorText(error: unknown): string {
-  if (!(error instanceof Error)) return strange(error, shown(error));
-  const lines = [summary(error), ...authorStack(String(error.stack), map).map((frame) => `    ${frame}`)];
-  if (error.cause !== undefined) {
-    lines.push(`caused by ${error.cause instanceof Error ? summary(error.cause) : shown(error.cause)}`);
+/** No more causes are followed. */
+const MAX_CAUSES = 5;
+
+/** An error with the places in the author's files, and with what caused it. */
+function errorText(error: Error, causes = 0): string {
+  const { stack, cause } = error;
+  const lines = [summary(error), ...authorStack(String(stack), map).map((frame) => `    ${frame}`)];
+  if (cause !== undefined && cause !== error && causes < MAX_CAUSES) {
+    lines.push(`caused by ${cause instanceof Error ? errorText(cause, causes + 1) : shown(cause)}`);
   }
   return lines.join("\n");
 }
@@ -80,7 +93,7 @@ define("console", {
 });
 absent("fetch", "what it may ask is in `host`");
 for (const name of ["setTimeout", "setInterval", "setImmediate", "queueMicrotask"]) {
-  absent(name, "it answers at once, and nothing runs afterwards");
+  absent(name, "nothing runs after its answer");
 }
 Math.random = () => {
   throw new TypeError("a policy has no Math.random: the same request gets the same verdict");
@@ -94,25 +107,31 @@ const strange = (error: unknown, text: string) =>
   error === null ? "out of memory, or null was thrown" : `thrown: ${text}`;
 
 function shortText(error: unknown): string {
-  const text = error instanceof Error ? summary(error) : strange(error, typeof error);
+  let text = NO_TEXT;
+  try {
+    text = error instanceof Error ? summary(error) : strange(error, typeof error);
+  } catch {
+    // It is its author's, and throws when it is read.
+  }
   const line = text.replace(/\s+/g, " ");
-  return `the policy failed: ${line.length > MAX_SHOWN ? `${line.slice(0, MAX_SHOWN)}…` : line}`;
+  return `the policy failed: ${line.length > MAX_SHOWN ? `${line.slice(0, MAX_SHOWN)}…` : line}`
+    .toWellFormed();
 }
 
 function validate(policy: DefinedPolicy, payload: unknown): string {
   const { request, settings } = payload as { request: AdmissionRequest<never>; settings: unknown };
   const answer = policy.validate(request, { settings, host });
-  const { mutated_object: changed, ...rest } = answer;
-  if (changed === undefined) return JSON.stringify(answer);
   const write = writers.get(answer);
-  if (write === undefined) throw new TypeError("a changed object is given with mutate(object)");
-  return `{"mutated_object":${write(changed, payloadText())},${JSON.stringify(rest).slice(1)}`;
+  const { mutated_object: changed, ...rest } = answer;
+  // What a policy makes of all objects' toJSON is nothing that it answers.
+  const text = JSON.stringify(Object.setPrototypeOf(rest, null));
+  return write === undefined ? text : `{"mutated_object":${write(changed, payloadText())},${text.slice(1)}`;
 }
 
 /** What a call ends with that threw: at length in the log, and shortly for the client. */
 function failed(error: unknown): string {
   try {
-    log("error", errorText(error));
+    log("error", typeof error === "object" && error !== null ? shown(error) : strange(error, shown(error)));
   } catch {
     // Where there is no memory left to say it, the short text still says something.
   }
@@ -121,7 +140,7 @@ function failed(error: unknown): string {
 
 /** The function that the shim calls: with an operation and its payload, or with an error that could not be caught. */
 export function serve(policy: DefinedPolicy): (operation: string | undefined, payload: unknown) => string {
-  if (typeof policy?.validate !== "function" || typeof policy.validateSettings !== "function") {
+  if (!isDefined(policy)) {
     throw new TypeError("the module's default export is no policy: export default definePolicy({ … })");
   }
   const operations: Readonly<Record<string, (payload: unknown) => string>> = {
