@@ -11,6 +11,7 @@ import { memoryPressure } from "../../policy_server/apply/memory_pressure.ts";
 import { sharedModules } from "../../policy_server/apply/shared_modules.ts";
 import { COSTS, memoryPlan, MIB, neededMib } from "../../policy_server/render/memory_plan.ts";
 import { type HandlerContext, policyHandler } from "../../policy_server/serve/handler.ts";
+import { bundleFile } from "../programs.ts";
 import { cgroupMissing, memoryCgroup } from "../soak/memory_cgroup.ts";
 import { client, reviewOf } from "./requests.ts";
 import { failing, moduleUrl, serving, until } from "./server_process.ts";
@@ -18,6 +19,9 @@ import { failing, moduleUrl, serving, until } from "./server_process.ts";
 const MODULE = readFileSync(
   fileURLToPath(new URL("../../policies/pod-privileged/policy.wasm", import.meta.url)),
 );
+
+// What ships is measured: sources take more memory, for the engine that strips their types.
+bundleFile("policy_server");
 
 /** Policies p0, p1 … with different modules of `mib` each. */
 const setting = (count: number, mib: number, flags: readonly string[]) => ({

@@ -68,7 +68,12 @@ test("every file of a build but the programs is refused", () => {
   // Chunks are many and alike.
   const named = files.filter((name) => !/-[0-9A-Z]{8}\.js$/.test(name));
   const chunks = files.filter((name) => !named.includes(name)).sort();
-  const tried = [...named, ...chunks.slice(0, 3), ...chunks.slice(-3)];
+  // What is built into policies runs in QuickJS, and has no process to end.
+  const tried = [
+    ...named.filter((name) => dirname(name) !== "policy"),
+    ...chunks.slice(0, 3),
+    ...chunks.slice(-3),
+  ];
   for (const name of ["mod.js", "mod.main.js", "worker.js", "worker.main.js", "entry/worker.js"]) {
     assert.ok(tried.includes(name), name);
   }
