@@ -24,6 +24,8 @@ export type DockerConfig = {
   readonly auths: ReadonlyMap<string, DockerAuth>;
   readonly credHelpers: ReadonlyMap<string, string>;
   readonly credsStore: string | undefined;
+  /** What could not be read, and was left out. */
+  readonly faults: readonly ArtifactError[];
 };
 
 function text(value: unknown): string | undefined {
@@ -32,13 +34,15 @@ function text(value: unknown): string | undefined {
 
 type Fields = Readonly<Record<string, unknown>>;
 
+const fault = (reason: string) => new ArtifactError("config", `Docker's config.json: ${reason}`);
+
 function refuse(reason: string): never {
-  throw new ArtifactError("config", `Docker's config.json: ${reason}`);
+  throw fault(reason);
 }
 
 /** An object of the file. Whatever stands in its place is named by its kind alone: everything in this file may be a secret. */
 function fields(value: unknown, what: string): Fields {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields;
+  if (isFields(value)) return value;
   const kind = value === null ? "null" : Array.isArray(value) ? "a list" : `a ${typeof value}`;
   refuse(`${what} must be an object, it is ${kind}`);
 }
@@ -52,7 +56,16 @@ function isFields(value: unknown): value is Fields {
  */
 export function parseDockerConfig(json: string): DockerConfig {
   const root = fields(parseJson(json, "Docker's config.json", "config"), "the file");
-  const auths = Object.entries(fields(root["auths"] ?? {}, "auths")).flatMap(([server, entry]) =>
+  const faults: ArtifactError[] = [];
+  const member = (name: string): Fields => {
+    try {
+      return fields(root[name] ?? {}, name);
+    } catch (error) {
+      faults.push(error as ArtifactError);
+      return {};
+    }
+  };
+  const auths = Object.entries(member("auths")).flatMap(([server, entry]) =>
     isFields(entry)
       ? [
         [server, {
@@ -64,10 +77,15 @@ export function parseDockerConfig(json: string): DockerConfig {
       ]
       : []
   );
-  const helpers = Object.entries(fields(root["credHelpers"] ?? {}, "credHelpers")).flatMap(
+  const helpers = Object.entries(member("credHelpers")).flatMap(
     ([server, name]) => text(name) === undefined ? [] : [[server, name as string] as const],
   );
-  return { auths: new Map(auths), credHelpers: new Map(helpers), credsStore: text(root["credsStore"]) };
+  return {
+    auths: new Map(auths),
+    credHelpers: new Map(helpers),
+    credsStore: text(root["credsStore"]),
+    faults,
+  };
 }
 
 /** The name under which `docker login` keeps the credentials of Docker Hub. */
