@@ -185,6 +185,16 @@ test("YAML that is no policy is refused in words", async () => {
     folder.file(name, text);
     await refused(["run", name, "-r", "ok.json"], error);
   }
+  folder.file(
+    "second.yml",
+    `${
+      resource("ClusterAdmissionPolicy", `  module: "file://${ECHO}"\n  mutating: false\n${RULES}`)
+    }\n---\n${API}\nkind: Pod\n`,
+  );
+  await refused(
+    ["run", "second.yml", "-r", "ok.json"],
+    /^Error: unknown kind Some\("Pod"\), not a Kubewarden policy \(second\.yml line \d+\)/,
+  );
   await refused(
     ["run", "absent.yml", "-r", "ok.json"],
     /^Error: Cannot open YAML file "absent\.yml": No such file/,
@@ -193,6 +203,49 @@ test("YAML that is no policy is refused in words", async () => {
     ["run", "version.yml", "--raw", "-r", "ok.json"],
     /^Error: The --raw option cannot be used with a YAML/,
   );
+});
+
+test("what 1.36 passes over in a custom resource is told, with its place", async () => {
+  const policy = (more: string) =>
+    resource("ClusterAdmissionPolicy", `  module: "file://${ECHO}"\n  mutating: false\n${more}${RULES}`);
+  const group = (member: string) =>
+    resource(
+      "ClusterAdmissionPolicyGroup",
+      `  expression: "a()"\n  message: no\n  policies:\n    a: {module: "file://${ECHO}", ${member}}\n${RULES}`,
+    );
+  const rows: readonly (readonly [string, RegExp | undefined])[] = [
+    [group("setings: {a: 1}"), /spec\.policies\.a: unknown field `setings`, expected one of .*`settings`/],
+    [group("mode: monitor"), /spec\.policies\.a: unknown field `mode`/],
+    [group("contextAwareResources: {}"), /a\.contextAwareResources: invalid type: map, expected array/],
+    [group("settings: {setings: {a: [null]}}"), undefined],
+    [group("contextAwareResources: null, settings: null"), undefined],
+    [
+      policy("  contextAwareResources: [Pod]\n"),
+      /contextAwareResources\[0\]: invalid type: string, expected object/,
+    ],
+    [policy("  contextAwareResources: [{apiversion: v1, kind: Pod}]\n"), /\[0\]: unknown field `apiversion`/],
+    [
+      policy("  namespaceSelector: {matchLabel: {a: b}}\n"),
+      /spec\.namespaceSelector: unknown field `matchLabel`/,
+    ],
+    [
+      policy("  objectSelector: {matchLabels: {a: 1}}\n"),
+      /matchLabels\.a: invalid type: integer, expected string/,
+    ],
+    [policy("  matchConditions: [{name: a, constructor: b}]\n"), /\[0\]: unknown field `constructor`/],
+    [`${policy("")}\nsettings: {a: 1}\n`, /ClusterAdmissionPolicy: unknown field `settings`/],
+    [policy(""), undefined],
+  ];
+  for (const [text, warning] of rows) {
+    folder.file("passed.yml", text);
+    const { exit, stderr } = await folder.run(["run", "passed.yml", "-r", "ok.json"]);
+    assert.is(exit, 0, `${text}${stderr}`);
+    if (warning === undefined) assert.not.match(stderr, "passed over", text);
+    else {
+      assert.match(stderr, warning);
+      assert.match(stderr, /WARN .*: passed over, correct or remove it \(passed\.yml line 1\)/);
+    }
+  }
 });
 
 test("groups: lazy members, causes, mutation, and a bad expression", async () => {
