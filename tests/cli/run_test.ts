@@ -60,11 +60,42 @@ test("requests that are none are refused in words", async () => {
   );
   await refused(["run", ECHO, "-r", "text.json"], /^Error: Error parsing request text\.json: /);
   await refused(["run", ECHO, "-r", "binary.json"], "Error parsing request binary.json: it is not UTF-8");
-  await refused(["run", ECHO, "-r", "list.json"], "Invalid request object");
-  await refused(["run", ECHO, "-r", "empty-review.json"], "invalid AdmissionReview object");
+  folder.file("pods.json", '[{"apiVersion":"v1","kind":"Pod"}]');
+  folder.file("if.yml", "{{- if .Values.x }}\napiVersion: v1\nkind: Pod\n{{- end }}\n");
+  folder.file("values.yml", "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {{ .Values.name }}\n");
+  for (const name of ["if.yml", "values.yml"]) {
+    await refused(
+      ["run", ECHO, "-r", name],
+      /^Error: Error parsing request (?:if|values)\.yml.* \(it looks like a template: render it first, as `helm template` does\)/,
+    );
+  }
+  await refused(
+    ["run", ECHO, "-r", "list.json"],
+    /^Error: Invalid request object: it is a list, give its objects .* \(list\.json\)/,
+  );
+  await refused(
+    ["run", ECHO, "-r", "pods.json"],
+    /^Error: Invalid request object: it is a list, .* \(pods\.json\)/,
+  );
+  await refused(
+    ["run", ECHO, "-r", "empty-review.json"],
+    "invalid AdmissionReview object (empty-review.json)",
+  );
+  for (
+    const [more, says] of [
+      ["metadata: {name: 7}", "metadata.name must be a string, it is a number"],
+      ["metadata: {namespace: [a]}", "metadata.namespace must be a string, it is a list"],
+      ["metadata: [a]", "metadata must be a map, it is a list"],
+    ] as const
+  ) {
+    folder.file("number.yml", `apiVersion: v1\nkind: Pod\n${more}\n`);
+    await refused(["run", ECHO, "-r", "number.yml"], `Error parsing request number.yml: ${says}`);
+  }
+  folder.file("number.yml", "apiVersion: v1\nkind: Pod\nmetadata: {name: null, namespace: null}\n");
+  assert.is((await folder.run(["run", ECHO, "-r", "number.yml"])).exit, 0);
   await refused(
     ["run", ECHO, "-r", "incomplete.json"],
-    /^Error: cannot build AdmissionRequest object from given input: missing field `operation`/,
+    /^Error: cannot build AdmissionRequest object from given input: missing field `operation`.* \(incomplete\.json\)/,
   );
 });
 
