@@ -2,6 +2,7 @@
  * The files in which docker, podman and Kubernetes' pull secrets keep logins: `config.json`, `auth.json`, `.dockerconfigjson`
  * (`spec/fetch-verify.md §5.2`). A member that is null, or of another type than the programs write, takes no other with it.
  */
+import { own } from "../../program/types/own.ts";
 import { ArtifactError } from "./error.ts";
 import { parseJson } from "./json_text.ts";
 
@@ -59,7 +60,7 @@ export function parseDockerConfig(json: string): DockerConfig {
   const faults: ArtifactError[] = [];
   const member = (name: string): Fields => {
     try {
-      return fields(root[name] ?? {}, name);
+      return fields(own(root, name) ?? {}, name);
     } catch (error) {
       faults.push(error as ArtifactError);
       return {};
