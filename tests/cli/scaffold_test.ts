@@ -509,13 +509,23 @@ test("admission-request: what a cluster knows of kinds is asked once, and again 
     const server = await startServer((request, response) => {
       const answers: Record<string, unknown> = {
         "/api/v1": {
-          resources: [{ name: "pods", kind: "Pod", namespaced: true }, {
+          resources: [null, 7, { name: null, kind: "X" }, { name: "pods", kind: "Pod", namespaced: true }, {
             name: "pods/log",
             kind: "Pod",
             namespaced: true,
           }],
         },
-        "/apis": { groups: [{ name: "example.org", preferredVersion: { version: "v1" } }] },
+        // The server of an aggregated API may be down, and members may be null.
+        "/apis": {
+          groups: [
+            null,
+            { name: "no.version", preferredVersion: null },
+            { name: "down.io", preferredVersion: { version: "v1" } },
+            { name: "null.io", preferredVersion: { version: "v1" } },
+            { name: "example.org", preferredVersion: { version: "v1" } },
+          ],
+        },
+        "/apis/null.io/v1": { resources: null },
         "/apis/example.org/v1": { resources: [thing] },
       };
       const found = answers[request.url ?? ""];
@@ -547,6 +557,10 @@ test("admission-request: what a cluster knows of kinds is asked once, and again 
       const pod = await request("v1", "Pod");
       assert.equal([pod.resource.resource, pod.namespace], ["pods", "default"], pod.stderr);
       assert.equal(pod.requestResource, pod.resource);
+      assert.match(
+        pod.stderr,
+        /WARN .*the resources of an API group are unknown group="?down\.io"? error=.*HTTP status 404/,
+      );
       const asked = server.requests.length;
       const catalog = join(home, ".cache/kubewarden/kwctl/resource_catalog.json");
       const { resources } = JSON.parse(readFileSync(catalog, "utf8"));
