@@ -128,13 +128,22 @@ async function lookUp(file: string, image: Image, options: ArtifactOptions): Pro
   const servers = helperServers(empty, image.registry);
   const helper = helperFor(config, image.registry);
   if (helper !== undefined) return await askHelper(helper, servers, env, options.signal);
+  const faults: unknown[] = [...config.faults];
   for (const { auth } of entries) {
-    const found = credentialsOf(auth);
-    if (found !== undefined) return found;
+    try {
+      const found = credentialsOf(auth);
+      if (found !== undefined) return found;
+    } catch (error) {
+      // A bad entry spoils only itself: the next one may hold for the image, too.
+      faults.push(error);
+    }
   }
-  return config.credsStore === undefined
-    ? ANONYMOUS
-    : await askHelper(config.credsStore, servers, env, options.signal);
+  if (config.credsStore !== undefined) {
+    const found = await askHelper(config.credsStore, servers, env, options.signal);
+    if (found.kind !== "anonymous") return found;
+  }
+  if (faults.length > 0) throw faults[0];
+  return ANONYMOUS;
 }
 
 /** What credentials are wanted for. */

@@ -82,8 +82,10 @@ async function bearer(
       "the token",
     ) as Readonly<Record<string, unknown>>;
     // Each of the two names may be there and empty.
-    const value = [token, accessToken].find((given) => typeof given === "string" && given !== "");
-    if (typeof value !== "string" || !/^[\x21-\x7e]+$/.test(value)) throw new Error("no token in it");
+    const value = [token, accessToken].find((given) =>
+      typeof given === "string" && /^[\x21-\x7e]+$/.test(given)
+    );
+    if (value === undefined) throw new Error("no token in it");
     return `Bearer ${value}`;
   } catch {
     settings.onRefused(`${realm.origin} answered with no token`);

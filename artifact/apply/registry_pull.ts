@@ -51,6 +51,7 @@ export async function getManifest(
   registry: Registry,
   repository: string,
   name: string,
+  accept: Parameters<typeof parseManifest>[1] = "whole",
 ): Promise<FetchedManifest> {
   return await registry.retry(async () => {
     const response = await requireOk(registry, await askForManifest(registry, "GET", repository, name));
@@ -63,7 +64,7 @@ export async function getManifest(
     for (const digest of [announced, isDigest(name) ? name : undefined]) {
       if (digest !== undefined) requireDigest(digest, startHash(digest).update(bytes), response.url);
     }
-    const manifest = parseManifest(new TextDecoder().decode(bytes));
+    const manifest = parseManifest(new TextDecoder().decode(bytes), accept);
     const mediaType = manifest.document["mediaType"] ??
       response.header("content-type")?.split(";")[0]?.trim();
     return {

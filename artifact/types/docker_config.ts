@@ -2,6 +2,7 @@
  * The files in which docker, podman and Kubernetes' pull secrets keep logins: `config.json`, `auth.json`, `.dockerconfigjson`
  * (`spec/fetch-verify.md §5.2`). A member that is null, or of another type than the programs write, takes no other with it.
  */
+import { own } from "../../program/types/own.ts";
 import { ArtifactError } from "./error.ts";
 import { parseJson } from "./json_text.ts";
 
@@ -24,6 +25,8 @@ export type DockerConfig = {
   readonly auths: ReadonlyMap<string, DockerAuth>;
   readonly credHelpers: ReadonlyMap<string, string>;
   readonly credsStore: string | undefined;
+  /** What could not be read, and was left out. */
+  readonly faults: readonly ArtifactError[];
 };
 
 function text(value: unknown): string | undefined {
@@ -32,13 +35,15 @@ function text(value: unknown): string | undefined {
 
 type Fields = Readonly<Record<string, unknown>>;
 
+const fault = (reason: string) => new ArtifactError("config", `Docker's config.json: ${reason}`);
+
 function refuse(reason: string): never {
-  throw new ArtifactError("config", `Docker's config.json: ${reason}`);
+  throw fault(reason);
 }
 
 /** An object of the file. Whatever stands in its place is named by its kind alone: everything in this file may be a secret. */
 function fields(value: unknown, what: string): Fields {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields;
+  if (isFields(value)) return value;
   const kind = value === null ? "null" : Array.isArray(value) ? "a list" : `a ${typeof value}`;
   refuse(`${what} must be an object, it is ${kind}`);
 }
@@ -52,7 +57,16 @@ function isFields(value: unknown): value is Fields {
  */
 export function parseDockerConfig(json: string): DockerConfig {
   const root = fields(parseJson(json, "Docker's config.json", "config"), "the file");
-  const auths = Object.entries(fields(root["auths"] ?? {}, "auths")).flatMap(([server, entry]) =>
+  const faults: ArtifactError[] = [];
+  const member = (name: string): Fields => {
+    try {
+      return fields(own(root, name) ?? {}, name);
+    } catch (error) {
+      faults.push(error as ArtifactError);
+      return {};
+    }
+  };
+  const auths = Object.entries(member("auths")).flatMap(([server, entry]) =>
     isFields(entry)
       ? [
         [server, {
@@ -64,10 +78,15 @@ export function parseDockerConfig(json: string): DockerConfig {
       ]
       : []
   );
-  const helpers = Object.entries(fields(root["credHelpers"] ?? {}, "credHelpers")).flatMap(
+  const helpers = Object.entries(member("credHelpers")).flatMap(
     ([server, name]) => text(name) === undefined ? [] : [[server, name as string] as const],
   );
-  return { auths: new Map(auths), credHelpers: new Map(helpers), credsStore: text(root["credsStore"]) };
+  return {
+    auths: new Map(auths),
+    credHelpers: new Map(helpers),
+    credsStore: text(root["credsStore"]),
+    faults,
+  };
 }
 
 /** The name under which `docker login` keeps the credentials of Docker Hub. */

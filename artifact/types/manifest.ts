@@ -124,11 +124,15 @@ function readDescriptors(value: unknown, where: string): readonly Descriptor[] {
   return listOf(value, where).map((item, index) => readDescriptor(item, `${where}[${index}]`));
 }
 
-/** The entries of an index that are descriptors: one that is none takes no other with it. */
-function readEntries(value: unknown): readonly Descriptor[] {
-  return listOf(value, "manifests").flatMap((item, index) => {
+/** The items of a list that are descriptors: one that is none takes no other with it. */
+function readEntries(value: unknown, where: string): readonly Descriptor[] {
+  return readable(value, where).map(({ descriptor }) => descriptor);
+}
+
+function readable(value: unknown, where: string) {
+  return listOf(value, where).flatMap((item, index) => {
     try {
-      return [readDescriptor(item, `manifests[${index}]`)];
+      return [{ item, descriptor: readDescriptor(item, `${where}[${index}]`) }];
     } catch (error) {
       if (error instanceof ArtifactError) return [];
       throw error;
@@ -150,9 +154,11 @@ function isIndex(document: Fields): boolean {
 /**
  * Reads a manifest or index. A member that is null counts as absent, as it does for Go's programs, which write it.
  *
+ * @param accept whether an image must be whole, as what is pulled or copied; or whatever can be read of it is wanted, as of an image
+ * that holds signatures, where a layer that is none spoils no other, and nobody looks at the configuration
  * @throws {ArtifactError} `media_type` for versions and types that are not known, `protocol` for what is no manifest
  */
-export function parseManifest(text: string): Manifest {
+export function parseManifest(text: string, accept: "whole" | "readable" = "whole"): Manifest {
   const document = parseJson(text, "Failed to parse the manifest: it");
   if (!isFields(document)) refuse("it is no JSON object");
   const { schemaVersion, mediaType, config, layers } = document;
@@ -166,8 +172,19 @@ export function parseManifest(text: string): Manifest {
     const shown = typeof mediaType === "string" && MEDIA_TYPE_TEXT.test(mediaType) ? mediaType : "none";
     throw new ArtifactError("media_type", `Unsupported media type: ${shown}`);
   }
-  if (isIndex(document)) return { kind: "index", manifests: readEntries(document["manifests"]), document };
+  if (isIndex(document)) {
+    return { kind: "index", manifests: readEntries(document["manifests"], "manifests"), document };
+  }
   if (absent(config) && absent(layers)) refuse("it has neither layers nor manifests");
+  if (accept === "readable") {
+    const read = readable(layers, "layers");
+    return {
+      kind: "image",
+      config: undefined,
+      layers: read.map(({ descriptor }) => descriptor),
+      document: { ...document, layers: read.map(({ item }) => item) },
+    };
+  }
   return {
     kind: "image",
     config: absent(config) ? undefined : readDescriptor(config, "config"),

@@ -5,13 +5,16 @@ import type { Lookup } from "../render/classify.ts";
 import { versionRank } from "../render/version_rank.ts";
 import type { Served } from "../types/policies.ts";
 
+/** Go writes an empty list as null; an aggregated API may write anything. */
 type ResourceList = {
-  readonly resources?: readonly {
-    readonly name: string;
-    readonly singularName?: string;
-    readonly kind: string;
-    readonly namespaced?: boolean;
-  }[];
+  readonly resources?:
+    | readonly ({
+      readonly name?: unknown;
+      readonly singularName?: unknown;
+      readonly kind?: unknown;
+      readonly namespaced?: unknown;
+    } | null)[]
+    | null;
 };
 
 export type Discovery = {
@@ -34,16 +37,23 @@ export function createDiscovery(
     if (!GROUP.test(group) || !VERSION.test(version)) return [];
     try {
       const path = group === "" ? `/api/${version}` : `/apis/${group}/${version}`;
-      const { resources = [] } = JSON.parse(await client.text(path)) as ResourceList;
-      return resources.filter(({ name }) => !name.includes("/")).map((one) => ({
-        group,
-        version,
-        kind: one.kind,
-        plural: one.name,
-        singular: one.singularName || one.kind.toLowerCase(),
-        namespaced: one.namespaced === true,
-        rank: versionRank(version),
-      }));
+      const { resources } = JSON.parse(await client.text(path)) as ResourceList;
+      return (resources ?? []).flatMap((one): readonly Served[] => {
+        const { name, kind, singularName, namespaced } = one ?? {};
+        // An entry that is none takes no other with it; subresources have no objects of their own.
+        if (typeof name !== "string" || typeof kind !== "string" || name.includes("/")) return [];
+        return [{
+          group,
+          version,
+          kind,
+          plural: name,
+          singular: typeof singularName === "string" && singularName !== ""
+            ? singularName
+            : kind.toLowerCase(),
+          namespaced: namespaced === true,
+          rank: versionRank(version),
+        }];
+      });
     } catch (error) {
       if (!isNotFound(error)) trouble(group === "" ? version : `${group}/${version}`, error);
       return [];

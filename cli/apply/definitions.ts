@@ -12,7 +12,7 @@ import {
 } from "../../policy_server/types/document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { readYamlStream } from "../../policy_server/types/yaml_document.ts";
-import { definitionsOf, repeatedPolicies } from "../render/custom_resource.ts";
+import { definitionsOf, passedOver, repeatedPolicies } from "../render/custom_resource.ts";
 import { located } from "../render/located.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
 import type { Definition } from "../types/definition.ts";
@@ -78,7 +78,11 @@ async function fromYaml(context: Context, name: string, args: Arguments): Promis
   try {
     const documents = readYamlStream(text);
     for (const document of documents) requireUniqueKeys(document, text);
-    const definitions = definitionsOf(documents, fetchUri);
+    const placeOf = (at: number) => `${name} line ${positionOf(text, at).line}`;
+    const definitions = definitionsOf(documents, fetchUri, placeOf);
+    for (const { text: what, at } of passedOver(documents)) {
+      context.log("WARN", `${oneLine(what)}: passed over, correct or remove it (${placeOf(at)})`);
+    }
     if (definitions.length === 0) {
       throw new CliError(`Cannot parse YAML file "${name}": it defines no policy`);
     }

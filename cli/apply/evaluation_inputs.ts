@@ -128,11 +128,18 @@ export async function readInputs(
   const asRaw = args.has("raw");
   const file = await requestBytes(context, requestPath);
   const given = requestsIn(file, from, asRaw, await admissionFromFlags(context, args));
-  const review = given.map(({ json }) => {
+  const review = given.map(({ json, about }) => {
     const reviewed = new Map<boolean, Review>();
     return (raw: boolean) => {
       let read = reviewed.get(raw);
-      if (read === undefined) reviewed.set(raw, read = reviewOf(json, raw));
+      if (read !== undefined) return read;
+      try {
+        read = reviewOf(json, raw);
+      } catch (error) {
+        if (!(error instanceof CliError)) throw error;
+        throw new CliError(`${error.message} (${about === undefined ? from : `${about}, ${from}`})`);
+      }
+      reviewed.set(raw, read);
       return read;
     };
   });

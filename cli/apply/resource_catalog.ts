@@ -35,7 +35,12 @@ async function get(
   return JSON.parse(text) as Record<string, unknown>;
 }
 
-async function discover({ env, signal }: Context): Promise<ResourceCatalog> {
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null;
+const objectsIn = (value: unknown) => Array.isArray(value) ? value.filter(isObject) : [];
+
+/** What the cluster has. A group whose server does not answer, as of an aggregated API that is down, takes no other with it. */
+async function discover({ env, signal, log }: Context): Promise<ResourceCatalog> {
   const kubeconfig = kubeconfigOf(env);
   if (kubeconfig === undefined && !env["KUBERNETES_SERVICE_HOST"]) {
     throw new Error("failed to infer config: there is neither a kubeconfig nor a service account");
@@ -44,19 +49,26 @@ async function discover({ env, signal }: Context): Promise<ResourceCatalog> {
   try {
     const found: Record<string, ApiResource> = {};
     const add = async (path: string, group: string, version: string, limitMs?: number) => {
-      const { resources } = await get(transport, path, signal, limitMs) as {
-        resources?: readonly ApiResource[];
-      };
-      for (const { name, kind, namespaced } of resources ?? []) {
+      const { resources } = await get(transport, path, signal, limitMs);
+      for (const { name, kind, namespaced } of objectsIn(resources)) {
+        if (typeof name !== "string" || typeof kind !== "string" || typeof namespaced !== "boolean") continue;
         if (!name.includes("/")) setOwn(found, `${group}|${version}|${kind}`, { name, kind, namespaced });
       }
     };
     await add("/api/v1", "", "v1", FIRST_ANSWER_MS);
-    const { groups } = await get(transport, "/apis", signal) as {
-      groups?: readonly { readonly name: string; readonly preferredVersion: { readonly version: string } }[];
-    };
-    for (const { name, preferredVersion: { version } } of groups ?? []) {
-      await add(`/apis/${name}/${version}`, name, version);
+    const { groups } = await get(transport, "/apis", signal);
+    for (const { name, preferredVersion } of objectsIn(groups)) {
+      const version = isObject(preferredVersion) ? preferredVersion["version"] : undefined;
+      if (typeof name !== "string" || typeof version !== "string") continue;
+      try {
+        await add(`/apis/${name}/${version}`, name, version);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        log("WARN", "the resources of an API group are unknown", {
+          group: name,
+          error: (error as Error).message,
+        });
+      }
     }
     return found;
   } finally {

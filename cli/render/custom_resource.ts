@@ -6,12 +6,15 @@ import { CliError } from "../types/command.ts";
 import type { Definition, Grants, ModuleDefinition } from "../types/definition.ts";
 
 const API_VERSION = "policies.kubewarden.io/v1";
+const TOP_FIELDS = ["apiVersion", "kind", "metadata", "spec", "status"];
 const POLICY_KINDS = KINDS.filter(({ policy }) => policy);
 
 type Fields = ReadonlyMap<string, DocumentValue>;
 type JsonSchema = {
   readonly type?: string;
   readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly items?: JsonSchema;
+  readonly additionalProperties?: JsonSchema;
   readonly enum?: readonly string[];
 };
 
@@ -52,6 +55,26 @@ function wrongType(value: DocumentValue, { type }: JsonSchema): string | undefin
 /** What a policy can't be evaluated without; the API server asks for more, `rules` for one. */
 const REQUIRED = ["module"];
 const REQUIRED_OF_GROUPS = ["expression", "message", "policies"];
+
+/** What is wrong below the fields of a spec; with the schema's limits kept to types and names. */
+function deeperFaults(value: DocumentValue, schema: JsonSchema, path: string): readonly string[] {
+  const fault = wrongType(value, schema);
+  if (fault !== undefined) return [`${path}: ${fault}`];
+  if (value.kind === "list" && schema.items !== undefined) {
+    return value.items.flatMap((item, index) => deeperFaults(item, schema.items!, `${path}[${index}]`));
+  }
+  if (value.kind !== "map") return [];
+  const { properties, additionalProperties } = schema;
+  return value.entries.flatMap((entry) => {
+    const field = own(properties, entry.key) ?? additionalProperties;
+    if (field !== undefined) return deeperFaults(entry.value, field, `${path}.${entry.key}`);
+    return properties === undefined ? [] : [
+      `${path}: unknown field \`${entry.key}\`, expected one of ${
+        Object.keys(properties).map((one) => `\`${one}\``).join(", ")
+      }`,
+    ];
+  });
+}
 
 /** Refuses fields that the resource has not got, missing ones, and wrong types; what lies deeper is lenient. */
 function checkSpec(
@@ -195,10 +218,53 @@ export function repeatedPolicies(documents: readonly DocumentValue[]): readonly 
   });
 }
 
-/** The policies of a file's documents, in order. `fetchUri` completes what `module` fields say. Throws {@link CliError}. */
+/** Something in a policy that is passed over, as 1.36 does: `text` says what, `at` is the policy's offset in the text. */
+export type PassedOver = { readonly text: string; readonly at: number };
+
+/**
+ * Misspelled and mistyped fields below those of a spec, and beside it: of a group's member, say, whose settings are then its defaults.
+ * A cluster passes over them or refuses them.
+ */
+export function passedOver(documents: readonly DocumentValue[]): readonly PassedOver[] {
+  return flattened(documents).flatMap((document) => {
+    const resource = fieldsOf(document);
+    const description = POLICY_KINDS.find(({ kind }) => kind === textOf(resource.get("kind")));
+    const spec = resource.get("spec");
+    if (description === undefined || spec?.kind !== "map") return [];
+    const { properties } = description.v1.spec.json as JsonSchema;
+    const metadata = resource.get("metadata");
+    const name = metadata === undefined ? undefined : fieldsOf(metadata).get("name");
+    return [
+      ...[...resource.keys()].filter((key) => !TOP_FIELDS.includes(key)).map((key) =>
+        `unknown field \`${key}\``
+      ),
+      ...(name === undefined ? [] : deeperFaults(name, { type: "string" }, "metadata.name")),
+      ...spec.entries.flatMap(({ key, value }) => {
+        const field = own(properties, key);
+        return field === undefined ? [] : deeperFaults(value, field, `spec.${key}`);
+      }),
+    ].map((text) => ({ text: `${description.kind}: ${text}`, at: document.at }));
+  });
+}
+
+/**
+ * The policies of a file's documents, in order.
+ *
+ * @param fetchUri completes what `module` fields say
+ * @param placeOf names the place of an offset in the text, for errors
+ * @throws {CliError} a document is no policy, or one that can't be evaluated
+ */
 export function definitionsOf(
   documents: readonly DocumentValue[],
   fetchUri: (module: string) => string,
+  placeOf: (at: number) => string,
 ): readonly Definition[] {
-  return flattened(documents).map((document) => definitionOf(document, fetchUri));
+  return flattened(documents).map((document) => {
+    try {
+      return definitionOf(document, fetchUri);
+    } catch (error) {
+      if (!(error instanceof CliError)) throw error;
+      throw new CliError(`${error.message} (${placeOf(document.at)})`);
+    }
+  });
 }

@@ -119,6 +119,19 @@ function objectOf(value: DocumentValue, from: string): AdmittedObject {
       } is neither VERSION nor GROUP/VERSION`,
     );
   }
+  const fieldIn = (holder: DocumentValue | undefined, key: string) =>
+    holder?.kind === "map" ? holder.entries.find((entry) => entry.key === key)?.value : undefined;
+  const metadata = fieldIn(value, "metadata");
+  for (
+    const [path, field, kind] of [
+      ["metadata", metadata, "map"],
+      ["metadata.name", fieldIn(metadata, "name"), "string"],
+      ["metadata.namespace", fieldIn(metadata, "namespace"), "string"],
+    ] as const
+  ) {
+    if (field === undefined || field.kind === "null" || field.kind === kind) continue;
+    throw new CliError(`Error parsing request ${from}: ${path} must be a ${kind}, it is a ${field.kind}`);
+  }
   return plainValue(value) as AdmittedObject;
 }
 
@@ -194,6 +207,27 @@ export function requestsIn(
   };
   if (raw) return asItIs();
   const text = new TextDecoder().decode(file);
+  try {
+    return requestsInText(text, file, from, admission, asItIs);
+  } catch (error) {
+    if (!(error instanceof CliError) || !isTemplate(text)) throw error;
+    throw new CliError(
+      `${error.message} (it looks like a template: render it first, as \`helm template\` does)`,
+    );
+  }
+}
+
+/** Whether a text has what Go's templates have and neither JSON nor YAML does: `{{ .Values.x }}`, `{{- if … }}`. */
+const isTemplate = (text: string): boolean =>
+  /\{\{-?\s*(?:\.|\$|\/\*|(?:if|else|end|range|with|define|include|template|block|tpl|toYaml)\b)/.test(text);
+
+function requestsInText(
+  text: string,
+  file: Uint8Array,
+  from: string,
+  admission: Admission,
+  asItIs: () => readonly GivenRequest[],
+): readonly GivenRequest[] {
   // What begins so is meant as JSON, and its errors are told as such.
   if (/^\s*[{[]/.test(text)) {
     const stream = jsonStream(text);

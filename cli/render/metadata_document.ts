@@ -18,6 +18,21 @@ export class MetadataDocumentError extends Error {
 }
 
 const MODES: readonly ExecutionMode[] = ["kubewarden-wapc", "opa", "gatekeeper", "wasi", "extism"];
+const OPERATIONS = ["CREATE", "UPDATE", "DELETE", "CONNECT", "*"] as const;
+const FIELDS = [
+  "rules",
+  "annotations",
+  "mutating",
+  "backgroundAudit",
+  "executionMode",
+  "policyType",
+  "contextAwareResources",
+  "hostCapabilities",
+  "minimumKubewardenVersion",
+  "protocolVersion",
+  // What older versions had in the place of `contextAwareResources`.
+  "contextAware",
+];
 const RULE_FIELDS = ["apiGroups", "apiVersions", "resources", "operations"] as const;
 
 type Fields = ReadonlyMap<string, DocumentValue>;
@@ -61,6 +76,20 @@ function choice<T extends string>(value: DocumentValue, path: string, choices: r
   throw new MetadataDocumentError(`${path}: unknown variant \`${given}\`, expected one of ${list}`, value.at);
 }
 
+/** A rule of a webhook may have these, one of a policy's metadata can't: without them it would hold for more than its author wrote. */
+function refuseNarrowing(fields: Fields, path: string): void {
+  for (const name of ["scope", "resourceNames"]) {
+    const value = fields.get(name);
+    if (isAbsent(value) || (value?.kind === "string" && value.value === "*")) continue;
+    if (value!.kind === "list" && value!.items.length === 0) continue;
+    throw new MetadataDocumentError(
+      `${path}.${name}: the rules of a policy's metadata have no ${name}: ` +
+        "remove it here, and set it in the rules of the custom resource",
+      value!.at,
+    );
+  }
+}
+
 function rulesOf(value: DocumentValue): readonly PolicyRule[] {
   if (value.kind !== "list") wrong("rules", value, "a sequence");
   return value.items.map((item, index) => {
@@ -72,6 +101,11 @@ function rulesOf(value: DocumentValue): readonly PolicyRule[] {
       }
       return texts(list, `rules[${index}].${name}`);
     });
+    refuseNarrowing(fields, `rules[${index}]`);
+    const list = fields.get("operations")!;
+    if (list.kind === "list") {
+      list.items.forEach((one, at) => choice(one, `rules[${index}].operations[${at}]`, OPERATIONS));
+    }
     return {
       apiGroups: apiGroups!,
       apiVersions: apiVersions!,
@@ -141,6 +175,27 @@ export function readMetadataDocument(document: DocumentValue | null): PolicyMeta
     ),
     minimumKubewardenVersion: optional("minimumKubewardenVersion", semver),
   };
+}
+
+/** Members that nothing reads, by their paths: a misspelled `backgroundAudit` or `hostCapabilities` says the opposite of its default. */
+export function unknownMetadataFields(document: DocumentValue | null): readonly string[] {
+  const within = (value: DocumentValue | undefined, known: readonly string[], path: string) =>
+    value?.kind === "map"
+      ? value.entries.map(({ key }) => key).filter((key) => !known.includes(key)).map((key) => path + key)
+      : [];
+  const ofItems = (name: string, known: readonly string[]) => {
+    const list = document?.kind === "map"
+      ? document.entries.find(({ key }) => key === name)?.value
+      : undefined;
+    return list?.kind === "list"
+      ? list.items.flatMap((item, index) => within(item, known, `${name}[${index}].`))
+      : [];
+  };
+  return [
+    ...within(document ?? undefined, FIELDS, ""),
+    ...ofItems("rules", [...RULE_FIELDS, "scope", "resourceNames"]),
+    ...ofItems("contextAwareResources", ["apiVersion", "kind"]),
+  ];
 }
 
 /** The metadata as an object whose members stand in the order in which 1.36 writes them. */

@@ -46,7 +46,10 @@ export function reviewOf(bytes: Uint8Array, raw: boolean): Review {
   try {
     if (raw) return readRawReview(wrapped(bytes));
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      throw new CliError("Invalid request object");
+      const advice = Array.isArray(value)
+        ? ": it is a list, give its objects as several documents or as the items of a List"
+        : "";
+      throw new CliError(`Invalid request object${advice}`);
     }
     if ((value as { kind?: unknown }).kind !== "AdmissionReview") return readReview(wrapped(bytes));
     const { request } = value as { request?: unknown };

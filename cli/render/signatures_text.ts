@@ -8,19 +8,22 @@ export interface SignatureManifest {
     readonly mediaType?: string;
     readonly digest?: string;
     readonly size?: number;
-    readonly annotations?: Readonly<Record<string, string>>;
+    /** As the registry sent them. */
+    readonly annotations?: Readonly<Record<string, unknown>> | null;
   }[];
 }
 
 export function signaturesText({ layers = [] }: SignatureManifest): string {
-  const text = layers.map(({ digest = "", mediaType = "", size = 0, annotations = {} }) =>
+  const text = layers.map(({ digest = "", mediaType = "", size = 0, annotations }) =>
     [
       `Digest:     ${oneLine(digest)}`,
       `Media type: ${oneLine(mediaType)}`,
       `Size:       ${byteText(size)}`,
       "Annotations",
-      ...Object.entries(annotations).map(([name, value]) =>
-        `  ${oneLine(name)}: ${value.replaceAll("\n", "\n    ")}`
+      ...Object.entries(annotations ?? {}).map(([name, value]) =>
+        `  ${oneLine(name)}: ${
+          String(typeof value === "string" ? value : JSON.stringify(value)).replaceAll("\n", "\n    ")
+        }`
       ),
       "",
     ].join("\n")

@@ -1,5 +1,6 @@
 /** From a ValidatingAdmissionPolicy and its binding to a ClusterAdmissionPolicy of the CEL policy (`spec/cli.md §16.2`). */
 import { CliError } from "../types/command.ts";
+import { BINDING_SPEC, POLICY_SPEC, shaped } from "./vap_shape.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -18,7 +19,11 @@ const isObject = (value: unknown): value is Json =>
 const objectOf = (value: unknown): Json => isObject(value) ? value : {};
 const listOf = (value: unknown): readonly unknown[] => Array.isArray(value) ? value : [];
 
-function specOf(document: unknown, kind: string): { readonly spec: Json; readonly metadata: Json } {
+function specOf(
+  document: unknown,
+  kind: string,
+  shape: typeof POLICY_SPEC,
+): { readonly spec: Json; readonly metadata: Json } {
   const failed = (reason: string): never => {
     throw new CliError(`cannot convert given data into a ${kind}: ${reason}`);
   };
@@ -28,11 +33,22 @@ function specOf(document: unknown, kind: string): { readonly spec: Json; readonl
   }
   if (given !== kind) failed(`invalid value: string ${JSON.stringify(given ?? null)}, expected ${kind}`);
   if (!isObject(spec)) failed("missing field `spec`");
-  return { spec: spec as Json, metadata: objectOf(metadata) };
+  try {
+    return { spec: shaped(spec, shape, "spec") as Json, metadata: objectOf(metadata) };
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    return failed(error.message);
+  }
 }
 
-function ruleOf(rule: unknown): Json {
+function ruleOf(rule: unknown, index: number): Json {
   const { apiGroups, apiVersions, resources, operations, resourceNames, scope } = objectOf(rule);
+  for (const [name, values] of Object.entries({ apiGroups, apiVersions, resources, operations })) {
+    if (listOf(values).length > 0) continue;
+    throw new CliError(
+      `error converting VAP matchConstraints into rules: resourceRules[${index}].${name} is missing or empty`,
+    );
+  }
   const unknown = listOf(operations).find((operation) => !OPERATIONS.includes(operation as string));
   if (unknown !== undefined) {
     throw new CliError(
@@ -58,8 +74,29 @@ function ruleOf(rule: unknown): Json {
   };
 }
 
+/** Metadata that `kubectl get -o yaml` shows of the binding, and with which the API server creates nothing else. */
+const OF_THE_SERVER = [
+  "uid",
+  "resourceVersion",
+  "generation",
+  "creationTimestamp",
+  "managedFields",
+  "selfLink",
+];
+
 /** What a ValidatingAdmissionPolicy's conditions may use and a webhook's may not. */
 const ONLY_IN_POLICIES = ["params", "variables", "namespaceObject"];
+
+/** CEL's string literals (raw ones have no escapes; three quotes span lines) and comments: what stands there is no name. */
+const TEXT_OR_COMMENT = new RegExp(
+  [
+    /(?<!\w)[bB]?[rR][bB]?(?:"""[^]*?"""|'''[^]*?'''|"[^"]*"|'[^']*')/,
+    /"""(?:[^\\]|\\[^])*?"""|'''(?:[^\\]|\\[^])*?'''/,
+    /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/,
+    /\/\/[^\n]*/,
+  ].map(({ source }) => source).join("|"),
+  "g",
+);
 
 /**
  * Conditions are evaluated by the API server in both resources, before anything is asked: they are kept as they are.
@@ -67,12 +104,16 @@ const ONLY_IN_POLICIES = ["params", "variables", "namespaceObject"];
  */
 function conditionsOf(vap: Json): readonly Json[] {
   return listOf(vap["matchConditions"]).map((condition, index) => {
-    const { name, expression } = objectOf(condition);
+    const { name, expression, ...others } = objectOf(condition);
     const where = `matchConditions[${index}]${typeof name === "string" ? ` (${name})` : ""}`;
     if (typeof name !== "string" || typeof expression !== "string") {
       throw new CliError(`${where} cannot be converted: it needs a name and an expression`);
     }
-    const code = expression.replace(/"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/g, '""');
+    const [unknown] = Object.keys(others);
+    if (unknown !== undefined) {
+      throw new CliError(`${where} cannot be converted: it has an unknown field ${JSON.stringify(unknown)}`);
+    }
+    const code = expression.replace(TEXT_OR_COMMENT, '""');
     const used = ONLY_IN_POLICIES.find((one) => new RegExp(`(?<![\\w.])${one}(?!\\w)`).test(code));
     if (used !== undefined) {
       throw new CliError(
@@ -117,8 +158,16 @@ function parametersOf(vap: Json, binding: Json, warnings: string[]): Json {
 
 /** Converts. `module` is where the CEL policy is. Throws {@link CliError}. */
 export function convertVap(policyDocument: unknown, bindingDocument: unknown, module: string): Converted {
-  const { spec: vap, metadata: vapMetadata } = specOf(policyDocument, "ValidatingAdmissionPolicy");
-  const { spec: binding, metadata } = specOf(bindingDocument, "ValidatingAdmissionPolicyBinding");
+  const { spec: vap, metadata: vapMetadata } = specOf(
+    policyDocument,
+    "ValidatingAdmissionPolicy",
+    POLICY_SPEC,
+  );
+  const { spec: binding, metadata } = specOf(
+    bindingDocument,
+    "ValidatingAdmissionPolicyBinding",
+    BINDING_SPEC,
+  );
   const warnings: string[] = [];
   if (binding["policyName"] !== vapMetadata["name"]) {
     throw new CliError(
@@ -177,7 +226,9 @@ export function convertVap(policyDocument: unknown, bindingDocument: unknown, mo
     policy: {
       apiVersion: "policies.kubewarden.io/v1",
       kind: "ClusterAdmissionPolicy",
-      metadata,
+      metadata: Object.fromEntries(
+        Object.entries(metadata).filter(([name]) => !OF_THE_SERVER.includes(name)),
+      ),
       spec: {
         module,
         settings: present(settings),

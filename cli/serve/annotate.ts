@@ -17,7 +17,7 @@ async function read(context: Context, path: string, what: string): Promise<Uint8
   try {
     return await readFile(resolve(context.cwd, path));
   } catch (error) {
-    throw new CliError(`Error reading ${what} file: ${osErrorText(error)}`);
+    throw new CliError(`Error reading ${what} file: ${osErrorText(error)}: ${path}`);
   }
 }
 
@@ -80,7 +80,7 @@ export const run: Run = async (context, args) => {
   try {
     sections(module);
   } catch (error) {
-    throw new CliError(`Error parsing wasm module: ${(error as Error).message}`);
+    throw new CliError(`Error parsing wasm module: ${args.word("wasm-path")}: ${(error as Error).message}`);
   }
   const given = await givenMetadata(context, args, module);
   const annotated = await annotatedModule(context, module, given, {

@@ -10,9 +10,9 @@ import { osErrorText } from "../../program/render/os_error.ts";
  */
 export function loadPolicies(
   path: string,
-  onRepeated?: (warning: string) => void,
+  onWarning?: (warning: string) => void,
 ): ReadonlyMap<string, PolicyEntry> {
-  return parsePolicies(readText(path), path, onRepeated);
+  return parsePolicies(readText(path), path, onWarning);
 }
 
 function readText(path: string): string {

@@ -94,7 +94,8 @@ export function policiesFilePrefix(path: string): string {
 /**
  * Reads the text of the policies file found at `path` (named in errors only). Names keep the order of the file.
  *
- * A key that stands twice counts as the last one, as in 1.36, and is told with both places: `onRepeated` gets the texts.
+ * A key that stands twice counts as the last one, and a field that a policy has not is passed over, as in 1.36. Both are told with
+ * their places: `onWarning` gets the texts.
  *
  * Throws {@link PoliciesFileError}, e.g. `error while loading policies from "policies.yml": psp.policyMode: expected
  * "protect" or "monitor", found "Protect" at line 3 column 15`.
@@ -102,7 +103,7 @@ export function policiesFilePrefix(path: string): string {
 export function parsePolicies(
   text: string,
   path: string,
-  onRepeated: (warning: string) => void = () => {},
+  onWarning: (warning: string) => void = () => {},
 ): ReadonlyMap<string, PolicyEntry> {
   try {
     const root = readDocument(text);
@@ -115,7 +116,7 @@ export function parsePolicies(
         const { line, column } = positionOf(text, offset);
         return `line ${line} column ${column}`;
       };
-      onRepeated(
+      onWarning(
         `${boundedText(where, MAX_REASON)} is given twice in ${JSON.stringify(path)}, at ${
           at(firstAt)
         } and ` +
@@ -123,7 +124,20 @@ export function parsePolicies(
       );
     }
     // Keys that differ in kind only (`1` and `"1"`) are one name.
-    return new Map(root.entries.map((entry) => [policyName(entry), policyEntry(entry)]));
+    const entries = root.entries.map((entry) => [policyName(entry), policyEntry(entry)] as const);
+    for (
+      const { warning, at } of root.entries.flatMap((entry, i) => unknownFields(entry, entries[i]![1])).slice(
+        0,
+        MAX_UNKNOWN,
+      )
+    ) {
+      const { line, column } = positionOf(text, at);
+      onWarning(
+        `${boundedText(warning, MAX_REASON)} in ${JSON.stringify(path)}, at line ${line} column ${column}: ` +
+          "it is passed over, correct or remove it",
+      );
+    }
+    return new Map(entries);
   } catch (error) {
     if (!(error instanceof DocumentError)) throw error;
     throw new PoliciesFileError(path, error.message, positionOf(text, error.at));
@@ -149,6 +163,24 @@ const MODULE_FIELDS = [
 ] as const;
 const POLICY_FIELDS = [...MODULE_FIELDS, "policyMode", "allowedToMutate", "message"] as const;
 const GROUP_FIELDS = ["policyMode", "policies", "expression", "message"] as const;
+
+/** More warnings than this about one file tell nothing new. */
+const MAX_UNKNOWN = 20;
+
+/** The fields of a policy that nothing reads; a member of a group is refused for them, as by 1.36. */
+function unknownFields({ key: name, value }: DocumentEntry, { kind }: PolicyEntry) {
+  const known: readonly string[] = [
+    ...(kind === "group" ? GROUP_FIELDS : POLICY_FIELDS),
+    // What the controllers write beside them, for people.
+    "namespacedName",
+  ];
+  return (value.kind === "map" ? value.entries : []).flatMap(({ key, keyAt }) => {
+    if (known.includes(key)) return [];
+    const near = nearestName(key, known);
+    const meant = near === undefined ? "" : ` (did you mean "${near}"?)`;
+    return [{ warning: `${name} has an unknown field ${JSON.stringify(key)}${meant}`, at: keyAt }];
+  });
+}
 
 function policyEntry({ key: name, value }: DocumentEntry): PolicyEntry {
   if (value.kind !== "map") throw mismatch(name, value, "a policy or a policy group");

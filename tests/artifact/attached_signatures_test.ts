@@ -268,6 +268,12 @@ const BUNDLES: Readonly<Record<string, Place>> = {
     const bundle = await at.signature("bundle");
     at.list([at.refer(bundle, { mediaType: null, config: null, annotations: null, artifactType: null })]);
   },
+  "a manifest with layers that are none beside": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.list([
+      at.refer(bundle, { config: {}, layers: [null, 7, { digest: "sha256:short" }, at.put(bundle)] }),
+    ]);
+  },
   "an empty list, and the fallback tag of a time before the API": async (at) => {
     const bundle = await at.signature("bundle");
     at.list([]);
@@ -316,6 +322,24 @@ const SIMPLE: Readonly<Record<string, Place>> = {
   "a .sig tag with null where nothing is": async (at) => {
     const layer = { ...at.put(await at.signature("simple signing")), urls: null, platform: null };
     at.sig({ schemaVersion: 2, mediaType: null, config: null, annotations: null, layers: [layer] });
+  },
+  "a .sig tag with layers that are none, before and after": async (at) => {
+    const layer = at.put(await at.signature("simple signing"));
+    const nameless = { ...layer, mediaType: null };
+    at.sig({
+      schemaVersion: 2,
+      config: "none",
+      layers: [null, "x", nameless, layer, { ...layer, size: -1 }],
+    });
+  },
+  "a .sig tag with annotations of other types beside": async (at) => {
+    const layer = at.put(await at.signature("simple signing"));
+    const annotations = { ...layer["annotations"] as object, a: 1, b: null, c: {} };
+    at.sig({
+      schemaVersion: 2,
+      config: at.config,
+      layers: [{ ...layer, annotations, platform: 7, urls: "x" }],
+    });
   },
   "a .sig tag that is an index": async (at) => {
     const entry = at.refer(await at.signature("simple signing"));

@@ -148,6 +148,21 @@ test("what an entry says", async () => {
     ["an empty helper", { credHelpers: { "h.test": "" }, auths: { "h.test": login("u") } }, "u"],
     ["credHelpers: null", { credHelpers: null, auths: { "h.test": login("u") } }, "u"],
     ["undecodable auth", { auths: { "h.test": { auth: "%%%" } } }, "anonymous"],
+    ["undecodable auth of the path, a login of the host", {
+      auths: { "h.test/team": { auth: "%%%" }, "h.test": login("u") },
+    }, "u"],
+    ["auth of the path without a colon, a login of the host", {
+      auths: { "h.test": login("u"), "h.test/team": { auth: btoa("s3cret") } },
+    }, "u"],
+    ["undecodable auth, a login in the store", {
+      auths: { "h.test": { auth: "%%%" } },
+      credsStore: "good",
+    }, "for h.test"],
+    ["auths that are a list, a login in the store", { auths: ["a"], credsStore: "good" }, "for h.test"],
+    ["auths that are a text, a helper", { auths: "s3cret", credHelpers: { "h.test": "good" } }, "for h.test"],
+    ["helpers that are a list, a login", { credHelpers: ["good"], auths: { "h.test": login("u") } }, "u"],
+    ["helpers that are a text, a login", { credHelpers: "good", auths: { "h.test": login("u") } }, "u"],
+    ["a store that is a map, a login", { credsStore: { a: 1 }, auths: { "h.test": login("u") } }, "u"],
     ["auth without a colon", { auths: { "h.test": { auth: btoa("s3cret") } } }, "anonymous"],
     ["no JSON", "{ s3cret", "anonymous"],
   ];

@@ -25,6 +25,17 @@ const spki = (key: KeyObject) => key.export({ type: "spki", format: "pem" }).toS
 const key = spki(ec.publicKey);
 const bytesOf = (key: KeyObject) => key.export({ type: "spki", format: "der" }).toString("hex");
 
+const der = ec.publicKey.export({ type: "spki", format: "der" });
+const pem = (bytes: Uint8Array) =>
+  `-----BEGIN PUBLIC KEY-----\n${Buffer.from(bytes).toString("base64")}\n-----END PUBLIC KEY-----\n`;
+/** A P-256 key by another encoding of its point. */
+const p256 = (point: Uint8Array) => {
+  const header = Buffer.from("3013 0607 2a8648ce3d0201 0608 2a8648ce3d030107".replaceAll(" ", ""), "hex");
+  const body = Buffer.concat([header, Buffer.from([0x03, point.length + 1, 0]), point]);
+  return pem(Buffer.concat([Buffer.from([0x30, body.length]), body]));
+};
+const [x, y] = [der.subarray(27, 59), der.subarray(59, 91)];
+
 const READ: Readonly<Record<string, readonly [string, KeyObject]>> = {
   "PUBLIC KEY": [key, ec.publicKey],
   "Windows' line ends": [key.replaceAll("\n", "\r\n"), ec.publicKey],
@@ -38,6 +49,12 @@ const READ: Readonly<Record<string, readonly [string, KeyObject]>> = {
   "RSA": [spki(rsa.publicKey), rsa.publicKey],
   "PKCS#1": [rsa.publicKey.export({ type: "pkcs1", format: "pem" }).toString(), rsa.publicKey],
   "P-384": [spki(other.publicKey), other.publicKey],
+  "a compressed point": [p256(Buffer.concat([Buffer.from([2 + (y[31]! & 1)]), x])), ec.publicKey],
+  "a block that does not end before it": [`-----BEGIN PUBLIC KEY-----\nAAAA\n${key}`, ec.publicKey],
+  "a certificate before it": [
+    `-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n${key}`,
+    ec.publicKey,
+  ],
   "two keys: the first": [`${key}${spki(other.publicKey)}`, ec.publicKey],
   "parameters before it, as openssl ecparam writes them": [
     `-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n${key}`,
@@ -77,6 +94,83 @@ const UNREADABLE: Readonly<Record<string, readonly [string, RegExp]>> = {
     spki(generateKeyPairSync("ec", { namedCurve: "secp521r1" }).publicKey),
     /unsupported curve/,
   ],
+  "the point at infinity": [p256(Buffer.from([0])), /the block PUBLIC KEY holds no public key/],
+  "a point beside the curve": [
+    p256(Buffer.concat([Buffer.from([4]), x, y.map((byte, at) => at === 31 ? byte ^ 1 : byte)])),
+    /the block PUBLIC KEY holds no public key/,
+  ],
+  "its lines ended by \\n, as in a text of JSON": [key.replaceAll("\n", "\\n"), /is not base64/],
+  // Written by OpenSSL 3; the runtimes' libraries differ in what they read.
+  ...Object.fromEntries(
+    ([
+      [
+        "a curve by its parameters",
+        /its curve has parameters in the place of a name/,
+        "-----BEGIN PUBLIC KEY-----\n" +
+        "MIIBSzCCAQMGByqGSM49AgEwgfcCAQEwLAYHKoZIzj0BAQIhAP////8AAAABAAAA\n" +
+        "AAAAAAAAAAAA////////////////MFsEIP////8AAAABAAAAAAAAAAAAAAAA////\n" +
+        "///////////8BCBaxjXYqjqT57PrvVV2mIa8ZR0GsMxTsPY7zjw+J9JgSwMVAMSd\n" +
+        "NgiG5wSTamZ44ROdJreBn36QBEEEaxfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5\n" +
+        "RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9QIhAP////8AAAAA\n" +
+        "//////////+85vqtpxeehPO5ysL8YyVRAgEBA0IABH1zNY4YI/z87JVhei8jz0/I\n" +
+        "AJPvo9G+CU4fUeQc55uPVBdcBFuLeTTX9+TJnnXtjB/o67ZIYF4auykYgJlM2lc=\n" +
+        "-----END PUBLIC KEY-----\n",
+      ],
+      [
+        "a curve of Bitcoin",
+        /unsupported curve secp256k1/,
+        "-----BEGIN PUBLIC KEY-----\n" +
+        "MFYwEAYHKoZIzj0CAQYFK4EEAAoDQgAEgsg2SUW3UgPdvJfDjj84KiMILI241Mq/\n" +
+        "spZvGhARVQlUF2ELe56I+Xd/ZXxe1T3lennGv3OFFiG9dI5jSzzR/g==\n" +
+        "-----END PUBLIC KEY-----\n",
+      ],
+      [
+        "a curve of Brainpool",
+        /unsupported curve brainpoolP256r1/,
+        "-----BEGIN PUBLIC KEY-----\n" +
+        "MFowFAYHKoZIzj0CAQYJKyQDAwIIAQEHA0IABJnX1megBtKoaMuBGBHFMAkjgl/f\n" +
+        "6+PU0g/xpq4ld4GtmMiGOuCStp+bkhIfD2GPw24LAklIn8uoIZFZNNvs/YU=\n" +
+        "-----END PUBLIC KEY-----\n",
+      ],
+      [
+        "RSA-PSS",
+        /unsupported key type rsa-pss/,
+        "-----BEGIN PUBLIC KEY-----\n" +
+        "MIIBIDALBgkqhkiG9w0BAQoDggEPADCCAQoCggEBAJ7/b87QYutkQ0i6k9do905r\n" +
+        "q/tBWOTquM6ZSSiMZBKoNmJdKTSSoJmncslDTr6sHW/nVaU1NKV7mWcsMHu62MPm\n" +
+        "rYDUSX+9dqLH+AOQlUaSAtDMCcBPO+5vWN/9w5aLaDDhihvU8Vc6OGF4i9+LfLaK\n" +
+        "yPKXPTNHih1V3gr91fXYF5Po4mVGIgsogmlhRPrIUzxANPr9v8uAY+KBSPjw5Urm\n" +
+        "EVurOX15Gmz5eHNoKsxhv3Nh9/dW6KfL3sktqY0npTEr3tdI5Y/mzC/HDWbpZeRE\n" +
+        "34gS7UBIXfcDGjkB0HuZT0kLbnhQVIo2jfqiE8y2PThXy0V+ZntBK/gJgvv8Ai0C\n" +
+        "AwEAAQ==\n" +
+        "-----END PUBLIC KEY-----\n",
+      ],
+      [
+        "Ed448",
+        /unsupported key type ed448/,
+        "-----BEGIN PUBLIC KEY-----\n" +
+        "MEMwBQYDK2VxAzoA50nQf6uMLHBLPG73b6PzCHi/gRtFqPin8q0/0vgs3cbe4TNK\n" +
+        "GCgCdOnxRejEBRpPIVDZwmebY58A\n" +
+        "-----END PUBLIC KEY-----\n",
+      ],
+      [
+        "DSA",
+        /unsupported key type dsa/,
+        "-----BEGIN PUBLIC KEY-----\n" +
+        "MIIBvzCCATQGByqGSM44BAEwggEnAoGBAOBo9MgL1pUBeMz3G08JbmHIWMfUiijq\n" +
+        "cIm7rqs+lw5FFSWRghpB1bVLhmyBPHIENHoi+bCbFthLuJ7AdPC/aNPfGN6AMrhN\n" +
+        "AwtCB55fXeY5heEOtVKCTcYPxVcb0lWPVOaQG2xbibQO0FG6pesjTaOi8Oa3HxhH\n" +
+        "IfPLFWB5TMnHAh0A2uV21kPnX/vLXLLCX67aOvoG/VgjzVwp2abC5QKBgQCWyNou\n" +
+        "yL69fSiL4hQ1BDlegk1Z8RpPDSjwQ2FBk3FH4P29SUGnQZ75BITRf/vsuTUpfX/h\n" +
+        "mmeh8T5485x3bn55KqWas+RRkNiKo5bov6PtRi5SUaCHOfPgztOggExTx/sEI11H\n" +
+        "xoJzYltgariEai8N1HP+eaMYCwuZiEBdbnXItgOBhAACgYAEgFj1jnGHoGUqkop+\n" +
+        "zAjRY1NOvge1Z5Y7Ym9Vd8wboJ7UjOF7TXxDm+q/x4HJjneUHznbhDOhj7AqF3gw\n" +
+        "+YOKzo+thcZBkLvZWmlWuPnG/pUHZ/EUvBJFS/bG/6qkBxjFnxWhERrqU5aHSAgI\n" +
+        "aWoUBePAqFlFDm9kPP9x/s6GUQ==\n" +
+        "-----END PUBLIC KEY-----\n",
+      ],
+    ] as const).map(([what, reason, text]) => [what, [text, reason] as const]),
+  ),
   "an unsupported algorithm": [spki(generateKeyPairSync("x25519").publicKey), /unsupported key type x25519/],
 };
 

@@ -120,14 +120,20 @@ test("errors about Docker's config.json hold nothing that it says", () => {
     "JSON that breaks off": `{"auths":{"a":{"auth":"${secret}`,
     "JSON with a comma too much": `{"auths":{"a":{"auth":"${secret}",}}}`,
     "single quotes": `{'auths':'${secret}'}`,
+    "nesting": `{"auths":${"[".repeat(100)}"${secret}"${"]".repeat(100)}}`,
+  };
+  // These take nothing else with them.
+  const members: Readonly<Record<string, string>> = {
     "auths as a text": JSON.stringify({ auths: secret }),
     "auths as a list": JSON.stringify({ auths: [secret] }),
     "helpers as a text": JSON.stringify({ credHelpers: secret }),
     "helpers as a list": JSON.stringify({ credHelpers: [secret] }),
-    "nesting": `{"auths":${"[".repeat(100)}"${secret}"${"]".repeat(100)}}`,
   };
-  for (const [what, text] of Object.entries(texts)) {
-    const error = refusal(() => parseDockerConfig(text));
+  const all = [
+    ...Object.entries(texts).map(([what, text]) => [what, refusal(() => parseDockerConfig(text))] as const),
+    ...Object.entries(members).map(([what, text]) => [what, parseDockerConfig(text).faults[0]!] as const),
+  ];
+  for (const [what, error] of all) {
     assert.instance(error, ArtifactError, what);
     assert.is((error as ArtifactError).code, "config", what);
     assert.match(error.message, /^Docker's config\.json/, what);

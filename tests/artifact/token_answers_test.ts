@@ -14,6 +14,8 @@ const ANSWERS: readonly (readonly [string, unknown, boolean])[] = [
   ["a null token beside", { token: null, access_token: "T" }, true],
   ["a null access_token beside", { token: "T", access_token: null, expires_in: null, issued_at: null }, true],
   ["a token of another type beside", { token: 7, access_token: "T" }, true],
+  ["a token with a blank beside", { token: "T T", access_token: "T" }, true],
+  ["a token that is a map beside", { token: { token: "X" }, access_token: "T", scope: 7 }, true],
   ["neither", {}, false],
   ["both empty", { token: "", access_token: "" }, false],
   ["null", null, false],

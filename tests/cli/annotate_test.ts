@@ -157,6 +157,21 @@ const bad: readonly (readonly [string, RegExp])[] = [
   [RULES, /missing field `mutating`/],
   ["a: [\n", /Error unmarshalling metadata .* at line \d+ column \d+/],
   ["", /Error unmarshalling metadata /],
+  ...[
+    [
+      "operations: [PATCH]",
+      /rules\[0\]\.operations\[0\]: unknown variant `PATCH`, .* at line 2 column 17 in m\.yml/,
+    ],
+    ["operations: [CREATE, update]", /rules\[0\]\.operations\[1\]: unknown variant `update`/],
+    ["operations: [CREATE], scope: Namespaced", /rules\[0\]\.scope: .* have no scope: remove it here/],
+    ["operations: [CREATE], resourceNames: [a]", /rules\[0\]\.resourceNames: .* have no resourceNames/],
+    ["operations: [CREATE], resourceNames: a", /rules\[0\]\.resourceNames: /],
+  ].map(([more, text]) =>
+    [
+      `rules:\n- {${more},\n apiGroups: [""], apiVersions: [v1], resources: [pods]}\nmutating: false\n`,
+      text as RegExp,
+    ] as const
+  ),
   [`${METADATA}annotations: {version: 1.0}\n`, /annotations\.version: invalid type/],
   [`${METADATA}minimumKubewardenVersion: one\n`, /minimumKubewardenVersion/],
   [
@@ -180,6 +195,30 @@ const bad: readonly (readonly [string, RegExp])[] = [
     ] as const
   ),
 ];
+
+test("members of metadata that nothing reads are told", () =>
+  inPlace(async (place) => {
+    const { exit, stderr } = await annotated(
+      place,
+      `${METADATA.replace("operations:", 'scope: "*", resourceNames: [], operation: [], operations:')}` +
+        "backgroundaudit: false\nhostCapabilites: []\ncontextAware: true\nprotocolVersion: v1\n" +
+        "contextAwareResources: [{apiVersion: v1, kind: Pod, group: apps}]\nconstructor: 1\n",
+    );
+    assert.is(exit, 0, stderr);
+    assert.equal(
+      stderr.match(/m\.yml: metadata has no field \S+: it is passed over/g)?.map((line) =>
+        line.split(" ")[5]
+      ),
+      [
+        "backgroundaudit:",
+        "hostCapabilites:",
+        "constructor:",
+        "rules[0].operation:",
+        "contextAwareResources[0].group:",
+      ],
+      stderr,
+    );
+  }));
 
 test("metadata that can't be are refused, and nothing is written", () =>
   inPlace(async (place) => {

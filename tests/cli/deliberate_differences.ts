@@ -75,6 +75,16 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
     },
     reason: "every error names its file",
   },
+  "annotate -m meta.yml -o x.wasm absent.wasm": {
+    instead: {
+      stderr: "Error: Error reading wasm file: No such file or directory (os error 2): absent.wasm",
+    },
+    reason: "every error names its file",
+  },
+  "annotate -m meta.yml -u absent.md -o x.wasm plain.wasm": {
+    instead: { stderr: "Error: Error reading usage file: No such file or directory (os error 2): absent.md" },
+    reason: "every error names its file",
+  },
   "scaffold artifacthub -m meta-full.yml -q absent.yml": {
     instead: {
       stderr: "Error: Error reading questions file: No such file or directory (os error 2): absent.yml",
@@ -93,7 +103,7 @@ export const DELIBERATE: Readonly<Record<string, Difference>> = {
   "annotate -m meta.yml -o x.wasm bad.wasm": {
     instead: {
       stderr:
-        "Error: Error parsing wasm module: not a WebAssembly module: it does not begin with the bytes 00 61 73 6d",
+        "Error: Error parsing wasm module: bad.wasm: not a WebAssembly module: it does not begin with the bytes 00 61 73 6d",
     },
     reason: "the parser's own words behind the same beginning",
   },

@@ -107,6 +107,13 @@ test("every error is a line, or lines, that name what is wrong, where, and what 
       [`run ${POLICY} --settings-path absent -r ok.json`, /Cannot open settings file absent: No such file/],
       [`annotate ${POLICY} -m absent.yml -o o.wasm`, /Error opening metadata file: .*: absent\.yml$/],
       [`annotate ${POLICY} -m prose.txt -o o.wasm`, /Error unmarshalling metadata .* in prose\.txt$/],
+      [`annotate ${POLICY} -u absent.md -o o.wasm`, /Error reading usage file: .*: absent\.md$/],
+      [`annotate ${POLICY} -a a=@absent -o o.wasm`, /Error reading annotation file: .*: absent$/],
+      ["annotate absent.wasm -a a=b -o o.wasm", /Error reading wasm file: .*: absent\.wasm$/],
+      [
+        "annotate prose.txt -a a=b -o o.wasm",
+        /Error parsing wasm module: prose\.txt: not a WebAssembly module/,
+      ],
       [
         "scaffold vap -p prose.txt -b prose.txt",
         /cannot convert given data into a ValidatingAdmissionPolicy: .*prose\.txt/,

@@ -60,11 +60,42 @@ test("requests that are none are refused in words", async () => {
   );
   await refused(["run", ECHO, "-r", "text.json"], /^Error: Error parsing request text\.json: /);
   await refused(["run", ECHO, "-r", "binary.json"], "Error parsing request binary.json: it is not UTF-8");
-  await refused(["run", ECHO, "-r", "list.json"], "Invalid request object");
-  await refused(["run", ECHO, "-r", "empty-review.json"], "invalid AdmissionReview object");
+  folder.file("pods.json", '[{"apiVersion":"v1","kind":"Pod"}]');
+  folder.file("if.yml", "{{- if .Values.x }}\napiVersion: v1\nkind: Pod\n{{- end }}\n");
+  folder.file("values.yml", "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {{ .Values.name }}\n");
+  for (const name of ["if.yml", "values.yml"]) {
+    await refused(
+      ["run", ECHO, "-r", name],
+      /^Error: Error parsing request (?:if|values)\.yml.* \(it looks like a template: render it first, as `helm template` does\)/,
+    );
+  }
+  await refused(
+    ["run", ECHO, "-r", "list.json"],
+    /^Error: Invalid request object: it is a list, give its objects .* \(list\.json\)/,
+  );
+  await refused(
+    ["run", ECHO, "-r", "pods.json"],
+    /^Error: Invalid request object: it is a list, .* \(pods\.json\)/,
+  );
+  await refused(
+    ["run", ECHO, "-r", "empty-review.json"],
+    "invalid AdmissionReview object (empty-review.json)",
+  );
+  for (
+    const [more, says] of [
+      ["metadata: {name: 7}", "metadata.name must be a string, it is a number"],
+      ["metadata: {namespace: [a]}", "metadata.namespace must be a string, it is a list"],
+      ["metadata: [a]", "metadata must be a map, it is a list"],
+    ] as const
+  ) {
+    folder.file("number.yml", `apiVersion: v1\nkind: Pod\n${more}\n`);
+    await refused(["run", ECHO, "-r", "number.yml"], `Error parsing request number.yml: ${says}`);
+  }
+  folder.file("number.yml", "apiVersion: v1\nkind: Pod\nmetadata: {name: null, namespace: null}\n");
+  assert.is((await folder.run(["run", ECHO, "-r", "number.yml"])).exit, 0);
   await refused(
     ["run", ECHO, "-r", "incomplete.json"],
-    /^Error: cannot build AdmissionRequest object from given input: missing field `operation`/,
+    /^Error: cannot build AdmissionRequest object from given input: missing field `operation`.* \(incomplete\.json\)/,
   );
 });
 
@@ -185,6 +216,16 @@ test("YAML that is no policy is refused in words", async () => {
     folder.file(name, text);
     await refused(["run", name, "-r", "ok.json"], error);
   }
+  folder.file(
+    "second.yml",
+    `${
+      resource("ClusterAdmissionPolicy", `  module: "file://${ECHO}"\n  mutating: false\n${RULES}`)
+    }\n---\n${API}\nkind: Pod\n`,
+  );
+  await refused(
+    ["run", "second.yml", "-r", "ok.json"],
+    /^Error: unknown kind Some\("Pod"\), not a Kubewarden policy \(second\.yml line \d+\)/,
+  );
   await refused(
     ["run", "absent.yml", "-r", "ok.json"],
     /^Error: Cannot open YAML file "absent\.yml": No such file/,
@@ -193,6 +234,49 @@ test("YAML that is no policy is refused in words", async () => {
     ["run", "version.yml", "--raw", "-r", "ok.json"],
     /^Error: The --raw option cannot be used with a YAML/,
   );
+});
+
+test("what 1.36 passes over in a custom resource is told, with its place", async () => {
+  const policy = (more: string) =>
+    resource("ClusterAdmissionPolicy", `  module: "file://${ECHO}"\n  mutating: false\n${more}${RULES}`);
+  const group = (member: string) =>
+    resource(
+      "ClusterAdmissionPolicyGroup",
+      `  expression: "a()"\n  message: no\n  policies:\n    a: {module: "file://${ECHO}", ${member}}\n${RULES}`,
+    );
+  const rows: readonly (readonly [string, RegExp | undefined])[] = [
+    [group("setings: {a: 1}"), /spec\.policies\.a: unknown field `setings`, expected one of .*`settings`/],
+    [group("mode: monitor"), /spec\.policies\.a: unknown field `mode`/],
+    [group("contextAwareResources: {}"), /a\.contextAwareResources: invalid type: map, expected array/],
+    [group("settings: {setings: {a: [null]}}"), undefined],
+    [group("contextAwareResources: null, settings: null"), undefined],
+    [
+      policy("  contextAwareResources: [Pod]\n"),
+      /contextAwareResources\[0\]: invalid type: string, expected object/,
+    ],
+    [policy("  contextAwareResources: [{apiversion: v1, kind: Pod}]\n"), /\[0\]: unknown field `apiversion`/],
+    [
+      policy("  namespaceSelector: {matchLabel: {a: b}}\n"),
+      /spec\.namespaceSelector: unknown field `matchLabel`/,
+    ],
+    [
+      policy("  objectSelector: {matchLabels: {a: 1}}\n"),
+      /matchLabels\.a: invalid type: integer, expected string/,
+    ],
+    [policy("  matchConditions: [{name: a, constructor: b}]\n"), /\[0\]: unknown field `constructor`/],
+    [`${policy("")}\nsettings: {a: 1}\n`, /ClusterAdmissionPolicy: unknown field `settings`/],
+    [policy(""), undefined],
+  ];
+  for (const [text, warning] of rows) {
+    folder.file("passed.yml", text);
+    const { exit, stderr } = await folder.run(["run", "passed.yml", "-r", "ok.json"]);
+    assert.is(exit, 0, `${text}${stderr}`);
+    if (warning === undefined) assert.not.match(stderr, "passed over", text);
+    else {
+      assert.match(stderr, warning);
+      assert.match(stderr, /WARN .*: passed over, correct or remove it \(passed\.yml line 1\)/);
+    }
+  }
 });
 
 test("groups: lazy members, causes, mutation, and a bad expression", async () => {

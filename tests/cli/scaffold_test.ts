@@ -326,6 +326,24 @@ test("vap: nothing is enforced more widely than before", () =>
       ["Deny and Warn", (_, binding) =>
         void (binding.spec["validationActions"] = ["Deny", "Warn"]), (s) =>
         s.mode, undefined],
+      ["null is absent: scope", (vap) =>
+        void Object.assign(rule(vap), { scope: null }), (s) =>
+        s.rules[0]?.scope, undefined],
+      ["null is absent: the binding's matchPolicy", (_, binding) =>
+        void (binding.spec["matchResources"] = { matchPolicy: null, objectSelector: null }), (s) =>
+        s.matchPolicy, undefined],
+      ["null is absent: paramKind", (vap) =>
+        void (vap.spec["paramKind"] = null), (s) =>
+        "paramKind" in s.settings, false],
+      [
+        "params in a comment, a raw text and a text of three quotes",
+        condition(
+          `r"\\" == "" || '''it's params''' == "" // params`,
+        ),
+        (s) =>
+          s.matchConditions.length,
+        2,
+      ],
       ["no action: Deny", (_, binding) =>
         void delete binding.spec["validationActions"], (s) =>
         s.mode, undefined],
@@ -350,12 +368,88 @@ test("vap: nothing is enforced more widely than before", () =>
         void Object.assign(rule(vap), { scope: "Everywhere" }), /unknown scope "Everywhere"/],
       [(vap) =>
         void Object.assign(rule(vap), { resourceNames: ["a"] }), /resourceNames cannot be converted/],
+      // What narrows, misspelled or of another type.
+      [condition("'''it's''' == params.x || 'a' == 'b'"), /it uses `params`/],
+      [condition('r"\\" == params.x'), /it uses `params`/],
+      ...([
+        [
+          { matchCondition: [] },
+          /Error: cannot convert given data into a ValidatingAdmissionPolicy: spec has no field "matchCondition"/,
+        ],
+        [
+          { matchConditions: { name: "a", expression: "true" } },
+          /spec\.matchConditions must be a list, it is a map/,
+        ],
+        [{ matchConditions: [{ name: "a", expression: "true", b: 1 }] }, /\[0\] \(a\) .* unknown field "b"/],
+        [{ failurePolicy: "ignore" }, /spec\.failurePolicy must be one of Fail, Ignore, it is "ignore"/],
+        [{ matchConstraints: null }, /spec\.matchConstraints is missing/],
+        [{ constructor: {} }, /spec has no field "constructor"/],
+      ] as const).map(([more, text]) =>
+        [(vap: typeof VAP) =>
+          void Object.assign(vap.spec, more), text] as const
+      ),
+      ...([
+        [{ excludeResourceRules: {} }, /matchConstraints\.excludeResourceRules must be a list/],
+        [{ excludedResourceRules: [] }, /spec\.matchConstraints has no field "excludedResourceRules"/],
+        [{ namespaceSelector: "a=b" }, /namespaceSelector must be a map, it is a string/],
+        [{ namespaceSelector: { matchLabel: {} } }, /namespaceSelector has no field "matchLabel"/],
+        [
+          { objectSelector: { matchLabels: { a: 1 } } },
+          /matchLabels\["a"\] must be a string, it is a number/,
+        ],
+        [{ objectSelector: { matchExpressions: { key: "a" } } }, /matchExpressions must be a list/],
+        [
+          { objectSelector: { matchExpressions: [{ key: "a" }] } },
+          /matchExpressions\[0\]\.operator is missing/,
+        ],
+        [{ matchPolicy: "exact" }, /matchPolicy must be one of Exact, Equivalent/],
+        [{ resourceRules: [null] }, /resourceRules\[0\] must be a map, it is null/],
+        [{ resourceRules: {} }, /resourceRules must be a list/],
+      ] as const).map(([more, text]) =>
+        [(vap: typeof VAP) =>
+          void Object.assign(vap.spec["matchConstraints"]!, more), text] as const
+      ),
+      ...([
+        [{ resourceNames: "a" }, /resourceNames must be a list, it is a string/],
+        [{ scopes: "Namespaced" }, /resourceRules\[0\] has no field "scopes"/],
+        [{ operations: "CREATE" }, /operations must be a list/],
+        [{ resources: [] }, /resourceRules\[0\]\.resources is missing or empty/],
+      ] as const).map(([more, text]) =>
+        [(vap: typeof VAP) =>
+          void Object.assign(rule(vap), more), text] as const
+      ),
+      ...([
+        [
+          { validationActions: "Audit" },
+          /ValidatingAdmissionPolicyBinding: spec\.validationActions must be a list/,
+        ],
+        [{ validationActions: ["audit"] }, /validationActions\[0\] must be one of Deny, Warn, Audit/],
+        [{ matchResource: {} }, /spec has no field "matchResource"/],
+        [{ matchResources: [] }, /spec\.matchResources must be a map, it is a list/],
+        [{ paramRef: "a" }, /spec\.paramRef must be a map, it is a string/],
+      ] as const).map(([more, text]) =>
+        [(_: typeof VAP, binding: typeof BINDING) =>
+          void Object.assign(binding.spec, more), text] as const
+      ),
     ];
     for (const [change, text] of refused) {
       const { exit, stderr } = await converted(place, change);
       assert.is(exit, 1, String(text));
       assert.match(stderr, text);
     }
+  }));
+
+test("vap: a binding as the cluster shows it gives a resource that can be created", () =>
+  inPlace(async (place) => {
+    const { policy } = await converted(place, (_, binding) =>
+      void Object.assign(binding.metadata, {
+        uid: "u",
+        resourceVersion: "7",
+        generation: 1,
+        creationTimestamp: "2026-01-01T00:00:00Z",
+        managedFields: [{}],
+      }));
+    assert.equal(policy.metadata, BINDING.metadata);
   }));
 
 test("admission-request: numbers as they were written, and objects that are none", () =>
@@ -415,13 +509,23 @@ test("admission-request: what a cluster knows of kinds is asked once, and again 
     const server = await startServer((request, response) => {
       const answers: Record<string, unknown> = {
         "/api/v1": {
-          resources: [{ name: "pods", kind: "Pod", namespaced: true }, {
+          resources: [null, 7, { name: null, kind: "X" }, { name: "pods", kind: "Pod", namespaced: true }, {
             name: "pods/log",
             kind: "Pod",
             namespaced: true,
           }],
         },
-        "/apis": { groups: [{ name: "example.org", preferredVersion: { version: "v1" } }] },
+        // The server of an aggregated API may be down, and members may be null.
+        "/apis": {
+          groups: [
+            null,
+            { name: "no.version", preferredVersion: null },
+            { name: "down.io", preferredVersion: { version: "v1" } },
+            { name: "null.io", preferredVersion: { version: "v1" } },
+            { name: "example.org", preferredVersion: { version: "v1" } },
+          ],
+        },
+        "/apis/null.io/v1": { resources: null },
         "/apis/example.org/v1": { resources: [thing] },
       };
       const found = answers[request.url ?? ""];
@@ -453,6 +557,10 @@ test("admission-request: what a cluster knows of kinds is asked once, and again 
       const pod = await request("v1", "Pod");
       assert.equal([pod.resource.resource, pod.namespace], ["pods", "default"], pod.stderr);
       assert.equal(pod.requestResource, pod.resource);
+      assert.match(
+        pod.stderr,
+        /WARN .*the resources of an API group are unknown group="?down\.io"? error=.*HTTP status 404/,
+      );
       const asked = server.requests.length;
       const catalog = join(home, ".cache/kubewarden/kwctl/resource_catalog.json");
       const { resources } = JSON.parse(readFileSync(catalog, "utf8"));

@@ -60,6 +60,41 @@ test("policies.yml: the last one counts, and both places are told", () => {
   );
 });
 
+test("policies.yml: a field that nothing reads is told", () => {
+  const group = `expression: m()\n  message: x\n  policies: {m: {${POLICY}}}`;
+  const rows: readonly (readonly [string, readonly string[]])[] = [
+    [`a: {${POLICY}, settings: {setings: 1}, message: null, hostCapabilities: []}\n`, []],
+    [`a: {${POLICY}, namespacedName: {Namespace: "", Name: a}}\n`, []],
+    [`a: {${POLICY}, setings: {}}\n`, ['a has an unknown field "setings" (did you mean "settings"?)']],
+    [`a: {${POLICY}, policyMod: monitor}\n`, [
+      'a has an unknown field "policyMod" (did you mean "policyMode"?)',
+    ]],
+    [`a: {${POLICY}, constructor: 1, 7: x}\n`, [
+      'a has an unknown field "constructor"',
+      'a has an unknown field "7"',
+    ]],
+    [`g:\n  ${group}\n  mutating: true\n`, ['g has an unknown field "mutating"']],
+    [
+      `g:\n  ${group}\n  ${POLICY}\n`,
+      ["expression", "policies"].map((one) => `g has an unknown field "${one}"`),
+    ],
+  ];
+  for (const [text, expected] of rows) {
+    assert.equal(
+      warningsOf(text).warnings.map((warning) =>
+        / in "policies\.yml", at line \d+ column \d+: it is passed over, correct or remove it$/.exec(
+          warning,
+        ) &&
+        warning.split(' in "')[0]
+      ),
+      expected,
+      text,
+    );
+  }
+  const many = Array.from({ length: 50 }, (_, n) => `k${n}: 1`).join(", ");
+  assert.is(warningsOf(`a: {${POLICY}, ${many}}\n`).warnings.length, 20);
+});
+
 test("what is told is bounded", () => {
   const many = Array.from({ length: 5_000 }, () => `a: {${POLICY}}`).join("\n");
   const { warnings } = warningsOf(many);

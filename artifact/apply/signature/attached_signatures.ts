@@ -118,7 +118,7 @@ export async function attachedSignatures(
       }
       fetched++;
       try {
-        const { manifest } = await getManifest(registry, repository, digest);
+        const { manifest } = await getManifest(registry, repository, digest, "readable");
         if (manifest.kind === "image") keep(digest, manifest);
       } catch (error) {
         failed(error);
@@ -143,7 +143,7 @@ export async function attachedSignatures(
 
   try {
     const tag = `${imageDigest.replace(":", "-")}.sig`;
-    const { digest, manifest } = await getManifest(registry, repository, tag);
+    const { digest, manifest } = await getManifest(registry, repository, tag, "readable");
     if (manifest.kind === "image") keep(digest, manifest);
     else await readAll(manifest.manifests, "the entries of the signature index");
   } catch (error) {

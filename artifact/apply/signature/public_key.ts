@@ -16,22 +16,78 @@ const CURVES: ReadonlyMap<string, "sha256" | "sha384"> = new Map([
   ["P-384", "sha384"],
 ]);
 
+const unsupportedCurve = (name: string) => `unsupported curve ${name}: P-256 and P-384 are supported`;
+const unsupportedType = (name: string) =>
+  `unsupported key type ${name}: ECDSA, Ed25519 and RSA are supported`;
+
 function supported(key: KeyObject): VerificationKey {
-  const spki = key.export({ type: "spki", format: "der" });
+  const spki = () => key.export({ type: "spki", format: "der" });
   switch (key.asymmetricKeyType) {
     case "ed25519":
-      return { key, hash: undefined, spki };
+      return { key, hash: undefined, spki: spki() };
     case "rsa":
-      return { key, hash: "sha256", spki };
+      return { key, hash: "sha256", spki: spki() };
     case "ec": {
       const curve = key.asymmetricKeyDetails?.namedCurve ?? "";
       const hash = CURVES.get(curve);
-      if (hash === undefined) throw new Error(`unsupported curve ${curve}: P-256 and P-384 are supported`);
-      return { key, hash, spki };
+      if (hash === undefined) throw new Error(unsupportedCurve(curve));
+      // A compressed point stays compressed on Node: logs have the other form of the same key.
+      const point = createPublicKey({ key: key.export({ format: "jwk" }), format: "jwk" });
+      return { key, hash, spki: point.export({ type: "spki", format: "der" }) };
     }
     default:
-      throw new Error(`unsupported key type ${key.asymmetricKeyType}: ECDSA, Ed25519 and RSA are supported`);
+      throw new Error(unsupportedType(String(key.asymmetricKeyType)));
   }
+}
+
+const EC_PUBLIC_KEY = "2a8648ce3d0201";
+
+/** Object identifiers of what is not supported, which one runtime's library reads and the other's does not (RFC 5280, 5480, 8410). */
+const UNSUPPORTED: ReadonlyMap<string, string> = new Map([
+  ["2a864886f70d01010a", unsupportedType("rsa-pss")],
+  ["2a8648ce380401", unsupportedType("dsa")],
+  ["2a864886f70d010301", unsupportedType("dh")],
+  ["2b656e", unsupportedType("x25519")],
+  ["2b656f", unsupportedType("x448")],
+  ["2b6571", unsupportedType("ed448")],
+]);
+const UNSUPPORTED_CURVES: ReadonlyMap<string, string> = new Map([
+  ["2b8104000a", "secp256k1"],
+  ["2b81040021", "secp224r1"],
+  ["2b81040023", "secp521r1"],
+  ["2b2403030208010107", "brainpoolP256r1"],
+  ["2b240303020801010b", "brainpoolP384r1"],
+  ["2b240303020801010d", "brainpoolP512r1"],
+]);
+
+/** What keeps a SubjectPublicKeyInfo from being supported, as far as its algorithm says; the same on every runtime. */
+function algorithmFault(der: Uint8Array): string | undefined {
+  /** A value whose tag is `tag`: where its content begins and ends. */
+  const valueAt = (at: number, tag: number) => {
+    const length = der[at + 1] ?? 0;
+    const count = length & 0x80 ? length & 0x7f : 0;
+    const size = count === 0
+      ? length
+      : der.subarray(at + 2, at + 2 + count).reduce((sum, byte) => sum * 256 + byte, 0);
+    const start = at + 2 + count;
+    return der[at] === tag ? { start, end: start + size } : undefined;
+  };
+  const identifier = (at: number) => {
+    const value = valueAt(at, 0x06);
+    return value &&
+      { hex: Buffer.from(der.subarray(value.start, value.end)).toString("hex"), end: value.end };
+  };
+  const algorithm = valueAt(valueAt(0, 0x30)?.start ?? der.length, 0x30);
+  const type = algorithm && identifier(algorithm.start);
+  if (type === undefined) return undefined;
+  if (type.hex !== EC_PUBLIC_KEY) return UNSUPPORTED.get(type.hex);
+  const curve = identifier(type.end);
+  // RFC 5480 §2.1.1: only named curves; OpenSSL alone reads others.
+  if (curve === undefined) {
+    return "its curve has parameters in the place of a name: P-256 and P-384 are supported";
+  }
+  const name = UNSUPPORTED_CURVES.get(curve.hex);
+  return name === undefined ? undefined : unsupportedCurve(name);
 }
 
 /** What to do about what was given in a public key's place, by the label of its PEM block. */
@@ -90,23 +146,26 @@ export function keyFromPem(pem: string): VerificationKey {
   const block = blocks.find(({ label }) => isPublicKey(label));
   if (block === undefined) unreadable(whyNone(blocks, pem));
   if (block.der === undefined) unreadable(`what stands between BEGIN and END ${block.label} is not base64`);
-  let key: KeyObject;
+  const fault = algorithmFault(block.der);
+  if (fault !== undefined) unreadable(fault);
+  let key: VerificationKey;
   try {
     const type = block.label === "RSA PUBLIC KEY" ? "pkcs1" : "spki";
-    key = createPublicKey({ key: Buffer.from(block.der), format: "der", type });
-  } catch {
-    return unreadable(`the block ${block.label} holds no public key`);
-  }
-  try {
-    return supported(key);
+    key = supported(createPublicKey({ key: Buffer.from(block.der), format: "der", type }));
   } catch (error) {
-    return unreadable((error as Error).message);
+    const reason = (error as Error).message;
+    return unreadable(
+      reason.startsWith("unsupported") ? reason : `the block ${block.label} holds no public key`,
+    );
   }
+  return key;
 }
 
 /** A key as DER: SubjectPublicKeyInfo, or RSA's own form, which old logs use. */
 export function keyFromDer(der: Uint8Array): VerificationKey {
   const key = Buffer.from(der);
+  const fault = algorithmFault(der);
+  if (fault !== undefined) throw new Error(fault);
   try {
     return supported(createPublicKey({ key, format: "der", type: "spki" }));
   } catch (error) {

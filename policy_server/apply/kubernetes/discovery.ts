@@ -56,10 +56,12 @@ export function discoveryOf(api: ClusterApi): Discovery {
     try {
       const bytes = await api.get(path, { maxBytes: MAX_BYTES, limitMs: LIMIT_MS });
       const list = JSON.parse(new TextDecoder().decode(bytes)) as {
-        readonly resources?: readonly { readonly name?: unknown; readonly kind?: unknown }[] | null;
+        readonly resources?: readonly ({ readonly name?: unknown; readonly kind?: unknown } | null)[] | null;
       };
       // Sub-resources (`pods/eviction`) have no objects of their own.
-      found = list.resources?.find((entry) => entry.kind === kind && !String(entry.name).includes("/"));
+      found = list.resources?.find((entry) =>
+        entry?.kind === kind && typeof entry.name === "string" && !entry.name.includes("/")
+      ) ?? undefined;
     } catch (error) {
       throw new Error(`error finding resource ${apiVersion} / ${kind}: ${(error as Error).message}`, {
         cause: error,
