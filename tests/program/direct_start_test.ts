@@ -61,19 +61,15 @@ for (const [program, room] of PARTS) {
 
 test("every file of a build but the programs is refused", () => {
   const home = dirname(bundleFile("reeve"));
+  // What is built into policies runs in QuickJS, and has no process to end.
   const files = readdirSync(home, { recursive: true, encoding: "utf8" }).filter((name) =>
-    /\.c?js$/.test(name)
+    /\.c?js$/.test(name) && dirname(name) !== "policy"
   );
   assert.ok(files.length > 50);
   // Chunks are many and alike.
   const named = files.filter((name) => !/-[0-9A-Z]{8}\.js$/.test(name));
   const chunks = files.filter((name) => !named.includes(name)).sort();
-  // What is built into policies runs in QuickJS, and has no process to end.
-  const tried = [
-    ...named.filter((name) => dirname(name) !== "policy"),
-    ...chunks.slice(0, 3),
-    ...chunks.slice(-3),
-  ];
+  const tried = [...named, ...chunks.slice(0, 3), ...chunks.slice(-3)];
   for (const name of ["mod.js", "mod.main.js", "worker.js", "worker.main.js", "entry/worker.js"]) {
     assert.ok(tried.includes(name), name);
   }
