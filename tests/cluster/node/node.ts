@@ -250,12 +250,18 @@ export async function stopNode(): Promise<void> {
 /** Ends what runs in pods while there is still somebody to do it. */
 function removePods(socket: string): void {
   const ctr = (...args: string[]) => run("ctr", ["--address", socket, "-n", "k8s.io", ...args]);
+  let tasks = "";
   try {
-    for (const id of ctr("tasks", "list", "-q").trim().split("\n").filter(Boolean)) {
-      ctr("tasks", "kill", "-s", "SIGKILL", id);
-    }
+    tasks = ctr("tasks", "list", "-q");
   } catch {
-    // A container that ended by itself meanwhile is what is wanted.
+    // containerd is gone; its keepers are ended below.
+  }
+  for (const id of tasks.trim().split("\n").filter(Boolean)) {
+    try {
+      ctr("tasks", "kill", "-s", "SIGKILL", id);
+    } catch {
+      // A container that ended by itself meanwhile is what is wanted, and no reason to leave the others.
+    }
   }
 }
 
