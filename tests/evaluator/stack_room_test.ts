@@ -71,19 +71,26 @@ for (const [what, action] of ACTIONS) {
         }
         return most;
       };
-      // The edge moves while the guest's code and the host's become smaller in the compilers: it is found when two searches agree.
-      let most = await edge();
-      for (let again = await edge(); Math.abs(again - most) > 10; again = await edge()) most = again;
+      // The edge moves while the guest's code and the host's become smaller in the compilers: it is found when two searches agree, and
+      // looked for again when it has moved beyond what was tried.
+      const settled = async () => {
+        let most = await edge();
+        for (let again = await edge(); Math.abs(again - most) > 10; again = await edge()) most = again;
+        return most;
+      };
       let overflown = 0;
-      for (let depth = most - 20; depth < most + 150; depth++) {
-        // All of them are sent at once: some wait in the thread that the bad one runs in.
-        const before = Array.from({ length: 3 }, () => good.outcome("{}"));
-        const judged = overflows(depth);
-        const behind = Array.from({ length: 20 }, () => good.outcome("{}"));
-        for (const outcome of await Promise.all([...before, ...behind])) {
-          assert.ok(outcome.kind === "verdict" && outcome.verdict.allowed, JSON.stringify(outcome));
+      for (let round = 0; overflown === 0 && round < 5; round++) {
+        const most = await settled();
+        for (let depth = most - 20; depth < most + 150; depth++) {
+          // All of them are sent at once: some wait in the thread that the bad one runs in.
+          const before = Array.from({ length: 3 }, () => good.outcome("{}"));
+          const judged = overflows(depth);
+          const behind = Array.from({ length: 20 }, () => good.outcome("{}"));
+          for (const outcome of await Promise.all([...before, ...behind])) {
+            assert.ok(outcome.kind === "verdict" && outcome.verdict.allowed, JSON.stringify(outcome));
+          }
+          if (await judged) overflown++;
         }
-        if (await judged) overflown++;
       }
       assert.ok(overflown > 0);
       assert.equal(threadErrors, []);
