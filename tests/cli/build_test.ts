@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { REQUEST } from "../typescript/building.ts";
 import { type Folder, openFolder, policy } from "./folder.ts";
 
 let folder: Folder;
@@ -19,14 +20,6 @@ const METADATA = `rules: [{ apiGroups: [""], apiVersions: [v1], resources: [pods
 mutating: false
 annotations: { io.kubewarden.policy.title: mine }
 `;
-const REQUEST = {
-  uid: "1",
-  kind: { group: "", version: "v1", kind: "Pod" },
-  resource: { group: "", version: "v1", resource: "pods" },
-  operation: "CREATE",
-  userInfo: {},
-  object: {},
-};
 
 test("a policy is built, with its metadata and usage, and answers", async () => {
   folder.file("policy.ts", POLICY);

@@ -6,8 +6,7 @@
  * (OPA's documentation of WebAssembly, §7.1; kwctl 1.36 tells Rego by them, `spec/cli.md` §7.4); `extism:host/env` is the namespace of
  * Extism's kernel; `_start` is a WASI command (§6).
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { test } from "uvu";
@@ -18,20 +17,13 @@ import type { ExecutionMode } from "../../evaluator/types/metadata.ts";
 import { inPlace } from "../cli/place.ts";
 import { ask, reviewOf } from "../policy_server/requests.ts";
 import { failing, serving } from "../policy_server/server_process.ts";
+import { moduleFile } from "./module_file.ts";
 import { metadataOf, STATEFUL_MODES, statefulText } from "./stateful_guests.ts";
 import { wasm, withMetadata } from "./wasm_text.ts";
 
 const REVIEW = reviewOf({}, { object: { apiVersion: "v1", kind: "Pod", metadata: { name: "a" } } });
 const REQUEST = JSON.parse(REVIEW).request;
 const REGO: readonly ExecutionMode[] = ["opa", "gatekeeper"];
-
-const folder = mkdtempSync(join(tmpdir(), "mode-hints-"));
-test.after(() => rmSync(folder, { recursive: true, force: true }));
-function moduleFile(name: string, module: Uint8Array): string {
-  const file = join(folder, `${name}.wasm`);
-  writeFileSync(file, module);
-  return file;
-}
 
 /** What each mode's guest is known by, and how an error calls its mode. */
 const SIGNS: Readonly<Record<string, string>> = {

@@ -17,9 +17,6 @@
  * what host code needs ({@link needStackRoom}).
  */
 import process from "node:process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -30,6 +27,7 @@ import { inPlace } from "../cli/place.ts";
 import { ask, reviewOf } from "../policy_server/requests.ts";
 import { serving } from "../policy_server/server_process.ts";
 import { deepGuest, deepPolicy } from "./deep_guest.ts";
+import { moduleFile } from "./module_file.ts";
 
 const onBun = "bun" in process.versions;
 /** Values that each call keeps, and the calls that must fit. */
@@ -40,14 +38,6 @@ const ROWS: readonly (readonly [values: number, calls: number])[] = onBun
 const TOO_DEEP = 50_000_000;
 const EXHAUSTED = /wasm trap: call stack exhausted$/;
 const MODES = Object.keys(RUNTIMES) as readonly ExecutionMode[];
-
-const folder = mkdtempSync(join(tmpdir(), "stack-depth-"));
-test.after(() => rmSync(folder, { recursive: true, force: true }));
-function moduleFile(name: string, module: Uint8Array): string {
-  const file = join(folder, `${name}.wasm`);
-  writeFileSync(file, module);
-  return file;
-}
 
 const REVIEW = reviewOf({}, { object: { apiVersion: "v1", kind: "Pod", metadata: { name: "a" } } });
 const REQUEST = JSON.parse(REVIEW).request;

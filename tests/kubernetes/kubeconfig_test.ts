@@ -2,12 +2,12 @@
  * Kubeconfigs as people have them. The right answers are those of kubectl (client-go `tools/clientcmd`, `plugin/pkg/client/auth/exec`,
  * `transport`): what it honours is honoured, and what is not supported here is an error that names the field.
  */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer, type IncomingMessage } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Server } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { delimiter, join } from "node:path";
 import process from "node:process";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -15,6 +15,7 @@ import { connect } from "../../kubernetes/apply/api_transport.ts";
 import { loadKubeconfig } from "../../kubernetes/apply/kubeconfig.ts";
 import { startProxy } from "../artifact/_server.ts";
 import { createAuthority } from "../cluster/certificates.ts";
+import { config, put } from "./kubeconfig_file.ts";
 
 type Seen = { readonly raw: readonly string[]; readonly url: string; readonly client: string | undefined };
 type Context = {
@@ -86,24 +87,6 @@ const lines = ({ raw }: Seen, name: string): readonly string[] =>
   raw.flatMap((value, index) =>
     index % 2 === 1 && raw[index - 1]!.toLowerCase() === name.toLowerCase() ? [value] : []
   );
-
-let files = 0;
-const put = ({ folder }: Context, content: object | string, name = `config-${++files}`) => {
-  const path = join(folder, name);
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, typeof content === "string" ? content : JSON.stringify(content));
-  return path;
-};
-
-const config = (cluster: object, user: object, more: object = {}) => ({
-  apiVersion: "v1",
-  kind: "Config",
-  "current-context": "c",
-  contexts: [{ name: "c", context: { cluster: "k", user: "u" } }],
-  clusters: [{ name: "k", cluster }],
-  users: [{ name: "u", user }],
-  ...more,
-});
 
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 const secured = (context: Context, more: object = {}) => ({

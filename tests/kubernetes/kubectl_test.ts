@@ -1,7 +1,7 @@
 // Kubeconfigs against a real API server, with the real kubectl beside us: the same file and the same environment give the same identity,
 // reached the same way, or both refuse. What kubectl takes and we don't is a row of its own, with the reason.
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import process from "node:process";
@@ -22,6 +22,7 @@ import { createAuthority } from "../cluster/certificates.ts";
 import { type ControlPlane, freePorts, startControlPlane, until } from "../cluster/control_plane.ts";
 import { hostCallRequest, policy } from "../cli/folder.ts";
 import { bundleFile } from "../programs.ts";
+import { config, put } from "./kubeconfig_file.ts";
 import { type Proxy, startHttpProxy, startSocksProxy } from "./proxies.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -44,24 +45,6 @@ const base64 = (text: string) => Buffer.from(text).toString("base64");
 
 type Fields = Readonly<Record<string, unknown>>;
 type Environment = Readonly<Record<string, string>>;
-
-let files = 0;
-function put({ folder }: Context, content: unknown, name = `config-${++files}`): string {
-  const path = join(folder, name);
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, typeof content === "string" ? content : JSON.stringify(content));
-  return path;
-}
-
-const config = (cluster: unknown, user: unknown, more: Fields = {}) => ({
-  apiVersion: "v1",
-  kind: "Config",
-  "current-context": "c",
-  contexts: [{ name: "c", context: { cluster: "k", user: "u" } }],
-  clusters: [{ name: "k", cluster }],
-  users: [{ name: "u", user }],
-  ...more,
-});
 
 /** The cluster as it is; by another host than this machine's own when proxies of the environment are to be asked. */
 const cluster = ({ plane, port }: Context, more: Fields = {}, host = "127.0.0.1") => ({

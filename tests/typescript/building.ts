@@ -41,3 +41,13 @@ export function build(
     return (await buildPolicy(join(folder, "policy.ts"), log)).module;
   });
 }
+
+/** A request for no Pod in particular. */
+export const REQUEST = {
+  uid: "1",
+  kind: { group: "", version: "v1", kind: "Pod" },
+  resource: { group: "", version: "v1", resource: "pods" },
+  operation: "CREATE",
+  userInfo: {},
+  object: {},
+} as const;

@@ -5,7 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { loadPolicy } from "../../mod.ts";
 import { openFolder } from "../cli/folder.ts";
-import { build, ROOT, validating } from "./building.ts";
+import { build, REQUEST, ROOT, validating } from "./building.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -118,15 +118,6 @@ const CALLS:
     ],
     ['host.call("a", "b/c", { d: "ü😀" })', "a/b/c", { d: "ü😀" }, "ö\u2028", "ö\u2028"],
   ];
-
-const REQUEST = {
-  uid: "1",
-  kind: { group: "", version: "v1", kind: "Pod" },
-  resource: { group: "", version: "v1", resource: "pods" },
-  operation: "CREATE",
-  userInfo: {},
-  object: {},
-} as const;
 
 const FUNCTIONS =
   "canI, getResource, HostError, imageConfig, imageManifest, isCertificateTrusted, listResources, lookupHost, " +
