@@ -25,6 +25,7 @@ helmTest(
         type: "RollingUpdate",
         rollingUpdate: { maxSurge: 0, maxUnavailable: 1 },
       });
+      assert.is(on.spec.minReadySeconds, 5);
       // The scheduler sees declared ports alone.
       assert.equal(spec.containers[0].ports.map(({ containerPort }: Any) => containerPort), [9443, 8081]);
       for (const job of objects.filter(({ kind }) => kind === "Job" || kind === "CronJob")) {
