@@ -33,13 +33,14 @@ const ENTRIES: Readonly<Record<string, string>> = {
   audit: "audit/main.ts",
   portreeve: "policies/demo/main.ts",
   worker: "evaluator/apply/worker_entry.ts",
+  serving: "policy_server/serve/serving_entry.ts",
 };
 
 /** What an entry imports on demand is in the other build. */
 const loadedLater: Plugin = {
   name: "loaded-later",
   setup({ onResolve }) {
-    onResolve({ filter: /^\.\/(program|worker)\.ts$/ }, ({ importer, kind }) => {
+    onResolve({ filter: /^\.\/(program|worker|serving_thread)\.ts$/ }, ({ importer, kind }) => {
       if (kind !== "dynamic-import") return undefined;
       const [name] = Object.entries(ENTRIES).find(([, file]) => resolve(root, file) === importer) ?? [];
       if (name === undefined) throw new Error(`${importer} is no entry`);
@@ -70,6 +71,7 @@ const programs = await build({
     [`audit${MAIN}`]: "audit/program.ts",
     [`portreeve${MAIN}`]: "policies/demo/program.ts",
     [`worker${MAIN}`]: "evaluator/apply/worker.ts",
+    [`serving${MAIN}`]: "policy_server/serve/serving_thread.ts",
     [`mod${MAIN}`]: "mod.ts",
     // Tinypool looks for the code of its threads here, seen from the file that it stands in.
     "entry/worker": "node_modules/tinypool/dist/entry/worker.js",

@@ -11,6 +11,7 @@ export {
   LIMITS,
   type ListenOptions,
   PROBE_LIMITS,
+  sharedLimits,
   STILL_ACCEPTING_MS,
   type TlsSettings,
 } from "./types/listener.ts";

@@ -43,7 +43,7 @@ const EVALUATION = ["worker.js", "worker.main.js", "entry/worker.js"] as const;
 export const COMPONENTS: Readonly<Record<Component, ComponentImage>> = {
   "policy-server": {
     path: "/policy-server",
-    bundles: ["policy_server.js", "policy_server.main.js", ...EVALUATION],
+    bundles: ["policy_server.js", "policy_server.main.js", "serving.js", "serving.main.js", ...EVALUATION],
     nodeOptions: [WALL],
     bunEnvironment: FEW_COMPILED,
     title: "Portreeve policy server",

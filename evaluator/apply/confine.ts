@@ -60,11 +60,12 @@ const PROCESS_FUNCTIONS = [
 ] as const;
 
 /** What packages ask of the global `process`: on which runtime they are, and to be called a little later. */
-function harmlessProcess(): object {
+function harmlessProcess(binding: unknown): object {
   const { arch, nextTick, platform, release, version, versions } = process;
   return Object.freeze({
     arch,
     argv: Object.freeze([]),
+    ...(binding !== undefined && { binding }),
     cwd: () => "/",
     emitWarning: () => {},
     env: Object.freeze(Object.create(null)),
@@ -122,14 +123,30 @@ export function withoutCodeGeneration(): void {
 
 let confined = false;
 
-/** Gives up what a thread that evaluates does not need, for good. To be called once its own code is loaded. */
-export function confineThread(): void {
+/** What Bun's own HTTP asks `process.binding` for, when a connection comes. */
+const HTTP_PARSER = "http_parser";
+
+/** A `process.binding` that gives nothing but what HTTP needs. */
+function httpBinding(): unknown {
+  const { binding } = process as unknown as { readonly binding?: (name: string) => unknown };
+  if (binding === undefined || !("bun" in process.versions)) return undefined;
+  const parser = binding(HTTP_PARSER);
+  return (name: unknown) => name === HTTP_PARSER ? parser : undefined;
+}
+
+/**
+ * Gives up what a thread that evaluates does not need, for good. To be called once its own code is loaded, and, where it `serves`
+ * HTTP, once it listens.
+ */
+export function confineThread({ serves = false }: { readonly serves?: boolean } = {}): void {
   // Tinypool may use a thread again.
   if (confined) return;
   confined = true;
-  const harmless = harmlessProcess();
+  const binding = serves ? httpBinding() : undefined;
+  const harmless = harmlessProcess(binding);
   for (const name of PROCESS_FUNCTIONS) {
-    if (name in process) Object.defineProperty(process, name, { value: undefined, writable: false });
+    const value = name === "binding" ? binding : undefined;
+    if (name in process) Object.defineProperty(process, name, { value, writable: false });
   }
   for (const name of GLOBALS) {
     if (!Object.hasOwn(globalThis, name)) continue;

@@ -175,6 +175,11 @@ export class EvaluatorPool {
     return this.#submit(policy, "protocol_version", NO_REQUEST);
   }
 
+  /** What an evaluation of a policy takes of late, in milliseconds; `Infinity` for one that is not known. */
+  costMs(policy: number): number {
+    return this.#policies.get(policy)?.costMs ?? Infinity;
+  }
+
   /** Has all threads give back the memory that no request needs just now. */
   shrink(): void {
     this.#tell({ kind: "shrink" });

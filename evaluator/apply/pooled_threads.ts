@@ -9,11 +9,17 @@ import { threadOptions } from "./thread_powers.ts";
  * @param worker the file that holds `worker_entry.ts`, or its bundle
  * @param lanes how many threads there are always
  * @param onError gets what a thread without a task died of, say one that could not load its code
+ * @param listens whether they need the network
  */
-export function pooledThreads(worker: URL, lanes: number, onError: (message: string) => void): Threads {
+export function pooledThreads(
+  worker: URL,
+  lanes: number,
+  onError: (message: string) => void,
+  listens = false,
+): Threads {
   const pool = new Tinypool({
     filename: worker.href,
-    ...threadOptions(worker),
+    ...threadOptions(worker, listens),
     minThreads: lanes,
     // Room for threads that take the place of those that can't be stopped.
     maxThreads: lanes * 3,

@@ -1,6 +1,5 @@
 /** The threads that evaluate: each runs one long task, `serve` of `worker.ts`, until it is told to close. */
 import { Worker } from "node:worker_threads";
-import type { WorkerStart } from "../types/protocol.ts";
 import { threadOptions } from "./thread_powers.ts";
 
 /** Starts threads, and knows those that have not ended. */
@@ -9,7 +8,7 @@ export interface Threads {
    * Has a thread run the worker's code, which is handed `start`. Resolves when it has ended by itself; rejects with what it died of,
    * and when `signal` ended it. On Bun a thread whose guest spins goes on all the same; nobody waits for it.
    */
-  run(start: WorkerStart, transfer: readonly unknown[], signal: AbortSignal): Promise<void>;
+  run(start: object, transfer: readonly unknown[], signal: AbortSignal): Promise<void>;
   /** Ends all of them. */
   close(): Promise<void>;
 }

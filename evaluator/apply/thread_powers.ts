@@ -42,17 +42,25 @@ const STACK_MIB = 16;
 /** Whether the threads have more call stack than the one that starts them, which has 984 KiB on Node unless it is told otherwise. */
 export const DEEP_THREADS: boolean = onNode;
 
-/** How a thread that runs the file `worker` is started. It gets no environment variables. */
-export function threadOptions(worker: URL): {
+/** Node 24 has no such flag, and leaves every thread the network. */
+const ALLOW_NETWORK = "--allow-net";
+
+/** How a thread that runs the file `worker` is started. It gets no environment variables, and the network only for `listens`. */
+export function threadOptions(worker: URL, listens = false): {
   readonly env: Record<string, string>;
   readonly execArgv?: string[];
   readonly resourceLimits?: { readonly stackSizeMb: number };
 } {
   if (!onNode) return { env: {} };
+  const network = listens && process.allowedNodeEnvironmentFlags.has(ALLOW_NETWORK) ? [ALLOW_NETWORK] : [];
   return {
     env: {},
     resourceLimits: { stackSizeMb: STACK_MIB },
-    execArgv: ["--permission", ...codeFolders(worker).map((folder) => `--allow-fs-read=${folder}*`)],
+    execArgv: [
+      "--permission",
+      ...network,
+      ...codeFolders(worker).map((folder) => `--allow-fs-read=${folder}*`),
+    ],
   };
 }
 

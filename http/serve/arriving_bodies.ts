@@ -4,10 +4,7 @@
  * so that whoever holds many back loses his own.
  */
 import { BodyError } from "../types/http.ts";
-
-/** Room, in bytes, for all bodies of a listener; at least for some of the largest that are taken. */
-const MAX_BYTES = 64 * 1024 * 1024;
-const LARGEST_AT_ONCE = 4;
+import { type ConnectionLimits, LIMITS } from "../types/listener.ts";
 
 export type ArrivingBody = {
   /** So many bytes more are held; false when the body was given up for them. */
@@ -22,8 +19,11 @@ export type ArrivingBodies = {
 };
 
 /** @param maxBodyBytes the largest body that is taken */
-export function arrivingBodies(maxBodyBytes: number, maxBytes = MAX_BYTES): ArrivingBodies {
-  const room = Math.max(maxBytes, LARGEST_AT_ONCE * maxBodyBytes);
+export function arrivingBodies(
+  maxBodyBytes: number,
+  { maxArrivingBytes, largestAtOnce }: Pick<ConnectionLimits, "maxArrivingBytes" | "largestAtOnce"> = LIMITS,
+): ArrivingBodies {
+  const room = Math.max(maxArrivingBytes, largestAtOnce * maxBodyBytes);
   type Held = { bytes: number; readonly giveUp: (reason: BodyError) => void };
   // In the order in which they began.
   const held = new Set<Held>();

@@ -42,7 +42,7 @@ function withinDescriptors(limits: ConnectionLimits): ConnectionLimits {
 
 /** Binds a listener. Rejects when the address can't be bound, or the certificate can't be used. */
 export async function listen(options: ListenOptions): Promise<HttpListener> {
-  const { host, port, handler, maxBodyBytes, http2 = false } = options;
+  const { host, port, handler, maxBodyBytes, http2 = false, sharePort = false } = options;
   const limits = withinDescriptors(options.limits ?? LIMITS);
   let ending = false;
   const connections = trackConnections(limits, options.onClosed);
@@ -51,7 +51,7 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
     connections,
     limits,
     maxBodyBytes,
-    arriving: arrivingBodies(maxBodyBytes, limits.maxArrivingBytes),
+    arriving: arrivingBodies(maxBodyBytes, limits),
     ending: () => ending,
   };
   const http1 = speakHttp1(speech);
@@ -98,7 +98,8 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   });
   await new Promise<void>((resolve, reject) => {
     front.once("error", reject);
-    front.listen({ port, host, backlog: Math.min(MAX_BACKLOG, Math.ceil(limits.maxConnections / 4)) }, () => {
+    const backlog = Math.min(MAX_BACKLOG, Math.ceil(limits.maxConnections / 4));
+    front.listen({ port, host, backlog, reusePort: sharePort }, () => {
       front.off("error", reject);
       resolve();
     });

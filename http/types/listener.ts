@@ -22,6 +22,8 @@ export interface ConnectionLimits {
   readonly descriptorShare: number;
   /** Of all bodies that are not whole yet. */
   readonly maxArrivingBytes: number;
+  /** Whatever `maxArrivingBytes` says, so many of the largest bodies fit. */
+  readonly largestAtOnce: number;
   /** Requests of all connections that wait for earlier ones of their own connection. */
   readonly maxPipelined: number;
 }
@@ -37,8 +39,22 @@ export const LIMITS: ConnectionLimits = {
   maxConnections: 2_048,
   descriptorShare: 0.5,
   maxArrivingBytes: 64 * 1024 * 1024,
+  largestAtOnce: 4,
   maxPipelined: 10_000,
 };
+
+/** What each of `listeners` that share a port may take, so that all together take what one would. */
+export function sharedLimits(limits: ConnectionLimits, listeners: number): ConnectionLimits {
+  const share = (most: number) => Math.ceil(most / listeners);
+  return {
+    ...limits,
+    maxConnections: share(limits.maxConnections),
+    descriptorShare: limits.descriptorShare / listeners,
+    maxArrivingBytes: share(limits.maxArrivingBytes),
+    largestAtOnce: share(limits.largestAtOnce),
+    maxPipelined: share(limits.maxPipelined),
+  };
+}
 
 /** For listeners that answer probes and scrapes: a handful of clients, no bodies. */
 export const PROBE_LIMITS: ConnectionLimits = {
@@ -83,6 +99,8 @@ export interface ListenOptions {
   readonly host: string | undefined;
   /** 0: any that is free. */
   readonly port: number;
+  /** Whether other listeners of this user may have the port too (Linux); the system deals connections out to them. */
+  readonly sharePort?: boolean;
   /** Undefined for plain HTTP. */
   readonly tls: TlsSettings | undefined;
   readonly handler: HttpHandler;

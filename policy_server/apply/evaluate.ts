@@ -9,7 +9,7 @@ import type { TraceSpan } from "../../telemetry/types/spans.ts";
 import { groupFields, responseFields } from "../render/spans.ts";
 import type { RequestOrigin } from "../types/admission.ts";
 import type { Log } from "./log.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Recorder } from "./metrics.ts";
 import type { Evaluable, PolicySet, ServedPolicy } from "./policy_set.ts";
 import type { Tracing } from "./tracing.ts";
 
@@ -27,7 +27,7 @@ export type Evaluated =
 /** What evaluations need of the server. */
 export interface EvaluationContext {
   readonly pool: Pick<EvaluatorPool, "validate">;
-  readonly metrics: Metrics;
+  readonly metrics: Recorder;
   readonly log: Log;
   readonly alwaysAcceptNamespace: string | null;
   /** Absent unless spans are sent. */
@@ -55,7 +55,7 @@ const MONITORED = "policy evaluation (monitor mode)";
  */
 export async function evaluate(
   context: EvaluationContext,
-  set: PolicySet,
+  set: Pick<PolicySet, "policies">,
   id: string,
   review: Review,
   origin: RequestOrigin,
@@ -69,7 +69,7 @@ export async function evaluate(
 
 async function evaluateIn(
   judging: Judging,
-  set: PolicySet,
+  set: Pick<PolicySet, "policies">,
   id: string,
   origin: RequestOrigin,
 ): Promise<Evaluated> {

@@ -26,6 +26,12 @@ export type Log = Readonly<Record<LogLevel, LogMethod>> & {
   flush(): void;
 };
 
+/** A log that writes for others too. */
+export type SharedLog = Log & {
+  /** Writes what another thread's log has made: lines, each with its line break. */
+  pass(text: string): void;
+};
+
 /** How a log is made. */
 export type LogSettings = {
   readonly level: LogLevel;
@@ -42,7 +48,7 @@ const ignore: LogMethod = () => {};
 const wallClock = () => wallClockMs() * 1000;
 
 /** Opens a log. What is left for standard output at the end of the process is written then. */
-export function createLog(settings: LogSettings): Log {
+export function createLog(settings: LogSettings): SharedLog {
   const { level, format, output, clock = wallClock } = settings;
   const render = format === "json" ? jsonLine : textLine;
   const least = LOG_LEVELS.indexOf(level);
@@ -73,6 +79,7 @@ export function createLog(settings: LogSettings): Log {
     warn: method("warn"),
     error: method("error"),
     enabled: (at) => LOG_LEVELS.indexOf(at) >= least,
+    pass: (text) => lines.write(text.slice(0, -1)),
     flush: lines.flush,
   };
 }

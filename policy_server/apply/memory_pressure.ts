@@ -23,12 +23,14 @@ export const NO_PRESSURE: MemoryPressure = { high: () => false, close() {} };
  * @param threshold bytes in use from which on memory is short
  * @param shrink asks for what can be given back
  * @param used bytes that the process uses
+ * @param changed is told when memory begins or ceases to be short
  */
 export function memoryPressure(
   threshold: number,
   shrink: () => void,
   log: Log,
   used: () => number = () => process.memoryUsage.rss(),
+  changed: (high: boolean) => void = () => {},
 ): MemoryPressure {
   let high = false;
   let shrunkAt = -Infinity;
@@ -36,10 +38,12 @@ export function memoryPressure(
     const bytes = used();
     if (high && bytes < threshold * RELIEF) {
       high = false;
+      changed(false);
       log.info("memory is no longer short, requests are taken again", { used_mib: Math.round(bytes / MIB) });
     }
     if (bytes < threshold) return;
     if (!high) {
+      changed(true);
       log.warn("memory is short: new requests are refused until some of it is given back", {
         used_mib: Math.round(bytes / MIB),
         threshold_mib: Math.round(threshold / MIB),

@@ -41,14 +41,23 @@ const MAX_ERROR_LENGTH = 1024;
 
 type Series = { readonly attributes: Attributes; readonly counts: number[]; sum: number; count: number };
 
-/** The instruments. */
-export type Metrics = {
+/** Evaluations that are alike, counted together. */
+export type Latencies = { readonly counts: readonly number[]; readonly sum: number; readonly count: number };
+
+/** What requests are counted with. */
+export type Recorder = {
   /** Counts one evaluation that took `latencyMs` (queueing not included; counted in whole milliseconds, rounded down). */
   recordEvaluation(evaluation: Evaluation, latencyMs: number): void;
   /** Counts one request to a policy that could not be made ready. */
   recordInitializationError(policyName: string, error: string): void;
   /** Counts one evaluation that was given up because its client had gone. */
   recordCancelled(policyName: string): void;
+};
+
+/** The instruments. */
+export type Metrics = Recorder & {
+  /** Adds evaluations that were counted elsewhere. */
+  addEvaluations(evaluation: Evaluation, latencies: Latencies): void;
   /** The values now. */
   snapshot(): MetricsSnapshot;
 };
@@ -130,27 +139,27 @@ export function createMetrics(
         ...(bounded.namespace !== undefined && { resource_namespace: bounded.namespace }),
         ...(bounded.errorCode !== undefined && { error_code: bounded.errorCode }),
       },
-      counts: new Array(LATENCY_BOUNDS_MS.length + 1).fill(0),
-      sum: 0,
-      count: 0,
+      ...noLatencies(),
     };
     ofPolicy.set(boundedKey, series);
     seriesCount++;
     return series;
   }
 
+  function seriesOf(evaluation: Evaluation): Series {
+    let ofPolicy = byPolicy.get(evaluation.policyName);
+    if (ofPolicy === undefined) byPolicy.set(evaluation.policyName, ofPolicy = new Map());
+    const key = evaluationKey(evaluation);
+    return ofPolicy.get(key) ?? newSeries(evaluation, ofPolicy, key);
+  }
+
   return {
-    recordEvaluation(evaluation, latencyMs) {
-      let ofPolicy = byPolicy.get(evaluation.policyName);
-      if (ofPolicy === undefined) byPolicy.set(evaluation.policyName, ofPolicy = new Map());
-      const { review } = evaluation;
-      const key = keyOf(evaluation, review?.kind, review?.operation, review?.namespace, evaluation.errorCode);
-      const series = ofPolicy.get(key) ?? newSeries(evaluation, ofPolicy, key);
-      const value = latencyMs > 0 ? Math.floor(latencyMs) : 0;
-      const bucket = bucketOf(value);
-      series.counts[bucket] = (series.counts[bucket] ?? 0) + 1;
-      series.sum += value;
-      series.count++;
+    recordEvaluation: (evaluation, latencyMs) => count(seriesOf(evaluation), latencyMs),
+    addEvaluations(evaluation, latencies) {
+      const series = seriesOf(evaluation);
+      latencies.counts.forEach((more, bucket) => series.counts[bucket]! += more);
+      series.sum += latencies.sum;
+      series.count += latencies.count;
     },
     recordInitializationError(policyName, error) {
       let text = error.slice(0, MAX_ERROR_LENGTH);
@@ -180,6 +189,29 @@ export function createMetrics(
       };
     },
   };
+}
+
+type Counting = { readonly counts: number[]; sum: number; count: number };
+
+/** Nothing counted yet. */
+export const noLatencies = (): Counting => ({
+  counts: new Array(LATENCY_BOUNDS_MS.length + 1).fill(0),
+  sum: 0,
+  count: 0,
+});
+
+/** Counts one more. */
+export function count(latencies: Counting, latencyMs: number): void {
+  const value = latencyMs > 0 ? Math.floor(latencyMs) : 0;
+  latencies.counts[bucketOf(value)]! += 1;
+  latencies.sum += value;
+  latencies.count++;
+}
+
+/** Tells evaluations of one policy apart that are counted apart. */
+export function evaluationKey(evaluation: Evaluation): string {
+  const { review, errorCode } = evaluation;
+  return keyOf(evaluation, review?.kind, review?.operation, review?.namespace, errorCode);
 }
 
 /** Lengths stand before what clients choose, so that no two sets of attributes have one key. */

@@ -53,9 +53,12 @@ export interface PolicySet {
   dispose(): void;
 }
 
+/** What makes modules and policies known to all who evaluate. */
+export type Evaluators = Pick<EvaluatorPool, "addModule" | "addPolicy" | "remove" | "validateSettings">;
+
 /** What a set is built with. */
 export interface PolicySetOptions {
-  readonly pool: EvaluatorPool;
+  readonly pool: Evaluators;
   readonly loadModule: LoadModule;
   /** What other sets of this server use too. */
   readonly modules: SharedModules;

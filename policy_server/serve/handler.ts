@@ -6,9 +6,11 @@ import { JsonSyntaxError, position } from "../../evaluator/render/json_scan.ts";
 import { readRawReview, readReview, type Review, ReviewShapeError } from "../../evaluator/render/review.ts";
 import type { TraceSpan } from "../../telemetry/types/spans.ts";
 import { evaluate, type Evaluated, type EvaluationContext } from "../apply/evaluate.ts";
+import type { Log } from "../apply/log.ts";
+import type { Metrics } from "../apply/metrics.ts";
 import type { Profiler } from "../apply/profiler.ts";
 import { pprofRoutes } from "./pprof.ts";
-import type { PolicySet } from "../apply/policy_set.ts";
+import type { CurrentPolicies } from "../apply/current_policies.ts";
 import { rawAnswer, reviewAnswer } from "../../admission/render/admission_response.ts";
 import { errorAnswer } from "../render/error_answer.ts";
 import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "../render/metrics.ts";
@@ -45,9 +47,9 @@ const READ_ONLY: HttpResponse = { status: 405, headers: { allow: "GET,HEAD" }, b
 /** `application/json` or `application/*+json`, with any parameters. */
 const JSON_CONTENT = /^\s*application\/(?:[^;\s/]+\+)?json\s*(?:;|$)/i;
 
-/** What the main listener's handler works with. The set is asked for once a request: it may be swapped at any time. */
+/** What the main listener's handler works with. */
 export interface HandlerContext extends EvaluationContext {
-  readonly policySet: () => PolicySet;
+  readonly policies: CurrentPolicies;
   /** Whether requests are refused before their bodies are read, because memory is short. */
   readonly memoryIsShort?: () => boolean;
   /** Absent unless profiles are served. */
@@ -141,9 +143,11 @@ async function judge(
   const span = context.tracing &&
     requestSpan?.child(REVIEW_SPAN[origin], reviewFields(origin, context.tracing.host, id, review));
   let evaluated: Evaluated;
+  const used = context.policies.use();
   try {
-    evaluated = await evaluate(context, context.policySet(), id, review, origin, span, { signal });
+    evaluated = await evaluate(context, used.set, id, review, origin, span, { signal });
   } finally {
+    context.policies.leave(used);
     span?.end();
   }
   switch (evaluated.kind) {
@@ -291,9 +295,13 @@ const ON_RESPONSE = { target: "tower_http::trace::on_response" };
 const ON_FAILURE = { target: "tower_http::trace::on_failure" };
 
 /** What the readiness listener's handler works with. */
-export interface ReadinessContext extends Pick<HandlerContext, "metrics" | "log"> {
+export interface ReadinessContext {
+  readonly metrics: Metrics;
+  readonly log: Log;
   /** Whether no more requests should be sent here. */
   readonly stopping: () => boolean;
+  /** Resolves when all that was counted is in the metrics. */
+  readonly counted: () => Promise<void>;
 }
 
 /** The handler of the readiness listener: ready as soon as it listens, until the server is to end; and shows the metrics. */
@@ -301,11 +309,14 @@ export function readinessHandler(context: ReadinessContext): HttpHandler {
   const router = Router();
   const ready = () => context.stopping() ? STOPPING : EMPTY;
   router.get("/readiness", ready).head("/readiness", ready).all("/readiness", () => READ_ONLY);
-  const metrics = (): HttpResponse => ({
-    status: 200,
-    headers: { "content-type": PROMETHEUS_CONTENT_TYPE },
-    body: prometheusText(context.metrics.snapshot()),
-  });
+  const metrics = async (): Promise<HttpResponse> => {
+    await context.counted();
+    return {
+      status: 200,
+      headers: { "content-type": PROMETHEUS_CONTENT_TYPE },
+      body: prometheusText(context.metrics.snapshot()),
+    };
+  };
   router.get("/metrics", metrics).head("/metrics", metrics).all("/metrics", () => READ_ONLY);
   return guarded(router, (error) => context.log.error("readiness listener", { error: String(error) }));
 }

@@ -2,11 +2,7 @@
 import process from "node:process";
 import {
   AT_ONCE,
-  CLOSED_TEXT,
   type HttpListener,
-  LIMITS,
-  listen,
-  type ListenOptions,
   PROBE_LIMITS,
   STILL_ACCEPTING_MS,
   type TlsSettings,
@@ -14,27 +10,29 @@ import {
 import { findKubeconfig } from "../../kubernetes/apply/kubeconfig.ts";
 import { EvaluatorPool } from "../../evaluator/apply/pool.ts";
 import { workerUrl } from "../../evaluator/apply/worker_url.ts";
-import type { HandlerContext } from "./handler.ts";
-import { policyHandler, readinessHandler } from "./handler.ts";
+import type { ThreadMemory } from "../../evaluator/types/protocol.ts";
+import { type Front, logClosed, mainFront, open, SHARES_PORTS, threadedFront } from "./front.ts";
+import { readinessHandler } from "./handler.ts";
 import { watchPolicies } from "./policies_watch.ts";
+import { SERVING_URL } from "./serving_url.ts";
+import type { ServingThreads } from "./serving_threads.ts";
 import { watchTlsMaterial } from "./tls_watch.ts";
 import { allCapabilities } from "../apply/capabilities/all.ts";
 import { regoInventory } from "../apply/capabilities/rego_inventory.ts";
 import { environmentCluster } from "../apply/kubernetes/cluster.ts";
-import type { Log } from "../apply/log.ts";
+import type { Log, SharedLog } from "../apply/log.ts";
 import { codeMemory } from "../apply/code_memory.ts";
 import { memoryDemand } from "../apply/memory_limit.ts";
 import { memoryPressure, NO_PRESSURE } from "../apply/memory_pressure.ts";
 import { createMetrics } from "../apply/metrics.ts";
 import { artifactOptions, moduleSource } from "../apply/module_source.ts";
 import { loadPolicies } from "../apply/policies_file.ts";
-import { buildPolicySet, openPolicySet, type PolicySet, type PolicySetOptions } from "../apply/policy_set.ts";
+import { buildPolicySet, openPolicySet, type PolicySetOptions } from "../apply/policy_set.ts";
 import { sharedModules } from "../apply/shared_modules.ts";
 import { startTelemetry } from "../apply/telemetry.ts";
 import { trustRootSource } from "../apply/trust_root.ts";
 import { loadTlsMaterial, type TlsMaterial } from "../apply/tls_material.ts";
 import { memoryFields, memoryPlan, MIB } from "../render/memory_plan.ts";
-import { listenError } from "../../program/render/listen_error.ts";
 import type { ServerOptions } from "../types/options.ts";
 import type { PolicyEntry, PolicyModule } from "../types/policies.ts";
 
@@ -63,22 +61,6 @@ function tlsSettings({ server, clientCas }: TlsMaterial): TlsSettings {
   return { cert: server.cert, key: server.key, clientCas: clientCas?.certificates };
 }
 
-/** Opens one of the server's two listeners. Rejects with a ListenError that says which, where, why, and what to do. */
-async function open(
-  options: ListenOptions,
-  names: { readonly what: string; readonly portOption: string },
-): Promise<HttpListener> {
-  const { host, port } = options;
-  try {
-    return await listen(options);
-  } catch (error) {
-    throw listenError(
-      { ...names, host, port, hostOption: "--addr (variable KUBEWARDEN_BIND_ADDRESS)" },
-      error,
-    );
-  }
-}
-
 /** Whether any policy reads objects of the cluster. */
 function readsCluster(entries: ReadonlyMap<string, PolicyEntry>): boolean {
   const reads = ({ contextAwareResources }: PolicyModule) => contextAwareResources.length > 0;
@@ -93,7 +75,7 @@ function readsCluster(entries: ReadonlyMap<string, PolicyEntry>): boolean {
  */
 export async function startServer(
   options: ServerOptions,
-  log: Log,
+  log: SharedLog,
   configured: () => Promise<void> = () => Promise.resolve(),
   ownProcess = true,
 ): Promise<PolicyServer> {
@@ -136,8 +118,11 @@ export async function startServer(
     },
     onThreadError: (message) => log.error(message),
   });
+  const threads = !ownProcess || tracing !== undefined || profiler !== undefined || !SHARES_PORTS
+    ? undefined
+    : await startServing(options, { pool, log, metrics, memory: plan });
   const setOptions: PolicySetOptions = {
-    pool,
+    pool: threads?.evaluators ?? pool,
     loadModule,
     modules: sharedModules(),
     codeMemory: codeMemory(demand),
@@ -150,54 +135,64 @@ export async function startServer(
     tracer: tracing?.tracer,
     arrivedAt: () => arrivedAt,
   };
-  const pressure = plan ? memoryPressure(plan.pressure, () => pool.shrink(), log) : NO_PRESSURE;
-  const listeners: HttpListener[] = [];
+  const shrink = () => {
+    pool.shrink();
+    threads?.shrink();
+  };
+  const shortage = (short: boolean) => threads?.setMemoryIsShort(short);
+  const pressure = plan ? memoryPressure(plan.pressure, shrink, log, undefined, shortage) : NO_PRESSURE;
+  let front: Front | undefined;
+  let readiness: HttpListener | undefined;
   try {
     logTimeoutProtection(options, log);
     const opened = await openPolicySet(entries, setOptions);
-    let set: PolicySet = opened.set;
+    let { set } = opened;
     const tls = options.tls && loadTlsMaterial(options.tls, log);
-    const context: HandlerContext = {
-      pool,
-      metrics,
-      log,
-      alwaysAcceptNamespace: options.alwaysAcceptNamespace,
-      policySet: () => set,
-      tracing,
-      profiler,
-      memoryIsShort: pressure.high,
-    };
-    const common = (listener: string): Pick<ListenOptions, "host" | "onClosed"> => ({
+    const frontOptions = {
       host: options.host,
-      onClosed: (reason, connections) =>
-        log.warn(`connections were closed: ${CLOSED_TEXT[reason]}`, { listener, connections }),
-    });
-    const main = await open({
-      ...common("policies"),
       port: options.port,
       tls: tls ? tlsSettings(tls) : undefined,
-      handler: policyHandler(context),
-      maxBodyBytes: options.maxBodyBytes,
-      limits: LIMITS,
-    }, { what: "admission requests", portOption: "--port (variable KUBEWARDEN_PORT)" });
-    listeners.push(main);
+      set,
+      log,
+    };
+    front = threads && await threadedFront(frontOptions, threads);
+    if (front === undefined) {
+      await threads?.end(AT_ONCE);
+      const { alwaysAcceptNamespace, maxBodyBytes } = options;
+      front = await mainFront(frontOptions, {
+        pool,
+        metrics,
+        log,
+        alwaysAcceptNamespace,
+        tracing,
+        profiler,
+        memoryIsShort: pressure.high,
+      }, maxBodyBytes);
+    }
+    const main = front;
     let stopping = false;
-    const readiness = await open({
-      ...common("readiness"),
+    readiness = await open({
+      host: options.host,
       port: options.readinessProbePort,
       tls: undefined,
-      handler: readinessHandler({ ...context, stopping: () => stopping }),
+      handler: readinessHandler({
+        metrics,
+        log,
+        stopping: () => stopping,
+        counted: () => main.counted(),
+      }),
       maxBodyBytes: MAX_PROBE_BYTES,
       limits: PROBE_LIMITS,
+      onClosed: logClosed(log, "readiness"),
     }, {
       what: "readiness probes and metrics",
       portOption: "--readiness-probe-port (variable KUBEWARDEN_READINESS_PROBE_PORT)",
     });
-    listeners.push(readiness);
+    const probes = readiness;
 
     // The first set may still wait for a registry; the next one takes the place of the whole of it.
     const whole = Promise.resolve(opened.whole).then((found) => {
-      if (found) set = found;
+      if (found) main.serve(set = found);
     });
     const rebuild = async () => {
       await whole;
@@ -206,9 +201,7 @@ export async function startServer(
           loadPolicies(options.policiesPath, (warning) => log.warn(warning)),
           setOptions,
         );
-        const old = set;
-        set = next;
-        old.dispose();
+        main.serve(set = next);
         log.info("policies were reloaded", { policies_count: next.policies.size });
       } catch (error) {
         if (stopping) return log.info("a reload of the policies was given up: the server is shutting down");
@@ -233,13 +226,13 @@ export async function startServer(
     });
     return {
       port: main.port,
-      readinessPort: readiness.port,
+      readinessPort: probes.port,
       reload,
       stop: async (graceMs, atOnce = false) => {
         stopping = true;
         for (const watch of watches) watch.close();
         await main.end({ stillAcceptingMs: atOnce ? 0 : STILL_ACCEPTING_MS, graceMs });
-        await readiness.end(AT_ONCE);
+        await probes.end(AT_ONCE);
         await pool.close();
         await telemetry.stop(TELEMETRY_FLUSH_MS);
         profiler?.close();
@@ -248,13 +241,37 @@ export async function startServer(
       },
     };
   } catch (error) {
-    for (const listener of listeners) await listener.end(AT_ONCE);
+    await (front ?? threads)?.end(AT_ONCE);
+    await readiness?.end(AT_ONCE);
     await pool.close();
     await telemetry.stop(TELEMETRY_FLUSH_MS);
     cluster.close();
     pressure.close();
     throw error;
   }
+}
+
+/** Starts the threads that serve; they load their code while policies are made ready. */
+async function startServing(
+  { host, workers, maxBodyBytes, logLevel, logFormat, alwaysAcceptNamespace }: ServerOptions,
+  { memory, ...owned }: Pick<ConstructorParameters<typeof ServingThreads>[0], "pool" | "log" | "metrics"> & {
+    readonly memory: ThreadMemory | undefined;
+  },
+): Promise<ServingThreads> {
+  const { ServingThreads } = await import("./serving_threads.ts");
+  return new ServingThreads({
+    ...owned,
+    worker: SERVING_URL,
+    settings: {
+      host,
+      maxBodyBytes,
+      threads: workers,
+      logLevel,
+      logFormat: logFormat === "json" ? "json" : "text",
+      alwaysAcceptNamespace,
+      memory,
+    },
+  });
 }
 
 /** `work`, once more after the run that is under way, however often it is asked for meanwhile. */

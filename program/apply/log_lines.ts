@@ -26,8 +26,8 @@ export type LossNotice = {
   readonly error: string | undefined;
 };
 
-/** Lines end without a line break here. */
 export type LogLines = {
+  /** Writes a line, or some; the last one ends without a line break here. */
   write(line: string): void;
   /** Hands everything to the output now. */
   flush(): void;
@@ -132,7 +132,7 @@ export function logLines(
       held = put("", () => {});
       if (held > MAX_HELD_BYTES) {
         error = undefined;
-        return void dropped++;
+        return void (dropped += 1 + lineBreaks(line));
       }
     }
     batch += `${line}\n`;

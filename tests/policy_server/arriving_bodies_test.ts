@@ -11,7 +11,7 @@ import { moduleUrl, serving, until } from "./server_process.ts";
 const MIB = 1024 * 1024;
 
 test("the body that began first is given up for what is too much", () => {
-  const arriving = arrivingBodies(10, 100);
+  const arriving = arrivingBodies(10, { maxArrivingBytes: 100, largestAtOnce: 4 });
   const lost: string[] = [];
   const begin = (name: string) => arriving.begin(({ reason }: BodyError) => lost.push(`${name} ${reason}`));
   const [a, b, c] = [begin("a"), begin("b"), begin("c")];
@@ -33,7 +33,7 @@ test("the body that began first is given up for what is too much", () => {
 });
 
 test("there is room for some of the largest bodies that are taken", () => {
-  const arriving = arrivingBodies(1_000, 10);
+  const arriving = arrivingBodies(1_000, { maxArrivingBytes: 10, largestAtOnce: 4 });
   const lost: string[] = [];
   const bodies = Array.from({ length: 5 }, (_, at) => arriving.begin(() => lost.push(`${at}`)));
   for (const body of bodies) body.arrived(1_000);

@@ -1,0 +1,160 @@
+/**
+ * Where reviews arrive: in threads that share the port, or in the main thread, where a process belongs to somebody else, spans or
+ * profiles are made (which know of one thread), or the system can't share a port.
+ */
+import { createServer } from "node:net";
+import process from "node:process";
+import {
+  CLOSED_TEXT,
+  type Ending,
+  type HttpListener,
+  LIMITS,
+  listen,
+  type ListenOptions,
+  type TlsSettings,
+} from "../../http/mod.ts";
+import { listenError } from "../../program/render/listen_error.ts";
+import { CurrentPolicies } from "../apply/current_policies.ts";
+import type { Log } from "../apply/log.ts";
+import type { PolicySet } from "../apply/policy_set.ts";
+import { type HandlerContext, policyHandler } from "./handler.ts";
+import type { ServingThreads } from "./serving_threads.ts";
+
+/** Answers reviews. */
+export interface Front {
+  readonly port: number;
+  /** Serves this set from now on; the former one is disposed of when nobody uses it any more. */
+  serve(set: PolicySet): void;
+  /** New connections get these. Throws when they can't be used. */
+  setTls(tls: TlsSettings): void;
+  /** Resolves when all that was counted is in the metrics. */
+  counted(): Promise<void>;
+  end(ending: Ending): Promise<void>;
+}
+
+/** What fronts have in common. */
+export interface FrontOptions {
+  readonly host: string;
+  /** 0: any that is free. */
+  readonly port: number;
+  readonly tls: TlsSettings | undefined;
+  readonly set: PolicySet;
+  readonly log: Log;
+}
+
+const NAMES = { what: "admission requests", portOption: "--port (variable KUBEWARDEN_PORT)" };
+/** The system can share no port, or not this one. */
+const CANNOT_SHARE: ReadonlySet<string | undefined> = new Set([
+  "ENOTSUP",
+  "EOPNOTSUPP",
+  "ENOPROTOOPT",
+  "EINVAL",
+]);
+
+/** Opens a listener. Rejects with a ListenError that says which, where, why, and what to do. */
+export async function open(
+  options: ListenOptions,
+  names: { readonly what: string; readonly portOption: string },
+): Promise<HttpListener> {
+  try {
+    return await listen(options);
+  } catch (error) {
+    throw refused(options, names, error);
+  }
+}
+
+const refused = (
+  { host, port }: Pick<ListenOptions, "host" | "port">,
+  names: { readonly what: string; readonly portOption: string },
+  error: unknown,
+) => listenError({ ...names, host, port, hostOption: "--addr (variable KUBEWARDEN_BIND_ADDRESS)" }, error);
+
+/** What tells of connections that were closed. */
+export const logClosed =
+  (log: Log, listener: string): NonNullable<ListenOptions["onClosed"]> => (reason, connections) =>
+    log.warn(`connections were closed: ${CLOSED_TEXT[reason]}`, { listener, connections });
+
+/** The main thread. */
+export async function mainFront(
+  { host, port, tls, set, log }: FrontOptions,
+  context: Omit<HandlerContext, "policies">,
+  maxBodyBytes: number,
+): Promise<Front> {
+  const policies = new CurrentPolicies(set);
+  let current = set;
+  const listener = await open({
+    host,
+    port,
+    tls,
+    handler: policyHandler({ ...context, policies }),
+    maxBodyBytes,
+    limits: LIMITS,
+    onClosed: logClosed(log, "policies"),
+  }, NAMES);
+  return {
+    port: listener.port,
+    serve(next) {
+      const former = current;
+      current = next;
+      policies.replace(next, () => former.dispose());
+    },
+    setTls: (next) => listener.setTls(next),
+    counted: () => Promise.resolve(),
+    end: (ending) => listener.end(ending),
+  };
+}
+
+/**
+ * Threads that have been started. Undefined: the system shares no port. Whoever has the port already is found by taking it alone
+ * first: to share it with a stranger would be to share its requests.
+ */
+export async function threadedFront(
+  { host, port: wanted, tls, set, log }: FrontOptions,
+  threads: ServingThreads,
+): Promise<Front | undefined> {
+  const held = await holdPort(host, wanted);
+  const { port } = held;
+  if (!await threads.loaded()) {
+    await held.release();
+    log.warn("no serving thread can be started, requests are served by the main thread");
+    return undefined;
+  }
+  threads.serve(set);
+  await held.release();
+  try {
+    await threads.listen(port, tls);
+  } catch (error) {
+    if (!CANNOT_SHARE.has((error as NodeJS.ErrnoException).code)) throw refused({ host, port }, NAMES, error);
+    log.warn("this system lets threads share no port, requests are served by the main thread", {
+      error: (error as Error).message,
+    });
+    return undefined;
+  }
+  return {
+    port,
+    serve: (next) => threads.serve(next),
+    setTls: (next) => threads.setTls(next),
+    counted: () => threads.counted(),
+    end: (ending) => threads.end(ending),
+  };
+}
+
+/** Whether this system deals connections out to those who share a port. */
+export const SHARES_PORTS = process.platform === "linux";
+
+/** Takes a port alone, and lets nobody connect. Rejects with a ListenError when somebody has it. */
+async function holdPort(
+  host: string,
+  port: number,
+): Promise<{ readonly port: number; release(): Promise<void> }> {
+  const server = createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(refused({ host, port }, NAMES, error)));
+    server.listen({ host, port, exclusive: true }, () => resolve());
+  });
+  const address = server.address();
+  return {
+    port: typeof address === "object" && address !== null ? address.port : port,
+    release: () => new Promise<void>((resolve) => void server.close(() => resolve())),
+  };
+}
