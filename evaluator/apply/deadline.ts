@@ -2,6 +2,7 @@
  * The clock that instrumented guests ask whether they may go on (`render/instrument.ts`). It runs in the guest's own thread,
  * so that nothing the rest of the process does delays it, and it gives the thread's owner a turn while a guest is busy.
  */
+import process from "node:process";
 import { GUARD } from "../render/instrument.ts";
 
 /** Exports its only import, so that a JavaScript function can stand in a WebAssembly table: `() -> i32`. */
@@ -16,14 +17,22 @@ const TRAMPOLINE = Uint8Array.of(
 export class Deadline {
   readonly #tick: CallableFunction;
   readonly #onBusy: (busyMs: number) => void;
+  readonly #processorMs: number | undefined;
   #until = Infinity;
   #started = 0;
+  /** What the thread had used of the processor when the task began, in milliseconds. */
+  #usedBefore = 0;
   #expired = false;
   #cancelled = false;
 
-  /** `onBusy` is called now and then while a guest runs, with how long it has been running, in milliseconds. */
-  constructor(onBusy: (busyMs: number) => void = () => {}) {
+  /**
+   * `onBusy` is called now and then while a guest runs, with how long it has been running, in milliseconds. `processorMs`: a task
+   * may take that much of the processor's time, whatever its calls may take by the clock; a thread that the system lets wait has
+   * used nothing.
+   */
+  constructor(onBusy: (busyMs: number) => void = () => {}, processorMs?: number) {
     this.#onBusy = onBusy;
+    this.#processorMs = processorMs;
     const ask = () => this.#look();
     const instance = new WebAssembly.Instance(new WebAssembly.Module(TRAMPOLINE), { h: { t: ask } });
     this.#tick = instance.exports["t"] as CallableFunction;
@@ -42,9 +51,18 @@ export class Deadline {
   #look(): 0 | 1 {
     const now = performance.now();
     this.#onBusy(now - this.#started);
-    if (now < this.#until) return 0;
+    if (!this.#isOver(now)) return 0;
     this.#expired = true;
     return 1;
+  }
+
+  #isOver(now: number): boolean {
+    if (now < this.#until) return false;
+    if (this.#processorMs === undefined || this.#until === 0) return true;
+    const left = this.#usedBefore + this.#processorMs - processorTime();
+    if (left <= 0) return true;
+    this.#until = now + left;
+    return false;
   }
 
   /** Makes an instance ask this clock. */
@@ -59,6 +77,7 @@ export class Deadline {
   begin(): void {
     this.#cancelled = false;
     this.#started = performance.now();
+    if (this.#processorMs !== undefined) this.#usedBefore = processorTime();
   }
 
   /** Begins a call that may take `limitMs`. */
@@ -68,10 +87,16 @@ export class Deadline {
     this.#expired = false;
   }
 
-  /** Gives the thread's owner a turn, from within work that the host does for the guest. Returns whether it may go on. */
-  turn(): boolean {
-    this.#onBusy(performance.now() - this.#started);
-    return !this.#cancelled;
+  /**
+   * Gives the thread's owner a turn, from within work that the host does for the guest and that may take until `until`. Returns
+   * whether it may go on.
+   */
+  turn(until = Infinity): boolean {
+    const now = performance.now();
+    this.#onBusy(now - this.#started);
+    if (this.#cancelled) return false;
+    if (now <= until) return true;
+    return this.#processorMs !== undefined && processorTime() < this.#usedBefore + this.#processorMs;
   }
 
   /** Gives the thread's owner a turn before work that no tick interrupts. */
@@ -105,4 +130,10 @@ export class Deadline {
   get expired(): boolean {
     return this.#expired;
   }
+}
+
+/** What this thread has used of the processor, in milliseconds. */
+function processorTime(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
 }

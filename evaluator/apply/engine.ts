@@ -97,7 +97,7 @@ class OutOfTime extends Error {}
 function inTime(deadline: Deadline, limitMs: number, text: string, validate: () => Verdict): Verdict {
   const until = performance.now() + limitMs;
   const check = () => {
-    if (!deadline.turn() || performance.now() > until) throw new OutOfTime();
+    if (!deadline.turn(until)) throw new OutOfTime();
   };
   try {
     return metered(check, validate);

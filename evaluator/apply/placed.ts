@@ -30,7 +30,7 @@ export interface PooledOutcome {
 
 /** How evaluations are placed. */
 export interface PlacedOptions {
-  /** What an evaluation may take in place, in milliseconds. */
+  /** What an evaluation may take in place of the processor's time, in milliseconds. */
   readonly budgetMs: number;
   /** What the thread may hold of guests that run no request. */
   readonly memory: ThreadMemory | undefined;
@@ -55,7 +55,7 @@ const LEFT: PlacementEvent = { kind: "left" };
 /** The policies of one thread that serves. */
 export class PlacedEvaluator {
   readonly #options: PlacedOptions;
-  readonly #deadline = new Deadline();
+  readonly #deadline: Deadline;
   readonly #engine: Engine;
   readonly #policies = new Map<number, { readonly id: string; placement: Placement }>();
   /** What runs in this thread: one guest, or the collection of what guests left. */
@@ -69,6 +69,7 @@ export class PlacedEvaluator {
 
   constructor(options: PlacedOptions) {
     this.#options = options;
+    this.#deadline = new Deadline(undefined, options.budgetMs);
     const leave = () => {
       this.#wanting = true;
       this.#deadline.expire();

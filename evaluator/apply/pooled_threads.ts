@@ -20,7 +20,8 @@ export function pooledThreads(
   const pool = new Tinypool({
     filename: worker.href,
     ...threadOptions(worker, listens),
-    minThreads: lanes,
+    // Those that listen are started once each, by their task; a spare one would be of no use.
+    minThreads: listens ? 0 : lanes,
     // Room for threads that take the place of those that can't be stopped.
     maxThreads: lanes * 3,
     concurrentTasksPerWorker: 1,

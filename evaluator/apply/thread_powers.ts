@@ -44,6 +44,8 @@ export const DEEP_THREADS: boolean = onNode;
 
 /** Node 24 has no such flag, and leaves every thread the network. */
 const ALLOW_NETWORK = "--allow-net";
+/** It says on standard error that this flag is new. */
+const UNWARNED = "--disable-warning=ExperimentalWarning";
 
 /** How a thread that runs the file `worker` is started. It gets no environment variables, and the network only for `listens`. */
 export function threadOptions(worker: URL, listens = false): {
@@ -52,7 +54,9 @@ export function threadOptions(worker: URL, listens = false): {
   readonly resourceLimits?: { readonly stackSizeMb: number };
 } {
   if (!onNode) return { env: {} };
-  const network = listens && process.allowedNodeEnvironmentFlags.has(ALLOW_NETWORK) ? [ALLOW_NETWORK] : [];
+  const network = listens && process.allowedNodeEnvironmentFlags.has(ALLOW_NETWORK)
+    ? [ALLOW_NETWORK, UNWARNED]
+    : [];
   return {
     env: {},
     resourceLimits: { stackSizeMb: STACK_MIB },

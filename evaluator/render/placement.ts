@@ -27,8 +27,8 @@ export type PlacementEvent =
 /** A policy that nothing is known of. */
 export const UNKNOWN: Placement = { inPlaceFrom: Infinity, leaves: 0, stays: 0 };
 
-/** What the pool takes for a policy that may be tried in place, in milliseconds: a third of what it may take there. */
-const QUICK_MS = 1;
+/** What the pool takes for a policy that may be tried in place, in milliseconds: less than it may take there. */
+const QUICK_MS = 2;
 /** For how long a policy stays away after it had to leave the first time, and at most, in milliseconds; each time doubles it. */
 const FIRST_AWAY_MS = 250;
 const MAX_AWAY_MS = 60_000;

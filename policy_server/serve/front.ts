@@ -23,10 +23,10 @@ import type { ServingThreads } from "./serving_threads.ts";
 /** Answers reviews. */
 export interface Front {
   readonly port: number;
-  /** Serves this set from now on; the former one is disposed of when nobody uses it any more. */
-  serve(set: PolicySet): void;
-  /** New connections get these. Throws when they can't be used. */
-  setTls(tls: TlsSettings): void;
+  /** Serves this set from when it resolves on; the former one is disposed of when nobody uses it any more. */
+  serve(set: PolicySet): Promise<void>;
+  /** New connections get these from when it resolves on. Rejects when they can't be used. */
+  setTls(tls: TlsSettings): Promise<void>;
   /** Resolves when all that was counted is in the metrics. */
   counted(): Promise<void>;
   end(ending: Ending): Promise<void>;
@@ -93,12 +93,12 @@ export async function mainFront(
   }, NAMES);
   return {
     port: listener.port,
-    serve(next) {
+    async serve(next) {
       const former = current;
       current = next;
       policies.replace(next, () => former.dispose());
     },
-    setTls: (next) => listener.setTls(next),
+    setTls: async (next) => listener.setTls(next),
     counted: () => Promise.resolve(),
     end: (ending) => listener.end(ending),
   };
@@ -119,7 +119,7 @@ export async function threadedFront(
     log.warn("no serving thread can be started, requests are served by the main thread");
     return undefined;
   }
-  threads.serve(set);
+  await threads.serve(set);
   await held.release();
   try {
     await threads.listen(port, tls);
@@ -134,7 +134,7 @@ export async function threadedFront(
     port,
     serve: (next) => threads.serve(next),
     setTls: (next) => threads.setTls(next),
-    counted: () => threads.counted(),
+    counted: () => threads.settled(),
     end: (ending) => threads.end(ending),
   };
 }

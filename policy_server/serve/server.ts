@@ -146,7 +146,7 @@ export async function startServer(
   try {
     logTimeoutProtection(options, log);
     const opened = await openPolicySet(entries, setOptions);
-    let { set } = opened;
+    const { set } = opened;
     const tls = options.tls && loadTlsMaterial(options.tls, log);
     const frontOptions = {
       host: options.host,
@@ -192,7 +192,7 @@ export async function startServer(
 
     // The first set may still wait for a registry; the next one takes the place of the whole of it.
     const whole = Promise.resolve(opened.whole).then((found) => {
-      if (found) main.serve(set = found);
+      if (found) return main.serve(found);
     });
     const rebuild = async () => {
       await whole;
@@ -201,7 +201,7 @@ export async function startServer(
           loadPolicies(options.policiesPath, (warning) => log.warn(warning)),
           setOptions,
         );
-        main.serve(set = next);
+        await main.serve(next);
         log.info("policies were reloaded", { policies_count: next.policies.size });
       } catch (error) {
         if (stopping) return log.info("a reload of the policies was given up: the server is shutting down");

@@ -4,6 +4,7 @@
  * connections are closed by that, and their clients connect anew.
  */
 import process from "node:process";
+import { createSecureContext } from "node:tls";
 import { MessageChannel, type MessagePort as NodePort } from "node:worker_threads";
 import { EvaluatorPool, OverloadedError, wholeRequest } from "../../evaluator/apply/pool.ts";
 import { pooledThreads } from "../../evaluator/apply/pooled_threads.ts";
@@ -37,7 +38,7 @@ const WATCH_MS = 500;
 /** Before a thread that could not start is started again: the first time and at most, in milliseconds. */
 const RESTART_MS = 1_000;
 const MAX_RESTART_MS = 60_000;
-/** How long threads may take to hand on what they counted before the metrics are shown without it. */
+/** How long threads may take to do what they are told before nobody waits for them any more. */
 const RELAY_MS = 1_000;
 /** How much longer than its connections a thread may take to end. */
 const END_MS = 1_000;
@@ -128,20 +129,25 @@ export class ServingThreads {
     }
   }
 
-  /** New connections get these. */
-  setTls(tls: TlsSettings): void {
+  /** New connections get these, in all threads when it resolves. Rejects when they can't be used. */
+  async setTls(tls: TlsSettings): Promise<void> {
     if (this.#listening === undefined) return;
+    createSecureContext({ cert: tls.cert, key: tls.key, ...(tls.clientCas && { ca: [...tls.clientCas] }) });
     this.#listening.tls = tls;
     this.#tellAll({ kind: "tls", tls });
+    await this.settled();
   }
 
-  /** Serves this set from now on. The former one is disposed of when no thread uses it any more. */
-  serve(set: PolicySet): void {
+  /**
+   * Serves this set from now on, in all threads when it resolves. The former one is disposed of when no thread uses it any more.
+   */
+  async serve(set: PolicySet): Promise<void> {
     const former = this.#current;
     this.#current = ++this.#ids;
     this.#sets.set(this.#current, { set, users: new Set() });
     for (const thread of this.#all) this.#hand(thread);
     this.#dispose(former);
+    await this.settled();
   }
 
   /** Gives back the memory that no request needs just now. */
@@ -155,8 +161,8 @@ export class ServingThreads {
     for (const { shared } of this.#all) Atomics.store(shared, SHARED.memoryIsShort, Number(short));
   }
 
-  /** Resolves when all that the threads have counted is in the metrics. */
-  async counted(): Promise<void> {
+  /** Resolves when threads have done what they were told so far, and handed on what they have counted. */
+  async settled(): Promise<void> {
     const listening = [...this.#all].filter(({ state }) => state === "listening");
     await Promise.race([
       Promise.all(listening.map((thread) =>
@@ -301,11 +307,15 @@ export class ServingThreads {
   /** A thread is no more, and was not told to end. */
   #lost(thread: Serving, reason: string): void {
     if (thread.state === "gone") return;
-    const started = thread.state === "listening";
+    const { state } = thread;
     this.#gone(thread);
     if (this.#ending) return;
-    this.#options.log.error(`a serving thread was replaced: ${reason}`);
-    if (started) return this.#open();
+    const { log } = this.#options;
+    if (state === "listening") {
+      log.error(`a serving thread was replaced: ${reason}`);
+      return this.#open();
+    }
+    log.error(`a serving thread can't ${state === "starting" ? "start" : "listen"}, others serve: ${reason}`);
     const laterMs = Math.min(RESTART_MS * 2 ** this.#failures++, MAX_RESTART_MS);
     setTimeout(() => this.#ending || this.#open(), laterMs).unref();
   }

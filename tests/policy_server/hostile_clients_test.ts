@@ -194,8 +194,8 @@ test("with few descriptors it serves on among more clients than it has descripto
     await asking(server, async () => {
       for (let made = 0; made < 600; made++) {
         sockets.push(await open(server, false));
-        // All that come between two turns of its event loop look alike to a server.
-        if (made % 50 === 0) await ask(server, { path: "/validate/good", body: PRIVILEGED });
+        // All that come between two turns of its event loops look alike to a server.
+        if (made % 20 === 0) await ask(server, { path: "/validate/good", body: PRIVILEGED });
       }
       assert.is((await ask(server, { path: "/validate/good", body: PRIVILEGED })).status, 200);
       const probe = { port: server.readinessPort, tls: false };

@@ -6,6 +6,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { distinct } from "../../bench/render/weighty_module.ts";
 import { codeMemory } from "../../policy_server/apply/code_memory.ts";
+import { CurrentPolicies } from "../../policy_server/apply/current_policies.ts";
 import { createLog } from "../../policy_server/apply/log.ts";
 import { memoryPressure } from "../../policy_server/apply/memory_pressure.ts";
 import { sharedModules } from "../../policy_server/apply/shared_modules.ts";
@@ -140,7 +141,7 @@ test("while memory is short requests are refused with 503, their bodies unread",
   const handler = policyHandler({
     log,
     memoryIsShort: () => short,
-    policySet: () => ({ policies: new Map(), dispose() {} }),
+    policies: new CurrentPolicies({ policies: new Map() }),
   } as unknown as HandlerContext);
   let read = 0;
   const request = (path: string) =>

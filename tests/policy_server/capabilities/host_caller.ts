@@ -158,6 +158,7 @@ export function quietLog() {
       error: (message: string) => void warnings.push(message),
       enabled: () => false,
       flush: ignore,
+      pass: ignore,
     },
   };
 }
