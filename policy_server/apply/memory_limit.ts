@@ -21,9 +21,10 @@ function runtime(): keyof typeof COSTS {
     : "bun that compiles early";
 }
 
-/** What a server asks of its memory; undefined where that has no limit. */
+/** What a server with so many serving threads asks of its memory; undefined where that has no limit. */
 export function memoryDemand(
   options: Pick<ServerOptions, "memoryLimitMib" | "policyMemoryLimitMib" | "workers">,
+  serving: number,
   container: number | undefined = containerMemory(),
 ): MemoryDemand | undefined {
   const limit = options.memoryLimitMib === null ? container : options.memoryLimitMib * MIB;
@@ -32,6 +33,7 @@ export function memoryDemand(
     costs: COSTS[runtime()],
     // One more than evaluate slow policies (`evaluator/apply/pool.ts`).
     threads: options.workers + 1,
+    serving,
     guest: options.policyMemoryLimitMib * MIB,
   };
 }

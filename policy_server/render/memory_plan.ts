@@ -23,8 +23,10 @@ export type MemoryDemand = {
   /** What the process may use, in bytes. */
   readonly limit: number;
   readonly costs: RuntimeCosts;
-  /** Threads that evaluate. */
+  /** Threads that evaluate, each for as long as a policy may take. */
   readonly threads: number;
+  /** Threads that serve, and evaluate what is quick. */
+  readonly serving: number;
   /** What one evaluation may use, by the server's flag, in bytes. */
   readonly guest: number;
 };
@@ -58,12 +60,13 @@ const PRESSURE = 0.9;
 const MAX_FREE = 128 * MIB;
 
 /** The plan for a limit. */
-export function memoryPlan({ limit, costs, threads, guest }: MemoryDemand): MemoryPlan {
-  const kept = Math.min(ENOUGH.kept, limit / 16 / threads);
-  const abandoned = Math.min(ENOUGH.abandoned, limit / 16 / threads);
+export function memoryPlan({ limit, costs, threads, serving, guest }: MemoryDemand): MemoryPlan {
+  const all = threads + serving;
+  const kept = Math.min(ENOUGH.kept, limit / 16 / all);
+  const abandoned = Math.min(ENOUGH.abandoned, limit / 16 / all);
   const waiting = Math.min(ENOUGH.waiting, limit / 16);
   const one = Math.min(guest, Math.max(LEAST_GUEST, limit / 4 / threads));
-  const fixed = costs.process + threads * (costs.thread + kept + abandoned) + waiting;
+  const fixed = costs.process + all * (costs.thread + kept + abandoned) + waiting;
   return {
     // Not all threads run the largest guest that there may be, at the same time: when they do, requests are refused.
     code: limit - fixed - one,

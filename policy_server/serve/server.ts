@@ -103,7 +103,10 @@ export async function startServer(
   );
   // Connecting takes most of a second, which the first request should not wait for.
   if (readsCluster(entries) || findKubeconfig() === undefined) void cluster.source();
-  const demand = memoryDemand(options);
+  const serving = ownProcess && tracing === undefined && profiler === undefined && SHARES_PORTS
+    ? options.workers
+    : 0;
+  const demand = memoryDemand(options, serving);
   const plan = demand && memoryPlan(demand);
   if (plan) log.info("memory is limited", memoryFields(demand, plan));
   const pool = new EvaluatorPool({
@@ -118,9 +121,7 @@ export async function startServer(
     },
     onThreadError: (message) => log.error(message),
   });
-  const threads = !ownProcess || tracing !== undefined || profiler !== undefined || !SHARES_PORTS
-    ? undefined
-    : await startServing(options, { pool, log, metrics, memory: plan });
+  const threads = serving > 0 ? await startServing(options, { pool, log, metrics, memory: plan }) : undefined;
   const setOptions: PolicySetOptions = {
     pool: threads?.evaluators ?? pool,
     loadModule,

@@ -191,13 +191,14 @@ test("memory is short from the threshold on, until enough was given back, and gu
 
 test("the plan: never more than the limit, never more for a guest than was asked for", () => {
   for (const costs of Object.values(COSTS)) {
-    for (const threads of [2, 3, 9]) {
+    for (const [threads, serving] of [[2, 1], [3, 2], [3, 0], [9, 8]] as const) {
       for (const mib of [256, 512, 1024, 4096, 65536]) {
         for (const guest of [1, 16, 256, 4096]) {
-          const demand = { limit: mib * MIB, costs, threads, guest: guest * MIB };
+          const demand = { limit: mib * MIB, costs, threads, serving, guest: guest * MIB };
           const plan = memoryPlan(demand);
-          const what = JSON.stringify({ mib, threads, guest });
-          const sum = costs.process + threads * (costs.thread + plan.kept + plan.abandoned) + plan.waiting +
+          const what = JSON.stringify({ mib, threads, serving, guest });
+          const sum = costs.process + (threads + serving) * (costs.thread + plan.kept + plan.abandoned) +
+            plan.waiting +
             plan.guest + plan.code;
           assert.ok(sum <= demand.limit + 1, what);
           assert.ok(plan.guest <= guest * MIB, what);
@@ -211,7 +212,7 @@ test("the plan: never more than the limit, never more for a guest than was asked
 });
 
 test("memory of modules is given back when nobody uses them any more", async () => {
-  const demand = { limit: 512 * MIB, costs: COSTS.node, threads: 3, guest: 256 * MIB };
+  const demand = { limit: 512 * MIB, costs: COSTS.node, threads: 3, serving: 2, guest: 256 * MIB };
   const memory = codeMemory(demand);
   const room = Math.floor(memoryPlan(demand).code / COSTS.node.moduleByte);
   memory.take("a", room);
