@@ -11,11 +11,10 @@ const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta
 
 test("every command of the pages is understood", () => {
   for (const page of ["bench/README.md", "docs/benchmarks.md"]) {
-    const commands = read(page).replace(/\\\n/g, " ").match(/^ *npm run bench( -- .*)?$/gm) ?? [];
-    const lines = page.startsWith("bench/") ? read(page).match(/^ {4}npm run bench( -- .*)?$/gm) : commands;
-    assert.ok((lines?.length ?? 0) > 0, page);
-    for (const line of lines!) {
-      const words = line.replace(/ +#.*$/, "").split(/\s+/).filter((word) => word !== "").slice(4);
+    const lines = read(page).replace(/\\\n/g, " ").match(/^(?: {4})?npm run bench(?: -- .*)?$/gm) ?? [];
+    assert.ok(lines.length > 0, page);
+    for (const line of lines) {
+      const words = line.replace(/ +#.*$/, "").trim().split(/\s+/).slice(4);
       assert.not.throws(() => parseOptions(words), undefined, line);
     }
   }
