@@ -92,6 +92,23 @@ async function measure(bench: Bench, runtime: Runtime, policiesFile: string): Pr
   return [readyMs, processor, ready, answered];
 }
 
+function show(rows: readonly ColdStartRow[]): void {
+  console.log(table(
+    ["runtime", "modules", "bytes each", "of which", "ready ms", "CPU ms", "RSS MB ready", "RSS MB answered"],
+    rows.map((row) => [
+      row.runtime,
+      String(row.modules),
+      String(row.moduleBytes),
+      row.kind,
+      row.readyMs.toFixed(0),
+      row.readyProcessorMs?.toFixed(0) ?? "-",
+      row.readyRssMb?.toFixed(0) ?? "-",
+      row.answeredRssMb?.toFixed(0) ?? "-",
+    ]),
+  ));
+  console.log("goals on an idle machine: ready within 1200 ms, at most 300 MB when all have answered");
+}
+
 async function run(): Promise<void> {
   checkWritable("--json", values.json);
   for (const option of ["modules", "bytes", "rounds"] as const) {
@@ -137,20 +154,7 @@ async function run(): Promise<void> {
       });
     }
   }
-  console.log(table(
-    ["runtime", "modules", "bytes each", "of which", "ready ms", "CPU ms", "RSS MB ready", "RSS MB answered"],
-    rows.map((row) => [
-      row.runtime,
-      String(row.modules),
-      String(row.moduleBytes),
-      row.kind,
-      row.readyMs.toFixed(0),
-      row.readyProcessorMs?.toFixed(0) ?? "-",
-      row.readyRssMb?.toFixed(0) ?? "-",
-      row.answeredRssMb?.toFixed(0) ?? "-",
-    ]),
-  ));
-  console.log("goals on an idle machine: ready within 1200 ms, at most 300 MB when all have answered");
+  show(rows);
   writeJson("--json", values.json, rows);
 }
 
