@@ -183,7 +183,7 @@ once("policies of other modes are measured, and answer as they should", async ()
     ...["--program", "policy_server/main.ts"],
   ]);
   assert.is(code, 0, output);
-  for (const policy of OTHER_MODES) assert.match(output, new RegExp(`^node +${policy} `, "m"));
+  for (const policy of OTHER_MODES) assert.match(output, new RegExp(`^node +all +${policy} `, "m"));
 });
 
 once("policies that look at many objects are measured beside the floor", async () => {
