@@ -40,6 +40,18 @@ function driven({ generator, threads }: Setting, subject: Subject, workload: Pre
   return { ...workload, generator, threads, url: subject.target(workload.policy) };
 }
 
+/** Until engines have optimised what runs, figures are of something else. */
+async function warmUp(setting: Setting, subject: Subject, workload: Prepared): Promise<void> {
+  await drive({ ...driven(setting, subject, workload), connections: 32, seconds: 1 });
+}
+
+/** Starts a floor that no rows are made of, which tells whether the machine was busy. */
+async function startProbe(bench: Bench, setting: Setting): Promise<Subject> {
+  const floor = await startSubject(bench, { name: "floor-node", workers: null }, setting.prepared, []);
+  await warmUp(setting, floor, setting.prepared[0]!);
+  return floor;
+}
+
 /** Starts all subjects, looks whether they answer rightly, and warms them up. */
 async function startAll(bench: Bench, setting: Setting, serverFlags: readonly string[]): Promise<Subject[]> {
   const subjects: Subject[] = [];
@@ -51,7 +63,7 @@ async function startAll(bench: Bench, setting: Setting, serverFlags: readonly st
       if (!isFloor(subject.name)) {
         await verify(subject.target(workload.policy), workload.review, workload.expected, 200);
       }
-      await drive({ ...driven(setting, subject, workload), connections: 32, seconds: 1 });
+      await warmUp(setting, subject, workload);
     }
   }
   return subjects;
@@ -120,9 +132,7 @@ async function measure(options: BenchOptions): Promise<{ readonly run: Run; read
   );
   const setting = { plan, generator, threads: options.threads, prepared };
   const subjects = await startAll(bench, setting, options.serverFlags);
-  // Of a run without a floor too: it tells whether the machine was busy.
-  const floor = subjects.find(({ name }) => isFloor(name)) ??
-    await startSubject(bench, { name: "floor-node", workers: null }, prepared, []);
+  const floor = subjects.find(({ name }) => isFloor(name)) ?? await startProbe(bench, setting);
   const others = watchOthers([...new Set([...subjects, floor])].flatMap(({ pid }) => pid ?? []));
   const first = await floorRequests(setting, floor);
   const samples = await measureAll(setting, subjects);

@@ -1,7 +1,9 @@
-/** Runs the benchmarks' commands, which run on Node whatever runs the tests. */
+/** Runs the benchmarks' commands, which run on Node whatever runs the tests: once is enough. */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { test } from "uvu";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -17,4 +19,11 @@ export function run(args: readonly string[]): Promise<{ code: number | null; out
     child.stderr.on("data", (chunk) => output += chunk);
     child.on("close", (code) => resolve({ code, output }));
   });
+}
+
+/** A test of what is the same whatever runs the tests: on Node only. `missing` is what it needs and the machine has not. */
+export function once(title: string, check: () => Promise<void>, missing = ""): void {
+  if ("bun" in process.versions) test.skip(`${title} (with the tests on Node: npm test)`, check);
+  else if (missing !== "") test.skip(`${title}${missing}`, check);
+  else test(title, check);
 }

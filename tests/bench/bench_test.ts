@@ -10,7 +10,7 @@ import { rowsTable } from "../../bench/render/report.ts";
 import { median, percentile, summarize } from "../../bench/render/summary.ts";
 import { distinct, withMoreCode } from "../../bench/render/weighty_module.ts";
 import { customSections } from "../../evaluator/render/custom_section.ts";
-import { run } from "./_command.ts";
+import { once, run } from "./_command.ts";
 import { sample } from "./_sample.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -166,12 +166,6 @@ for (const generator of ["wrk", "autocannon"]) {
       rmSync(folder, { recursive: true, force: true });
     }
   });
-}
-
-// The commands run on Node, whatever runs the tests: once is enough.
-function once(title: string, run: () => Promise<void>): void {
-  if ("bun" in process.versions) test.skip(`${title} (with the tests on Node: npm test)`, () => {});
-  else test(title, run);
 }
 
 const OTHER_MODES = ["gatekeeper", "opa", "wasi-go"];

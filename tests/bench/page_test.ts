@@ -2,7 +2,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -10,13 +9,9 @@ import { reportPage } from "../../bench/render/page.ts";
 import { summarize } from "../../bench/render/summary.ts";
 import type { ColdStartRow } from "../../bench/types/cold_start.ts";
 import type { Run } from "../../bench/types/run.ts";
-import { BROWSER, type BrowserEvent, evaluateIn, GET_BROWSER, inBrowser } from "../browser.ts";
-import { run } from "./_command.ts";
+import { type BrowserEvent, evaluateIn, GET_BROWSER, inBrowser } from "../browser.ts";
+import { once, run } from "./_command.ts";
 import { sample } from "./_sample.ts";
-
-/** Runs a test on Node only, where what it starts is the same whatever runs it. */
-const once = "bun" in process.versions ? test.skip : test;
-const inChromium = BROWSER === undefined ? test.skip : once;
 
 /** What a page shows. */
 interface Shown {
@@ -129,7 +124,7 @@ async function withFile<T>(content: string, use: (file: string) => Promise<T>): 
   }
 }
 
-inChromium(`every figure of the rows is drawn, and the page asks for nothing${GET_BROWSER}`, async () => {
+once("every figure of the rows is drawn, and the page asks for nothing", async () => {
   const page = reportPage({
     run: exampleRun(["pod-privileged", "opa"]),
     sentences: ["Bun serves <b>more</b>."],
@@ -180,9 +175,9 @@ inChromium(`every figure of the rows is drawn, and the page asks for nothing${GE
       "goal  held",
     ]
   ) assert.match(shown.text, text);
-});
+}, GET_BROWSER);
 
-inChromium(`what a page complains of or loads would be seen${GET_BROWSER}`, async () => {
+once("what a page complains of or loads would be seen", async () => {
   const page = "<!doctype html><body><script>console.error('wrong')</script><script>missing()</script>" +
     '<img src="http://127.0.0.1:9/x.png"></body>';
   const { complaints, requests } = await withFile(page, open);
@@ -190,7 +185,7 @@ inChromium(`what a page complains of or loads would be seen${GET_BROWSER}`, asyn
     assert.ok(complaints.some((complaint) => complaint.includes(text)), text);
   }
   assert.equal(requests, ["http://127.0.0.1:9/x.png"]);
-});
+}, GET_BROWSER);
 
 test("rows without what can't be measured everywhere make a page without these plots", () => {
   const rows = summarize([
@@ -207,7 +202,10 @@ test("rows without what can't be measured everywhere make a page without these p
   assert.not.match(page, /https?:|url\(|<script|@import/);
 });
 
-once(`the command writes a page, the run and the rows; with workers 1 and 2${GET_BROWSER}`, async () => {
+/** What the command wrote, for the test after it. */
+let written: string | undefined;
+
+once("the command writes a page, the run and the rows; with workers 1 and 2", async () => {
   const folder = mkdtempSync(join(tmpdir(), "portreeve-bench-test-"));
   const file = (name: string) => join(folder, name);
   try {
@@ -247,15 +245,18 @@ once(`the command writes a page, the run and the rows; with workers 1 and 2${GET
     }
     assert.match(output, /^the machine was (busy|idle) \(floors differ by \d+%, load /m);
     assert.is(/^the machine was busy/m.test(output), /not judged$/m.test(output));
-    if (BROWSER === undefined) return;
-    const { shown, complaints, requests } = await open(file("page.html"));
-    assert.equal([complaints, requests, shown.outside], [[], [], 0]);
-    assert.equal(shown.plots.map(({ points, bars }) => points + bars), [12, 24, 24, 6, 6, 1, 1, 1, 1]);
-    assert.ok(shown.legend.includes("policy server, Node, 2 workers"));
-    assert.match(shown.text, /the machine was (busy|idle) \(floors/);
+    written = readFileSync(file("page.html"), "utf8");
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 });
+
+once("the page of a real run, in Chromium", async () => {
+  const { shown, complaints, requests } = await withFile(written!, open);
+  assert.equal([complaints, requests, shown.outside], [[], [], 0]);
+  assert.equal(shown.plots.map(({ points, bars }) => points + bars), [12, 24, 24, 6, 6, 1, 1, 1, 1]);
+  assert.ok(shown.legend.includes("policy server, Node, 2 workers"));
+  assert.match(shown.text, /the machine was (busy|idle) \(floors/);
+}, GET_BROWSER);
 
 test.run();
