@@ -35,9 +35,8 @@ export async function startSubject(
 ): Promise<Subject> {
   const atPath = (url: string) => (policy: string) => `${url}/validate/${policy}`;
   if (!SUBJECTS.includes(name)) {
-    const url = name.replace(/\/+$/, "");
-    const target = new URL(url).pathname === "/" ? atPath(url) : () => url;
-    return { name, workers, target, pid: listeningProcess(url) };
+    const target = new URL(name).pathname === "/" ? atPath(name) : () => name;
+    return { name, workers, target, pid: listeningProcess(name) };
   }
   if (isFloor(name)) {
     const answers = prepared.map(({ policy, uid, expected }) => [policy, expected(uid)] as const);

@@ -1,5 +1,5 @@
 /** A plot of bars in groups, as SVG that stands in a page; `asFile` makes a file of it. */
-import { escaped, PLOT_STYLE } from "./svg.ts";
+import { escaped, PLOT_STYLE, shortened } from "./svg.ts";
 
 export interface Bar {
   readonly label: string;
@@ -34,7 +34,7 @@ export function barPlot({ title, subtitle, summary, groups, foot }: BarPlot): st
     for (const { label, value, text, colour } of bars) {
       const length = Math.max(1, Math.round((WIDTH - LEFT - RIGHT) * value / most));
       parts.push(
-        `<text x="${LEFT - 8}" y="${y + 12}" text-anchor="end">${escaped(label)}</text>`,
+        `<text x="${LEFT - 8}" y="${y + 12}" text-anchor="end">${escaped(shortened(label, LEFT - 8))}</text>`,
         `<rect class="bar" x="${LEFT}" y="${y}" width="${length}" height="${BAR}" fill="${colour}"/>`,
         `<text x="${LEFT + length + 6}" y="${y + 12}">${escaped(text)}</text>`,
       );

@@ -14,6 +14,8 @@ const T_975 = [
 export type Ratio = {
   readonly ratio: number;
   readonly interval: readonly [number, number] | null;
+  /** The least and the most of all rounds. */
+  readonly observed: readonly [number, number];
   readonly rounds: number;
 };
 
@@ -27,10 +29,11 @@ export function ratioOf(pairs: readonly (readonly [number, number])[]): Ratio | 
   if (rounds === 0) return undefined;
   const mean = logs.reduce((sum, log) => sum + log, 0) / rounds;
   const ratio = Math.exp(mean);
-  if (rounds === 1) return { ratio, interval: null, rounds };
+  const observed = [Math.exp(Math.min(...logs)), Math.exp(Math.max(...logs))] as const;
+  if (rounds === 1) return { ratio, interval: null, observed, rounds };
   const variance = logs.reduce((sum, log) => sum + (log - mean) ** 2, 0) / (rounds - 1);
   const half = T_975[Math.min(rounds - 1, T_975.length) - 1]! * Math.sqrt(variance / rounds);
-  return { ratio, interval: [Math.exp(mean - half), Math.exp(mean + half)], rounds };
+  return { ratio, interval: [Math.exp(mean - half), Math.exp(mean + half)], observed, rounds };
 }
 
 /** Whether a ratio differs from 1 by more than noise; undefined where one round can't tell. */

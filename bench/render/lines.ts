@@ -1,5 +1,5 @@
 /** A plot of curves, as SVG that stands in a page. */
-import { escaped, PLOT_STYLE } from "./svg.ts";
+import { escaped, PLOT_STYLE, shortened } from "./svg.ts";
 
 export interface Curve {
   readonly name: string;
@@ -125,12 +125,13 @@ function curve({ name, colour, dashed, points }: Curve, { x, y }: Frame, marked:
   return `<polyline class="curve" points="${line}" stroke="${colour}"${dash(dashed)}/>${marks.join("")}`;
 }
 
-function legend(curves: readonly Curve[], top: number): string {
+function legend(curves: readonly Curve[], top: number, width: number): string {
+  const room = width - MARGIN.left - 32 - MARGIN.right;
   return curves.map(({ name, colour, dashed }, index) => {
     const at = top + LEGEND * index + 8;
     return `<line x1="${MARGIN.left}" x2="${MARGIN.left + 24}" y1="${at}" y2="${at}" stroke="${colour}" ` +
       `stroke-width="3"${dash(dashed)}/><text class="legend" x="${MARGIN.left + 32}" y="${at + 4}">${
-        escaped(name)
+        escaped(shortened(name, room))
       }</text>`;
   }).join("");
 }
@@ -151,5 +152,5 @@ export function linePlot(asked: LinePlot): string {
   }"><style>${PLOT_STYLE}</style>` +
     `<text class="b" x="${MARGIN.left}" y="15">${escaped(title)}</text>${axes(plot, frame)}${
       curves.map((one) => curve(one, frame, marked)).join("")
-    }${legend(explained, below)}</svg>`;
+    }${legend(explained, below, frame.width)}</svg>`;
 }

@@ -58,11 +58,14 @@ function compared(
   );
 }
 
-/** What is known of how much a ratio scatters. */
+/** What is known of how much a ratio scatters: the interval of one that differs from 1, else what the rounds were. */
 function certainty(ratio: Ratio): string {
-  if (ratio.interval === null) return "one round can't tell this from noise";
-  const [low, high] = ratio.interval.map((value) => value.toFixed(2));
-  return `${low} to ${high} with 95% confidence, ${ratio.rounds} rounds`;
+  const { interval, observed, rounds } = ratio;
+  if (interval === null) return "one round can't tell this from noise";
+  const [low, high] = (differs(ratio) ? interval : observed).map((value) => value.toFixed(2));
+  return differs(ratio)
+    ? `${low} to ${high} with 95% confidence, ${rounds} rounds`
+    : `${low} to ${high} times in ${rounds} rounds`;
 }
 
 /** A sentence on two subjects with one policy. Undefined when there is no round in which both answered. */

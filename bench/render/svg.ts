@@ -12,6 +12,15 @@ export function escaped(text: string): string {
   return text.replace(/[&<>"]/g, (character) => ENTITIES.get(character)!);
 }
 
+/** The width of a character of a plot's text, about. */
+const CHARACTER = 6.8;
+
+/** A label, cut where there is no room for it: URLs can be long. */
+export function shortened(label: string, room: number): string {
+  const most = Math.floor(room / CHARACTER);
+  return label.length > most ? `${label.slice(0, most - 1)}…` : label;
+}
+
 /** How text, axes and curves of plots look: dark on light. */
 export const PLOT_STYLE = "text{font:13px system-ui,sans-serif;fill:#24292f}.b{font-weight:600}" +
   ".s{font-size:11px;fill:#57606a}.axis{stroke:#d0d7de}.curve{fill:none;stroke-width:1.8}";

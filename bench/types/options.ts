@@ -118,9 +118,10 @@ function oneOf<T extends string>(option: string, text: string, choices: readonly
   return found;
 }
 
+/** A URL as subjects are named: without slashes at its end. */
 function address(option: string, url: string): string {
   if (!URL.canParse(url) || !/^https?:/.test(url)) throw new Error(`${option}: ${url} is not an http(s) URL`);
-  return url;
+  return url.replace(/\/+$/, "");
 }
 
 function file(option: string, path: string | undefined): string | undefined {

@@ -35,9 +35,9 @@ test("each of our servers is started once for each number of workers, floors and
   assert.equal(parseOptions(["--subjects", "node"]).subjects, [{ name: "node", workers: null }]);
 });
 
-test("the original is measured too, once if it is given as a URL as well; alone where no subject is named", () => {
+test("the original is measured too, once if it is given as a URL as well, with a slash or not; alone where no subject is named", () => {
   const url = "https://127.0.0.1:1";
-  const { subjects, original } = parseOptions(["--subjects", "", "--original", url, "--url", url]);
+  const { subjects, original } = parseOptions(["--subjects", "", "--original", `${url}/`, "--url", url]);
   assert.equal(subjects, [{ name: url, workers: null }]);
   assert.is(original, url);
 });

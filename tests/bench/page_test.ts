@@ -86,7 +86,8 @@ const COLD: ColdStartRow = {
   answeredRssMb: 250,
 };
 
-const SUBJECTS = ["floor-node", "node", "floor-bun", "floor-bun-serve", "bun"];
+const URL = `https://server-with-a-long-name.example.com:3000/${"path/".repeat(10)}?<"a">&b`;
+const SUBJECTS = ["floor-node", "node", "floor-bun", "floor-bun-serve", "bun", URL];
 const CONNECTIONS = [1, 8, 32];
 
 /** A run of all subjects with one round, whose figures spread over several magnitudes. */
@@ -152,12 +153,15 @@ once("every figure of the rows is drawn, and the page asks for nothing", async (
     bars("Resident memory when ready", 3),
     bars("Resident memory when every module has answered", 2),
   ]);
-  assert.equal(shown.legend, [
+  assert.equal(shown.legend.map((name) => name.replace(/^(https:.{20}).*…$/, "$1")), [
     "bare node:https",
     "policy server, Node",
     "bare node:https on Bun",
     "bare Bun.serve",
     "policy server, Bun",
+    // Whole where there is room, cut in narrow plots.
+    URL,
+    URL.slice(0, 26),
   ]);
   for (
     const text of [

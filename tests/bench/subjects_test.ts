@@ -62,7 +62,15 @@ once(
     try {
       const rows = join(bench.folder, "rows.json");
       const { code, output } = await run([
-        ...["bench/main.ts", "--program", "policy_server/main.ts", "--subjects", "node", "--original", url],
+        ...[
+          "bench/main.ts",
+          "--program",
+          "policy_server/main.ts",
+          "--subjects",
+          "node",
+          "--original",
+          `${url}/`,
+        ],
         ...[
           "--connections",
           "1",
