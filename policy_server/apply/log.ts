@@ -29,7 +29,7 @@ export type Log = Readonly<Record<LogLevel, LogMethod>> & {
 /** How a log is made. */
 export type LogSettings = {
   readonly level: LogLevel;
-  /** `otlp` writes text as well (§13). */
+  /** `otlp` writes text as well (spec/policy-server.md §13). */
   readonly format: "text" | "json" | "otlp";
   /** Standard output unless given. */
   readonly output?: LogOutput;

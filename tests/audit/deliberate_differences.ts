@@ -34,7 +34,7 @@ function withoutCondition(report: Any): Any {
 /** In this order. */
 export const REPORT_DIFFERENCES: readonly ReportDifference[] = [{
   name: "policy ids",
-  reason: "DECISIONS.md 3: kw.cap.<name> and so on, as the policy server and the webhooks have them",
+  reason: "spec/decisions.md §3: kw.cap.<name> and so on, as the policy server and the webhooks have them",
   differs: (report) => report.results.length > 0,
   ours: (report, ids) => ({
     ...report,
