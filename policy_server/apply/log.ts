@@ -1,5 +1,5 @@
 /**
- * The server's log: levels, one line an event, written to standard output in batches (spec/policy-server.md §14.1).
+ * The server's log: levels, one line an event, written to standard output in batches (spec/policy-server.md §14 rule 1).
  *
  * ```ts
  * const log = createLog({ level: "info", format: "text" });

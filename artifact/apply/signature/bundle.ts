@@ -48,13 +48,17 @@ function readStatement(payload: Uint8Array, imageDigest: string): Fields {
   }
   if (statement["predicateType"] !== SIGNATURE_PREDICATE) {
     const type = quoted(text(statement["predicateType"], "the statement's predicateType"));
-    refuse(`the in-toto statement is no signature: its predicateType is ${type}, expected ${SIGNATURE_PREDICATE}`);
+    refuse(
+      `the in-toto statement is no signature: its predicateType is ${type}, expected ${SIGNATURE_PREDICATE}`,
+    );
   }
   const subjects = statement["subject"];
   const subject = fields(Array.isArray(subjects) ? subjects[0] : undefined, "the statement's subject");
   const sha256 = text(fields(subject["digest"], "the subject's digest")["sha256"], "the subject's sha256");
   if (`sha256:${sha256}` !== imageDigest) {
-    refuse(`the in-toto statement is about another image: subject[0] has the digest sha256:${sha256.slice(0, 64)}`);
+    refuse(
+      `the in-toto statement is about another image: subject[0] has the digest sha256:${sha256.slice(0, 64)}`,
+    );
   }
   const annotations = subject["annotations"] ?? null;
   return annotations === null ? {} : fields(annotations, "the subject's annotations");

@@ -1,5 +1,5 @@
 /**
- * Signature layers of `sha256-<hex>.sig` images, "simple signing" (`spec/fetch-verify.md §9.4`, strict as in `§9.6`).
+ * Signature layers of `sha256-<hex>.sig` images, "simple signing" (`spec/fetch-verify.md §9.4`, strict as in `spec/fetch-verify.md §9.6`).
  */
 import type { Descriptor } from "../../types/manifest.ts";
 import { messageOf } from "../../types/error.ts";
@@ -118,9 +118,7 @@ function signedLayer(
   if (bundle === undefined || trust.rekor.length === 0) {
     if (certificate !== undefined) {
       note(
-        bundle === undefined
-          ? "the layer carries no log entry"
-          : "there are no transparency log keys",
+        bundle === undefined ? "the layer carries no log entry" : "there are no transparency log keys",
       );
     }
     return anonymous;
