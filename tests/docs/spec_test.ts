@@ -288,6 +288,15 @@ test("host capabilities are those of the code", () => {
   const listed = PAGES.get("policy-server")!.sections.get("10")!.join("\n");
   const known = /Known leaves: ([^.]*)\./.exec(listed)![1]!;
   assert.equal([...spans(known)].sort(), [...capabilitiesBelow("")].sort());
+  const paths = /(?<=`)(?:oci|net|crypto|kubernetes)\/[a-z0-9_/]+[a-z](?=[`"])/g;
+  // Of a pattern that is refused.
+  const wrong = ["oci/v99/verify", "oci/v1/x"];
+  for (const name of ["evaluator", "policy-server", "fetch-verify", "cli"]) {
+    const unknown = matches(textOf(name), paths).filter((path) =>
+      !isCapability(path) && !wrong.includes(path)
+    );
+    assert.equal(unknown, [], name);
+  }
 });
 
 // Messages.
