@@ -350,6 +350,8 @@ const NOT_OURS: Readonly<Record<string, string>> = {
   "Z  INFO span": "the form of a line",
   "schemaVersion, mediaType, config, layers, manifests, subject, artifactType, annotations": "fields",
   "kind, owner, key, annotations": "fields",
+  "mediaType, digest, size, urls, annotations, artifactType": "fields",
+  "kubectl rollout restart": "a command",
   "mediaType, digest, size, platform": "fields",
   "backgroundAudit failurePolicy matchConditions matchPolicy mode objectSelector policyServer(default":
     "fields",
@@ -365,7 +367,9 @@ const NOT_OURS: Readonly<Record<string, string>> = {
 test("messages that the chapters quote can be found in the code", () => {
   const scripts = files("deploy/scripts", [".sh"]).map(read).join("\n");
   // Sentences are often put together of several strings.
-  const joined = `${EVERYWHERE}\n${scripts}`.replace(/["'`]\s*\+\s*["'`]/g, "").replace(/\\(["'`])/g, "$1");
+  const said = PRODUCT.map((path) => withoutComments(read(path))).join("\n");
+  const joined = `${said}\n${scripts}`.split("\n").filter((line) => /["'`]|^\s*\+/.test(line)).join("\n")
+    .replace(/["'`]\s*\+\s*["'`]/g, "").replace(/\\(["'`])/g, "$1");
   const quoted = ["evaluator", "policy-server", "fetch-verify", "audit", "controller", "crds", "cli"].flatMap(
     (name) => codeSpans(textOf(name)).flatMap((span) => literals(span).map((part) => ({ name, part }))),
   );
