@@ -155,6 +155,43 @@ test("charts.md has the values of the charts, and no other", () => {
   assert.equal(skipped.split(/,\s+/), values.global.skipNamespaces);
 });
 
+/** A value as the tables write it. */
+const written = (value: Any): string =>
+  value === null || value === undefined
+    ? "null"
+    : typeof value === "string"
+    ? value === "" ? '""' : value
+    : Array.isArray(value) || typeof value === "object"
+    ? JSON.stringify(value)
+    : String(value);
+
+test("charts.md has the defaults of the charts' values", () => {
+  const values = parseDocument(read("deploy/helm/portreeve/values.yaml")).toJS();
+  const valueAt = (key: string): Any => key.split(".").reduce((found, step) => found?.[step], values);
+  const wrong: string[] = [];
+  let compared = 0;
+  for (const section of ["3.1", "3.2", "3.3", "3.4"]) {
+    for (
+      const [key, , presets] of CHARTS.sections.get(section)!.filter((line) => /^\| [a-z]/.test(line)).map(
+        cellsOf,
+      )
+    ) {
+      const keys = keysOf(key!), each = presets!.replaceAll("`", "").split(" / ");
+      for (const [index, name] of keys.entries()) {
+        const preset = each.length === 1 ? each[0]! : each[index]!;
+        // What is said in words, or left to the chart's version; one resource of several.
+        if (preset === "" || /^=|\s|§|=/.test(preset) && !/^[\d*]/.test(preset)) continue;
+        if (/^\d+ names|^limits|^null,/.test(preset)) continue;
+        const found = written(valueAt(name));
+        if (preset !== found) wrong.push(`${name}: ${preset}, is ${found}`);
+        compared++;
+      }
+    }
+  }
+  assert.equal(wrong, []);
+  assert.ok(compared > 60, `${compared} defaults`);
+});
+
 test("charts.md has the arguments of the controller and of the audit scanner in their order", () => {
   const written = CHARTS.sections.get("6.1")!.filter((line) => /^\| \d+ \| `--/.test(line))
     .map((line) => /`(--[\w-]+)/.exec(line)![1]);
