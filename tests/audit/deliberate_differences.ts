@@ -42,8 +42,7 @@ export const REPORT_DIFFERENCES: readonly ReportDifference[] = [{
   }),
 }, {
   name: "matchConditions",
-  reason:
-    "issue 8: the original ignores them and so reports on objects that admission never shows to the policy",
+  reason: "the original ignores them and so reports on objects that admission never shows to the policy",
   differs: (report) =>
     report.scope.name !== CONDITIONED.name &&
     report.results.some((result: Any) => result.policy === CONDITIONED.id),
@@ -56,7 +55,7 @@ export const REPORT_DIFFERENCES: readonly ReportDifference[] = [{
   ours: ({ source: _, ...report }) => report,
 }, {
   name: "inputs",
-  reason: "issue 8: --incremental must know what a report was made from without reading it all",
+  reason: "--incremental must know what a report was made from without reading it all",
   differs: () => true,
   ours: (report) => ({
     ...report,

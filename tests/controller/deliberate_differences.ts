@@ -9,7 +9,7 @@ export const OBJECT_DIFFERENCES = {
     "spec/decisions.md §3: ids are kw.cap.<name> and so on; with the 1.36 ids one tenant's policy could replace another's",
   envWins: "spec/decisions.md §3: spec.env cannot override the variables that the controller sets",
   appliedReplicas:
-    "issue 6: the annotation kubewarden.io/applied-replicas lets a manual scale or an autoscaler survive while the spec stays",
+    "the annotation kubewarden.io/applied-replicas lets a manual scale or an autoscaler survive while the spec stays",
   inputsDigest:
     "spec/controller.md, sharp edge 17: the annotation kubewarden.io/inputs-digest on the pods rolls a server when its " +
     "verification, trust, pull-secret or client-CA object changes",

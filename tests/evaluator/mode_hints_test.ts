@@ -1,6 +1,6 @@
 /**
  * A module of another mode than its metadata (or the user) says is told which one it is, and a Rego module with the wrong entry point
- * which ones there are (issue 18, kind 10): in the policy server, `reeve` and the library alike.
+ * which ones there are: in the policy server, `reeve` and the library alike.
  *
  * What tells a mode: `__guest_call` is waPC's (the waPC specification, `spec/evaluator.md §2`); `opa_…` are those of `opa build -t wasm`
  * (OPA's documentation of WebAssembly, spec/evaluator.md §7.1; kwctl 1.36 tells Rego by them, `spec/cli.md §7.4`);
