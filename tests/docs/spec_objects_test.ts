@@ -180,7 +180,7 @@ test("charts.md has the defaults of the charts' values", () => {
       for (const [index, name] of keys.entries()) {
         const preset = each.length === 1 ? each[0]! : each[index]!;
         // What is said in words, or left to the chart's version; one resource of several.
-        if (preset === "" || /^=|\s|§|=/.test(preset) && !/^[\d*]/.test(preset)) continue;
+        if (preset === "" || /^=|\s|\u00a7|=/.test(preset) && !/^[\d*]/.test(preset)) continue;
         if (/^\d+ names|^limits|^null,/.test(preset)) continue;
         const found = written(valueAt(name));
         if (preset !== found) wrong.push(`${name}: ${preset}, is ${found}`);
