@@ -208,7 +208,7 @@ test("statements: values of other kinds are refused by name, long ones are quote
     [["_type"], "x".repeat(100_000), /the in-toto statement has the type x{300}… /],
     [["predicateType"], { toString: {} }, /the statement's predicateType is no string/],
     [["predicateType"], null, /the statement's predicateType is no string/],
-    [["predicateType"], "x".repeat(100_000), /the in-toto statement is no signature: its predicateType is x{300}… /],
+    [["predicateType"], "x".repeat(100_000), /is no signature: its predicateType is x{300}… /],
     [["subject"], null, /the statement's subject is no JSON object/],
     [["subject", 0], null, /the statement's subject is no JSON object/],
     [["subject", 0, "digest"], null, /the subject's digest is no JSON object/],
