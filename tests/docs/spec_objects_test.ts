@@ -192,6 +192,30 @@ test("charts.md has the defaults of the charts' values", () => {
   assert.ok(compared > 60, `${compared} defaults`);
 });
 
+test("charts.md has the questions of the charts, with their defaults", () => {
+  const charts: Readonly<Record<string, string>> = {
+    KC: "portreeve-controller",
+    KD: "portreeve-defaults",
+    "1C": "portreeve",
+  };
+  const rows = CHARTS.sections.get("14")!.map(cellsOf).filter((cells) =>
+    /^`[\w.]+`$/.test(cells[1] ?? "")
+  );
+  const asked = (questions: Any[]): Any[] =>
+    questions.flatMap((question) => [question, ...asked(question.subquestions ?? [])]);
+  for (const [short, name] of Object.entries(charts)) {
+    const found = asked(parseDocument(read(`deploy/helm/${name}/questions.yaml`)).toJS().questions).map(
+      ({ group, variable, default: preset }) => `${group}: ${variable} = ${preset ?? "none"}`,
+    );
+    const written = rows.filter((cells) => cells[3]!.split(", ").includes(short)).map((
+      [group, variable, preset],
+    ) =>
+      `${group}: ${codeSpans(variable!)[0]} = ${(codeSpans(preset!)[0] ?? "none").replace(/^"(.*)"$/, "$1")}`
+    );
+    assert.equal([...written].sort(), [...found].sort(), short);
+  }
+});
+
 test("charts.md has the arguments of the controller and of the audit scanner in their order", () => {
   const written = CHARTS.sections.get("6.1")!.filter((line) => /^\| \d+ \| `--/.test(line))
     .map((line) => /`(--[\w-]+)/.exec(line)![1]);
