@@ -198,9 +198,7 @@ test("charts.md has the questions of the charts, with their defaults", () => {
     KD: "portreeve-defaults",
     "1C": "portreeve",
   };
-  const rows = CHARTS.sections.get("14")!.map(cellsOf).filter((cells) =>
-    /^`[\w.]+`$/.test(cells[1] ?? "")
-  );
+  const rows = CHARTS.sections.get("14")!.map(cellsOf).filter((cells) => /^`[\w.]+`$/.test(cells[1] ?? ""));
   const asked = (questions: Any[]): Any[] =>
     questions.flatMap((question) => [question, ...asked(question.subquestions ?? [])]);
   for (const [short, name] of Object.entries(charts)) {
