@@ -23,7 +23,7 @@ import { LEVELS } from "./types/settings.ts";
 
 refuseDirectStart(import.meta.url, "audit");
 
-/** Every error that ends a run is said like this (spec/audit.md §2.7). */
+/** Every error that ends a run is said like this (spec/audit.md §2 rule 7). */
 function fail(error: unknown): number {
   printText(2, `Error on cmd.Execute(): ${errorText(error)}\n`);
   return 1;

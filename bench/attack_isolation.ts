@@ -4,12 +4,13 @@
  *
  * usage: npm run bench:attacks -- [options]      (--help lists them)
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
 import { askOthers, OTHERS, prove, settle, startAttack, warmUp, watchMemory } from "./apply/attack_drive.ts";
 import { attackPolicies, policyOf } from "./apply/attack_modules.ts";
+import { commandLine } from "./apply/command_line.ts";
+import { checkWritable, writeJson } from "./apply/outputs.ts";
 import { residentMb } from "./apply/processes.ts";
 import {
   type Bench,
@@ -35,12 +36,12 @@ const HELP = `usage: npm run bench:attacks -- [options]
   --rate N            requests a second [default: 250]
   --attackers N       hostile requests under way at any time [default: 4]
   --attack-rate N     hostile requests a second at most [default: 100]
-  --server-flags TEXT further flags of the server, e.g. "--workers 1"
+  --server-flags TEXT further flags of the server, e.g. --server-flags="--workers 1"
   --program FILE      measure this policy server [default: dist/policy_server.js if built, else policy_server/main.ts]
   --json FILE         write the rows as JSON
 `;
 
-const { values } = parseArgs({
+const { values } = commandLine({
   options: {
     runtimes: { type: "string", default: "node,bun" },
     attacks: { type: "string", default: "" },
@@ -147,6 +148,7 @@ const missed = ({ during, rssBeforeMb, rssAfterMb }: Row): string =>
   ].join(", ");
 
 async function run(): Promise<number> {
+  checkWritable("--json", values.json);
   for (const option of ["requests", "rate", "attackers", "attack-rate"] as const) {
     if (!/^[1-9]\d*$/.test(values[option])) {
       throw new Error(`--${option}: ${values[option]} is not a whole number above 0`);
@@ -199,7 +201,7 @@ async function run(): Promise<number> {
     `latencies in ms of ${values.requests} requests to other policies at ${values.rate}/s; ` +
       `goals on an idle machine: none wrong, p99 under ${P99_MS} ms, RSS after at most ${MAX_RSS_RATIO} times before`,
   );
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
+  writeJson("--json", values.json, rows);
   return rows.some((row) => faults(row).length > 0) ? 1 : 0;
 }
 

@@ -8,7 +8,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { commandLine } from "./apply/command_line.ts";
+import { checkWritable, writeJson } from "./apply/outputs.ts";
 import { ROOT } from "./apply/servers.ts";
 import { table } from "./render/report.ts";
 import { median } from "./render/summary.ts";
@@ -23,7 +24,7 @@ const HELP = `usage: npm run bench:cli -- [options]
   --json FILE      write the rows as JSON
 `;
 
-const { values } = parseArgs({
+const { values } = commandLine({
   options: {
     runs: { type: "string", default: "15" },
     bytes: { type: "string", default: "1600000" },
@@ -58,6 +59,7 @@ function measured(subject: string, what: string, command: readonly string[]): Ro
 }
 
 function run(): void {
+  checkWritable("--json", values.json);
   if (!existsSync(values.program)) throw new Error(`${values.program} is missing: npm run build`);
   const module = join(folder, "policy.wasm");
   const small = readFileSync(join(ROOT, "policies/pod-privileged/policy.wasm"));
@@ -84,7 +86,7 @@ function run(): void {
   ) => [subject, what, medianMs.toFixed(0), minMs.toFixed(0)]);
   console.log(table(["subject", "what", "median ms", "least ms"], shown));
   console.log("goals on Node: --version within 80 ms, run of 1.6 MB within 300 ms");
-  if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(rows, null, 2));
+  writeJson("--json", values.json, rows);
 }
 
 if (values.help) console.log(HELP);

@@ -9,7 +9,9 @@ import { createServer } from "node:https";
 import process from "node:process";
 
 const [port, certFile, keyFile, answersFile] = process.argv.slice(2) as [string, string, string, string];
-const answers = JSON.parse(readFileSync(answersFile, "utf8")) as Record<string, string>;
+const answers = new Map(
+  Object.entries(JSON.parse(readFileSync(answersFile, "utf8")) as Record<string, string>),
+);
 
 createServer({ cert: readFileSync(certFile), key: readFileSync(keyFile) }, (request, response) => {
   const chunks: Uint8Array[] = [];
@@ -17,7 +19,7 @@ createServer({ cert: readFileSync(certFile), key: readFileSync(keyFile) }, (requ
   request.on("end", () => {
     Buffer.concat(chunks);
     const url = request.url ?? "";
-    const answer = answers[url.slice(url.lastIndexOf("/") + 1)] ?? "";
+    const answer = answers.get(url.slice(url.lastIndexOf("/") + 1)) ?? "";
     response.writeHead(answer === "" ? 404 : 200, {
       "content-type": "application/json",
       "content-length": Buffer.byteLength(answer),

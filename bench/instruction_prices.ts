@@ -5,10 +5,10 @@
  * usage: npm run bench:prices -- [options]      (--help lists them)
  */
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { commandLine } from "./apply/command_line.ts";
+import { checkWritable, writeJson } from "./apply/outputs.ts";
 import { ROOT } from "./apply/servers.ts";
 import { table } from "./render/report.ts";
 import type { PriceRow } from "./types/hostile_guests.ts";
@@ -24,7 +24,7 @@ const HELP = `usage: npm run bench:prices -- [options]
   --json FILE      write the rows as JSON
 `;
 
-const { values } = parseArgs({
+const { values } = commandLine({
   options: {
     runtimes: { type: "string", default: "node,bun" },
     family: { type: "string", default: "" },
@@ -47,6 +47,7 @@ function measure(runtime: string): readonly PriceRow[] {
 }
 
 function run(): number {
+  checkWritable("--json", values.json);
   if (!/^[1-9]\d*$/.test(values["run-ms"])) {
     throw new Error(`--run-ms: ${values["run-ms"]} is not a whole number above 0`);
   }
@@ -62,10 +63,8 @@ function run(): number {
     (rows[0] ?? []).map(({ name }, index) => [name, ...rows.flatMap((of) => cells(of[index]!))]),
   ));
   console.log(`goal: nothing is late by more than ${GOAL_MS} ms`);
-  if (values.json !== undefined) {
-    const named = Object.fromEntries(runtimes.map((runtime, index) => [runtime, rows[index]]));
-    writeFileSync(values.json, `${JSON.stringify(named, null, 2)}\n`);
-  }
+  const named = Object.fromEntries(runtimes.map((runtime, index) => [runtime, rows[index]]));
+  writeJson("--json", values.json, named);
   return rows.flat().some(({ lateMs }) => lateMs > GOAL_MS) ? 1 : 0;
 }
 

@@ -4,11 +4,12 @@
  *
  * usage: npm run bench:loop-isolation -- [options]      (--help lists them)
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
 import { keptAlive, post, withUid } from "./apply/client.ts";
+import { commandLine } from "./apply/command_line.ts";
+import { checkWritable, writeJson } from "./apply/outputs.ts";
 import { type Bench, prepareBench, ROOT, startServer, writePolicies } from "./apply/servers.ts";
 import { table } from "./render/report.ts";
 import { percentile } from "./render/summary.ts";
@@ -27,12 +28,12 @@ const HELP = `usage: npm run bench:loop-isolation -- [options]
   --rate N            requests a second in the paced part [default: 200]
   --loopers N         looping requests under way at any time [default: 1]
   --way WAY           how the policy hangs: tight, busy, fill, host-calls [default: tight]
-  --server-flags TEXT further flags of the server, e.g. "--workers 1"
+  --server-flags TEXT further flags of the server, e.g. --server-flags="--workers 1"
   --program FILE      measure this policy server [default: dist/policy_server.js if built, else policy_server/main.ts]
   --json FILE         write the rows as JSON
 `;
 
-const { values } = parseArgs({
+const { values } = commandLine({
   options: {
     subjects: { type: "string", default: "node,bun" },
     requests: { type: "string", default: "1000" },
@@ -189,6 +190,7 @@ async function measure(bench: Bench, subject: string, policiesFile: string): Pro
 }
 
 async function run(): Promise<number> {
+  checkWritable("--json", values.json);
   for (const option of ["requests", "rate", "loopers"] as const) {
     if (!/^[1-9]\d*$/.test(values[option])) {
       throw new Error(`--${option}: ${values[option]} is not a whole number above 0`);
@@ -243,7 +245,7 @@ async function run(): Promise<number> {
   console.log(
     `goals while a policy loops: no errors, p99 under 50 ms, every cut within its limit + ${LATE_MS} ms`,
   );
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
+  writeJson("--json", values.json, rows);
   return rows.some(({ errors, loopErrors }) => errors + loopErrors > 0) ? 1 : 0;
 }
 

@@ -3,242 +3,182 @@
  *
  * usage: npm run bench -- [options]      (--help lists them)
  */
-import { readFileSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus, loadavg, release, type } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
-import { uidOf, verify } from "./apply/client.ts";
-import { listeningProcess } from "./apply/listening_process.ts";
+import { verify } from "./apply/client.ts";
 import { drive, findGenerator, type Generator, GET_WRK } from "./apply/load.ts";
+import { load, machine, versions, watchOthers } from "./apply/machine.ts";
+import { checkWritable, read, write, writeJson } from "./apply/outputs.ts";
 import { processorMs, residentMb } from "./apply/processes.ts";
-import {
-  type Bench,
-  isStale,
-  prepareBench,
-  ROOT,
-  type Runtime,
-  runtimeVersion,
-  startFloor,
-  startServer,
-  writePolicies,
-} from "./apply/servers.ts";
-import type { Results } from "./render/plot.ts";
+import { type Bench, isStale, prepareBench, ROOT } from "./apply/servers.ts";
+import { prepare, type Prepared, startSubject } from "./apply/subjects.ts";
+import { goalsOf, goalsTable } from "./render/goals.ts";
+import { reportPage } from "./render/page.ts";
 import { type Plan, quick, steps } from "./render/plan.ts";
-import { goals, goalsTable, rowsTable, workloadGoals } from "./render/report.ts";
-import { costs, summarize } from "./render/summary.ts";
-import type { Sample, Subject, Workload } from "./types/measurement.ts";
+import { rowsTable } from "./render/report.ts";
+import { scalingLines, storyLines } from "./render/story.ts";
+import { isFloor, labelOf, summarize } from "./render/summary.ts";
+import { verdict } from "./render/surroundings.ts";
+import { parseColdStart } from "./types/cold_start.ts";
+import type { Sample, Subject } from "./types/measurement.ts";
+import { type BenchOptions, HELP, parseOptions } from "./types/options.ts";
+import type { Run } from "./types/run.ts";
 import { WORKLOADS } from "./types/workloads.ts";
 
-const SUBJECTS = ["floor-node", "node", "floor-bun", "bun"];
+/** What is committed, so that `git diff` shows a change. */
+const COMMITTED = join(ROOT, "bench/results/requests.json");
 
-const HELP = `usage: npm run bench -- [options]
-
-  --json FILE          write the rows as JSON
-  --results FILE       write what \`npm run bench:plot\` draws: processor time per request, and the machine
-  --quick              be done within 60 s: one-second runs
-  --subjects A,B       of ${SUBJECTS.join(", ")} [default: all]
-  --url URL            measure a server that runs already too, e.g. https://127.0.0.1:3000 (repeatable); without a path
-                       in it, reviews go to /validate/POLICY
-  --policies A,B       of ${WORKLOADS.map(({ policy }) => policy).join(", ")} [default: ${
-  WORKLOADS[0]!.policy
-}]
-  --connections N,N    kept-alive connections [default: 1,8,32]
-  --duration SECONDS   of one run [default: 5]
-  --rounds N           how often everything is repeated; medians are shown [default: 3]
-  --server-flags TEXT  further flags of the servers under test, e.g. "--workers 1 --log-level error"
-  --program FILE       measure this policy server [default: dist/policy_server.js if built, else policy_server/main.ts]
-  --generator NAME     wrk or autocannon [default: wrk where it is installed]
-  --threads N          of wrk [default: 1]
-`;
-
-/** What else this machine does; the measurement itself is not in it. */
-const loadBefore = loadavg()[0]!;
-
-const { values } = parseArgs({
-  options: {
-    json: { type: "string" },
-    results: { type: "string" },
-    quick: { type: "boolean", default: false },
-    subjects: { type: "string", default: SUBJECTS.join(",") },
-    url: { type: "string", multiple: true, default: [] },
-    policies: { type: "string", default: WORKLOADS[0]!.policy },
-    connections: { type: "string", default: "1,8,32" },
-    duration: { type: "string", default: "5" },
-    rounds: { type: "string", default: "3" },
-    "server-flags": { type: "string", default: "" },
-    program: { type: "string" },
-    generator: { type: "string" },
-    threads: { type: "string", default: "1" },
-    help: { type: "boolean", default: false },
-  },
-});
-
-function list(text: string): string[] {
-  return text.split(",").map((item) => item.trim()).filter((item) => item !== "");
-}
-
-function whole(option: string, text: string): number {
-  if (!/^[1-9]\d{0,5}$/.test(text)) throw new Error(`${option}: ${text} is not a whole number above 0`);
-  return Number(text);
-}
-
-function oneOf(option: string, text: string, choices: readonly string[]): string {
-  if (!choices.includes(text)) throw new Error(`${option}: ${text} is none of ${choices.join(", ")}`);
-  return text;
-}
-
-/** A workload with the files that the load generator reads. */
-type Prepared = Workload & {
-  readonly review: string;
-  readonly uid: string;
-  readonly reviewFile: string;
-  readonly expectedFile: string;
+/** What all measurements of a run share. */
+type Setting = {
+  readonly plan: Plan;
+  readonly generator: Generator;
+  readonly threads: number;
+  readonly prepared: readonly Prepared[];
 };
 
-function prepare(bench: Bench, workload: Workload): Prepared {
-  const reviewFile = join(ROOT, workload.request);
-  const review = readFileSync(reviewFile, "utf8");
-  const uid = uidOf(review);
-  const expectedFile = join(bench.folder, `${workload.policy}.expected`);
-  writeFileSync(expectedFile, workload.expected(uid));
-  return { ...workload, review, uid, reviewFile, expectedFile };
+function driven({ generator, threads }: Setting, subject: Subject, workload: Prepared) {
+  return { ...workload, generator, threads, url: subject.target(workload.policy) };
 }
 
-async function startSubject(bench: Bench, name: string, prepared: readonly Prepared[]): Promise<Subject> {
-  const atPath = (url: string) => (policy: string) => `${url}/validate/${policy}`;
-  if (!SUBJECTS.includes(name)) {
-    const url = name.replace(/\/+$/, "");
-    const target = new URL(url).pathname === "/" ? atPath(url) : () => url;
-    return { name, target, pid: listeningProcess(url) };
-  }
-  const runtime: Runtime = name.includes("bun") ? "bun" : "node";
-  if (name.startsWith("floor-")) {
-    const answers = prepared.map(({ policy, uid, expected }) => [policy, expected(uid)] as const);
-    const { url, running } = await startFloor(bench, runtime, Object.fromEntries(answers));
-    return { name, target: atPath(url), pid: running.pid };
-  }
-  const policiesFile = join(bench.folder, "policies.yml");
-  writePolicies(
-    policiesFile,
-    Object.fromEntries(prepared.map(({ policy, module, settings, allowedToMutate }) => [
-      policy,
-      { module: join(ROOT, module), settings, allowedToMutate },
-    ])),
-  );
-  const { url, running } = await startServer(bench, {
-    runtime,
-    policiesFile,
-    flags: values["server-flags"].split(/\s+/).filter((flag) => flag !== ""),
-  });
-  return { name, target: atPath(url), pid: running.pid };
+/** Until engines have optimised what runs, figures are of something else. */
+async function warmUp(setting: Setting, subject: Subject, workload: Prepared): Promise<void> {
+  await drive({ ...driven(setting, subject, workload), connections: 32, seconds: 1 });
 }
 
-async function run(): Promise<number> {
-  const asked: Plan = {
-    subjects: [
-      ...list(values.subjects).map((name) => oneOf("--subjects", name, SUBJECTS)),
-      ...values.url.map((url) => {
-        if (!URL.canParse(url) || !/^https?:/.test(url)) {
-          throw new Error(`--url: ${url} is not an http(s) URL`);
-        }
-        return url;
-      }),
-    ],
-    policies: list(values.policies).map((name) =>
-      oneOf("--policies", name, WORKLOADS.map(({ policy }) => policy))
-    ),
-    connections: list(values.connections).map((count) => whole("--connections", count)),
-    rounds: whole("--rounds", values.rounds),
-    seconds: whole("--duration", values.duration),
-  };
-  const plan = values.quick ? quick(asked) : asked;
-  const threads = whole("--threads", values.threads);
-  const generator = oneOf("--generator", values.generator ?? findGenerator(), [
-    "wrk",
-    "autocannon",
-  ]) as Generator;
-  if (generator === "autocannon" && values.generator === undefined) console.error(GET_WRK);
+/** Starts a floor that no rows are made of, which tells whether the machine was busy. */
+async function startProbe(bench: Bench, setting: Setting): Promise<Subject> {
+  const floor = await startSubject(bench, { name: "floor-node", workers: null }, setting.prepared, []);
+  await warmUp(setting, floor, setting.prepared[0]!);
+  return floor;
+}
 
-  const bench = await prepareBench(values.program);
-  console.error(`measured: ${bench.program}, driven by ${generator}`);
-  if (isStale(bench)) console.error("the bundle is older than the sources: npm run build");
-  const prepared = plan.policies.map((name) =>
-    prepare(bench, WORKLOADS.find(({ policy }) => policy === name)!)
-  );
-  const find = (name: string) => prepared.find(({ policy }) => policy === name)!;
-
+/** Starts all subjects, looks whether they answer rightly, and warms them up. */
+async function startAll(bench: Bench, setting: Setting, serverFlags: readonly string[]): Promise<Subject[]> {
   const subjects: Subject[] = [];
-  for (const name of plan.subjects) {
-    const subject = await startSubject(bench, name, prepared);
+  for (const planned of setting.plan.subjects) {
+    const subject = await startSubject(bench, planned, setting.prepared, serverFlags);
     subjects.push(subject);
-    for (const workload of prepared) {
-      const target = subject.target(workload.policy);
+    for (const workload of setting.prepared) {
       // A floor answers with fixed bytes, whatever the uid.
-      if (!name.startsWith("floor-")) await verify(target, workload.review, workload.expected, 200);
-      await drive({ ...workload, generator, threads, url: target, connections: 32, seconds: 1 });
+      if (!isFloor(subject.name)) {
+        await verify(subject.target(workload.policy), workload.review, workload.expected, 200);
+      }
+      await warmUp(setting, subject, workload);
     }
   }
+  return subjects;
+}
 
+/** Requests per second of a floor, with most connections. */
+async function floorRequests(setting: Setting, floor: Subject): Promise<number> {
+  const connections = Math.max(...setting.plan.connections);
+  const options = driven(setting, floor, setting.prepared[0]!);
+  const { requestsPerSecond } = await drive({ ...options, connections, seconds: setting.plan.seconds });
+  console.error(`floor ${floor.name}, for comparison: ${requestsPerSecond.toFixed(0)}/s`);
+  return Number(requestsPerSecond.toFixed(1));
+}
+
+/** Measures every step of the plan. */
+async function measureAll(setting: Setting, subjects: readonly Subject[]): Promise<Sample[]> {
+  const { plan, prepared } = setting;
   const samples: Sample[] = [];
-  for (const step of steps(plan)) {
-    const { policy, connections } = step;
-    const subject = subjects.find(({ name }) => name === step.subject)!;
+  for (const { round, policy, connections, subject: { name, workers } } of steps(plan)) {
+    const subject = subjects.find((found) => found.name === name && found.workers === workers)!;
+    const workload = prepared.find((found) => found.policy === policy)!;
     const before = processorMs(subject.pid);
-    const load = await drive({
-      ...find(policy),
-      generator,
-      threads,
-      url: subject.target(policy),
+    const measured = await drive({
+      ...driven(setting, subject, workload),
       connections,
       seconds: plan.seconds,
     });
     const after = processorMs(subject.pid);
     samples.push({
-      ...step,
-      ...load,
+      ...{ round, policy, connections, subject: name, workers },
+      ...measured,
       rssMb: residentMb(subject.pid),
       processorMs: before === null || after === null ? null : after - before,
     });
     console.error(
-      `round ${step.round}/${plan.rounds}  ${policy}  ${connections} connections  ${subject.name}: ` +
-        `${load.requestsPerSecond.toFixed(0)}/s, p99 ${load.p99Ms.toFixed(2)} ms` +
-        (load.errors > 0 ? `, ${load.errors} errors, the first: ${load.firstError}` : ""),
+      `round ${round}/${plan.rounds}  ${policy}  ${connections} connections  ${labelOf(subject)}: ` +
+        `${measured.requestsPerSecond.toFixed(0)}/s, p99 ${measured.p99Ms.toFixed(2)} ms` +
+        (measured.errors > 0 ? `, ${measured.errors} errors, the first: ${measured.firstError}` : ""),
     );
   }
+  return samples;
+}
 
-  const rows = summarize(samples);
-  console.log(`\n${rowsTable(rows, costs(samples))}`);
-  const held = [
-    ...goals(rows, WORKLOADS[0]!.policy),
-    ...WORKLOADS.flatMap((workload) => workloadGoals(rows, workload)),
-  ];
-  if (held.length > 0) console.log(`\n${goalsTable(held)}`);
-  if (values.results !== undefined) {
-    const machine = [
-      `${availableParallelism()} x ${cpus()[0]?.model ?? "processor"}`,
-      `${type()} ${release()}`,
-      `Node ${runtimeVersion("node")}`,
-      `Bun ${runtimeVersion("bun")}`,
-      `load average ${loadBefore.toFixed(0)} before it began`,
-    ].join(", ");
-    const results: Results = { machine, costs: costs(samples) };
-    writeFileSync(values.results, `${JSON.stringify(results, null, 2)}\n`);
+/** The files that are asked for, checked: a run of minutes shall not end with one that can't be written. */
+function outputs(options: BenchOptions): Map<string, string> {
+  const files = new Map<string, string>();
+  for (const name of ["html", "json", "results"] as const) {
+    if (options[name] !== undefined) files.set(`--${name}`, options[name]);
   }
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
-  const errors = rows.reduce((sum, row) => sum + row.errors, 0);
+  if (options.save) files.set("--save", COMMITTED);
+  for (const [option, file] of files) checkWritable(option, file);
+  return files;
+}
+
+async function measure(options: BenchOptions): Promise<{ readonly run: Run; readonly samples: Sample[] }> {
+  const date = new Date().toISOString();
+  const loadBefore = load();
+  const plan = options.quick ? quick(options) : options;
+  const generator = options.generator ?? findGenerator();
+  if (generator === "autocannon" && options.generator === undefined) console.error(GET_WRK);
+  const bench = await prepareBench(options.program);
+  console.error(`measured: ${bench.program}, driven by ${generator}`);
+  if (isStale(bench)) console.error("the bundle is older than the sources: npm run build");
+  const prepared = plan.policies.map((name) =>
+    prepare(bench, WORKLOADS.find(({ policy }) => policy === name)!)
+  );
+  const setting = { plan, generator, threads: options.threads, prepared };
+  const subjects = await startAll(bench, setting, options.serverFlags);
+  const floor = subjects.find(({ name }) => isFloor(name)) ?? await startProbe(bench, setting);
+  const others = watchOthers([...new Set([...subjects, floor])].flatMap(({ pid }) => pid ?? []));
+  const first = await floorRequests(setting, floor);
+  const samples = await measureAll(setting, subjects);
+  const floors = [first, await floorRequests(setting, floor)] as const;
+  const inside = relative(ROOT, bench.program);
+  const run: Run = {
+    date,
+    machine: machine(),
+    versions: versions(generator),
+    surroundings: { loadBefore, floors, othersShare: others() },
+    program: inside.startsWith("..") ? bench.program : inside,
+    rounds: plan.rounds,
+    seconds: plan.seconds,
+    rows: summarize(samples),
+  };
+  return { run, samples };
+}
+
+async function main(): Promise<number> {
+  const options = parseOptions(process.argv.slice(2));
+  if (options.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const files = outputs(options);
+  const coldStart = options.with === undefined ? [] : read("--with", options.with, parseColdStart);
+  const { run, samples } = await measure(options);
+  const { busy, text } = verdict(run.surroundings, run.machine);
+  const goals = goalsOf(run.rows, WORKLOADS, options.original);
+  const table = goals.length === 0 ? undefined : goalsTable(goals, !busy);
+  const sentences = [...storyLines(samples, run.rows), ...scalingLines(run.rows), text];
+  console.log(`\n${rowsTable(run.rows)}\n\n${sentences.join("\n")}`);
+  if (table !== undefined) console.log(`\n${table}`);
+  for (const [option, file] of files) {
+    if (option === "--html") write(option, file, reportPage({ run, sentences, goals: table, coldStart }));
+    else writeJson(option, file, option === "--json" ? run.rows : run);
+  }
+  const errors = run.rows.reduce((sum, row) => sum + row.errors, 0);
   if (errors > 0) console.error(`\n${errors} answers were wrong or did not come`);
   return errors > 0 ? 1 : 0;
 }
 
-if (values.help) {
-  process.stdout.write(HELP);
-} else {
-  // Ending this process ends all that it started (apply/processes.ts).
-  process.exit(
-    await run().catch((error: unknown) => {
-      console.error(`Error: ${(error as Error).message}`);
-      return 1;
-    }),
-  );
-}
+// Ending this process ends all that it started (apply/processes.ts).
+process.exit(
+  await main().catch((error: unknown) => {
+    console.error(`Error: ${(error as Error).message}`);
+    return 1;
+  }),
+);

@@ -82,7 +82,7 @@ const MAX_TRIED = 6;
 
 /**
  * Whether an expression is true whatever its failed members would have answered. Counting a failure as "no" alone would
- * let `!member()` pass when the member is made to fail (`spec/policy-server.md §19.2`).
+ * let `!member()` pass when the member is made to fail (`spec/policy-server.md §19 row 2`).
  */
 async function acceptedWhatever(
   expression: Expression,

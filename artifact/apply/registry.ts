@@ -35,7 +35,7 @@ const PLAIN: Attempt = { name: "HTTP", scheme: "http", verify: false };
 const MAX_ERROR_BYTES = 64 * 1024;
 const MAX_ERROR_CHARACTERS = 1000;
 
-/** Stands before every failure of a registry's (`§2.4`). */
+/** Stands before every failure of a registry's (`spec/fetch-verify.md §2.4`). */
 const REGISTRY_PREFIX = "Fail to interact with OCI registry: ";
 
 /** A registry's failure as it is shown: with the reference, if the message does not hold it already. */
@@ -215,7 +215,7 @@ function apiErrors(body: string): string | undefined {
   }
 }
 
-/** What an answer other than the wanted one is called (`§6.4`). */
+/** What an answer other than the wanted one is called (`spec/fetch-verify.md §6.4`). */
 export async function refusalOf(response: HttpResponse, explanation: string): Promise<ArtifactError> {
   const { status } = response;
   const url = quotedUri(response.url);

@@ -138,7 +138,7 @@ export async function hasBlob(registry: Registry, repository: string, digest: st
 }
 
 /**
- * The digest in a pushed manifest's `Location` (`§7` rule 5).
+ * The digest in a pushed manifest's `Location` (`spec/fetch-verify.md §7` rule 5).
  *
  * @throws {ArtifactError} `protocol`, with the texts of that rule
  */

@@ -43,7 +43,7 @@ function readCertificate(request: CertificateRequest, now: Date) {
   }
 }
 
-/** Signature, log entry and annotations must all be those of one layer (`§12.2` rules 3 to 5). */
+/** Signature, log entry and annotations must all be those of one layer (`spec/fetch-verify.md §12.2` rules 3 to 5). */
 function certificateMeets(
   request: CertificateRequest,
   certificate: ReturnType<typeof certificateFromPem>,

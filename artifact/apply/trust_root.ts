@@ -29,7 +29,7 @@ import { trustedRoots } from "./trusted_roots.ts";
 /** The public Sigstore instance's TUF repository. */
 export const PUBLIC_MIRROR = "https://tuf-repo-cdn.sigstore.dev";
 const TARGET = "trusted_root.json";
-/** `§10.1` rule 4. */
+/** `spec/fetch-verify.md §10.1` rule 4. */
 const TUF_LIMITS = { connectMs: 10_000, responseMs: 30_000, retries: 3, retryMs: 100, retryMaxMs: 1000 };
 /** With a good cache at hand, a network that is not there must not hold up the start. */
 const REFRESH_LIMITS = { connectMs: 3000, responseMs: 5000, retries: 0 };
@@ -61,7 +61,7 @@ async function usable(source: string, root: TrustedRoot): Promise<TrustRoot> {
   return trustRoot;
 }
 
-/** @throws {ArtifactError} `trust_root`, with the texts of `§10.3` */
+/** @throws {ArtifactError} `trust_root`, with the texts of `spec/fetch-verify.md §10.3` */
 async function fromFile(path: string): Promise<TrustRoot> {
   let text: string;
   try {

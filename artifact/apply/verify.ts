@@ -20,7 +20,7 @@ import { materialOf } from "./signature/trust_material.ts";
 import { loadX509 } from "./signature/x509.ts";
 import { moduleExists, moduleSha256 } from "./store.ts";
 
-/** What whoever goes on without a trust root says once, at WARN (`§10.4`). */
+/** What whoever goes on without a trust root says once, at WARN (`spec/fetch-verify.md §10.4`). */
 export const NO_TRUST_ROOT_WARNINGS: readonly string[] = [
   "Sigstore Verifier created without Fulcio data: keyless signatures are going to be discarded because they cannot be verified",
   "Sigstore Verifier created without Rekor data: transparency log data won't be used",
@@ -72,7 +72,7 @@ async function lookForSignatures(
 /**
  * The signatures of an image that can be used.
  *
- * @throws {ArtifactError} there are none, with the texts of `§9.1`
+ * @throws {ArtifactError} there are none, with the texts of `spec/fetch-verify.md §9.1`
  */
 export async function imageSignatures(
   image: string,
@@ -105,7 +105,7 @@ export function keyCheck(options: ArtifactOptions): SignedBy {
       if (layer.loggedKey === undefined || Buffer.from(layer.loggedKey).equals(key.spki)) return true;
       log(options, "info", "signature not used", {
         layer: layer.source,
-        reason: "§9.6 rule 2: the log names another key",
+        reason: "the log names another key",
       });
       return false;
     } catch (error) {

@@ -35,7 +35,7 @@ function subjectYaml(subject: Subject): string {
   return `subject: !${subject.kind} ${value}`;
 }
 
-/** An entry as YAML, all fields in their fixed order, absent ones as `null` (`§8` rule 9). */
+/** An entry as YAML, all fields in their fixed order, absent ones as `null` (`spec/fetch-verify.md §8` rule 9). */
 export function signatureYaml(signature: Signature): string {
   const head = `kind: ${signature.kind}\n`;
   const tail = annotationsYaml(signature.annotations);
@@ -50,7 +50,8 @@ export function signatureYaml(signature: Signature): string {
 }
 
 /**
- * Annotations are compared as text; objects, lists, `null` and what is missing never match (`§9.3`). Numbers arrive as the
+ * Annotations are compared as text; objects, lists, `null` and what is missing never match (`spec/fetch-verify.md §9.3`).
+ * Numbers arrive as the
  * text that they had in the payload.
  */
 export function annotationsMatch(
@@ -111,7 +112,7 @@ function unmetText(unmet: readonly Signature[]): string {
 /**
  * Checks the whole configuration: `allOf` first, then `anyOf`; both must hold where both are given.
  *
- * @throws {ArtifactError} `signature`, with the texts of `§9.1`
+ * @throws {ArtifactError} `signature`, with the texts of `spec/fetch-verify.md §9.1`
  */
 export function requireSignatures(
   config: VerificationConfig,

@@ -29,7 +29,7 @@ export function registryHost(reference: Reference): string {
 }
 
 /**
- * Whether the reference may name something else tomorrow and is pulled at every start (`§2.2`).
+ * Whether the reference may name something else tomorrow and is pulled at every start (`spec/fetch-verify.md §2.2`).
  * A digest makes it immutable whatever its tag says.
  */
 export function isLatest(reference: Reference): boolean {

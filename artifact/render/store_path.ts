@@ -71,7 +71,7 @@ export function manifestComponents(digest: string): readonly string[] {
   return [MANIFEST_FOLDER, ...digest.split(":")];
 }
 
-/** Whether a copy in the store is as good as a new download (`§2.2`). */
+/** Whether a copy in the store is as good as a new download (`spec/fetch-verify.md §2.2`). */
 export function reusable(url: PolicyUrl): boolean {
   return url.scheme !== "registry" || !isLatest(url.reference);
 }

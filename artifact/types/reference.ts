@@ -46,7 +46,7 @@ function refuse(reason: string): never {
   throw new ArtifactError("reference", `Invalid OCI image reference: ${reason}`);
 }
 
-/** Checks `algorithm:hex`; the texts are those of `§1.2`. */
+/** Checks `algorithm:hex`; the texts are those of `spec/fetch-verify.md §1.2`. */
 export function parseDigest(digest: string): { readonly algorithm: string; readonly hex: string } {
   const colon = digest.indexOf(":");
   if (colon < 0) refuse(digest.includes("/") ? "invalid reference format" : "invalid checksum digest format");
@@ -113,7 +113,7 @@ export function parseReference(text: string): Reference {
   };
 }
 
-/** As `parseReference`, also with a leading `registry://` (`§9.1`, `§12` rule 6). */
+/** As `parseReference`, also with a leading `registry://` (`spec/fetch-verify.md §9.1`, `§12` rule 6). */
 export function parseImage(text: string): Reference {
   const trimmed = text.trim();
   return parseReference(trimmed.startsWith("registry://") ? trimmed.slice("registry://".length) : trimmed);
@@ -144,10 +144,10 @@ function refusePath(text: string): void {
 }
 
 /**
- * Reads the `module:` value of a policy, or what a user typed on the command line (`§1.1`).
+ * Reads the `module:` value of a policy, or what a user typed on the command line (`spec/fetch-verify.md §1.1`).
  *
  * Short Docker Hub names are normalised before anything else, so that they have a host and a path
- * (`§ Sharp edges` 8 and 33): `registry://busybox` is on `docker.io`.
+ * (`spec/fetch-verify.md`, sharp edges 8 and 33): `registry://busybox` is on `docker.io`.
  *
  * @throws {ArtifactError} `reference`: `unknown scheme: …`, `invalid URL: …`, `Invalid OCI image reference: …`
  */

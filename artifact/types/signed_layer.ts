@@ -25,7 +25,7 @@ export type SignedLayer = {
   readonly loggedKey: Uint8Array | undefined;
   /**
    * Seconds since 1970 at which the log took a simple-signing layer in, where that was verified. Bundles have none: they are
-   * no answer to a request for a Rekor bundle (`§13` rule 2).
+   * no answer to a request for a Rekor bundle (`spec/fetch-verify.md §13` rule 2).
    */
   readonly integratedTime: number | undefined;
 };

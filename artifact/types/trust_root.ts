@@ -67,7 +67,7 @@ function normalised(value: unknown): unknown {
 /**
  * Reads the text of a trust configuration up to its trusted root, which the caller decodes.
  *
- * @throws {ArtifactError} `trust_root`, with the texts of `§10.3`
+ * @throws {ArtifactError} `trust_root`, with the texts of `spec/fetch-verify.md §10.3`
  */
 export function parseTrustConfig(text: string, path: string): Mapping {
   let document: Mapping;

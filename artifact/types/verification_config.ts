@@ -57,7 +57,7 @@ export type VerificationConfig = {
   readonly anyOf: { readonly minimumMatches: number; readonly signatures: readonly Signature[] } | undefined;
 };
 
-/** What is allowed but is hardly meant: shown when the file is loaded, never a refusal (`§8` rule 7). */
+/** What is allowed but is hardly meant: shown when the file is loaded, never a refusal (`spec/fetch-verify.md §8` rule 7). */
 export type ConfigWarning = string;
 
 const KINDS = ["pubKey", "genericIssuer", "githubAction"] as const;
@@ -151,7 +151,7 @@ function readConfig(document: unknown): VerificationConfig {
 /**
  * Reads the text of a verification configuration.
  *
- * @throws {ArtifactError} `config`, with the texts of `§8` rules 3 to 5
+ * @throws {ArtifactError} `config`, with the texts of `spec/fetch-verify.md §8` rules 3 to 5
  */
 export function parseVerificationConfig(text: string): VerificationConfig {
   let document: unknown;

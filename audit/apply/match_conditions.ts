@@ -1,6 +1,6 @@
 /**
  * matchConditions of policies: which objects admission would not show to a policy. The original ignores them and so reports
- * on objects that admission never judges (issue 8).
+ * on objects that admission never judges.
  */
 import { performance } from "node:perf_hooks";
 import { loadCel, loadRe2 } from "../../deps.ts";

@@ -46,7 +46,7 @@ function targets(rules: readonly Rule[]): readonly Target[] {
   return [...found.values()];
 }
 
-/** What becomes of a policy in the phase of namespaced or of cluster-scoped resources; the first match of §5.2 wins. */
+/** What becomes of a policy in the phase of namespaced or of cluster-scoped resources; the first match of spec/audit.md §5.2 wins. */
 export function classify(policy: Policy, namespaced: boolean, lookup: Lookup): Classified {
   // Nothing in the API requires `spec`: old objects may lack it.
   const spec: Partial<Policy["spec"]> = policy.spec ?? {};
@@ -67,7 +67,7 @@ export function classify(policy: Policy, namespaced: boolean, lookup: Lookup): C
     if (found === undefined) unknown.push(target);
     else served.add(found);
   }
-  // One unknown combination of several does not lose the policy (§ sharp edge 5).
+  // One unknown combination of several does not lose the policy (spec/audit.md, sharp edge 5).
   if (served.size === 0) return { kind: "errored", unknown };
   const scoped = [...served].filter((one) => one.namespaced === namespaced);
   if (scoped.length === 0) return { kind: "ignored" };
@@ -121,7 +121,7 @@ export function auditable(policy: Policy, url: string, order: number): Auditable
 /** Served under two groups, stored once. */
 const SAME_OBJECTS: { readonly [groupAndPlural: string]: string } = { "events.k8s.io/events": "/events" };
 
-/** Puts policies and what they look at together: one subject for all versions of a kind (§ sharp edge 6). */
+/** Puts policies and what they look at together: one subject for all versions of a kind (spec/audit.md, sharp edge 6). */
 export function planOf(
   chosen: readonly { readonly auditable: Auditable; readonly served: readonly Served[] }[],
   skipped: readonly string[],

@@ -105,7 +105,7 @@ type Head = {
   };
 };
 
-/** An object out of its text; built-in lists leave out `apiVersion` and `kind` of their items (spec/audit.md §7.4). */
+/** An object out of its text; built-in lists leave out `apiVersion` and `kind` of their items (spec/audit.md §7 rule 4). */
 export function auditedOf(text: string, served: Served): Audited {
   const { apiVersion: writtenVersion, kind: writtenKind, metadata = {} } = JSON.parse(text) as Head;
   const apiVersion = writtenVersion ??

@@ -1,4 +1,4 @@
-/** What people see of a run on a terminal, and what machines see of its end (issue 8). */
+/** What people see of a run on a terminal, and what machines see of its end. */
 import { oneLine } from "../../program/render/terminal_text.ts";
 import type { PolicyTally, Tally } from "../types/tally.ts";
 import { greatest } from "../../program/types/lists.ts";

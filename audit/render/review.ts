@@ -9,7 +9,7 @@ import type { Served } from "../types/policies.ts";
 export function reviewOf(object: Audited, served: Served): string {
   const { group, version } = served;
   const kind = JSON.stringify({ group, version, kind: object.kind });
-  // The original writes the kind here; a webhook gets the plural (§ sharp edge 1).
+  // The original writes the kind here; a webhook gets the plural (spec/audit.md, sharp edge 1).
   const resource = JSON.stringify({ group, version, resource: served.plural });
   const namespace = object.namespace === undefined ? "" : `"namespace":${JSON.stringify(object.namespace)},`;
   return `{"request":{"uid":${JSON.stringify(object.uid)},"kind":${kind},"resource":${resource},` +

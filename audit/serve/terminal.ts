@@ -1,4 +1,4 @@
-/** A progress bar on a terminal that leaves room for log lines (issue 8). */
+/** A progress bar on a terminal that leaves room for log lines. */
 import { terminalText } from "../../program/render/terminal_text.ts";
 import { CLEAR_LINE } from "../../program/types/text.ts";
 import { type PhaseView, progressLine } from "../render/progress.ts";

@@ -137,17 +137,25 @@ export function residentMb(pid: number | undefined): number | null {
 }
 
 /** Linux counts processor time in these, whatever the kernel's own tick is. */
-const TICKS_PER_SECOND = 100;
+export const TICKS_PER_SECOND = 100;
 
-/** The processor time that a process has used up with all its threads, in milliseconds; null where that can't be read. */
-export function processorMs(pid: number | undefined): number | null {
+/** The processor time of a process with all its threads, and of its children that have ended, in milliseconds; null where it can't be read. */
+export function processTimes(
+  pid: number | undefined,
+): { readonly own: number; readonly endedChildren: number } | null {
   if (pid === undefined) return null;
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The name, in parentheses, may hold spaces; utime and stime are fields 14 and 15 (proc_pid_stat(5)).
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[11]) + Number(fields[12])) * 1000 / TICKS_PER_SECOND;
+    // The name, in parentheses, may hold spaces; utime, stime, cutime and cstime are fields 14 to 17 (proc_pid_stat(5)).
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ").map(Number);
+    const ms = (first: number) => (fields[first]! + fields[first + 1]!) * 1000 / TICKS_PER_SECOND;
+    return { own: ms(11), endedChildren: ms(13) };
   } catch {
     return null; // ended, or not Linux
   }
+}
+
+/** The processor time that a process has used up with all its threads, in milliseconds; null where that can't be read. */
+export function processorMs(pid: number | undefined): number | null {
+  return processTimes(pid)?.own ?? null;
 }

@@ -121,21 +121,30 @@ export async function startServer(bench: Bench, options: ServerStart): Promise<S
   return { url: `https://127.0.0.1:${port}`, running, readyMs: performance.now() - started };
 }
 
-/** Starts the HTTP floor, which answers the reviews of each policy with the given bytes. */
+/** The HTTP floors, by the subject's name: a runtime and the program that it runs. */
+const FLOORS = new Map<string, { readonly runtime: Runtime; readonly program: string }>([
+  ["floor-node", { runtime: "node", program: "bench/floor.ts" }],
+  ["floor-bun", { runtime: "bun", program: "bench/floor.ts" }],
+  ["floor-bun-serve", { runtime: "bun", program: "bench/floor_bun_serve.ts" }],
+]);
+
+/** Starts an HTTP floor, which answers the reviews of each policy with the given bytes. */
 export async function startFloor(
   bench: Bench,
-  runtime: Runtime,
+  name: string,
   answers: Readonly<Record<string, string>>,
 ): Promise<Serving> {
+  const floor = FLOORS.get(name);
+  if (floor === undefined) throw new Error(`${name} is none of ${[...FLOORS.keys()].join(", ")}`);
   const [port] = await freePorts(1) as [number];
   const answersFile = join(bench.folder, "answers.json");
   writeFileSync(answersFile, JSON.stringify(answers));
   const started = performance.now();
   const running = start({
-    command: executable(runtime),
-    args: [join(ROOT, "bench/floor.ts"), String(port), bench.certFile, bench.keyFile, answersFile],
+    command: executable(floor.runtime),
+    args: [join(ROOT, floor.program), String(port), bench.certFile, bench.keyFile, answersFile],
   });
-  await untilReady(`the floor on ${runtime}`, running, () => listens(port), START_LIMIT_MS);
+  await untilReady(`the floor ${name}`, running, () => listens(port), START_LIMIT_MS);
   return { url: `https://127.0.0.1:${port}`, running, readyMs: performance.now() - started };
 }
 

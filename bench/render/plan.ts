@@ -1,7 +1,9 @@
 /** What is measured in which order, and for how long. */
 
+import type { PlannedSubject } from "../types/measurement.ts";
+
 export type Plan = {
-  readonly subjects: readonly string[];
+  readonly subjects: readonly PlannedSubject[];
   readonly policies: readonly string[];
   readonly connections: readonly number[];
   readonly rounds: number;
@@ -13,11 +15,11 @@ export type Step = {
   readonly round: number;
   readonly policy: string;
   readonly connections: number;
-  readonly subject: string;
+  readonly subject: PlannedSubject;
 };
 
-/** `--quick` ends within 60 s: what remains after starts, checks and warm-ups, in runs of a second each. */
-const QUICK_RUNS = 32;
+/** `--quick` ends within 60 s: what remains after starts, checks, warm-ups and both runs of the floor, in runs of a second each. */
+const QUICK_RUNS = 30;
 
 /** Within each round every subject is measured once per load, one right after the other (A B A B). */
 export function steps({ subjects, policies, connections, rounds }: Plan): Step[] {

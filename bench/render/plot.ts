@@ -1,61 +1,63 @@
 /** A plot of what requests cost, as SVG. */
-import type { Cost } from "../types/measurement.ts";
+import type { Row } from "../types/measurement.ts";
+import type { RunHead } from "../types/run.ts";
+import { barPlot } from "./bars.ts";
+import { isFloor, labelOf } from "./summary.ts";
+import { GREY } from "./svg.ts";
 
-/** What a benchmark left behind, to be drawn and compared later. */
-export interface Results {
-  /** `2 x Name of the processor, Linux 6.8, Node 26.1.0, Bun 1.4.5`. */
-  readonly machine: string;
-  readonly costs: readonly Cost[];
-}
+/** What is drawn of a run. */
+export type Results = RunHead & {
+  readonly rows: readonly Pick<Row, "subject" | "workers" | "policy" | "connections" | "processorUs">[];
+};
 
 const LABELS: ReadonlyMap<string, string> = new Map([
   ["floor-node", "bare node:https"],
   ["node", "policy server, Node"],
   ["floor-bun", "bare node:https on Bun"],
-  ["bun", "policy server, node:https on Bun"],
+  ["floor-bun-serve", "bare Bun.serve"],
+  ["bun", "policy server, Bun"],
+  // Results of when the policy server could choose between both of Bun's servers have this name.
   ["bun-serve", "policy server, Bun"],
 ]);
 
-const WIDTH = 720, LEFT = 210, RIGHT = 90, BAR = 16, GAP = 6, HEAD = 58, GROUP = 30, FOOT = 30;
+/** What a subject is called in plots. */
+export function plotLabel({ subject, workers }: Pick<Row, "subject" | "workers">): string {
+  return labelOf({ name: LABELS.get(subject) ?? subject, workers });
+}
 
-const ENTITIES: ReadonlyMap<string, string> = new Map([["&", "&amp;"], ["<", "&lt;"], [">", "&gt;"]]);
-const xml = (text: string) => text.replace(/[&<>]/g, (character) => ENTITIES.get(character)!);
+/** Where a run was made; and with what and when. */
+function footOf({ date, machine, versions, surroundings }: RunHead): string[] {
+  const memory = machine.memoryGb === null ? [] : [`${machine.memoryGb} GB`];
+  return [
+    [`${machine.processors} x ${machine.processor}`, ...memory, machine.kernel].join(", "),
+    [
+      `Node ${versions.node}`,
+      `Bun ${versions.bun}`,
+      `load average ${surroundings.loadBefore.toFixed(0)} before it began`,
+      date.slice(0, 10),
+    ].join(", "),
+  ];
+}
 
-/**
- * Bars of the processor time of a request, by policy and subject, of the runs with most connections among `results`. Floors are
- * grey. Text and background suit light and dark pages.
- */
-export function plot({ machine, costs }: Results): string {
-  const connections = Math.max(...costs.map((cost) => cost.connections));
-  const shown = costs.filter((cost) => cost.connections === connections);
-  const policies = [...new Set(shown.map(({ policy }) => policy))];
-  const most = Math.max(...shown.map(({ microseconds }) => microseconds));
-  const parts: string[] = [];
-  let y = HEAD;
-  for (const policy of policies) {
-    y += GROUP;
-    parts.push(`<text x="0" y="${y - 10}" class="b">${xml(policy)}</text>`);
-    for (const { subject, microseconds } of shown.filter((cost) => cost.policy === policy)) {
-      const length = Math.max(1, Math.round((WIDTH - LEFT - RIGHT) * microseconds / most));
-      const fill = subject.startsWith("floor-") ? "#9aa0a6" : "#2f81f7";
-      parts.push(
-        `<text x="${LEFT - 8}" y="${y + 12}" text-anchor="end">${xml(LABELS.get(subject) ?? subject)}</text>`,
-        `<rect x="${LEFT}" y="${y}" width="${length}" height="${BAR}" fill="${fill}"/>`,
-        `<text x="${LEFT + length + 6}" y="${y + 12}">${microseconds.toFixed(0)} µs</text>`,
-      );
-      y += BAR + GAP;
-    }
-  }
-  const height = y + FOOT;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="-16 0 ${
-    WIDTH + 32
-  } ${height}" role="img" aria-label="Processor time of a request">
-<style>text{font:13px system-ui,sans-serif;fill:#24292f}.b{font-weight:600}.s{font-size:11px;fill:#57606a}</style>
-<rect x="-16" width="${WIDTH + 32}" height="${height}" rx="8" fill="#fff"/>
-<text x="0" y="26" class="b" style="font-size:16px">Processor time of a request, all threads together</text>
-<text x="0" y="46" class="s">one review, ${connections} kept-alive TLS connections; less is better</text>
-${parts.join("\n")}
-<text x="0" y="${height - 12}" class="s">${xml(machine)}</text>
-</svg>
-`;
+/** Bars of the processor time of a request, by policy and subject, of the runs with most connections. Floors are grey. */
+export function plot(run: Results): string {
+  const connections = Math.max(...run.rows.map((row) => row.connections));
+  const shown = run.rows.flatMap(({ processorUs, ...row }) =>
+    row.connections === connections && processorUs !== null ? [{ ...row, processorUs }] : []
+  );
+  return barPlot({
+    title: "Processor time of a request, all threads together",
+    subtitle: `one review, ${connections} kept-alive TLS connections; less is better`,
+    summary: "Processor time of a request",
+    groups: [...new Set(shown.map(({ policy }) => policy))].map((policy) => ({
+      name: policy,
+      bars: shown.filter((row) => row.policy === policy).map((row) => ({
+        label: plotLabel(row),
+        value: row.processorUs,
+        text: `${row.processorUs.toFixed(0)} µs`,
+        colour: isFloor(row.subject) ? GREY : "#2f81f7",
+      })),
+    })),
+    foot: footOf(run),
+  });
 }

@@ -12,21 +12,27 @@ export type Workload = {
   readonly request: string;
   /** The bytes that must come back, for the uid of the review that was sent. */
   readonly expected: (uid: string) => string;
-  /** What Node has to reach besides being right. */
+  /** What each runtime has to reach besides being right. */
   readonly goals?: {
     /** The share of the floor's requests per second at 32 connections. */
     readonly floorShare?: number;
     /** Requests per second at 8 connections. */
     readonly requestsPerSecond?: number;
-    /** p50 at 1 connection, in milliseconds. */
+    /** p50 at 1 connection stays below this, in milliseconds. */
     readonly p50Ms?: number;
   };
 };
 
-/** What is driven: an HTTP floor, a server of ours, or one that runs already. */
-export type Subject = {
-  /** `floor-node`, `floor-bun`, `node`, `bun`, or the URL that was given. */
+/** A subject as it is asked for. */
+export type PlannedSubject = {
+  /** `floor-node`, `floor-bun`, `floor-bun-serve`, `node`, `bun`, or the URL that was given. */
   readonly name: string;
+  /** The number that a server of ours is started with (`--workers`); null where it has its default, and for all others. */
+  readonly workers: number | null;
+};
+
+/** What is driven: an HTTP floor, a server of ours, or one that runs already. */
+export type Subject = PlannedSubject & {
   /** Where a policy's reviews are posted. */
   readonly target: (policy: string) => string;
   /** The process whose memory is shown; undefined where it isn't on this machine. */
@@ -50,6 +56,7 @@ export type Load = {
 /** One run of one subject. */
 export type Sample = Load & {
   readonly subject: string;
+  readonly workers: number | null;
   readonly policy: string;
   readonly connections: number;
   readonly round: number;
@@ -61,6 +68,8 @@ export type Sample = Load & {
 /** A line of the result: medians over the rounds, all errors, the highest RSS. */
 export type Row = {
   readonly subject: string;
+  /** As `PlannedSubject.workers`. */
+  readonly workers: number | null;
   readonly policy: string;
   readonly connections: number;
   readonly requestsPerSecond: number;
@@ -69,14 +78,13 @@ export type Row = {
   readonly p99Ms: number;
   readonly p999Ms: number;
   readonly errors: number;
+  /**
+   * Processor time that the subject spends on a request, in microseconds, with all its threads, over all rounds; null where the
+   * process isn't known. Unlike the rest of a row it hardly depends on what else the machine does, but it says nothing of latency.
+   */
+  readonly processorUs: number | null;
   /** Resident set of the server's process in MB (10^6 bytes) after the run; null where the process isn't known. */
   readonly rssMb: number | null;
   /** requestsPerSecond as a share of the floor's in the same round; null when that floor wasn't measured. */
   readonly ratioToFloor: number | null;
 };
-
-/**
- * Processor time that a subject spends on a request, in microseconds, with all its threads. Unlike the rest of a row it hardly
- * depends on what else the machine does, but it says nothing of latency.
- */
-export type Cost = Pick<Row, "subject" | "policy" | "connections"> & { readonly microseconds: number };

@@ -57,7 +57,7 @@ export async function lenientUri(context: Context, name: string): Promise<string
   try {
     return await strictUri(context, name);
   } catch (error) {
-    // An ambiguous prefix is no image (sharp edge 23).
+    // An ambiguous prefix is no image (spec/cli.md, sharp edge 23).
     if ((error as Error).message.startsWith("multiple policies")) throw error;
     try {
       return `registry://${formatReference(parseReference(name.trim()))}`;

@@ -40,7 +40,7 @@ function annotationsOf(context: Context, given: readonly string[]): Annotations 
   const annotations = new Map<string, string>();
   for (const pair of given) {
     const at = pair.indexOf("=");
-    // The original drops these, and with the last of them the whole verification (sharp edge 12).
+    // The original drops these, and with the last of them the whole verification (spec/cli.md, sharp edge 12).
     if (at <= 0) {
       throw new UsageError(
         `invalid value '${pair}' for '--verification-annotation <KEY=VALUE>...': it has no '='`,

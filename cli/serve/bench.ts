@@ -92,7 +92,7 @@ async function benchDefinition(
     const measured = [
       await measure(context, "validate_settings", () => evaluator.validateSettings(ready), options),
       await measure(context, "validate", () => {
-        // A session that is played back begins anew each time (sharp edge 18).
+        // A session that is played back begins anew each time (spec/cli.md, sharp edge 18).
         world.begin(true);
         return evaluator.judge(ready, review, raw);
       }, options),

@@ -53,7 +53,7 @@ export const run: Run = async (context, args) => {
       } else if (found === undefined) context.err("No sigstore signatures found\n");
     } catch (error) {
       if (context.signal.aborted) throw error;
-      // In a YAML document there is no place for it (sharp edge 19).
+      // In a YAML document there is no place for it (spec/cli.md, sharp edge 19).
       (asYaml ? context.err : context.out)(failed((error as Error).message));
     }
   }

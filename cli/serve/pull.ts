@@ -16,7 +16,7 @@ export const run: Run = async (context, args) => {
     await fetchChecked(context, uri, { kind: "store", root: pathsOf(context.env).store }, fetching);
   } else {
     const path = resolve(context.cwd, output);
-    // 1.36 leaves an existing file alone without a word, whatever it holds (sharp edge 14).
+    // 1.36 leaves an existing file alone without a word, whatever it holds (spec/cli.md, sharp edge 14).
     const target = await stat(path).then(
       (entry) => entry.isDirectory() ? join(path, lastName(uri)) : path,
       () => path,

@@ -28,7 +28,7 @@ async function packed(context: Context, name: string): Promise<readonly Packed[]
     }));
     return [{ path, name: place.join("/") }, ...manifests];
   }
-  // A file outside of the store would be unpacked where no listing looks (sharp edge 26); its whole path keeps two files of
+  // A file outside of the store would be unpacked where no listing looks (spec/cli.md, sharp edge 26); its whole path keeps two files of
   // one name apart.
   return [{ path, name: ["https", "localhost", ...path.split(sep).filter((part) => part !== "")].join("/") }];
 }
@@ -52,7 +52,7 @@ export const run: Run = async (context, args) => {
     return;
   }
   const path = resolve(context.cwd, output);
-  // Only a whole archive takes the name (sharp edge 26). A device can't be renamed to.
+  // Only a whole archive takes the name (spec/cli.md, sharp edge 26). A device can't be renamed to.
   const unfinished = path.startsWith("/dev/")
     ? path
     : join(dirname(path), `.${basename(path)}-${process.pid}.part`);

@@ -83,7 +83,7 @@ async function removeWebhooks(world: World, policy: Policy, except?: WebhookKind
   }
 }
 
-/** Deletion (§6.4): first the API server stops asking, then the policy may go; its server forgets it after that. */
+/** Deletion (spec/controller.md §6.4): first the API server stops asking, then the policy may go; its server forgets it after that. */
 async function finalize(world: World, policy: Policy): Promise<void> {
   await removeWebhooks(world, policy);
   await removeFinalizers(world, policy);

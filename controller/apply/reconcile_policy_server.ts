@@ -132,7 +132,8 @@ export async function holdingServer<T>(
 }
 
 /**
- * Deletion (§4.4): the policies are kept, but no webhook may point at a Service that is about to vanish. Policies see their
+ * Deletion (spec/controller.md §4.4): the policies are kept, but no webhook may point at a Service that is about to
+ * vanish. Policies see their
  * server go and remove their webhooks; only when none is left does the finalizer go, and with it everything the server owns.
  */
 async function finalize(world: World, server: PolicyServer): Promise<Again> {

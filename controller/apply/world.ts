@@ -163,7 +163,7 @@ const taken = new WeakMap<World, Map<string, Taken>>();
  */
 export function serverState(world: World, policyServer: string): Omit<Taken, "stamp"> {
   const { stores, settings } = world;
-  const stamp = [stores.configMaps, stores.deployments, stores.replicaSets, stores.pods]
+  const stamp = [stores.configMaps, stores.deployments, stores.services, stores.replicaSets, stores.pods]
     .map(({ changes }) => changes).join();
   let views = taken.get(world);
   if (views === undefined) taken.set(world, views = new Map());
@@ -176,6 +176,7 @@ export function serverState(world: World, policyServer: string): Omit<Taken, "st
     configMap,
     served: configMap === undefined ? undefined : servedPolicies(configMap),
     deployment: stores.deployments.get(name, settings.namespace),
+    service: stores.services.get(name, settings.namespace),
     replicaSets: [...stores.replicaSets.all()].filter(belongs),
     pods: [...stores.pods.all()].filter(belongs),
   };

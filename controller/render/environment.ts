@@ -64,7 +64,7 @@ function when(condition: unknown, name: string, value: string): Variable[] {
 }
 
 /**
- * The variables, in the original's order. Those that the controller sets win over `spec.env` (DECISIONS.md 3), and of a name
+ * The variables, in the original's order. Those that the controller sets win over `spec.env` (spec/decisions.md §3), and of a name
  * that `spec.env` gives twice the last counts, as it does for the kubelet.
  */
 export function renderEnvironment(

@@ -1,6 +1,6 @@
 /**
  * Why policies could not be loaded, as policy servers report it: one JSON line per policy in the container's termination
- * message (DECISIONS.md 4), so that nobody needs a pod's logs to learn which policy broke its server.
+ * message (spec/decisions.md §4), so that nobody needs a pod's logs to learn which policy broke its server.
  */
 import type { Pod } from "../types/objects.ts";
 

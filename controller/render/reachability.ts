@@ -1,8 +1,9 @@
 /**
- * Whether every pod of a policy server serves a policy (spec/controller.md §7): only then may the API server be told to ask,
- * since a pod with an older configuration would answer that it knows no such policy.
+ * Whether every pod of a policy server serves a policy (spec/controller.md §7), and the Service is there that leads to them: only then
+ * may the API server be told to ask, since a pod with an older configuration would answer that it knows no such policy, and where no
+ * Service is, everything that the policy looks at would be refused.
  */
-import type { ConfigMap, Deployment, Pod, ReplicaSet } from "../types/objects.ts";
+import type { ConfigMap, Deployment, Pod, ReplicaSet, Service } from "../types/objects.ts";
 import type { ServedPolicy } from "./config_map.ts";
 import { CONFIG_VERSION, POLICY_SERVER_LABEL } from "./names.ts";
 
@@ -15,15 +16,16 @@ export type ServerView = {
   /** The ConfigMap's policies; `undefined` when they cannot be read. */
   readonly served: ReadonlyMap<string, ServedPolicy> | undefined;
   readonly deployment: Deployment | undefined;
+  readonly service: Service | undefined;
   readonly replicaSets: readonly ReplicaSet[];
   readonly pods: readonly Pod[];
 };
 
 /** How far the rollout of the current configuration has come. */
 export type Rollout =
-  /** Every pod runs the current configuration and is ready. */
+  /** Every pod runs the current configuration and is ready, and can be reached. */
   | { readonly state: "served" }
-  /** Old pods remain, or new ones are not there yet; `someReady`: at least one pod answers. */
+  /** Old pods remain, or new ones are not there yet, or no Service; `someReady`: at least one pod answers whoever asks. */
   | { readonly state: "rolling"; readonly someReady: boolean };
 
 function isReady(pod: Pod): boolean {
@@ -52,6 +54,7 @@ export function currentTemplateHash(view: ServerView): string | undefined {
 
 /** How far the rollout has come. */
 export function rollout(view: ServerView): Rollout {
+  if (view.service === undefined) return { state: "rolling", someReady: false };
   const pods = view.pods.filter((pod) => !isFinished(pod));
   const hash = currentTemplateHash(view);
   const served = hash !== undefined && pods.length > 0 &&

@@ -35,7 +35,7 @@ export function sameConditions(a: readonly Condition[], b: readonly Condition[])
 export const POLICY_ACTIVE = "PolicyActive";
 export const UNIQUELY_REACHABLE = "PolicyUniquelyReachable";
 export const CONFIGURATION_UP_TO_DATE = "PolicyServerConfigurationUpToDate";
-/** Only while a policy server says that it cannot load the policy (DECISIONS.md 4). */
+/** Only while a policy server says that it cannot load the policy (spec/decisions.md §4). */
 export const POLICY_LOADED = "PolicyLoaded";
 /** Longest part of a load error that a condition repeats; the API's own limit is 32768. */
 const LOAD_ERROR_LIMIT = 4096;

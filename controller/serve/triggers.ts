@@ -144,7 +144,7 @@ export function connectTriggers(world: World, triggers: Triggers): void {
     dependent(true)(now, before);
   });
   stores.deployments.listen(dependent(true));
-  stores.services.listen(dependent(false));
+  stores.services.listen(dependent(true));
   stores.budgets.listen(dependent(false));
   stores.secrets.listen((now, before) => {
     const { name } = (now ?? before)!.metadata;

@@ -49,7 +49,7 @@ export function defaultingPatch(
     for (const name of kindDescription(kind).group ? ["expression", "message"] : []) {
       if (own(spec, name) === undefined) patch.push({ op: "add", path: `/spec/${name}`, value: "" });
     }
-    // Manifests without `mutating` are in the field: the original stores them as not mutating (§15, 4).
+    // Manifests without `mutating` are in the field: the original stores them as not mutating (spec/crds.md §15, 4).
     if (!kindDescription(kind).group && spec["mutating"] === undefined) {
       patch.push({ op: "add", path: "/spec/mutating", value: false });
     }

@@ -1,6 +1,6 @@
 /**
  * Resources in which the audit tells what it found. A policy of a namespace must not see them: one that changes them would hide
- * findings, one that refuses them would keep them from being written (spec/crds.md §8.4, V2; issue 13, fault 11).
+ * findings, one that refuses them would keep them from being written (spec/crds.md §8.4, V2).
  */
 import type { Rule } from "../types/policy_fields.ts";
 

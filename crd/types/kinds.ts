@@ -207,7 +207,7 @@ function qualifier(policy: PolicyReference): string | undefined {
 }
 
 /**
- * The id of a policy: its entry in `policies.yml`, its webhook configuration, its URL (DECISIONS.md 3). No two policies
+ * The id of a policy: its entry in `policies.yml`, its webhook configuration, its URL (spec/decisions.md §3). No two policies
  * share one, since a namespace's name has no dot.
  */
 export function policyId(policy: PolicyReference): string {

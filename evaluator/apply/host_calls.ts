@@ -77,7 +77,7 @@ export function hostCallHandler(
       : failed(`Callback evaluation failure: ${error instanceof Error ? error.message : String(error)}`);
   // Without a promise where the capability gives none: there is no waiting for one in the guest's own thread.
   return ({ namespace, operation, payload, inventory: wanted }) => {
-    // The original lets Rego policies past the gate (spec/policy-server.md §19, row 6: to be fixed).
+    // The original lets Rego policies past the gate (spec/policy-server.md §19 row 6).
     if (wanted) return denied(INVENTORY_CAPABILITY) ?? inventory(wanted, caller.policy);
     const path = `${namespace}/${operation}`;
     // Of this namespace there is `log` only, which needs no grant and is answered in the guest's thread.

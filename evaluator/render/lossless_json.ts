@@ -1,6 +1,6 @@
 /**
  * JSON values whose numbers keep what they are: the original tells `1` from `1.0` and has the whole range of 64-bit
- * integers, both of which a plain JavaScript number loses (`spec/evaluator.md §0.2`).
+ * integers, both of which a plain JavaScript number loses (`spec/evaluator.md §0 rule 2`).
  *
  * An integer that JavaScript holds exactly is a `number`; every other number is a raw JSON value in normal form: an
  * integer of up to 64 bits as it is written, else the nearest double in its shortest form with `.0` or an exponent.

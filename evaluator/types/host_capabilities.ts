@@ -42,7 +42,7 @@ function patternError(pattern: string): string | undefined {
   }
   let node: CapabilityNode | null = CAPABILITIES;
   for (const segment of pattern.split("/")) {
-    // A wildcard ends the check even when more follows: `oci/*/*` is accepted and matches nothing (§10.2).
+    // A wildcard ends the check even when more follows: `oci/*/*` is accepted and matches nothing (spec/policy-server.md §10 rule 2).
     if (segment === "*" && node !== null) return undefined;
     const next: CapabilityNode | null | undefined = node !== null && Object.hasOwn(node, segment)
       ? node[segment]

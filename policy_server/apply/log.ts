@@ -1,5 +1,5 @@
 /**
- * The server's log: levels, one line an event, written to standard output in batches (spec/policy-server.md §14.1).
+ * The server's log: levels, one line an event, written to standard output in batches (spec/policy-server.md §14 rule 1).
  *
  * ```ts
  * const log = createLog({ level: "info", format: "text" });
@@ -35,7 +35,7 @@ export type SharedLog = Log & {
 /** How a log is made. */
 export type LogSettings = {
   readonly level: LogLevel;
-  /** `otlp` writes text as well (§13). */
+  /** `otlp` writes text as well (spec/policy-server.md §13). */
   readonly format: "text" | "json" | "otlp";
   /** Standard output unless given. */
   readonly output?: LogOutput;

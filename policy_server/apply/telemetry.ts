@@ -32,7 +32,7 @@ export async function startTelemetry(
         collect: () => metricFamilies(metrics.snapshot()),
         report,
       });
-  // Spans are of level INFO, and the level holds for them too (spec/policy-server.md §13, §14.1).
+  // Spans are of level INFO, and the level holds for them too (spec/policy-server.md §13, §14 rule 1).
   const traces = options.logFormat !== "otlp" || !log.enabled("info")
     ? undefined
     : await (await import("../../telemetry/apply/traces.ts")).startTraces({

@@ -1,4 +1,4 @@
-/** Tells the cluster why the server ended, by the container's termination message (DECISIONS.md 4). */
+/** Tells the cluster why the server ended, by the container's termination message (spec/decisions.md §4). */
 import { existsSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import type { PolicyFailure } from "./policy_set.ts";

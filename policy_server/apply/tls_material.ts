@@ -32,7 +32,7 @@ export class TlsMaterialError extends Error {
   override readonly name = "TlsMaterialError";
 }
 
-/** Targets of the log lines that other tools look for (§3.2). */
+/** Targets of the log lines that other tools look for (spec/policy-server.md §3.2). */
 export const CERTS_LOG_TARGET = "policy_server::certs";
 
 /** Certificates are a few KB; a chain and a bundle of CAs too. */
@@ -58,7 +58,7 @@ export function loadServerPair({ certFile, keyFile }: TlsPaths): ServerPair {
       `certificate ${i + 1} in certificate file "${certFile}"`,
     );
   });
-  // A chain behind the certificate is welcome (§19 row 22), so only too few can be wrong.
+  // A chain behind the certificate is welcome (spec/policy-server.md §19 row 22), so only too few can be wrong.
   if (leaf === undefined) {
     throw new TlsMaterialError(
       `Expected exactly one certificate in certificate file, found 0: "${certFile}" has no PEM certificate`,

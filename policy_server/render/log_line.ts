@@ -1,5 +1,5 @@
 /**
- * One log event as one line, text or JSON (spec/policy-server.md §14.2, §14.3). Whatever a policy or a client puts into a
+ * One log event as one line, text or JSON (spec/policy-server.md §14 rules 2 and 3). Whatever a policy or a client puts into a
  * value stays inside that value: line breaks, control characters and marks that change the direction of text are
  * escaped, so that no line can be forged.
  */

@@ -1,4 +1,4 @@
-/** The metrics as Prometheus reads them, named as the collector's Prometheus exporter names them (DECISIONS.md 6). */
+/** The metrics as Prometheus reads them, named as the collector's Prometheus exporter names them (spec/decisions.md §6). */
 import { own } from "../../program/types/own.ts";
 import type { MetricFamily } from "../../telemetry/types/metrics.ts";
 import {

@@ -1,5 +1,5 @@
 /**
- * Reloads TLS material when its files change (spec/policy-server.md §11.3, §19 row 12). Directories are watched, not files, because
+ * Reloads TLS material when its files change (spec/policy-server.md §11 rule 3, §19 row 12). Directories are watched, not files, because
  * Kubernetes replaces a volume's files by swapping a symbolic link; and as events get lost (network file systems, a full
  * queue, a directory that was replaced) the files are looked at every few seconds as well.
  */

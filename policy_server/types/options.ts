@@ -36,7 +36,7 @@ export type ServerOptions = {
   readonly enablePprof: boolean;
   /** Requests about this namespace are accepted unseen. */
   readonly alwaysAcceptNamespace: string | null;
-  /** `null`: timeout protection is off, for policies with a timeout of their own too (§18). */
+  /** `null`: timeout protection is off, for policies with a timeout of their own too (spec/policy-server.md §18). */
   readonly policyTimeoutSeconds: number | null;
   readonly ignoreKubernetesConnectionFailure: boolean;
   readonly continueOnErrors: boolean;
@@ -55,7 +55,8 @@ export type ServerOptions = {
 
 /**
  * What to do: serve, print `text` to standard output and end with 0, write the command line's Markdown page `text` to
- * `path`, or print `text` to standard error and end with `exitCode` (2: wrong usage, 1: a wrong value; §1.3). Texts end
+ * `path`, or print `text` to standard error and end with `exitCode` (2: wrong usage, 1: a wrong value;
+ * spec/policy-server.md §1.3). Texts end
  * without a line break.
  */
 export type OptionsOutcome =

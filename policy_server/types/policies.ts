@@ -25,7 +25,7 @@ export type ContextAwareResource = { readonly apiVersion: string; readonly kind:
 
 /** What a policy and a group's member have in common. */
 export type PolicyModule = {
-  /** Where the Wasm comes from, as written; without `://` it is a registry reference (§3.3). */
+  /** Where the Wasm comes from, as written; without `://` it is a registry reference (spec/policy-server.md §3.3). */
   readonly module: string;
   /** The settings object as compact JSON: numbers have the digits and the form of the file. `{}` where none are set. */
   readonly settingsJson: string;
@@ -86,7 +86,7 @@ export class PoliciesFileError extends PortreeveError {
   }
 }
 
-/** What every error about the file begins with; also for one that can't be read (§2.1, errors 1 and 2). */
+/** What every error about the file begins with; also for one that can't be read (spec/policy-server.md §2.1, errors 1 and 2). */
 export function policiesFilePrefix(path: string): string {
   return `error while loading policies from ${JSON.stringify(path)}: `;
 }

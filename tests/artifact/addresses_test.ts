@@ -1,4 +1,4 @@
-// Where a registry can send us (issue 13, fault 10): over plain HTTP only to hosts that insecure_sources lists, whoever names
+// Where a registry can send us: over plain HTTP only to hosts that insecure_sources lists, whoever names
 // them, and never with somebody else's credentials. Every case runs against real servers; what must not be asked counts requests.
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -204,10 +204,11 @@ test("statements: values of other kinds are refused by name, long ones are quote
   const statement = JSON.parse(Buffer.from(document.dsseEnvelope.payload, "base64").toString());
   const cases: readonly (readonly [Place, unknown, RegExp])[] = [
     [[], null, /the statement is no JSON object/],
-    [["_type"], { toString: {} }, /the statement's _type is another one/],
+    [["_type"], { toString: {} }, /the statement's _type is no string/],
+    [["_type"], "x".repeat(100_000), /the in-toto statement has the type x{300}… /],
     [["predicateType"], { toString: {} }, /the statement's predicateType is no string/],
     [["predicateType"], null, /the statement's predicateType is no string/],
-    [["predicateType"], "x".repeat(100_000), /the statement is no signature \(predicateType x{300}… /],
+    [["predicateType"], "x".repeat(100_000), /is no signature: its predicateType is x{300}… /],
     [["subject"], null, /the statement's subject is no JSON object/],
     [["subject", 0], null, /the statement's subject is no JSON object/],
     [["subject", 0, "digest"], null, /the subject's digest is no JSON object/],

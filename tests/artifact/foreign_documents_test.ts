@@ -1,5 +1,5 @@
 // Documents that others wrote: their size, nesting and counts are bounded, their names are names and nothing else, and a server
-// that sends them slowly is not waited for (issue 13, fault 12).
+// that sends them slowly is not waited for.
 import { mkdir, writeFile } from "node:fs/promises";
 import http from "node:http";
 import net from "node:net";

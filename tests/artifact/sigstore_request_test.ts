@@ -167,7 +167,7 @@ real("a certificate that the policy brings: chain, log entry, annotations on the
   const foreign = await sigstore.certificate({ ...long, foreign: true });
   assert.match(
     await ask("v2", request(foreign)),
-    "verification failed: §9.4 rule 5: the certificate comes from no trusted",
+    "verification failed: the certificate comes from no trusted",
   );
   const expired = await sigstore.certificate({
     notBefore: new Date(Date.now() - 2 * day),
@@ -175,7 +175,7 @@ real("a certificate that the policy brings: chain, log entry, annotations on the
   });
   assert.match(
     await ask("v2", request(expired)),
-    "verification failed: §9.6 rule 4: the certificate is valid from",
+    "verification failed: the certificate is valid from",
   );
   const early = await sigstore.certificate({
     notBefore: new Date(Date.now() + day),
@@ -185,7 +185,7 @@ real("a certificate that the policy brings: chain, log entry, annotations on the
   const serving = await sigstore.certificate({ ...long, codeSigning: false });
   assert.match(
     await ask("v2", request(serving)),
-    "verification failed: §9.4 rule 5: the certificate's ExtendedKeyUsage",
+    "verification failed: the certificate's ExtendedKeyUsage",
   );
   assert.match(
     await ask("v2", request({ ...certificate, pem: "nonsense" })),

@@ -1,4 +1,4 @@
-// A reference by digest is served from the store only as what the digest names (issue 13, fault 12): whatever happened to the
+// A reference by digest is served from the store only as what the digest names: whatever happened to the
 // files of the store, and with or without a registry to ask.
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";

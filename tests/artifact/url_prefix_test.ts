@@ -1,4 +1,4 @@
-// What lies below a urlPrefix (issue 13, fault 12): URLs are compared as URLs, and what can be read in two ways lies nowhere.
+// What lies below a urlPrefix: URLs are compared as URLs, and what can be read in two ways lies nowhere.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ArtifactError, parseVerificationConfig, readSigstoreRequest } from "../../artifact/mod.ts";

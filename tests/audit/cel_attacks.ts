@@ -1,4 +1,4 @@
-/** Expressions of a hostile tenant, by what they try; also run against code of before with `issue 13`'s faults in it. */
+/** Expressions of a hostile tenant, by what they try; also run against older code, which had these faults. */
 
 export type Attack = {
   readonly name: string;

@@ -1,5 +1,5 @@
 // What a tenant may write into matchConditions ends within its limits of cost, time and memory, and the object is never passed
-// over in silence: it gets an error (issue 13, fault 7). Each of these ran for minutes, took gigabytes, or both.
+// over in silence: it gets an error. Each of these ran for minutes, took gigabytes, or both.
 import { performance } from "node:perf_hooks";
 import process from "node:process";
 import { test } from "uvu";

@@ -34,7 +34,7 @@ function withoutCondition(report: Any): Any {
 /** In this order. */
 export const REPORT_DIFFERENCES: readonly ReportDifference[] = [{
   name: "policy ids",
-  reason: "DECISIONS.md 3: kw.cap.<name> and so on, as the policy server and the webhooks have them",
+  reason: "spec/decisions.md §3: kw.cap.<name> and so on, as the policy server and the webhooks have them",
   differs: (report) => report.results.length > 0,
   ours: (report, ids) => ({
     ...report,
@@ -42,8 +42,7 @@ export const REPORT_DIFFERENCES: readonly ReportDifference[] = [{
   }),
 }, {
   name: "matchConditions",
-  reason:
-    "issue 8: the original ignores them and so reports on objects that admission never shows to the policy",
+  reason: "the original ignores them and so reports on objects that admission never shows to the policy",
   differs: (report) =>
     report.scope.name !== CONDITIONED.name &&
     report.results.some((result: Any) => result.policy === CONDITIONED.id),
@@ -56,7 +55,7 @@ export const REPORT_DIFFERENCES: readonly ReportDifference[] = [{
   ours: ({ source: _, ...report }) => report,
 }, {
   name: "inputs",
-  reason: "issue 8: --incremental must know what a report was made from without reading it all",
+  reason: "--incremental must know what a report was made from without reading it all",
   differs: () => true,
   ours: (report) => ({
     ...report,

@@ -1,5 +1,4 @@
 /** The benchmarks' arithmetic, their modules, and one short run of the whole command against real servers. */
-import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,39 +6,14 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { quick, steps } from "../../bench/render/plan.ts";
-import { goals, rowsTable, workloadGoals } from "../../bench/render/report.ts";
-import { costs, median, percentile, summarize } from "../../bench/render/summary.ts";
+import { rowsTable } from "../../bench/render/report.ts";
+import { median, percentile, summarize } from "../../bench/render/summary.ts";
 import { distinct, withMoreCode } from "../../bench/render/weighty_module.ts";
-import { WORKLOADS } from "../../bench/types/workloads.ts";
-import type { Sample } from "../../bench/types/measurement.ts";
 import { customSections } from "../../evaluator/render/custom_section.ts";
+import { once, run } from "./_command.ts";
+import { sample } from "./_sample.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-
-function sample(
-  subject: string,
-  round: number,
-  requestsPerSecond: number,
-  more: Partial<Sample> = {},
-): Sample {
-  return {
-    subject,
-    policy: "pod-privileged",
-    connections: 32,
-    round,
-    requests: requestsPerSecond,
-    requestsPerSecond,
-    p50Ms: 1,
-    p90Ms: 2,
-    p99Ms: 3,
-    p999Ms: 4,
-    errors: 0,
-    firstError: undefined,
-    rssMb: 100,
-    processorMs: 500,
-    ...more,
-  };
-}
 
 test("medians and percentiles", () => {
   assert.is(median([3, 1, 2]), 2);
@@ -76,35 +50,49 @@ test("Bun's servers are measured against Bun's floor, a URL against Node's", () 
   assert.is(rows[3]!.rssMb, null);
 });
 
-test("without the floor there is no ratio, and no goal", () => {
-  const rows = summarize([sample("node", 1, 500)]);
-  assert.is(rows[0]!.ratioToFloor, null);
-  assert.equal(goals(rows, "pod-privileged"), []);
+test("the server on Bun is measured against node:https there, not against Bun.serve, which is its own floor", () => {
+  const rows = summarize([
+    sample("floor-bun-serve", 1, 4000),
+    sample("bun", 1, 500),
+    sample("floor-bun", 1, 2000),
+  ]);
+  assert.equal(rows.map(({ ratioToFloor }) => ratioToFloor), [1, 0.25, 1]);
+  assert.is(summarize([sample("floor-bun-serve", 1, 4000), sample("bun", 1, 500)])[1]!.ratioToFloor, null);
 });
 
-test("goals tell what was missed", () => {
-  const rows = summarize([sample("floor-node", 1, 1000), sample("node", 1, 390, { p99Ms: 9 })]);
-  assert.equal(goals(rows, "pod-privileged").map(({ held }) => held), [false, true]);
+test("servers with different numbers of workers are rows of their own, beside the same floor", () => {
+  const rows = summarize([
+    sample("floor-node", 1, 1000),
+    sample("node", 1, 300, { workers: 1 }),
+    sample("node", 1, 500, { workers: 2 }),
+  ]);
+  assert.equal(rows.map(({ workers, ratioToFloor }) => [workers, ratioToFloor]), [[null, 1], [1, 0.3], [
+    2,
+    0.5,
+  ]]);
+  assert.match(rowsTable(rows), /^node +1 .*^node +2 /ms);
 });
 
-test("a workload's own goals: a share of the floor, requests per second, p50", () => {
-  const workload = { ...WORKLOADS[0]!, goals: { floorShare: 0.4, requestsPerSecond: 700, p50Ms: 2 } };
-  const at = (connections: number, requestsPerSecond: number, p50Ms: number) =>
-    sample("node", 1, requestsPerSecond, { connections, p50Ms });
-  const rows = summarize([sample("floor-node", 1, 1000), at(32, 390, 9), at(8, 701, 9), at(1, 100, 1.9)]);
-  assert.equal(workloadGoals(rows, workload).map(({ held }) => held), [false, true, true]);
-  assert.equal(workloadGoals(rows, WORKLOADS[0]!), []);
+test("without the floor there is no ratio", () => {
+  assert.is(summarize([sample("node", 1, 500)])[0]!.ratioToFloor, null);
+});
+
+test("of a floor that answered nothing there is no share, and of nothing no cost", () => {
+  const [floor, node] = summarize([sample("floor-node", 1, 0), sample("node", 1, 500)]);
+  assert.equal([floor!.processorUs, node!.ratioToFloor], [null, null]);
 });
 
 test("the table shows what a request cost", () => {
   const samples = [sample("floor-node", 1, 1000), sample("node", 1, 500)];
-  assert.equal(costs(samples).map(({ microseconds }) => microseconds), [500, 1000]);
-  assert.match(rowsTable(summarize(samples), costs(samples)), /^node .* 1000 .* 50\.0% /m);
+  const rows = summarize(samples);
+  assert.equal(rows.map(({ processorUs }) => processorUs), [500, 1000]);
+  assert.match(rowsTable(rows), /^node .* 1000 .* 50\.0% /m);
 });
 
 test("subjects alternate within a round, and a quick plan has bounds", () => {
-  const plan = { subjects: ["a", "b"], policies: ["p"], connections: [1, 8], rounds: 2, seconds: 9 };
-  assert.equal(steps(plan).slice(0, 4).map(({ subject, connections }) => subject + connections), [
+  const subjects = ["a", "b"].map((name) => ({ name, workers: null }));
+  const plan = { subjects, policies: ["p"], connections: [1, 8], rounds: 2, seconds: 9 };
+  assert.equal(steps(plan).slice(0, 4).map(({ subject, connections }) => subject.name + connections), [
     "a1",
     "b1",
     "a8",
@@ -131,21 +119,9 @@ test("a module with more code is valid, of the wished size, and keeps its metada
   assert.not.equal(modules[0], modules[1]);
 });
 
-function run(args: readonly string[]): Promise<{ code: number | null; output: string }> {
-  return new Promise((resolve) => {
-    const child = spawn(join(root, "node_modules/.bin/node"), args, {
-      cwd: root,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let output = "";
-    child.stdout.on("data", (chunk) => output += chunk);
-    child.stderr.on("data", (chunk) => output += chunk);
-    child.on("close", (code) => resolve({ code, output }));
-  });
-}
-
 const MEMBERS = [
   "subject",
+  "workers",
   "policy",
   "connections",
   "requestsPerSecond",
@@ -154,6 +130,7 @@ const MEMBERS = [
   "p99Ms",
   "p999Ms",
   "errors",
+  "processorUs",
   "rssMb",
   "ratioToFloor",
 ];
@@ -191,12 +168,6 @@ for (const generator of ["wrk", "autocannon"]) {
   });
 }
 
-// The commands run on Node, whatever runs the tests: once is enough.
-function once(title: string, run: () => Promise<void>): void {
-  if ("bun" in process.versions) test.skip(`${title} (with the tests on Node: npm test)`, () => {});
-  else test(title, run);
-}
-
 const OTHER_MODES = ["gatekeeper", "opa", "wasi-go"];
 
 once("policies of other modes are measured, and answer as they should", async () => {
@@ -206,7 +177,7 @@ once("policies of other modes are measured, and answer as they should", async ()
     ...["--program", "policy_server/main.ts"],
   ]);
   assert.is(code, 0, output);
-  for (const policy of OTHER_MODES) assert.match(output, new RegExp(`^node +${policy} `, "m"));
+  for (const policy of OTHER_MODES) assert.match(output, new RegExp(`^node +all +${policy} `, "m"));
 });
 
 once("policies that look at many objects are measured beside the floor", async () => {
@@ -226,12 +197,6 @@ once("policies that look at many objects are measured beside the floor", async (
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-});
-
-test("an option that makes no sense is named", async () => {
-  const { code, output } = await run(["bench/main.ts", "--subjects", "deno"]);
-  assert.is(code, 1);
-  assert.is(output.trim(), "Error: --subjects: deno is none of floor-node, node, floor-bun, bun");
 });
 
 test.run();

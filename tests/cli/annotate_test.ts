@@ -295,7 +295,7 @@ test("capabilities that module and metadata don't agree on are warned of", () =>
     assert.equal(await warnings("[oci/v1/verify, net/v1/dns_lookup_host]", "oci", "v1/verify"), [
       'detected {"net/v1/dns_lookup_host"}',
     ]);
-    // A pattern declares all below it (sharp edge 21).
+    // A pattern declares all below it (spec/cli.md, sharp edge 21).
     assert.equal(await warnings("[oci/*]", "oci", "v1/verify", "v2/verify"), []);
     assert.equal(await warnings('["*"]', "oci", "v1/verify"), []);
     // The beginning of a longer name is not the shorter one, nor do names go from one segment on into the next.

@@ -1,4 +1,4 @@
-// Archives that try: where they may write, how much, and what they may call it (issue 13, fault 12).
+// Archives that try: where they may write, how much, and what they may call it.
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

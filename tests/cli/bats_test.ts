@@ -1,4 +1,4 @@
-// The sample policies' end-to-end suites, which call `kwctl`, pass with this tool under that name (issue 7).
+// The sample policies' end-to-end suites, which call `kwctl`, pass with this tool under that name.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,5 +1,5 @@
 // Words of others never steer the terminal: every command, at a terminal and through a pipe, with a policy, a store, requests
-// and a registry that try (issue 13, fault 9).
+// and a registry that try.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";

@@ -113,10 +113,10 @@ real("where a pulled policy goes", () =>
     mkdirSync(join(cwd, "folder"));
     assert.is((await reeve("pull", `${host}/tests/where:v1`, "-o", "folder")).exit, 0);
     assert.equal(readFileSync(join(cwd, "folder/where:v1")), policy);
-    // Without scheme and tag, too, the name is the one that was asked for (sharp edge 13).
+    // Without scheme and tag, too, the name is the one that was asked for (spec/cli.md, sharp edge 13).
     assert.is((await reeve("pull", `${host}/tests/where`, "-o", "out.wasm")).exit, 0);
     assert.equal(readFileSync(join(cwd, "out.wasm")), policy);
-    // What is there already is left alone, which is said (sharp edge 14).
+    // What is there already is left alone, which is said (spec/cli.md, sharp edge 14).
     file("mine.wasm", "mine");
     const left = await reeve("pull", `${host}/tests/where:v1`, "-o", "mine.wasm");
     assert.is(left.exit, 0);

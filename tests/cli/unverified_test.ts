@@ -1,4 +1,4 @@
-// No command that verifies ends with 0 without having verified (issue 13): configurations that require nothing, that cannot be
+// No command that verifies ends with 0 without having verified: configurations that require nothing, that cannot be
 // read or are not there, empty flags, and a log that nobody reads.
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";

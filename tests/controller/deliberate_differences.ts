@@ -6,10 +6,10 @@
 /** A difference that the replay of the recorded objects has to allow for. */
 export const OBJECT_DIFFERENCES = {
   policyIds:
-    "DECISIONS.md 3: ids are kw.cap.<name> and so on; with the 1.36 ids one tenant's policy could replace another's",
-  envWins: "DECISIONS.md 3: spec.env cannot override the variables that the controller sets",
+    "spec/decisions.md §3: ids are kw.cap.<name> and so on; with the 1.36 ids one tenant's policy could replace another's",
+  envWins: "spec/decisions.md §3: spec.env cannot override the variables that the controller sets",
   appliedReplicas:
-    "issue 6: the annotation kubewarden.io/applied-replicas lets a manual scale or an autoscaler survive while the spec stays",
+    "the annotation kubewarden.io/applied-replicas lets a manual scale or an autoscaler survive while the spec stays",
   inputsDigest:
     "spec/controller.md, sharp edge 17: the annotation kubewarden.io/inputs-digest on the pods rolls a server when its " +
     "verification, trust, pull-secret or client-CA object changes",
@@ -43,4 +43,4 @@ export const SCHEMA_REQUIRES =
 export const NAME_TOO_LONG =
   "spec/crds.md §15, 15: names over 38 characters or with dots can never get a Service or labels";
 export const GROUPS_CHECKED =
-  "DECISIONS.md 3: the checks of namespaced policies look at apiGroups, where the original looks at apiVersions by mistake";
+  "spec/decisions.md §3: the checks of namespaced policies look at apiGroups, where the original looks at apiVersions by mistake";

@@ -101,7 +101,7 @@ test("a queue's depth, adds, workers and retries are those of its keys", async (
   await queue.stop();
 });
 
-/** Every family of §1.5, with the labels that dashboards ask for. */
+/** Every family of spec/controller.md §1.5, with the labels that dashboards ask for. */
 const SERIES: readonly RegExp[] = [
   ...[
     "policyserver",

@@ -264,6 +264,7 @@ test("a policy is reachable only when every pod runs the current configuration a
     deployment: {
       metadata: { name: "d", labels, annotations: { "deployment.kubernetes.io/revision": "2" } },
     },
+    service: { metadata: { name: "s" } },
     replicaSets,
     pods,
   });
@@ -290,6 +291,11 @@ test("a policy is reachable only when every pod runs the current configuration a
     state([member("new", true)], [set("new", "1", "7")]),
     "rolling",
     "the ReplicaSet is not the latest",
+  );
+  assert.equal(
+    rollout({ ...view([member("new", true)]), service: undefined }),
+    { state: "rolling", someReady: false },
+    "no Service leads to the pods",
   );
 });
 

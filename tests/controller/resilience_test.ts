@@ -8,6 +8,7 @@ import {
   DEPLOYMENTS,
   LEASES,
   MUTATING,
+  PODS,
   SECRETS,
   VALIDATING,
 } from "../../controller/types/resources.ts";
@@ -291,6 +292,54 @@ if (binariesFolder() === undefined) {
       "a webhook whose policy does not exist is removed",
       () => client.get(MUTATING, undefined, "kw.cap.nobody").then(() => false, () => true),
     );
+    await controller.stop();
+  });
+
+  test("no webhook comes before the Service that it names, and its policy says that it waits", async ({ harness }) => {
+    const { client } = harness;
+    let refusing = true;
+    const transport = meddling(
+      harness.plane.admin,
+      (method, path) =>
+        refusing && method !== "GET" && /\/services\/policy-server-unreachable\b/.test(path)
+          ? {
+            status: 403,
+            body: { kind: "Status", message: "exceeded quota: services=0", reason: "Forbidden", code: 403 },
+          }
+          : undefined,
+    );
+    const controller = await harness.startController({}, { transport });
+    await create(harness, server("unreachable"), cap("waits", "unreachable"));
+    const pods = async () => (await client.list<Any>(PODS, NAMESPACE, {})).items;
+    await until(
+      "the pods are ready",
+      async () =>
+        (await pods()).some(({ metadata, status }) =>
+          metadata.labels["kubewarden/policy-server"] === "unreachable" &&
+          status?.conditions?.some(({ type, status }: Any) => type === "Ready" && status === "True")
+        ),
+    );
+    const condition = async () =>
+      (await harness.read(server("unreachable"))).status?.conditions?.find(({ type }: Any) =>
+        type === "ServiceReconciled"
+      );
+    await until("the server says why", async () => /exceeded quota/.test((await condition())?.message ?? ""));
+    const policy = cap("waits", "unreachable");
+    await until(
+      "the policy waits",
+      async () => (await harness.read(policy)).status?.policyStatus === "pending",
+    );
+    controller.resync();
+    await controller.idle();
+    for (const kind of [VALIDATING, MUTATING]) {
+      assert.is(
+        await client.get(kind, undefined, "kw.cap.waits").then(() => "there", () => "none"),
+        "none",
+      );
+    }
+    refusing = false;
+    controller.resync();
+    await isActive(harness, policy);
     await controller.stop();
   });
 

@@ -1,4 +1,4 @@
-// Custom resources as their hostile author writes them (issue 13): validation ends soon, its answers are bounded, and names that
+// Custom resources as their hostile author writes them: validation ends soon, its answers are bounded, and names that
 // objects inherit something under are names like others.
 import { performance } from "node:perf_hooks";
 import { test } from "uvu";

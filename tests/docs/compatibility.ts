@@ -13,7 +13,7 @@ import { ANSWER_DIFFERENCES } from "../policy_server/deliberate_differences.ts";
 
 /** The reasons begin with where the rule is found, which says nothing to a reader of the page. */
 const plain = (reason: string) =>
-  reason.replace(/^(?:DECISIONS\.md|spec\/|issue )[^:]*: /, "")
+  reason.replace(/^spec\/[^:]*: /, "")
     .replaceAll("<", "&lt;");
 
 const cell = (text: string) => plain(text).replaceAll("|", "\\|").replaceAll("\n", " ");

@@ -1,4 +1,4 @@
-// What guests hand to their host is bounded and checked in one place (issue 13, fault 4): no answer, log entry or error grows with
+// What guests hand to their host is bounded and checked in one place: no answer, log entry or error grows with
 // what a guest gives, and the process lives on.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// The tables of spec/evaluator.md §5.2 and spec/policy-server.md §10.2.
+// The tables of spec/evaluator.md §5.2 and spec/policy-server.md §10 rule 2.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {

@@ -1,5 +1,5 @@
 // The server and the command-line tool refuse modules that import what objects inherit, in every execution mode, before anything
-// of them runs (issue 13, fault 1).
+// of them runs.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

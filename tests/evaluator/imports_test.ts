@@ -1,5 +1,5 @@
 // What a module may import: exactly what is on the list of its execution mode. Names come from the runtime itself, by reflection:
-// whatever an ordinary object, a function or the global object answers to is tried as namespace and as name (issue 13, fault 1).
+// whatever an ordinary object, a function or the global object answers to is tried as namespace and as name.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { RUNTIMES } from "../../evaluator/apply/engine.ts";

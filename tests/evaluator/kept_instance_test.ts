@@ -1,5 +1,5 @@
 // A kept instance is like a new one, in whatever a guest can observe: the size of its memory by loads and stores beyond its own page
-// count, by growing, by what host functions refuse (issue 13, fault 5).
+// count, by growing, by what host functions refuse.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Deadline } from "../../evaluator/apply/deadline.ts";

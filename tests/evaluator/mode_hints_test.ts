@@ -1,10 +1,10 @@
 /**
  * A module of another mode than its metadata (or the user) says is told which one it is, and a Rego module with the wrong entry point
- * which ones there are (issue 18, kind 10): in the policy server, `reeve` and the library alike.
+ * which ones there are: in the policy server, `reeve` and the library alike.
  *
- * What tells a mode: `__guest_call` is waPC's (the waPC specification, `spec/evaluator.md` §2); `opa_…` are those of `opa build -t wasm`
- * (OPA's documentation of WebAssembly, §7.1; kwctl 1.36 tells Rego by them, `spec/cli.md` §7.4); `extism:host/env` is the namespace of
- * Extism's kernel; `_start` is a WASI command (§6).
+ * What tells a mode: `__guest_call` is waPC's (the waPC specification, `spec/evaluator.md §2`); `opa_…` are those of `opa build -t wasm`
+ * (OPA's documentation of WebAssembly, spec/evaluator.md §7.1; kwctl 1.36 tells Rego by them, `spec/cli.md §7.4`);
+ * `extism:host/env` is the namespace of Extism's kernel; `_start` is a WASI command (spec/evaluator.md §6).
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -123,7 +123,7 @@ test("reeve: metadata that say another mode, and the flag", () =>
 test("reeve annotate: metadata that are wrong are not written", () =>
   inPlace(async ({ reeve, file }) => {
     for (const { name, plain, declared, hint } of MISMATCHES) {
-      // Only these are checked when a module is annotated (`spec/cli.md` §15, 3 and 4).
+      // Only these are checked when a module is annotated (`spec/cli.md §15`, 3 and 4).
       if (declared !== "kubewarden-wapc" && !REGO.includes(declared)) continue;
       file(
         "metadata.yml",

@@ -1,5 +1,5 @@
 /**
- * How deep guests may call themselves (issue 18, kind 11): recursive descent over a request's object, a Rego walk, a parser. The
+ * How deep guests may call themselves: recursive descent over a request's object, a Rego walk, a parser. The
  * original gives up after 15,600 to 31,700 calls. Where a guest wants more than there is, that ends its own request, and nothing else.
  *
  * Calls that fit, measured (instrumented guests, 64-bit values that each call keeps; Node 26.10, Bun 1.4.5, x86-64):

@@ -1,5 +1,5 @@
 /**
- * Memories and tables with addresses of 64 bits are refused by us, in one text, before a runtime sees them (issue 18, kind 11): Node 26
+ * Memories and tables with addresses of 64 bits are refused by us, in one text, before a runtime sees them: Node 26
  * takes both and Bun 1.4.5 neither, so that what a guest may do would depend on the runtime. The flags of limits are those of the
  * binary format of WebAssembly 3.0 ("limits"): 0x01 a maximum, 0x02 shared, 0x04 addresses of 64 bits; 0x08 is the proposal for custom page sizes.
  */

@@ -2,24 +2,21 @@
  * The evaluator alone in a browser: Chromium loads the packed file and prints the verdicts, which are those of every other runtime.
  * Rego builtins that need keys end the evaluation there instead of answering wrongly.
  */
-import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import * as library from "../../mod.ts";
+import { BROWSER, evaluateIn, GET_BROWSER, inBrowser } from "../browser.ts";
 import { BIN, consumer, ROOT, succeed } from "./consumer.ts";
 import { verdicts } from "./verdicts.mjs";
 
-const BROWSER = ["chromium", "chromium-browser", "google-chrome"].find((name) =>
-  spawnSync("sh", ["-c", `command -v ${name}`]).status === 0
-);
 // A browser is the same on both runtimes.
 const withIt = BROWSER === undefined || "bun" in process.versions ? test.skip : test;
-const hint = BROWSER === undefined ? " (apt-get install chromium)" : "";
+const hint = GET_BROWSER;
 
 const PAGE = `<!doctype html><script type="module">
 const load = (path) => import(path);
@@ -83,80 +80,6 @@ async function ask(evaluator: string): Promise<Answer> {
     server.closeAllConnections();
     server.close();
   }
-}
-
-/** Opens a page; `use` gets what the browser prints, which begins with the address of its debugger. */
-async function inBrowser<T>(page: string, use: (printed: AsyncIterable<string>) => Promise<T>): Promise<T> {
-  const profile = mkdtempSync(join(tmpdir(), "portreeve-browser-"));
-  const flags = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    `--user-data-dir=${profile}`,
-    // With it the browser stays until it is ended.
-    "--remote-debugging-port=0",
-  ];
-  const browser = spawn(BROWSER!, [...flags, page], { stdio: ["ignore", "ignore", "pipe"] });
-  browser.stderr.setEncoding("utf8");
-  const ended = new Promise<void>((resolve) => browser.once("exit", () => resolve()));
-  try {
-    return await Promise.race([
-      use(browser.stderr),
-      ended.then(() => Promise.reject(new Error("the browser ended before the page was done"))),
-    ]);
-  } finally {
-    browser.kill();
-    await ended;
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
-  }
-}
-
-/** Evaluates expressions in the page that a browser shows, one after the other; promises are awaited. */
-async function evaluateIn(page: string, printed: AsyncIterable<string>, expressions: readonly string[]) {
-  let text = "";
-  let host: string | undefined;
-  for await (const piece of printed) {
-    text += piece;
-    host = /DevTools listening on ws:\/\/([^/]+)\//.exec(text)?.[1];
-    if (host !== undefined) break;
-  }
-  const targets = await (await fetch(`http://${host}/json/list`)).json() as readonly {
-    readonly type: string;
-    readonly webSocketDebuggerUrl: string;
-  }[];
-  const socket = new WebSocket(targets.find(({ type }) => type === "page")!.webSocketDebuggerUrl);
-  await new Promise((resolve) => socket.addEventListener("open", resolve, { once: true }));
-  interface Reply {
-    readonly id?: number;
-    readonly error?: { readonly message: string };
-    readonly result?: { readonly result?: { readonly value?: unknown }; readonly exceptionDetails?: unknown };
-  }
-  let sent = 0;
-  const call = (method: string, params: unknown) =>
-    new Promise<unknown>((resolve, reject) => {
-      const id = ++sent;
-      const listen = ({ data }: MessageEvent) => {
-        const { id: answered, error, result } = JSON.parse(String(data)) as Reply;
-        if (answered !== id) return;
-        socket.removeEventListener("message", listen);
-        const failed = error ?? result?.exceptionDetails;
-        if (failed === undefined) resolve(result?.result?.value);
-        else reject(new Error(`${method}: ${JSON.stringify(failed)}`));
-      };
-      socket.addEventListener("message", listen);
-      socket.send(JSON.stringify({ id, method, params }));
-    });
-  // Answered once the page is there: what was evaluated earlier would be lost.
-  await call("Page.navigate", { url: page });
-  const values: unknown[] = [];
-  for (const expression of expressions) {
-    values.push(await call("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true }));
-  }
-  socket.close();
-  return values;
 }
 
 async function check(evaluator: string): Promise<void> {

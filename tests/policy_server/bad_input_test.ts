@@ -289,7 +289,7 @@ test("unknown policies, paths and methods", () =>
       const answer = await ask(server, { method, path: "/validate/good" });
       assert.equal([answer.status, answer.body, answer.headers["allow"]], [405, "", "POST"], method);
     }
-    // A bad body counts more than an unknown policy (§5.2).
+    // A bad body counts more than an unknown policy (spec/policy-server.md §5.2).
     assert.is((await ask(server, { path: "/validate/absent", body: "{" })).status, 400);
     assert.is((await ask(server, { path: "/validate/absent", body: "{}" })).status, 422);
   }));

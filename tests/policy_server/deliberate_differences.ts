@@ -15,7 +15,8 @@ export interface AnswerDifference {
 
 export const ANSWER_DIFFERENCES: readonly AnswerDifference[] = [{
   name: "groups that the original accepts only because a member failed are refused",
-  reason: "spec/policy-server.md §19.2: whoever can make a member fail would get `!member()` past the group",
+  reason:
+    "spec/policy-server.md §19 row 2: whoever can make a member fail would get `!member()` past the group",
   differs: ({ case: kind, status, answer }) =>
     kind.startsWith("group") && status === 200 && answer.includes(`"allowed":true`),
   answer:

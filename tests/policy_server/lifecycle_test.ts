@@ -1,4 +1,4 @@
-// A server's life: it reloads, goes on where a reload fails, and ends without losing what it accepted (DECISIONS.md 7).
+// A server's life: it reloads, goes on where a reload fails, and ends without losing what it accepted (spec/decisions.md §7).
 import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";

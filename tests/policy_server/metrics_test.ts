@@ -1,4 +1,4 @@
-// spec/policy-server.md §12, DECISIONS.md 6.
+// spec/policy-server.md §12, spec/decisions.md §6.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createMetrics, METRICS_LIMITS } from "../../policy_server/apply/metrics.ts";

@@ -1,4 +1,4 @@
-// spec/policy-server.md §2.1, and what DECISIONS.md 8 says about numbers.
+// spec/policy-server.md §2.1, and what spec/decisions.md §8 says about numbers.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {

@@ -1,5 +1,5 @@
 // What keeps a server from starting is said once, with the file, the policy, the field and what was expected; exit code 1
-// (spec/policy-server.md §1.3, §2.1, §3; DECISIONS.md 4).
+// (spec/policy-server.md §1.3, §2.1, §3; spec/decisions.md §4).
 import { readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// spec/policy-server.md §11.1, §11.2, §19 row 22.
+// spec/policy-server.md §11 rules 1 and 2, §19 row 22.
 import { createPrivateKey } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

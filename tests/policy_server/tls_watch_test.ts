@@ -1,4 +1,4 @@
-// spec/policy-server.md §11.3, §17 item 11, §19 row 12.
+// spec/policy-server.md §11 rule 3, §17 item 11, §19 row 12.
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -43,17 +43,22 @@ function readStatement(payload: Uint8Array, imageDigest: string): Fields {
     "the statement",
   );
   if (statement["_type"] !== STATEMENT_TYPE) {
-    refuse("§13 rule 2: the statement's _type is another one");
+    const type = quoted(text(statement["_type"], "the statement's _type"));
+    refuse(`the in-toto statement has the type ${type}, expected ${STATEMENT_TYPE}`);
   }
   if (statement["predicateType"] !== SIGNATURE_PREDICATE) {
     const type = quoted(text(statement["predicateType"], "the statement's predicateType"));
-    refuse(`§13 rule 2: the statement is no signature (predicateType ${type})`);
+    refuse(
+      `the in-toto statement is no signature: its predicateType is ${type}, expected ${SIGNATURE_PREDICATE}`,
+    );
   }
   const subjects = statement["subject"];
   const subject = fields(Array.isArray(subjects) ? subjects[0] : undefined, "the statement's subject");
   const sha256 = text(fields(subject["digest"], "the subject's digest")["sha256"], "the subject's sha256");
   if (`sha256:${sha256}` !== imageDigest) {
-    refuse("§13 rule 2: the statement is about another image (subject[0].digest.sha256)");
+    refuse(
+      `the in-toto statement is about another image: subject[0] has the digest sha256:${sha256.slice(0, 64)}`,
+    );
   }
   const annotations = subject["annotations"] ?? null;
   return annotations === null ? {} : fields(annotations, "the subject's annotations");
@@ -97,7 +102,7 @@ function recordedVerifier(body: Uint8Array): RecordedKey {
     case "hashedrekord 0.0.2":
       return structured(fields(spec["hashedRekordV002"], "hashedRekordV002")["signature"]);
     default:
-      refuse(`§13 rule 2: unsupported log entry ${quoted(type)}`);
+      refuse(`unsupported log entry ${quoted(type)}`);
   }
 }
 
@@ -109,15 +114,15 @@ type Envelope = {
 
 function envelopeOf(bundle: Bundle): Envelope {
   if (bundle.content.$case !== "dsseEnvelope") {
-    refuse("§13 rule 2: the bundle holds no DSSE envelope");
+    refuse("the bundle holds no DSSE envelope");
   }
   const { payloadType, payload, signatures } = bundle.content.dsseEnvelope;
   if (payloadType !== PAYLOAD_TYPE) {
-    refuse(`§13 rule 2: the envelope's payloadType is ${quoted(payloadType)}`);
+    refuse(`the envelope's payloadType is ${quoted(payloadType)}, expected ${PAYLOAD_TYPE}`);
   }
   const signature = signatures[0];
   if (signature === undefined || signatures.length !== 1) {
-    refuse("§13 rule 2: the envelope must have exactly one signature");
+    refuse(`the envelope has ${signatures.length} signatures, expected exactly one`);
   }
   return { payloadType, payload, signature: signature.sig };
 }
@@ -129,7 +134,7 @@ function requireSameVerifier(bundle: Bundle, certificate: Uint8Array | undefined
     const recorded = recordedVerifier(entry.canonicalizedBody);
     const same = certificate === undefined ||
       (recorded.certificate !== undefined && Buffer.from(recorded.certificate).equals(certificate));
-    if (!same) refuse("§13 rule 2: the log entry is about another certificate (verifier)");
+    if (!same) refuse("the log entry is about another certificate (verifier)");
     spki = recorded.spki;
   }
   return spki;
@@ -208,7 +213,7 @@ async function parseBundle(bytes: Uint8Array): Promise<Bundle> {
     return bundleFromJSON(document);
   } catch (error) {
     if (!(error instanceof ValidationError)) throw error;
-    refuse(`§13 rule 2: invalid bundle: ${error.fields.join(", ")}`, error);
+    refuse(`invalid bundle: ${error.fields.join(", ")}`, error);
   }
 }
 
@@ -218,7 +223,7 @@ function certificateOf(bundle: Bundle): X509Certificate | undefined {
   if (content.$case === "certificate") {
     return certificateFromDer(content.certificate.rawBytes);
   }
-  refuse("§13 rule 2: verificationMaterial must be a single certificate");
+  refuse("verificationMaterial is neither a single certificate nor a public key");
 }
 
 /**

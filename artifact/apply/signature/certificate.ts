@@ -49,19 +49,19 @@ function subjectOf(certificate: X509Certificate): Subject | undefined {
 /** The certificate must be made for signing code: usage bits and a name. */
 export function requireCodeSigning(certificate: X509Certificate): Subject {
   if (certificate.extKeyUsage === undefined) {
-    throw new Error("§9.4 rule 5: the certificate has no KeyUsage extension");
+    throw new Error("the certificate has no KeyUsage extension");
   }
   if (!certificate.extKeyUsage.digitalSignature) {
-    throw new Error("§9.6 rule 4: the certificate's KeyUsage does not hold digitalSignature");
+    throw new Error("the certificate's KeyUsage does not hold digitalSignature");
   }
   const purposes = certificate.extension(OID.extendedKeyUsage)?.valueObj.subs[0]?.subs ?? [];
   const usages = purposes.map((purpose) => purpose.toOID());
   if (!usages.includes(OID.codeSigning)) {
-    throw new Error("§9.4 rule 5: the certificate's ExtendedKeyUsage does not hold codeSigning");
+    throw new Error("the certificate's ExtendedKeyUsage does not hold codeSigning");
   }
   const subject = subjectOf(certificate);
   if (subject === undefined) {
-    throw new Error("§9.4 rule 5: the certificate names no e-mail address and no URI");
+    throw new Error("the certificate names no e-mail address and no URI");
   }
   return subject;
 }
@@ -74,19 +74,19 @@ export function requireIssuer(
 ): X509Certificate {
   if (!certificate.validForDate(moment)) {
     throw new Error(
-      `§9.6 rule 4: the certificate is valid from ${certificate.notBefore.toISOString()} to ` +
+      `the certificate is valid from ${certificate.notBefore.toISOString()} to ` +
         `${certificate.notAfter.toISOString()}, not at ${moment.toISOString()}`,
     );
   }
   const issuers = anchors.filter(({ certificate: anchor }) =>
     anchor.isCA && anchor.subject.equals(certificate.issuer) && certificate.verify(anchor)
   );
-  if (issuers.length === 0) throw new Error("§9.4 rule 5: the certificate comes from no trusted authority");
+  if (issuers.length === 0) throw new Error("the certificate comes from no trusted authority");
   const valid = issuers.find((anchor) =>
     holds(anchor.validFor, moment) && anchor.certificate.validForDate(moment)
   );
   if (valid === undefined) {
-    throw new Error(`§9.6 rule 4: the authority of the certificate is not valid at ${moment.toISOString()}`);
+    throw new Error(`the authority of the certificate is not valid at ${moment.toISOString()}`);
   }
   return valid.certificate;
 }
@@ -118,7 +118,7 @@ export function requireGenuineTimestamps(
     const genuine = keys.some((log) =>
       holds(log.validFor, timestamp.datetime) && timestamp.verify(signed, log.key.key)
     );
-    if (!genuine) throw new Error("§9.6 rule 5: the certificate's signed timestamp (SCT) is not its log's");
+    if (!genuine) throw new Error("the certificate's signed timestamp (SCT) is not its log's");
   }
 }
 

@@ -1,4 +1,4 @@
-/** Every signature that hangs on an image: its `.sig` image and the bundles that refer to it (`§9.4`, `§13`). */
+/** Every signature that hangs on an image: its `.sig` image and the bundles that refer to it (`spec/fetch-verify.md §9.4`, `§13`). */
 import { codeOf, messageOf } from "../../types/error.ts";
 import type { ArtifactOptions } from "../../types/options.ts";
 import type { SignedLayer } from "../../types/signed_layer.ts";

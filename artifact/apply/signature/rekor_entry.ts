@@ -30,21 +30,21 @@ export function requireRekorEntry(annotation: string, logs: readonly LogKey[]): 
   const seconds = integratedTime as number;
   const known = logs.filter((log) => log.id === logID);
   if (known.length === 0) {
-    throw new Error(`§9.6 rule 3: no trusted transparency log has the id ${logID.slice(0, 128)}`);
+    throw new Error(`no trusted transparency log has the id ${logID.slice(0, 128)}`);
   }
   const valid = known.filter((log) => holds(log.validFor, new Date(seconds * 1000)));
   if (valid.length === 0) {
     throw new Error(
-      `§9.6 rule 3: the key of log ${logID} was not valid at ${new Date(seconds * 1000).toISOString()}`,
+      `the key of log ${logID} was not valid at ${new Date(seconds * 1000).toISOString()}`,
     );
   }
   const signature = fromBase64(text(bundle["SignedEntryTimestamp"], "the bundle's SignedEntryTimestamp"));
   const signed = new TextEncoder().encode(JSON.stringify({ body, integratedTime, logID, logIndex }));
   if (signature === undefined || !valid.some((log) => verifies(log.key, signed, signature))) {
-    throw new Error("§9.4 d: the log's signature (SET) over the entry does not verify");
+    throw new Error("the log's signature (SET) over the entry does not verify");
   }
   const decoded = fromBase64(body);
-  if (decoded === undefined) throw new Error("§9.6 rule 2: the log entry's body is no base64");
+  if (decoded === undefined) throw new Error("the log entry's body is no base64");
   return {
     integratedTime: seconds,
     body: fields(
@@ -64,24 +64,24 @@ export function requireBodyMatches(entry: RekorEntry, layer: Uint8Array, signatu
   const kind = text(entry.body["kind"], "the log entry's kind");
   const apiVersion = text(entry.body["apiVersion"], "the log entry's apiVersion");
   if ((kind !== "hashedrekord" && kind !== "rekord") || apiVersion !== "0.0.1") {
-    throw new Error(`§9.6 rule 2: unsupported log entry ${quoted(`${kind} ${apiVersion}`)}`);
+    throw new Error(`unsupported log entry ${quoted(`${kind} ${apiVersion}`)}`);
   }
   const spec = fields(entry.body["spec"], "the log entry's spec");
   const hash = fields(fields(spec["data"], "the log entry's data")["hash"], "the log entry's hash");
   const algorithm = text(hash["algorithm"], "the log entry's hash algorithm");
   if (!["sha256", "sha384", "sha512"].includes(algorithm)) {
-    throw new Error(`§9.6 rule 2: the log entry hashes with ${algorithm.slice(0, 32)}`);
+    throw new Error(`the log entry hashes with ${algorithm.slice(0, 32)}`);
   }
   if (createHash(algorithm).update(layer).digest("hex") !== hash["value"]) {
-    throw new Error("§9.6 rule 2: the log entry is about other bytes (spec.data.hash)");
+    throw new Error("the log entry is about other bytes (spec.data.hash)");
   }
   const recorded = fields(spec["signature"], "the log entry's signature");
   if (recorded["content"] !== signature) {
-    throw new Error("§9.6 rule 2: the log entry is about another signature (spec.signature.content)");
+    throw new Error("the log entry is about another signature (spec.signature.content)");
   }
   const content = fields(recorded["publicKey"], "the log entry's public key")["content"];
   const key = fromBase64(text(content, "the log entry's public key"));
-  if (key === undefined) throw new Error("§9.6 rule 2: the log entry's public key is no base64");
+  if (key === undefined) throw new Error("the log entry's public key is no base64");
   return key;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Signature layers of `sha256-<hex>.sig` images, "simple signing" (`spec/fetch-verify.md §9.4`, strict as in `§9.6`).
+ * Signature layers of `sha256-<hex>.sig` images, "simple signing" (`spec/fetch-verify.md §9.4`, strict as in `spec/fetch-verify.md §9.6`).
  */
 import type { Descriptor } from "../../types/manifest.ts";
 import { messageOf } from "../../types/error.ts";
@@ -27,17 +27,17 @@ export const ANNOTATION = {
 function readPayload(bytes: Uint8Array, imageDigest: string): Fields {
   const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   const payload = fields(
-    // Numbers stay the texts that they are written as: annotations are compared as text (`§9.3`).
+    // Numbers stay the texts that they are written as: annotations are compared as text (`spec/fetch-verify.md §9.3`).
     parseJson(text, "the payload", "signature", (source) => source),
     "the payload",
   );
   const critical = fields(payload["critical"], "critical");
   if (typeof fields(critical["identity"], "identity")["docker-reference"] !== "string") {
-    throw new Error("§9.4 b: the payload has no docker-reference");
+    throw new Error("the payload has no docker-reference");
   }
-  if (typeof critical["type"] !== "string") throw new Error("§9.4 b: the payload has no type");
+  if (typeof critical["type"] !== "string") throw new Error("the payload has no type");
   if (fields(critical["image"], "image")["docker-manifest-digest"] !== imageDigest) {
-    throw new Error("§9.4 b: the payload is about another image (docker-manifest-digest)");
+    throw new Error("the payload is about another image (docker-manifest-digest)");
   }
   const optional = payload["optional"] ?? null;
   if (optional === null) return {};
@@ -66,10 +66,10 @@ function trustedIdentity(
   const certificate = certificateFromPem(pem);
   const bytes = fromBase64(signature);
   if (bytes === undefined || !signedByCertificate(certificate, layer, bytes)) {
-    throw new Error("§9.6 rule 1: the layer's signature does not verify with the certificate's key");
+    throw new Error("the layer's signature does not verify with the certificate's key");
   }
   if (recorded.certificate === undefined || !Buffer.from(recorded.certificate).equals(derOf(certificate))) {
-    throw new Error("§9.6 rule 2: the log entry is about another certificate (spec.signature.publicKey)");
+    throw new Error("the log entry is about another certificate (spec.signature.publicKey)");
   }
   return requireIdentity(certificate, trust.anchors, trust.ctlogs, new Date(entry.integratedTime * 1000));
 }
@@ -106,7 +106,7 @@ function signedLayer(
   const bundle = annotations[ANNOTATION.bundle];
   const certificate = annotations[ANNOTATION.certificate];
   const payload = readPayload(bytes, imageDigest);
-  if (signature === undefined) throw new Error(`§9.4 c: the layer has no annotation ${ANNOTATION.signature}`);
+  if (signature === undefined) throw new Error(`the layer has no annotation ${ANNOTATION.signature}`);
   const layer = { source: descriptor.digest, signedBytes: bytes, signature, annotations: payload };
   const anonymous: SignedLayer = {
     ...layer,
@@ -118,9 +118,7 @@ function signedLayer(
   if (bundle === undefined || trust.rekor.length === 0) {
     if (certificate !== undefined) {
       note(
-        bundle === undefined
-          ? "§9.4 e: the layer carries no log entry"
-          : "§9.4 e: there are no transparency log keys",
+        bundle === undefined ? "the layer carries no log entry" : "there are no transparency log keys",
       );
     }
     return anonymous;

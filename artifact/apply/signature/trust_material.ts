@@ -22,7 +22,7 @@ export type LogKey = {
 };
 
 export type TrustMaterial = {
-  /** Every certificate of every authority: intermediates are anchors too (`§9.4` rule 5). */
+  /** Every certificate of every authority: intermediates are anchors too (`spec/fetch-verify.md §9.4` rule 5). */
   readonly anchors: readonly Anchor[];
   readonly rekor: readonly LogKey[];
   readonly ctlogs: readonly LogKey[];

@@ -74,7 +74,7 @@ export function ociCapabilities({ artifact, trustRoot, log }: OciOptions): Capab
     };
   };
 
-  /** Reads the question; an absent `require_rekor_bundle` counts as false (sharp edge 17). */
+  /** Reads the question; an absent `require_rekor_bundle` counts as false (spec/evaluator.md, sharp edge 17). */
   function read(version: "v1" | "v2", payload: Uint8Array, policy: string): SigstoreRequest {
     const value = readPayload(payload);
     let json = asJson(value) as Record<string, unknown>;

@@ -1,4 +1,4 @@
-/** A policy server without a cluster: it serves, says so once, and tells policies that ask (DECISIONS 5). */
+/** A policy server without a cluster: it serves, says so once, and tells policies that ask (spec/decisions.md §5). */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
