@@ -46,6 +46,15 @@ export interface PlacedOptions {
   readonly onRunning: (running: boolean) => void;
 }
 
+type Waiting = {
+  readonly id: number;
+  readonly name: string;
+  readonly request: PiecedRequest;
+  readonly resolve: (outcome: Outcome | undefined) => void;
+};
+
+/** How long an outcome waits for others of the same turn, in milliseconds. */
+const MAX_TURN_MS = 2;
 /** Longer requests take longer, so that the pool has them in any case: bytes. */
 const MAX_IN_PLACE_BYTES = 128 * 1024;
 const INTERRUPTED: ReadonlySet<string | undefined> = new Set([TEXT.interrupted, TEXT.regoInterrupted]);
@@ -64,6 +73,9 @@ export class PlacedEvaluator {
   #logged: PolicyLogEntry[] = [];
   /** Whether the running guest wanted what it can't have here. */
   #wanting = false;
+  /** What arrived in this turn of the event loop. */
+  readonly #waiting: Waiting[] = [];
+  #soon: NodeJS.Immediate | undefined;
   #tidying: NodeJS.Immediate | undefined;
   #later: NodeJS.Timeout | undefined;
 
@@ -117,7 +129,10 @@ export class PlacedEvaluator {
     const policy = this.#policies.get(id);
     if (policy === undefined) return (await this.#options.pooled(id, request, options)).outcome;
     if (request.length <= MAX_IN_PLACE_BYTES && isInPlace(policy.placement, performance.now())) {
-      const outcome = await this.#alone(() => this.#inPlace(id, policy.id, request));
+      const outcome = await new Promise<Outcome | undefined>((resolve) => {
+        this.#waiting.push({ id, name: policy.id, request, resolve });
+        this.#soon ??= setImmediate(() => void this.#alone(() => this.#turn()));
+      });
       const event = outcome === undefined ? LEFT : STAYED;
       policy.placement = placementAfter(policy.placement, event, performance.now());
       if (outcome !== undefined) return outcome;
@@ -127,13 +142,34 @@ export class PlacedEvaluator {
     return outcome;
   }
 
+  /**
+   * Evaluates what has arrived in this turn of the event loop, one after the other, and then answers: what evaluating needs of the
+   * processor's caches, and what reading and answering needs, take turns less often so.
+   */
+  async #turn(): Promise<void> {
+    this.#soon = undefined;
+    const done: (() => void)[] = [];
+    const answer = () => {
+      for (const settle of done.splice(0)) settle();
+    };
+    let answeredAt = performance.now();
+    for (const { id, name, request, resolve } of this.#waiting.splice(0)) {
+      const outcome = await this.#inPlace(id, name, request);
+      done.push(() => resolve(outcome));
+      if (performance.now() - answeredAt < MAX_TURN_MS) continue;
+      answer();
+      answeredAt = performance.now();
+    }
+    answer();
+    this.#tidySoon();
+  }
+
   /** The verdict, or nothing where the pool has to be asked. */
   async #inPlace(id: number, name: string, request: PiecedRequest): Promise<Outcome | undefined> {
     this.#wanting = false;
     this.#logged = [];
     this.#deadline.begin();
     const outcome = await this.#engine.run(id, "validate", joinRequest(request));
-    this.#tidySoon();
     if (outcome.kind !== "verdict" || this.#wanting || this.#deadline.expired || this.#engine.exhausted) {
       return undefined;
     }
