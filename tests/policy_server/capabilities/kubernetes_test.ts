@@ -423,7 +423,7 @@ real("an inventory has all objects of its kinds, and is built again when one of 
     return new TextEncoder().encode(JSON.stringify({ form, names }));
   });
   const kinds = [{ apiVersion: "v1", kind: "Namespace" }, { apiVersion: "v1", kind: "ConfigMap" }];
-  const ask = async () => JSON.parse(new TextDecoder().decode(await inventory("names", kinds)));
+  const ask = async () => JSON.parse(new TextDecoder().decode((await inventory("names", kinds)).payload));
   const { names } = await ask();
   assert.equal(names[0], ["ConfigMap", "configmaps", ["c"]]);
   assert.is(names[1][1], "namespaces");
