@@ -8,8 +8,8 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { wholeMemory } from "./guest_memory.ts";
 
-/** Bytes that a thread's abandoned memories may take before they are given back; a collection takes some 5 ms. */
-const MAX_ABANDONED = 128 << 20;
+/** Bytes that a thread's abandoned memories may take before they are given back; a collection takes some 5 ms, once for 20 guests of 2.5 MB. */
+const MAX_ABANDONED = 48 << 20;
 /** Milliseconds that less than that may wait. */
 const MAX_WAIT_MS = 1_000;
 

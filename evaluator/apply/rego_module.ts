@@ -17,8 +17,10 @@ import { BuiltinError, BuiltinHalt, type RegoBuiltin } from "../types/rego.ts";
 import { GuestMemory, wholeMemory } from "./guest_memory.ts";
 import { loadBuiltins } from "./rego_builtins.ts";
 import { RegoEvaluation } from "./rego_evaluation.ts";
+import { filledPages, Seal } from "./seal.ts";
 import { Snapshot } from "./snapshot.ts";
 
+const PAGE = 65536;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 /** Characters of what an error repeats of the policy's words. */
@@ -62,9 +64,17 @@ export interface RegoData {
 }
 
 /** A document that was read into the guest, and the guest as it was right after. */
-type HeldData = { readonly version: number; readonly value: number; readonly snapshot: Snapshot };
+type HeldData = {
+  readonly version: number;
+  readonly value: number;
+  readonly snapshot: Snapshot;
+  /** Of the pages that reading has filled; undefined where it filled none. */
+  readonly seal: Seal | undefined;
+  /** Bytes that the snapshot takes at most. */
+  readonly bytes: number;
+};
 
-/** To copy a memory of this size takes long enough that nothing should wait behind it. */
+/** To read a memory of this size takes long enough that nothing should wait behind it. */
 const LARGE = 8 << 20;
 
 /**
@@ -267,9 +277,9 @@ export class RegoModule {
     return this.#snapshot !== undefined && this.#snapshot.restore();
   }
 
-  /** Bytes of memory that held data take a second time. */
+  /** Bytes that held data take besides the guest's memory. */
   heldBytes(): number {
-    return this.#held === undefined ? 0 : wholeMemory(this.#imported).length;
+    return this.#held?.bytes ?? 0;
   }
 
   /**
@@ -278,17 +288,26 @@ export class RegoModule {
    */
   #load({ pieces, version }: RegoData): number {
     if (this.#held !== undefined) return this.#held.value;
+    const pages = this.#instance.exports[GUARD.pages] as WebAssembly.Global;
+    const filledFrom = Number(pages.value) * PAGE;
     const value = this.#exports.opa_json_parse(...this.#push(...pieces));
     this.#rethrow();
-    if (value === 0 || version === undefined || this.#snapshot === undefined || this.#prepared.room) {
-      return value;
+    if (value !== 0 && version !== undefined && this.#snapshot !== undefined && !this.#prepared.room) {
+      this.#held = this.#hold(version, value, filledFrom);
     }
-    const { length } = wholeMemory(this.#imported);
-    if (!this.#host.mayHold(2 * length)) return value;
-    if (length > LARGE) this.#host.longWork();
-    const snapshot = new Snapshot(this.#instance, this.#prepared.mode);
-    this.#held = { version, value, snapshot };
     return value;
+  }
+
+  #hold(version: number, value: number, filledFrom: number): HeldData | undefined {
+    const read = wholeMemory(this.#imported);
+    if (read.length > LARGE) this.#host.longWork();
+    const filled = filledPages(read, filledFrom);
+    const bytes = read.length - (filled ? filled.end - filled.start : 0);
+    if (!this.#host.mayHold(read.length + bytes)) return undefined;
+    const snapshot = new Snapshot(this.#instance, this.#prepared.mode, 0, filled);
+    // The snapshot has made the memory larger, which gives it another buffer.
+    const seal = filled && new Seal(wholeMemory(this.#imported), filled);
+    return { version, value, snapshot, seal, bytes };
   }
 
   #run(dataValue: number, input: readonly Uint8Array[]): RegoResult {
@@ -344,7 +363,9 @@ export class RegoModule {
 
   /** Puts the instance back to where it was before its first evaluation, or had read its data. False when it must be dropped. */
   restore(): boolean {
-    const snapshot = this.#held?.snapshot ?? this.#snapshot;
-    return this.#usable && snapshot !== undefined && snapshot.restore();
+    if (!this.#usable) return false;
+    if (this.#held === undefined) return this.#snapshot !== undefined && this.#snapshot.restore();
+    const { seal, snapshot } = this.#held;
+    return (seal === undefined || seal.holds()) && snapshot.restore();
   }
 }
