@@ -110,7 +110,10 @@ export default async function serve(start: WorkerStart): Promise<void> {
     heed();
     if (busyMs < BUSY_MS) return;
     // A guest that runs for long asks again and again, and to find that there is room takes longer than to find that there is no need.
-    if (told && outcomes.length === 0 && next >= waiting.length && Atomics.load(signal, SIGNAL.inbox) === received) {
+    if (
+      told && outcomes.length === 0 && next >= waiting.length &&
+      Atomics.load(signal, SIGNAL.inbox) === received
+    ) {
       return;
     }
     needStackRoom();
