@@ -228,7 +228,7 @@ export class Engine {
     if (this.#kept.abandoned.due() === 0) await this.collect();
     this.#linked = undefined;
     try {
-      return slot.guest = await this.#instantiate(policy.module, policy.limitMs, room);
+      return slot.guest = await this.#instantiate(policy, room);
     } finally {
       slot.memory = this.#linked;
       this.#linked = undefined;
@@ -236,12 +236,17 @@ export class Engine {
     }
   }
 
-  #instantiate(id: number, limitMs: number, room: number): Promise<Guest> {
-    const prepared = this.#modules.get(id);
+  #instantiate(policy: EvaluablePolicy, room: number): Promise<Guest> {
+    const prepared = this.#modules.get(policy.module);
     if (!prepared) throw new InstantiationError("its module was removed");
-    const runtime = RUNTIMES[prepared.mode];
-    if (!runtime) throw new InstantiationError(`this build can't run execution mode ${prepared.mode}`);
-    return runtime(room === 0 ? prepared : { ...prepared, room }, limitMs, this.#guestHost);
+    const { mode } = prepared;
+    const runtime = RUNTIMES[mode];
+    if (!runtime) throw new InstantiationError(`this build can't run execution mode ${mode}`);
+    return runtime(room === 0 ? prepared : { ...prepared, room }, policy.limitMs, this.#guestHost);
+  }
+
+  #hasInventory({ module, contextAwareResources }: EvaluablePolicy): boolean {
+    return REGO_MODES.has(this.#modules.get(module)?.mode) && (contextAwareResources?.length ?? 0) > 0;
   }
 
   /** Whether a guest of the last {@link run} wanted more of the thread's call stack than there is. */
@@ -280,11 +285,7 @@ export class Engine {
     const policy = this.#policies.get(id);
     if (!policy) return { kind: "error", message: "the policy was removed" };
     const room = this.#modules.get(policy.module)?.restorable ? roomFor(request?.json.length ?? 0) : 0;
-    const slot = this.#kept.slotFor(
-      policy.module,
-      policy.contextAwareResources?.length ? id : undefined,
-      room,
-    );
+    const slot = this.#kept.slotFor(policy.module, this.#hasInventory(policy) ? id : undefined, room);
     this.#current = id;
     this.#logged = 0;
     this.#exhausted = false;

@@ -48,7 +48,7 @@ export type MemoryPlan = {
 /** Where the memory is ample, there is no need for more than this. */
 const ENOUGH: Omit<MemoryPlan, "code" | "guest" | "pressure"> = {
   kept: 128 * MIB,
-  abandoned: 48 * MIB,
+  abandoned: 128 * MIB,
   waiting: 256 * MIB,
 };
 /** No policy does with less. */
