@@ -222,13 +222,13 @@ export class Engine {
     return answer;
   }
 
-  async #guest(policy: EvaluablePolicy, slot: Slot, room: number): Promise<Guest> {
+  async #guest(policy: EvaluablePolicy, slot: Slot): Promise<Guest> {
     this.#kept.clean(slot);
     if (slot.guest) return slot.guest;
     if (this.#kept.abandoned.due() === 0) await this.collect();
     this.#linked = undefined;
     try {
-      return slot.guest = await this.#instantiate(policy, room);
+      return slot.guest = await this.#instantiate(policy, slot.room);
     } finally {
       slot.memory = this.#linked;
       this.#linked = undefined;
@@ -262,15 +262,14 @@ export class Engine {
     policy: EvaluablePolicy,
     request: EvaluationRequest,
     slot: Slot,
-    room: number,
   ): Promise<Verdict> {
     const until = performance.now() + policy.limitMs;
-    let guest = await this.#guest(policy, slot, room);
+    let guest = await this.#guest(policy, slot);
     slot.dirty = true;
     let limitMs = policy.limitMs;
     if (guest.prepare && !guest.prepare(request, policy)) {
       this.#kept.abandon(slot);
-      guest = await this.#guest(policy, slot, room);
+      guest = await this.#guest(policy, slot);
       slot.dirty = true;
       limitMs = Math.max(1, until - performance.now());
       guest.prepare?.(request, { ...policy, limitMs });
@@ -286,15 +285,16 @@ export class Engine {
     if (!policy) return { kind: "error", message: "the policy was removed" };
     const room = this.#modules.get(policy.module)?.restorable ? roomFor(request?.json.length ?? 0) : 0;
     const slot = this.#kept.slotFor(policy.module, this.#hasInventory(policy) ? id : undefined, room);
+    slot.usedBy = id;
     this.#current = id;
     this.#logged = 0;
     this.#exhausted = false;
     try {
       if (operation === "validate") {
         if (!request) return { kind: "error", message: "no request was given" };
-        return { kind: "verdict", verdict: await this.#validate(policy, request, slot, room) };
+        return { kind: "verdict", verdict: await this.#validate(policy, request, slot) };
       }
-      const guest = await this.#guest(policy, slot, room);
+      const guest = await this.#guest(policy, slot);
       slot.dirty = true;
       return operation === "validate_settings"
         ? { kind: "settings", settings: guest.validateSettings(policy) }
@@ -322,6 +322,29 @@ export class Engine {
    */
   tidy(): number {
     return Math.min(this.#kept.tidy(), this.#kept.abandoned.due());
+  }
+
+  /**
+   * Makes one guest anew that a request has used up: it outgrew its room, or can't be put back. To be called while nothing waits, after
+   * {@link tidy}: the request that needs it then finds it. Returns whether there was one to make. However long that takes, no more guests
+   * are made than without, but for the last.
+   */
+  async makeAhead(): Promise<boolean> {
+    const slot = this.#kept.nextSpent();
+    const policy = slot && this.#policies.get(slot.usedBy);
+    if (!policy) return slot !== undefined;
+    this.#deadline.begin();
+    this.#current = slot.usedBy;
+    this.#logged = 0;
+    try {
+      await this.#guest(policy, slot);
+    } catch {
+      // Told to the request that needs it, for which it is tried again.
+      this.#kept.abandon(slot);
+    } finally {
+      this.#current = -1;
+    }
+    return true;
   }
 
   /** Drops all guests. */

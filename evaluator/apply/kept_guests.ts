@@ -13,6 +13,8 @@ export interface Slot {
   readonly module: number;
   /** The only policy that the guest serves; undefined where it serves all of its module. */
   readonly policy: number | undefined;
+  /** Pages that its guest gets besides what is usual. */
+  readonly room: number;
   guest: Guest | undefined;
   memory: WebAssembly.Memory | undefined;
   dirty: boolean;
@@ -20,6 +22,8 @@ export interface Slot {
   bytes: number;
   /** When it was used last. */
   usedAt: number;
+  /** The policy that used it last. */
+  usedBy: number;
 }
 
 /** A guest's memory with its snapshot, as a multiple of the memory: half of it is not zero, for policies in Rust. */
@@ -38,6 +42,8 @@ export class KeptGuests {
   /** Bytes that guests which wait may hold. */
   readonly #max: number;
   #bytes = 0;
+  /** Slots whose guest could not be put back after a request: the next one will want another. */
+  readonly #spent = new Set<Slot>();
 
   /** @param memory what may be held of guests that run no request; much unless given */
   constructor(memory?: ThreadMemory) {
@@ -56,7 +62,17 @@ export class KeptGuests {
     const key = room === 0 ? own : `${own} ${room}`;
     const slots = room === 0 ? this.#slots : this.#roomy;
     const slot: Slot = slots.get(key) ??
-      { module, policy, guest: undefined, memory: undefined, dirty: false, bytes: 0, usedAt: 0 };
+      {
+        module,
+        policy,
+        room,
+        guest: undefined,
+        memory: undefined,
+        dirty: false,
+        bytes: 0,
+        usedAt: 0,
+        usedBy: -1,
+      };
     if (room > 0 || this.#max < Infinity) slots.delete(key);
     slots.set(key, slot);
     if (room === 0) return slot;
@@ -86,9 +102,21 @@ export class KeptGuests {
   clean(slot: Slot): void {
     if (slot.guest && slot.dirty) {
       if (slot.guest.restore()) this.measure(slot);
-      else this.abandon(slot);
+      else {
+        if (this.mayHold(slot.bytes)) this.#spent.add(slot);
+        this.abandon(slot);
+      }
     }
     slot.dirty = false;
+  }
+
+  /** A slot whose guest is better made anew before a request comes; undefined when there is none. Each is named once. */
+  nextSpent(): Slot | undefined {
+    for (const slot of this.#spent) {
+      this.#spent.delete(slot);
+      if (!slot.guest) return slot;
+    }
+    return undefined;
   }
 
   /** Drops the slot's guest. */
@@ -101,6 +129,7 @@ export class KeptGuests {
 
   #drop(key: string, slot: Slot): void {
     this.abandon(slot);
+    this.#spent.delete(slot);
     this.#roomy.delete(key);
   }
 
@@ -114,6 +143,7 @@ export class KeptGuests {
           continue;
         }
         this.abandon(slot);
+        this.#spent.delete(slot);
         slots.delete(key);
       }
     }
@@ -135,6 +165,7 @@ export class KeptGuests {
   /** Drops all guests. */
   clear(): void {
     for (const slot of this.#slots.values()) if (slot.guest) this.abandon(slot);
+    this.#spent.clear();
     for (const [key, slot] of this.#roomy) this.#drop(key, slot);
   }
 }

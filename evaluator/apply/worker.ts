@@ -230,6 +230,14 @@ export default async function serve(start: WorkerStart): Promise<void> {
       continue;
     }
     if (closing) break;
+    told = false;
+    if (Atomics.load(signal, SIGNAL.inbox) === seen && await engine.makeAhead()) {
+      if (told) {
+        Atomics.store(signal, SIGNAL.busy, 0);
+        post({ kind: "done", outcomes: [] });
+      }
+      continue;
+    }
     rest(SIGNAL.inbox, seen, received, limitMs);
   }
   if (reuse) {

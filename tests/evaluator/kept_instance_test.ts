@@ -3,6 +3,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Deadline } from "../../evaluator/apply/deadline.ts";
+import { Engine } from "../../evaluator/apply/engine.ts";
 import { prepareModule } from "../../evaluator/apply/prepare.ts";
 import { Snapshot } from "../../evaluator/apply/snapshot.ts";
 import { GUARD, instrument } from "../../evaluator/render/instrument.ts";
@@ -162,6 +163,43 @@ test("a guest that grows by what its request needs is kept, and given back when 
   }
   assert.is(await asking(long, 1), first, "made anew after a minute");
 });
+
+for (const mode of STATEFUL_MODES) {
+  test(`${mode}: a guest that outgrew its room is made anew before the next request comes`, async () => {
+    const engine = new Engine(
+      { call: () => ({ ok: false, error: "none" }), log() {}, sleep() {} },
+      new Deadline(),
+    );
+    engine.addModule(1, await prepareModule(probingGuest(mode), { memoryMib: 64 }));
+    for (const id of [1, 2]) {
+      engine.addPolicy(id, {
+        id: `${id}`,
+        module: 1,
+        settings: new TextEncoder().encode("{}"),
+        limitMs: 60_000,
+      });
+    }
+    const ask = async (id: number, told: string) => {
+      const json = new TextEncoder().encode(JSON.stringify({ uid: "u", object: { told } }));
+      const outcome = await engine.run(id, "validate", { json, object: [1, 2] });
+      assert.ok(outcome.kind === "verdict" && outcome.verdict.allowed, `${told} ${JSON.stringify(outcome)}`);
+      engine.tidy();
+    };
+    await ask(1, "@G1;");
+    assert.is(await engine.makeAhead(), false, "one that was put back is there");
+    await ask(1, "@G60;");
+    assert.ok(await instances(async () => void await engine.makeAhead()) > 0);
+    assert.is(await engine.makeAhead(), false, "once");
+    // It is like any other: nothing is left, neither of memory nor of what was written.
+    assert.is(await instances(() => ask(2, `@L${15 * PAGE};`)), 0);
+    await ask(1, "@G60;");
+    engine.remove([1], []);
+    assert.is(await instances(async () => void await engine.makeAhead()), 0, "for nobody");
+    await ask(2, "@G60;");
+    engine.remove([2], [1]);
+    assert.is(await engine.makeAhead(), false);
+  });
+}
 
 test("memory of instances that are not kept is given back", async () => {
   // 150 MB a call: without giving back, 25 calls take 3.7 GB (on Node, whose garbage collector does not see it).
