@@ -287,7 +287,10 @@ export class RegoModule {
    * No evaluation runs meanwhile, so that no builtin's answer is held. Returns the guest's value; 0: they can't be read.
    */
   #load({ pieces, version }: RegoData): number {
-    if (this.#held !== undefined) return this.#held.value;
+    if (this.#held !== undefined) {
+      if (this.#held.version !== version) throw new Error("the guest holds other data");
+      return this.#held.value;
+    }
     const pages = this.#instance.exports[GUARD.pages] as WebAssembly.Global;
     const filledFrom = Number(pages.value) * PAGE;
     const value = this.#exports.opa_json_parse(...this.#push(...pieces));

@@ -40,7 +40,8 @@ class GatekeeperGuest implements Guest {
     this.#inventory = isRaw(request) || resources.length === 0
       ? undefined
       : this.#host.inventory({ form: "gatekeeper", resources });
-    return this.#module.accepts(this.#inventory?.ok ? this.#inventory.version : undefined);
+    // What is refused without being evaluated leaves what is held.
+    return this.#inventory?.ok ? this.#module.accepts(this.#inventory.version) : true;
   }
 
   validate(request: EvaluationRequest, policy: EvaluablePolicy): Verdict {

@@ -33,7 +33,8 @@ class OpaGuest implements Guest {
     this.#host.arm(policy.limitMs);
     const resources = policy.contextAwareResources ?? [];
     this.#inventory = resources.length === 0 ? undefined : this.#host.inventory({ form: "opa", resources });
-    return this.#module.accepts(this.#inventory?.ok ? this.#inventory.version : undefined);
+    // What is refused without being evaluated leaves what is held.
+    return this.#inventory?.ok ? this.#module.accepts(this.#inventory.version) : true;
   }
 
   validate(request: EvaluationRequest, policy: EvaluablePolicy): Verdict {

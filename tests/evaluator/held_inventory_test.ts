@@ -16,6 +16,7 @@ import {
 import type { HostCallAnswer } from "../../evaluator/types/evaluation.ts";
 import type { PreparedModule } from "../../evaluator/types/module.ts";
 import type { ThreadMemory } from "../../evaluator/types/protocol.ts";
+import { loadPolicy } from "../../mod.ts";
 import { PAGE, policyOf, probingGuest, REGO_MODES } from "./probing_guest.ts";
 
 const MIB = 1024 * 1024;
@@ -151,8 +152,9 @@ for (const form of ["opa", "gatekeeper"] as const) {
     views[1] = { ok: false, error: "the API server is gone" };
     const found = await outcome(1, "free");
     assert.is(found.kind === "verdict" && found.verdict.status?.message, "the API server is gone");
+    views[1] = view(form, [], 1, MIB);
+    assert.is(await refuses(1, "taken"), true, "as it was read");
     views[1] = before;
-    assert.is(await refuses(1, "taken"), true);
     // Of any length, also where it outgrows the room that its guest has.
     for (const length of [0, 20_000, 300_000, 3_000_000]) {
       assert.is(await refuses(1, "taken", length), true, `${length}`);
@@ -183,6 +185,29 @@ for (const form of ["opa", "gatekeeper"] as const) {
     Object.assign(large, given([], kept));
     assert.is(await other.refuses(1, "taken"), false, "what is larger than that is not kept");
   });
+}
+
+for (const form of ["opa", "gatekeeper"] as const) {
+  for (const threads of [0, 1]) {
+    test(`${form}: what the host says of its view reaches the guest (${threads} threads)`, async () => {
+      let given = view(form, ["taken"], 1);
+      const path = fileURLToPath(new URL(`../policies/${form}-context/policy.wasm`, import.meta.url));
+      await using policy = await loadPolicy(path, { threads, onHostCall: () => given });
+      const refuses = async (name: string) => {
+        const object = { apiVersion: "v1", kind: "Service", metadata: { name } };
+        const kind = { group: "", version: "v1", kind: "Service" };
+        const { allowed, status } = await policy.validate({ uid: "u", namespace: "shop", kind, object });
+        if (status?.code === 500) throw new Error(status.message);
+        return !allowed;
+      };
+      for (const _ of [1, 2]) assert.is(await refuses("taken"), true);
+      given = view(form, [], 1);
+      assert.is(await refuses("taken"), true, "the same number");
+      given = view(form, ["other"], 2);
+      assert.is(await refuses("taken"), false, "another");
+      assert.is(await refuses("other"), true);
+    });
+  }
 }
 
 /** Reading it fills pages 2 to 8 of the guest's, though with zeros where it leaves something. */

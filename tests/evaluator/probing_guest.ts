@@ -72,7 +72,7 @@ export function probingGuest(mode: ExecutionMode, pages = 2): Uint8Array {
     .replace("(module", `(module ${imports}`)
     .replace("(memory 2 100)", `(memory ${pages} 1000)`)
     .replace(/(\(memory (?:\$memory )?\(export "memory"\)) 1\)/, `$1 ${pages === 2 ? 1 : pages})`)
-    .replace(/(\(func \(export "opa_malloc"\)[^]*?)\)\n  \(func/, `$1\n${GROW})\n  (func`)
+    .replace(/(\(func \(export "opa_malloc"\)[^]*?)\)\n {2}\(func/, `$1\n${GROW})\n  (func`)
     .replace("(func $judge", "(func $left_over")
     .replace(/\)\s*$/, `${probe(touch)})`);
   const metadata = {

@@ -430,9 +430,16 @@ real("an inventory has all objects of its kinds, and is built again when one of 
   assert.ok(names[1][2].includes("one"));
   await ask();
   assert.is(built, 1);
+  const version = async (of = kinds) => (await inventory("names", of)).version;
+  const first = await version();
+  assert.is(await version([...kinds].reverse()), first, "the same kinds");
+  assert.not.equal(await version([kinds[0]!]), first, "what another policy may see");
+  assert.is(await version(), first);
+  assert.is(built, 2);
   await api("POST", configMaps("two"), configMap("seen", {}));
   await until("the change is seen", async () => (await ask()).names[0][2].includes("seen"));
-  assert.is(built, 2);
+  assert.is(built, 3);
+  assert.not.equal(await version(), first);
   await api("DELETE", `${configMaps("two")}/seen`);
   const unreachable = inventories(() => Promise.resolve(undefined), () => new Uint8Array());
   const error = await unreachable("names", kinds).catch((error: Error) => error);
