@@ -195,8 +195,16 @@ for (const form of ["opa", "gatekeeper"] as const) {
       await using policy = await loadPolicy(path, { threads, onHostCall: () => given });
       const refuses = async (name: string) => {
         const object = { apiVersion: "v1", kind: "Service", metadata: { name } };
-        const kind = { group: "", version: "v1", kind: "Service" };
-        const { allowed, status } = await policy.validate({ uid: "u", namespace: "shop", kind, object });
+        const request = {
+          uid: "u",
+          kind: { group: "", version: "v1", kind: "Service" },
+          resource: { group: "", version: "v1", resource: "services" },
+          operation: "CREATE",
+          userInfo: {},
+          namespace: "shop",
+          object,
+        };
+        const { allowed, status } = await policy.validate(request);
         if (status?.code === 500) throw new Error(status.message);
         return !allowed;
       };
