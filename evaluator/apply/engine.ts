@@ -33,11 +33,10 @@ import { boundedText } from "../render/bounded_text.ts";
 import { GUARD } from "../render/instrument.ts";
 import { policyLogEntry } from "../render/policy_log.ts";
 import { metered } from "../render/work.ts";
-import { AbandonedMemory } from "./abandoned_memory.ts";
 import type { Deadline } from "./deadline.ts";
-import { wholeMemory } from "./guest_memory.ts";
+import { KeptGuests, type Slot } from "./kept_guests.ts";
 import { link } from "./link.ts";
-import { MAX_ROOMY, roomFor, ROOMY_IDLE_MS } from "./request_room.ts";
+import { roomFor } from "./request_room.ts";
 import { needStackRoom } from "./stack_room.ts";
 import { isStackExhaustion, trapText } from "./trap_text.ts";
 
@@ -75,22 +74,6 @@ export interface EngineHost {
 const MAX_LOGGED = 2 << 20;
 const ENTRY_COST = 100;
 
-type Slot = {
-  guest: Guest | undefined;
-  memory: WebAssembly.Memory | undefined;
-  dirty: boolean;
-  /** What the guest's memory and its snapshot take. */
-  bytes: number;
-};
-
-/** The place of an instance for long requests. */
-type RoomySlot = Slot & { readonly module: number; usedAt: number };
-
-/** A guest's memory with its snapshot, as a multiple of the memory: half of it is not zero, for policies in Rust. */
-const SNAPSHOT_SHARE = 1.5;
-
-const emptySlot = (): Slot => ({ guest: undefined, memory: undefined, dirty: false, bytes: 0 });
-
 class OutOfTime extends Error {}
 
 /** What the host makes of an answer (reading it, comparing objects) pays from the time that the guest had. */
@@ -113,14 +96,8 @@ export class Engine {
   readonly #deadline: Deadline;
   readonly #modules = new Map<number, PreparedModule>();
   readonly #policies = new Map<number, EvaluablePolicy>();
-  readonly #slots = new Map<number, Slot>();
-  /** Instances for long requests, by module and room; the one that was used last stands last. */
-  readonly #roomy = new Map<string, RoomySlot>();
+  readonly #kept: KeptGuests;
   readonly #guestHost: GuestHost;
-  readonly #abandoned: AbandonedMemory;
-  /** Bytes that guests which wait may hold. */
-  readonly #maxKept: number;
-  #kept = 0;
   /** The memory of the instance that was linked last. */
   #linked: WebAssembly.Memory | undefined;
   #current = -1;
@@ -133,8 +110,7 @@ export class Engine {
   /** @param memory what may be held of guests that run no request; much unless given */
   constructor(host: EngineHost, deadline: Deadline, memory?: ThreadMemory) {
     this.#host = host;
-    this.#abandoned = new AbandonedMemory(memory?.abandoned);
-    this.#maxKept = memory?.kept ?? Infinity;
+    this.#kept = new KeptGuests(memory);
     this.#deadline = deadline;
     this.#guestHost = {
       link: async (module, imports) => {
@@ -163,6 +139,7 @@ export class Engine {
       log: (entry) => this.#log(entry),
       turn: () => deadline.turn(),
       longWork: () => deadline.longWork(),
+      mayHold: (bytes) => this.#kept.mayHold(bytes),
       trap: (error) => {
         this.#exhausted ||= isStackExhaustion(error);
         return trapText(error);
@@ -182,13 +159,8 @@ export class Engine {
   /** Forgets policies and modules, and the guests made of them. */
   remove(policies: readonly number[], modules: readonly number[]): void {
     for (const id of policies) this.#policies.delete(id);
-    for (const id of modules) {
-      this.#modules.delete(id);
-      const slot = this.#slots.get(id);
-      if (slot) this.#abandon(slot);
-      this.#slots.delete(id);
-      for (const [key, roomy] of this.#roomy) if (roomy.module === id) this.#drop(key, roomy);
-    }
+    for (const id of modules) this.#modules.delete(id);
+    this.#kept.remove(policies, modules);
   }
 
   #arm(limitMs: number): void {
@@ -250,76 +222,31 @@ export class Engine {
     return answer;
   }
 
-  /** The place of the instance that serves requests to a module with so much room besides the usual. */
-  #slotFor(module: number, room: number): Slot {
-    if (room === 0) {
-      let slot = this.#slots.get(module);
-      if (slot === undefined) slot = emptySlot();
-      // What was used last stands last.
-      else if (this.#maxKept < Infinity) this.#slots.delete(module);
-      this.#slots.set(module, slot);
-      return slot;
-    }
-    const key = `${module} ${room}`;
-    const slot: RoomySlot = this.#roomy.get(key) ??
-      { ...emptySlot(), module, usedAt: 0 };
-    this.#roomy.delete(key);
-    this.#roomy.set(key, slot);
-    slot.usedAt = performance.now();
-    for (const [first, oldest] of this.#roomy) {
-      if (this.#roomy.size <= MAX_ROOMY) break;
-      this.#drop(first, oldest);
-    }
-    return slot;
-  }
-
-  #drop(key: string, slot: RoomySlot): void {
-    this.#abandon(slot);
-    this.#roomy.delete(key);
-  }
-
-  async #guest(policy: EvaluablePolicy, slot: Slot, room: number): Promise<Guest> {
-    this.#clean(slot);
+  async #guest(policy: EvaluablePolicy, slot: Slot): Promise<Guest> {
+    this.#kept.clean(slot);
     if (slot.guest) return slot.guest;
-    if (this.#abandoned.due() === 0) await this.collect();
+    if (this.#kept.abandoned.due() === 0) await this.collect();
     this.#linked = undefined;
     try {
-      return slot.guest = await this.#instantiate(policy.module, policy.limitMs, room);
+      return slot.guest = await this.#instantiate(policy, slot.room);
     } finally {
       slot.memory = this.#linked;
       this.#linked = undefined;
-      slot.bytes = slot.memory === undefined ? 0 : SNAPSHOT_SHARE * wholeMemory(slot.memory).length;
-      this.#kept += slot.bytes;
-      this.#forgetOldest(slot);
+      this.#kept.measure(slot);
     }
   }
 
-  /** Drops the guests that were used longest ago until the others are no more than may be kept. */
-  #forgetOldest(used: Slot): void {
-    for (const slot of this.#slots.values()) {
-      if (this.#kept <= this.#maxKept) return;
-      if (slot !== used && slot.guest) this.#abandon(slot);
-    }
-  }
-
-  #clean(slot: Slot): void {
-    if (slot.guest && slot.dirty && !slot.guest.restore()) this.#abandon(slot);
-    slot.dirty = false;
-  }
-
-  #abandon(slot: Slot): void {
-    this.#abandoned.add(slot.memory);
-    this.#kept -= slot.bytes;
-    slot.bytes = 0;
-    slot.guest = slot.memory = undefined;
-  }
-
-  #instantiate(id: number, limitMs: number, room: number): Promise<Guest> {
-    const prepared = this.#modules.get(id);
+  #instantiate(policy: EvaluablePolicy, room: number): Promise<Guest> {
+    const prepared = this.#modules.get(policy.module);
     if (!prepared) throw new InstantiationError("its module was removed");
-    const runtime = RUNTIMES[prepared.mode];
-    if (!runtime) throw new InstantiationError(`this build can't run execution mode ${prepared.mode}`);
-    return runtime(room === 0 ? prepared : { ...prepared, room }, limitMs, this.#guestHost);
+    const { mode } = prepared;
+    const runtime = RUNTIMES[mode];
+    if (!runtime) throw new InstantiationError(`this build can't run execution mode ${mode}`);
+    return runtime(room === 0 ? prepared : { ...prepared, room }, policy.limitMs, this.#guestHost);
+  }
+
+  #hasInventory({ module, contextAwareResources }: EvaluablePolicy): boolean {
+    return REGO_MODES.has(this.#modules.get(module)?.mode) && (contextAwareResources?.length ?? 0) > 0;
   }
 
   /** Whether a guest of the last {@link run} wanted more of the thread's call stack than there is. */
@@ -327,39 +254,53 @@ export class Engine {
     return this.#exhausted;
   }
 
+  /**
+   * Evaluates in a guest that holds nothing of the cluster, or what is true now. What the guest waits for, and what making it anew takes,
+   * counts within the policy's limit.
+   */
+  async #validate(
+    policy: EvaluablePolicy,
+    request: EvaluationRequest,
+    slot: Slot,
+  ): Promise<Verdict> {
+    const until = performance.now() + policy.limitMs;
+    let guest = await this.#guest(policy, slot);
+    slot.dirty = true;
+    let limitMs = policy.limitMs;
+    if (guest.prepare && !guest.prepare(request, policy)) {
+      this.#kept.abandon(slot);
+      guest = await this.#guest(policy, slot);
+      slot.dirty = true;
+      limitMs = Math.max(1, until - performance.now());
+      guest.prepare?.(request, { ...policy, limitMs });
+    }
+    const isRego = REGO_MODES.has(this.#modules.get(policy.module)?.mode);
+    const text = isRego ? TEXT.regoInterrupted : TEXT.interrupted;
+    return inTime(this.#deadline, limitMs, text, () => guest.validate(request, policy));
+  }
+
   /** Evaluates one request, or validates the policy's settings. Never throws. */
   async run(id: number, operation: Operation, request: EvaluationRequest | undefined): Promise<Outcome> {
     const policy = this.#policies.get(id);
     if (!policy) return { kind: "error", message: "the policy was removed" };
     const room = this.#modules.get(policy.module)?.restorable ? roomFor(request?.json.length ?? 0) : 0;
-    const slot = this.#slotFor(policy.module, room);
+    const slot = this.#kept.slotFor(policy.module, this.#hasInventory(policy) ? id : undefined, room);
+    slot.usedBy = id;
     this.#current = id;
     this.#logged = 0;
     this.#exhausted = false;
     try {
-      const guest = await this.#guest(policy, slot, room);
-      slot.dirty = true;
-      switch (operation) {
-        case "validate":
-          if (!request) return { kind: "error", message: "no request was given" };
-          return {
-            kind: "verdict",
-            verdict: inTime(
-              this.#deadline,
-              policy.limitMs,
-              REGO_MODES.has(this.#modules.get(policy.module)?.mode)
-                ? TEXT.regoInterrupted
-                : TEXT.interrupted,
-              () => guest.validate(request, policy),
-            ),
-          };
-        case "validate_settings":
-          return { kind: "settings", settings: guest.validateSettings(policy) };
-        case "protocol_version":
-          return { kind: "protocol", version: guest.protocolVersion(policy.limitMs) };
+      if (operation === "validate") {
+        if (!request) return { kind: "error", message: "no request was given" };
+        return { kind: "verdict", verdict: await this.#validate(policy, request, slot) };
       }
+      const guest = await this.#guest(policy, slot);
+      slot.dirty = true;
+      return operation === "validate_settings"
+        ? { kind: "settings", settings: guest.validateSettings(policy) }
+        : { kind: "protocol", version: guest.protocolVersion(policy.limitMs) };
     } catch (error) {
-      this.#abandon(slot);
+      this.#kept.abandon(slot);
       if (error instanceof InstantiationError) {
         if (error.interrupted && operation === "validate") {
           return { kind: "verdict", verdict: failure(TEXT.interrupted) };
@@ -380,34 +321,46 @@ export class Engine {
    * milliseconds to call {@link collect}, even if nothing was run until then; 0 for now.
    */
   tidy(): number {
-    for (const slot of this.#slots.values()) if (slot.dirty) this.#clean(slot);
-    let idleMs = Infinity;
-    for (const [key, slot] of this.#roomy) {
-      if (slot.dirty) this.#clean(slot);
-      const left = slot.usedAt + ROOMY_IDLE_MS - performance.now();
-      if (left <= 0) this.#drop(key, slot);
-      else idleMs = Math.min(idleMs, left);
+    return Math.min(this.#kept.tidy(), this.#kept.abandoned.due());
+  }
+
+  /**
+   * Makes one guest anew that a request has used up: it outgrew its room, or can't be put back. To be called while nothing waits, after
+   * {@link tidy}: the request that needs it then finds it. Returns whether there was one to make. However long that takes, no more guests
+   * are made than without, but for the last.
+   */
+  async makeAhead(): Promise<boolean> {
+    const slot = this.#kept.nextSpent();
+    const policy = slot && this.#policies.get(slot.usedBy);
+    if (!policy) return slot !== undefined;
+    this.#deadline.begin();
+    this.#current = slot.usedBy;
+    this.#logged = 0;
+    try {
+      await this.#guest(policy, slot);
+    } catch {
+      // Told to the request that needs it, for which it is tried again.
+      this.#kept.abandon(slot);
+    } finally {
+      this.#current = -1;
     }
-    return Math.min(idleMs, this.#abandoned.due());
+    return true;
   }
 
   /** Drops all guests. */
   clear(): void {
-    for (const slot of [...this.#slots.values(), ...this.#roomy.values()]) this.#abandon(slot);
-    this.#slots.clear();
-    this.#roomy.clear();
+    this.#kept.clear();
   }
 
   /** Gives the memory of dropped guests back to the system. */
   async collect(): Promise<void> {
     this.#deadline.longWork();
-    await this.#abandoned.collect(() => this.#deadline.longWork());
+    await this.#kept.abandoned.collect(() => this.#deadline.longWork());
   }
 
   /** Drops all guests; what they took is given back by the {@link collect} that {@link tidy} asks for. */
   shrink(): void {
-    for (const slot of this.#slots.values()) if (slot.guest) this.#abandon(slot);
-    for (const [key, slot] of this.#roomy) this.#drop(key, slot);
-    this.#abandoned.expire();
+    this.#kept.clear();
+    this.#kept.abandoned.expire();
   }
 }

@@ -14,11 +14,13 @@ import { GUEST_LIMIT, type GuestLimit } from "../types/guest_limits.ts";
 import { type GuestHost, InstantiationError } from "../types/guest.ts";
 import type { PreparedModule } from "../types/module.ts";
 import { BuiltinError, BuiltinHalt, type RegoBuiltin } from "../types/rego.ts";
-import { GuestMemory } from "./guest_memory.ts";
+import { GuestMemory, wholeMemory } from "./guest_memory.ts";
 import { loadBuiltins } from "./rego_builtins.ts";
 import { RegoEvaluation } from "./rego_evaluation.ts";
+import { filledPages, Seal } from "./seal.ts";
 import { Snapshot } from "./snapshot.ts";
 
+const PAGE = 65536;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 /** Characters of what an error repeats of the policy's words. */
@@ -54,13 +56,40 @@ export type RegoResult =
   | { readonly kind: "failed"; readonly error: string }
   | { readonly kind: "interrupted" };
 
-/** An instance that is kept and put back to its first state after every evaluation. */
+/** The pieces of a JSON document that policies see as `data`. */
+export interface RegoData {
+  readonly pieces: readonly Uint8Array[];
+  /** Another number for each content that the policy may be given; undefined: it isn't kept. */
+  readonly version: number | undefined;
+}
+
+/** A document that was read into the guest, and the guest as it was right after. */
+type HeldData = {
+  readonly version: number;
+  readonly value: number;
+  readonly snapshot: Snapshot;
+  /** Of the pages that reading has filled; undefined where it filled none. */
+  readonly seal: Seal | undefined;
+  /** Bytes that the snapshot takes at most. */
+  readonly bytes: number;
+};
+
+/** To read a memory of this size takes long enough that nothing should wait behind it. */
+const LARGE = 8 << 20;
+
+/**
+ * An instance that is kept and put back after every evaluation: to its first state, or to where it had read its data, for as long as these
+ * don't change. Neither has seen a request.
+ */
 export class RegoModule {
   readonly #host: GuestHost;
   readonly #imported: WebAssembly.Memory;
+  #instance!: WebAssembly.Instance;
   #memory!: GuestMemory;
   #exports!: RegoExports;
   #snapshot: Snapshot | undefined;
+  #held: HeldData | undefined;
+  readonly #prepared: PreparedModule;
   #builtins = new Map<number, { readonly name: string; readonly run: RegoBuiltin }>();
   #entrypoints = "";
   #evaluation: RegoEvaluation | undefined;
@@ -68,8 +97,9 @@ export class RegoModule {
   #halted: Error | undefined;
   #usable = true;
 
-  private constructor(host: GuestHost, memory: WebAssembly.Memory) {
+  private constructor(host: GuestHost, prepared: PreparedModule, memory: WebAssembly.Memory) {
     this.#host = host;
+    this.#prepared = prepared;
     this.#imported = memory;
   }
 
@@ -82,9 +112,10 @@ export class RegoModule {
     }
     const { min, max } = prepared.importedMemory;
     const memory = new WebAssembly.Memory({ initial: min, maximum: max });
-    const module = new RegoModule(host, memory);
+    const module = new RegoModule(host, prepared, memory);
     const instance = await host.link(prepared.module, { env: module.#imports() });
     (instance.exports[GUARD.pages] as WebAssembly.Global).value = min;
+    module.#instance = instance;
     module.#memory = new GuestMemory(memory, instance);
     await module.#useBuiltins(module.#start(instance, limitMs));
     if (prepared.restorable) module.#snapshot = new Snapshot(instance, prepared.mode, prepared.room);
@@ -239,59 +270,105 @@ export class RegoModule {
     return entryPointsText(readEntryPoints(this.#entrypoints));
   }
 
-  /** Evaluates entry point 0 in the armed call. `data` and `input` are the pieces of JSON documents. */
-  evaluate(data: readonly Uint8Array[], input: readonly Uint8Array[]): RegoResult {
-    const { opa_json_parse: parse } = this.#exports;
+  /** Whether data of this version may come next: not where others are held that can't be taken back. */
+  accepts(version: number | undefined): boolean {
+    if (this.#held === undefined || this.#held.version === version) return true;
+    this.#held = undefined;
+    return this.#snapshot !== undefined && this.#snapshot.restore();
+  }
+
+  /** Bytes that held data take besides the guest's memory. */
+  heldBytes(): number {
+    return this.#held?.bytes ?? 0;
+  }
+
+  /**
+   * Reads the data, or finds them read. They are held where there is room for them, unless for a long request, whose instance is one more.
+   * No evaluation runs meanwhile, so that no builtin's answer is held. Returns the guest's value; 0: they can't be read.
+   */
+  #load({ pieces, version }: RegoData): number {
+    if (this.#held !== undefined) {
+      if (this.#held.version !== version) throw new Error("the guest holds other data");
+      return this.#held.value;
+    }
+    const pages = this.#instance.exports[GUARD.pages] as WebAssembly.Global;
+    const filledFrom = Number(pages.value) * PAGE;
+    const value = this.#exports.opa_json_parse(...this.#push(...pieces));
+    this.#rethrow();
+    if (value !== 0 && version !== undefined && this.#snapshot !== undefined && !this.#prepared.room) {
+      this.#held = this.#hold(version, value, filledFrom);
+    }
+    return value;
+  }
+
+  #hold(version: number, value: number, filledFrom: number): HeldData | undefined {
+    const read = wholeMemory(this.#imported);
+    if (read.length > LARGE) this.#host.longWork();
+    const filled = filledPages(read, filledFrom);
+    const bytes = read.length - (filled ? filled.end - filled.start : 0);
+    if (!this.#host.mayHold(read.length + bytes)) return undefined;
+    const snapshot = new Snapshot(this.#instance, this.#prepared.mode, 0, filled);
+    // The snapshot has made the memory larger, which gives it another buffer.
+    const seal = filled && new Seal(wholeMemory(this.#imported), filled);
+    return { version, value, snapshot, seal, bytes };
+  }
+
+  #run(dataValue: number, input: readonly Uint8Array[]): RegoResult {
     const guest = this.#exports;
+    const inputValue = dataValue && guest.opa_json_parse(...this.#push(...input));
+    if (inputValue === 0) return { kind: "failed", error: "Rego wasm error: Failed to load json in memory" };
+    const evaluation = guest.opa_eval_ctx_new();
+    guest.opa_eval_ctx_set_input(evaluation, inputValue);
+    guest.opa_eval_ctx_set_data(evaluation, dataValue);
+    guest.opa_eval_ctx_set_entrypoint(evaluation, 0);
+    const status = guest.eval(evaluation);
+    this.#rethrow();
+    if (status !== 0) return { kind: "failed", error: `wasm engine error: opa_eval returned ${status}` };
+    const result = this.#memory.terminated(
+      guest.opa_json_dump(guest.opa_eval_ctx_get_result(evaluation)),
+      GUEST_LIMIT.response,
+    );
+    this.#usable = true;
+    return { kind: "result", json: result };
+  }
+
+  /** Evaluates entry point 0 in the armed call; {@link accepts} must be true of the data. `input` is the pieces of a JSON document. */
+  evaluate(data: RegoData, input: readonly Uint8Array[]): RegoResult {
     if (!/[:]0[,}]/.test(this.#entrypoints)) {
       const error = `Rego wasm error: Cannot find the specified entrypoint 0 inside of ${
         boundedText(this.#entrypoints, MAX_REASON)
       }`;
       return { kind: "failed", error: `${error}; ${this.entryPoints()}` };
     }
-    this.#evaluation = new RegoEvaluation(
-      this.#host.left(),
-      (entry) => this.#host.log(entry),
-      (call) => this.#host.call(call),
-      () => this.#host.turn(),
-    );
     this.#halted = undefined;
     // Until the end is known to be good.
     this.#usable = false;
     try {
-      const dataValue = parse(...this.#push(...data));
-      if (dataValue === 0) return { kind: "failed", error: "Rego wasm error: Failed to load json in memory" };
-      const inputValue = parse(...this.#push(...input));
-      if (inputValue === 0) {
-        return { kind: "failed", error: "Rego wasm error: Failed to load json in memory" };
-      }
-      const evaluation = guest.opa_eval_ctx_new();
-      guest.opa_eval_ctx_set_input(evaluation, inputValue);
-      guest.opa_eval_ctx_set_data(evaluation, dataValue);
-      guest.opa_eval_ctx_set_entrypoint(evaluation, 0);
-      const status = guest.eval(evaluation);
-      this.#rethrow();
-      if (status !== 0) return { kind: "failed", error: `wasm engine error: opa_eval returned ${status}` };
-      const result = this.#memory.terminated(
-        guest.opa_json_dump(guest.opa_eval_ctx_get_result(evaluation)),
-        GUEST_LIMIT.response,
+      const dataValue = this.#load(data);
+      this.#evaluation = new RegoEvaluation(
+        this.#host.left(),
+        (entry) => this.#host.log(entry),
+        (call) => this.#host.call(call),
+        () => this.#host.turn(),
       );
-      this.#usable = true;
-      return { kind: "result", json: result };
+      return this.#run(dataValue, input);
     } catch (error) {
-      if (this.#host.expired() || this.#evaluation.timeIsUp) return { kind: "interrupted" };
+      if (this.#host.expired() || this.#evaluation?.timeIsUp) return { kind: "interrupted" };
       // Builtins that ran out of stack halt the evaluation; that, too, is for the host to know.
       const trapped = this.#host.trap(error);
       const reason = this.#haltReason() ?? trapped;
       return { kind: "failed", error: `wasm engine error: error invoking opa_eval function: ${reason}` };
     } finally {
-      this.#evaluation.end();
+      this.#evaluation?.end();
       this.#evaluation = undefined;
     }
   }
 
-  /** Puts the instance back to where it was before its first evaluation. False when it must be dropped. */
+  /** Puts the instance back to where it was before its first evaluation, or had read its data. False when it must be dropped. */
   restore(): boolean {
-    return this.#usable && this.#snapshot !== undefined && this.#snapshot.restore();
+    if (!this.#usable) return false;
+    if (this.#held === undefined) return this.#snapshot !== undefined && this.#snapshot.restore();
+    const { seal, snapshot } = this.#held;
+    return (seal === undefined || seal.holds()) && snapshot.restore();
   }
 }

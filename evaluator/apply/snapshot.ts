@@ -11,6 +11,7 @@ import { Buffer } from "node:buffer";
 import { GUARD } from "../render/instrument.ts";
 import type { ExecutionMode } from "../types/metadata.ts";
 import { wholeMemory } from "./guest_memory.ts";
+import type { ByteRange } from "./seal.ts";
 
 const PAGE = 65536;
 /** Runs of equal treatment are found in blocks of this size: mostly zero memory then costs a fill, not a copy. */
@@ -41,20 +42,21 @@ type GlobalState = readonly [global: WebAssembly.Global, value: unknown];
 const ZEROS = new Uint8Array(BLOCK);
 const ZERO_PIECE = new Uint8Array(PIECE);
 
-function takeRuns(bytes: Uint8Array, length: number): readonly Run[] {
+function takeRuns(bytes: Uint8Array, length: number, sealed: ByteRange | undefined): readonly Run[] {
   // Compares in native code, ten times as quick as a loop over words.
   const compared = Buffer.from(bytes.buffer);
   const runs: { start: number; end: number; zero: boolean }[] = [];
   for (let start = 0; start < length; start += BLOCK) {
+    if (sealed !== undefined && start >= sealed.start && start < sealed.end) continue;
     const zero = compared.compare(ZEROS, 0, BLOCK, start, start + BLOCK) === 0;
     const last = runs.at(-1);
-    if (last?.zero === zero) last.end = start + BLOCK;
+    if (last?.zero === zero && last.end === start) last.end = start + BLOCK;
     else runs.push({ start, end: start + BLOCK, zero });
   }
   // What lies beyond the guest's own page count must be zero, as freshly grown memory is.
   if (length < bytes.length) {
     const last = runs.at(-1);
-    if (last?.zero) last.end = bytes.length;
+    if (last?.zero && last.end === length) last.end = bytes.length;
     else runs.push({ start: length, end: bytes.length, zero: true });
   }
   return runs.map(({ start, end, zero }) => ({
@@ -93,8 +95,11 @@ export class Snapshot {
   readonly #size: number = 0;
   readonly #restorable: boolean;
 
-  /** Takes the state that `instance` has now, and gives its memory room to grow: what is usual for its mode, and `room` pages besides. */
-  constructor(instance: WebAssembly.Instance, mode: ExecutionMode, room = 0) {
+  /**
+   * Takes the state that `instance` has now, and gives its memory room to grow: what is usual for its mode, and `room` pages besides. What
+   * is `sealed`, whole pages, is neither kept nor put back (`seal.ts`).
+   */
+  constructor(instance: WebAssembly.Instance, mode: ExecutionMode, room = 0, sealed?: ByteRange) {
     const globals: GlobalState[] = [];
     for (const [name, value] of Object.entries(instance.exports)) {
       if (name.startsWith(GUARD.prefix) && value instanceof WebAssembly.Global) {
@@ -111,7 +116,7 @@ export class Snapshot {
     grow(memory, Math.max(pages + more, atLeast) + room - wholeMemory(memory).length / PAGE);
     const bytes = this.#bytes = wholeMemory(memory);
     this.#size = bytes.length;
-    this.#runs = takeRuns(bytes, pages * PAGE);
+    this.#runs = takeRuns(bytes, pages * PAGE, sealed);
   }
 
   /** Puts the instance back. Returns false when it must be dropped instead, because that can't be done. */

@@ -109,6 +109,13 @@ export default async function serve(start: WorkerStart): Promise<void> {
   const onBusy = (busyMs: number) => {
     heed();
     if (busyMs < BUSY_MS) return;
+    // A guest that runs for long asks again and again, and to find that there is room takes longer than to find that there is no need.
+    if (
+      told && outcomes.length === 0 && next >= waiting.length &&
+      Atomics.load(signal, SIGNAL.inbox) === received
+    ) {
+      return;
+    }
     needStackRoom();
     flush();
     receive();
@@ -223,6 +230,14 @@ export default async function serve(start: WorkerStart): Promise<void> {
       continue;
     }
     if (closing) break;
+    told = false;
+    if (Atomics.load(signal, SIGNAL.inbox) === seen && await engine.makeAhead()) {
+      if (told) {
+        Atomics.store(signal, SIGNAL.busy, 0);
+        post({ kind: "done", outcomes: [] });
+      }
+      continue;
+    }
     rest(SIGNAL.inbox, seen, received, limitMs);
   }
   if (reuse) {

@@ -37,9 +37,22 @@ function nameOf({ name }: InventoryObject): string {
   return name;
 }
 
-function text(tree: Tree | string): string {
-  if (typeof tree === "string") return tree;
-  return `{${[...tree].map(([key, child]) => `${JSON.stringify(key)}:${text(child)}`).join(",")}}`;
+/** Joined once at the end: texts of the branches would be so much garbage again for each level. */
+function write(tree: Tree | string, pieces: string[]): void {
+  if (typeof tree === "string") return void pieces.push(tree);
+  let before = "{";
+  for (const [key, child] of tree) {
+    pieces.push(before, JSON.stringify(key), ":");
+    write(child, pieces);
+    before = ",";
+  }
+  pieces.push(tree.size === 0 ? "{}" : "}");
+}
+
+function text(tree: Tree): string {
+  const pieces: string[] = [];
+  write(tree, pieces);
+  return pieces.join("");
 }
 
 /** `<plural>.<name>`, or `<plural>.<namespace>.<name>`. Throws {@link InventoryError}. */

@@ -4,6 +4,7 @@ import { gatekeeperVerdict } from "../render/rego_verdict.ts";
 import {
   type EvaluationRequest,
   failure,
+  type HostCallAnswer,
   type SettingsVerdict,
   TEXT,
   type Verdict,
@@ -18,30 +19,43 @@ const BEFORE_INVENTORY = encoder.encode('{"inventory":');
 const END = encoder.encode("}");
 const NO_DATA = encoder.encode("{}");
 
+/** What a mutation of a raw request is compared with is all of it; an AdmissionRequest's object stands within. */
+const isRaw = ({ object }: EvaluationRequest): boolean => object?.[0] === 0;
+
 class GatekeeperGuest implements Guest {
   readonly #host: GuestHost;
   readonly #module: RegoModule;
+  /** For the evaluation that comes next. */
+  #inventory: HostCallAnswer | undefined;
 
   constructor(host: GuestHost, module: RegoModule) {
     this.#host = host;
     this.#module = module;
   }
 
-  validate(request: EvaluationRequest, policy: EvaluablePolicy): Verdict {
-    // What a mutation of a raw request is compared with is all of it; an AdmissionRequest's object stands within.
-    if (request.object?.[0] === 0) {
-      return failure("internal server error: Gatekeeper does not support raw validation requests");
-    }
-    // The inventory is waited for within the same limit.
+  prepare(request: EvaluationRequest, policy: EvaluablePolicy): boolean {
+    // The inventory is waited for within the limit.
     this.#host.arm(policy.limitMs);
     const resources = policy.contextAwareResources ?? [];
-    let data: readonly Uint8Array[] = [NO_DATA];
-    if (resources.length > 0) {
-      const inventory = this.#host.inventory({ form: "gatekeeper", resources });
-      if (this.#host.expired()) return failure(TEXT.regoInterrupted);
-      if (!inventory.ok) return failure(inventory.error);
-      data = [BEFORE_INVENTORY, inventory.payload, END];
+    this.#inventory = isRaw(request) || resources.length === 0
+      ? undefined
+      : this.#host.inventory({ form: "gatekeeper", resources });
+    // What is refused without being evaluated leaves what is held.
+    return this.#inventory?.ok ? this.#module.accepts(this.#inventory.version) : true;
+  }
+
+  validate(request: EvaluationRequest, policy: EvaluablePolicy): Verdict {
+    if (isRaw(request)) {
+      return failure("internal server error: Gatekeeper does not support raw validation requests");
     }
+    const inventory = this.#inventory;
+    this.#inventory = undefined;
+    if (this.#host.expired()) return failure(TEXT.regoInterrupted);
+    if (inventory?.ok === false) return failure(inventory.error);
+    const data = {
+      pieces: inventory === undefined ? [NO_DATA] : [BEFORE_INVENTORY, inventory.payload, END],
+      version: inventory?.version,
+    };
     const input = [BEFORE_PARAMETERS, policy.settings, BEFORE_REVIEW, request.json, END];
     const result = this.#module.evaluate(data, input);
     switch (result.kind) {
@@ -67,6 +81,10 @@ class GatekeeperGuest implements Guest {
 
   restore(): boolean {
     return this.#module.restore();
+  }
+
+  preparedBytes(): number {
+    return this.#module.heldBytes();
   }
 }
 

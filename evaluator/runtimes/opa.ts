@@ -1,10 +1,11 @@
 /** Execution mode `opa`: Rego policies that answer with an AdmissionResponse (`spec/evaluator.md §7.3`). */
-import type { RegoModule } from "../apply/rego_module.ts";
+import type { RegoData, RegoModule } from "../apply/rego_module.ts";
 import { opaData } from "../render/rego_documents.ts";
 import { opaVerdict } from "../render/rego_verdict.ts";
 import {
   type EvaluationRequest,
   failure,
+  type HostCallAnswer,
   type SettingsVerdict,
   TEXT,
   type Verdict,
@@ -19,23 +20,32 @@ const END = encoder.encode("}");
 class OpaGuest implements Guest {
   readonly #host: GuestHost;
   readonly #module: RegoModule;
+  /** For the evaluation that comes next. */
+  #inventory: HostCallAnswer | undefined;
 
   constructor(host: GuestHost, module: RegoModule) {
     this.#host = host;
     this.#module = module;
   }
 
-  validate(request: EvaluationRequest, policy: EvaluablePolicy): Verdict {
-    // The inventory is waited for within the same limit.
+  prepare(_request: EvaluationRequest, policy: EvaluablePolicy): boolean {
+    // The inventory is waited for within the limit.
     this.#host.arm(policy.limitMs);
     const resources = policy.contextAwareResources ?? [];
-    let data: readonly Uint8Array[] = [policy.settings];
-    if (resources.length > 0) {
-      const inventory = this.#host.inventory({ form: "opa", resources });
-      if (this.#host.expired()) return failure(TEXT.regoInterrupted);
-      if (!inventory.ok) return failure(inventory.error);
+    this.#inventory = resources.length === 0 ? undefined : this.#host.inventory({ form: "opa", resources });
+    // What is refused without being evaluated leaves what is held.
+    return this.#inventory?.ok ? this.#module.accepts(this.#inventory.version) : true;
+  }
+
+  validate(request: EvaluationRequest, policy: EvaluablePolicy): Verdict {
+    const inventory = this.#inventory;
+    this.#inventory = undefined;
+    if (this.#host.expired()) return failure(TEXT.regoInterrupted);
+    let data: RegoData = { pieces: [policy.settings], version: undefined };
+    if (inventory?.ok === false) return failure(inventory.error);
+    if (inventory) {
       const { pieces, overwritten } = opaData(policy.settings, inventory.payload);
-      data = pieces;
+      data = { pieces, version: inventory.version };
       if (overwritten) {
         this.#host.log({
           level: "warn",
@@ -68,6 +78,10 @@ class OpaGuest implements Guest {
 
   restore(): boolean {
     return this.#module.restore();
+  }
+
+  preparedBytes(): number {
+    return this.#module.heldBytes();
   }
 }
 

@@ -82,10 +82,15 @@ export interface PolicyLogEntry {
 }
 
 /** The answer to a host call: bytes, or the text of an error. */
-export type HostCallAnswer = { readonly ok: true; readonly payload: Uint8Array } | {
-  readonly ok: false;
-  readonly error: string;
-};
+export type HostCallAnswer = {
+  readonly ok: true;
+  readonly payload: Uint8Array;
+  /**
+   * Of an inventory: a number that no other has had in this process. As long as it stays, a policy's guests keep what they made of the
+   * inventory; without it they make it for each request.
+   */
+  readonly version?: number;
+} | { readonly ok: false; readonly error: string };
 
 /** A host call that the host's main thread has to answer. */
 export interface HostCall {

@@ -49,6 +49,8 @@ export interface GuestHost {
   turn(): boolean;
   /** Tells that the host itself is about to work long for this guest. */
   longWork(): void;
+  /** Whether the guest may hold so many bytes of what was prepared for it, until its next request. */
+  mayHold(bytes: number): boolean;
   /** The text of what ended the guest's code; an exhausted call stack is remembered (`apply/engine.ts`). */
   trap(error: unknown): string;
   /** Lets the thread sleep, for at most the time that the armed call has left. */
@@ -57,12 +59,19 @@ export interface GuestHost {
 
 /** A guest, ready to be called. */
 export interface Guest {
+  /**
+   * Called before {@link validate}, where it is there, and begins the same limit: gets what the policy is to see of the cluster. False when
+   * the guest holds what is true no longer: it must be dropped, and one made anew asked.
+   */
+  prepare?(request: EvaluationRequest, policy: EvaluablePolicy): boolean;
   validate(request: EvaluationRequest, policy: EvaluablePolicy): Verdict;
   validateSettings(policy: EvaluablePolicy): SettingsVerdict;
   /** The version of the protocol that the guest says it speaks. Throws Error where the mode has none. */
   protocolVersion(limitMs: number): string;
   /** Puts the guest back to where it was before its first call. False when it must be dropped and made anew instead. */
   restore(): boolean;
+  /** Bytes that the guest holds for what it sees of the cluster, besides its memory. */
+  preparedBytes?(): number;
 }
 
 /** Makes a guest of a module: links it and runs its start functions, each within `limitMs`. Throws {@link InstantiationError}. */

@@ -3,102 +3,13 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Deadline } from "../../evaluator/apply/deadline.ts";
-import { InlineEvaluator } from "../../evaluator/apply/inline.ts";
-import { wholeRequest } from "../../evaluator/apply/pool.ts";
+import { Engine } from "../../evaluator/apply/engine.ts";
 import { prepareModule } from "../../evaluator/apply/prepare.ts";
 import { Snapshot } from "../../evaluator/apply/snapshot.ts";
 import { GUARD, instrument } from "../../evaluator/render/instrument.ts";
-import type { ExecutionMode } from "../../evaluator/types/metadata.ts";
-import type { PreparedModule } from "../../evaluator/types/module.ts";
-import { STATEFUL_MODES, statefulText } from "./stateful_guests.ts";
+import { PAGE, policyOf, probingGuest } from "./probing_guest.ts";
+import { STATEFUL_MODES } from "./stateful_guests.ts";
 import { policyText, wasm, withMetadata } from "./wasm_text.ts";
-
-const REGO: readonly ExecutionMode[] = ["opa", "gatekeeper"];
-const PAGE = 65536;
-const encoder = new TextEncoder();
-
-/** Does what stands behind the `@` of the request: a letter and a number. Refuses to say yes. */
-const probe = (touch: string) =>
-  `(func $judge (param $at i32) (param $length i32) (result i32)
-    (local $end i32) (local $do i32) (local $n i32) (local $digit i32)
-    (local.set $end (i32.add (local.get $at) (local.get $length)))
-    (block $found (loop $next
-      (br_if $found (i32.eq (i32.load8_u (local.get $at)) (i32.const 64)))
-      (local.set $at (i32.add (local.get $at) (i32.const 1)))
-      (br_if $next (i32.lt_u (local.get $at) (local.get $end)))
-      (return (i32.const 0))))
-    (local.set $do (i32.load8_u (i32.add (local.get $at) (i32.const 1))))
-    (local.set $at (i32.add (local.get $at) (i32.const 2)))
-    (block $read (loop $next
-      (local.set $digit (i32.sub (i32.load8_u (local.get $at)) (i32.const 48)))
-      (br_if $read (i32.gt_u (local.get $digit) (i32.const 9)))
-      (local.set $n (i32.add (i32.mul (local.get $n) (i32.const 10)) (local.get $digit)))
-      (local.set $at (i32.add (local.get $at) (i32.const 1)))
-      (br $next)))
-    (if (i32.eq (local.get $do) (i32.const 76)) ;; L: is anything there?
-      (then (return (i32.ne (i32.load8_u (local.get $n)) (i32.const 0)))))
-    (if (i32.eq (local.get $do) (i32.const 87)) ;; W: leaves something
-      (then (i32.store8 (local.get $n) (i32.const 255)) (return (i32.const 0))))
-    (if (i32.eq (local.get $do) (i32.const 71)) ;; G: grows and leaves something everywhere
-      (then
-        (local.set $at (memory.grow (local.get $n)))
-        (if (i32.eq (local.get $at) (i32.const -1)) (then (return (i32.const 1))))
-        (memory.fill (i32.mul (local.get $at) (i32.const ${PAGE})) (i32.const 255)
-          (i32.mul (local.get $n) (i32.const ${PAGE})))
-        (return (i32.const 0))))
-    (if (i32.eq (local.get $do) (i32.const 83)) ;; S: another size?
-      (then (return (i32.ne (memory.size) (local.get $n)))))
-    (if (i32.eq (local.get $do) (i32.const 82)) ;; R: refused?
-      (then (return (i32.eq (memory.grow (local.get $n)) (i32.const -1)))))
-    (if (i32.eq (local.get $do) (i32.const 72)) ;; H: what does a host function say to the pointer?
-      (then (return ${touch})))
-    (i32.const 0))`;
-
-const RANDOM = '(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))';
-const PRINT = '(import "env" "opa_println" (func $print (param i32)))';
-
-/** The guest that looks for what is left, with another `$judge`. */
-function guest(mode: ExecutionMode, pages = 2): Uint8Array {
-  const isRego = REGO.includes(mode);
-  const imports = isRego ? PRINT : mode === "kubewarden-wapc" ? "" : RANDOM;
-  const touch = isRego
-    ? "(block (result i32) (call $print (local.get $n)) (i32.const 0))"
-    : "(call $random (local.get $n) (i32.const 8))";
-  const text = statefulText(mode)
-    .replace("(module", `(module ${imports}`)
-    .replace("(memory 2 100)", `(memory ${pages} 1000)`)
-    .replace(/(\(memory (?:\$memory )?\(export "memory"\)) 1\)/, `$1 ${pages === 2 ? 1 : pages})`)
-    .replace("(func $judge", "(func $left_over")
-    .replace(/\)\s*$/, `${probe(touch)})`);
-  const metadata = {
-    protocolVersion: "v1",
-    rules: [],
-    mutating: false,
-    executionMode: mode,
-    policyType: "kubernetes",
-  };
-  return withMetadata(wasm(text), JSON.stringify(metadata));
-}
-
-/** A policy in an evaluator of its own. */
-function policyOf(prepared: PreparedModule): (told: string) => Promise<string> {
-  const evaluator = new InlineEvaluator();
-  const policy = evaluator.addPolicy(
-    {
-      id: "p",
-      module: evaluator.addModule(prepared),
-      settings: encoder.encode("{}"),
-      limitMs: 60_000,
-    },
-    () => ({ ok: false, error: "none" }),
-  );
-  return async (told) => {
-    const json = encoder.encode(JSON.stringify({ uid: "u", object: { told } }));
-    const outcome = await evaluator.validate(policy, wholeRequest({ json, object: [1, 2] }));
-    if (outcome.kind !== "verdict") return JSON.stringify(outcome);
-    return outcome.verdict.allowed ? "yes" : outcome.verdict.status?.message ?? "no";
-  };
-}
 
 /** Of the modes' guests, the largest has two pages. */
 const PROBES = [
@@ -115,7 +26,7 @@ const BEFORE = ["@G1;", "@G8;", "@G41;", `@W${5 * PAGE};`];
 
 for (const mode of STATEFUL_MODES) {
   test(`${mode}: nothing tells a kept instance from a new one`, async () => {
-    const prepared = await prepareModule(guest(mode), { memoryMib: 64 });
+    const prepared = await prepareModule(probingGuest(mode), { memoryMib: 64 });
     assert.ok(prepared.restorable);
     const expected = new Map<string, string>();
     for (const told of PROBES) expected.set(told, await policyOf(prepared)(told));
@@ -176,7 +87,7 @@ const LENGTHS = [0, 50_000, 200_000, 600_000, 2_200_000];
 for (const mode of STATEFUL_MODES) {
   test(`${mode}: nothing tells a kept instance from a new one, whatever the length of the requests`, async () => {
     // Requests have room in its own memory.
-    const prepared = await prepareModule(guest(mode, 60), { memoryMib: 64 });
+    const prepared = await prepareModule(probingGuest(mode, 60), { memoryMib: 64 });
     // Before and behind where the room of each length ends: on waPC at 63 pages and 0, 12, 48 and 192 more.
     const pages = [61, 70, 90, 105, 200, 280];
     const probes = LENGTHS.flatMap((length) => {
@@ -231,7 +142,7 @@ async function instances(task: () => Promise<void>): Promise<number> {
 }
 
 test("a guest that grows by what its request needs is kept, and given back when nobody needs it", async () => {
-  const prepared = await prepareModule(guest("kubewarden-wapc", 40), { memoryMib: 64 });
+  const prepared = await prepareModule(probingGuest("kubewarden-wapc", 40), { memoryMib: 64 });
   const ask = policyOf(prepared);
   const asking = (told: string, times: number) =>
     instances(async () => {
@@ -252,6 +163,43 @@ test("a guest that grows by what its request needs is kept, and given back when 
   }
   assert.is(await asking(long, 1), first, "made anew after a minute");
 });
+
+for (const mode of STATEFUL_MODES) {
+  test(`${mode}: a guest that outgrew its room is made anew before the next request comes`, async () => {
+    const engine = new Engine(
+      { call: () => ({ ok: false, error: "none" }), log() {}, sleep() {} },
+      new Deadline(),
+    );
+    engine.addModule(1, await prepareModule(probingGuest(mode), { memoryMib: 64 }));
+    for (const id of [1, 2]) {
+      engine.addPolicy(id, {
+        id: `${id}`,
+        module: 1,
+        settings: new TextEncoder().encode("{}"),
+        limitMs: 60_000,
+      });
+    }
+    const ask = async (id: number, told: string) => {
+      const json = new TextEncoder().encode(JSON.stringify({ uid: "u", object: { told } }));
+      const outcome = await engine.run(id, "validate", { json, object: [1, 2] });
+      assert.ok(outcome.kind === "verdict" && outcome.verdict.allowed, `${told} ${JSON.stringify(outcome)}`);
+      engine.tidy();
+    };
+    await ask(1, "@G1;");
+    assert.is(await engine.makeAhead(), false, "one that was put back is there");
+    await ask(1, "@G60;");
+    assert.ok(await instances(async () => void await engine.makeAhead()) > 0);
+    assert.is(await engine.makeAhead(), false, "once");
+    // It is like any other: nothing is left, neither of memory nor of what was written.
+    assert.is(await instances(() => ask(2, `@L${15 * PAGE};`)), 0);
+    await ask(1, "@G60;");
+    engine.remove([1], []);
+    assert.is(await instances(async () => void await engine.makeAhead()), 0, "for nobody");
+    await ask(2, "@G60;");
+    engine.remove([2], [1]);
+    assert.is(await engine.makeAhead(), false);
+  });
+}
 
 test("memory of instances that are not kept is given back", async () => {
   // 150 MB a call: without giving back, 25 calls take 3.7 GB (on Node, whose garbage collector does not see it).

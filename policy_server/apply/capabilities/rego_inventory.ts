@@ -19,7 +19,7 @@ export function regoInventory(source: ClusterSource): InventoryHandler {
   );
   return async ({ form, resources }) => {
     try {
-      return { ok: true, payload: await get(form, resources) };
+      return { ok: true, ...await get(form, resources) };
     } catch (error) {
       const { message } = error as Error;
       if (error instanceof InventoryError) return { ok: false, error: message };

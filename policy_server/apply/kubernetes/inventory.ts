@@ -70,6 +70,16 @@ export async function clusterInventory(
 /** As many sets of kinds as this are kept; one for each context-aware policy, as a rule. */
 const MAX_KEPT = 50;
 
+/** An inventory in the form of its dialect. */
+export interface BuiltInventory {
+  readonly payload: Uint8Array;
+  /** A number that no other has had in this process. */
+  readonly version: number;
+}
+
+/** Counts the inventories that were built. */
+let built = 0;
+
 /**
  * Inventories in the form that `build` gives them, kept by `form` and kinds until one of the kinds changes. An error of `build`
  * is not kept.
@@ -77,14 +87,14 @@ const MAX_KEPT = 50;
 export function inventories<Form extends string>(
   source: ClusterSource,
   build: (form: Form, kinds: readonly InventoryKind[]) => Uint8Array,
-): (form: Form, resources: readonly GrantedKind[]) => Promise<Uint8Array> {
-  const kept = new Map<string, { readonly version: string; readonly inventory: Uint8Array }>();
+): (form: Form, resources: readonly GrantedKind[]) => Promise<BuiltInventory> {
+  const kept = new Map<string, { readonly version: string; readonly inventory: BuiltInventory }>();
   return async (form, resources) => {
     const { kinds, version } = await clusterInventory(source, resources);
     const key = JSON.stringify([form, kinds.map(({ resource }) => resource)]);
     const before = kept.get(key);
     if (before?.version === version) return before.inventory;
-    const inventory = build(form, kinds);
+    const inventory = { payload: build(form, kinds), version: ++built };
     kept.delete(key);
     kept.set(key, { version, inventory });
     if (kept.size > MAX_KEPT) kept.delete(kept.keys().next().value!);
