@@ -134,7 +134,7 @@ function used(): number {
 
 for (const [name, form] of Object.entries(FORMS)) {
   test(`functions: ${name}, each called once, are stopped in time`, async () => {
-    const { bytes } = instrument(guest(form), { maxPages: 16 });
+    const { bytes } = instrument(guest(form), { maxPages: 16, recordsWrites: true });
     const instance = await WebAssembly.instantiate(await WebAssembly.compile(bytes as BufferSource));
     const start = used();
     let last = start, longest = 0;
