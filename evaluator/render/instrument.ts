@@ -27,7 +27,7 @@ import {
   PIECE_BYTES,
   placeAdded,
 } from "./guard_helpers.ts";
-import { emitCode } from "./instrument_code.ts";
+import { emitCode, TooManyRecords } from "./instrument_code.ts";
 import { MODULE_LIMITS } from "./module_limits.ts";
 import { Reader, SECTION, type Section, WasmFormatError, Writer } from "./wasm_binary.ts";
 import { readValueType } from "./wasm_instructions.ts";
@@ -40,7 +40,10 @@ export { GUARD } from "./guard.ts";
 export interface GuardLimits {
   /** The guest's memory may grow to this many pages of 64 KiB. */
   readonly maxPages: number;
-  /** Whether to record where a guest that can be put back writes; the whole of its memory is put back unless it is. */
+  /**
+   * Whether to record where a guest that can be put back writes; the whole of its memory is put back unless it is, or where a function has
+   * too many stores.
+   */
   readonly recordsWrites?: boolean;
 }
 
@@ -67,6 +70,23 @@ export function instrument(module: Uint8Array, limits: GuardLimits): Instrumente
   }
   const restorable = !shape.unreadableGlobals && shape.bodies.every(({ stateless }) => stateless);
   const records = shape.memory !== undefined && restorable && limits.recordsWrites;
+  let bytes: Uint8Array;
+  try {
+    bytes = rewrite(module, shape, limits, records ? chunkShift(shape.memory.min) : undefined);
+  } catch (error) {
+    if (!(error instanceof TooManyRecords)) throw error;
+    bytes = rewrite(module, shape, limits, undefined);
+  }
+  return { bytes, restorable, initialPages };
+}
+
+/** The rewritten module, which records its writes in chunks of `shift` if that is given. */
+function rewrite(
+  module: Uint8Array,
+  shape: ModuleShape,
+  limits: GuardLimits,
+  shift: number | undefined,
+): Uint8Array {
   const added = placeAdded(
     {
       types: shape.types.length,
@@ -75,7 +95,7 @@ export function instrument(module: Uint8Array, limits: GuardLimits): Instrumente
       tables: shape.tables.length,
     },
     longSegmentsIn(shape),
-    records ? chunkShift(shape.memory.min) : undefined,
+    shift,
   );
   const out = new Writer(module.length + (module.length >> 2) + 1024);
   out.copy(module, 0, 8);
@@ -100,7 +120,7 @@ export function instrument(module: Uint8Array, limits: GuardLimits): Instrumente
     emit(section.id, section);
   }
   for (const id of wanted) emit(id, undefined);
-  return { bytes: out.view().slice(), restorable, initialPages };
+  return out.view().slice();
 }
 
 const ORDER: readonly number[] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];

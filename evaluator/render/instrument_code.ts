@@ -10,6 +10,7 @@
 import { type Body, PLACE } from "./function_body.ts";
 import { type Added, CHUNK, emitBudgetPayment, helperBodies, I32 } from "./guard_helpers.ts";
 import { UNIT_SHIFT } from "./instruction_prices.ts";
+import { mayRecord } from "./module_limits.ts";
 import { ON_STACK, type RecordedStore, StoreFinder } from "./recorded_stores.ts";
 import { Reader, SECTION, Writer } from "./wasm_binary.ts";
 import type { ModuleShape, Signature } from "./wasm_module.ts";
@@ -25,7 +26,12 @@ const NO_LOCAL = -1, NO_BRANCH = -1;
 /** Units for what costs so many nanoseconds. */
 const units = (cost: number): number => 1 + (cost >> UNIT_SHIFT);
 
-/** Writes the rewritten code section. */
+/** Raised where recording the stores of a function would make compilers need too much memory. */
+export class TooManyRecords extends Error {
+  override readonly name = "TooManyRecords";
+}
+
+/** Writes the rewritten code section. Throws {@link TooManyRecords}. */
 export function emitCode(out: Writer, module: Uint8Array, shape: ModuleShape, added: Added): void {
   const { bodies, importedFunctions, functionTypes, types } = shape;
   const helpers = helperBodies(added, shape.memory !== undefined, shape.dataLengths);
@@ -40,6 +46,7 @@ export function emitCode(out: Writer, module: Uint8Array, shape: ModuleShape, ad
     written.clear();
     const own = types[functionTypes[importedFunctions + index]!] ?? NO_VALUES;
     const stores = added.written ? finder.find(body, own) : NO_STORES;
+    if (!mayRecord(stores.length, body.compiling, body.end - body.start)) throw new TooManyRecords();
     hints.add(importedFunctions + index, emitBody(written, module, body, own.parameters, added, stores));
     content.u32(written.length);
     content.append(written);

@@ -241,6 +241,20 @@ test("what a map says of memories of any size", () => {
   assert.equal(ranges(-1n, 5 * MIB), [[0, 5 * MIB]]);
 });
 
+test("a function of too many stores is not recorded: all of the memory is put back", () => {
+  const text = (stores: number) =>
+    `(module (memory 1) (func (export "f") ${"(i32.store (i32.const 5) (i32.const 0))".repeat(stores)}))`;
+  const records = (plain: Uint8Array) => {
+    const { bytes } = instrument(plain, { maxPages: 16, recordsWrites: true });
+    return WebAssembly.Module.exports(new WebAssembly.Module(bytes as BufferSource))
+      .some(({ name }) => name === GUARD.write);
+  };
+  const many = wasm(text(60_000));
+  assert.ok(records(wasm(text(1_000))));
+  assert.not.ok(records(many));
+  assert.ok(keep(many).changes("f"));
+});
+
 test("what is written while the instance is made belongs to its snapshot", () => {
   const plain = wasm(`(module (memory (export "memory") 1) (data (i32.const 9) "data")
     (func $start ${`(i32.store8 (i32.const 40000) (i32.const 7))`}) (start $start)
