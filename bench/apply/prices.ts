@@ -29,7 +29,7 @@ function used(): number {
 }
 
 function measure(name: string, module: Uint8Array, runMs: number): PriceRow {
-  const { bytes } = instrument(module, { maxPages: MAX_PAGES });
+  const { bytes } = instrument(module, { maxPages: MAX_PAGES, recordsWrites: true });
   const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource));
   let ticks = 0, longest = 0, last = 0, start = 0;
   const deadline = new Deadline(() => {

@@ -32,6 +32,8 @@ export function wholeMemory(memory: WebAssembly.Memory): Uint8Array {
 export class GuestMemory {
   readonly #memory: WebAssembly.Memory;
   readonly #pages: WebAssembly.Global;
+  /** Records that the host writes; undefined where all of the memory is put back (`../render/written_map.ts`). */
+  readonly #record: ((at: number, length: number) => void) | undefined;
   /** Bytes that the guest has in any case: its page count never falls below what it was at first. Saves asking for it. */
   readonly #least: number;
   #bytes = new Uint8Array(0);
@@ -41,6 +43,7 @@ export class GuestMemory {
   constructor(memory: WebAssembly.Memory, instance: WebAssembly.Instance) {
     this.#memory = memory;
     this.#pages = instance.exports[GUARD.pages] as WebAssembly.Global;
+    this.#record = instance.exports[GUARD.write] as ((at: number, length: number) => void) | undefined;
     this.#least = this.#size();
   }
 
@@ -73,6 +76,13 @@ export class GuestMemory {
       this.#bytes = new Uint8Array(buffer);
       this.#view = new DataView(buffer);
     }
+    return start;
+  }
+
+  /** Where a range begins that is going to be written to. Throws {@link GuestMemoryError}. */
+  #target(at: number, length: number, limit: GuestLimit): number {
+    const start = this.#place(at, length, limit);
+    this.#record?.(start, length);
     return start;
   }
 
@@ -111,9 +121,9 @@ export class GuestMemory {
     );
   }
 
-  /** Lends a range for the length of a call: the view must not be kept. */
+  /** Lends a range for the length of a call, to read or to write: the view must not be kept. */
   lend<T>(at: number, length: number, limit: GuestLimit, use: (bytes: Uint8Array) => T): T {
-    const start = this.#place(at, length, limit);
+    const start = this.#target(at, length, limit);
     return use(this.#bytes.subarray(start, start + (length >>> 0)));
   }
 
@@ -121,7 +131,7 @@ export class GuestMemory {
   write(at: number, parts: readonly Uint8Array[], limit: GuestLimit): void {
     let length = 0;
     for (const part of parts) length += part.length;
-    let start = this.#place(at, length, limit);
+    let start = this.#target(at, length, limit);
     for (const part of parts) {
       this.#bytes.set(part, start);
       start += part.length;
@@ -130,7 +140,7 @@ export class GuestMemory {
 
   /** Sets a range to zero. */
   clear(at: number, length: number, limit: GuestLimit): void {
-    const start = this.#place(at, length, limit);
+    const start = this.#target(at, length, limit);
     this.#bytes.fill(0, start, start + (length >>> 0));
   }
 
@@ -148,12 +158,12 @@ export class GuestMemory {
   }
 
   setUint32(at: number, value: number, limit: GuestLimit): void {
-    const start = this.#place(at, 4, limit);
+    const start = this.#target(at, 4, limit);
     this.#view.setUint32(start, value, true);
   }
 
   setUint64(at: number, value: bigint, limit: GuestLimit): void {
-    const start = this.#place(at, 8, limit);
+    const start = this.#target(at, 8, limit);
     this.#view.setBigUint64(start, value, true);
   }
 }

@@ -29,6 +29,17 @@ export interface ModuleLimits {
   readonly memoryMib: number;
 }
 
+/**
+ * Where a guest writes is recorded unless its mode is `wasi`. Programs of the Go compiler write all over their memory, from bases that
+ * are hardly ever the same: recording costs them as much as it saves, and a third more code.
+ */
+const RECORDED: ReadonlySet<ExecutionMode> = new Set<ExecutionMode>([
+  "kubewarden-wapc",
+  "opa",
+  "gatekeeper",
+  "extism",
+]);
+
 /** Bytes of a module's metadata. Those of policies in use have 4 KiB. */
 const MAX_METADATA = 1024 * 1024;
 
@@ -65,7 +76,7 @@ export async function prepareModule(
   const maxPages = limits.memoryMib * 16;
   try {
     // First, because it holds the module to its limits: an engine that checks or compiles it has none.
-    const { bytes, restorable } = instrument(module, { maxPages });
+    const { bytes, restorable } = instrument(module, { maxPages, recordsWrites: RECORDED.has(mode) });
     // The guest's code must be valid by itself, else it could reach what was added (`render/instrument.ts`).
     if (!WebAssembly.validate(module as BufferSource)) {
       await WebAssembly.compile(module as BufferSource);

@@ -1,6 +1,7 @@
 /**
  * The state of an instance after its initialisation, to which it is put back before every further request: one guest never
- * sees another request's data (`render/instrument.ts` makes memory and globals reachable).
+ * sees another request's data (`render/instrument.ts` makes memory and globals reachable). Of the memory, what may have been written to is
+ * put back, by the module's map (`render/written_map.ts`); all of it where the module has none.
  *
  * The size of its memory is a part of that state, though the guest has a page count of its own: what is loaded beyond that count
  * is zero where the memory has it, and a trap where it hasn't. So the memory gets room to grow when the snapshot is taken, by what
@@ -9,6 +10,7 @@
  */
 import { Buffer } from "node:buffer";
 import { GUARD } from "../render/instrument.ts";
+import { visitWritten } from "../render/written_map.ts";
 import type { ExecutionMode } from "../types/metadata.ts";
 import { wholeMemory } from "./guest_memory.ts";
 import type { ByteRange } from "./seal.ts";
@@ -37,6 +39,8 @@ const PIECE = 4 * PAGE;
 const NOTHING = new Uint8Array(0);
 
 type Run = { readonly start: number; readonly end: number; readonly content: Uint8Array | undefined };
+/** Where a module keeps its map of what was written to. */
+type Written = { readonly map: WebAssembly.Global; readonly shift: number };
 type GlobalState = readonly [global: WebAssembly.Global, value: unknown];
 
 const ZEROS = new Uint8Array(BLOCK);
@@ -87,12 +91,19 @@ function grow(memory: WebAssembly.Memory, pages: number): void {
   }
 }
 
+/**
+ * Since which snapshot each map of writes tells: an instance may have two, one with an inventory and one without (`rego_module.ts`), and
+ * what was written before the later one is in neither's map. Whoever puts an instance back to another than that one puts back all of it.
+ */
+const since = new WeakMap<WebAssembly.Global, Snapshot>();
+
 /** One instance and the state it is put back to. */
 export class Snapshot {
   readonly #bytes: Uint8Array = NOTHING;
   readonly #runs: readonly Run[] = [];
   readonly #globals: readonly GlobalState[];
   readonly #size: number = 0;
+  readonly #written: Written | undefined;
   readonly #restorable: boolean;
 
   /**
@@ -102,9 +113,10 @@ export class Snapshot {
   constructor(instance: WebAssembly.Instance, mode: ExecutionMode, room = 0, sealed?: ByteRange) {
     const globals: GlobalState[] = [];
     for (const [name, value] of Object.entries(instance.exports)) {
-      if (name.startsWith(GUARD.prefix) && value instanceof WebAssembly.Global) {
-        globals.push([value, value.value]);
-      }
+      if (!name.startsWith(GUARD.prefix) || !(value instanceof WebAssembly.Global)) continue;
+      if (name.startsWith(GUARD.written)) {
+        this.#written = { map: value, shift: Number(name.slice(GUARD.written.length)) };
+      } else globals.push([value, value.value]);
     }
     this.#globals = globals;
     // JavaScript does not keep the bits of a NaN.
@@ -117,6 +129,7 @@ export class Snapshot {
     const bytes = this.#bytes = wholeMemory(memory);
     this.#size = bytes.length;
     this.#runs = takeRuns(bytes, pages * PAGE, sealed);
+    this.#isNow();
   }
 
   /** Puts the instance back. Returns false when it must be dropped instead, because that can't be done. */
@@ -126,11 +139,35 @@ export class Snapshot {
     // Growth detaches the buffer: then this is empty.
     const bytes = this.#bytes;
     if (bytes.length !== this.#size) return false;
-    for (const { start, end, content } of this.#runs) {
-      if (content) bytes.set(content, start);
+    const written = this.#written;
+    if (written && since.get(written.map) === this) {
+      visitWritten(
+        written.map.value as bigint,
+        written.shift,
+        bytes.length,
+        (start, end) => this.#putBack(start, end),
+      );
+    } else this.#putBack(0, bytes.length);
+    this.#isNow();
+    return true;
+  }
+
+  /** The instance is as it was when this snapshot was taken: from here on the map tells what differs from it. */
+  #isNow(): void {
+    if (!this.#written) return;
+    this.#written.map.value = 0n;
+    since.set(this.#written.map, this);
+  }
+
+  #putBack(from: number, to: number): void {
+    const bytes = this.#bytes;
+    for (const run of this.#runs) {
+      if (run.end <= from) continue;
+      if (run.start >= to) break;
+      const start = Math.max(run.start, from), end = Math.min(run.end, to);
+      if (run.content) bytes.set(run.content.subarray(start - run.start, end - run.start), start);
       else if (end - start <= MAX_FILLED) bytes.fill(0, start, end);
       else zero(bytes, start, end);
     }
-    return true;
   }
 }

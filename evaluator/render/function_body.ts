@@ -65,6 +65,8 @@ export interface Body {
   /** {@link PLACE}, start, end and value; {@link PLACE}, start, end and value … in order. */
   readonly places: readonly number[];
   readonly loops: boolean;
+  /** What compilers need for it besides its size, in bytes. */
+  readonly compiling: number;
   /** What it costs to enter it. */
   readonly cost: number;
   /** Whether it is short and calls nothing: then its callers pay for it. */
@@ -477,6 +479,7 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
     locals,
     places: places.length > 0 ? places : NO_PLACES,
     loops,
+    compiling: compiling + tracking,
     cost: running + PRICE.codeByte * size + compiled,
     free: !calls && running <= FREE_COST && size <= FREE_COST && compiled <= FREE_COMPILE_COST,
     stateless,

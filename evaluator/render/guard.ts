@@ -10,6 +10,10 @@ export const GUARD = {
   pages: "portreeve:pages",
   /** The budget left until the next tick. */
   budget: "portreeve:budget",
+  /** Records that the host writes: `(address, length) -> ()`. Only where writes are recorded (`written_map.ts`). */
+  write: "portreeve:write",
+  /** The map of what was written to, followed by the size of its chunks, as log2. */
+  written: "portreeve:written:",
   /** Followed by the index of a mutable global of the guest. */
   global: "portreeve:global:",
 } as const;

@@ -4,6 +4,7 @@
  */
 import { BYTES_SHIFT, ELEMENTS_SHIFT, GROWN_TABLE_SHIFT } from "./instruction_prices.ts";
 import { Writer } from "./wasm_binary.ts";
+import { emitRecordRange, type WrittenMap } from "./written_map.ts";
 
 /** Units before the guest has to ask: some 12 ms at the prices of `instruction_prices.ts`, in fact a few microseconds to 30 ms. */
 export const BUDGET = 12_288;
@@ -12,7 +13,7 @@ export const CHUNK = 64;
 /** Memory is filled and copied in pieces of this size. */
 export const PIECE_BYTES = 65_536;
 
-export const I32 = 0x7f;
+export const I32 = 0x7f, I64 = 0x7e;
 
 /** The types that are added, as the binary format has them. */
 export const ADDED_TYPES = {
@@ -26,6 +27,10 @@ export const ADDED_TYPES = {
   take: [0x60, 1, I32, 0],
   /** `(i32, i32, i32) -> ()` */
   bulk: [0x60, 3, I32, I32, I32, 0],
+  /** `(i32, i32) -> ()` */
+  range: [0x60, 2, I32, I32, 0],
+  /** `(i32, i32, i32) -> (i32, i32, i32)` */
+  through: [0x60, 3, I32, I32, I32, 3, I32, I32, I32],
 } as const;
 
 type AddedType = keyof typeof ADDED_TYPES;
@@ -36,7 +41,8 @@ const HELPER_TYPES = {
   refill: "get",
   payElements: "map",
   payGrownTable: "take",
-  payBytes: "map",
+  payInit: "through",
+  record: "range",
   grow: "map",
   fill: "bulk",
   copy: "bulk",
@@ -54,9 +60,14 @@ export interface Added {
   readonly budget: number;
   readonly pages: number;
   readonly table: number;
+  /** Undefined where writes are not recorded. */
+  readonly written: WrittenMap | undefined;
 }
 
-/** Gives indices to what is added behind `own`. `longSegments` are those that need a function for `memory.init`. */
+/**
+ * Gives indices to what is added behind `own`. `longSegments` are those that need a function for `memory.init`; writes are recorded in
+ * chunks of `chunkShift`, or not at all if that is undefined.
+ */
 export function placeAdded(
   own: {
     readonly types: number;
@@ -65,6 +76,7 @@ export function placeAdded(
     readonly tables: number;
   },
   longSegments: readonly number[],
+  chunkShift: number | undefined,
 ): Added {
   const indices = <K extends string>(names: readonly K[], first: number) =>
     Object.fromEntries(names.map((name, index) => [name, first + index])) as Record<K, number>;
@@ -76,6 +88,7 @@ export function placeAdded(
     budget: own.globals,
     pages: own.globals + 1,
     table: own.tables,
+    written: chunkShift === undefined ? undefined : { global: own.globals + 2, shift: chunkShift },
   };
 }
 
@@ -95,7 +108,8 @@ export function helperBodies(
     refill: () => refillBody(added),
     payElements: () => payByLength(added, ELEMENTS_SHIFT, true),
     payGrownTable: () => payByLength(added, GROWN_TABLE_SHIFT, false),
-    payBytes: () => payByLength(added, BYTES_SHIFT, true),
+    payInit: () => payInitBody(added),
+    record: () => recordBody(added),
     grow: () => hasMemory ? growBody(added) : constant(-1),
     fill: () => hasMemory ? fillBody(added) : nothing(),
     copy: () => hasMemory ? copyBody(added) : nothing(),
@@ -169,6 +183,30 @@ function emitLengthPayment(out: Writer, added: Added, local: number, shift: numb
   emitPayment(out, added, () => out.raw(0x20, local, 0x41, shift, 0x76));
 }
 
+/** What `memory.init` of a short segment pays and records: `(to, from, length) => (to, from, length)` */
+function payInitBody(added: Added): Writer {
+  const body = new Writer(96);
+  body.u8(0);
+  emitRecordTarget(body, added);
+  emitLengthPayment(body, added, LENGTH, BYTES_SHIFT);
+  body.raw(0x20, TO, 0x20, FROM, 0x20, LENGTH, 0x0b);
+  return body;
+}
+
+/** `(start, length) => ()` */
+function recordBody({ written }: Added): Writer {
+  const body = new Writer(64);
+  body.u8(0);
+  if (written) emitRecordRange(body, written, 0, 1);
+  body.u8(0x0b);
+  return body;
+}
+
+/** Records what a bulk operation writes to. */
+function emitRecordTarget(out: Writer, { written }: Added): void {
+  if (written) emitRecordRange(out, written, TO, LENGTH);
+}
+
 function nothing(): Writer {
   const body = new Writer(8);
   body.raw(0, 0x0b);
@@ -226,8 +264,10 @@ function inPieces(
   emitPieces: (out: Writer) => void,
   emitOperation: (out: Writer) => void,
 ): Writer {
-  const body = new Writer(160);
-  body.raw(0, 0x02, 0x40);
+  const body = new Writer(200);
+  body.u8(0);
+  emitRecordTarget(body, added);
+  body.raw(0x02, 0x40);
   emitIsLong(body);
   body.raw(0x45, 0x0d, 0);
   emitLeaveIfOutOfBounds(body);

@@ -125,6 +125,7 @@ export const COMPILE_PRICES: Uint16Array = table([
   [100, 0x12], // return_call
   [500, 0x13, 0x15], // return_call_indirect, call_ref, return_call_ref
   [50, 0x25, 0x26], // table.get, table.set
+  [100, 0x36, 0x3e], // stores, with what records them
   [80, 0x40], // memory.grow
   [60, 0x6d, 0x70], // i32.div and i32.rem
   [120, 0x77, 0x78], // i32.rotl, i32.rotr

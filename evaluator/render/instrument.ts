@@ -9,7 +9,7 @@
  * - **Memory.** The guest's memory and tables get a maximum. `memory.grow` and `memory.size` go through a page count of
  *   the guest's own, so that a kept instance whose memory once grew looks exactly like a fresh one.
  * - **Isolation.** Mutable globals and the memory are exported under reserved names, so that the state after
- *   initialisation can be taken and put back.
+ *   initialisation can be taken and put back. Where the guest wrote is recorded (`written_map.ts`), so that the rest can be left.
  * - **Start.** A start section becomes the export {@link GUARD.start}, so that it runs when the host is ready for it.
  *
  * Nothing is imported and no index of the guest changes: all additions stand behind the guest's own. The input must be a
@@ -23,14 +23,16 @@ import {
   BUDGET,
   helperTypes,
   I32,
+  I64,
   PIECE_BYTES,
   placeAdded,
 } from "./guard_helpers.ts";
-import { emitCode } from "./instrument_code.ts";
+import { emitCode, TooManyRecords } from "./instrument_code.ts";
 import { MODULE_LIMITS } from "./module_limits.ts";
 import { Reader, SECTION, type Section, WasmFormatError, Writer } from "./wasm_binary.ts";
 import { readValueType } from "./wasm_instructions.ts";
 import { type ModuleShape, readModule, readTableType, skipConstantExpression } from "./wasm_module.ts";
+import { chunkShift } from "./written_map.ts";
 
 export { GUARD } from "./guard.ts";
 
@@ -38,6 +40,11 @@ export { GUARD } from "./guard.ts";
 export interface GuardLimits {
   /** The guest's memory may grow to this many pages of 64 KiB. */
   readonly maxPages: number;
+  /**
+   * Whether to record where a guest that can be put back writes; the whole of its memory is put back unless it is, or where a function has
+   * too many stores.
+   */
+  readonly recordsWrites?: boolean;
 }
 
 /** An instrumented module. */
@@ -61,12 +68,35 @@ export function instrument(module: Uint8Array, limits: GuardLimits): Instrumente
       `the module asks for ${initialPages / 16} MiB of memory, the limit is ${limits.maxPages / 16} MiB`,
     );
   }
-  const added = placeAdded({
-    types: shape.types.length,
-    functions: shape.functionTypes.length,
-    globals: shape.globals,
-    tables: shape.tables.length,
-  }, longSegmentsIn(shape));
+  const restorable = !shape.unreadableGlobals && shape.bodies.every(({ stateless }) => stateless);
+  const records = shape.memory !== undefined && restorable && limits.recordsWrites;
+  let bytes: Uint8Array;
+  try {
+    bytes = rewrite(module, shape, limits, records ? chunkShift(shape.memory.min) : undefined);
+  } catch (error) {
+    if (!(error instanceof TooManyRecords)) throw error;
+    bytes = rewrite(module, shape, limits, undefined);
+  }
+  return { bytes, restorable, initialPages };
+}
+
+/** The rewritten module, which records its writes in chunks of `shift` if that is given. */
+function rewrite(
+  module: Uint8Array,
+  shape: ModuleShape,
+  limits: GuardLimits,
+  shift: number | undefined,
+): Uint8Array {
+  const added = placeAdded(
+    {
+      types: shape.types.length,
+      functions: shape.functionTypes.length,
+      globals: shape.globals,
+      tables: shape.tables.length,
+    },
+    longSegmentsIn(shape),
+    shift,
+  );
   const out = new Writer(module.length + (module.length >> 2) + 1024);
   out.copy(module, 0, 8);
   // Sections that must exist in the result even where the guest has none, in the order of the format.
@@ -90,8 +120,7 @@ export function instrument(module: Uint8Array, limits: GuardLimits): Instrumente
     emit(section.id, section);
   }
   for (const id of wanted) emit(id, undefined);
-  const restorable = !shape.unreadableGlobals && shape.bodies.every(({ stateless }) => stateless);
-  return { bytes: out.view().slice(), restorable, initialPages };
+  return out.view().slice();
 }
 
 const ORDER: readonly number[] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
@@ -145,16 +174,18 @@ function emitSection(
     content.u32(min);
     content.u32(Math.min(max ?? limits.maxPages, limits.maxPages));
   } else if (id === SECTION.global) {
-    list(2);
+    list(added.written ? 3 : 2);
     content.raw(I32, 1, 0x41);
     content.s32(BUDGET);
     content.raw(0x0b, I32, 1, 0x41);
     content.s32(shape.memoryImported ? 0 : shape.memory?.min ?? 0);
     content.u8(0x0b);
+    if (added.written) content.raw(I64, 1, 0x42, 0, 0x0b);
   } else if (id === SECTION.export) {
     const hasMemory = shape.memory !== undefined;
     const hasStart = shape.start !== undefined;
-    list(3 + (hasMemory ? 1 : 0) + (hasStart ? 1 : 0) + shape.mutableGlobals.length);
+    const { written } = added;
+    list(3 + (hasMemory ? 1 : 0) + (hasStart ? 1 : 0) + (written ? 2 : 0) + shape.mutableGlobals.length);
     const add = (name: string, kind: number, index: number) => {
       content.name(name);
       content.u8(kind);
@@ -165,6 +196,10 @@ function emitSection(
     add(GUARD.pages, 3, added.pages);
     if (hasMemory) add(GUARD.memory, 2, 0);
     if (shape.start !== undefined) add(GUARD.start, 0, shape.start);
+    if (written) {
+      add(GUARD.write, 0, added.helper.record);
+      add(`${GUARD.written}${written.shift}`, 3, written.global);
+    }
     for (const index of shape.mutableGlobals) add(`${GUARD.global}${index}`, 3, index);
   } else if (section !== undefined) {
     content.copy(module, section.start, section.end);

@@ -4,21 +4,34 @@
  * Two things can make code run long: loops, and calls. At a loop head the guest pays from a local variable, which costs next to
  * nothing, and fills that from the global budget a chunk at a time. At the entry of a function it pays from the global budget; short
  * functions that call nothing are paid by their callers. Long straight code pays in between. What is owed where is found by
- * `function_body.ts`, at the prices of `instruction_prices.ts`.
+ * `function_body.ts`, at the prices of `instruction_prices.ts`. Where writes are recorded, that stands before the stores that
+ * `recorded_stores.ts` finds.
  */
 import { type Body, PLACE } from "./function_body.ts";
 import { type Added, CHUNK, emitBudgetPayment, helperBodies, I32 } from "./guard_helpers.ts";
 import { UNIT_SHIFT } from "./instruction_prices.ts";
+import { mayRecord } from "./module_limits.ts";
+import { ON_STACK, type RecordedStore, StoreFinder } from "./recorded_stores.ts";
 import { Reader, SECTION, Writer } from "./wasm_binary.ts";
-import type { ModuleShape } from "./wasm_module.ts";
+import type { ModuleShape, Signature } from "./wasm_module.ts";
+import { emitRecord, type WrittenMap } from "./written_map.ts";
 
 /** A loop that costs more than this part of a chunk an iteration pays from the budget itself. */
 const CREDIT_PART = 4;
 
+const NO_VALUES: Signature = { parameters: 0, results: 0 };
+const NO_STORES: readonly RecordedStore[] = [];
+const NO_LOCAL = -1, NO_BRANCH = -1;
+
 /** Units for what costs so many nanoseconds. */
 const units = (cost: number): number => 1 + (cost >> UNIT_SHIFT);
 
-/** Writes the rewritten code section. */
+/** Raised where recording the stores of a function would make compilers need too much memory. */
+export class TooManyRecords extends Error {
+  override readonly name = "TooManyRecords";
+}
+
+/** Writes the rewritten code section. Throws {@link TooManyRecords}. */
 export function emitCode(out: Writer, module: Uint8Array, shape: ModuleShape, added: Added): void {
   const { bodies, importedFunctions, functionTypes, types } = shape;
   const helpers = helperBodies(added, shape.memory !== undefined, shape.dataLengths);
@@ -28,10 +41,13 @@ export function emitCode(out: Writer, module: Uint8Array, shape: ModuleShape, ad
   content.u32(bodies.length + helpers.length);
   const written = new Writer(4096);
   const hints = new BranchHints();
+  const finder = new StoreFinder(module, shape);
   bodies.forEach((body, index) => {
     written.clear();
-    const parameters = types[functionTypes[importedFunctions + index]!]?.parameters ?? 0;
-    hints.add(importedFunctions + index, emitBody(written, module, body, parameters, added));
+    const own = types[functionTypes[importedFunctions + index]!] ?? NO_VALUES;
+    const stores = added.written ? finder.find(body, own) : NO_STORES;
+    if (!mayRecord(stores.length, body.compiling, body.end - body.start)) throw new TooManyRecords();
+    hints.add(importedFunctions + index, emitBody(written, module, body, own.parameters, added, stores));
     content.u32(written.length);
     content.append(written);
   });
@@ -75,6 +91,34 @@ class BranchHints {
   }
 }
 
+/** The local variables that a function gets behind its own. */
+interface AddedLocals {
+  readonly types: readonly number[];
+  /** What the function's loops have left of their chunk. */
+  readonly credit: number;
+  /** Where the address of a store is put aside, and what stands above it on the stack, by {@link slot}. */
+  readonly address: number;
+  readonly stored: ReadonlyMap<number, number>;
+}
+
+const slot = (type: number, operand: number): number => 2 * type + operand;
+
+function addLocals(body: Body, parameters: number, stores: readonly RecordedStore[]): AddedLocals {
+  const types: number[] = [];
+  const add = (type: number) => parameters + body.locals + types.push(type) - 1;
+  const credit = body.loops ? add(I32) : NO_LOCAL;
+  let address = NO_LOCAL;
+  const stored = new Map<number, number>();
+  for (const { base, type, operands } of stores) {
+    if (base !== ON_STACK) continue;
+    if (address === NO_LOCAL) address = add(I32);
+    for (let operand = 0; operand < operands; operand++) {
+      if (!stored.has(slot(type, operand))) stored.set(slot(type, operand), add(type));
+    }
+  }
+  return { types, credit, address, stored };
+}
+
 /** Writes a function's body. Returns where in it the branches stand that are hardly ever taken. */
 function emitBody(
   out: Writer,
@@ -82,70 +126,98 @@ function emitBody(
   body: Body,
   parameters: number,
   added: Added,
+  stores: readonly RecordedStore[],
 ): readonly number[] {
   const unlikely: number[] = [];
-  const credit = parameters + body.locals;
-  if (body.loops) {
-    // One more local: what the function's loops have left of their chunk.
+  const locals = addLocals(body, parameters, stores);
+  if (locals.types.length > 0) {
     const groups = new Reader(module, body.start, body.entry);
     groups.u32();
-    out.u32(body.localGroups + 1);
+    out.u32(body.localGroups + locals.types.length);
     out.copy(module, groups.at, body.entry);
-    out.raw(1, I32);
+    for (const type of locals.types) out.raw(1, type);
   } else out.copy(module, body.start, body.entry);
   if (!body.free) unlikely.push(emitBudgetPayment(out, added, units(body.cost)));
+  let from = body.entry;
+  let store = 0;
+  const copyUntil = (end: number) => {
+    for (let next = stores[store]; next && next.at < end; next = stores[++store]) {
+      out.copy(module, from, next.at);
+      from = next.at;
+      emitStoreRecord(out, added.written!, next, locals);
+    }
+    out.copy(module, from, end);
+  };
+  for (let place = 0; place < body.places.length; place += 4) {
+    const [kind, start, end, value] = body.places.slice(place, place + 4) as [number, number, number, number];
+    copyUntil(start);
+    from = end;
+    const branch = emitPlace(out, added, kind, value, locals.credit);
+    if (branch !== NO_BRANCH) unlikely.push(branch);
+    if (kind === PLACE.memoryInit && !added.init.has(value)) out.copy(module, start, end);
+  }
+  copyUntil(body.end);
+  return unlikely;
+}
+
+/** Records what a store that stands next writes to. */
+function emitStoreRecord(
+  out: Writer,
+  written: WrittenMap,
+  { base, offset, type, operands }: RecordedStore,
+  { address, stored }: AddedLocals,
+): void {
+  if (base !== ON_STACK) return emitRecord(out, written, base, offset);
+  const move = (opcode: number, local: number) => {
+    out.u8(opcode);
+    out.u32(local);
+  };
+  for (let operand = operands - 1; operand >= 0; operand--) move(0x21, stored.get(slot(type, operand))!);
+  move(0x21, address);
+  emitRecord(out, written, address, offset);
+  move(0x20, address);
+  for (let operand = 0; operand < operands; operand++) move(0x20, stored.get(slot(type, operand))!);
+}
+
+/** Writes what stands at a place. Returns where the branch stands that is hardly ever taken, or {@link NO_BRANCH}. */
+function emitPlace(out: Writer, added: Added, kind: number, value: number, credit: number): number {
   const call = (helper: number) => {
     out.u8(0x10);
     out.u32(helper);
   };
-  let from = body.entry;
-  for (let place = 0; place < body.places.length; place += 4) {
-    out.copy(module, from, body.places[place + 1]!);
-    from = body.places[place + 2]!;
-    const value = body.places[place + 3]!;
-    switch (body.places[place]) {
-      case PLACE.loop:
-        if (units(value) > CHUNK / CREDIT_PART) unlikely.push(emitBudgetPayment(out, added, units(value)));
-        else unlikely.push(emitCreditPayment(out, added, credit, units(value)));
-        break;
-      case PLACE.pay:
-        unlikely.push(emitBudgetPayment(out, added, units(value)));
-        break;
-      case PLACE.elements:
-        call(added.helper.payElements);
-        break;
-      case PLACE.tableGrow:
-        call(added.helper.payElements);
-        out.raw(0xfc, 16); // table.size
-        out.u32(value);
-        call(added.helper.payGrownTable);
-        break;
-      case PLACE.memorySize:
-        out.u8(0x23);
-        out.u32(added.pages);
-        break;
-      case PLACE.memoryGrow:
-        call(added.helper.grow);
-        break;
-      case PLACE.memoryFill:
-        call(added.helper.fill);
-        break;
-      case PLACE.memoryCopy:
-        call(added.helper.copy);
-        break;
-      case PLACE.memoryInit: {
-        const init = added.init.get(value);
-        if (init !== undefined) call(init);
-        else {
-          call(added.helper.payBytes);
-          out.copy(module, body.places[place + 1]!, from);
-        }
-        break;
-      }
-    }
+  switch (kind) {
+    case PLACE.loop:
+      if (units(value) > CHUNK / CREDIT_PART) return emitBudgetPayment(out, added, units(value));
+      return emitCreditPayment(out, added, credit, units(value));
+    case PLACE.pay:
+      return emitBudgetPayment(out, added, units(value));
+    case PLACE.elements:
+      call(added.helper.payElements);
+      break;
+    case PLACE.tableGrow:
+      call(added.helper.payElements);
+      out.raw(0xfc, 16); // table.size
+      out.u32(value);
+      call(added.helper.payGrownTable);
+      break;
+    case PLACE.memorySize:
+      out.u8(0x23);
+      out.u32(added.pages);
+      break;
+    case PLACE.memoryGrow:
+      call(added.helper.grow);
+      break;
+    case PLACE.memoryFill:
+      call(added.helper.fill);
+      break;
+    case PLACE.memoryCopy:
+      call(added.helper.copy);
+      break;
+    case PLACE.memoryInit:
+      call(added.init.get(value) ?? added.helper.payInit);
+      break;
   }
-  out.copy(module, from, body.end);
-  return unlikely;
+  return NO_BRANCH;
 }
 
 /** `credit -= price; if (credit < 0) credit = refill()`. Returns where the branch stands. */

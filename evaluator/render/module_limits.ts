@@ -107,6 +107,14 @@ const MAX_FUNCTION_MEMORY = 160 << 20;
 const MAX_TRACKING = 96 << 20;
 const MAX_TRACKING_PER_CODE_BYTE = 256;
 
+/** What a compiler needs for a store that is recorded, besides: at most 4,700 bytes were measured, on Node. */
+const RECORDED_STORE_MEMORY = 4_700;
+
+/** Whether a function that takes `bytes` besides its `size` may record so many stores. */
+export function mayRecord(stores: number, bytes: number, size: number): boolean {
+  return bytes + MEMORY_PER_CODE_BYTE * size + RECORDED_STORE_MEMORY * stores <= MAX_FUNCTION_MEMORY;
+}
+
 /** Throws {@link WasmFormatError} if compiling a function of `size` bytes takes `bytes` of memory besides, and that is too much. */
 export function checkCompiling(bytes: number, size: number, where: string): void {
   const needed = bytes + MEMORY_PER_CODE_BYTE * size;

@@ -56,7 +56,7 @@ function run({ exports, memory }: Subject, [operation, ...parameters]: Call) {
 
 function compare(calls: readonly Call[], before: (subject: Subject) => void = () => {}): void {
   const plain = start(PLAIN);
-  const guarded = start(instrument(PLAIN, { maxPages: 1_000 }).bytes);
+  const guarded = start(instrument(PLAIN, { maxPages: 1_000, recordsWrites: true }).bytes);
   before(plain);
   before(guarded);
   for (const call of calls) {
@@ -147,7 +147,7 @@ test("random operations end as they would have", () => {
 });
 
 test("a large operation asks on its way, and so does each growth", () => {
-  const { exports, asked } = start(instrument(PLAIN, { maxPages: 1_000 }).bytes);
+  const { exports, asked } = start(instrument(PLAIN, { maxPages: 1_000, recordsWrites: true }).bytes);
   exports["grow"]!(600);
   const grown = asked();
   assert.ok(grown >= 2, `${grown}`);

@@ -42,6 +42,7 @@ const FORMS: Readonly<Record<string, Form>> = {
       "saturating truncations": { code: [0x20, 0, 0xfc, 7, 0x1a], times: 45_000, type: F64 },
       "truncations to u64": { code: [0x20, 0, 0xb1, 0x1a], times: 70_000, type: F64 },
       "table.grow": { code: [0xd0, FUNCREF, 0x41, 0, 0xfc, 15, 0, 0x1a], times: 40_000 },
+      "stores": { code: [0x41, 0, 0x41, 0, 0x36, 0, 0], times: 110_000 },
       "data.drop": { code: [0xfc, 9, 0], times: 110_000 },
       "i8x16.popcnt": { code: [0x20, 0, 0xfd, 0x62, 0x1a], times: 70_000, type: V128 },
       "i8x16.shuffle": {
@@ -134,7 +135,7 @@ function used(): number {
 
 for (const [name, form] of Object.entries(FORMS)) {
   test(`functions: ${name}, each called once, are stopped in time`, async () => {
-    const { bytes } = instrument(guest(form), { maxPages: 16 });
+    const { bytes } = instrument(guest(form), { maxPages: 16, recordsWrites: true });
     const instance = await WebAssembly.instantiate(await WebAssembly.compile(bytes as BufferSource));
     const start = used();
     let last = start, longest = 0;

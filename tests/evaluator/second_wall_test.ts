@@ -46,7 +46,7 @@ const encoder = new TextEncoder();
 /** A prepared module whose imports nobody has looked at. */
 async function unchecked(module: Uint8Array, mode: ExecutionMode): Promise<PreparedModule> {
   const maxPages = 1024;
-  const { bytes, restorable } = instrument(module, { maxPages });
+  const { bytes, restorable } = instrument(module, { maxPages, recordsWrites: true });
   const importedMemory = checkBorder(module, mode);
   return {
     module: await WebAssembly.compile(bytes as BufferSource),

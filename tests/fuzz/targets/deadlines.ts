@@ -184,7 +184,7 @@ export const target: Target = {
   run: (input) => {
     const bytes = moduleOf(decoder.decode(input));
     if (!bytes) return;
-    const { bytes: guarded } = instrument(bytes, { maxPages: PAGES });
+    const { bytes: guarded } = instrument(bytes, { maxPages: PAGES, recordsWrites: true });
     const instance = new WebAssembly.Instance(new WebAssembly.Module(guarded as BufferSource));
     deadline.attach(instance);
     deadline.arm(LIMIT_MS);

@@ -243,7 +243,7 @@ function compare(what: string, expected: readonly string[], actual: readonly str
 function differential(bytes: Uint8Array, seed: number): void {
   if (!WebAssembly.validate(bytes as BufferSource)) return; // this runtime has not all features
   const types = moduleTypes(bytes);
-  const { bytes: guardedBytes, restorable } = instrument(bytes, { maxPages: MAX_PAGES });
+  const { bytes: guardedBytes, restorable } = instrument(bytes, { maxPages: MAX_PAGES, recordsWrites: true });
   let guardedModule: WebAssembly.Module;
   try {
     guardedModule = new WebAssembly.Module(guardedBytes as BufferSource);

@@ -127,7 +127,7 @@ export const target: Target = {
   run: (input) => {
     const bytes = moduleOf(decoder.decode(input));
     const plain = new WebAssembly.Module(bytes as BufferSource);
-    const guarded = instrument(bytes, { maxPages: MAX_PAGES });
+    const guarded = instrument(bytes, { maxPages: MAX_PAGES, recordsWrites: true });
     const module = new WebAssembly.Module(guarded.bytes as BufferSource);
     let instance: WebAssembly.Instance | undefined;
     let snapshot: Snapshot | undefined;
