@@ -112,12 +112,12 @@ export class PlacedEvaluator {
   /** Forgets policies and modules, of which nothing is evaluated any more. */
   remove(policies: readonly number[], modules: readonly number[]): void {
     for (const policy of policies) this.#policies.delete(policy);
-    void this.#alone(async () => this.#engine.remove(policies, modules));
+    void this.#alone(() => this.#engine.remove(policies, modules));
   }
 
   /** Gives back the memory that no request needs just now. */
   shrink(): void {
-    void this.#alone(async () => this.#engine.shrink());
+    void this.#alone(() => this.#engine.shrink());
   }
 
   /** Evaluates one request. Rejects as the pool does. */
@@ -179,10 +179,10 @@ export class PlacedEvaluator {
   }
 
   /** Does one thing at a time: guests that are being made take more than one turn of the event loop. */
-  async #alone<T>(work: () => Promise<T>): Promise<T> {
+  async #alone<T>(work: () => T | Promise<T>): Promise<T> {
     while (this.#running !== undefined) await this.#running.catch(() => {});
     this.#options.onRunning(true);
-    const running = work();
+    const running = (async () => await work())();
     this.#running = running;
     try {
       return await running;

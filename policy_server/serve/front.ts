@@ -93,12 +93,17 @@ export async function mainFront(
   }, NAMES);
   return {
     port: listener.port,
-    async serve(next) {
+    serve(next) {
       const former = current;
       current = next;
       policies.replace(next, () => former.dispose());
+      return Promise.resolve();
     },
-    setTls: async (next) => listener.setTls(next),
+    setTls: (next) =>
+      new Promise((resolve) => {
+        listener.setTls(next);
+        resolve();
+      }),
     counted: () => Promise.resolve(),
     end: (ending) => listener.end(ending),
   };

@@ -103,9 +103,7 @@ export async function startServer(
   );
   // Connecting takes most of a second, which the first request should not wait for.
   if (readsCluster(entries) || findKubeconfig() === undefined) void cluster.source();
-  const serving = ownProcess && tracing === undefined && profiler === undefined && SHARES_PORTS
-    ? options.workers
-    : 0;
+  const serving = servingThreads(options, ownProcess, tracing !== undefined || profiler !== undefined, log);
   const demand = memoryDemand(options, serving);
   const plan = demand && memoryPlan(demand);
   if (plan) log.info("memory is limited", memoryFields(demand, plan));
@@ -252,9 +250,26 @@ export async function startServer(
   }
 }
 
+/** How many threads are to serve. */
+function servingThreads(
+  { servingThreads }: ServerOptions,
+  ownProcess: boolean,
+  inOneThread: boolean,
+  log: Log,
+): number {
+  if (servingThreads === 0 || !ownProcess) return 0;
+  if (inOneThread) {
+    log.info("requests are read by the main thread alone: spans and profiles are made of what it does");
+    return 0;
+  }
+  if (SHARES_PORTS) return servingThreads;
+  log.info("requests are read by the main thread alone: this system lets threads share no port");
+  return 0;
+}
+
 /** Starts the threads that serve; they load their code while policies are made ready. */
 async function startServing(
-  { host, workers, maxBodyBytes, logLevel, logFormat, alwaysAcceptNamespace }: ServerOptions,
+  { host, servingThreads, maxBodyBytes, logLevel, logFormat, alwaysAcceptNamespace }: ServerOptions,
   { memory, ...owned }: Pick<ConstructorParameters<typeof ServingThreads>[0], "pool" | "log" | "metrics"> & {
     readonly memory: ThreadMemory | undefined;
   },
@@ -266,7 +281,7 @@ async function startServing(
     settings: {
       host,
       maxBodyBytes,
-      threads: workers,
+      threads: servingThreads,
       logLevel,
       logFormat: logFormat === "json" ? "json" : "text",
       alwaysAcceptNamespace,

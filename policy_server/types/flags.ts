@@ -219,6 +219,14 @@ const TABLE = [
     help: "How much memory the whole process may use [default: the limit of its container]",
   },
   {
+    name: "--serving-threads",
+    variable: "KUBEWARDEN_SERVING_THREADS",
+    value: { kind: "text", placeholder: "NUMBER" },
+    help:
+      "How many threads read requests and evaluate quick policies, from 0 (the main thread reads them all) " +
+      "to 64 [default: as --workers, at most 8; 0 with fewer than 4 workers]",
+  },
+  {
     name: "--max-body-bytes",
     variable: "KUBEWARDEN_MAX_BODY_BYTES",
     value: { kind: "text", placeholder: "BYTES" },

@@ -20,6 +20,8 @@ export type ServerOptions = {
   readonly readinessProbePort: number;
   /** How many evaluations run at the same time, at least 1. */
   readonly workers: number;
+  /** How many threads read requests and evaluate what is quick; 0: the main thread reads all of them, and evaluates nothing. */
+  readonly servingThreads: number;
   /** `null`: plain HTTP. */
   readonly tls: TlsPaths | null;
   readonly policiesPath: string;

@@ -186,7 +186,7 @@ for (const [name, replacements, why] of SERVERS) {
       attacker: { module: pathToFileURL(file).href },
       other: { module: moduleUrl("policies/pod-privileged/policy.wasm") },
     };
-    await serving({ program, policies, tls: false, flags: ["--workers", "1"] }, async (running) => {
+    await serving({ program, policies, tls: false, flags: ["--serving-threads", "1"] }, async (running) => {
       // First in the pool, then in the thread that serves.
       for (let times = 0; times < 4; times++) {
         const { response } = JSON.parse(

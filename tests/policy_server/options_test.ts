@@ -29,6 +29,7 @@ const DEFAULTS: ServerOptions = {
   port: 3000,
   readinessProbePort: 8081,
   workers: 2,
+  servingThreads: 0,
   tls: null,
   policiesPath: "policies.yml",
   policiesDownloadDir: ".",
@@ -63,7 +64,10 @@ const VALUES: readonly (readonly [string, string, string, Partial<ServerOptions>
   ["--addr", "KUBEWARDEN_BIND_ADDRESS", "[::ffff:10.0.0.1]", { host: "::ffff:10.0.0.1" }],
   ["--port", "KUBEWARDEN_PORT", "8443", { port: 8443 }],
   ["--readiness-probe-port", "KUBEWARDEN_READINESS_PROBE_PORT", "9000", { readinessProbePort: 9000 }],
-  ["--workers", "KUBEWARDEN_WORKERS", "7", { workers: 7 }],
+  ["--workers", "KUBEWARDEN_WORKERS", "7", { workers: 7, servingThreads: 7 }],
+  ["--workers", "KUBEWARDEN_WORKERS", "30", { workers: 30, servingThreads: 8 }],
+  ["--workers", "KUBEWARDEN_WORKERS", "3", { workers: 3 }],
+  ["--serving-threads", "KUBEWARDEN_SERVING_THREADS", "2", { servingThreads: 2 }],
   ["--policies", "KUBEWARDEN_POLICIES", "/config/policies.yml", { policiesPath: "/config/policies.yml" }],
   ["--policies-download-dir", "KUBEWARDEN_POLICIES_DOWNLOAD_DIR", "/tmp", { policiesDownloadDir: "/tmp" }],
   ["--sources-path", "KUBEWARDEN_SOURCES_PATH", "s.yml", { sourcesPath: "s.yml" }],
@@ -134,7 +138,7 @@ for (const [flag, variable, key] of BOOLEANS) {
 }
 
 test("the table holds every flag of the chapter and ours, each with its own variable", () => {
-  assert.is(FLAGS.length, 32);
+  assert.is(FLAGS.length, 33);
   assert.is(new Set(FLAGS.map((flag) => flag.variable)).size, FLAGS.length);
 });
 
@@ -232,6 +236,8 @@ const VALUE_FAULTS: readonly (readonly [string, string])[] = [
     'Error: --policy-memory-limit-mib: expected a whole number from 1 to 4096, found "0"',
   ],
   ["--policy-memory-limit-mib 5000", "Error: --policy-memory-limit-mib: expected"],
+  ["--serving-threads 65", "Error: --serving-threads: expected a whole number from 0 to 64"],
+  ["--serving-threads many", "Error: --serving-threads: expected a whole number from 0 to 64"],
   ["--memory-limit-mib 63", "Error: --memory-limit-mib: expected a whole number from 64 to 1048576"],
   ["--memory-limit-mib=", "Error: --memory-limit-mib: expected a whole number from 64 to 1048576"],
   [

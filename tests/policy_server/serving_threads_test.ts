@@ -40,9 +40,9 @@ const metric = async (server: ServerProcess): Promise<number> => {
 
 for (const workers of [1, 3]) {
   onLinux(
-    `--workers ${workers}: so many threads listen on the port, and all of them answer and count`,
+    `--serving-threads ${workers}: so many threads listen on the port, and all of them answer and count`,
     () =>
-      serving({ policies: { good: GOOD }, flags: ["--workers", String(workers)] }, async (server) => {
+      serving({ policies: { good: GOOD }, flags: ["--serving-threads", String(workers)] }, async (server) => {
         assert.is(listening(server.pid, server.port), workers);
         let asked = 0;
         for (let round = 0; round < 10; round++) {
@@ -62,8 +62,8 @@ for (const workers of [1, 3]) {
           assert.is(await metric(server), asked, "what was answered is in the next scrape");
         }
         const finished = () => server.lines("finished processing request").length;
-      await until(() => finished() >= asked, () => `${finished()} lines of ${asked}`);
-      assert.is(finished(), asked);
+        await until(() => finished() >= asked, () => `${finished()} lines of ${asked}`);
+        assert.is(finished(), asked);
         assert.is(server.stderr(), "");
       }),
   );
@@ -72,9 +72,9 @@ for (const workers of [1, 3]) {
 onLinux(
   "a port that another policy server has is not shared, whoever came first",
   () =>
-    serving({ policies: { good: GOOD } }, async (first) => {
+    serving({ policies: { good: GOOD }, flags: ["--serving-threads", "2"] }, async (first) => {
       await failing(
-        { policies: { good: GOOD }, flags: ["--port", String(first.port)] },
+        { policies: { good: GOOD }, flags: ["--serving-threads", "2", "--port", String(first.port)] },
         ({ code, stderr }) => {
           assert.is(code, 1);
           assert.match(stderr, new RegExp(`cannot listen on 127\\.0\\.0\\.1:${first.port} .*in use`, "i"));
@@ -91,17 +91,20 @@ onLinux("nor one that a stranger offers to share", async () => {
     stranger.listen({ port, host: "127.0.0.1", reusePort: true, exclusive: true }, () => resolve())
   );
   try {
-    await failing({ policies: { good: GOOD }, flags: ["--port", String(port)] }, ({ code, stderr }) => {
-      assert.is(code, 1);
-      assert.match(stderr, /cannot listen on .*in use/i);
-    });
+    await failing(
+      { policies: { good: GOOD }, flags: ["--serving-threads", "2", "--port", String(port)] },
+      ({ code, stderr }) => {
+        assert.is(code, 1);
+        assert.match(stderr, /cannot listen on .*in use/i);
+      },
+    );
   } finally {
     stranger.close();
   }
 });
 
 test("what policies log comes out once, with the policy's name, wherever they were evaluated", () =>
-  serving({ policies: { logs: LOGGER }, flags: ["--workers", "2"] }, async (server) => {
+  serving({ policies: { logs: LOGGER }, flags: ["--serving-threads", "2"] }, async (server) => {
     await ask(server, { path: "/validate/logs", body: reviewOf() });
     const of = () => server.lines("policy_log").filter((line) => line.includes('policy_id="logs"')).length;
     await until(() => of() > 0, () => "the first lines");
@@ -114,7 +117,7 @@ test("what policies log comes out once, with the policy's name, wherever they we
   }));
 
 test("reloads reach all threads before they are logged; requests under way keep the policies they began with", () =>
-  serving({ policies: { one: GOOD, busy: BUSY }, flags: ["--workers", "3"] }, async (server) => {
+  serving({ policies: { one: GOOD, busy: BUSY }, flags: ["--serving-threads", "3"] }, async (server) => {
     for (let round = 1; round <= 8; round++) {
       const name = round % 2 ? "two" : "one";
       const slow = ask(server, { path: "/validate/busy", body: reviewOf({ ms: "150" }) });
