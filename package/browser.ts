@@ -82,6 +82,8 @@ const FILES: Readonly<Record<string, string>> = {
         throw new PolicyError("invalid_options", "a browser has no threads to evaluate in: load the policy with threads: 0");
       }
     }`,
+  // What would be sealed is copied instead: a browser's cryptography answers later, and its memories hold no cluster.
+  "evaluator/apply/seal.ts": "export const filledPages = () => undefined; export class Seal {}",
   "evaluator/apply/worker_url.ts":
     "export const DEFAULT_THREADS = 0; export const workerUrl = () => Promise.resolve(undefined);",
 };
