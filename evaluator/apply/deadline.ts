@@ -133,7 +133,7 @@ export class Deadline {
 }
 
 /** What this thread has used of the processor, in milliseconds. */
-function processorTime(): number {
+export function processorTime(): number {
   const { user, system } = process.threadCpuUsage();
   return (user + system) / 1000;
 }

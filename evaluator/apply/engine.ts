@@ -318,10 +318,11 @@ export class Engine {
 
   /**
    * Puts guests that were used back to their snapshots, so that the next request finds them ready. Returns after how many
-   * milliseconds to call {@link collect}, even if nothing was run until then; 0 for now.
+   * milliseconds to call {@link collect}, even if nothing was run until then; 0 for now. `done` is called after each guest, with the
+   * policy that had used it.
    */
-  tidy(): number {
-    return Math.min(this.#kept.tidy(), this.#kept.abandoned.due());
+  tidy(done?: (policy: number) => void): number {
+    return Math.min(this.#kept.tidy(done), this.#kept.abandoned.due());
   }
 
   /**
@@ -352,10 +353,10 @@ export class Engine {
     this.#kept.clear();
   }
 
-  /** Gives the memory of dropped guests back to the system. */
-  async collect(): Promise<void> {
+  /** Gives the memory of dropped guests back to the system. Returns the policies that used them last. */
+  collect(): Promise<readonly number[]> {
     this.#deadline.longWork();
-    await this.#kept.abandoned.collect(() => this.#deadline.longWork());
+    return this.#kept.collect(() => this.#deadline.longWork());
   }
 
   /** Drops all guests; what they took is given back by the {@link collect} that {@link tidy} asks for. */

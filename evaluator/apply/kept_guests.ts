@@ -44,6 +44,8 @@ export class KeptGuests {
   #bytes = 0;
   /** Slots whose guest could not be put back after a request: the next one will want another. */
   readonly #spent = new Set<Slot>();
+  /** The policies that used guests last which were dropped since the last collection. */
+  readonly #dropped = new Set<number>();
 
   /** @param memory what may be held of guests that run no request; much unless given */
   constructor(memory?: ThreadMemory) {
@@ -122,6 +124,7 @@ export class KeptGuests {
   /** Drops the slot's guest. */
   abandon(slot: Slot): void {
     this.abandoned.add(slot.memory);
+    if (slot.memory) this.#dropped.add(slot.usedBy);
     this.#bytes -= slot.bytes;
     slot.bytes = 0;
     slot.guest = slot.memory = undefined;
@@ -149,12 +152,28 @@ export class KeptGuests {
     }
   }
 
-  /** Puts guests that were used back to their snapshots. Returns after how many milliseconds to do so again; Infinity: no need. */
-  tidy(): number {
-    for (const slot of this.#slots.values()) if (slot.dirty) this.clean(slot);
+  /** Gives back what dropped guests took. Returns the policies that used them last. */
+  async collect(begin: () => void): Promise<readonly number[]> {
+    const policies = [...this.#dropped];
+    this.#dropped.clear();
+    await this.abandoned.collect(begin);
+    return policies;
+  }
+
+  /**
+   * Puts guests that were used back to their snapshots. `done` is called after each, with the policy that had used it. Returns after how
+   * many milliseconds to do so again; Infinity: no need.
+   */
+  tidy(done: (policy: number) => void = () => {}): number {
+    const clean = (slot: Slot) => {
+      if (!slot.dirty) return;
+      this.clean(slot);
+      done(slot.usedBy);
+    };
+    for (const slot of this.#slots.values()) clean(slot);
     let idleMs = Infinity;
     for (const [key, slot] of this.#roomy) {
-      if (slot.dirty) this.clean(slot);
+      clean(slot);
       const left = slot.usedAt + ROOMY_IDLE_MS - performance.now();
       if (left <= 0) this.#drop(key, slot);
       else idleMs = Math.min(idleMs, left);

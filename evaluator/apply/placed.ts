@@ -16,7 +16,7 @@ import {
   type PlacementEvent,
   UNKNOWN,
 } from "../render/placement.ts";
-import { Deadline } from "./deadline.ts";
+import { Deadline, processorTime } from "./deadline.ts";
 import { Engine } from "./engine.ts";
 import { joinRequest } from "./inline.ts";
 import type { EvaluationOptions, PiecedRequest } from "./pool.ts";
@@ -46,15 +46,25 @@ export interface PlacedOptions {
   readonly onRunning: (running: boolean) => void;
 }
 
+type Placed = { readonly id: string; placement: Placement };
+
 type Waiting = {
   readonly id: number;
-  readonly name: string;
+  readonly policy: Placed;
   readonly request: PiecedRequest;
+  readonly signal: AbortSignal | undefined;
   readonly resolve: (outcome: Outcome | undefined) => void;
+  readonly reject: (why: unknown) => void;
 };
 
 /** How long an outcome waits for others of the same turn, in milliseconds. */
 const MAX_TURN_MS = 2;
+/**
+ * What the evaluations of one policy may take of a turn, as a multiple of what one may: others of the turn wait for all of them, and the
+ * pool does what is left at once. One that takes more than all of this by itself (it has to make its guest, which no limit stops) has left,
+ * though its answer counts.
+ */
+const MAX_TURN_BUDGETS = 2;
 /** Longer requests take longer, so that the pool has them in any case: bytes. */
 const MAX_IN_PLACE_BYTES = 128 * 1024;
 const INTERRUPTED: ReadonlySet<string | undefined> = new Set([TEXT.interrupted, TEXT.regoInterrupted]);
@@ -66,7 +76,7 @@ export class PlacedEvaluator {
   readonly #options: PlacedOptions;
   readonly #deadline: Deadline;
   readonly #engine: Engine;
-  readonly #policies = new Map<number, { readonly id: string; placement: Placement }>();
+  readonly #policies = new Map<number, Placed>();
   /** What runs in this thread: one guest, or the collection of what guests left. */
   #running: Promise<unknown> | undefined;
   /** What the running guest logged. */
@@ -129,16 +139,15 @@ export class PlacedEvaluator {
     const policy = this.#policies.get(id);
     if (policy === undefined) return (await this.#options.pooled(id, request, options)).outcome;
     if (request.length <= MAX_IN_PLACE_BYTES && isInPlace(policy.placement, performance.now())) {
-      const outcome = await new Promise<Outcome | undefined>((resolve) => {
-        this.#waiting.push({ id, name: policy.id, request, resolve });
+      const { signal } = options;
+      const outcome = await new Promise<Outcome | undefined>((resolve, reject) => {
+        this.#waiting.push({ id, policy, request, signal, resolve, reject });
         this.#soon ??= setImmediate(() => void this.#alone(() => this.#turn()));
       });
-      const event = outcome === undefined ? LEFT : STAYED;
-      policy.placement = placementAfter(policy.placement, event, performance.now());
       if (outcome !== undefined) return outcome;
     }
     const { outcome, costMs } = await this.#options.pooled(id, request, options);
-    policy.placement = placementAfter(policy.placement, { kind: "pooled", costMs }, performance.now());
+    note(policy, { kind: "pooled", costMs });
     return outcome;
   }
 
@@ -152,9 +161,26 @@ export class PlacedEvaluator {
     const answer = () => {
       for (const settle of done.splice(0)) settle();
     };
+    const mostMs = MAX_TURN_BUDGETS * this.#options.budgetMs;
+    const left = new Map<Placed, number>();
+    let used = processorTime();
     let answeredAt = performance.now();
-    for (const { id, name, request, resolve } of this.#waiting.splice(0)) {
-      const outcome = await this.#inPlace(id, name, request);
+    for (const { id, policy, request, signal, resolve, reject } of this.#waiting.splice(0)) {
+      if (signal?.aborted) {
+        reject(signal.reason);
+        continue;
+      }
+      // An evaluation of this turn may have shown that the others have no place here.
+      const leftMs = left.get(policy) ?? mostMs;
+      if (leftMs <= 0 || !isInPlace(policy.placement, performance.now())) {
+        resolve(undefined);
+        continue;
+      }
+      const before = used;
+      const outcome = await this.#inPlace(id, policy.id, request);
+      const tookMs = (used = processorTime()) - before;
+      left.set(policy, leftMs - tookMs);
+      note(policy, outcome === undefined || tookMs > mostMs ? LEFT : STAYED);
       done.push(() => resolve(outcome));
       if (performance.now() - answeredAt < MAX_TURN_MS) continue;
       answer();
@@ -192,16 +218,40 @@ export class PlacedEvaluator {
     }
   }
 
+  /** What policies have this thread do after their answers counts as what they do before. */
+  #charge(policies: readonly number[], tookMs: number): void {
+    if (tookMs <= this.#options.budgetMs) return;
+    for (const id of policies) {
+      const policy = this.#policies.get(id);
+      if (policy !== undefined) note(policy, LEFT);
+    }
+  }
+
   /** Puts guests back to their snapshots once the answers are on their way. */
   #tidySoon(): void {
     this.#tidying ??= setImmediate(() => {
       this.#tidying = undefined;
-      void this.#alone(async () => {
-        const laterMs = this.#engine.tidy();
-        clearTimeout(this.#later);
-        if (laterMs === 0) await this.#engine.collect();
-        else if (laterMs < Infinity) this.#later = setTimeout(() => this.#tidySoon(), laterMs).unref();
-      });
+      void this.#alone(() => this.#tidy());
     });
   }
+
+  async #tidy(): Promise<void> {
+    let before = processorTime();
+    const tookMs = () => {
+      const now = processorTime();
+      const took = now - before;
+      before = now;
+      return took;
+    };
+    const laterMs = this.#engine.tidy((policy) => this.#charge([policy], tookMs()));
+    clearTimeout(this.#later);
+    if (laterMs === 0) {
+      tookMs();
+      this.#charge(await this.#engine.collect(), tookMs());
+    } else if (laterMs < Infinity) this.#later = setTimeout(() => this.#tidySoon(), laterMs).unref();
+  }
+}
+
+function note(policy: Placed, event: PlacementEvent): void {
+  policy.placement = placementAfter(policy.placement, event, performance.now());
 }

@@ -86,6 +86,26 @@ export function neededMib(demand: Omit<MemoryDemand, "limit">, moduleBytes: numb
   }
 }
 
+/** The part of the memory of modules that threads which nobody asked for leave to them. */
+const LEFT_TO_MODULES = 0.75;
+
+/** How many of the threads that serve memory is ample for; 0 instead of one, which would have no other to share with. */
+export function affordableServing(demand: MemoryDemand): number {
+  const code = (serving: number) => memoryPlan({ ...demand, serving }).code;
+  const least = LEFT_TO_MODULES * Math.max(0, code(0));
+  for (let serving = demand.serving; serving > 1; serving--) if (code(serving) >= least) return serving;
+  return 0;
+}
+
+/** Why so many threads can't be started, whatever the policies: they leave nothing for one. Undefined where they do. */
+export function threadsExcess(demand: MemoryDemand): string | undefined {
+  if (memoryPlan(demand).code > 0) return undefined;
+  const { limit, threads, serving } = demand;
+  return `not enough memory: ${threads} threads that evaluate and ${serving} that serve need a limit of ` +
+    `${neededMib(demand, 1)} MiB without any policy, the limit is ${Math.floor(limit / MIB)} MiB ` +
+    "(--workers and --serving-threads; resources.limits.memory of the container, or --memory-limit-mib)";
+}
+
 /** The plan as a log line shows it. */
 export function memoryFields({ limit }: MemoryDemand, plan: MemoryPlan): Readonly<Record<string, number>> {
   const mib = (bytes: number) => Math.floor(bytes / MIB);

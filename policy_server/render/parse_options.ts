@@ -166,6 +166,7 @@ function serverOptions(given: GivenFlags, { cpus }: OptionDefaults): ServerOptio
     servingThreads: given.has("--serving-threads")
       ? whole("--serving-threads", 0, MOST_SERVING_THREADS)
       : defaultServingThreads(workers(given, cpus)),
+    servingThreadsGiven: given.has("--serving-threads"),
     tls: tlsPaths(optional("--cert-file"), optional("--key-file"), optional("--client-ca-file")),
     policiesPath: text("--policies"),
     policiesDownloadDir: text("--policies-download-dir"),

@@ -32,7 +32,7 @@ import { sharedModules } from "../apply/shared_modules.ts";
 import { startTelemetry } from "../apply/telemetry.ts";
 import { trustRootSource } from "../apply/trust_root.ts";
 import { loadTlsMaterial, type TlsMaterial } from "../apply/tls_material.ts";
-import { memoryFields, memoryPlan, MIB } from "../render/memory_plan.ts";
+import { affordableServing, memoryFields, memoryPlan, MIB, threadsExcess } from "../render/memory_plan.ts";
 import type { ServerOptions } from "../types/options.ts";
 import type { PolicyEntry, PolicyModule } from "../types/policies.ts";
 
@@ -107,6 +107,13 @@ export async function startServer(
   const demand = memoryDemand(options, serving);
   const plan = demand && memoryPlan(demand);
   if (plan) log.info("memory is limited", memoryFields(demand, plan));
+  const excess = demand && serving > 0 ? threadsExcess(demand) : undefined;
+  if (excess !== undefined) {
+    // The threads would take the memory before a policy is found not to fit, and the kernel would end the process without a word.
+    await telemetry.stop(0);
+    cluster.close();
+    throw new Error(excess);
+  }
   const pool = new EvaluatorPool({
     ...(plan && { memory: plan, maxBytes: plan.waiting }),
     worker: await workerUrl(),
@@ -119,7 +126,9 @@ export async function startServer(
     },
     onThreadError: (message) => log.error(message),
   });
-  const threads = serving > 0 ? await startServing(options, { pool, log, metrics, memory: plan }) : undefined;
+  const threads = serving > 0
+    ? await startServing(options, serving, { pool, log, metrics, memory: plan })
+    : undefined;
   const setOptions: PolicySetOptions = {
     pool: threads?.evaluators ?? pool,
     loadModule,
@@ -252,24 +261,33 @@ export async function startServer(
 
 /** How many threads are to serve. */
 function servingThreads(
-  { servingThreads }: ServerOptions,
+  options: ServerOptions,
   ownProcess: boolean,
   inOneThread: boolean,
   log: Log,
 ): number {
+  const { servingThreads } = options;
   if (servingThreads === 0 || !ownProcess) return 0;
   if (inOneThread) {
     log.info("requests are read by the main thread alone: spans and profiles are made of what it does");
     return 0;
   }
-  if (SHARES_PORTS) return servingThreads;
-  log.info("requests are read by the main thread alone: this system lets threads share no port");
-  return 0;
+  if (!SHARES_PORTS) {
+    log.info("requests are read by the main thread alone: this system lets threads share no port");
+    return 0;
+  }
+  const demand = options.servingThreadsGiven ? undefined : memoryDemand(options, servingThreads);
+  const threads = demand === undefined ? servingThreads : affordableServing(demand);
+  if (threads < servingThreads) {
+    log.info("fewer threads serve than there are workers, for want of memory", { serving_threads: threads });
+  }
+  return threads;
 }
 
 /** Starts the threads that serve; they load their code while policies are made ready. */
 async function startServing(
-  { host, servingThreads, maxBodyBytes, logLevel, logFormat, alwaysAcceptNamespace }: ServerOptions,
+  { host, maxBodyBytes, logLevel, logFormat, alwaysAcceptNamespace }: ServerOptions,
+  threads: number,
   { memory, ...owned }: Pick<ConstructorParameters<typeof ServingThreads>[0], "pool" | "log" | "metrics"> & {
     readonly memory: ThreadMemory | undefined;
   },
@@ -281,7 +299,7 @@ async function startServing(
     settings: {
       host,
       maxBodyBytes,
-      threads: servingThreads,
+      threads,
       logLevel,
       logFormat: logFormat === "json" ? "json" : "text",
       alwaysAcceptNamespace,

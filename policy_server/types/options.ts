@@ -22,6 +22,8 @@ export type ServerOptions = {
   readonly workers: number;
   /** How many threads read requests and evaluate what is quick; 0: the main thread reads all of them, and evaluates nothing. */
   readonly servingThreads: number;
+  /** Whether that number was asked for; otherwise they are fewer where memory is scarce. */
+  readonly servingThreadsGiven: boolean;
   /** `null`: plain HTTP. */
   readonly tls: TlsPaths | null;
   readonly policiesPath: string;

@@ -7,6 +7,7 @@ import { prepareModule } from "../../evaluator/apply/prepare.ts";
 import { WORKER_URL } from "../../evaluator/apply/worker_url.ts";
 import { OverloadedError } from "../../evaluator/types/overloaded_error.ts";
 import { testPolicy, told } from "./evaluation.ts";
+import { policyText, wasm } from "./wasm_text.ts";
 
 const encoder = new TextEncoder();
 
@@ -19,7 +20,7 @@ async function placed(
     readonly pooled: () => number;
     add(
       id: string,
-      wasm: string,
+      wasm: string | Uint8Array,
     ): Promise<(annotations: Record<string, string>, uid?: string) => Promise<string>>;
   }) => Promise<void>,
   { costMs = 0, budgetMs = 50 }: { readonly costMs?: number; readonly budgetMs?: number } = {},
@@ -46,7 +47,8 @@ async function placed(
       logged,
       pooled: () => asked,
       async add(id, wasm) {
-        const prepared = await prepareModule(testPolicy(wasm), { memoryMib: 64 });
+        const bytes = typeof wasm === "string" ? testPolicy(wasm) : wasm;
+        const prepared = await prepareModule(bytes, { memoryMib: 256 });
         const module = pool.addModule(prepared);
         evaluator.addModule(module, prepared);
         const policy = { id, module, settings: encoder.encode("{}"), limitMs: 5_000 };
@@ -147,6 +149,106 @@ test("several at once wait for each other, and each gets its own answer", () =>
     answers.forEach((answer, index) =>
       assert.match(answer, index % 2 ? /^took \d+ ms$/ : /^nothing is left$/, String(index))
     );
+  }));
+
+/** Runs `count` requests at once, and tells how many of them the pool was asked for. */
+async function atOnce(count: number, ask: () => Promise<string>, pooled: () => number): Promise<number> {
+  const before = pooled();
+  await Promise.all(Array.from({ length: count }, ask));
+  return pooled() - before;
+}
+
+test("of many that arrive together and are no good here, one is tried here", () =>
+  placed(async ({ add, pooled }) => {
+    const ask = await add("p", "busy-sleep/policy.wasm");
+    const isInPlace = async () => {
+      const before = pooled();
+      await ask({});
+      return pooled() === before;
+    };
+    await ask({});
+    assert.ok(await isInPlace());
+    assert.is(await atOnce(20, () => ask({ do: "sleep", ms: "1" }), pooled), 20);
+    // Had all been tried it would stay away for a minute.
+    const end = performance.now() + 20_000;
+    while (!await isInPlace()) {
+      assert.ok(performance.now() < end, "it is away for as long as after one");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }));
+
+/** Takes some milliseconds of any processor. */
+const WORKS = policyText(
+  `(local.set $operation (i32.const 4000000))
+   (loop $next (br_if $next (local.tee $operation (i32.sub (local.get $operation) (i32.const 1)))))`,
+);
+
+test("the evaluations of one policy that arrive together take no more than their share, the pool does the others", () =>
+  placed(async ({ add, pooled }) => {
+    const ask = await add("p", wasm(WORKS));
+    for (let times = 0; times < 3; times++) assert.is(await ask({}), "allowed");
+    const left = await atOnce(100, () => ask({}), pooled);
+    assert.ok(left > 0, `${left} of 100`);
+    // Others of the same turn have theirs.
+    const other = await add("other", "leaky-state/policy.wasm");
+    await other({});
+    const before = pooled();
+    await Promise.all([...Array.from({ length: 20 }, () => ask({})), other({})]);
+    assert.ok(pooled() - before <= 20);
+  }, { budgetMs: 20 }));
+
+const PAGES = 2_000;
+/** What is quick while it is measured, and has its thread work for long before or after. */
+const HIDDEN: readonly (readonly [what: string, policy: string])[] = [
+  [
+    "writes all over a large memory, which is put back",
+    policyText(
+      `(local.set $operation (i32.const 0))
+     (loop $next
+       (i32.store8 offset=65536 (local.get $operation) (i32.const 9))
+       (local.set $operation (i32.add (local.get $operation) (i32.const 65536)))
+       (br_if $next (i32.lt_u (local.get $operation) (i32.const ${(PAGES - 1) * 65536}))))`,
+      "",
+      PAGES,
+    ),
+  ],
+  [
+    "grows beyond what is kept, which is collected",
+    policyText(`(drop (memory.grow (i32.const 3000)))`),
+  ],
+];
+
+for (const [what, policy] of HIDDEN) {
+  test(`an evaluation that ${what}, goes to the pool`, () =>
+    placed(async ({ add, pooled }) => {
+      const ask = await add("p", wasm(policy));
+      const COUNT = 40;
+      for (let times = 0; times < COUNT; times++) {
+        assert.is(await ask({}), "allowed");
+        // What is done after the answer is done before the next request.
+        for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve));
+      }
+      assert.ok(pooled() > COUNT / 2, `${pooled()} of ${COUNT}`);
+    }, { budgetMs: 3 }));
+}
+
+test("what nobody waits for any more when its turn comes is not evaluated", () =>
+  placed(async ({ evaluator, add, pooled }) => {
+    const ask = await add("p", "leaky-state/policy.wasm");
+    for (let times = 0; times < 3; times++) await ask({});
+    const json = encoder.encode(told({}));
+    const gone = new AbortController();
+    const asked = evaluator.validate(2, wholeRequest({ json, object: [0, json.length] }), {
+      signal: gone.signal,
+    });
+    gone.abort(new Error("gone"));
+    try {
+      await asked;
+      assert.unreachable();
+    } catch (error) {
+      assert.is((error as Error).message, "gone");
+    }
+    assert.is(pooled(), 1);
   }));
 
 test("after policies and modules are removed, the pool says what it says", () =>

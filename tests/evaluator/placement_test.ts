@@ -25,10 +25,11 @@ const CASES: readonly (readonly [what: string, events: readonly PlacementEvent[]
   ["it leaves once", [QUICK, LEFT], 1_250],
   ["quick in the pool: no reason to come back earlier", [QUICK, LEFT, QUICK], 1_250],
   ["slow in the pool: it has to be quick there again", [QUICK, LEFT, SLOW], Infinity],
-  ["slow, then quick again", [QUICK, LEFT, SLOW, QUICK], 1_000],
+  ["slow, then quick again: no reason to come back earlier either", [QUICK, LEFT, SLOW, QUICK], 1_250],
+  ["slow and quick by turns", [QUICK, LEFT, LEFT, SLOW, QUICK, SLOW, QUICK], 1_500],
   ["it leaves twice", [QUICK, LEFT, LEFT], 1_500],
   ["some stays between do not count", [QUICK, LEFT, ...times(99, STAYED), LEFT], 1_500],
-  ["many stays between do", [QUICK, LEFT, ...times(100, STAYED), LEFT], 1_250],
+  ["nor do many that took no time", [QUICK, LEFT, ...times(1_000, STAYED), LEFT], 1_500],
   ["it always leaves", [QUICK, ...times(40, LEFT)], 61_000],
 ];
 
@@ -45,6 +46,14 @@ for (const [what, events, from] of CASES) {
   });
 }
 
+test("many stays do, once it has been in place for ten times as long as it was away", () => {
+  const left = placementAfter(placementAfter(UNKNOWN, QUICK, 0), LEFT, 0);
+  const after = (now: number) =>
+    times(100, STAYED).reduce((known, event) => placementAfter(known, event, now), left);
+  assert.is(placementAfter(after(2_749), LEFT, 3_000).inPlaceFrom, 3_500);
+  assert.is(placementAfter(after(2_750), LEFT, 3_000).inPlaceFrom, 3_250);
+});
+
 test("what a policy that always leaves may take of its thread, all in all, grows by the logarithm of time", () => {
   let placement = placementAfter(UNKNOWN, QUICK, 0);
   let tried = 0;
@@ -54,6 +63,23 @@ test("what a policy that always leaves may take of its thread, all in all, grows
     placement = placementAfter(placement, LEFT, now);
   }
   assert.ok(tried < 80, `${tried} times in an hour`);
+});
+
+test("a policy that leaves as often as it can is there once in some seconds, whatever it does in between", () => {
+  let placement = placementAfter(UNKNOWN, QUICK, 0);
+  let tried = 0;
+  for (let now = 0; now < 3_600_000; now += 100) {
+    if (!isInPlace(placement, now)) {
+      for (const event of [SLOW, QUICK]) placement = placementAfter(placement, event, now);
+    }
+    if (!isInPlace(placement, now)) continue;
+    for (const event of times(200, STAYED)) placement = placementAfter(placement, event, now);
+    // It waits until what it did is forgotten.
+    if (placement.leaves > 0) continue;
+    tried++;
+    placement = placementAfter(placement, LEFT, now);
+  }
+  assert.ok(tried < 1_500, `${tried} times in an hour`);
 });
 
 test("a policy that is known is not made anew for each evaluation", () => {

@@ -1,6 +1,7 @@
 // What a server holds is bounded by the memory that its container has: it refuses at start, or single requests, and is not killed.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -10,7 +11,13 @@ import { CurrentPolicies } from "../../policy_server/apply/current_policies.ts";
 import { createLog } from "../../policy_server/apply/log.ts";
 import { memoryPressure } from "../../policy_server/apply/memory_pressure.ts";
 import { sharedModules } from "../../policy_server/apply/shared_modules.ts";
-import { COSTS, memoryPlan, MIB, neededMib } from "../../policy_server/render/memory_plan.ts";
+import {
+  affordableServing,
+  COSTS,
+  memoryPlan,
+  MIB,
+  neededMib,
+} from "../../policy_server/render/memory_plan.ts";
 import { type HandlerContext, policyHandler } from "../../policy_server/serve/handler.ts";
 import { bundleFile } from "../programs.ts";
 import { cgroupMissing, memoryCgroup } from "../soak/memory_cgroup.ts";
@@ -48,6 +55,44 @@ test("modules that do not fit stop the start, with one line that says what they 
       /^Error: not enough memory: 3 modules of together 36\.0 MiB need a limit of (\d+) MiB, the limit is 256 MiB/
         .exec(stderr) ?? [];
     assert.ok(Number(needed) > 256 && Number(needed) <= 640, stderr);
+  }));
+
+for (const more of [[], ["--continue-on-errors"]]) {
+  test(`threads that do not fit are not started: ${["--serving-threads 64", ...more].join(" ")}`, () =>
+    failing(setting(1, 2, [...LIMIT, "--serving-threads", "64", ...more]), ({ code, stdout, stderr }) => {
+      assert.is(code, 1);
+      const [, needed] =
+        /^Error: not enough memory: 3 threads that evaluate and 64 that serve need a limit of (\d+) MiB without any policy, the limit is 256 MiB \(--workers and --serving-threads; /
+          .exec(stderr) ?? [];
+      assert.ok(Number(needed) > 1_000 && Number(needed) <= 2_048, stderr);
+      assert.not.match(stdout, /memory is short|policies download/);
+    }));
+}
+
+/** Workers, as many threads that would serve by themselves, the container's limit in MiB, and how many do. */
+const BY_THEMSELVES: readonly (readonly [workers: number, limit: number, serving: number])[] = [
+  [4, 256, 0],
+  [4, 512, 4],
+  [8, 256, 0],
+  [8, 384, 0],
+  [8, 512, 3],
+  [8, 1024, 8],
+];
+
+for (const [workers, limit, expected] of BY_THEMSELVES) {
+  test(`of ${workers} threads that nobody asked for, ${expected} serve in ${limit} MiB: modules that fitted without fit`, () => {
+    const demand = { limit: limit * MIB, costs: COSTS.node, threads: workers + 1, guest: 256 * MIB };
+    const serving = affordableServing({ ...demand, serving: workers });
+    assert.is(serving, expected);
+    const code = (count: number) => memoryPlan({ ...demand, serving: count }).code;
+    assert.ok(code(serving) >= Math.min(code(0), 0.75 * code(0)));
+  });
+}
+
+test("four workers start in 256 MiB", () =>
+  serving(setting(1, 2, ["--memory-limit-mib", "256", "--workers", "4"]), async (server) => {
+    assert.is((await client(server).ask({ path: "/validate/p0", body: reviewOf() })).status, 200);
+    assert.is(server.lines("for want of memory").length, process.platform === "linux" ? 1 : 0);
   }));
 
 test("with --continue-on-errors those that fit are served, the others say why not", () =>
