@@ -177,7 +177,8 @@ export class PlacedEvaluator {
         continue;
       }
       const before = used;
-      const outcome = await this.#inPlace(id, policy.id, request);
+      // Whatever goes wrong here is the pool's to say, and must not keep the others of this turn from their answers.
+      const outcome = await this.#inPlace(id, policy.id, request).catch(() => undefined);
       const tookMs = (used = processorTime()) - before;
       left.set(policy, leftMs - tookMs);
       note(policy, outcome === undefined || tookMs > mostMs ? LEFT : STAYED);
