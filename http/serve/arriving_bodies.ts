@@ -3,6 +3,7 @@
  * fill the memory. When there is no room for what arrives, the body that began first is given up: honest ones take milliseconds,
  * so that whoever holds many back loses his own.
  */
+import { discardedBytes } from "../apply/discarded_bytes.ts";
 import { BodyError } from "../types/http.ts";
 import { type ConnectionLimits, LIMITS } from "../types/listener.ts";
 
@@ -16,6 +17,8 @@ export type ArrivingBody = {
 export type ArrivingBodies = {
   /** `giveUp` is called when what is held of the body must go, with the reason. */
   readonly begin: (giveUp: (reason: BodyError) => void) => ArrivingBody;
+  /** So many bytes of a body that was given up are thrown away. */
+  readonly discarded: (bytes: number) => void;
 };
 
 /** @param maxBodyBytes the largest body that is taken */
@@ -34,6 +37,7 @@ export function arrivingBodies(
   }
 
   return {
+    discarded: discardedBytes(),
     begin(giveUp) {
       const body: Held = { bytes: 0, giveUp };
       held.add(body);

@@ -42,8 +42,9 @@ export function readBody(
     const giveUp = (reason: BodyError) => {
       if (exchange.failBody !== giveUp) return;
       request.off("data", take).off("end", whole);
-      request.resume();
+      request.on("data", (chunk: Uint8Array) => arriving.discarded(chunk.length));
       first = chunks = undefined;
+      arriving.discarded(length);
       end();
       reject(reason);
     };
