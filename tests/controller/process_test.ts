@@ -114,35 +114,46 @@ if (binariesFolder() === undefined) {
 
   test("a leader whose link freezes ends before another leads, and what it had begun is not written later", async ({ harness, certificates }) => {
     const proxy = await startFreezingProxy(Number(new URL(harness.plane.url).port));
-    const first = await startProcess({
-      kubeconfig: kubeconfigFor(harness, "frozen", proxy.port),
-      certificates,
-    });
-    await until("the first leads", () => leads(first));
-    const second = await startProcess({ kubeconfig: harness.plane.kubeconfig, certificates });
-    assert.not(await leads(second));
-    let firstEnded = false;
-    void first.ended().then(() => firstEnded = true);
-    let overlap = false;
-    proxy.freeze();
-    // Work that the first begins and can't finish.
-    await create(harness, server("orphaned"), cap("orphaned", { policyServer: "orphaned" }));
-    await until("the second leads", async () => {
-      const now = await leads(second);
-      const other = await leads(first).catch(() => false);
-      overlap ||= now && other;
-      return now;
-    }, { limitMs: 60_000 });
-    assert.not(overlap, "both lead");
-    assert.ok(firstEnded, "the first had ended before the second led");
-    assert.is(await first.ended(), 1);
-    assert.match(first.log(), /lost the leader's Lease/);
-    proxy.thaw();
-    await when(harness, cap("orphaned", { policyServer: "orphaned" }), "is active", isStatus("active"));
-    const lease = await harness.client.get<Any>(LEASES, NAMESPACE, "a4ddbf36.kubewarden.io");
-    assert.ok(lease.spec.leaseTransitions >= 1);
-    assert.is(await second.stop(), 0);
-    await proxy.stop();
+    const started: ControllerProcess[] = [];
+    const start = async (setting: Parameters<typeof startProcess>[0]) => {
+      const controller = await startProcess(setting);
+      started.push(controller);
+      return controller;
+    };
+    try {
+      const first = await start({
+        kubeconfig: kubeconfigFor(harness, "frozen", proxy.port),
+        certificates,
+      });
+      await until("the first leads", () => leads(first));
+      const second = await start({ kubeconfig: harness.plane.kubeconfig, certificates });
+      assert.not(await leads(second));
+      let firstEnded = false;
+      void first.ended().then(() => firstEnded = true);
+      let overlap = false;
+      proxy.freeze();
+      // Work that the first begins and can't finish.
+      await create(harness, server("orphaned"), cap("orphaned", { policyServer: "orphaned" }));
+      await until("the second leads", async () => {
+        const now = await leads(second);
+        const other = await leads(first).catch(() => false);
+        overlap ||= now && other;
+        return now;
+      }, { limitMs: 60_000 });
+      assert.not(overlap, "both lead");
+      assert.ok(firstEnded, "the first had ended before the second led");
+      assert.is(await first.ended(), 1);
+      assert.match(first.log(), /lost the leader's Lease/);
+      proxy.thaw();
+      await when(harness, cap("orphaned", { policyServer: "orphaned" }), "is active", isStatus("active"));
+      const lease = await harness.client.get<Any>(LEASES, NAMESPACE, "a4ddbf36.kubewarden.io");
+      assert.ok(lease.spec.leaseTransitions >= 1);
+      assert.is(await second.stop(), 0);
+    } finally {
+      // What fails above is to be told, and what still runs would keep this process from its end.
+      for (const controller of started) await controller.stop("SIGKILL");
+      await proxy.stop();
+    }
   });
 }
 
