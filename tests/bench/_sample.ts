@@ -1,4 +1,5 @@
 /** Samples for the tests of what is made of them. */
+import type { ColdStartRow } from "../../bench/types/cold_start.ts";
 import type { Sample } from "../../bench/types/measurement.ts";
 
 /** A second of a subject, with plausible figures. */
@@ -27,3 +28,15 @@ export function sample(
     ...more,
   };
 }
+
+/** A row as `bench:cold-start` writes it. */
+export const COLD_START_ROW: ColdStartRow = {
+  runtime: "node",
+  kind: "code",
+  modules: 40,
+  moduleBytes: 1_600_000,
+  readyMs: 900,
+  readyProcessorMs: 1500,
+  readyRssMb: 150,
+  answeredRssMb: 250,
+};

@@ -6,6 +6,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseOptions } from "../../bench/types/options.ts";
 import { run } from "./_command.ts";
+import { COLD_START_ROW } from "./_sample.ts";
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 
@@ -90,25 +91,13 @@ for (const [args, error] of REFUSED) {
   });
 }
 
-/** A row as `bench:cold-start` writes it. */
-const ROW = {
-  runtime: "node",
-  kind: "code",
-  modules: 40,
-  moduleBytes: 1_600_000,
-  readyMs: 900,
-  readyProcessorMs: 1500,
-  readyRssMb: 150,
-  answeredRssMb: 250,
-};
-
 test("files that can't be read or written are named in one line, before anything is started", async () => {
   const folder = mkdtempSync(join(tmpdir(), "portreeve-bench-test-"));
   const file = (name: string, content: string) => {
     writeFileSync(join(folder, name), content);
     return join(folder, name);
   };
-  const good = file("good.json", JSON.stringify([ROW]));
+  const good = file("good.json", JSON.stringify([COLD_START_ROW]));
   mkdirSync(join(folder, "folder"));
   const html = join(folder, "page.html");
   const cases: readonly (readonly [readonly string[], string])[] = [
@@ -129,11 +118,20 @@ test("files that can't be read or written are named in one line, before anything
       [file("empty.json", "[]"), "holds no rows of `npm run bench:cold-start -- --json FILE`"],
       [file("object.json", "{}"), "holds no rows of `npm run bench:cold-start -- --json FILE`"],
       [file("null.json", "[null]"), "row 1 is no object"],
-      [file("other.json", JSON.stringify([ROW, { subject: "node" }])), 'row 2 has no text "runtime"'],
-      [file("number.json", JSON.stringify([{ ...ROW, readyMs: "900" }])), 'row 1 has no number "readyMs"'],
-      [file("null_ms.json", JSON.stringify([{ ...ROW, readyMs: null }])), 'row 1 has no number "readyMs"'],
       [
-        file("negative.json", JSON.stringify([{ ...ROW, answeredRssMb: -1 }])),
+        file("other.json", JSON.stringify([COLD_START_ROW, { subject: "node" }])),
+        'row 2 has no text "runtime"',
+      ],
+      [
+        file("number.json", JSON.stringify([{ ...COLD_START_ROW, readyMs: "900" }])),
+        'row 1 has no number "readyMs"',
+      ],
+      [
+        file("null_ms.json", JSON.stringify([{ ...COLD_START_ROW, readyMs: null }])),
+        'row 1 has no number "readyMs"',
+      ],
+      [
+        file("negative.json", JSON.stringify([{ ...COLD_START_ROW, answeredRssMb: -1 }])),
         'row 1 has neither a number nor null as "answeredRssMb"',
       ],
     ] as const).map(([path, error]) => [["--html", html, "--with", path], `--with: ${path}`, error] as const)

@@ -7,11 +7,10 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { reportPage } from "../../bench/render/page.ts";
 import { summarize } from "../../bench/render/summary.ts";
-import type { ColdStartRow } from "../../bench/types/cold_start.ts";
 import type { Run } from "../../bench/types/run.ts";
 import { type BrowserEvent, evaluateIn, GET_BROWSER, inBrowser } from "../browser.ts";
 import { once, run } from "./_command.ts";
-import { sample } from "./_sample.ts";
+import { COLD_START_ROW, sample } from "./_sample.ts";
 
 /** What a page shows. */
 interface Shown {
@@ -75,17 +74,6 @@ async function open(file: string): Promise<{ shown: Shown; complaints: string[];
   };
 }
 
-const COLD: ColdStartRow = {
-  runtime: "node",
-  kind: "code",
-  modules: 40,
-  moduleBytes: 1_600_000,
-  readyMs: 900,
-  readyProcessorMs: 1500,
-  readyRssMb: 150,
-  answeredRssMb: 250,
-};
-
 const URL = `https://server-with-a-long-name.example.com:3000/${"path/".repeat(10)}?<"a">&b`;
 const SUBJECTS = ["floor-node", "node", "floor-bun", "floor-bun-serve", "bun", URL];
 const CONNECTIONS = [1, 8, 32];
@@ -130,7 +118,10 @@ once("every figure of the rows is drawn, and the page asks for nothing", async (
     run: exampleRun(["pod-privileged", "opa"]),
     sentences: ["Bun serves <b>more</b>."],
     goals: "goal  held",
-    coldStart: [COLD, { ...COLD, runtime: "bun", answeredRssMb: null }, { ...COLD, kind: "padding" }],
+    coldStart: [COLD_START_ROW, { ...COLD_START_ROW, runtime: "bun", answeredRssMb: null }, {
+      ...COLD_START_ROW,
+      kind: "padding",
+    }],
   });
   const { shown, complaints, requests } = await withFile(page, open);
   assert.equal(complaints, []);
@@ -213,7 +204,7 @@ once("the command writes a page, the run and the rows; with workers 1 and 2", as
   const folder = mkdtempSync(join(tmpdir(), "portreeve-bench-test-"));
   const file = (name: string) => join(folder, name);
   try {
-    writeFileSync(file("cold.json"), JSON.stringify([COLD]));
+    writeFileSync(file("cold.json"), JSON.stringify([COLD_START_ROW]));
     const { code, output } = await run([
       ...["bench/main.ts", "--program", "policy_server/main.ts", "--generator", "autocannon"],
       ...["--subjects", "floor-node,node,floor-bun-serve,bun", "--workers", "1,2"],
