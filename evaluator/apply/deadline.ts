@@ -58,11 +58,15 @@ export class Deadline {
 
   #isOver(now: number): boolean {
     if (now < this.#until) return false;
-    if (this.#processorMs === undefined || this.#until === 0) return true;
-    const left = this.#usedBefore + this.#processorMs - processorTime();
+    const left = this.#until === 0 ? 0 : this.#processorLeft();
     if (left <= 0) return true;
     this.#until = now + left;
     return false;
+  }
+
+  /** What the task has left of the processor's time; 0 where only the clock counts. */
+  #processorLeft(): number {
+    return this.#processorMs === undefined ? 0 : this.#usedBefore + this.#processorMs - processorTime();
   }
 
   /** Makes an instance ask this clock. */
@@ -95,8 +99,7 @@ export class Deadline {
     const now = performance.now();
     this.#onBusy(now - this.#started);
     if (this.#cancelled) return false;
-    if (now <= until) return true;
-    return this.#processorMs !== undefined && processorTime() < this.#usedBefore + this.#processorMs;
+    return now <= until || this.#processorLeft() > 0;
   }
 
   /** Gives the thread's owner a turn before work that no tick interrupts. */

@@ -158,15 +158,17 @@ function serverOptions(given: GivenFlags, { cpus }: OptionDefaults): ServerOptio
   if (port === readinessProbePort && port !== 0) {
     throw valueFault(`--readiness-probe-port must differ from --port, both are ${port}`);
   }
+  const evaluating = workers(given, cpus);
+  const servingThreadsGiven = given.has("--serving-threads");
   return {
     host,
     port,
     readinessProbePort,
-    workers: workers(given, cpus),
-    servingThreads: given.has("--serving-threads")
+    workers: evaluating,
+    servingThreads: servingThreadsGiven
       ? whole("--serving-threads", 0, MOST_SERVING_THREADS)
-      : defaultServingThreads(workers(given, cpus)),
-    servingThreadsGiven: given.has("--serving-threads"),
+      : defaultServingThreads(evaluating),
+    servingThreadsGiven,
     tls: tlsPaths(optional("--cert-file"), optional("--key-file"), optional("--client-ca-file")),
     policiesPath: text("--policies"),
     policiesDownloadDir: text("--policies-download-dir"),

@@ -5,7 +5,6 @@
 import { createServer } from "node:net";
 import process from "node:process";
 import {
-  CLOSED_TEXT,
   type Ending,
   type HttpListener,
   LIMITS,
@@ -16,6 +15,7 @@ import {
 import { listenError } from "../../program/render/listen_error.ts";
 import { CurrentPolicies } from "../apply/current_policies.ts";
 import type { Log } from "../apply/log.ts";
+import { logClosed } from "../apply/log_events.ts";
 import type { PolicySet } from "../apply/policy_set.ts";
 import { type HandlerContext, policyHandler } from "./handler.ts";
 import type { ServingThreads } from "./serving_threads.ts";
@@ -69,11 +69,6 @@ const refused = (
   error: unknown,
 ) => listenError({ ...names, host, port, hostOption: "--addr (variable KUBEWARDEN_BIND_ADDRESS)" }, error);
 
-/** What tells of connections that were closed. */
-export const logClosed =
-  (log: Log, listener: string): NonNullable<ListenOptions["onClosed"]> => (reason, connections) =>
-    log.warn(`connections were closed: ${CLOSED_TEXT[reason]}`, { listener, connections });
-
 /** The main thread. */
 export async function mainFront(
   { host, port, tls, set, log }: FrontOptions,
@@ -81,7 +76,6 @@ export async function mainFront(
   maxBodyBytes: number,
 ): Promise<Front> {
   const policies = new CurrentPolicies(set);
-  let current = set;
   const listener = await open({
     host,
     port,
@@ -94,9 +88,7 @@ export async function mainFront(
   return {
     port: listener.port,
     serve(next) {
-      const former = current;
-      current = next;
-      policies.replace(next, () => former.dispose());
+      policies.replace(next, (former) => former.dispose());
       return Promise.resolve();
     },
     setTls: (next) =>

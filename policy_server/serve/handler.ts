@@ -10,7 +10,7 @@ import type { Log } from "../apply/log.ts";
 import type { Metrics } from "../apply/metrics.ts";
 import type { Profiler } from "../apply/profiler.ts";
 import { pprofRoutes } from "./pprof.ts";
-import type { CurrentPolicies } from "../apply/current_policies.ts";
+import type { UsedPolicies } from "../apply/current_policies.ts";
 import { rawAnswer, reviewAnswer } from "../../admission/render/admission_response.ts";
 import { errorAnswer } from "../render/error_answer.ts";
 import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "../render/metrics.ts";
@@ -49,7 +49,8 @@ const JSON_CONTENT = /^\s*application\/(?:[^;\s/]+\+)?json\s*(?:;|$)/i;
 
 /** What the main listener's handler works with. */
 export interface HandlerContext extends EvaluationContext {
-  readonly policies: CurrentPolicies;
+  /** Asked once a request: another set may be served at any time. */
+  readonly policies: { use(): UsedPolicies };
   /** Whether requests are refused before their bodies are read, because memory is short. */
   readonly memoryIsShort?: () => boolean;
   /** Absent unless profiles are served. */
@@ -147,7 +148,7 @@ async function judge(
   try {
     evaluated = await evaluate(context, used.set, id, review, origin, span, { signal });
   } finally {
-    context.policies.leave(used);
+    used.leave();
     span?.end();
   }
   switch (evaluated.kind) {

@@ -2,6 +2,7 @@
 import process from "node:process";
 import {
   AT_ONCE,
+  type Ending,
   type HttpListener,
   PROBE_LIMITS,
   STILL_ACCEPTING_MS,
@@ -11,7 +12,7 @@ import { findKubeconfig } from "../../kubernetes/apply/kubeconfig.ts";
 import { EvaluatorPool } from "../../evaluator/apply/pool.ts";
 import { workerUrl } from "../../evaluator/apply/worker_url.ts";
 import type { ThreadMemory } from "../../evaluator/types/protocol.ts";
-import { type Front, logClosed, mainFront, open, SHARES_PORTS, threadedFront } from "./front.ts";
+import { type Front, mainFront, open, SHARES_PORTS, threadedFront } from "./front.ts";
 import { readinessHandler } from "./handler.ts";
 import { watchPolicies } from "./policies_watch.ts";
 import { SERVING_URL } from "./serving_url.ts";
@@ -21,6 +22,7 @@ import { allCapabilities } from "../apply/capabilities/all.ts";
 import { regoInventory } from "../apply/capabilities/rego_inventory.ts";
 import { environmentCluster } from "../apply/kubernetes/cluster.ts";
 import type { Log, SharedLog } from "../apply/log.ts";
+import { logClosed, logPolicyEntry } from "../apply/log_events.ts";
 import { codeMemory } from "../apply/code_memory.ts";
 import { memoryDemand } from "../apply/memory_limit.ts";
 import { memoryPressure, NO_PRESSURE } from "../apply/memory_pressure.ts";
@@ -103,55 +105,63 @@ export async function startServer(
   );
   // Connecting takes most of a second, which the first request should not wait for.
   if (readsCluster(entries) || findKubeconfig() === undefined) void cluster.source();
-  const serving = servingThreads(options, ownProcess, tracing !== undefined || profiler !== undefined, log);
-  const demand = memoryDemand(options, serving);
-  const plan = demand && memoryPlan(demand);
-  if (plan) log.info("memory is limited", memoryFields(demand, plan));
-  const excess = demand && serving > 0 ? threadsExcess(demand) : undefined;
-  if (excess !== undefined) {
-    // The threads would take the memory before a policy is found not to fit, and the kernel would end the process without a word.
-    await telemetry.stop(0);
-    cluster.close();
-    throw new Error(excess);
-  }
-  const pool = new EvaluatorPool({
-    ...(plan && { memory: plan, maxBytes: plan.waiting }),
-    worker: await workerUrl(),
-    threads: options.workers,
-    ownProcess,
-    onLog: (policy, entry, request) => {
-      const { level, message, data } = entry;
-      log[level](message, { policy_id: policy, data }, { target: "policy_log" });
-      if (log.enabled(level)) tracing?.policyLog(policy, entry, request);
-    },
-    onThreadError: (message) => log.error(message),
-  });
-  const threads = serving > 0
-    ? await startServing(options, serving, { pool, log, metrics, memory: plan })
-    : undefined;
-  const setOptions: PolicySetOptions = {
-    pool: threads?.evaluators ?? pool,
-    loadModule,
-    modules: sharedModules(),
-    codeMemory: codeMemory(demand),
-    limits: { memoryMib: plan ? Math.floor(plan.guest / MIB) : options.policyMemoryLimitMib },
-    policyTimeoutSeconds: options.policyTimeoutSeconds,
-    continueOnErrors: options.continueOnErrors,
-    capabilities: allCapabilities({ artifact, trustRoot, cluster: cluster.source, log }),
-    inventory: regoInventory(cluster.source),
-    log,
-    tracer: tracing?.tracer,
-    arrivedAt: () => arrivedAt,
-  };
-  const shrink = () => {
-    pool.shrink();
-    threads?.shrink();
-  };
-  const shortage = (short: boolean) => threads?.setMemoryIsShort(short);
-  const pressure = plan ? memoryPressure(plan.pressure, shrink, log, undefined, shortage) : NO_PRESSURE;
+  let pool: EvaluatorPool | undefined;
+  let threads: ServingThreads | undefined;
   let front: Front | undefined;
   let readiness: HttpListener | undefined;
+  let pressure = NO_PRESSURE;
+  /** Gives back all that there is by then, requests first. */
+  const release = async (ending: Ending) => {
+    await (front ?? threads)?.end(ending);
+    await readiness?.end(AT_ONCE);
+    await pool?.close();
+    await telemetry.stop(TELEMETRY_FLUSH_MS);
+    profiler?.close();
+    cluster.close();
+    pressure.close();
+  };
   try {
+    const serving = servingThreads(options, ownProcess, tracing !== undefined || profiler !== undefined, log);
+    const demand = memoryDemand(options, serving);
+    const plan = demand && memoryPlan(demand);
+    if (plan) log.info("memory is limited", memoryFields(demand, plan));
+    // The threads would take the memory before a policy is found not to fit, and the kernel would end the process without a word.
+    const excess = demand && serving > 0 ? threadsExcess(demand) : undefined;
+    if (excess !== undefined) throw new Error(excess);
+    const evaluating = pool = new EvaluatorPool({
+      ...(plan && { memory: plan, maxBytes: plan.waiting }),
+      worker: await workerUrl(),
+      threads: options.workers,
+      ownProcess,
+      onLog: (policy, entry, request) => {
+        logPolicyEntry(log, policy, entry);
+        if (log.enabled(entry.level)) tracing?.policyLog(policy, entry, request);
+      },
+      onThreadError: (message) => log.error(message),
+    });
+    if (serving > 0) {
+      threads = await startServing(options, serving, { pool: evaluating, log, metrics, memory: plan });
+    }
+    const setOptions: PolicySetOptions = {
+      pool: threads?.evaluators ?? evaluating,
+      loadModule,
+      modules: sharedModules(),
+      codeMemory: codeMemory(demand),
+      limits: { memoryMib: plan ? Math.floor(plan.guest / MIB) : options.policyMemoryLimitMib },
+      policyTimeoutSeconds: options.policyTimeoutSeconds,
+      continueOnErrors: options.continueOnErrors,
+      capabilities: allCapabilities({ artifact, trustRoot, cluster: cluster.source, log }),
+      inventory: regoInventory(cluster.source),
+      log,
+      tracer: tracing?.tracer,
+      arrivedAt: () => arrivedAt,
+    };
+    const shrink = () => {
+      evaluating.shrink();
+      threads?.shrink();
+    };
+    const shortage = (short: boolean) => threads?.setMemoryIsShort(short);
+    if (plan) pressure = memoryPressure(plan.pressure, shrink, log, undefined, shortage);
     logTimeoutProtection(options, log);
     const opened = await openPolicySet(entries, setOptions);
     const { set } = opened;
@@ -168,7 +178,7 @@ export async function startServer(
       await threads?.end(AT_ONCE);
       const { alwaysAcceptNamespace, maxBodyBytes } = options;
       front = await mainFront(frontOptions, {
-        pool,
+        pool: evaluating,
         metrics,
         log,
         alwaysAcceptNamespace,
@@ -196,7 +206,6 @@ export async function startServer(
       what: "readiness probes and metrics",
       portOption: "--readiness-probe-port (variable KUBEWARDEN_READINESS_PROBE_PORT)",
     });
-    const probes = readiness;
 
     // The first set may still wait for a registry; the next one takes the place of the whole of it.
     const whole = Promise.resolve(opened.whole).then((found) => {
@@ -234,27 +243,16 @@ export async function startServer(
     });
     return {
       port: main.port,
-      readinessPort: probes.port,
+      readinessPort: readiness.port,
       reload,
       stop: async (graceMs, atOnce = false) => {
         stopping = true;
         for (const watch of watches) watch.close();
-        await main.end({ stillAcceptingMs: atOnce ? 0 : STILL_ACCEPTING_MS, graceMs });
-        await probes.end(AT_ONCE);
-        await pool.close();
-        await telemetry.stop(TELEMETRY_FLUSH_MS);
-        profiler?.close();
-        cluster.close();
-        pressure.close();
+        await release({ stillAcceptingMs: atOnce ? 0 : STILL_ACCEPTING_MS, graceMs });
       },
     };
   } catch (error) {
-    await (front ?? threads)?.end(AT_ONCE);
-    await readiness?.end(AT_ONCE);
-    await pool.close();
-    await telemetry.stop(TELEMETRY_FLUSH_MS);
-    cluster.close();
-    pressure.close();
+    await release(AT_ONCE);
     throw error;
   }
 }

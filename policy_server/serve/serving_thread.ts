@@ -8,9 +8,10 @@ import { PlacedEvaluator, type PooledOutcome } from "../../evaluator/apply/place
 import type { EvaluationOptions, PiecedRequest } from "../../evaluator/apply/pool.ts";
 import { joinRequest } from "../../evaluator/apply/inline.ts";
 import { OverloadedError } from "../../evaluator/types/overloaded_error.ts";
-import { CLOSED_TEXT, type HttpListener, LIMITS, listen, sharedLimits } from "../../http/mod.ts";
+import { type HttpListener, LIMITS, listen, sharedLimits } from "../../http/mod.ts";
 import { CurrentPolicies } from "../apply/current_policies.ts";
 import { createLog } from "../apply/log.ts";
+import { logClosed, logPolicyEntry } from "../apply/log_events.ts";
 import { metricsRelay } from "../apply/metrics_relay.ts";
 import { type FromServing, type ServingStart, SHARED, type ToServing } from "../apply/serving_messages.ts";
 import { policyHandler } from "./handler.ts";
@@ -20,6 +21,8 @@ import { policyHandler } from "./handler.ts";
  * other connections of this thread wait for a slow one would be felt.
  */
 const BUDGET_MS = 3;
+
+type SetMessage = Extract<ToServing, { kind: "set" }>;
 
 /** Serves until told to end. Called once, at the beginning of the thread (`serving_entry.ts`). */
 export default async function serve({ port: given, settings, shared }: ServingStart): Promise<void> {
@@ -39,12 +42,10 @@ export default async function serve({ port: given, settings, shared }: ServingSt
     budgetMs: BUDGET_MS,
     memory: settings.memory,
     pooled: pooled.validate,
-    onLog: (policy, { level, message, data }) =>
-      log[level](message, { policy_id: policy, data }, { target: "policy_log" }),
+    onLog: (policy, entry) => logPolicyEntry(log, policy, entry),
     onRunning: () => void Atomics.add(shared, SHARED.running, 1),
   });
-  const policies = new CurrentPolicies({ policies: new Map() });
-  let set = 0;
+  const policies = new CurrentPolicies<Pick<SetMessage, "set" | "policies">>({ set: 0, policies: new Map() });
   const handler = policyHandler({
     pool: evaluator,
     metrics,
@@ -67,8 +68,7 @@ export default async function serve({ port: given, settings, shared }: ServingSt
         handler,
         maxBodyBytes: settings.maxBodyBytes,
         limits: sharedLimits(LIMITS, settings.threads),
-        onClosed: (reason, connections) =>
-          log.warn(`connections were closed: ${CLOSED_TEXT[reason]}`, { listener: "policies", connections }),
+        onClosed: logClosed(log, "policies"),
       });
       // Not earlier: Bun's own code listens by a global that is then gone. And not later: no request has been read yet.
       confineThread({ serves: true });
@@ -88,11 +88,8 @@ export default async function serve({ port: given, settings, shared }: ServingSt
         return evaluator.remove(message.policies, message.modules);
       case "shrink":
         return evaluator.shrink();
-      case "set": {
-        const former = set;
-        set = message.set;
-        return policies.replace(message, () => tell({ kind: "unused", set: former }));
-      }
+      case "set":
+        return policies.replace(message, ({ set }) => tell({ kind: "unused", set }));
       case "listen":
         return void open(message);
       case "tls":

@@ -4,6 +4,7 @@
  * connections are closed by that, and their clients connect anew.
  */
 import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
 import { createSecureContext } from "node:tls";
 import { MessageChannel, type MessagePort as NodePort } from "node:worker_threads";
 import { EvaluatorPool, OverloadedError, wholeRequest } from "../../evaluator/apply/pool.ts";
@@ -172,7 +173,7 @@ export class ServingThreads {
           post(thread, { kind: "relay", id });
         })
       )),
-      new Promise<void>((resolve) => void setTimeout(resolve, RELAY_MS).unref()),
+      passed(RELAY_MS),
     ]);
   }
 
@@ -184,13 +185,10 @@ export class ServingThreads {
     this.#tellAll({ kind: "end", ending });
     await Promise.race([
       Promise.all(left.map((thread) => until(thread, () => thread.state === "gone"))),
-      new Promise<void>((resolve) => void setTimeout(resolve, ending.graceMs + END_MS).unref()),
+      passed(ending.graceMs + END_MS),
     ]);
     for (const thread of [...this.#all]) this.#gone(thread);
-    await Promise.race([
-      this.#threads.close(),
-      new Promise<void>((resolve) => void setTimeout(resolve, END_MS).unref()),
-    ]);
+    await Promise.race([this.#threads.close(), passed(END_MS)]);
   }
 
   #know(id: number, message: ToServing): void {
@@ -357,6 +355,9 @@ export class ServingThreads {
     process.exit(1);
   }
 }
+
+/** Resolves after so many milliseconds, for which the process is not kept alive. */
+const passed = (ms: number): Promise<void> => delay(ms, undefined, { ref: false });
 
 function post({ state, port }: Serving, message: ToServing): void {
   if (state !== "gone") port.postMessage(message);
