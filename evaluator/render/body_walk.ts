@@ -13,6 +13,7 @@ import {
   WIDE,
 } from "./module_limits.ts";
 import type { Reader } from "./wasm_binary.ts";
+import { readValueType } from "./wasm_instructions.ts";
 import type { Signature } from "./wasm_module.ts";
 
 /** What a body refers to. */
@@ -34,6 +35,7 @@ export interface Totals {
 /** The cost where no way leads. */
 export const NOWHERE = -1;
 export const NO_VALUES: Signature = { parameters: 0, results: 0 };
+const ONE_RESULT: Signature = { parameters: 0, results: 1 };
 
 export const BLOCK = { block: 0, loop: 1, if: 2, try: 3, catch: 4 } as const;
 
@@ -148,6 +150,19 @@ export class BodyWalk {
   /** A way leads to the label of a block. */
   reach(frame: Frame, cost: number): void {
     if (cost > frame.label) frame.label = cost;
+  }
+
+  readBlockType(): Signature {
+    const first = this.reader.peek();
+    if (first === 0x40) {
+      this.reader.skip(1);
+      return NO_VALUES;
+    }
+    if ((first & 0xc0) === 0x40) {
+      readValueType(this.reader);
+      return ONE_RESULT;
+    }
+    return this.around.types[this.reader.u32()] ?? NO_VALUES;
   }
 
   open(kind: Frame["kind"], signature: Signature, place = 0, handlers?: readonly Frame[]): void {

@@ -34,7 +34,6 @@ import { checkCompileTime, checkCompiling, checkLimit, COMPILER_MEMORY } from ".
 import { ATOMIC_EFFECTS, MISC_EFFECTS, PLAIN_EFFECTS, VECTOR_EFFECTS } from "./stack_effects.ts";
 import { type Reader, WasmFormatError } from "./wasm_binary.ts";
 import { MISC, readValueType, skipImmediate } from "./wasm_instructions.ts";
-import type { Signature } from "./wasm_module.ts";
 
 export type { Surroundings } from "./body_walk.ts";
 
@@ -79,7 +78,6 @@ export interface Body {
 
 /** Straight code pays when it has cost this much since the last payment, in nanoseconds. */
 const MAX_UNPAID = 100 << UNIT_SHIFT;
-const ONE_RESULT: Signature = { parameters: 0, results: 1 };
 const NO_PLACES: readonly number[] = [];
 
 /** Reads the function body that begins at the reader. Throws {@link WasmFormatError}. */
@@ -150,22 +148,9 @@ function pay({ places }: BodyWalk, at: number, price: number): void {
   places.push(PLACE.pay, at, at, price);
 }
 
-function readBlockType({ reader, around }: BodyWalk): Signature {
-  const first = reader.peek();
-  if (first === 0x40) {
-    reader.skip(1);
-    return NO_VALUES;
-  }
-  if ((first & 0xc0) === 0x40) {
-    readValueType(reader);
-    return ONE_RESULT;
-  }
-  return around.types[reader.u32()] ?? NO_VALUES;
-}
-
 function openLoop(walk: BodyWalk): void {
   const { reader, places } = walk;
-  const signature = readBlockType(walk);
+  const signature = walk.readBlockType();
   walk.loops = true;
   walk.spend(PRICE.value * signature.parameters);
   walk.mark();
@@ -180,7 +165,7 @@ function openIf(walk: BodyWalk): void {
   walk.spend(PLAIN_PRICES[0x04]!);
   walk.push(-1);
   walk.track(COMPILER_MEMORY.if);
-  walk.open(BLOCK.if, readBlockType(walk));
+  walk.open(BLOCK.if, walk.readBlockType());
 }
 
 function beginElse(walk: BodyWalk): void {
@@ -214,7 +199,7 @@ function beginCatch(walk: BodyWalk, _: number, opcode: number): void {
 
 function openTryTable(walk: BodyWalk): void {
   const { reader, where } = walk;
-  const signature = readBlockType(walk);
+  const signature = walk.readBlockType();
   const clauses = reader.u32();
   walk.handlers += clauses;
   checkLimit("handlers", walk.handlers, where);
@@ -315,7 +300,7 @@ type Instruction = (walk: BodyWalk, at: number, opcode: number) => void;
 
 const openBlock = (kind: Frame["kind"]): Instruction => (walk) => {
   walk.track(COMPILER_MEMORY.block);
-  walk.open(kind, readBlockType(walk));
+  walk.open(kind, walk.readBlockType());
 };
 
 const callIndirect: Instruction = (walk) => {
