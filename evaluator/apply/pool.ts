@@ -88,7 +88,9 @@ export class EvaluatorPool {
     const { threads, spare = true, maxTasks = 10_000, maxBytes = 256 * 1024 * 1024, onLog } = options;
     this.#onLog = onLog;
     this.#limits = { most: threads, spares: spare ? 1 : 0 };
-    this.#tasks = new TaskQueue({ maxTasks, maxBytes }, {
+    this.#tasks = new TaskQueue({
+      maxTasks,
+      maxBytes,
       onChange: () => this.#dispatchSoon(),
       onWaitedFor: (waitedFor) => this.#workers.keepAlive(waitedFor),
     });

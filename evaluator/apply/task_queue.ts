@@ -25,16 +25,13 @@ export interface Task {
   costMs: number;
 }
 
-/** What may wait or run; more is refused. */
-export interface QueueLimits {
+/** When a queue calls its owner, and how much it takes. */
+export interface QueueOptions {
+  /** Tasks that may wait or run; one more is refused. */
   readonly maxTasks: number;
-  /** Bytes of requests. */
+  /** Bytes of their requests. */
   readonly maxBytes: number;
-}
-
-/** What a queue tells its owner. */
-export interface QueueEvents {
-  /** There are tasks to hand out, or cancelled ones to drop, before the next turn of the event loop. */
+  /** There are tasks to hand out, or cancelled ones to drop. */
   readonly onChange: () => void;
   /** Called when the first of all tasks is asked for, and when the last one is settled. */
   readonly onWaitedFor: (waitedFor: boolean) => void;
@@ -42,8 +39,7 @@ export interface QueueEvents {
 
 /** Counts tasks, keeps those that no worker has, and settles each of them once. */
 export class TaskQueue {
-  readonly #limits: QueueLimits;
-  readonly #events: QueueEvents;
+  readonly #options: QueueOptions;
   /** How many tasks of each policy are waited for. */
   readonly #inFlight = new Map<number, number>();
   readonly #doneCalls: { readonly policies: readonly number[]; readonly then: () => void; left: number }[] =
@@ -53,9 +49,8 @@ export class TaskQueue {
   #tasks = 0;
   #bytes = 0;
 
-  constructor(limits: QueueLimits, events: QueueEvents) {
-    this.#limits = limits;
-    this.#events = events;
+  constructor(options: QueueOptions) {
+    this.#options = options;
   }
 
   /** Whether tasks wait for a worker. */
@@ -71,11 +66,11 @@ export class TaskQueue {
     signal: AbortSignal | undefined,
   ): Promise<Outcome> {
     if (signal?.aborted) return Promise.reject(signal.reason);
-    const { maxTasks, maxBytes } = this.#limits;
+    const { maxTasks, maxBytes } = this.#options;
     if (this.#tasks >= maxTasks || this.#bytes + request.length > maxBytes) {
       return Promise.reject(new OverloadedError(`${this.#tasks} evaluations wait already`));
     }
-    if (this.#tasks++ === 0) this.#events.onWaitedFor(true);
+    if (this.#tasks++ === 0) this.#options.onWaitedFor(true);
     this.#bytes += request.length;
     this.#inFlight.set(policy, (this.#inFlight.get(policy) ?? 0) + 1);
     return new Promise((resolve, reject) => {
@@ -97,7 +92,7 @@ export class TaskQueue {
       const onAbort = () => this.#cancel(task, signal!.reason);
       signal?.addEventListener("abort", onAbort, { once: true });
       this.#waiting.push(task);
-      this.#events.onChange();
+      this.#options.onChange();
     });
   }
 
@@ -105,7 +100,7 @@ export class TaskQueue {
     if (!this.#release(task)) return;
     // What waits is dropped when tasks are handed out next, all that was cancelled in this turn at once.
     if (task.worker) task.worker.cancel(task);
-    else this.#events.onChange();
+    else this.#options.onChange();
     task.reject(reason);
   }
 
@@ -130,7 +125,7 @@ export class TaskQueue {
   #release(task: Task): boolean {
     if (task.settled) return false;
     task.settled = true;
-    if (--this.#tasks === 0) this.#events.onWaitedFor(false);
+    if (--this.#tasks === 0) this.#options.onWaitedFor(false);
     this.#bytes -= task.request.length;
     const left = this.#inFlight.get(task.policy)! - 1;
     if (left === 0) this.#inFlight.delete(task.policy);
