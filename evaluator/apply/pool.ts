@@ -99,9 +99,7 @@ export class EvaluatorPool {
       limitMs: (policy) => this.#policies.get(policy)?.policy.limitMs ?? 0,
       onMessage: (worker, message) => this.#receive(worker, message),
       onEnd: (ended) => this.#workerEnded(ended),
-      onRoom: () => {
-        if (this.#tasks.hasWaiting) this.#dispatchSoon();
-      },
+      onRoom: () => this.#dispatchSoon(),
     });
   }
 
@@ -179,8 +177,9 @@ export class EvaluatorPool {
     return this.#tasks.submit(policy, operation, request, signal);
   }
 
+  /** Hands out what waits, all that comes in this turn of the event loop at once. */
   #dispatchSoon(): void {
-    if (this.#dispatching) return;
+    if (this.#dispatching || !this.#tasks.hasWaiting) return;
     this.#dispatching = true;
     setImmediate(() => {
       this.#dispatching = false;
@@ -221,11 +220,14 @@ export class EvaluatorPool {
           else this.#finish(worker, id, outcome === ACCEPTED ? ACCEPTED_OUTCOME : outcome, tookMs);
         }
         worker.becomeFree();
-        if (this.#tasks.hasWaiting) this.#dispatchSoon();
+        this.#dispatchSoon();
         return;
-      case "busy":
-        this.#waitAgain(worker.becomeBusy(message.returned));
+      case "busy": {
+        const returned = worker.becomeBusy(message.returned);
+        this.#tasks.putBack(returned);
+        if (returned.length > 0) this.#dispatchSoon();
         return;
+      }
       case "call":
         void this.#answer(worker, message);
         return;
@@ -242,12 +244,6 @@ export class EvaluatorPool {
     const latency = this.#policies.get(task.policy)?.latency;
     if (latency) recordCall(latency, task.operation === "validate", tookMs);
     this.#tasks.settle(task, outcome);
-  }
-
-  #waitAgain(tasks: readonly Task[]): void {
-    if (tasks.length === 0) return;
-    this.#tasks.putBack(tasks);
-    this.#dispatchSoon();
   }
 
   async #answer(worker: PoolWorker, { call, policy, request }: FromWorker & { kind: "call" }): Promise<void> {
