@@ -112,10 +112,17 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
   const running = walk.top.peak + PRICE.local * locals + PRICE.handler * handlers;
   const compiled = compileCost + Math.ceil(PRICE.trackedByte * tracking);
   return {
-    ...{ start, end, entry, localGroups, locals, loops, compiling, stateless },
+    start,
+    end,
+    entry,
+    localGroups,
+    locals,
     places: places.length > 0 ? places : NO_PLACES,
+    loops,
+    compiling,
     cost: running + PRICE.codeByte * size + compiled,
     free: !walk.calls && running <= FREE_COST && size <= FREE_COST && compiled <= FREE_COMPILE_COST,
+    stateless,
   };
 }
 
