@@ -77,9 +77,9 @@ export class WorkerSupervisor {
   constructor(options: ThreadOptions, standing: number, events: SupervisorEvents) {
     this.#options = options;
     this.#events = events;
-    const { worker, ownProcess = false, onThreadError } = options;
+    const { worker, ownProcess = false } = options;
     if (ownProcess) refuseCodeFromStrings();
-    const onError = (message: string) => onThreadError?.(`an evaluating thread: ${message}`);
+    const onError = (message: string) => options.onThreadError?.(`an evaluating thread: ${message}`);
     this.#threads = openThreads(worker, ownProcess, standing, onError);
     for (let count = 0; count < standing; count++) this.#workers.push(this.#open());
     this.#watch = setInterval(() => this.#check(), CHECK_MS);
