@@ -15,6 +15,7 @@ import {
   type Outcome,
   type PackedOutcome,
   SIGNAL,
+  type ToWorker,
   type WorkerStart,
 } from "../types/protocol.ts";
 import { confineThread } from "./confine.ts";

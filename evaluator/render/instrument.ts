@@ -31,13 +31,7 @@ import { emitCode, TooManyRecords } from "./instrument_code.ts";
 import { MODULE_LIMITS } from "./module_limits.ts";
 import { Reader, SECTION, type Section, WasmFormatError, Writer } from "./wasm_binary.ts";
 import { readValueType } from "./wasm_instructions.ts";
-import {
-  type ModuleShape,
-  readModule,
-  readTableType,
-  type SizeLimits,
-  skipConstantExpression,
-} from "./wasm_module.ts";
+import { type ModuleShape, readModule, readTableType, skipConstantExpression } from "./wasm_module.ts";
 import { chunkShift } from "./written_map.ts";
 
 export { GUARD } from "./guard.ts";

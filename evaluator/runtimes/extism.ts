@@ -33,7 +33,6 @@ import {
   verdictFrom,
 } from "./call_result.ts";
 
-const encoder = new TextEncoder();
 const lenient = new TextDecoder();
 const PAGE = 65536;
 const NOTHING = new Uint8Array(0);
