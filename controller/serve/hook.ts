@@ -2,7 +2,7 @@
 import { connect } from "../../kubernetes/apply/api_transport.ts";
 import { type KubeClient, kubeClient } from "../../kubernetes/apply/kube_client.ts";
 import { cleanUp, restartController } from "../apply/cleanup.ts";
-import { errorFields } from "../render/error_fields.ts";
+import { fatalFields } from "../render/error_fields.ts";
 import type { Values } from "../render/flags.ts";
 import { FIELD_MANAGER } from "../render/names.ts";
 import type { Log } from "./controller.ts";
@@ -22,10 +22,7 @@ async function withClient(
     }
     return 0;
   } catch (error) {
-    log("error", `${what} failed`, {
-      ...errorFields(error),
-      error: error instanceof Error ? error.message : String(error),
-    });
+    log("error", `${what} failed`, fatalFields(error));
     return 1;
   }
 }
