@@ -7,6 +7,7 @@ import type { Store } from "../apply/store.ts";
 import { parseExactly } from "../../kubernetes/render/exact_json.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
+import { sleep } from "./sleep.ts";
 import type { SyncProblems } from "./sync_problems.ts";
 import { append } from "../../program/types/lists.ts";
 
@@ -30,16 +31,6 @@ const SILENCE_MS = 5 * 60_000;
 const RENEWAL_PAUSE_MS = 50;
 const FIRST_PAUSE_MS = 200;
 const LAST_PAUSE_MS = 15_000;
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    }, { once: true });
-  });
-}
 
 /** Lists and watches leave out of each object what its resource says. */
 function typed<T extends KubeObject>({ apiVersion, kind }: Resource, object: KubeObject): T {
@@ -123,11 +114,11 @@ async function listAndWatch<T extends KubeObject>(
       }
       version = await watch(options, version);
       wait = FIRST_PAUSE_MS;
-      await pause(RENEWAL_PAUSE_MS, signal);
+      await sleep(RENEWAL_PAUSE_MS, signal);
     } catch (error) {
       if (signal.aborted) return;
       problems.failed(resource.plural, error);
-      await pause(wait, signal);
+      await sleep(wait, signal);
       wait = Math.min(wait * 2, LAST_PAUSE_MS);
     }
   }
