@@ -120,6 +120,18 @@ function bunTransport(
   };
 }
 
+/** What `node:http` received, with headers that came several times joined. */
+function responseOf(message: IncomingMessage): ApiResponse {
+  const headers = Object.entries(message.headers)
+    .map(([name, value]) => [name, Array.isArray(value) ? value.join(", ") : value ?? ""] as const);
+  return {
+    status: message.statusCode ?? 0,
+    headers: lowerCased(headers),
+    text: () => readText(message),
+    chunks: () => message,
+  };
+}
+
 function nodeTransport(
   server: string,
   credentials: Credential,
@@ -167,17 +179,7 @@ function nodeTransport(
   return {
     server,
     origin,
-    async request(request) {
-      const response = await once(request, await credentials());
-      const headers = Object.entries(response.headers)
-        .map(([name, value]) => [name, Array.isArray(value) ? value.join(", ") : value ?? ""] as const);
-      return {
-        status: response.statusCode ?? 0,
-        headers: lowerCased(headers),
-        text: () => readText(response),
-        chunks: () => response,
-      };
-    },
+    request: async (request) => responseOf(await once(request, await credentials())),
     close: () => agent.destroy(),
   };
 }
