@@ -14,7 +14,8 @@
 import { Agent, request as httpsRequest } from "node:https";
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
 import process from "node:process";
-import { type Credentials, loadKubeconfig } from "./kubeconfig.ts";
+import type { Credentials } from "./credentials.ts";
+import { loadKubeconfig } from "./kubeconfig.ts";
 import { needsTunnel, proxyAddress, proxyAuthorization, tunnelAgent } from "./proxy_agent.ts";
 import { setOwn } from "../../program/types/own.ts";
 
