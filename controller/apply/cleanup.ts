@@ -19,7 +19,7 @@ import {
   SERVICES,
   VALIDATING,
 } from "../types/resources.ts";
-import { foreignFinalizers, hasOurFinalizer } from "./finalizers.ts";
+import { foreignFinalizers, hasOurFinalizer } from "./custom_resources.ts";
 
 /** What {@link cleanUp} needs. */
 export interface CleanupOptions {

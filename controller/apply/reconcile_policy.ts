@@ -21,9 +21,8 @@ import {
 } from "../render/status.ts";
 import { webhookKind } from "../render/webhook_configuration.ts";
 import type { Pod } from "../types/objects.ts";
-import { customResource } from "../types/resources.ts";
 import { rejectionOf } from "./allowed_resources.ts";
-import { addFinalizer, removeFinalizers } from "./finalizers.ts";
+import { addFinalizer, removeFinalizers, writeStatus } from "./custom_resources.ts";
 import { applyWebhook, removeWebhooks, webhookExists, webhookIsCurrent } from "./policy_webhooks.ts";
 import { type Again, holdingServer, timestamp, whyLeftOut } from "./reconcile_policy_server.ts";
 import { perWorld, policyStore, serverState, type World } from "./world.ts";
@@ -66,12 +65,8 @@ function latest({ stores }: World, policy: Policy): Policy {
 /** Deletion (spec/controller.md §6.4): first the API server stops asking, then the policy may go; its server forgets it after that. */
 async function finalize(world: World, policy: Policy): Promise<void> {
   await removeWebhooks(world, policy);
-  await release(world, policy);
+  await removeFinalizers(world, policy);
   forget(world, policy);
-}
-
-async function release(world: World, policy: Policy): Promise<void> {
-  await removeFinalizers(world, customResource(policy.kind), policyStore(world.stores, policy.kind), policy);
 }
 
 /**
@@ -81,22 +76,15 @@ async function release(world: World, policy: Policy): Promise<void> {
 async function reject(world: World, policy: Policy, message: string): Promise<void> {
   await removeWebhooks(world, policy);
   forget(world, policy);
-  await writeStatus(world, policy, { state: "rejected", message });
-  await release(world, latest(world, policy));
+  await report(world, policy, { state: "rejected", message });
+  await removeFinalizers(world, latest(world, policy));
 }
 
-async function writeStatus(world: World, policy: Policy, found: PolicyFindings): Promise<void> {
+async function report(world: World, policy: Policy, found: PolicyFindings): Promise<void> {
   const status = renderPolicyStatus(found, policy.status, timestamp(world.now()));
   if (samePolicyStatus(status, policy.status)) return;
-  const { name, namespace } = policy.metadata;
   // A merge patch keeps what it does not name: a mode that is no longer known has to be taken away by name.
-  const body = { status: { ...status, mode: status.mode ?? null } };
-  const store = policyStore(world.stores, policy.kind);
-  store.put(
-    await world.client.patch<Policy>(customResource(policy.kind), namespace, name, "merge", body, {
-      subresource: "status",
-    }),
-  );
+  await writeStatus(world, policy, { ...status, mode: status.mode ?? null });
   memoryOf(world, policy).writtenAt = world.now();
   noteTransition(world, policy, status);
 }
@@ -178,11 +166,10 @@ async function activate(world: World, policy: Policy, { server, wanted }: Observ
   const before = policy.status?.policyStatus;
   if (before !== "active" && before !== "pending") {
     // People and scripts wait for `pending` before `active`: it is said even when it lasts only a moment.
-    await writeStatus(world, policy, { state: "pending", webhook: webhookExists(world, policy) });
+    await report(world, policy, { state: "pending", webhook: webhookExists(world, policy) });
   }
   memoryOf(world, policy).reachedWith = wanted;
-  const store = policyStore(world.stores, policy.kind);
-  const current = await addFinalizer(world, customResource(policy.kind), store, latest(world, policy));
+  const current = await addFinalizer(world, latest(world, policy));
   if (!webhookIsCurrent(world, policy)) await holdingServer(world, server, () => applyWebhook(world, policy));
   // Only now: a policy that changed from validating to mutating is never without a webhook.
   await removeWebhooks(world, policy, webhookKind(policy));
@@ -259,7 +246,7 @@ async function reconcileBound(world: World, policy: Policy, server: PolicyServer
   const passing = passingFor(world, policy, settled);
   const found = findingsOf(world, policy, observed, passing > 0);
   const heldBack = heldBackFor(world, policy, found);
-  if (heldBack === 0) await writeStatus(world, latest(world, current), found);
+  if (heldBack === 0) await report(world, latest(world, current), found);
   return settled ? undefined : Math.max(passing, heldBack) || undefined;
 }
 
@@ -294,7 +281,7 @@ async function reconcileLive(world: World, policy: Policy): Promise<Again> {
   if (server === undefined || server.metadata.deletionTimestamp !== undefined) {
     await removeWebhooks(world, policy);
     forget(world, policy);
-    await writeStatus(world, policy, { state: serverName === "" ? "unscheduled" : "scheduled" });
+    await report(world, policy, { state: serverName === "" ? "unscheduled" : "scheduled" });
     return undefined;
   }
   return await reconcileBound(world, policy, server);

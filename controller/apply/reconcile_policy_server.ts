@@ -21,12 +21,12 @@ import {
   serverStepFinding,
   webhooksCleanedUpFinding,
 } from "../render/status.ts";
-import { BUDGETS, CONFIG_MAPS, customResource, DEPLOYMENTS, SECRETS, SERVICES } from "../types/resources.ts";
+import { BUDGETS, CONFIG_MAPS, DEPLOYMENTS, SECRETS, SERVICES } from "../types/resources.ts";
 import { rejectionOf } from "./allowed_resources.ts";
 import { currentAuthority, encode, hasOldAuthority } from "./authority.ts";
 import { issueLeaf } from "./certificates.ts";
 import { ensure, ensureAbsent } from "./ensure.ts";
-import { addFinalizer, hasOurFinalizer, removeFinalizers } from "./finalizers.ts";
+import { addFinalizer, hasOurFinalizer, removeFinalizers, writeStatus } from "./custom_resources.ts";
 import { legacyWebhooks, webhookExists } from "./policy_webhooks.ts";
 import { ApiError } from "../../kubernetes/apply/kube_client.ts";
 import { boundPolicies, perWorld, serverState, type World } from "./world.ts";
@@ -35,7 +35,6 @@ import { boundPolicies, perWorld, serverState, type World } from "./world.ts";
 export type Again = number | undefined;
 
 const CLEANUP_PAUSE_MS = 2000;
-const RESOURCE = customResource("PolicyServer");
 
 /** Time as conditions carry it: RFC 3339, whole seconds. */
 export function timestamp(now: number): string {
@@ -54,16 +53,7 @@ async function writeConditions(
   const previous = server.status?.conditions ?? [];
   const conditions = serverConditions(findings, previous, timestamp(world.now()));
   if (server.status !== undefined && sameConditions(conditions, previous)) return;
-  const { name } = server.metadata;
-  const result = await world.client.patch<PolicyServer>(
-    RESOURCE,
-    undefined,
-    name,
-    "merge",
-    { status: { conditions } },
-    { subresource: "status" },
-  );
-  world.stores.policyServers.put(result);
+  await writeStatus(world, server, { conditions });
   for (const finding of findings) {
     const before = previous.find(({ type }) => type === finding.type);
     if (finding.status === "False" && (before?.status !== "False" || before.message !== finding.message)) {
@@ -113,8 +103,7 @@ async function finalize(world: World, server: PolicyServer): Promise<Again> {
     .filter((policy) => isAsked(world, policy)).map(policyId);
   await writeConditions(world, server, [webhooksCleanedUpFinding(remaining)]);
   if (remaining.length > 0 || (holdsOf(world).get(server.metadata.name) ?? 0) > 0) return CLEANUP_PAUSE_MS;
-  const current = world.stores.policyServers.get(server.metadata.name) ?? server;
-  await removeFinalizers(world, RESOURCE, world.stores.policyServers, current);
+  await removeFinalizers(world, world.stores.policyServers.get(server.metadata.name) ?? server);
   return undefined;
 }
 
@@ -286,7 +275,7 @@ export async function reconcilePolicyServer(world: World, name: string): Promise
   if (found.metadata.deletionTimestamp !== undefined) {
     return hasOurFinalizer(found) ? await finalize(world, found) : undefined;
   }
-  const server = await addFinalizer(world, RESOURCE, policyServers, found);
+  const server = await addFinalizer(world, found);
   const { findings, failure } = await reconcileObjects(world, server);
   await writeConditions(world, policyServers.get(name) ?? server, [
     ...findings,

@@ -8,7 +8,7 @@ import { isIP } from "node:net";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { checkServerIdentity, createSecureContext, type PeerCertificate } from "node:tls";
 import { impersonationHeaders } from "../render/impersonation.ts";
-import type { ClusterEntry, UserEntry } from "../types/kubeconfig.ts";
+import type { ClusterEntry, ExecEntry, UserEntry } from "../types/kubeconfig.ts";
 import { KubeconfigError } from "../types/kubeconfig_fields.ts";
 import { type ExecCredential, runExecPlugin } from "./exec_credentials.ts";
 
@@ -70,6 +70,10 @@ const commandOf = (command: string, of: string): string =>
 /** A plugin's answer is asked for anew this long before it expires, milliseconds. */
 const EXPIRY_MARGIN_MS = 10_000;
 
+function expired(answered: ExecCredential | undefined): boolean {
+  return answered === undefined || (answered.expiresAt ?? Infinity) < Date.now() + EXPIRY_MARGIN_MS;
+}
+
 /** The certificates of an authority, checked: runtimes pass over what they can't read, and then trust others. */
 function authority(pem: string, of: string, field: string): string {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
@@ -83,7 +87,7 @@ function authority(pem: string, of: string, field: string): string {
 }
 
 /** A client's certificate and key, checked to belong together; `what` names them. */
-function clientPair(cert: string, key: string, what: string): void {
+function checkPair(cert: string, key: string, what: string): void {
   try {
     createSecureContext({ cert, key });
   } catch {
@@ -103,39 +107,87 @@ function serverName(name: string | undefined): Partial<Credentials["tls"]> {
   };
 }
 
-/** Gives the credentials of a user, with what its plugin answered for as long as it holds; `refused`: they were taken for nobody's. */
-export function credentialsOf(identity: Identity): (refused?: boolean) => Promise<Credentials> {
-  const source = new CredentialSource(identity);
-  return (refused) => source.credentials(refused);
+/** The authority that an API server's certificate must be of; undefined: one that the runtime trusts. */
+async function authorityOf({ cluster, clusterFile }: Identity): Promise<string | undefined> {
+  const field = "certificate-authority";
+  const { certificateAuthorityData: data, certificateAuthority: path } = cluster;
+  const pem = await dataOrFile(data, path, clusterFile, field);
+  return pem === undefined ? undefined : authority(pem, clusterFile, field);
 }
+
+const hasCertificate = ({ clientCertificateData, clientCertificate }: UserEntry): boolean =>
+  (clientCertificateData ?? clientCertificate) !== undefined;
 
 type ClientPair = { readonly cert?: string | undefined; readonly key?: string | undefined };
 
-class CredentialSource {
-  readonly #identity: Identity;
-  /** Of plain HTTP (`kubectl proxy`) nothing that proves who we are is sent in the clear: it knows us otherwise. */
-  readonly #secure: boolean;
-  /** What the plugin answered last. */
-  #answered: ExecCredential | undefined;
-  /** What the token's file held last. */
-  #lastToken: string | undefined;
+/** The certificate and key of the user's entry; none where it has none. */
+async function clientPairOf({ user, userName, userFile }: Identity): Promise<ClientPair | undefined> {
+  if (!hasCertificate(user)) return undefined;
+  const { clientCertificateData, clientCertificate, clientKeyData, clientKey } = user;
+  const cert = await dataOrFile(clientCertificateData, clientCertificate, userFile, "client-certificate");
+  const key = await dataOrFile(clientKeyData, clientKey, userFile, "client-key");
+  checkPair(cert ?? "", key ?? "", `the kubeconfig ${userFile}: user "${userName}"`);
+  return { cert, key };
+}
 
-  constructor(identity: Identity) {
-    this.#identity = identity;
-    this.#secure = new URL(identity.cluster.server).protocol === "https:";
-    this.#lastToken = identity.user.token;
+async function askPlugin(
+  exec: ExecEntry,
+  { cluster, userName, userFile }: Identity,
+  ca: string | undefined,
+): Promise<ExecCredential> {
+  const caData = ca === undefined ? undefined : Buffer.from(ca).toString("base64");
+  const answered = await runExecPlugin(exec, commandOf(exec.command, userFile), userName, cluster, caData);
+  const { certificate, key } = answered;
+  if (certificate !== undefined && key !== undefined) {
+    checkPair(certificate, key, `the exec plugin "${exec.command}" of user "${userName}"`);
   }
+  return answered;
+}
 
-  async credentials(refused = false): Promise<Credentials> {
-    const { cluster, user } = this.#identity;
-    if (!this.#secure) return { headers: impersonationHeaders(user), tls: { rejectUnauthorized: true } };
-    if (refused) this.#answered = undefined;
-    const ca = await this.#authority();
-    const answered = await this.#askPlugin(ca);
-    const token = await this.#token() ?? answered?.token;
-    const { cert, key } = this.#hasCertificate()
-      ? await this.#clientPair()
-      : { cert: answered?.certificate, key: answered?.key };
+/** Reads the user's token: a file each time; when it can't be, what was known last is used, as client-go does. */
+function tokenReader({ user, userFile }: Identity): () => Promise<string | undefined> {
+  const { token, tokenFile } = user;
+  if (tokenFile === undefined) return () => Promise.resolve(token);
+  let last = token;
+  return async () => {
+    try {
+      const found = (await fileText(tokenFile, userFile, "tokenFile")).trim();
+      if (found === "") {
+        throw new KubeconfigError(`the kubeconfig ${userFile}: tokenFile names an empty file`);
+      }
+      last = found;
+    } catch (error) {
+      if (last === undefined) throw error;
+    }
+    return last;
+  };
+}
+
+function authorization(token: string | undefined, { username, password }: UserEntry): Credentials["headers"] {
+  if (token !== undefined) return { Authorization: `Bearer ${token}` };
+  if (username === undefined) return {};
+  const login = Buffer.from(`${username}:${password ?? ""}`).toString("base64");
+  return { Authorization: `Basic ${login}` };
+}
+
+/** Gives the credentials of a user, with what its plugin answered for as long as it holds; `refused`: they were taken for nobody's. */
+export function credentialsOf(identity: Identity): (refused?: boolean) => Promise<Credentials> {
+  const { cluster, user } = identity;
+  const secure = new URL(cluster.server).protocol === "https:";
+  const readToken = tokenReader(identity);
+  // A plugin is asked only where nothing else says who we are (client-go, `exec.Authenticator.UpdateTransportConfig`).
+  const exec = hasCertificate(user) || (user.token ?? user.tokenFile ?? user.username) !== undefined
+    ? undefined
+    : user.exec;
+  let answered: ExecCredential | undefined;
+  return async (refused = false) => {
+    // Nothing that proves who we are is sent in the clear: a server of plain HTTP (`kubectl proxy`) knows us otherwise.
+    if (!secure) return { headers: impersonationHeaders(user), tls: { rejectUnauthorized: true } };
+    if (refused) answered = undefined;
+    const ca = await authorityOf(identity);
+    if (exec !== undefined && expired(answered)) answered = await askPlugin(exec, identity, ca);
+    const token = await readToken() ?? answered?.token;
+    const { cert, key } = await clientPairOf(identity) ?? { cert: answered?.certificate, key: answered?.key };
     return {
       headers: { ...authorization(token, user), ...impersonationHeaders(user) },
       tls: {
@@ -147,71 +199,5 @@ class CredentialSource {
       },
       expiresAt: answered?.expiresAt,
     };
-  }
-
-  #hasCertificate(): boolean {
-    const { clientCertificateData, clientCertificate } = this.#identity.user;
-    return (clientCertificateData ?? clientCertificate) !== undefined;
-  }
-
-  async #authority(): Promise<string | undefined> {
-    const { cluster: { certificateAuthorityData, certificateAuthority }, clusterFile } = this.#identity;
-    const field = "certificate-authority";
-    const ca = await dataOrFile(certificateAuthorityData, certificateAuthority, clusterFile, field);
-    return ca === undefined ? undefined : authority(ca, clusterFile, field);
-  }
-
-  /** A plugin is asked only where nothing else says who we are (client-go, `exec.Authenticator.UpdateTransportConfig`). */
-  async #askPlugin(ca: string | undefined): Promise<ExecCredential | undefined> {
-    const { cluster, user: { exec, token, tokenFile, username }, userName, userFile } = this.#identity;
-    if (exec === undefined || this.#hasCertificate() || (token ?? tokenFile ?? username) !== undefined) {
-      return undefined;
-    }
-    if (this.#answered !== undefined) {
-      const { expiresAt = Infinity } = this.#answered;
-      if (expiresAt >= Date.now() + EXPIRY_MARGIN_MS) return this.#answered;
-    }
-    const caData = ca === undefined ? undefined : Buffer.from(ca).toString("base64");
-    this.#answered = await runExecPlugin(exec, commandOf(exec.command, userFile), userName, cluster, caData);
-    const { certificate, key } = this.#answered;
-    if (certificate !== undefined && key !== undefined) {
-      clientPair(certificate, key, `the exec plugin "${exec.command}" of user "${userName}"`);
-    }
-    return this.#answered;
-  }
-
-  /** A file of a token is read again each time; when it can't be, what was known last is used, as client-go does. */
-  async #token(): Promise<string | undefined> {
-    const { user: { token: given, tokenFile }, userFile } = this.#identity;
-    if (tokenFile === undefined) return given;
-    try {
-      const token = (await fileText(tokenFile, userFile, "tokenFile")).trim();
-      if (token === "") {
-        throw new KubeconfigError(`the kubeconfig ${userFile}: tokenFile names an empty file`);
-      }
-      this.#lastToken = token;
-    } catch (error) {
-      if (this.#lastToken === undefined) throw error;
-    }
-    return this.#lastToken;
-  }
-
-  async #clientPair(): Promise<ClientPair> {
-    const { user, userName, userFile } = this.#identity;
-    const { clientCertificateData, clientCertificate, clientKeyData, clientKey } = user;
-    const cert = await dataOrFile(clientCertificateData, clientCertificate, userFile, "client-certificate");
-    const key = await dataOrFile(clientKeyData, clientKey, userFile, "client-key");
-    clientPair(cert ?? "", key ?? "", `the kubeconfig ${userFile}: user "${userName}"`);
-    return { cert, key };
-  }
-}
-
-function authorization(
-  token: string | undefined,
-  { username, password }: UserEntry,
-): Readonly<Record<string, string>> {
-  if (token !== undefined) return { Authorization: `Bearer ${token}` };
-  if (username === undefined) return {};
-  const login = Buffer.from(`${username}:${password ?? ""}`).toString("base64");
-  return { Authorization: `Basic ${login}` };
+  };
 }
