@@ -1,5 +1,5 @@
 /** What is written to our own resources: their status, and the finalizers by which they wait for us when they are deleted. */
-import { FINALIZER, LEGACY_FINALIZER, type Policy, type PolicyServer } from "../../crd/types.ts";
+import { FINALIZER, type Kind, LEGACY_FINALIZER, type Policy, type PolicyServer } from "../../crd/types.ts";
 import { isNotFound } from "../../kubernetes/apply/kube_client.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 import { customResource } from "../types/resources.ts";
@@ -8,7 +8,8 @@ import { policyStore, type World } from "./world.ts";
 
 const OURS: ReadonlySet<string> = new Set([FINALIZER, LEGACY_FINALIZER]);
 
-function storeOf<T extends Policy | PolicyServer>({ stores }: World, { kind }: T): Store<T> {
+function storeOf<T extends Policy | PolicyServer>({ stores }: World, object: T): Store<T> {
+  const kind: Kind = object.kind;
   return (kind === "PolicyServer" ? stores.policyServers : policyStore(stores, kind)) as unknown as Store<T>;
 }
 

@@ -118,7 +118,7 @@ class EventHandlers {
   }
 
   /** A default resource that somebody changed or deleted is applied again. */
-  #default(now: KubeObject | undefined, before: KubeObject | undefined): void {
+  #defaultResource(now: KubeObject | undefined, before: KubeObject | undefined): void {
     if (before !== undefined && hasLabels(before, DEFAULTS_LABEL) && changed(now, before)) {
       this.#triggers.defaults();
     }
@@ -126,7 +126,7 @@ class EventHandlers {
 
   #policyServer(now: KubeObject | undefined, before: KubeObject | undefined): void {
     const { name } = (now ?? before)!.metadata;
-    this.#default(now, before);
+    this.#defaultResource(now, before);
     if (changed(now, before)) {
       // On the host's network every server's ports matter to every other.
       if (this.#world.settings.hostNetwork) everyServer(this.#world, this.#triggers);
@@ -137,7 +137,7 @@ class EventHandlers {
 
   #policy(kind: PolicyKind, now: Policy | undefined, before: Policy | undefined): void {
     const policy = (now ?? before)!;
-    this.#default(now, before);
+    this.#defaultResource(now, before);
     this.#triggers.policy(kind, policy.metadata.name, policy.metadata.namespace);
     if (!changed(now, before)) return;
     const servers = new Set([now?.spec.policyServer, before?.spec.policyServer]);
