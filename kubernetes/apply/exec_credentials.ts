@@ -3,7 +3,8 @@ import { spawn } from "node:child_process";
 import { access, constants } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
 import process from "node:process";
-import { type ClusterEntry, type ExecEntry, KubeconfigError } from "../types/kubeconfig.ts";
+import type { ClusterEntry, ExecEntry } from "../types/kubeconfig.ts";
+import { KubeconfigError } from "../types/kubeconfig_fields.ts";
 
 /** What a plugin answered. */
 export type ExecCredential = {
