@@ -1,5 +1,5 @@
 /**
- * Memories of guests that are no longer used. V8 does not count them among what makes it collect garbage: with a policy that grows
+ * Memories of guests that are no longer used, and the copies of what they answered. V8 does not count them among what makes it collect garbage: with a policy that grows
  * by 40 MB, a hundred requests took 4.4 GB. So the thread collects when enough of them have come together, or some time after the
  * first: a thread that was attacked and then serves what needs no new instance would keep the rest for ever.
  */
@@ -14,6 +14,8 @@ import { wholeMemory } from "./guest_memory.ts";
  * of 320 MB with the lower.
  */
 const MAX_ABANDONED = ("bun" in process.versions ? 128 : 48) << 20;
+/** An answer is copied out of the guest, decoded, parsed, and sent to another thread. */
+const COPIES = 4;
 /** Milliseconds that less than that may wait. */
 const MAX_WAIT_MS = 1_000;
 
@@ -102,6 +104,12 @@ export class AbandonedMemory {
     this.#since ??= performance.now();
     this.#bytes += wholeMemory(memory).length;
     this.#left.add(new WeakRef(memory));
+  }
+
+  /** Counts what the host makes of so many bytes of a guest's, which is garbage when the request has ended. */
+  addCopies(bytes: number): void {
+    this.#since ??= performance.now();
+    this.#bytes += COPIES * bytes;
   }
 
   /** Milliseconds until {@link collect} is to be called, 0 for now; Infinity when nothing waits. */

@@ -8,6 +8,7 @@ import { opa } from "../runtimes/opa.ts";
 import { wapc } from "../runtimes/wapc.ts";
 import { wasi } from "../runtimes/wasi.ts";
 import {
+  ANSWER,
   type EvaluationRequest,
   failure,
   type HostCall,
@@ -139,6 +140,10 @@ export class Engine {
       log: (entry) => this.#log(entry),
       turn: () => deadline.turn(),
       longWork: () => deadline.longWork(),
+      largeAnswer: (bytes) => {
+        deadline.longWork();
+        this.#kept.abandoned.addCopies(bytes);
+      },
       mayHold: (bytes) => this.#kept.mayHold(bytes),
       trap: (error) => {
         this.#exhausted ||= isStackExhaustion(error);
@@ -208,6 +213,7 @@ export class Engine {
     }
     const { namespace, operation, payload } = call;
     needStackRoom();
+    if (payload.length > ANSWER.large) this.#kept.abandoned.addCopies(payload.length);
     const answer = this.#host.call(this.#current, { namespace, operation, payload }, this.#deadline.left());
     // Time spent in host calls counts; a guest that comes back late is stopped at its next step.
     if (this.#deadline.left() === 0) this.#deadline.expire();

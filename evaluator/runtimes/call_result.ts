@@ -58,7 +58,7 @@ export function verdictFrom(
     case "failed":
       return failure(words.failed(result.error));
     case "answer":
-      if (result.bytes.length > ANSWER.large) host.longWork();
+      if (result.bytes.length > ANSWER.large) host.largeAnswer(result.bytes.length);
       try {
         return verdictOf(result.bytes, request);
       } catch (error) {
