@@ -107,9 +107,15 @@ export async function authorizationFor(
   ping.discard();
   if (header === undefined || header === "") return undefined;
   const challenge = parseChallenge(header);
+  if (challenge.scheme === "bearer" && credentials.kind === "registry_token") {
+    return `Bearer ${credentials.token}`;
+  }
   if (challenge.scheme === "basic") {
     if (credentials.kind === "identity_token") {
       settings.onRefused("IdentityToken credential not supported. Using anonymous instead");
+    }
+    if (credentials.kind === "registry_token") {
+      settings.onRefused(`the registrytoken is not used: ${base} asks for a user name and a password`);
     }
     return credentials.kind === "basic" ? basic(credentials.username, credentials.password) : undefined;
   }

@@ -1,8 +1,8 @@
 /** What to evaluate, from flags or from a YAML file (`spec/cli.md §7.2, §7.3`). */
 import { oneLine } from "../../program/render/terminal_text.ts";
-import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
+import { readText } from "../../program/apply/read_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import {
   DocumentError,
@@ -44,7 +44,7 @@ export async function settingsFromFlags(context: Context, args: Arguments): Prom
     }
     let text: string;
     try {
-      text = await readFile(resolve(cwd, path), "utf8");
+      text = await readText(resolve(cwd, path));
     } catch (error) {
       throw new CliError(`Cannot open settings file ${path}: ${osErrorText(error)}`);
     }
@@ -71,7 +71,7 @@ async function fromYaml(context: Context, name: string, args: Arguments): Promis
   }
   let text: string;
   try {
-    text = await readFile(resolve(context.cwd, name.startsWith("file://") ? filePathOf(name) : name), "utf8");
+    text = await readText(resolve(context.cwd, name.startsWith("file://") ? filePathOf(name) : name));
   } catch (error) {
     throw new CliError(`Cannot open YAML file "${name}": ${osErrorText(error)}`);
   }

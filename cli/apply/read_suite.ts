@@ -1,6 +1,6 @@
 /** Reads suite files (`docs/reeve_test.md`). */
-import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { readText } from "../../program/apply/read_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import {
   DocumentError,
@@ -71,7 +71,7 @@ function flagOf(fields: Fields, name: string, where: string, preset: boolean): b
 
 async function fileText(path: string, where: string): Promise<string> {
   try {
-    return await readFile(path, "utf8");
+    return await readText(path);
   } catch (error) {
     throw new CliError(`${where}: cannot read ${path}: ${osErrorText(error)}`);
   }

@@ -1,9 +1,10 @@
 /** What the registry flags say (`spec/cli.md §3`), as options of the artifact room. */
 import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import {
   type ArtifactEvent,
   type ArtifactOptions,
+  dockerConfigFile,
   NO_SOURCES,
   readSources,
   type Sources,
@@ -32,11 +33,11 @@ export async function artifactOptions(context: Context, args: Arguments): Promis
   const { cwd, env, signal } = context;
   const given = args.value("docker-config-json-path");
   const directory = given === undefined ? env["DOCKER_CONFIG"] : resolve(cwd, given);
-  if (directory && !existsSync(join(directory, "config.json"))) {
+  if (directory && !existsSync(dockerConfigFile(directory))) {
     context.log(
       "WARN",
       "Docker config file not found. Check if you are pointing to the directory containing the file. " +
-        `The file path should be ${join(directory, "config.json")}.`,
+        `The file path should be ${dockerConfigFile(directory)}.`,
     );
   }
   const progress = progressBar(context);

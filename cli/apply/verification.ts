@@ -1,6 +1,5 @@
 /** Who must have signed, from the signature flags and files (`spec/cli.md §3.2`). */
 import { lstatSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import {
   type Annotations,
@@ -13,6 +12,7 @@ import {
   type TrustRoot,
   type VerificationConfig,
 } from "../../artifact/mod.ts";
+import { readText } from "../../program/apply/read_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
 import { UsageError } from "../types/usage_error.ts";
@@ -92,7 +92,7 @@ async function fromFlags(context: Context, args: Arguments): Promise<Verificatio
   for (const path of keys) {
     let key: string;
     try {
-      key = await readFile(resolve(context.cwd, path), "utf8");
+      key = await readText(resolve(context.cwd, path));
     } catch (error) {
       throw new CliError(`could not read file ${path}: ${osErrorText(error)}`);
     }

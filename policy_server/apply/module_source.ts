@@ -3,7 +3,6 @@
  * given, only what its signers vouch for (`spec/policy-server.md §3.3`). The bytes that were checked are the bytes that run.
  */
 import { readFile, stat } from "node:fs/promises";
-import { dirname } from "node:path";
 import {
   ArtifactError,
   type ArtifactEvent,
@@ -43,7 +42,7 @@ export async function artifactOptions(
   const { sourcesPath, dockerConfigJsonPath } = options;
   return {
     ...(sourcesPath !== null && { sources: await readSources(sourcesPath) }),
-    ...(dockerConfigJsonPath !== null && { dockerConfigDir: await configDirectory(dockerConfigJsonPath) }),
+    ...(dockerConfigJsonPath !== null && { dockerConfigDir: dockerConfigJsonPath }),
     limits: { moduleBytes: MAX_MODULE_BYTES },
     onEvent: (event: ArtifactEvent) => {
       if (event.kind === "progress") arrived();
@@ -52,12 +51,6 @@ export async function artifactOptions(
       }
     },
   };
-}
-
-/** The flag wants a directory, in spite of its name; the file itself is understood as well. */
-async function configDirectory(path: string): Promise<string> {
-  const isFile = await stat(path).then((entry) => entry.isFile(), () => false);
-  return isFile ? dirname(path) : path;
 }
 
 /** Reads the configuration files that the flags name. Throws an Error with the text for the user. */
