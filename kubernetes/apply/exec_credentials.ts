@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { access, constants } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
 import process from "node:process";
-import { type ClusterEntry, type ExecEntry, KubeconfigError } from "../types/kubeconfig.ts";
+import { type ClusterEntry, type ExecEntry, isToken, KubeconfigError } from "../types/kubeconfig.ts";
 
 /** What a plugin answered. */
 export type ExecCredential = {
@@ -81,6 +81,9 @@ function readAnswer(
   }
   if ((found.certificate === undefined) !== (found.key === undefined)) {
     return refuse("answered with a client certificate without its key, or the other way round");
+  }
+  if (found.token !== undefined && !isToken(found.token)) {
+    return refuse("answered with a token that has the end of a line in it, or characters that no token has");
   }
   if (found.token === undefined && found.certificate === undefined) {
     return refuse("answered with neither a token nor a client certificate");

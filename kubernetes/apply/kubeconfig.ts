@@ -9,17 +9,20 @@ import { isIP } from "node:net";
 import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
 import process from "node:process";
 import { checkServerIdentity, createSecureContext, type PeerCertificate } from "node:tls";
-import { parseDocument } from "../../deps.ts";
+import { isScalar, parseAllDocuments } from "../../deps.ts";
 import { exempt } from "../../http/render/no_proxy.ts";
 import { homeFolder } from "../../program/apply/home.ts";
+import { decodedText } from "../../program/types/decoded_text.ts";
 import { own } from "../../program/types/own.ts";
 import { placeIn, yamlFaultText } from "../../program/types/yaml_fault.ts";
 import { impersonationHeaders } from "../render/impersonation.ts";
 import {
   type ClusterEntry,
+  isToken,
   KubeconfigError,
   mergeKubeconfigs,
   type Named,
+  NO_TOKEN,
   readCluster,
   readContext,
   readKubeconfigDocument,
@@ -58,9 +61,30 @@ export function findKubeconfig(env: Environment = process.env): KubeconfigSource
 const firstLine = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split("\n")[0]!.slice(0, 300);
 
+/** Of YAML 1.1's types those that go-yaml has not: numbers by sixties, dates. */
+const isUnknownToKubectl = ({ tag, format }: { readonly tag: string; readonly format?: string }): boolean =>
+  format === "TIME" || tag.endsWith(":timestamp");
+
 /** The parsed file. What is wrong with its YAML is told by its place alone: the text may be a token. */
 function parsed(text: string): unknown {
-  const document = parseDocument(text, { logLevel: "error", prettyErrors: false });
+  const [document, ...others] = parseAllDocuments(text, {
+    logLevel: "error",
+    prettyErrors: false,
+    // What kubectl reads: `insecure-skip-tls-verify: yes` is true, and `<<` merges maps.
+    version: "1.1",
+    customTags: (tags) => tags.filter((tag) => typeof tag === "string" || !isUnknownToKubectl(tag)),
+  });
+  if (document === undefined) return undefined;
+  const other = others.find(({ contents }) =>
+    contents !== null && !(isScalar(contents) && contents.value === null)
+  );
+  if (other !== undefined) {
+    const { line, column } = placeIn(text, other.range[0]);
+    throw new Error(
+      "it has more than one document, of which kubectl reads the first alone: remove the others, " +
+        `at line ${line} column ${column}`,
+    );
+  }
   const fault = document.errors[0];
   if (fault !== undefined) {
     const { line, column } = placeIn(text, fault.pos[0]);
@@ -86,7 +110,7 @@ async function readOne(file: string) {
     });
     if (bytes === undefined) return undefined;
     if (bytes.length > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES} bytes`);
-    return readKubeconfigDocument(parsed(new TextDecoder().decode(bytes)), file);
+    return readKubeconfigDocument(parsed(decodedText(bytes)), file);
   } catch (error) {
     throw new KubeconfigError(`the kubeconfig ${file} cannot be read: ${firstLine(error)}`);
   }
@@ -94,6 +118,24 @@ async function readOne(file: string) {
 
 /** An address without a name and password before its host. */
 const withoutLogin = (server: string): string => server.slice(0, 300).replace(/\/\/[^/]*@/, "//…@");
+
+/**
+ * A cluster's server. A name without a scheme is one of TLS where something says that TLS is meant, and of plain HTTP otherwise, as for
+ * client-go (`defaultServerUrlFor`); the latter on this machine alone: whoever has a token would be nobody elsewhere, in silence.
+ */
+function serverUrl({ server, ...cluster }: ClusterEntry, user: UserEntry): URL | undefined {
+  const secure = cluster.insecureSkipTlsVerify ||
+    [
+      cluster.certificateAuthority,
+      cluster.certificateAuthorityData,
+      user.clientCertificate,
+      user.clientCertificateData,
+    ].some((one) => one !== undefined);
+  const whole = /^[a-z][a-z0-9+.-]*:\/\//i.test(server) ? server : `${secure ? "https" : "http"}://${server}`;
+  const url = URL.canParse(whole) ? new URL(whole) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) return undefined;
+  return whole === server || secure || isLoopback(url.hostname) ? url : undefined;
+}
 
 /** Reads and merges files; of several, those that don't exist are passed over, as kubectl does. */
 async function readFiles(listed: readonly string[]) {
@@ -110,6 +152,8 @@ async function readFiles(listed: readonly string[]) {
 /** Who and where: the current context, its cluster and its user, each with the file that says so. */
 type Chosen = {
   readonly context: string;
+  /** The server's whole URL, without what stands behind its path: that is for nobody (client-go, `DefaultServerURL`). */
+  readonly server: string;
   readonly namespace: string | undefined;
   readonly cluster: ClusterEntry;
   readonly clusterFile: string;
@@ -121,6 +165,7 @@ type Chosen = {
 /** Reads an entry; what is wrong with it is told with its file. */
 function entryOf<T>(named: Named, read: (named: Named) => T): T {
   try {
+    if (named.fault !== undefined) throw new KubeconfigError(named.fault);
     return read(named);
   } catch (error) {
     if (!(error instanceof KubeconfigError)) throw error;
@@ -156,19 +201,24 @@ function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): 
     );
   }
   const entry = entryOf(cluster, readCluster);
-  if (!URL.canParse(entry.server) || !/^https?:$/.test(new URL(entry.server).protocol)) {
+  const account = entryOf(user, readUser);
+  const server = serverUrl(entry, account);
+  if (server === undefined || server.username !== "" || server.password !== "") {
     throw new KubeconfigError(
-      `${origin}: the cluster "${context.cluster}" has the server "${
-        withoutLogin(entry.server)
-      }", which is no http or https URL: write https:// before it, if it is a name alone`,
+      `${origin}: the cluster "${context.cluster}" has the server "${withoutLogin(entry.server)}", which ${
+        server === undefined
+          ? "is no http or https URL: write https:// before it, if it is a name alone"
+          : "has a name and a password in it, which is not supported here: write them as username and password of the user"
+      }`,
     );
   }
   return {
     context: current,
     namespace: context.namespace,
+    server: `${server.origin}${server.pathname.replace(/\/+$/, "")}`,
     cluster: entry,
     clusterFile: cluster.file,
-    user: entryOf(user, readUser),
+    user: account,
     userName: context.user,
     userFile: user.file,
   };
@@ -265,7 +315,7 @@ function serverName(name: string | undefined): Partial<Credentials["tls"]> {
 
 /** Gives the credentials of the chosen user, with what its plugin answered for as long as it holds. */
 function credentialsOf(
-  { cluster, clusterFile, user, userName, userFile }: Chosen,
+  { server, cluster, clusterFile, user, userName, userFile }: Chosen,
 ): LoadedKubeconfig["credentials"] {
   let answered: ExecCredential | undefined;
   let lastToken = user.token;
@@ -279,6 +329,11 @@ function credentialsOf(
       if (token === "") {
         throw new KubeconfigError(`the kubeconfig ${userFile}: tokenFile names an empty file`);
       }
+      if (!isToken(token)) {
+        throw new KubeconfigError(
+          `the kubeconfig ${userFile}: tokenFile names a file that holds ${NO_TOKEN}`,
+        );
+      }
       lastToken = token;
     } catch (error) {
       if (lastToken === undefined) throw error;
@@ -290,7 +345,7 @@ function credentialsOf(
   const exec = hasCertificate || (user.token ?? user.tokenFile ?? user.username) !== undefined
     ? undefined
     : user.exec;
-  const secure = new URL(cluster.server).protocol === "https:";
+  const secure = server.startsWith("https:");
   return async (refused = false) => {
     // Nothing that proves who we are is sent in the clear: a server of plain HTTP (`kubectl proxy`) knows us otherwise.
     if (!secure) return { headers: impersonationHeaders(user), tls: { rejectUnauthorized: true } };
@@ -402,6 +457,7 @@ function inCluster(env: Environment): LoadedKubeconfig {
     proxy: proxyOf(cluster.server, undefined, origin, env),
     credentials: credentialsOf({
       context: origin,
+      server: cluster.server,
       namespace: undefined,
       cluster,
       clusterFile: SERVICE_ACCOUNT,
@@ -432,7 +488,7 @@ export async function loadKubeconfig(
   const named = `the kubeconfig ${source.files.join(delimiter)}`;
   const chosen = choose(await readFiles(source.files), named);
   const origin = `context "${chosen.context}" of ${named}`;
-  const { server, proxyUrl } = chosen.cluster;
+  const { server, cluster: { proxyUrl } } = chosen;
   return {
     server,
     origin,

@@ -529,6 +529,103 @@ test("what is not supported, or broken, is named with its file; a broken entry t
   assert.match(others, /it is a Pod, no Config/);
 });
 
+/** A kubeconfig as a text; `cluster` and `user` are flow maps. */
+const written = (cluster: string, user: string, more = "") =>
+  "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts:\n- {name: c, context: {cluster: k, user: u}}\n" +
+  `clusters:\n- {name: k, cluster: ${cluster}}\nusers:\n- {name: u, user: ${user}}\n${more}`;
+
+test("the text of a file, as kubectl 1.36 reads it (sigs.k8s.io/yaml, YAML 1.1) unless it says otherwise", async (context) => {
+  const here = "{server: https://x.test}";
+  const rows: readonly (readonly [string, string | Uint8Array, string | RegExp])[] = [
+    ["YAML", written(here, "{token: t}"), "Bearer t verified"],
+    ["a byte order mark", `\uFEFF${written(here, "{token: t}")}`, "Bearer t verified"],
+    [
+      "UTF-16, as Windows PowerShell writes it",
+      Buffer.from(`\uFEFF${written(here, "{token: t}")}`, "utf16le"),
+      "Bearer t verified",
+    ],
+    ["line ends of Windows", written(here, "{token: t}").replaceAll("\n", "\r\n"), "Bearer t verified"],
+    ["marks around it", `---\n${written(here, "{token: t}")}---\n# end\n`, "Bearer t verified"],
+    [
+      "a second document",
+      `${written(here, "{token: t}")}---\nkind: Config\n`,
+      /more than one document, of which kubectl reads the first alone.*at line 11 column/,
+    ],
+    [
+      "yes is true",
+      written("{server: https://x.test, insecure-skip-tls-verify: yes}", "{token: t}"),
+      "Bearer t",
+    ],
+    [
+      "On is true",
+      written("{server: https://x.test, insecure-skip-tls-verify: On}", "{token: t}"),
+      "Bearer t",
+    ],
+    [
+      "no is false",
+      written("{server: https://x.test, insecure-skip-tls-verify: no}", "{token: t}"),
+      "Bearer t verified",
+    ],
+    [
+      "yes in quotes is a text",
+      written('{server: https://x.test, insecure-skip-tls-verify: "yes"}', "{}"),
+      /must be true or false/,
+    ],
+    ["a merge", `x-defaults: &d {token: t}\n${written(here, "{<<: *d}")}`, "Bearer t verified"],
+    ["a token like a date", written(here, "{token: 2001-12-14}"), "Bearer 2001-12-14 verified"],
+    ["a token like a time", written(here, "{token: 1:30}"), "Bearer 1:30 verified"],
+    [
+      "a token that is a number",
+      written(here, "{token: 1_000}"),
+      /user "u"\.token must be a text, it is a number/,
+    ],
+    ["a token that is yes", written(here, "{token: yes}"), /user "u"\.token must be a text, it is a boolean/],
+    [
+      "a token of two lines",
+      written(here, '{token: "s3cret\\ns3cret"}'),
+      /user "u"\.token holds more than one line/,
+    ],
+    ["a token in a typographer's quotes", written(here, "{token: “s3cret”}"), /characters that no token has/],
+    [
+      "base64 of it, as CI keeps it",
+      Buffer.from(written(here, "{token: s3cret}")).toString("base64"),
+      /it looks like base64: decode it/,
+    ],
+    [
+      "another encoding",
+      Buffer.concat([Buffer.from(written(here, "{}")), Buffer.from([0x23, 0xe9])]),
+      /it is not UTF-8: save it as UTF-8/,
+    ],
+    ["zero bytes", `${written(here, "{}")}\0`, /it holds zero bytes/],
+    ["a page of HTML", "<html>login</html>", /it must be a map, it is a string/],
+    [
+      "a proxy at its top",
+      written(here, "{}", "proxy-url: http://p.test\n"),
+      /the field "proxy-url" at its top, where kubectl passes it over/,
+    ],
+    ["a namespace at its top", written(here, "{}", "namespace: team\n"), /the field "namespace" at its top/],
+    [
+      "what kubectl has at its top",
+      written(here, "{token: t}", "preferences: {colors: true}\nextensions: []\n"),
+      "Bearer t verified",
+    ],
+  ];
+  for (const [what, text, expected] of rows) {
+    const file = join(context.folder, "written.yml");
+    writeFileSync(file, text);
+    const read = loadKubeconfig(file, { HOME: "/nonexistent" });
+    if (expected instanceof RegExp) {
+      const said = await refusal(read);
+      assert.match(said, expected, what);
+      assert.ok(said.startsWith(`the kubeconfig ${file}`), said);
+      assert.not.match(said, "s3cret", what);
+      continue;
+    }
+    const { headers, tls } = await (await read).credentials();
+    assert.is(`${headers["Authorization"]}${tls.rejectUnauthorized ? " verified" : ""}`, expected, what);
+  }
+});
+
 test("the namespace of the context", async (context) => {
   const named = config(secured(context), {}, {
     contexts: [{ name: "c", context: { cluster: "k", user: "u", namespace: "team" } }],
