@@ -549,7 +549,7 @@ test("the text of a file, as kubectl 1.36 reads it (sigs.k8s.io/yaml, YAML 1.1) 
     [
       "a second document",
       `${written(here, "{token: t}")}---\nkind: Config\n`,
-      /more than one document, of which kubectl reads the first alone.*at line 11 column/,
+      /more than one document, of which kubectl reads the first alone.*at line 10 column/,
     ],
     [
       "yes is true",
