@@ -138,8 +138,8 @@ test("manifests in every form are requests", () => {
   const uids = given(`${pod("a")}---\n${pod("b")}`).map(({ value }) => value.uid);
   assert.is(new Set(uids).size, 2, "each request has a uid of its own");
   assert.match(
-    given(`${pod("a")}spec: {n: 12345678901234567890, f: 1.0}\n`)[0]!.text,
-    '"n":12345678901234567890,"f":1.0',
+    given(`${pod("a")}spec: {big: 12345678901234567890, one: 1.0}\n`)[0]!.text,
+    '"big":12345678901234567890,"one":1.0',
     "numbers stay as they are",
   );
 });
