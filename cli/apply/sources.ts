@@ -17,12 +17,15 @@ import { progressBar } from "./progress.ts";
 const DETAILS: ReadonlySet<string> = new Set(["operation failed", "trying again"]);
 const LEVELS: Readonly<Record<string, LogLevel>> = { debug: "DEBUG", info: "INFO", warn: "WARN" };
 
-async function sourcesFor({ cwd, env }: Context, path: string | undefined): Promise<Sources> {
+async function sourcesFor(context: Context, path: string | undefined): Promise<Sources> {
+  const { cwd, env } = context;
   const fallback = pathsOf(env).defaultSources;
   const file = path === undefined ? (existsSync(fallback) ? fallback : undefined) : resolve(cwd, path);
   if (file === undefined) return NO_SOURCES;
   try {
-    return await readSources(file);
+    return await readSources(file, {
+      onEvent: (event) => event.kind === "log" && context.log("WARN", `${event.message} (${file})`),
+    });
   } catch (error) {
     throw new CliError(`Error getting remote server options: ${(error as Error).message}`);
   }

@@ -40,16 +40,17 @@ export async function artifactOptions(
   arrived: () => void = () => {},
 ): Promise<ArtifactOptions> {
   const { sourcesPath, dockerConfigJsonPath } = options;
+  const onEvent = (event: ArtifactEvent) => {
+    if (event.kind === "progress") arrived();
+    else if (event.kind === "log") {
+      log[event.level](event.message, event.fields, { target: "policy_fetcher" });
+    }
+  };
   return {
-    ...(sourcesPath !== null && { sources: await readSources(sourcesPath) }),
+    ...(sourcesPath !== null && { sources: await readSources(sourcesPath, { onEvent }) }),
     ...(dockerConfigJsonPath !== null && { dockerConfigDir: dockerConfigJsonPath }),
     limits: { moduleBytes: MAX_MODULE_BYTES },
-    onEvent: (event: ArtifactEvent) => {
-      if (event.kind === "progress") arrived();
-      else if (event.kind === "log") {
-        log[event.level](event.message, event.fields, { target: "policy_fetcher" });
-      }
-    },
+    onEvent,
   };
 }
 
