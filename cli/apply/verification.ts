@@ -1,5 +1,6 @@
 /** Who must have signed, from the signature flags and files (`spec/cli.md §3.2`). */
 import { lstatSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import {
   type Annotations,
@@ -12,7 +13,7 @@ import {
   type TrustRoot,
   type VerificationConfig,
 } from "../../artifact/mod.ts";
-import { readText } from "../../program/apply/read_text.ts";
+import { decodedText } from "../../program/types/decoded_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
 import { UsageError } from "../types/usage_error.ts";
@@ -51,6 +52,15 @@ function annotationsOf(context: Context, given: readonly string[]): Annotations 
     annotations.set(pair.slice(0, at), pair.slice(at + 1));
   }
   return annotations;
+}
+
+/** A key's file as text; of bytes that are none, enough to say what they are. */
+function keyText(bytes: Uint8Array): string {
+  try {
+    return decodedText(bytes);
+  } catch {
+    return new TextDecoder().decode(bytes);
+  }
 }
 
 async function fromFlags(context: Context, args: Arguments): Promise<VerificationConfig | undefined> {
@@ -92,9 +102,11 @@ async function fromFlags(context: Context, args: Arguments): Promise<Verificatio
   for (const path of keys) {
     let key: string;
     try {
-      key = await readText(resolve(context.cwd, path));
+      key = keyText(await readFile(resolve(context.cwd, path)));
     } catch (error) {
-      throw new CliError(`could not read file ${path}: ${osErrorText(error)}`);
+      // A key of a service, or an address, as cosign's flag takes them.
+      const instead = /^\w+:\/\//.test(path) ? `: ${publicKeyFault(path)}` : "";
+      throw new CliError(`could not read file ${path}: ${osErrorText(error)}${instead}`);
     }
     const fault = publicKeyFault(key);
     if (fault !== undefined) throw new CliError(`${path}: ${fault}`);
