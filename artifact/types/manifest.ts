@@ -105,8 +105,9 @@ function readDescriptor(value: unknown, where: string): Descriptor {
     urls: Array.isArray(urls) ? urls.filter((url): url is string => typeof url === "string").slice(0, 8) : [],
     annotations: readStrings(annotations),
     artifactType: typeof artifactType === "string" ? artifactType : undefined,
+    // Go's programs write a platform that is not there as one of empty names.
     platform: isFields(platform) && typeof platform["os"] === "string" &&
-        typeof platform["architecture"] === "string"
+        typeof platform["architecture"] === "string" && platform["os"] + platform["architecture"] !== ""
       ? { os: platform["os"], architecture: platform["architecture"] }
       : undefined,
   };
