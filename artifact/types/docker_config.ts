@@ -229,6 +229,9 @@ function decodedAuth(auth: string): string {
  * @throws {ArtifactError} `config`: `auth` is undecodable
  */
 export function credentialsOf(entry: DockerAuth): Credentials | undefined {
+  if (entry.registryToken !== undefined && !/^[\x21-\x7e]+$/.test(entry.registryToken)) {
+    refuse("`registrytoken` is no token: it has blanks or other characters that no header has");
+  }
   if (entry.registryToken !== undefined) return { kind: "registry_token", token: entry.registryToken };
   if (entry.identityToken !== undefined) return { kind: "identity_token", token: entry.identityToken };
   if (entry.auth === undefined) {

@@ -187,6 +187,9 @@ test("what an entry says", async () => {
       { auths: { "h.test": { registrytoken: "t" } }, credsStore: "good" },
       "registry_token",
     ],
+    ["a token of the registry with a line's end in it", {
+      auths: { "h.test/team": { registrytoken: "s3cret\r\nX: y" }, "h.test": login("u") },
+    }, "u"],
     ["auth in several lines", {
       auths: { "h.test": { auth: `${btoa("u:s3cret").slice(0, 4)}\n${btoa("u:s3cret").slice(4)}\n` } },
     }, "u"],
