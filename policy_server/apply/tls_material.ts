@@ -60,18 +60,24 @@ export function loadServerPair({ certFile, keyFile }: TlsPaths): ServerPair {
   });
   // A chain behind the certificate is welcome (spec/policy-server.md §19 row 22), so only too few can be wrong.
   if (leaf === undefined) {
+    const exchanged = pemBlocks(cert.text).some(({ label }) => PRIVATE_KEYS.includes(label));
     throw new TlsMaterialError(
-      `Expected exactly one certificate in certificate file, found 0: "${certFile}" has no PEM certificate`,
+      `Expected exactly one certificate in certificate file, found 0: "${certFile}" ${
+        exchanged ? "has a private key, are the two files exchanged?" : "has no PEM certificate"
+      }`,
     );
   }
   const [keyBlock] = keys;
-  if (keyBlock === undefined || keys.length > 1) {
-    const encrypted = key.text.includes("-----BEGIN ENCRYPTED PRIVATE KEY-----");
+  // The elder form says so in a header (RFC 1421 §4.6.1.1).
+  const encrypted = keyBlock === undefined
+    ? key.text.includes("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+    : /^Proc-Type: *4, *ENCRYPTED/m.test(keyBlock.pem);
+  if (keyBlock === undefined || keys.length > 1 || encrypted) {
     const why = encrypted
-      ? " is encrypted, which is not supported"
+      ? " is encrypted, which is not supported: decrypt it with `openssl pkey`"
       : ` has ${keys.length} unencrypted PEM private keys`;
     throw new TlsMaterialError(
-      `Expected exactly one key in key file, found ${keys.length}: "${keyFile}"${why}`,
+      `Expected exactly one key in key file, found ${encrypted ? 0 : keys.length}: "${keyFile}"${why}`,
     );
   }
   const privateKey = parsed(() => createPrivateKey(keyBlock.pem), `private key in key file "${keyFile}"`);
