@@ -8,6 +8,7 @@ import {
   jsonText,
   requireUniqueKeys,
 } from "../../policy_server/types/document.ts";
+import type { YamlReading } from "../../policy_server/types/yaml_document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { readSession, RECORDED_CAPABILITIES } from "../render/exchange.ts";
 import { located } from "../render/located.ts";
@@ -77,9 +78,9 @@ async function fileText(path: string, where: string): Promise<string> {
   }
 }
 
-function parsed(text: string, path: string): DocumentValue {
+function parsed(text: string, path: string, reading?: YamlReading): DocumentValue {
   try {
-    const value = requireUniqueKeys(readDocument(text), text);
+    const value = requireUniqueKeys(readDocument(text, reading), text);
     if (value === null) throw new CliError(`${path}: the file is empty`);
     return value;
   } catch (error) {
@@ -134,12 +135,13 @@ async function requestOf(
   value: DocumentValue | undefined,
   folder: string,
   where: string,
+  reading: YamlReading,
 ): Promise<string | undefined> {
   if (value === undefined) return undefined;
   if (value.kind !== "string") return jsonText(value);
   const path = resolve(folder, value.value);
   const text = await fileText(path, where);
-  return /\.ya?ml$/.test(path) ? jsonText(parsed(text, path)) : text;
+  return /\.ya?ml$/.test(path) ? jsonText(parsed(text, path, reading)) : text;
 }
 
 /** What a case expects. Refused is what would never be looked at, and so pass whatever the policy does. */
@@ -162,10 +164,23 @@ function expectationsOf(given: Fields, where: string): SuiteCase["expectations"]
   return expectations;
 }
 
+/** A member of each of a suite's cases. */
+function inCases(suite: DocumentValue, member: string): readonly (DocumentValue | undefined)[] {
+  const memberOf = (value: DocumentValue, name: string) =>
+    value.kind === "map" ? value.entries.find(({ key }) => key === name)?.value : undefined;
+  const cases = memberOf(suite, "cases");
+  return cases?.kind === "list" ? cases.items.map((item) => memberOf(item, member)) : [];
+}
+
 /** Reads the suite at `path`. Throws {@link CliError}, which names the place of what is wrong. */
 export async function readSuite(path: string): Promise<Suite> {
   const folder = dirname(path);
-  const fields = fieldsOf(parsed(await fileText(path, "suite"), path), SUITE, path);
+  const text = await fileText(path, "suite");
+  const fields = fieldsOf(parsed(text, path), SUITE, path);
+  const raw = flagOf(fields, "raw", path, false);
+  // What stands in a request is an object of Kubernetes, and means what it means to kubectl.
+  const reading = raw ? "core" : "kubectl";
+  const requests = inCases(parsed(text, path, reading), "request");
   const items = fields.get("cases");
   if (items?.kind !== "list" || items.items.length === 0) {
     throw new CliError(`${path}: cases: expected a list of cases`);
@@ -188,7 +203,7 @@ export async function readSuite(path: string): Promise<Suite> {
     const own = given.get("settings") ?? settings;
     cases.push({
       name,
-      request: await requestOf(given.get("request"), folder, where),
+      request: await requestOf(requests[index], folder, where, reading),
       settings: own === undefined ? undefined : jsonText(own),
       context: given.has("context")
         ? await contextOf(given.get("context"), folder, `${where}: context`)
@@ -205,7 +220,7 @@ export async function readSuite(path: string): Promise<Suite> {
     policy: textOf(fields, "policy", path) ?? "policy.wasm",
     definition: textOf(fields, "definition", path),
     executionMode: textOf(fields, "executionMode", path),
-    raw: flagOf(fields, "raw", path, false),
+    raw,
     contextAware: flagOf(fields, "contextAware", path, true),
     hostCapabilities: capabilities?.items.map((item) => item.kind === "string" ? item.value : jsonText(item)),
     cases,

@@ -434,6 +434,20 @@ test("run, explain and test take manifests; bench one", () =>
     assert.is(tested.exit, 1);
     assert.match(tested.stdout, /1 passed/);
     assert.match(tested.stdout, /the request holds 2 objects: a case has one request/);
+    // A manifest means the same in a suite, in its own file or not.
+    const yes = privileged("bad", true).replace("privileged: true", "privileged: yes");
+    file("yes.yml", yes);
+    file("yes16.yml", Buffer.from(`\uFEFF${yes}`, "utf16le"));
+    file(
+      "suite2.yml",
+      `policy: ${POLICY}\ncases:\n- {name: a file, request: yes.yml, allowed: false, message: Privileged container is not allowed}\n` +
+        "- {name: UTF-16, request: yes16.yml, allowed: false, message: Privileged container is not allowed}\n" +
+        `- name: in it\n  allowed: false\n  message: Privileged container is not allowed\n  request:\n${
+          yes.replace(/^/gm, "    ")
+        }\n`,
+    );
+    const same = await reeve("test", "suite2.yml");
+    assert.match(same.stdout, /3 passed/, same.stdout + same.stderr);
   }));
 
 /** An OPA bundle of these files. */
