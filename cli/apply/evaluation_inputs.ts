@@ -130,7 +130,13 @@ export async function loadModules(
   for (const { uri, bytes } of files) {
     const module = isGzip(bytes) ? await moduleInBundle(bytes, uri) : bytes;
     if (!isWasm(module)) throw new CliError(`${uri}: ${whatItIs(module)}`);
-    modules.set(uri, lookAt(module, options.mode, uri));
+    try {
+      modules.set(uri, lookAt(module, options.mode, uri));
+    } catch (error) {
+      // 1.36 names none; of several it has to be said which.
+      if (!(error instanceof CliError) || uris.length === 1 || error.message.includes(uri)) throw error;
+      throw new CliError(`${error.message} (${uri})`);
+    }
   }
   return modules;
 }
