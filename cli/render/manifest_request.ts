@@ -9,6 +9,7 @@ import {
   jsonText,
   requireUniqueKeys,
 } from "../../policy_server/types/document.ts";
+import { own } from "../../program/types/own.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
 import { decodedText } from "../../program/types/decoded_text.ts";
 import { readYamlStream } from "../../policy_server/types/yaml_document.ts";
@@ -174,9 +175,11 @@ const isReview = (value: DocumentValue): boolean =>
   textField(value, "kind") === "AdmissionReview" || field(value, "uid") !== undefined;
 
 /** Refuses what is meant as a manifest, and names its apiVersion or its kind otherwise or not at all. */
-function requireRequest(value: DocumentValue, from: string): void {
-  if (isReview(value) || (field(value, "metadata") ?? field(value, "spec")) === undefined) return;
-  const missing = ["apiVersion", "kind"].filter((name) => textField(value, name) === undefined);
+function requireRequest(value: Readonly<Record<string, unknown>>, from: string): void {
+  const has = (name: string) => own(value, name) !== undefined;
+  if (has("uid") || own(value, "kind") === "AdmissionReview" || !(has("metadata") || has("spec"))) return;
+  const missing = ["apiVersion", "kind"].filter((name) => typeof own(value, name) !== "string");
+  if (missing.length === 0) return;
   throw new CliError(
     `Error parsing request ${from}: it looks like a manifest, and has no ${missing.join(" and no ")}` +
       " (a text, spelled so)",
@@ -258,7 +261,9 @@ function requestsInText(
     if (stream.length > 1) return streamed(stream.map(({ json }) => json), from, admission);
     const json = encoder.encode(text);
     const value: unknown = JSON.parse(new TextDecoder().decode(jsonBytes(json, from)));
-    const { apiVersion, kind } = (value ?? {}) as { apiVersion?: unknown; kind?: unknown };
+    const fields = (value ?? {}) as Readonly<Record<string, unknown>>;
+    const { apiVersion, kind } = fields;
+    if (!Array.isArray(value)) requireRequest(fields, from);
     if (typeof apiVersion !== "string" || typeof kind !== "string" || kind === "AdmissionReview") {
       return [asItIs(json, from, admission)];
     }
@@ -274,7 +279,7 @@ function requestsInText(
       );
     }
     if (first!.kind !== "map") return [asItIs(encoder.encode(text), from, admission)];
-    requireRequest(first!, from);
+    requireRequest(plainValue(first!) as Readonly<Record<string, unknown>>, from);
     return [asItIs(encoder.encode(jsonText(first!)), from, admission)];
   }
   if (documents.every(isReview)) {

@@ -79,6 +79,7 @@ test("every error is a line, or lines, that name what is wrong, where, and what 
     file("prose.txt", "hi\nthere\n");
     file("empty.wasm", Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
     file("ok.json", `{"uid":"1"}`);
+    file("unkind.json", `{"request":{"uid":"u"}}`);
     file("pod.yml", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n");
     // An export that begins with opa_ is what makes a module one of Rego.
     file(
@@ -140,6 +141,10 @@ test("every error is a line, or lines, that name what is wrong, where, and what 
         /Invalid settings in CRD, not an object: prose\.txt$/,
       ],
       [`run ${POLICY} --settings-path absent -r ok.json`, /Cannot open settings file absent: No such file/],
+      [
+        `run ${POLICY} -r unkind.json`,
+        /missing field `uid` in the object; it has a request, and its kind is not AdmissionReview \(unkind\.json\)$/,
+      ],
       ["run two.yml -r pod.yml", /Provided settings are not valid: .*unknown field `x`.* \(policy bad\)$/],
       [
         "run versions.yml -r pod.yml",

@@ -297,6 +297,13 @@ test("what is neither is refused with its place", () => {
       /Error parsing request input\.yml: it looks like a manifest, and has no apiVersion \(a text, spelled so\)/,
     ],
     [
+      "JSON without an apiVersion",
+      `{"kind":"Pod","metadata":{"name":"a"}}`,
+      {},
+      /manifest, and has no apiVersion \(/,
+    ],
+    ["JSON without a kind", `{"apiVersion":"v1","spec":{}}`, {}, /manifest, and has no kind \(/],
+    [
       "a kind in capitals",
       "apiVersion: v1\nKind: Pod\nspec: {}\n",
       {},
