@@ -72,6 +72,7 @@ const isWasm = (bytes: Uint8Array): boolean => Buffer.from(bytes.subarray(0, 4))
 
 /** How other files begin that are given in a module's place, and what to do about it. */
 const OTHER_FILES: readonly (readonly [RegExp, string])[] = [
+  // deno-lint-ignore no-control-regex
   [/^PK\x03\x04/, "it is a ZIP archive; unpack it and give the module in it"],
   [/^version https:\/\/git-lfs\./, "it is a pointer of Git LFS; get the module itself with `git lfs pull`"],
   [

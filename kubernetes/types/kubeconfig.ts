@@ -300,6 +300,7 @@ export const NO_TOKEN =
   "more than one line, or characters that no token has: write the token alone, in one line";
 
 /** What a header can't have, and the names of those whom we act as are sent in headers. */
+// deno-lint-ignore no-control-regex
 const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/;
 
 const EXEC_EXTENSION = "client.authentication.k8s.io/exec";

@@ -249,7 +249,7 @@ test("what an entry says", async () => {
   for (const [what, config, expected] of rows) assert.is(await find(config), expected, what);
 });
 
-test("a password is what the client means: zeros around it are none, and the older file is named", async () => {
+test("a password is what the client means: zeros around it are none, and the older file is named", () => {
   const password = (auth: string) => {
     const [found] = authsFor(
       parseDockerConfig(JSON.stringify({ auths: { "h.test": { auth } } })),
