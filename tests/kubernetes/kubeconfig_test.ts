@@ -347,6 +347,9 @@ test("exec plugins: relative commands, what they are told, and how long their an
   assert.equal(info.spec.cluster.config, { audience: "x" });
   await ask(context, config(cluster, user(answerOf({ token: "p" }))));
   assert.is(JSON.parse(readFileSync(`${plugin}.info`, "utf8")).spec.cluster, undefined);
+  // client-go's decoder takes YAML as well.
+  const yaml = `apiVersion: ${V1}\nkind: ExecCredential\nstatus:\n  token: y\n`;
+  assert.is(lines(await ask(context, config(cluster, user(yaml))), "authorization")[0], "Bearer y");
   const certified = answerOf({
     clientCertificateData: context.client.cert,
     clientKeyData: context.client.key,
@@ -406,6 +409,13 @@ test("exec plugins that fail are named, and nothing of what they print is told",
     ],
     ["no JSON", exec("secret"), /did not answer with JSON/],
     ["null", exec("null"), /did not answer with an ExecCredential/],
+    ["words", exec("Please log in: secret"), /did not answer with an? /],
+    [
+      "a token of two lines",
+      exec(answerOf({ token: "secret\nsecret" })),
+      /a token that has the end of a line in it/,
+    ],
+    ["YAML that is none", exec("secret: ["), /did not answer with JSON/],
     [
       "another version",
       exec(answerOf({ token: "secret" }, { apiVersion: "client.authentication.k8s.io/v1beta1" })),
