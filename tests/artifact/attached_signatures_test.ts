@@ -265,6 +265,25 @@ const BUNDLES: Readonly<Record<string, Place>> = {
       at.refer(bundle, {}, { artifactType: bundle.mediaType }),
     ]);
   },
+  // Cosign's own tag is still where some tools put bundles (fluxcd/flux-mirror#66).
+  "the .sig tag": async (at) => {
+    at.sig({ schemaVersion: 2, config: at.config, layers: [at.put(await at.signature("bundle"))] });
+  },
+  // What older go-containerregistry wrote into the fallback tag (docker/buildx#4010).
+  "a fallback tag whose entry has the type of an image's configuration": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.fallback([at.refer(bundle, {}, { artifactType: "application/vnd.docker.container.image.v1+json" })]);
+  },
+  "a fallback tag that is a manifest, and the API's list": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.registry.manifest(
+      REPOSITORY,
+      at.tag,
+      { schemaVersion: 2, config: at.config, layers: [] },
+      OCI_MANIFEST,
+    );
+    at.list([at.refer(bundle, {}, { artifactType: bundle.mediaType })]);
+  },
   "an entry twice": async (at) => {
     const bundle = await at.signature("bundle");
     const entry = at.refer(bundle, {}, { artifactType: bundle.mediaType });
