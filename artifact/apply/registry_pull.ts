@@ -254,9 +254,8 @@ function nextPage(response: HttpResponse): { readonly href: string } | "elsewher
   const here = new URL(response.url);
   const next = namedAddress(target, response.url, `${response.url} names as its next page`);
   // A registry behind a proxy that ends TLS may not know that it is spoken to with it.
-  if (here.protocol === "https:" && next.protocol === "http:" && next.hostname === here.hostname) {
+  if (here.protocol === "https:" && next.protocol === "http:" && next.host === here.host) {
     next.protocol = "https:";
-    next.port = here.port;
   }
   return next.origin === here.origin ? { href: next.href } : "elsewhere";
 }
