@@ -120,21 +120,17 @@ async function readOne(file: string) {
 const withoutLogin = (server: string): string => server.slice(0, 300).replace(/\/\/[^/]*@/, "//…@");
 
 /**
- * A cluster's server. A name without a scheme is one of TLS where something says that TLS is meant, and of plain HTTP otherwise, as for
- * client-go (`defaultServerUrlFor`); the latter on this machine alone: whoever has a token would be nobody elsewhere, in silence.
+ * A cluster's server. A name without a scheme is one of plain HTTP to kubectl, whatever else says that TLS is meant; here it is that on
+ * this machine alone (`kubectl proxy`), as a token would not be sent elsewhere, in silence.
  */
-function serverUrl({ server, ...cluster }: ClusterEntry, user: UserEntry): URL | undefined {
-  const secure = cluster.insecureSkipTlsVerify ||
-    [
-      cluster.certificateAuthority,
-      cluster.certificateAuthorityData,
-      user.clientCertificate,
-      user.clientCertificateData,
-    ].some((one) => one !== undefined);
-  const whole = /^[a-z][a-z0-9+.-]*:\/\//i.test(server) ? server : `${secure ? "https" : "http"}://${server}`;
+function serverUrl({ server, ...cluster }: ClusterEntry): URL | undefined {
+  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(server);
+  const whole = hasScheme ? server : `http://${server}`;
   const url = URL.canParse(whole) ? new URL(whole) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) return undefined;
-  return whole === server || secure || isLoopback(url.hostname) ? url : undefined;
+  const secure = cluster.insecureSkipTlsVerify ||
+    (cluster.certificateAuthority ?? cluster.certificateAuthorityData) !== undefined;
+  return hasScheme || (isLoopback(url.hostname) && !secure) ? url : undefined;
 }
 
 /** Reads and merges files; of several, those that don't exist are passed over, as kubectl does. */
@@ -202,7 +198,7 @@ function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): 
   }
   const entry = entryOf(cluster, readCluster);
   const account = entryOf(user, readUser);
-  const server = serverUrl(entry, account);
+  const server = serverUrl(entry);
   if (server === undefined || server.username !== "" || server.password !== "") {
     throw new KubeconfigError(
       `${origin}: the cluster "${context.cluster}" has the server "${withoutLogin(entry.server)}", which ${

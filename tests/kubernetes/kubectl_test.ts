@@ -229,7 +229,7 @@ if (binariesFolder() === undefined) {
     put(context, "", "empty.txt");
     put(context, `\n\n  ${a}\n\n`, "blank.txt");
     put(context, `${a}\n${a}\n`, "two.txt");
-    put(context, jane.cert + jane.key, "pki/both.pem");
+    put(context, `${jane.cert}\n${jane.key}`, "pki/both.pem");
     put(context, jane.cert, "pki/jane.pem");
     put(context, jane.key, "pki/jane.key");
     const other = await context.plane.authority.issue({ commonName: "other" });
@@ -534,8 +534,16 @@ if (binariesFolder() === undefined) {
         }),
         row("kubectl proxy: acting as", { server: plain }, "jane", { as: "jane", "as-groups": ["x", "y"] }),
         row("kubectl proxy: a password", { server: plain }, "admin", { username: "u", password: "p" }),
-        row("no scheme, and an authority", cluster(context, { server: `127.0.0.1:${port}` }), A),
-        row("no scheme, unverified", { server: `127.0.0.1:${port}`, "insecure-skip-tls-verify": true }, A),
+        row(
+          "no scheme, and an authority",
+          cluster(context, { server: `127.0.0.1:${port}` }),
+          /which is no http or https URL: write https:\/\/ before it/,
+        ),
+        row(
+          "no scheme, unverified",
+          { server: `127.0.0.1:${port}`, "insecure-skip-tls-verify": true },
+          /which is no http or https URL: write https:\/\/ before it/,
+        ),
         row("no scheme, and nothing of TLS: kubectl proxy", { server: `127.0.0.1:${gateway.port}` }, "admin"),
         row(
           "a name of this machine without a scheme",
@@ -612,7 +620,9 @@ if (binariesFolder() === undefined) {
           apiVersion: undefined,
         }),
       ].map((one) =>
-        one.what === "a field that is unknown"
+        one.what === "a name and a password in the server"
+          ? { ...one, differs: "kubectl sends them instead of the user's token, and is somebody else" }
+          : one.what === "a field that is unknown"
           ? { ...one, differs: "kubectl passes unknown fields over in silence" }
           : one
       ),
