@@ -5,7 +5,7 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer, type IncomingMessage } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import type { AddressInfo, Server } from "node:net";
+import { type AddressInfo, createServer as createTcpServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import process from "node:process";
@@ -189,6 +189,42 @@ test("whom we act as: a line for each group, names with commas included", async 
   assert.equal(lines(seen, "impersonate-group"), ["dev", "a, b", "system:masters"]);
   assert.equal(lines(seen, "impersonate-extra-example.org%2fscopes"), ["x", "y"]);
   assert.equal(lines(seen, "impersonate-extra-reason"), ["z"]);
+});
+
+test("whom we act as: names that are no ASCII are sent as UTF-8, with a body and without", async (context) => {
+  const seen: string[] = [];
+  const server = createTcpServer((socket) => {
+    socket.on("data", (bytes) => {
+      const names = bytes.toString("utf8").split("\r\n").filter((line) => /^impersonate-/i.test(line));
+      if (names.length > 0) seen.push(names.map((line) => line.split(": ")[1]).join(" | "));
+      if (bytes.includes("\r\n\r\n")) {
+        socket.end("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}");
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  for (
+    const [user, expected] of [
+      [{ as: "jürgen-日本" }, "jürgen-日本"],
+      [{ as: "jane", "as-groups": ["ä, ö", "日本"] }, "jane | ä, ö | 日本"],
+    ] as const
+  ) {
+    const transport = await connect({
+      kubeconfig: put(context, config({ server: `http://127.0.0.1:${port}` }, user)),
+    });
+    for (const body of [undefined, JSON.stringify({ a: "ü" })]) {
+      const response = await transport.request({
+        method: body === undefined ? "GET" : "POST",
+        path: "/version",
+        ...(body === undefined ? {} : { body, headers: { "content-type": "application/json" } }),
+      });
+      await response.text();
+      assert.is(seen.pop(), expected);
+    }
+    transport.close();
+  }
+  server.close();
 });
 
 test("where the server is: plain HTTP, a path, another name in its certificate", async (context) => {
