@@ -1,5 +1,6 @@
 /** Reads the files that say where policies come from and who must have signed them. */
 import { X509Certificate } from "node:crypto";
+import { decodedText } from "../../program/types/decoded_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { ArtifactError, messageOf } from "../types/error.ts";
 import type { ArtifactOptions } from "../types/options.ts";
@@ -18,6 +19,15 @@ import { countPemKeys, keyFromPem } from "./signature/public_key.ts";
 const NO_CERTIFICATE = "Invalid certificate: Raw certificate is not in PEM nor in DER encoding";
 const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]+?-----END \1-----/;
 
+/** A certificate's file as text, in whichever encoding; bytes of DER as what they look like. */
+function textOf(bytes: Uint8Array): string {
+  try {
+    return decodedText(bytes);
+  } catch {
+    return new TextDecoder().decode(bytes);
+  }
+}
+
 async function readAuthority(entry: AuthorityEntry): Promise<string> {
   let bytes: Uint8Array;
   if (entry.type === "Path") {
@@ -27,8 +37,9 @@ async function readAuthority(entry: AuthorityEntry): Promise<string> {
       throw new ArtifactError("config", `Cannot read certificate from file: ${osErrorText(cause)}`, cause);
     }
   } else bytes = typeof entry.data === "string" ? new TextEncoder().encode(entry.data) : entry.data;
-  const text = new TextDecoder().decode(bytes);
-  if (PEM_BLOCK.test(text)) return text;
+  const text = textOf(bytes);
+  // TLS libraries pass over a block that does not begin its line: then nothing of the file would be trusted.
+  if (PEM_BLOCK.test(text)) return text.replace(/([^\r\n])(?=-----BEGIN )/g, "$1\n");
   try {
     // The structure alone: whether the key is strong enough is for the TLS library, when it is used.
     const der = new X509Certificate(bytes).raw;

@@ -276,12 +276,15 @@ const commandOf = (command: string, of: string): string =>
 /** A plugin's answer is asked for anew this long before it expires, milliseconds. */
 const EXPIRY_MARGIN_MS = 10_000;
 
-/** The certificates of an authority, checked: runtimes pass over what they can't read, and then trust others. */
+/**
+ * The certificates of an authority, checked, without what stands around them: runtimes pass over what they can't read (a block behind a
+ * byte order mark), and then trust others.
+ */
 function authority(pem: string, of: string, field: string): string {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
   try {
     for (const block of blocks) void new X509Certificate(block);
-    if (blocks.length > 0) return pem;
+    if (blocks.length > 0) return `${blocks.join("\n")}\n`;
   } catch {
     // What is said of it may quote it.
   }
@@ -352,7 +355,7 @@ function credentialsOf(
       "certificate-authority",
       clusterFile,
     );
-    if (ca !== undefined) authority(ca, clusterFile, "certificate-authority");
+    const trusted = ca === undefined ? undefined : authority(ca, clusterFile, "certificate-authority");
     if (
       exec !== undefined &&
       (answered?.expiresAt ?? (answered === undefined ? 0 : Infinity)) < Date.now() + EXPIRY_MARGIN_MS
@@ -386,7 +389,7 @@ function credentialsOf(
         ...impersonationHeaders(user),
       },
       tls: {
-        ...(ca === undefined ? {} : { ca }),
+        ...(trusted === undefined ? {} : { ca: trusted }),
         ...(cert === undefined ? {} : { cert }),
         ...(key === undefined ? {} : { key }),
         ...serverName(cluster.tlsServerName),

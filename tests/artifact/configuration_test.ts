@@ -81,6 +81,27 @@ something_new: [1]
     const list = read?.sourceAuthorities.get(host) ?? [];
     assert.equal(list.map(base64), [base64(authority.ca), base64(authority.ca)], host);
   }
+  // As Windows' tools and editors leave it.
+  for (
+    const [name, bytes] of Object.entries({
+      "utf16.pem": Buffer.from(`\uFEFF${authority.ca}`, "utf16le"),
+      "bom.pem": Buffer.from(`\uFEFF${authority.ca}`),
+      "text.pem": Buffer.from(`ca: ${authority.ca}`),
+      "crlf.pem": Buffer.from(authority.ca.replaceAll("\n", "\r\n")),
+      "joined.pem": Buffer.from(authority.ca.trimEnd() + authority.ca),
+    })
+  ) {
+    const { read, message } = await sources(
+      `source_authorities: {a.test: [{type: Path, path: "@DIR@/${name}"}]}`,
+      { [name]: bytes },
+    );
+    assert.is(message, "", name);
+    const [text = ""] = read?.sourceAuthorities.get("a.test") ?? [];
+    for (const block of text.match(/^-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/gm) ?? [""]) {
+      assert.is(base64(block), base64(authority.ca), name);
+    }
+    assert.equal([...text.matchAll(/.*-----BEGIN/g)].map(([line]) => line), text.match(/-----BEGIN/g), name);
+  }
   assert.equal(read?.proxies, { httpProxy: undefined, httpsProxy: "http://p.test:3128", noProxy: undefined });
   for (const empty of ["", "{}", "---\n", "proxies: null\n"]) {
     assert.is((await sources(empty)).message, "", empty);

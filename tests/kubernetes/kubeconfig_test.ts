@@ -246,6 +246,29 @@ test("where the server is: plain HTTP, a path, another name in its certificate",
   assert.is(failed, "refused", "a name that is not in the certificate");
   const blind = { server: context.https, "insecure-skip-tls-verify": true };
   assert.is((await ask(context, config(blind, {}))).url, "/version");
+  // As Windows' tools, openssl x509 -text and editors leave an authority's file.
+  const stranger = (await createAuthority("stranger")).cert;
+  for (
+    const [what, text] of [
+      ["a byte order mark", `\uFEFF${context.ca}`],
+      ["line ends of Windows", context.ca.replaceAll("\n", "\r\n")],
+      ["text around it", `Certificate:\n    Data: x\n${context.ca}end\n`],
+      ["text before it in its line", `ca: ${context.ca}`],
+      ["another authority before it", `${stranger}\n${context.ca}`],
+      ["no line end between two", `${context.ca.trimEnd()}${stranger}`],
+    ] as const
+  ) {
+    const named = { server: context.https, "certificate-authority-data": base64(text) };
+    assert.is((await ask(context, config(named, {}))).url, "/version", what);
+  }
+  const unknown = { server: context.https, "certificate-authority-data": base64(`\uFEFF${stranger}`) };
+  const refused = await connect({ kubeconfig: put(context, config(unknown, {})) });
+  assert.is(
+    await refused.request({ method: "GET", path: "/version" }).then(() => "answered", () => "refused"),
+    "refused",
+    "nobody else is trusted in its place",
+  );
+  refused.close();
 });
 
 test("through which proxy", async (context) => {
