@@ -32,9 +32,12 @@ export function dockerConfigDir(options: ArtifactOptions): string {
 
 /** The file in a directory of Docker's configuration; who named the file itself means that one. */
 export function dockerConfigFile(directory: string): string {
-  return statSync(directory, { throwIfNoEntry: false })?.isFile()
-    ? directory
-    : join(directory, "config.json");
+  try {
+    if (statSync(directory).isFile()) return directory;
+  } catch {
+    // What is wrong with it is told when the file is read.
+  }
+  return join(directory, "config.json");
 }
 
 /**

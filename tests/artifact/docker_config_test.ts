@@ -388,6 +388,9 @@ test("which files are asked, in which order", async () => {
     );
     assert.is(await user({ DOCKER_CONFIG: file }), "named", "the file itself");
     assert.is(await user({}, file), "named", "the file itself, by the caller");
+    for (const wrong of [join(file, "below"), "\0", "x".repeat(5000)]) {
+      assert.is(await user({}, wrong), "anonymous", "a path that cannot be looked at");
+    }
   });
 });
 
