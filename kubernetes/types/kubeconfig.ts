@@ -161,7 +161,9 @@ function namedList(document: Fields, list: string, member: string, file: string)
       );
     }
     seen.set(name, index);
-    const unknown = Object.keys(item).find((field) => field !== "name" && field !== member);
+    const unknown = Object.entries(item).find(([field, held]) =>
+      field !== "name" && field !== member && (held ?? null) !== null
+    )?.[0];
     const where = `${list}[${index}]`;
     const fault = typeof given !== "string"
       ? `${where}.name must be a text, it is ${kindOf(given)}: put it in quotes`

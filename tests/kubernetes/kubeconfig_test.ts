@@ -668,6 +668,39 @@ test("the text of a file, as kubectl 1.36 reads it (sigs.k8s.io/yaml, YAML 1.1) 
     ["zero bytes", `${written(here, "{}")}\0`, /it holds zero bytes/],
     ["a page of HTML", "<html>login</html>", /it must be a map, it is a string/],
     [
+      "fields of the user beside it",
+      written(here, "{}").replace("user: {}}", "token: s3cret}"),
+      /users\[0\] has the field "token" beside "name" and "user", which is not supported here: correct its name, or indent it/,
+    ],
+    [
+      "fields of the cluster beside it",
+      written(here, "{token: t}").replace(
+        "cluster: {server",
+        "proxy-url: 'http://me:s3cret@p.test', cluster: {server",
+      ),
+      /clusters\[0\] has the field "proxy-url" beside "name" and "cluster"/,
+    ],
+    [
+      "a namespace beside the context",
+      written(here, "{token: t}").replace("context: {cluster", "namespace: team, context: {cluster"),
+      /contexts\[0\] has the field "namespace" beside "name" and "context"/,
+    ],
+    [
+      "null beside the user",
+      written(here, "{token: t}").replace("user: {token: t}}", "user: {token: t}, extensions: null}"),
+      "Bearer t verified",
+    ],
+    [
+      "a broken user that is not the context's",
+      `${written(here, "{token: t}")}- {name: v, token: x}\n- {name: 7, user: {}}\n`,
+      "Bearer t verified",
+    ],
+    [
+      "a name that is yes",
+      written(here, "{}").replaceAll("name: u,", "name: yes,").replace("user: u}", "user: 'true'}"),
+      /users\[0\]\.name must be a text, it is a boolean: put it in quotes/,
+    ],
+    [
       "a proxy at its top",
       written(here, "{}", "proxy-url: http://p.test\n"),
       /the field "proxy-url" at its top, where kubectl passes it over/,
