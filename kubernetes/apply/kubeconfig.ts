@@ -296,8 +296,11 @@ function clientPair(cert: string, key: string, what: string): void {
   try {
     createSecureContext({ cert, key });
   } catch {
+    const encrypted = /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: *4, *ENCRYPTED/m.test(key)
+      ? ": the key is encrypted, which is not supported, decrypt it with `openssl pkey`"
+      : "";
     throw new KubeconfigError(
-      `${what}: the client certificate and its key are no pair in PEM that can be read`,
+      `${what}: the client certificate and its key are no pair in PEM that can be read${encrypted}`,
     );
   }
 }

@@ -2,6 +2,7 @@
  * Kubeconfigs as people have them. The right answers are those of kubectl (client-go `tools/clientcmd`, `plugin/pkg/client/auth/exec`,
  * `transport`): what it honours is honoured, and what is not supported here is an error that names the field.
  */
+import { createPrivateKey } from "node:crypto";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer, type IncomingMessage } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
@@ -572,6 +573,20 @@ test("what is not supported, or broken, is named with its file; a broken entry t
     const text = await refusal(loadKubeconfig(file));
     assert.ok(text.startsWith(`the kubeconfig ${file}: `), `${what}: ${text}`);
     assert.match(text, expected, what);
+  }
+  const key = createPrivateKey(context.client.key);
+  for (const type of ["pkcs8", "sec1"] as const) {
+    const encrypted = key.export({ type, format: "pem", cipher: "aes-128-cbc", passphrase: "s3cret" })
+      .toString();
+    const user = {
+      "client-certificate-data": base64(context.client.cert),
+      "client-key-data": base64(encrypted),
+    };
+    const loaded = await loadKubeconfig(put(context, config(secured(context), user)));
+    assert.match(
+      await refusal(loaded.credentials()),
+      /are no pair in PEM that can be read: the key is encrypted, which is/,
+    );
   }
   const missing = put(context, config(secured(context), { tokenFile: "absent.txt" }));
   const text = await refusal((await loadKubeconfig(missing)).credentials());
