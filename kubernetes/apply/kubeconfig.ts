@@ -13,6 +13,7 @@ import { isScalar, parseAllDocuments } from "../../deps.ts";
 import { exempt } from "../../http/render/no_proxy.ts";
 import { homeFolder } from "../../program/apply/home.ts";
 import { decodedText } from "../../program/types/decoded_text.ts";
+import { ENCRYPTED_KEY, isEncryptedKey } from "../../program/types/encrypted_key.ts";
 import { own } from "../../program/types/own.ts";
 import { placeIn, yamlFaultText } from "../../program/types/yaml_fault.ts";
 import { impersonationHeaders } from "../render/impersonation.ts";
@@ -296,9 +297,7 @@ function clientPair(cert: string, key: string, what: string): void {
   try {
     createSecureContext({ cert, key });
   } catch {
-    const encrypted = /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: *4, *ENCRYPTED/m.test(key)
-      ? ": the key is encrypted, which is not supported, decrypt it with `openssl pkey`"
-      : "";
+    const encrypted = isEncryptedKey(key) ? `: the key ${ENCRYPTED_KEY}` : "";
     throw new KubeconfigError(
       `${what}: the client certificate and its key are no pair in PEM that can be read${encrypted}`,
     );

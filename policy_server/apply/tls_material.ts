@@ -7,6 +7,7 @@ import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import type { TlsPaths } from "../types/options.ts";
 import type { Log } from "./log.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
+import { ENCRYPTED_KEY, isEncryptedKey } from "../../program/types/encrypted_key.ts";
 
 /** Certificate (with its chain, leaf first) and key as PEM, with the state of the files that they came from. */
 export type ServerPair = {
@@ -68,14 +69,9 @@ export function loadServerPair({ certFile, keyFile }: TlsPaths): ServerPair {
     );
   }
   const [keyBlock] = keys;
-  // The elder form says so in a header (RFC 1421 §4.6.1.1).
-  const encrypted = keyBlock === undefined
-    ? key.text.includes("-----BEGIN ENCRYPTED PRIVATE KEY-----")
-    : /^Proc-Type: *4, *ENCRYPTED/m.test(keyBlock.pem);
+  const encrypted = isEncryptedKey(keyBlock?.pem ?? key.text);
   if (keyBlock === undefined || keys.length > 1 || encrypted) {
-    const why = encrypted
-      ? " is encrypted, which is not supported: decrypt it with `openssl pkey`"
-      : ` has ${keys.length} unencrypted PEM private keys`;
+    const why = encrypted ? ` ${ENCRYPTED_KEY}` : ` has ${keys.length} unencrypted PEM private keys`;
     throw new TlsMaterialError(
       `Expected exactly one key in key file, found ${encrypted ? 0 : keys.length}: "${keyFile}"${why}`,
     );
