@@ -36,6 +36,7 @@ export const EXPECTED = [
   "settingsValid",
   "settingsMessage",
 ] as const;
+const CONTEXT = ["session", "objects", "answers"];
 const CASE = ["name", "request", "settings", "context", ...EXPECTED];
 
 /** What is expected of settings; everything else is expected of a verdict. */
@@ -106,27 +107,29 @@ function answerOf(value: DocumentValue, where: string): DeclaredAnswer {
   };
 }
 
+/** @param applied the same value as `kubectl` reads it: so its objects are meant */
 async function contextOf(
   value: DocumentValue | undefined,
+  applied: DocumentValue | undefined,
   folder: string,
   where: string,
 ): Promise<SuiteContext> {
   if (value === undefined) return { kind: "none" };
-  const fields = fieldsOf(value, ["session", "objects", "answers"], where);
+  const fields = fieldsOf(value, CONTEXT, where);
   const session = textOf(fields, "session", where);
   if (session !== undefined) {
     if (fields.size > 1) throw new CliError(`${where}: a session stands alone: it answers everything`);
     const path = resolve(folder, session);
     return { kind: "session", exchanges: readSession(await fileText(path, where), path) };
   }
-  const listOf = (name: string) => {
-    const list = fields.get(name);
+  const listOf = (name: string, of: Fields = fields) => {
+    const list = of.get(name);
     if (list !== undefined && list.kind !== "list") throw new CliError(`${where}: ${name}: expected a list`);
     return list?.items ?? [];
   };
   return {
     kind: "declared",
-    objects: listOf("objects").map(jsonText),
+    objects: listOf("objects", fieldsOf(applied ?? value, CONTEXT, where)).map(jsonText),
     answers: listOf("answers").map((answer, index) => answerOf(answer, `${where}: answers[${index}]`)),
   };
 }
@@ -164,10 +167,11 @@ function expectationsOf(given: Fields, where: string): SuiteCase["expectations"]
   return expectations;
 }
 
+const memberOf = (value: DocumentValue, name: string): DocumentValue | undefined =>
+  value.kind === "map" ? value.entries.find(({ key }) => key === name)?.value : undefined;
+
 /** A member of each of a suite's cases. */
 function inCases(suite: DocumentValue, member: string): readonly (DocumentValue | undefined)[] {
-  const memberOf = (value: DocumentValue, name: string) =>
-    value.kind === "map" ? value.entries.find(({ key }) => key === name)?.value : undefined;
   const cases = memberOf(suite, "cases");
   return cases?.kind === "list" ? cases.items.map((item) => memberOf(item, member)) : [];
 }
@@ -180,13 +184,19 @@ export async function readSuite(path: string): Promise<Suite> {
   const raw = flagOf(fields, "raw", path, false);
   // What stands in a request is an object of Kubernetes, and means what it means to kubectl.
   const reading = raw ? "core" : "kubectl";
-  const requests = inCases(parsed(text, path, reading), "request");
+  const applied = parsed(text, path, reading);
+  const [requests, contexts] = [inCases(applied, "request"), inCases(applied, "context")];
   const items = fields.get("cases");
   if (items?.kind !== "list" || items.items.length === 0) {
     throw new CliError(`${path}: cases: expected a list of cases`);
   }
   const settings = fields.get("settings");
-  const common = await contextOf(fields.get("context"), folder, `${path}: context`);
+  const common = await contextOf(
+    fields.get("context"),
+    memberOf(applied, "context"),
+    folder,
+    `${path}: context`,
+  );
   const cases: SuiteCase[] = [];
   for (const [index, item] of items.items.entries()) {
     const place = `${path}: cases[${index}]`;
@@ -206,7 +216,7 @@ export async function readSuite(path: string): Promise<Suite> {
       request: await requestOf(requests[index], folder, where, reading),
       settings: own === undefined ? undefined : jsonText(own),
       context: given.has("context")
-        ? await contextOf(given.get("context"), folder, `${where}: context`)
+        ? await contextOf(given.get("context"), contexts[index], folder, `${where}: context`)
         : common,
       expectations: expectationsOf(given, where),
     });
