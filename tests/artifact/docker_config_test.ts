@@ -150,7 +150,7 @@ async function find(config: unknown, registry = "h.test", repository = "team/pol
     await helper("hub", `read -r s; [ "$s" = docker.io ] && echo '{"Username":"u","Secret":"p"}' || exit 1`);
     await writeFile(
       join(directory, "config.json"),
-      typeof config === "string" ? config : JSON.stringify(config),
+      typeof config === "string" || config instanceof Uint8Array ? config : JSON.stringify(config),
     );
     const { options, lines } = listening({
       dockerConfigDir: directory,
@@ -210,6 +210,13 @@ test("what an entry says", async () => {
       HttpHeaders: { "User-Agent": "x" },
       currentContext: "default",
     }, "u"],
+    // Go's reader of JSON, which is docker's, replaces what is not UTF-8.
+    [
+      "a member in another encoding beside",
+      Buffer.from(JSON.stringify({ detachKeys: "caf\u00e9", auths: { "h.test": login("u") } }), "latin1"),
+      "u",
+    ],
+    ["UTF-16", Buffer.from(`\uFEFF${JSON.stringify({ auths: { "h.test": login("u") } })}`, "utf16le"), "u"],
     ["the older .dockercfg", { "h.test": login("u") }, "anonymous"],
     ["an empty identity token", { auths: { "h.test": { ...login("u"), identitytoken: "" } } }, "u"],
     ["a null entry beside", { auths: { "x.test": null, "h.test": login("u") } }, "u"],
