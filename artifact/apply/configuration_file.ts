@@ -1,6 +1,6 @@
 /** Reads the files that say where policies come from and who must have signed them. */
 import { X509Certificate } from "node:crypto";
-import { decodedText } from "../../program/types/decoded_text.ts";
+import { looseText } from "../../program/types/decoded_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { ArtifactError, messageOf } from "../types/error.ts";
 import type { ArtifactOptions } from "../types/options.ts";
@@ -19,15 +19,6 @@ import { countPemKeys, keyFromPem } from "./signature/public_key.ts";
 const NO_CERTIFICATE = "Invalid certificate: Raw certificate is not in PEM nor in DER encoding";
 const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]+?-----END \1-----/;
 
-/** A certificate's file as text, in whichever encoding; bytes of DER as what they look like. */
-function textOf(bytes: Uint8Array): string {
-  try {
-    return decodedText(bytes);
-  } catch {
-    return new TextDecoder().decode(bytes);
-  }
-}
-
 async function readAuthority(entry: AuthorityEntry): Promise<string> {
   let bytes: Uint8Array;
   if (entry.type === "Path") {
@@ -37,7 +28,7 @@ async function readAuthority(entry: AuthorityEntry): Promise<string> {
       throw new ArtifactError("config", `Cannot read certificate from file: ${osErrorText(cause)}`, cause);
     }
   } else bytes = typeof entry.data === "string" ? new TextEncoder().encode(entry.data) : entry.data;
-  const text = textOf(bytes);
+  const text = looseText(bytes);
   // TLS libraries pass over a block that does not begin its line: then nothing of the file would be trusted.
   if (PEM_BLOCK.test(text)) return text.replace(/([^\r\n])(?=-----BEGIN )/g, "$1\n");
   try {

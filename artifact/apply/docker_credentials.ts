@@ -17,7 +17,7 @@ import {
 } from "../types/docker_config.ts";
 import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions, Environment } from "../types/options.ts";
-import { decodedText } from "../../program/types/decoded_text.ts";
+import { looseText } from "../../program/types/decoded_text.ts";
 import { readBounded } from "./bounded_file.ts";
 import { log } from "./event.ts";
 import { environmentOf } from "./settings.ts";
@@ -144,18 +144,9 @@ async function askHelper(
 /** Docker's variable with the content of such a file, which comes before all files (docker/cli 28.3). */
 const AUTH_VARIABLE = "DOCKER_AUTH_CONFIG";
 
-/** The file as text; what is not UTF-8 in it spoils itself alone, as for docker. */
-function textOf(bytes: Uint8Array): string {
-  try {
-    return decodedText(bytes);
-  } catch {
-    return new TextDecoder().decode(bytes);
-  }
-}
-
 async function lookUp(file: string, image: Image, options: ArtifactOptions): Promise<Credentials> {
   const variable = file === AUTH_VARIABLE ? environmentOf(options)[AUTH_VARIABLE] : undefined;
-  const config = parseDockerConfig(variable ?? textOf(await readBounded(file)));
+  const config = parseDockerConfig(variable ?? looseText(await readBounded(file)));
   const env = environmentOf(options);
   const entries = authsFor(config, image.registry, image.repository);
   const empty = entries.filter(({ auth }) => isEmpty(auth)).map(({ key }) => key);

@@ -13,7 +13,7 @@ import {
   type TrustRoot,
   type VerificationConfig,
 } from "../../artifact/mod.ts";
-import { decodedText } from "../../program/types/decoded_text.ts";
+import { looseText } from "../../program/types/decoded_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
 import { UsageError } from "../types/usage_error.ts";
@@ -52,15 +52,6 @@ function annotationsOf(context: Context, given: readonly string[]): Annotations 
     annotations.set(pair.slice(0, at), pair.slice(at + 1));
   }
   return annotations;
-}
-
-/** A key's file as text; of bytes that are none, enough to say what they are. */
-function keyText(bytes: Uint8Array): string {
-  try {
-    return decodedText(bytes);
-  } catch {
-    return new TextDecoder().decode(bytes);
-  }
 }
 
 async function fromFlags(context: Context, args: Arguments): Promise<VerificationConfig | undefined> {
@@ -102,7 +93,7 @@ async function fromFlags(context: Context, args: Arguments): Promise<Verificatio
   for (const path of keys) {
     let key: string;
     try {
-      key = keyText(await readFile(resolve(context.cwd, path)));
+      key = looseText(await readFile(resolve(context.cwd, path)));
     } catch (error) {
       // A key of a service, or an address, as cosign's flag takes them.
       const instead = /^\w+:\/\//.test(path) ? `: ${publicKeyFault(path)}` : "";

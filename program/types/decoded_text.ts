@@ -23,3 +23,12 @@ export function decodedText(bytes: Uint8Array): string {
   }
   return text;
 }
+
+/** As {@link decodedText}, with what is of no encoding replaced: where that is told, or spoils only itself. */
+export function looseText(bytes: Uint8Array): string {
+  try {
+    return decodedText(bytes);
+  } catch {
+    return new TextDecoder().decode(bytes);
+  }
+}

@@ -1,7 +1,7 @@
 // Files as editors and shells leave them: what is text is read, what is none is refused and never altered.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { decodedText } from "../../program/types/decoded_text.ts";
+import { decodedText, looseText } from "../../program/types/decoded_text.ts";
 
 const utf16 = (text: string) => Buffer.from(`\uFEFF${text}`, "utf16le");
 
@@ -34,6 +34,12 @@ test("what is neither is refused", () => {
     ["a module", Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0), /it holds zero bytes/],
   ];
   for (const [what, bytes, text] of rows) assert.throws(() => decodedText(bytes), text, what);
+});
+
+test("loose: what is of no encoding is replaced", () => {
+  assert.is(looseText(utf16("ä")), "ä");
+  assert.is(looseText(Buffer.from("caf\u00e9", "latin1")), "caf\ufffd");
+  assert.is(looseText(Buffer.from("a\0b")), "a\0b");
 });
 
 test.run();
