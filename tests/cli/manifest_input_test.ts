@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { loadTar } from "../../deps.ts";
+import { reviewOf } from "../../cli/render/review_body.ts";
 import { requestsIn } from "../../cli/render/manifest_request.ts";
 import { usualResource } from "../../cli/render/usual_resource.ts";
 import type { Admission } from "../../cli/types/admission.ts";
@@ -239,6 +240,60 @@ test("requests stay what they are", () => {
     `{"apiVersion":"v1","kind":"Pod"}`,
     "raw input",
   );
+});
+
+test("in a request null is what is not there, where the API says that it may be (k8s.io/api admission/v1)", () => {
+  const request = {
+    uid: "u",
+    kind: { group: "", version: "v1", kind: "Pod" },
+    resource: { group: "", version: "v1", resource: "pods" },
+    operation: "CREATE",
+    userInfo: {},
+    object: {},
+  };
+  const optional = [
+    "subResource",
+    "requestKind",
+    "requestResource",
+    "requestSubResource",
+    "name",
+    "namespace",
+  ];
+  const said = (more: object) => {
+    try {
+      return reviewOf(encoder.encode(JSON.stringify(more)), false).uid;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  const nulls = Object.fromEntries(
+    [...optional, "object", "oldObject", "dryRun", "options"].map((name) => [name, null]),
+  );
+  const rows: readonly (readonly [string, object, string | RegExp])[] = [
+    ["all that is optional", { ...request, ...nulls }, "u"],
+    ["of the user", { ...request, userInfo: { username: null, uid: null, groups: null, extra: null } }, "u"],
+    ["of an extra", { ...request, userInfo: { extra: { a: null } } }, "u"],
+    ["beside the request", { apiVersion: null, kind: "AdmissionReview", request, response: null }, "u"],
+    ["the request", { kind: "AdmissionReview", request: null }, /invalid AdmissionReview object/],
+    ["the uid", { ...request, uid: null }, /uid: expected a string, found null/],
+    ["the user", { ...request, userInfo: null }, /userInfo: expected an object \(the user\), found null/],
+    ["the operation", { ...request, operation: null }, /operation: expected a string, found null/],
+    ["the resource", { ...request, resource: null }, /resource: expected an object .* found null/],
+    [
+      "a group of the kind",
+      { ...request, kind: { ...request.kind, group: null } },
+      /kind\.group: expected a string/,
+    ],
+    [
+      "a group of the user",
+      { ...request, userInfo: { groups: [null] } },
+      /userInfo\.groups\[\]: expected a string, found null/,
+    ],
+  ];
+  for (const [what, value, expected] of rows) {
+    if (expected instanceof RegExp) assert.match(said(value), expected, what);
+    else assert.is(said(value), expected, what);
+  }
 });
 
 test("operations, users and namespaces", () => {
