@@ -121,8 +121,7 @@ function bunExchange({ verify, ca, certificate }: Tls): Exchange {
   };
 }
 
-async function nodeExchange({ verify, ca, certificate }: Tls): Promise<Exchange> {
-  const { Client, EnvHttpProxyAgent } = await loadUndici();
+function clientOptions({ verify, ca, certificate }: Tls) {
   const connect = {
     // Made once: a hundred authorities take longer to load than a handshake takes.
     secureContext: createSecureContext({
@@ -133,7 +132,7 @@ async function nodeExchange({ verify, ca, certificate }: Tls): Promise<Exchange>
     rejectUnauthorized: verify,
     timeout: REQUEST_LIMIT_MS,
   };
-  const options = {
+  return {
     connect,
     pipelining: 1,
     allowH2: false,
@@ -141,8 +140,13 @@ async function nodeExchange({ verify, ca, certificate }: Tls): Promise<Exchange>
     headersTimeout: REQUEST_LIMIT_MS,
     bodyTimeout: REQUEST_LIMIT_MS,
   };
+}
+
+async function nodeExchange(tls: Tls): Promise<Exchange> {
+  const { Client, EnvHttpProxyAgent } = await loadUndici();
+  const options = clientOptions(tls);
   const proxied = PROXY_VARIABLES.some((name) => own(process.env, name));
-  const proxy = proxied ? new EnvHttpProxyAgent({ ...options, requestTls: connect }) : undefined;
+  const proxy = proxied ? new EnvHttpProxyAgent({ ...options, requestTls: options.connect }) : undefined;
   // A connection for each request that is on its way, and no more: undici's own pool opens another whenever the others have
   // not quite taken note of their answers' ends.
   const idle = new Map<string, UndiciDispatcher[]>();

@@ -2,37 +2,27 @@
  * Finds and reads what says where the API server is and who we are to it: a given file, `KUBECONFIG`, the home folder's file, or a
  * pod's service account, in this order. Every error names the file and what to do about it.
  */
-import { X509Certificate } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { isIP } from "node:net";
-import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
+import { delimiter, join } from "node:path";
 import process from "node:process";
-import { checkServerIdentity, createSecureContext, type PeerCertificate } from "node:tls";
 import { isScalar, parseAllDocuments } from "../../deps.ts";
 import { exempt } from "../../http/render/no_proxy.ts";
 import { homeFolder } from "../../program/apply/home.ts";
 import { decodedText } from "../../program/types/decoded_text.ts";
-import { ENCRYPTED_KEY, isEncryptedKey } from "../../program/types/encrypted_key.ts";
 import { own } from "../../program/types/own.ts";
 import { placeIn, yamlFaultText } from "../../program/types/yaml_fault.ts";
-import { impersonationHeaders } from "../render/impersonation.ts";
 import {
   type ClusterEntry,
-  isToken,
-  KubeconfigError,
   mergeKubeconfigs,
   type Named,
-  NO_TOKEN,
   readCluster,
   readContext,
   readKubeconfigDocument,
   readUser,
-  type UserEntry,
 } from "../types/kubeconfig.ts";
-import { type ExecCredential, runExecPlugin } from "./exec_credentials.ts";
-
-export { KubeconfigError };
+import { KubeconfigError } from "../types/kubeconfig_fields.ts";
+import { type Credentials, credentialsOf, type Identity } from "./credentials.ts";
 
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 const SERVICE_ACCOUNT_TOKEN = `${SERVICE_ACCOUNT}/token`;
@@ -146,18 +136,8 @@ async function readFiles(listed: readonly string[]) {
   return mergeKubeconfigs(documents);
 }
 
-/** Who and where: the current context, its cluster and its user, each with the file that says so. */
-type Chosen = {
-  readonly context: string;
-  /** The server's whole URL, without what stands behind its path: that is for nobody (client-go, `DefaultServerURL`). */
-  readonly server: string;
-  readonly namespace: string | undefined;
-  readonly cluster: ClusterEntry;
-  readonly clusterFile: string;
-  readonly user: UserEntry;
-  readonly userName: string;
-  readonly userFile: string;
-};
+/** Who and where: the current context, its cluster and its user. */
+type Chosen = Identity & { readonly context: string; readonly namespace: string | undefined };
 
 /** Reads an entry; what is wrong with it is told with its file. */
 function entryOf<T>(named: Named, read: (named: Named) => T): T {
@@ -221,22 +201,6 @@ function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): 
   };
 }
 
-/** What authenticates a request, and how its connection is made. */
-export type Credentials = {
-  /** A header with several values stands once for each. */
-  readonly headers: Readonly<Record<string, string | readonly string[]>>;
-  readonly tls: {
-    readonly ca?: string;
-    readonly cert?: string;
-    readonly key?: string;
-    readonly servername?: string;
-    readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined;
-    readonly rejectUnauthorized: boolean;
-  };
-  /** Milliseconds since the epoch after which they are to be asked for anew; undefined: they say nothing of it. */
-  readonly expiresAt?: number | undefined;
-};
-
 /** A cluster that can be connected to, and how to name it in messages. */
 export interface LoadedKubeconfig {
   /** Base URL. */
@@ -253,153 +217,6 @@ export interface LoadedKubeconfig {
    * @param refused the API server took the last ones for nobody's: plugins are asked again
    */
   readonly credentials: (refused?: boolean) => Promise<Credentials>;
-}
-
-const decoded = (base64: string): string => Buffer.from(base64, "base64").toString("utf8");
-
-/** A file that an entry names, relative to the file in which the entry stands. */
-async function fileText(path: string, of: string, field: string): Promise<string> {
-  const absolute = isAbsolute(path) ? path : resolve(dirname(of), path);
-  try {
-    return await readFile(absolute, "utf8");
-  } catch (error) {
-    const { code = "" } = error as NodeJS.ErrnoException;
-    throw new KubeconfigError(
-      `the kubeconfig ${of}: ${field} names ${absolute}, which cannot be read (${code})`,
-    );
-  }
-}
-
-/** A program's path, if it has one, is relative to the file; a bare name is looked up in PATH. */
-const commandOf = (command: string, of: string): string =>
-  /[/\\]/.test(command) && !isAbsolute(command) ? resolve(dirname(of), command) : command;
-
-/** A plugin's answer is asked for anew this long before it expires, milliseconds. */
-const EXPIRY_MARGIN_MS = 10_000;
-
-/**
- * The certificates of an authority, checked, without what stands around them: runtimes pass over what they can't read (a block behind a
- * byte order mark), and then trust others.
- */
-function authority(pem: string, of: string, field: string): string {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
-  try {
-    for (const block of blocks) void new X509Certificate(block);
-    if (blocks.length > 0) return `${blocks.join("\n")}\n`;
-  } catch {
-    // What is said of it may quote it.
-  }
-  throw new KubeconfigError(`the kubeconfig ${of}: ${field} holds no certificate in PEM that can be read`);
-}
-
-/** A client's certificate and key, checked to belong together; `what` names them. */
-function clientPair(cert: string, key: string, what: string): void {
-  try {
-    createSecureContext({ cert, key });
-  } catch {
-    const encrypted = isEncryptedKey(key) ? `: the key ${ENCRYPTED_KEY}` : "";
-    throw new KubeconfigError(
-      `${what}: the client certificate and its key are no pair in PEM that can be read${encrypted}`,
-    );
-  }
-}
-
-/** By which name a certificate is checked; an address is not sent, as TLS knows no addresses there. */
-function serverName(name: string | undefined): Partial<Credentials["tls"]> {
-  if (name === undefined) return {};
-  if (isIP(name) === 0) return { servername: name };
-  return {
-    servername: "",
-    checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
-  };
-}
-
-/** Gives the credentials of the chosen user, with what its plugin answered for as long as it holds. */
-function credentialsOf(
-  { server, cluster, clusterFile, user, userName, userFile }: Chosen,
-): LoadedKubeconfig["credentials"] {
-  let answered: ExecCredential | undefined;
-  let lastToken = user.token;
-  const either = async (data: string | undefined, path: string | undefined, field: string, of = userFile) =>
-    data !== undefined ? decoded(data) : path === undefined ? undefined : await fileText(path, of, field);
-  /** A file of a token is read again each time; when it can't be, what was known last is used, as client-go does. */
-  const readToken = async (): Promise<string | undefined> => {
-    if (user.tokenFile === undefined) return user.token;
-    try {
-      const token = (await fileText(user.tokenFile, userFile, "tokenFile")).trim();
-      if (token === "") {
-        throw new KubeconfigError(`the kubeconfig ${userFile}: tokenFile names an empty file`);
-      }
-      if (!isToken(token)) {
-        throw new KubeconfigError(
-          `the kubeconfig ${userFile}: tokenFile names a file that holds ${NO_TOKEN}`,
-        );
-      }
-      lastToken = token;
-    } catch (error) {
-      if (lastToken === undefined) throw error;
-    }
-    return lastToken;
-  };
-  const hasCertificate = (user.clientCertificateData ?? user.clientCertificate) !== undefined;
-  // A plugin is asked only where nothing else says who we are (client-go, `exec.Authenticator.UpdateTransportConfig`).
-  const exec = hasCertificate || (user.token ?? user.tokenFile ?? user.username) !== undefined
-    ? undefined
-    : user.exec;
-  const secure = server.startsWith("https:");
-  return async (refused = false) => {
-    // Nothing that proves who we are is sent in the clear: a server of plain HTTP (`kubectl proxy`) knows us otherwise.
-    if (!secure) return { headers: impersonationHeaders(user), tls: { rejectUnauthorized: true } };
-    if (refused) answered = undefined;
-    const ca = await either(
-      cluster.certificateAuthorityData,
-      cluster.certificateAuthority,
-      "certificate-authority",
-      clusterFile,
-    );
-    const trusted = ca === undefined ? undefined : authority(ca, clusterFile, "certificate-authority");
-    if (
-      exec !== undefined &&
-      (answered?.expiresAt ?? (answered === undefined ? 0 : Infinity)) < Date.now() + EXPIRY_MARGIN_MS
-    ) {
-      const caData = ca === undefined ? undefined : Buffer.from(ca).toString("base64");
-      answered = await runExecPlugin(exec, commandOf(exec.command, userFile), userName, cluster, caData);
-      if (answered.certificate !== undefined && answered.key !== undefined) {
-        clientPair(
-          answered.certificate,
-          answered.key,
-          `the exec plugin "${exec.command}" of user "${userName}"`,
-        );
-      }
-    }
-    const token = await readToken() ?? answered?.token;
-    let cert = answered?.certificate;
-    let key = answered?.key;
-    if (hasCertificate) {
-      cert = await either(user.clientCertificateData, user.clientCertificate, "client-certificate");
-      key = await either(user.clientKeyData, user.clientKey, "client-key");
-      clientPair(cert ?? "", key ?? "", `the kubeconfig ${userFile}: user "${userName}"`);
-    }
-    const basic = user.username === undefined
-      ? undefined
-      : Buffer.from(`${user.username}:${user.password ?? ""}`).toString("base64");
-    return {
-      headers: {
-        ...(token === undefined
-          ? basic === undefined ? {} : { Authorization: `Basic ${basic}` }
-          : { Authorization: `Bearer ${token}` }),
-        ...impersonationHeaders(user),
-      },
-      tls: {
-        ...(trusted === undefined ? {} : { ca: trusted }),
-        ...(cert === undefined ? {} : { cert }),
-        ...(key === undefined ? {} : { key }),
-        ...serverName(cluster.tlsServerName),
-        rejectUnauthorized: !cluster.insecureSkipTlsVerify,
-      },
-      expiresAt: answered?.expiresAt,
-    };
-  };
 }
 
 const isLoopback = (host: string): boolean =>
@@ -457,9 +274,7 @@ function inCluster(env: Environment): LoadedKubeconfig {
     namespace: undefined,
     proxy: proxyOf(cluster.server, undefined, origin, env),
     credentials: credentialsOf({
-      context: origin,
       server: cluster.server,
-      namespace: undefined,
       cluster,
       clusterFile: SERVICE_ACCOUNT,
       user: { ...nobody, tokenFile: SERVICE_ACCOUNT_TOKEN },

@@ -3,16 +3,17 @@
  * not know how to honour is an error that names the field: a field that is passed over would be another identity, another proxy, or
  * another server than the one that was configured.
  */
-import { PortreeveError } from "../../program/types/error.ts";
 import { own } from "../../program/types/own.ts";
-
-/** A kubeconfig, or a part of it, can't be used; the message names the place, and never a value that may be a secret. */
-export class KubeconfigError extends PortreeveError {
-  /** Always this one. */
-  override readonly code = "invalid_kubeconfig";
-  /** The name of the error. */
-  override readonly name = "KubeconfigError";
-}
+import {
+  base64,
+  type Fields,
+  isFields,
+  kindOf,
+  KubeconfigError,
+  readerOf,
+  refuse,
+  texts,
+} from "./kubeconfig_fields.ts";
 
 /** Where the API server is. */
 export type ClusterEntry = {
@@ -81,67 +82,6 @@ export type KubeconfigDocument = {
   readonly clusters: readonly Named[];
   readonly users: readonly Named[];
 };
-
-export type Fields = Readonly<Record<string, unknown>>;
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-function kindOf(value: unknown): string {
-  if (value === null) return "null";
-  return Array.isArray(value) ? "a list" : typeof value === "object" ? "a map" : `a ${typeof value}`;
-}
-
-function refuse(where: string, expected: string, value: unknown): never {
-  throw new KubeconfigError(`${where} must be ${expected}, it is ${kindOf(value)}`);
-}
-
-/** A reader of a map's members, none of which it takes from a prototype, that knows which it was asked for. */
-function readerOf(value: unknown, where: string) {
-  if (!isFields(value)) refuse(where, "a map", value);
-  const asked = new Set<string>();
-  const member = (name: string): unknown => {
-    asked.add(name);
-    return own(value, name) ?? undefined;
-  };
-  return {
-    member,
-    text(name: string): string | undefined {
-      const found = member(name);
-      if (found === undefined || found === "") return undefined;
-      if (typeof found !== "string") refuse(`${where}.${name}`, "a text", found);
-      return found;
-    },
-    flag(name: string): boolean {
-      const found = member(name) ?? false;
-      if (typeof found !== "boolean") refuse(`${where}.${name}`, "true or false", found);
-      return found;
-    },
-    list(name: string): readonly unknown[] {
-      const found = member(name) ?? [];
-      if (!Array.isArray(found)) refuse(`${where}.${name}`, "a list", found);
-      return found;
-    },
-    /** Refuses what was not asked for. */
-    end(): void {
-      const [unknown] =
-        Object.entries(value).find(([name, held]) => !asked.has(name) && (held ?? null) !== null) ?? [];
-      if (unknown !== undefined) {
-        throw new KubeconfigError(
-          `${where} has the field "${
-            unknown.slice(0, 100)
-          }", which is not supported here: remove it, or correct its name`,
-        );
-      }
-    },
-  };
-}
-
-function texts(values: readonly unknown[], where: string): readonly string[] {
-  return values.map((value, index) =>
-    typeof value === "string" ? value : refuse(`${where}[${index}]`, "a text", value)
-  );
-}
 
 function namedList(document: Fields, list: string, member: string, file: string): readonly Named[] {
   const found = Object.hasOwn(document, list) ? document[list] ?? [] : [];
@@ -274,18 +214,6 @@ export function readContext({ name, value }: Named): ContextEntry {
   return { cluster, user, namespace };
 }
 
-/** A field of base64 in one text, wrapped or not; what it holds is never told. */
-function base64(text: string | undefined, where: string): string | undefined {
-  if (text === undefined) return undefined;
-  const joined = text.replace(/[\r\n]/g, "");
-  if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(joined)) {
-    throw new KubeconfigError(
-      `${where} is not base64: encode the PEM file, or name the file in the field without "-data"`,
-    );
-  }
-  return joined;
-}
-
 /** Data and a file for the same thing, which kubectl refuses. */
 function eitherOf(where: string, data: string | undefined, file: string | undefined, field: string): void {
   if (data !== undefined && file !== undefined) {
@@ -396,50 +324,29 @@ const PROVIDER_REMEDIES: ReadonlyMap<string, string> = new Map([
   ],
 ]);
 
-export function readUser({ name, value }: Named): UserEntry {
-  const where = `user "${name}"`;
-  const read = readerOf(value, where);
-  read.member("extensions");
-  const provider = read.member("auth-provider");
-  if (provider !== undefined) {
-    const { name: kind } = isFields(provider) ? provider : { name: undefined };
-    const remedy = typeof kind === "string" ? PROVIDER_REMEDIES.get(kind) : undefined;
-    throw new KubeconfigError(
-      `${where} has the field "auth-provider"${
-        remedy === undefined ? "" : ` (${kind as string})`
-      }, which is not supported here: ${remedy ?? "use an exec plugin of your cluster's provider"}`,
-    );
-  }
-  const exec = read.member("exec");
-  const extra = read.member("as-user-extra") ?? {};
-  if (!isFields(extra)) refuse(`${where}.as-user-extra`, "a map", extra);
-  const entry: UserEntry = {
-    token: read.text("token"),
-    tokenFile: read.text("tokenFile"),
-    clientCertificate: read.text("client-certificate"),
-    clientCertificateData: base64(read.text("client-certificate-data"), `${where}.client-certificate-data`),
-    clientKey: read.text("client-key"),
-    clientKeyData: base64(read.text("client-key-data"), `${where}.client-key-data`),
-    username: read.text("username"),
-    password: read.text("password"),
-    exec: exec === undefined ? undefined : readExec(exec, `${where}.exec`),
-    as: read.text("as"),
-    asUid: read.text("as-uid"),
-    asGroups: texts(read.list("as-groups"), `${where}.as-groups`),
-    asUserExtra: new Map(
-      Object.entries(extra).map(([key, values]) => [
-        key,
-        texts(
-          Array.isArray(values) ? values : refuse(`${where}.as-user-extra.${key}`, "a list", values),
-          `${where}.as-user-extra.${key}`,
-        ),
-      ]),
-    ),
-  };
-  read.end();
+function refuseProvider(provider: unknown, where: string): never {
+  const { name: kind } = isFields(provider) ? provider : { name: undefined };
+  const remedy = typeof kind === "string" ? PROVIDER_REMEDIES.get(kind) : undefined;
+  throw new KubeconfigError(
+    `${where} has the field "auth-provider"${
+      remedy === undefined ? "" : ` (${kind as string})`
+    }, which is not supported here: ${remedy ?? "use an exec plugin of your cluster's provider"}`,
+  );
+}
+
+function readExtra(extra: Fields, where: string): UserEntry["asUserExtra"] {
+  return new Map(
+    Object.entries(extra).map(([key, values]) => {
+      const place = `${where}.${key}`;
+      return [key, texts(Array.isArray(values) ? values : refuse(place, "a list", values), place)];
+    }),
+  );
+}
+
+/** Refuses what only makes sense together, or not together. */
+function checkUser(entry: UserEntry, where: string): void {
   eitherOf(where, entry.clientCertificateData, entry.clientCertificate, "client-certificate");
-  const hasCertificate = (entry.clientCertificateData ?? entry.clientCertificate) !== undefined;
-  if (hasCertificate) {
+  if ((entry.clientCertificateData ?? entry.clientCertificate) !== undefined) {
     eitherOf(where, entry.clientKeyData, entry.clientKey, "client-key");
     if ((entry.clientKeyData ?? entry.clientKey) === undefined) {
       throw new KubeconfigError(
@@ -447,7 +354,10 @@ export function readUser({ name, value }: Named): UserEntry {
       );
     }
   }
-  if (!hasCertificate && (entry.clientKeyData ?? entry.clientKey) !== undefined) {
+  if (
+    (entry.clientCertificateData ?? entry.clientCertificate) === undefined &&
+    (entry.clientKeyData ?? entry.clientKey) !== undefined
+  ) {
     throw new KubeconfigError(
       `${where} has a client key without its certificate: give client-certificate or client-certificate-data`,
     );
@@ -455,6 +365,21 @@ export function readUser({ name, value }: Named): UserEntry {
   if (entry.username === undefined && entry.password !== undefined) {
     throw new KubeconfigError(`${where} has a password without a username: give both, or remove it`);
   }
+  if ((entry.token ?? entry.tokenFile) !== undefined && (entry.username ?? entry.password) !== undefined) {
+    throw new KubeconfigError(
+      `${where} has a token and a password: only one way to log in is allowed, remove the other`,
+    );
+  }
+  const { as, asUid, asGroups, asUserExtra } = entry;
+  if (as === undefined && (asUid !== undefined || asGroups.length > 0 || asUserExtra.size > 0)) {
+    throw new KubeconfigError(
+      `${where} has as-uid, as-groups or as-user-extra without "as": name whom to act as`,
+    );
+  }
+}
+
+/** Refuses what no header can have: tokens, and the names of those whom we act as, are sent in headers. */
+function checkSent(entry: UserEntry, where: string): void {
   if (entry.token !== undefined && !isToken(entry.token)) {
     throw new KubeconfigError(`${where}.token holds ${NO_TOKEN}`);
   }
@@ -472,20 +397,33 @@ export function readUser({ name, value }: Named): UserEntry {
       );
     }
   }
-  if (
-    (entry.token ?? entry.tokenFile) !== undefined && (entry.username ?? entry.password) !== undefined
-  ) {
-    throw new KubeconfigError(
-      `${where} has a token and a password: only one way to log in is allowed, remove the other`,
-    );
-  }
-  if (
-    entry.as === undefined &&
-    (entry.asUid !== undefined || entry.asGroups.length > 0 || entry.asUserExtra.size > 0)
-  ) {
-    throw new KubeconfigError(
-      `${where} has as-uid, as-groups or as-user-extra without "as": name whom to act as`,
-    );
-  }
+}
+
+export function readUser({ name, value }: Named): UserEntry {
+  const where = `user "${name}"`;
+  const read = readerOf(value, where);
+  read.member("extensions");
+  const provider = read.member("auth-provider");
+  if (provider !== undefined) refuseProvider(provider, where);
+  const exec = read.member("exec");
+  const extra = read.map("as-user-extra");
+  const entry: UserEntry = {
+    token: read.text("token"),
+    tokenFile: read.text("tokenFile"),
+    clientCertificate: read.text("client-certificate"),
+    clientCertificateData: base64(read.text("client-certificate-data"), `${where}.client-certificate-data`),
+    clientKey: read.text("client-key"),
+    clientKeyData: base64(read.text("client-key-data"), `${where}.client-key-data`),
+    username: read.text("username"),
+    password: read.text("password"),
+    exec: exec === undefined ? undefined : readExec(exec, `${where}.exec`),
+    as: read.text("as"),
+    asUid: read.text("as-uid"),
+    asGroups: texts(read.list("as-groups"), `${where}.as-groups`),
+    asUserExtra: readExtra(extra, `${where}.as-user-extra`),
+  };
+  read.end();
+  checkUser(entry, where);
+  checkSent(entry, where);
   return entry;
 }

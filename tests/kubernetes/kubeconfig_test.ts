@@ -500,6 +500,14 @@ test("exec plugins that fail are named, and nothing of what they print is told",
     assert.match(text, /^the exec plugin ".*" of user "u" /, what);
     assert.match(text, expected, what);
     assert.not.match(text, "secret", what);
+    assert.is(await refusal(credentials()), text, `${what}, asked again`);
+  }
+  const mixed = answerOf({ clientCertificateData: context.client.cert, clientKeyData: "secret" });
+  const { credentials } = await loadKubeconfig(put(context, config(secured(context), exec(mixed))));
+  for (const time of ["first", "second"]) {
+    const text = await refusal(credentials());
+    assert.match(text, /of user "u": the client certificate and its key are no pair/, time);
+    assert.not.match(text, "secret", time);
   }
 });
 
