@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { createSecureContext, getCACertificates, rootCertificates } from "node:tls";
+import { ENCRYPTED_KEY, isEncryptedKey } from "../../program/types/encrypted_key.ts";
 import { own } from "../../program/types/own.ts";
 import { loadUndici, type UndiciDispatcher } from "../../deps.ts";
 import type { AuditSettings } from "../types/settings.ts";
@@ -63,7 +64,9 @@ export function tlsOf({ insecureSsl, extraCa, clientCert, clientKey }: AuditSett
     } catch (error) {
       throw new Error(
         `failed to create scanner: loading client certificate: ${clientCert} and ${clientKey} are no certificate and its ` +
-          `key in PEM: ${(error as Error).message}`,
+          `key in PEM: ${
+            isEncryptedKey(certificate.key) ? `the key ${ENCRYPTED_KEY}` : (error as Error).message
+          }`,
       );
     }
   }

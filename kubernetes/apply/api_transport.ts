@@ -175,7 +175,8 @@ function nodeTransport(
         ...(signal === undefined ? {} : { signal }),
       }, resolve);
       sent.on("error", reject);
-      sent.end(body);
+      // As bytes: Node writes headers before a text as UTF-8, and otherwise byte by byte, as impersonation has them.
+      sent.end(body === undefined ? undefined : new TextEncoder().encode(body));
     });
   return {
     server,

@@ -7,13 +7,16 @@ import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { checkServerIdentity, createSecureContext, type PeerCertificate } from "node:tls";
+import { ENCRYPTED_KEY, isEncryptedKey } from "../../program/types/encrypted_key.ts";
 import { impersonationHeaders } from "../render/impersonation.ts";
-import type { ClusterEntry, ExecEntry, UserEntry } from "../types/kubeconfig.ts";
+import { type ClusterEntry, type ExecEntry, isToken, NO_TOKEN, type UserEntry } from "../types/kubeconfig.ts";
 import { KubeconfigError } from "../types/kubeconfig_fields.ts";
 import { type ExecCredential, runExecPlugin } from "./exec_credentials.ts";
 
 /** A cluster and who we are to it, each with the file that says so. */
 export type Identity = {
+  /** The server's whole URL, without what stands behind its path: that is for nobody (client-go, `DefaultServerURL`). */
+  readonly server: string;
   readonly cluster: ClusterEntry;
   readonly clusterFile: string;
   readonly user: UserEntry;
@@ -74,12 +77,15 @@ function expired(answered: ExecCredential | undefined): boolean {
   return answered === undefined || (answered.expiresAt ?? Infinity) < Date.now() + EXPIRY_MARGIN_MS;
 }
 
-/** The certificates of an authority, checked: runtimes pass over what they can't read, and then trust others. */
+/**
+ * The certificates of an authority, checked, without what stands around them: runtimes pass over what they can't read (a block behind a
+ * byte order mark), and then trust others.
+ */
 function authority(pem: string, of: string, field: string): string {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
   try {
     for (const block of blocks) void new X509Certificate(block);
-    if (blocks.length > 0) return pem;
+    if (blocks.length > 0) return `${blocks.join("\n")}\n`;
   } catch {
     // What is said of it may quote it.
   }
@@ -91,8 +97,9 @@ function checkPair(cert: string, key: string, what: string): void {
   try {
     createSecureContext({ cert, key });
   } catch {
+    const encrypted = isEncryptedKey(key) ? `: the key ${ENCRYPTED_KEY}` : "";
     throw new KubeconfigError(
-      `${what}: the client certificate and its key are no pair in PEM that can be read`,
+      `${what}: the client certificate and its key are no pair in PEM that can be read${encrypted}`,
     );
   }
 }
@@ -107,12 +114,15 @@ function serverName(name: string | undefined): Partial<Credentials["tls"]> {
   };
 }
 
+/** An authority as the file has it, which plugins are told, and the certificates in it. */
+type Authority = { readonly pem: string; readonly certificates: string };
+
 /** The authority that an API server's certificate must be of; undefined: one that the runtime trusts. */
-async function authorityOf({ cluster, clusterFile }: Identity): Promise<string | undefined> {
+async function authorityOf({ cluster, clusterFile }: Identity): Promise<Authority | undefined> {
   const field = "certificate-authority";
   const { certificateAuthorityData: data, certificateAuthority: path } = cluster;
   const pem = await dataOrFile(data, path, clusterFile, field);
-  return pem === undefined ? undefined : authority(pem, clusterFile, field);
+  return pem === undefined ? undefined : { pem, certificates: authority(pem, clusterFile, field) };
 }
 
 const hasCertificate = ({ clientCertificateData, clientCertificate }: UserEntry): boolean =>
@@ -155,6 +165,11 @@ function tokenReader({ user, userFile }: Identity): () => Promise<string | undef
       if (found === "") {
         throw new KubeconfigError(`the kubeconfig ${userFile}: tokenFile names an empty file`);
       }
+      if (!isToken(found)) {
+        throw new KubeconfigError(
+          `the kubeconfig ${userFile}: tokenFile names a file that holds ${NO_TOKEN}`,
+        );
+      }
       last = found;
     } catch (error) {
       if (last === undefined) throw error;
@@ -172,8 +187,8 @@ function authorization(token: string | undefined, { username, password }: UserEn
 
 /** Gives the credentials of a user, with what its plugin answered for as long as it holds; `refused`: they were taken for nobody's. */
 export function credentialsOf(identity: Identity): (refused?: boolean) => Promise<Credentials> {
-  const { cluster, user } = identity;
-  const secure = new URL(cluster.server).protocol === "https:";
+  const { server, cluster, user } = identity;
+  const secure = server.startsWith("https:");
   const readToken = tokenReader(identity);
   // A plugin is asked only where nothing else says who we are (client-go, `exec.Authenticator.UpdateTransportConfig`).
   const exec = hasCertificate(user) || (user.token ?? user.tokenFile ?? user.username) !== undefined
@@ -185,13 +200,13 @@ export function credentialsOf(identity: Identity): (refused?: boolean) => Promis
     if (!secure) return { headers: impersonationHeaders(user), tls: { rejectUnauthorized: true } };
     if (refused) answered = undefined;
     const ca = await authorityOf(identity);
-    if (exec !== undefined && expired(answered)) answered = await askPlugin(exec, identity, ca);
+    if (exec !== undefined && expired(answered)) answered = await askPlugin(exec, identity, ca?.pem);
     const token = await readToken() ?? answered?.token;
     const { cert, key } = await clientPairOf(identity) ?? { cert: answered?.certificate, key: answered?.key };
     return {
       headers: { ...authorization(token, user), ...impersonationHeaders(user) },
       tls: {
-        ...(ca === undefined ? {} : { ca }),
+        ...(ca === undefined ? {} : { ca: ca.certificates }),
         ...(cert === undefined ? {} : { cert }),
         ...(key === undefined ? {} : { key }),
         ...serverName(cluster.tlsServerName),

@@ -6,9 +6,10 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import process from "node:process";
-import { parseDocument } from "../../deps.ts";
+import { isScalar, parseAllDocuments } from "../../deps.ts";
 import { exempt } from "../../http/render/no_proxy.ts";
 import { homeFolder } from "../../program/apply/home.ts";
+import { decodedText } from "../../program/types/decoded_text.ts";
 import { own } from "../../program/types/own.ts";
 import { placeIn, yamlFaultText } from "../../program/types/yaml_fault.ts";
 import {
@@ -51,9 +52,30 @@ export function findKubeconfig(env: Environment = process.env): KubeconfigSource
 const firstLine = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split("\n")[0]!.slice(0, 300);
 
+/** Of YAML 1.1's types those that go-yaml has not: numbers by sixties, dates. */
+const isUnknownToKubectl = ({ tag, format }: { readonly tag: string; readonly format?: string }): boolean =>
+  format === "TIME" || tag.endsWith(":timestamp");
+
 /** The parsed file. What is wrong with its YAML is told by its place alone: the text may be a token. */
 function parsed(text: string): unknown {
-  const document = parseDocument(text, { logLevel: "error", prettyErrors: false });
+  const [document, ...others] = parseAllDocuments(text, {
+    logLevel: "error",
+    prettyErrors: false,
+    // What kubectl reads: `insecure-skip-tls-verify: yes` is true, and `<<` merges maps.
+    version: "1.1",
+    customTags: (tags) => tags.filter((tag) => typeof tag === "string" || !isUnknownToKubectl(tag)),
+  });
+  if (document === undefined) return undefined;
+  const other = others.find(({ contents }) =>
+    contents !== null && !(isScalar(contents) && contents.value === null)
+  );
+  if (other !== undefined) {
+    const { line, column } = placeIn(text, other.range[0]);
+    throw new Error(
+      "it has more than one document, of which kubectl reads the first alone: remove the others, " +
+        `at line ${line} column ${column}`,
+    );
+  }
   const fault = document.errors[0];
   if (fault !== undefined) {
     const { line, column } = placeIn(text, fault.pos[0]);
@@ -79,7 +101,7 @@ async function readOne(file: string) {
     });
     if (bytes === undefined) return undefined;
     if (bytes.length > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES} bytes`);
-    return readKubeconfigDocument(parsed(new TextDecoder().decode(bytes)), file);
+    return readKubeconfigDocument(parsed(decodedText(bytes)), file);
   } catch (error) {
     throw new KubeconfigError(`the kubeconfig ${file} cannot be read: ${firstLine(error)}`);
   }
@@ -87,6 +109,20 @@ async function readOne(file: string) {
 
 /** An address without a name and password before its host. */
 const withoutLogin = (server: string): string => server.slice(0, 300).replace(/\/\/[^/]*@/, "//…@");
+
+/**
+ * A cluster's server. A name without a scheme is one of plain HTTP to kubectl, whatever else says that TLS is meant; here it is that on
+ * this machine alone (`kubectl proxy`), as a token would not be sent elsewhere, in silence.
+ */
+function serverUrl({ server, ...cluster }: ClusterEntry): URL | undefined {
+  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(server);
+  const whole = hasScheme ? server : `http://${server}`;
+  const url = URL.canParse(whole) ? new URL(whole) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) return undefined;
+  const secure = cluster.insecureSkipTlsVerify ||
+    (cluster.certificateAuthority ?? cluster.certificateAuthorityData) !== undefined;
+  return hasScheme || (isLoopback(url.hostname) && !secure) ? url : undefined;
+}
 
 /** Reads and merges files; of several, those that don't exist are passed over, as kubectl does. */
 async function readFiles(listed: readonly string[]) {
@@ -106,6 +142,7 @@ type Chosen = Identity & { readonly context: string; readonly namespace: string 
 /** Reads an entry; what is wrong with it is told with its file. */
 function entryOf<T>(named: Named, read: (named: Named) => T): T {
   try {
+    if (named.fault !== undefined) throw new KubeconfigError(named.fault);
     return read(named);
   } catch (error) {
     if (!(error instanceof KubeconfigError)) throw error;
@@ -141,19 +178,24 @@ function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): 
     );
   }
   const entry = entryOf(cluster, readCluster);
-  if (!URL.canParse(entry.server) || !/^https?:$/.test(new URL(entry.server).protocol)) {
+  const account = entryOf(user, readUser);
+  const server = serverUrl(entry);
+  if (server === undefined || server.username !== "" || server.password !== "") {
     throw new KubeconfigError(
-      `${origin}: the cluster "${context.cluster}" has the server "${
-        withoutLogin(entry.server)
-      }", which is no http or https URL: write https:// before it, if it is a name alone`,
+      `${origin}: the cluster "${context.cluster}" has the server "${withoutLogin(entry.server)}", which ${
+        server === undefined
+          ? "is no http or https URL: write https:// before it, if it is a name alone"
+          : "has a name and a password in it, which is not supported here: write them as username and password of the user"
+      }`,
     );
   }
   return {
     context: current,
     namespace: context.namespace,
+    server: `${server.origin}${server.pathname.replace(/\/+$/, "")}`,
     cluster: entry,
     clusterFile: cluster.file,
-    user: entryOf(user, readUser),
+    user: account,
     userName: context.user,
     userFile: user.file,
   };
@@ -232,6 +274,7 @@ function inCluster(env: Environment): LoadedKubeconfig {
     namespace: undefined,
     proxy: proxyOf(cluster.server, undefined, origin, env),
     credentials: credentialsOf({
+      server: cluster.server,
       cluster,
       clusterFile: SERVICE_ACCOUNT,
       user: { ...nobody, tokenFile: SERVICE_ACCOUNT_TOKEN },
@@ -261,7 +304,7 @@ export async function loadKubeconfig(
   const named = `the kubeconfig ${source.files.join(delimiter)}`;
   const chosen = choose(await readFiles(source.files), named);
   const origin = `context "${chosen.context}" of ${named}`;
-  const { server, proxyUrl } = chosen.cluster;
+  const { server, cluster: { proxyUrl } } = chosen;
   return {
     server,
     origin,

@@ -69,6 +69,8 @@ export type Named = {
   readonly name: string;
   /** Absent and null are an entry without fields, as they are for kubectl. */
   readonly value: unknown;
+  /** What is wrong with the member of the list around it; undefined: nothing. */
+  readonly fault?: string | undefined;
   /** The file in which it stands. */
   readonly file: string;
 };
@@ -86,8 +88,10 @@ function namedList(document: Fields, list: string, member: string, file: string)
   if (!Array.isArray(found)) refuse(list, "a list", found);
   const seen = new Map<string, number>();
   return found.flatMap((item: unknown, index): Named[] => {
-    if (!isFields(item) || typeof item["name"] !== "string") return [];
-    const { name } = item;
+    if (!isFields(item)) return [];
+    const given = item["name"];
+    if (typeof given !== "string" && typeof given !== "number" && typeof given !== "boolean") return [];
+    const name = String(given);
     const before = seen.get(name);
     if (before !== undefined) {
       throw new KubeconfigError(
@@ -97,9 +101,44 @@ function namedList(document: Fields, list: string, member: string, file: string)
       );
     }
     seen.set(name, index);
-    return [{ name, value: own(item, member) ?? {}, file }];
+    const unknown = Object.entries(item).find(([field, held]) =>
+      field !== "name" && field !== member && (held ?? null) !== null
+    )?.[0];
+    const where = `${list}[${index}]`;
+    const fault = typeof given !== "string"
+      ? `${where}.name must be a text, it is ${kindOf(given)}: put it in quotes`
+      : unknown === undefined
+      ? undefined
+      // Fields of a user that stand beside its "user" are nobody's: kubectl is then somebody else, in silence.
+      : `${where} has the field "${
+        unknown.slice(0, 100)
+      }" beside "name" and "${member}", which is not supported here: ` +
+        `correct its name, or indent it below "${member}"`;
+    return [{ name, value: own(item, member) ?? {}, fault, file }];
   });
 }
+
+/** Fields of clusters, users and contexts that say where to and who: at the top of a file they were indented too little. */
+const INDENTED_TOO_LITTLE = [
+  "as",
+  "as-groups",
+  "certificate-authority",
+  "certificate-authority-data",
+  "client-certificate",
+  "client-certificate-data",
+  "client-key",
+  "client-key-data",
+  "exec",
+  "insecure-skip-tls-verify",
+  "namespace",
+  "password",
+  "proxy-url",
+  "server",
+  "tls-server-name",
+  "token",
+  "tokenFile",
+  "username",
+];
 
 /**
  * The lists of a file.
@@ -110,6 +149,9 @@ function namedList(document: Fields, list: string, member: string, file: string)
 export function readKubeconfigDocument(document: unknown, file: string): KubeconfigDocument {
   if (document === null || document === undefined) {
     return { currentContext: undefined, contexts: [], clusters: [], users: [] };
+  }
+  if (typeof document === "string" && /^[A-Za-z0-9+/\s]{40,}={0,2}\s*$/.test(document)) {
+    throw new KubeconfigError("it must be a map, it looks like base64: decode it, as `base64 -d` does");
   }
   if (!isFields(document)) refuse("it", "a map", document);
   const kind = document["kind"] ?? "Config";
@@ -124,6 +166,12 @@ export function readKubeconfigDocument(document: unknown, file: string): Kubecon
       `its apiVersion must be v1, it is ${
         typeof apiVersion === "string" ? apiVersion.slice(0, 60) : kindOf(apiVersion)
       }`,
+    );
+  }
+  const misplaced = INDENTED_TOO_LITTLE.find((name) => Object.hasOwn(document, name));
+  if (misplaced !== undefined) {
+    throw new KubeconfigError(
+      `it has the field "${misplaced}" at its top, where kubectl passes it over: indent it below the cluster, user or context it is of`,
     );
   }
   return {
@@ -174,6 +222,16 @@ function eitherOf(where: string, data: string | undefined, file: string | undefi
     );
   }
 }
+
+/** Whether a text can be sent as a token. */
+export const isToken = (text: string): boolean => /^[\x20-\x7e]+$/.test(text);
+/** What is said of one that can't be. */
+export const NO_TOKEN =
+  "more than one line, or characters that no token has: write the token alone, in one line";
+
+/** What a header can't have, and the names of those whom we act as are sent in headers. */
+// deno-lint-ignore no-control-regex
+const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/;
 
 const EXEC_EXTENSION = "client.authentication.k8s.io/exec";
 
@@ -296,6 +354,17 @@ function checkUser(entry: UserEntry, where: string): void {
       );
     }
   }
+  if (
+    (entry.clientCertificateData ?? entry.clientCertificate) === undefined &&
+    (entry.clientKeyData ?? entry.clientKey) !== undefined
+  ) {
+    throw new KubeconfigError(
+      `${where} has a client key without its certificate: give client-certificate or client-certificate-data`,
+    );
+  }
+  if (entry.username === undefined && entry.password !== undefined) {
+    throw new KubeconfigError(`${where} has a password without a username: give both, or remove it`);
+  }
   if ((entry.token ?? entry.tokenFile) !== undefined && (entry.username ?? entry.password) !== undefined) {
     throw new KubeconfigError(
       `${where} has a token and a password: only one way to log in is allowed, remove the other`,
@@ -306,6 +375,27 @@ function checkUser(entry: UserEntry, where: string): void {
     throw new KubeconfigError(
       `${where} has as-uid, as-groups or as-user-extra without "as": name whom to act as`,
     );
+  }
+}
+
+/** Refuses what no header can have: tokens, and the names of those whom we act as, are sent in headers. */
+function checkSent(entry: UserEntry, where: string): void {
+  if (entry.token !== undefined && !isToken(entry.token)) {
+    throw new KubeconfigError(`${where}.token holds ${NO_TOKEN}`);
+  }
+  for (
+    const [field, values] of [
+      ["as", [entry.as ?? ""]],
+      ["as-uid", [entry.asUid ?? ""]],
+      ["as-groups", entry.asGroups],
+      ["as-user-extra", [...entry.asUserExtra.values()].flat()],
+    ] as const
+  ) {
+    if (values.some((one) => CONTROL.test(one))) {
+      throw new KubeconfigError(
+        `${where}.${field} has the end of a line in it, or another control character`,
+      );
+    }
   }
 }
 
@@ -334,5 +424,6 @@ export function readUser({ name, value }: Named): UserEntry {
   };
   read.end();
   checkUser(entry, where);
+  checkSent(entry, where);
   return entry;
 }
