@@ -310,7 +310,7 @@ export class ServingThreads {
     if (thread.state === "gone") return;
     const { state } = thread;
     this.#gone(thread);
-    if (this.#ending) return;
+    if (this.#ending !== undefined) return;
     const { log } = this.#options;
     if (state === "listening") {
       log.error(`a serving thread was replaced: ${reason}`);
@@ -318,7 +318,7 @@ export class ServingThreads {
     }
     log.error(`a serving thread can't ${state === "starting" ? "start" : "listen"}, others serve: ${reason}`);
     const laterMs = Math.min(RESTART_MS * 2 ** this.#failures++, MAX_RESTART_MS);
-    setTimeout(() => this.#ending ?? this.#open(), laterMs).unref();
+    setTimeout(() => this.#ending === undefined && this.#open(), laterMs).unref();
   }
 
   #gone(thread: Serving): void {
