@@ -19,7 +19,7 @@ import { watchPolicies } from "./policies_watch.ts";
 import { openReadiness } from "./readiness.ts";
 import { policiesReload } from "./reload.ts";
 import { type ServerThreads, startThreads } from "./threads.ts";
-import { watchTlsMaterial } from "./tls_watch.ts";
+import { TlsWatch } from "./tls_watch.ts";
 
 /** A server that serves. */
 export interface PolicyServer {
@@ -77,7 +77,7 @@ export async function startServer(
   }
   if (options.tls && tls) {
     const useTls = (next: TlsMaterial) => front.setTls(tlsSettings(next));
-    lifetimes.adopt(watchTlsMaterial(options.tls, tls, useTls, { log }), (watch) => watch.close());
+    lifetimes.adopt(new TlsWatch(options.tls, tls, useTls, { log }), (watch) => watch.close());
   }
   log.info("policy server is ready", {
     address: `${tls ? "https" : "http"}://${listenAddress(options.host, front.port)}`,
