@@ -53,10 +53,10 @@ export async function moduleSources(options: ServerOptions, log: Log): Promise<M
 }
 
 /** Settings of the artifact room that the server's flags give; also what host capabilities work with. `arrived` is called while modules come in. */
-export async function artifactOptions(
+async function artifactOptions(
   options: SourceOptions,
   log: Log,
-  arrived: () => void = () => {},
+  arrived: () => void,
 ): Promise<ArtifactOptions> {
   const { sourcesPath, dockerConfigJsonPath } = options;
   return {
@@ -78,8 +78,8 @@ async function configDirectory(path: string): Promise<string> {
   return isFile ? dirname(path) : path;
 }
 
-/** Reads the configuration files that the flags name. Throws an Error with the text for the user. */
-export async function moduleSource(
+/** Modules from where the flags say, verified where they say how. */
+async function moduleSource(
   options: SourceOptions,
   artifact: ArtifactOptions,
   trustRoot: TrustRootGetter,

@@ -12,7 +12,7 @@ import {
   type TlsMaterial,
 } from "../apply/tls_material.ts";
 import type { TlsPaths } from "../types/options.ts";
-import { DirectoryWatch } from "./directory_watch.ts";
+import { type DirectoryWatch, directoryWatch } from "./directory_watch.ts";
 
 /** How a watch behaves. */
 export type TlsWatchSettings = {
@@ -63,7 +63,7 @@ export class TlsWatch {
     this.#settleMs = settleMs;
     this.#files = [...new Set([paths.certFile, paths.keyFile, ...paths.clientCaFiles])];
     this.#seen = new Map([...current.server.fingerprints, ...current.clientCas?.fingerprints ?? []]);
-    this.#directories = new DirectoryWatch(
+    this.#directories = directoryWatch(
       this.#files,
       () => void this.check(),
       (directory, error) =>
