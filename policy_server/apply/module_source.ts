@@ -48,7 +48,7 @@ export async function moduleSources(options: ServerOptions, log: Log): Promise<M
   let arrivedAt = -Infinity;
   const artifact = await artifactOptions(options, log, () => arrivedAt = performance.now());
   const trustRoot = trustRootSource(options, artifact, log);
-  const loadModule = await moduleSource(options, artifact, trustRoot, log);
+  const loadModule = await moduleLoader(options, artifact, trustRoot, log);
   return { artifact, trustRoot, loadModule, arrivedAt: () => arrivedAt };
 }
 
@@ -79,7 +79,7 @@ async function configDirectory(path: string): Promise<string> {
 }
 
 /** Modules from where the flags say, verified where they say how. */
-async function moduleSource(
+async function moduleLoader(
   options: SourceOptions,
   artifact: ArtifactOptions,
   trustRoot: TrustRootGetter,
