@@ -15,8 +15,8 @@ export interface Reloading {
 }
 
 /**
- * Serves the first set as a whole once it is there, and returns what replaces it by a new one, or leaves it where that can't be
- * built. It never rejects.
+ * Serves `whole` once it is there. Returns a function that builds the policies anew and serves them; the former ones keep serving when
+ * they can't be built. Its promise never rejects.
  */
 export function policiesReload({ front, build, whole, stopping, log }: Reloading): () => Promise<void> {
   const wholeServed = whole?.then((set) => front.serve(set));
