@@ -13,7 +13,7 @@ import type { Sources } from "../types/sources.ts";
 import { findCredentials } from "./docker_credentials.ts";
 import { log } from "./event.ts";
 import { createHttpClient, type HttpClient, type HttpRequest, type HttpResponse } from "./http.ts";
-import { authorizationFor } from "./registry_auth.ts";
+import { askedAtBase, authorizationFor, type AuthSettings } from "./registry_auth.ts";
 import { PassingError, retrying } from "./retry.ts";
 import { environmentOf, limitsOf, sourcesOf } from "./settings.ts";
 import { trustedRoots } from "./trusted_roots.ts";
@@ -238,6 +238,12 @@ export async function refusalOf(response: HttpResponse, explanation: string): Pr
   return new ArtifactError(status === 404 ? "not_found" : status === 403 ? "forbidden" : "server", message);
 }
 
+/** How requests for a repository are authorized, once the registry has asked; before that nothing is sent. */
+type Authorization = { readonly asked: boolean; readonly value: string | undefined };
+
+const authorized = (request: HttpRequest, value: string | undefined): HttpRequest =>
+  value === undefined ? request : { ...request, headers: { ...request.headers, authorization: value } };
+
 /**
  * Runs an operation on the registry of a reference, over each protocol in turn.
  *
@@ -264,23 +270,27 @@ export async function withRegistry<T>(
       retryConnect: last,
     };
     const retry = <R>(step: () => Promise<R>) => retrying(settings, step);
-    const authorizations = new Map<string, Promise<string | undefined>>();
+    const authSettings: AuthSettings = {
+      base,
+      http,
+      credentials: found.credentials,
+      access,
+      plainAllowed: (host) => insecureHosts(sourcesOf(options)).http.has(host),
+      onRefused: (reason) => {
+        explanation = `${explanation}; ${reason}`;
+        log(options, "warn", reason, { registry: reference.registry });
+      },
+    };
+    const authorizations = new Map<string, Promise<Authorization>>();
     const authorization = (repository: string) => {
       let known = authorizations.get(repository);
       if (known === undefined) {
-        known = retry(() =>
-          authorizationFor({
-            base,
-            http,
-            credentials: found.credentials,
-            access,
-            plainAllowed: (host) => insecureHosts(sourcesOf(options)).http.has(host),
-            onRefused: (reason) => {
-              explanation = `${explanation}; ${reason}`;
-              log(options, "warn", reason, { registry: reference.registry });
-            },
-          }, repository)
-        );
+        known = retry(async () => {
+          const asked = await askedAtBase(authSettings);
+          return asked === undefined
+            ? { asked: false, value: undefined }
+            : { asked: true, value: await authorizationFor(authSettings, repository, asked) };
+        });
         authorizations.set(repository, known);
       }
       return known;
@@ -290,11 +300,20 @@ export async function withRegistry<T>(
         base,
         limits,
         send: async (repository, request) => {
-          const value = await authorization(repository);
-          const headers = value === undefined
-            ? request.headers
-            : { ...request.headers, authorization: value };
-          return await http.send({ ...request, headers });
+          const { asked, value } = await authorization(repository);
+          const response = await http.send(authorized(request, value));
+          const header = response.header("www-authenticate");
+          // Credentials are the registry's: who answers in its place, after a redirect, asks in vain.
+          const own = new URL(response.url).origin === new URL(base).origin;
+          if (asked || !own || response.status !== 401 || !header || request.body !== undefined) {
+            return response;
+          }
+          // Where anybody may ask for something (Artifactory, Nexus), only the repositories that not everybody may read ask who it is.
+          response.discard();
+          const answered = retry(() => authorizationFor(authSettings, repository, header))
+            .then((value) => ({ asked: true, value }));
+          authorizations.set(repository, answered);
+          return await http.send(authorized(request, (await answered).value));
         },
         sendAnonymously: http.send,
         retry,

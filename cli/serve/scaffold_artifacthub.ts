@@ -1,7 +1,7 @@
 /** `scaffold artifacthub`: the file that Artifact Hub wants beside a policy. */
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
+import { readText } from "../../program/apply/read_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { readMetadataFile } from "../apply/metadata_file.ts";
 import { writeWhole } from "../apply/write_whole.ts";
@@ -32,7 +32,7 @@ export const run: Run = async (context, args) => {
   const questionsPath = args.value("questions-path") ?? firstOf(context, QUESTIONS);
   let questions: string | undefined;
   try {
-    if (questionsPath !== undefined) questions = await readFile(resolve(context.cwd, questionsPath), "utf8");
+    if (questionsPath !== undefined) questions = await readText(resolve(context.cwd, questionsPath));
   } catch (error) {
     throw new CliError(`Error reading questions file: ${osErrorText(error)}: ${questionsPath}`);
   }

@@ -227,6 +227,9 @@ if (binariesFolder() === undefined) {
     const { a } = tokens;
     put(context, `${a}\n`, "token.txt");
     put(context, "", "empty.txt");
+    put(context, `\n\n  ${a}\n\n`, "blank.txt");
+    put(context, `${a}\n${a}\n`, "two.txt");
+    put(context, `${jane.cert}\n${jane.key}`, "pki/both.pem");
     put(context, jane.cert, "pki/jane.pem");
     put(context, jane.key, "pki/jane.key");
     const other = await context.plane.authority.issue({ commonName: "other" });
@@ -272,9 +275,38 @@ if (binariesFolder() === undefined) {
       row(
         "a key without its certificate",
         { "client-key-data": base64(jane.key) },
-        "system:anonymous",
-        nobody,
+        /user "u" has a client key without its certificate/,
       ),
+      row(
+        "a password without a name",
+        { password: "p" },
+        /user "u" has a password without a username/,
+      ),
+      row("a token of two lines", { token: `${a}\n` }, /user "u"\.token holds more than one line/),
+      row("a token in a file, with blank lines around", { tokenFile: "blank.txt" }, A),
+      row(
+        "a file of two tokens",
+        { tokenFile: "two.txt" },
+        /tokenFile names a file that holds more than one line/,
+      ),
+      row("certificate and key in one file, as the kubelet has them", {
+        "client-certificate": "pki/both.pem",
+        "client-key": "pki/both.pem",
+      }, "jane"),
+      row("parameters before the key, as openssl ecparam writes them", {
+        ...pair,
+        "client-key-data": base64(
+          `-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n${jane.key}`,
+        ),
+      }, "jane"),
+      row("text before the certificate, as openssl x509 -text writes it", {
+        ...pair,
+        "client-certificate-data": base64(`Certificate:\n    Data:\n${jane.cert}`),
+      }, "jane"),
+      row("line ends of Windows in it", {
+        ...pair,
+        "client-certificate-data": base64(jane.cert.replaceAll("\n", "\r\n")),
+      }, "jane"),
       row(
         "a certificate twice",
         { ...pair, "client-certificate": "pki/jane.pem" },
@@ -381,6 +413,9 @@ if (binariesFolder() === undefined) {
         { as: "jane", "as-uid": "7", "as-groups": ["dev"], "as-user-extra": { reason: ["ü"] } },
         "jane",
       ),
+      row("a name that is no ASCII", { as: "jürgen-日本" }, "jürgen-日本"),
+      row("a group that is no ASCII", { as: "jane", "as-groups": ["ä, ö", "日本"] }, "jane"),
+      row("a name of two lines", { as: "jane\nx" }, /user "u"\.as has the end of a line in it/),
       row("a service account", { as: "system:serviceaccount:default:b" }, "system:serviceaccount:default:b"),
       row("groups alone", { "as-groups": ["dev"] }, /without "as": name whom to act as/),
       row("a uid alone", { "as-uid": "7" }, /without "as"/),
@@ -499,6 +534,34 @@ if (binariesFolder() === undefined) {
         }),
         row("kubectl proxy: acting as", { server: plain }, "jane", { as: "jane", "as-groups": ["x", "y"] }),
         row("kubectl proxy: a password", { server: plain }, "admin", { username: "u", password: "p" }),
+        row(
+          "no scheme, and an authority",
+          cluster(context, { server: `127.0.0.1:${port}` }),
+          /which is no http or https URL: write https:\/\/ before it/,
+        ),
+        row(
+          "no scheme, unverified",
+          { server: `127.0.0.1:${port}`, "insecure-skip-tls-verify": true },
+          /which is no http or https URL: write https:\/\/ before it/,
+        ),
+        row("no scheme, and nothing of TLS: kubectl proxy", { server: `127.0.0.1:${gateway.port}` }, "admin"),
+        row(
+          "a name of this machine without a scheme",
+          { server: `localhost:${gateway.port}` },
+          "admin",
+        ),
+        row(
+          "another machine without a scheme",
+          { server: `api.test:${gateway.port}` },
+          /which is no http or https URL: write https:\/\/ before it/,
+        ),
+        row("a scheme in capitals", cluster(context, { server: `HTTPS://127.0.0.1:${port}` }), A),
+        row(
+          "a name and a password in the server",
+          cluster(context, { server: `https://me:s3cret@127.0.0.1:${port}` }),
+          /the server "https:\/\/…@127\.0\.0\.1:\d+", which has a name and a password in it/,
+        ),
+        row("a query in the server", cluster(context, { server: `${server}/?a=b#c` }), A),
         row("no server", {}, /cluster "k" has no server/),
         row("a cluster that is null", null, /cluster "k" has no server/),
         row(
@@ -524,6 +587,30 @@ if (binariesFolder() === undefined) {
         row("a name twice", cluster(context), /users\[0\] and users\[1\] have the same name "u"/, {}, {
           users: [{ name: "u", user: { token: a } }, { name: "u", user: { token: b } }],
         }),
+        row(
+          "fields of the user beside it",
+          cluster(context),
+          /users\[0\] has the field "token" beside "name" and "user", which is not supported here/,
+          {},
+          { users: [{ name: "u", token: a }] },
+        ),
+        row(
+          "a user that is called otherwise",
+          cluster(context),
+          /users\[0\] has the field "usr" beside "name" and "user"/,
+          {},
+          { users: [{ name: "u", usr: { token: a } }] },
+        ),
+        row(
+          "a name that is a number",
+          cluster(context),
+          /users\[0\]\.name must be a text, it is a number/,
+          {},
+          {
+            contexts: [{ name: "c", context: { cluster: "k", user: "7" } }],
+            users: [{ name: 7, user: { token: a } }],
+          },
+        ),
         row("another apiVersion", cluster(context), /its apiVersion must be v1/, { token: a }, {
           apiVersion: "v2",
         }),
@@ -533,7 +620,9 @@ if (binariesFolder() === undefined) {
           apiVersion: undefined,
         }),
       ].map((one) =>
-        one.what === "a field that is unknown"
+        one.what === "a name and a password in the server"
+          ? { ...one, differs: "kubectl sends them instead of the user's token, and is somebody else" }
+          : one.what === "a field that is unknown"
           ? { ...one, differs: "kubectl passes unknown fields over in silence" }
           : one
       ),
@@ -665,7 +754,21 @@ if (binariesFolder() === undefined) {
       ...["0.0.0.0", "0.0.0.0/8", `0.0.0.0:${port}`, "*", " other.test , 0.0.0.0 ", "::/0,0.0.0.0"].map((
         list,
       ) => far(`NO_PROXY ${list}`, "0.0.0.0", { HTTPS_PROXY: gone, NO_PROXY: list }, "")),
-      ...["0.0.0.0:1", "10.0.0.0/8", ".0.0.0", "0.0.0", "", "0.0.0.0/8:1"].map((list) =>
+      ...[
+        "0.0.0.0:1",
+        "10.0.0.0/8",
+        ".0.0.0",
+        "0.0.0",
+        "",
+        "0.0.0.0/8:1",
+        `0.0.0.0/8:${port}`,
+        "0.0.0.0/",
+        "0.0.0.0/-1",
+        "0.0.0.0/33",
+        "http://0.0.0.0",
+        "1.1.1.1 0.0.0.0",
+        "*:1",
+      ].map((list) =>
         far(
           `NO_PROXY ${list}`,
           "0.0.0.0",
@@ -856,6 +959,34 @@ if (binariesFolder() === undefined) {
         /^the exec plugin "bin\/plugin" of user "u" ended with code 3/,
       ),
       row("no JSON", exec("Please log in"), /did not answer with JSON/),
+      row(
+        "YAML",
+        exec(`apiVersion: ${V1}\nkind: ExecCredential\nstatus:\n  token: ${a}\n`),
+        A,
+      ),
+      row(
+        "JSON over several lines, with null members",
+        exec(
+          JSON.stringify(
+            {
+              kind: "ExecCredential",
+              apiVersion: V1,
+              spec: {},
+              status: { token: a, expirationTimestamp: null, clientKeyData: "" },
+            },
+            null,
+            2,
+          ) + "\n",
+        ),
+        A,
+      ),
+      row(
+        "a token of two lines",
+        exec(answer({ token: `${a}\nx` })),
+        /a token that has the end of a line in it/,
+      ),
+      row("YAML that is none", exec("kind: [ExecCredential"), /did not answer with JSON/),
+      row("a list", exec("[]"), /did not answer with an ExecCredential/),
       row("chatter before the JSON", exec(`hello\n${token}`), /did not answer with JSON/),
       row("no status", exec(answer(undefined)), /neither a token nor a client certificate/),
       row("an empty status", exec(answer({})), /neither a token nor a client certificate/),
