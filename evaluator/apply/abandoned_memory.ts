@@ -127,11 +127,12 @@ export class AbandonedMemory {
 
   /**
    * Gives back what was abandoned; nothing may refer to it any more. It takes 5 to 100 ms. JavaScriptCore takes what lies on the
-   * stack for references, so the event loop has a turn first: without it one or two memories of 256 MB stayed in each thread. `begin` is called after that.
+   * stack for references, and keeps what a weak reference was made to or asked for until a timer had its turn (`setImmediate` is
+   * none): without it one or two memories of 256 MB stayed in each thread. `begin` is called after that.
    */
   async collect(begin: () => void): Promise<void> {
     const much = this.#bytes >= this.#max;
-    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setTimeout(resolve, 0));
     begin();
     collectGarbage ??= v8Collector();
     collectGarbage(!much);
