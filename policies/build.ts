@@ -239,7 +239,9 @@ async function code({ folder, wasm, from, path }: Source): Promise<Uint8Array> {
       const script = `${built}.js`;
       const alias = { "kubewarden-policy-sdk": join(dirname(path), "sdk.js") };
       await bundle({ entryPoints: [path], bundle: true, format: "esm", alias, outfile: script });
-      await run(fromJavy("bin/portreeve-javy"), ["build", fromJavy("javy/plugin.wasm"), script, built], {});
+      await run(fromJavy("bin/portreeve-javy"), ["build", fromJavy("javy/plugin.wasm"), script, built], {
+        WASM_OPT: join(root, "node_modules/.bin/wasm-opt"),
+      });
       break;
     }
     case "text":

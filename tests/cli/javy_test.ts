@@ -18,7 +18,14 @@ async function annotated(place: TestPlace): Promise<void> {
   const { file, reeve } = place;
   file("built.wasm", new Uint8Array(readFileSync(JAVY_POLICY)));
   file("metadata.yml", METADATA);
-  const { exit, stdout, stderr } = await reeve("annotate", "-m", "metadata.yml", "-o", "policy.wasm", "built.wasm");
+  const { exit, stdout, stderr } = await reeve(
+    "annotate",
+    "-m",
+    "metadata.yml",
+    "-o",
+    "policy.wasm",
+    "built.wasm",
+  );
   assert.equal([exit, stdout], [0, ""], stderr);
   // The scan for capabilities doesn't see into QuickJS's bytecode otherwise than into any data: what is used is found.
   assert.not.match(stderr, /WARN|not declared|not detected/);
@@ -43,7 +50,14 @@ test("run: verdicts, settings, and what a script says when it fails", () =>
     for (const module of ["built.wasm", "policy.wasm"]) {
       const run = async (request: unknown, settings: object = {}) => {
         place.file("request.json", JSON.stringify(request));
-        return await place.reeve("run", module, "-r", "request.json", "--settings-json", JSON.stringify(settings));
+        return await place.reeve(
+          "run",
+          module,
+          "-r",
+          "request.json",
+          "--settings-json",
+          JSON.stringify(settings),
+        );
       };
       const accepted = await run(podRequest({ owner: "alice" }));
       assert.is(accepted.exit, 0, accepted.stderr);
@@ -83,7 +97,10 @@ test("run: a recorded session answers a script's host calls, or fails them", () 
     place.file("session.yml", EXCHANGES);
     place.file(
       "failed.yml",
-      EXCHANGES.replace(/\{ type: Success, payload: '\{"ips.*/, "{ type: Error, message: the resolver is down }"),
+      EXCHANGES.replace(
+        /\{ type: Success, payload: '\{"ips.*/,
+        "{ type: Error, message: the resolver is down }",
+      ),
     );
     place.file("request.json", JSON.stringify(podRequest({ owner: "alice" }, { host: "registry.example" })));
     const replay = (module: string, session: string) =>
@@ -109,8 +126,16 @@ test("test: a suite with a declared cluster and answers", () =>
       policy,
       settings: { ofNamespace: true },
       context: {
-        objects: [{ apiVersion: "v1", kind: "Namespace", metadata: { name: "shop", labels: { owner: "alice" } } }],
-        answers: [{ call: "net/v1/dns_lookup_host", with: { host: "down.example" }, error: "the resolver is down" }],
+        objects: [{
+          apiVersion: "v1",
+          kind: "Namespace",
+          metadata: { name: "shop", labels: { owner: "alice" } },
+        }],
+        answers: [{
+          call: "net/v1/dns_lookup_host",
+          with: { host: "down.example" },
+          error: "the resolver is down",
+        }],
       },
       cases: [
         { name: "the namespace's owner", request: podRequest({ owner: "alice" }), allowed: true },

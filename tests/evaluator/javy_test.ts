@@ -4,7 +4,13 @@
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type HostCall, loadPolicy, type Policy, type PolicyLogEntry, type PolicyOptions } from "../../mod.ts";
+import {
+  type HostCall,
+  loadPolicy,
+  type Policy,
+  type PolicyLogEntry,
+  type PolicyOptions,
+} from "../../mod.ts";
 import { javyModules, podRequest } from "../policies/javy_modules.ts";
 
 const INTERRUPTED = "Policy execution interrupted because it exceeded the allowed execution time";
@@ -15,7 +21,10 @@ const OWNED = podRequest({ owner: "alice" });
 type Use = (policy: Policy) => Promise<void>;
 
 for (const { name, bytes } of javyModules()) {
-  const on = (what: string, use: (withPolicy: (options: PolicyOptions, use: Use) => Promise<void>) => Promise<void>) => {
+  const on = (
+    what: string,
+    use: (withPolicy: (options: PolicyOptions, use: Use) => Promise<void>) => Promise<void>,
+  ) => {
     if (bytes === undefined) return void test.skip(`${what}: ${name}`, () => {});
     test(`${what}: ${name}`, () =>
       use(async (options, use) => {
@@ -30,7 +39,11 @@ for (const { name, bytes } of javyModules()) {
       assert.ok((await policy.validate(OWNED)).allowed);
       const mutated = await policy.validate(podRequest({ app: "ü" }));
       assert.ok(mutated.allowed);
-      assert.equal(JSON.parse(mutated.patch!), [{ op: "add", path: "/metadata/labels/owner", value: "nobody" }]);
+      assert.equal(JSON.parse(mutated.patch!), [{
+        op: "add",
+        path: "/metadata/labels/owner",
+        value: "nobody",
+      }]);
       assert.equal(mutated.warnings, ["owner is now nobody"]);
       assert.equal(mutated.auditAnnotations, { label: "owner" });
     });
@@ -39,8 +52,11 @@ for (const { name, bytes } of javyModules()) {
         message: 'the label "owner" is missing',
         code: 422,
       }));
-    await withPolicy({ settings: { labels: [] } }, async (policy) =>
-      assert.equal(await policy.validateSettings(), { valid: false, message: "unknown settings: labels" }));
+    await withPolicy(
+      { settings: { labels: [] } },
+      async (policy) =>
+        assert.equal(await policy.validateSettings(), { valid: false, message: "unknown settings: labels" }),
+    );
   });
 
   on("a host call is answered, at any length, or says why not", async (withPolicy) => {
@@ -62,32 +78,37 @@ for (const { name, bytes } of javyModules()) {
         '"owner" is "bob", in this namespace it is "alice": ünïcödé 🦜',
       );
       const long = await policy.validate({ ...OWNED, namespace: "long" });
-      assert.is(long.status?.message?.length, owners["long"]!.length + 64);
+      assert.is(
+        long.status?.message,
+        `"owner" is "alice", in this namespace it is "${owners["long"]}": ünïcödé 🦜`,
+      );
       const failed = await policy.validate(podRequest({ owner: "alice" }, { host: "registry.example" }));
       assert.not.ok(failed.allowed);
       assert.is(failed.status?.code, 500);
       assert.match(failed.status?.message ?? "", /Host call failed.*no such höst\nat all/);
       assert.ok((await policy.validate(OWNED)).allowed, "the next request is served");
     });
-    assert.equal([calls[0]!.binding, calls[0]!.namespace, calls[0]!.operation], [
-      "kubewarden",
-      "kubernetes",
-      "get_resource",
-    ]);
+    assert.equal([calls[0]!.namespace, calls[0]!.operation], ["kubernetes", "get_resource"]);
     assert.equal(JSON.parse(decoder.decode(calls[0]!.payload)), {
       api_version: "v1",
       kind: "Namespace",
       name: "shop",
       disable_cache: false,
     });
-    assert.is(decoder.decode(calls.find(({ namespace }) => namespace === "net")!.payload), '"registry.example"');
+    assert.is(
+      decoder.decode(calls.find(({ namespace }) => namespace === "net")!.payload),
+      '"registry.example"',
+    );
   });
 
-  on("a host call that nothing answers is the policy's to deal with", async (withPolicy) => {
+  on("a host call that is not granted ends the script, which doesn't catch it", async (withPolicy) => {
     await withPolicy({ settings: { ofNamespace: true } }, async (policy) => {
       const { allowed, status } = await policy.validate(OWNED);
       assert.not.ok(allowed);
-      assert.match(status?.message ?? "", "callback channel not provided");
+      assert.match(
+        status?.message ?? "",
+        /Host call failed.*has not been granted access to the 'kubernetes\/get_resource' host capability/,
+      );
     });
   });
 
@@ -111,11 +132,13 @@ for (const { name, bytes } of javyModules()) {
   });
 
   const failures: readonly (readonly [told: string, message: RegExp])[] = [
-    ["throw", /Error: out of order\n {4}at misbehave /],
-    ["throw-text", /just a text/],
-    ["reject", /Pending jobs|never waited for/],
-    ["recurse", /(Maximum call stack size exceeded|stack overflow)|^$/],
-    ["fill", /out of memory|^$/],
+    ["throw", /^Error: out of order\n {4}at misbehave /],
+    ["throw-text", /^just a text$/],
+    // It has written an answer by then, which must not count.
+    ["later", /^Pending jobs in the event queue/],
+    // The stack of the engine is full before QuickJS finds its own full, so nothing is said.
+    ["recurse", /^$|Maximum call stack size exceeded|stack overflow/],
+    ["fill", /^Error: out of memory/],
   ];
   on("a script that fails rejects the request with what it said, and harms no other", async (withPolicy) => {
     await withPolicy({}, async (policy) => {
@@ -128,9 +151,9 @@ for (const { name, bytes } of javyModules()) {
       }
     });
     await withPolicy({ settings: { do: "throw" } }, async (policy) => {
-      const { valid, message } = await policy.validateSettings();
-      assert.not.ok(valid);
-      assert.match(message ?? "", /Error: out of order/);
+      const refused = await policy.validateSettings();
+      assert.not.ok(refused.valid);
+      assert.match(refused.valid ? "" : refused.message ?? "", /^Error: out of order/);
     });
   });
 
@@ -143,8 +166,10 @@ for (const { name, bytes } of javyModules()) {
         assert.ok((await policy.validate(OWNED)).allowed, `after ${told}`);
       }
     });
-    await withPolicy({ timeoutMs: 1000, settings: { do: "loop" } }, async (policy) =>
-      assert.equal(await policy.validateSettings(), { valid: false, message: INTERRUPTED }));
+    await withPolicy(
+      { timeoutMs: 1000, settings: { do: "loop" } },
+      async (policy) => assert.equal(await policy.validateSettings(), { valid: false, message: INTERRUPTED }),
+    );
   });
 
   on("a request sees nothing of another", async (withPolicy) => {
@@ -162,7 +187,9 @@ for (const { name, bytes } of javyModules()) {
   on("an answer that is larger than a pipe arrives whole", async (withPolicy) => {
     // The package writes it by one call, and doesn't look at how much of it was taken.
     await withPolicy({ settings: { default: "nobody" } }, async (policy) => {
-      const { allowed, patch, status } = await policy.validate(podRequest({}, { do: "pad", bytes: "3000000" }));
+      const { allowed, patch, status } = await policy.validate(
+        podRequest({}, { do: "pad", bytes: "3000000" }),
+      );
       assert.ok(allowed, status?.message);
       const padding = (JSON.parse(patch!) as { path: string; value: string }[]).find(({ path }) =>
         path === "/metadata/padding"
@@ -175,12 +202,18 @@ for (const { name, bytes } of javyModules()) {
     const onHostCall = async ({ payload }: HostCall) => {
       const { name } = JSON.parse(decoder.decode(payload)) as { name: string };
       await Promise.resolve();
-      return { ok: true as const, payload: encoder.encode(JSON.stringify({ metadata: { labels: { owner: name } } })) };
+      return {
+        ok: true as const,
+        payload: encoder.encode(JSON.stringify({ metadata: { labels: { owner: name } } })),
+      };
     };
     await withPolicy({ settings: { ofNamespace: true }, threads: 2, onHostCall }, async (policy) => {
       const verdicts = await Promise.all(
-        Array.from({ length: 12 }, (_, index) =>
-          policy.validate({ ...podRequest({ owner: `n${index % 3}` }), namespace: `n${index % 4}` })),
+        Array.from(
+          { length: 12 },
+          (_, index) =>
+            policy.validate({ ...podRequest({ owner: `n${index % 3}` }), namespace: `n${index % 4}` }),
+        ),
       );
       assert.equal(
         verdicts.map(({ allowed }) => allowed),

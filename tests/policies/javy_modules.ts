@@ -23,13 +23,11 @@ export interface JavyModule {
 /** Built by `tests/tools/build_javy.sh` from the npm package, which not every registry has. */
 function official(): JavyModule {
   const file = join(cache, "javy/official.wasm");
-  return existsSync(file)
-    ? { name: "with Kubewarden's package", file, bytes: bytesOf(file) }
-    : {
-      name: "with Kubewarden's package (sh tests/tools/build_javy.sh kubewarden-policy-sdk)",
-      file,
-      bytes: undefined,
-    };
+  return existsSync(file) ? { name: "with Kubewarden's package", file, bytes: bytesOf(file) } : {
+    name: "with Kubewarden's package (sh tests/tools/build_javy.sh kubewarden-policy-sdk)",
+    file,
+    bytes: undefined,
+  };
 }
 
 /** All forms. */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds what policies in JavaScript are made with, into ${XDG_CACHE_HOME:-$HOME/.cache}/portreeve: `bin/portreeve-javy`, which
 # does what Javy's command-line tool does (that one is published as a binary alone, its crates are not), and `javy/plugin.wasm`,
-# the JavaScript engine of a policy. Needs Rust and a C++ compiler; installs Debian's Clang.
+# the JavaScript engine of a policy. Needs Rust and `npm ci`; installs Debian's Clang for QuickJS, which is C.
 #
 # usage: build_javy.sh [SDK]
 #
@@ -10,6 +10,8 @@
 # beside the committed module.
 set -eu
 cd "$(dirname "$0")/javy"
+modules=$(cd ../../../node_modules && pwd)
+export PATH="$modules/.bin:$PATH" WASM_OPT="$modules/.bin/wasm-opt"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/portreeve
 made=$(cat ../build_javy.sh Cargo.toml Cargo.lock */Cargo.toml */src/*.rs | sha256sum | cut -d ' ' -f 1)
 mkdir -p "$cache/bin" "$cache/javy"
@@ -41,4 +43,16 @@ build() {
   echo "$made" >"$cache/javy/made"
 }
 [ "$(cat "$cache/javy/made" 2>/dev/null)" = "$made" ] || build
-wc -c "$cache/javy/plugin.wasm"
+[ $# -gt 0 ] || exit 0
+
+# With Kubewarden's own package.
+sdk=$cache/javy/sdk
+rm -rf "$sdk"
+mkdir -p "$sdk"
+npm install --silent --no-audit --no-fund --prefix "$sdk" "$1"
+name=$(node -p 'Object.keys(require(process.argv[1]).dependencies)[0]' "$sdk/package.json")
+policy=../../policies/wasi-javascript
+esbuild "$policy/policy.js" --bundle --format=esm --log-level=warning \
+  "--alias:kubewarden-policy-sdk=$sdk/node_modules/$name" "--outfile=$sdk/policy.js"
+"$cache/bin/portreeve-javy" build "$sdk/node_modules/$name/plugin/javy-plugin-kubewarden.wasm" "$sdk/policy.js" "$sdk/policy.wasm"
+node ../../../cli/main.ts annotate -m "$policy/metadata.yml" -o "$cache/javy/official.wasm" "$sdk/policy.wasm"
