@@ -27,7 +27,7 @@ impl OptimizationOptions {
             "--enable-reference-types",
             "--enable-sign-ext",
         ];
-        Self { words: [&[level][..], &features].concat() }
+        Self { words: [&[level, "--quiet"][..], &features].concat() }
     }
 
     /// Writes the module anew.
