@@ -17,7 +17,9 @@ use wasmtime_wizer::Wizer;
 
 /// The linker writes indices with room to spare, which Wizer doesn't read; Binaryen writes them short.
 fn with_short_indices(plugin: &Path, out: &Path) -> Result<Vec<u8>> {
-    wasm_opt::OptimizationOptions::new_opt_level_0().debug_info(false).run(plugin, out)?;
+    wasm_opt::OptimizationOptions::new_opt_level_0()
+        .debug_info(false)
+        .run(plugin, out)?;
     Ok(fs::read(out)?)
 }
 

@@ -33,7 +33,10 @@ fn policy_action(context: Ctx<'_>) -> Result<String> {
     let mut arguments = std::env::args();
     match (arguments.next(), arguments.next(), arguments.next()) {
         (Some(_), Some(action), None) => Ok(action),
-        _ => Err(Exception::throw_message(&context, "expected one argument: the action of the policy")),
+        _ => Err(Exception::throw_message(
+            &context,
+            "expected one argument: the action of the policy",
+        )),
     }
 }
 
@@ -45,7 +48,10 @@ fn host_call<'js>(
     payload: ArrayBuffer<'js>,
 ) -> Result<bool> {
     let Some(payload) = payload.as_bytes() else {
-        return Err(Exception::throw_type(&context, "the payload's ArrayBuffer is detached"));
+        return Err(Exception::throw_type(
+            &context,
+            "the payload's ArrayBuffer is detached",
+        ));
     };
     let status = unsafe {
         host::call(

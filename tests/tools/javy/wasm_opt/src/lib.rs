@@ -1,5 +1,5 @@
-//! Stands in for the crate `wasm-opt`, which compiles Binaryen's C++ for a quarter of an hour: what Javy's generator asks of it, by
-//! the same program from npm. `WASM_OPT` names it.
+//! Stands in for the crate `wasm-opt`, which compiles all of Binaryen's C++: what Javy's generator asks of it, by the same program
+//! from npm. `WASM_OPT` names it.
 use std::{env, io, path::Path, process::Command};
 
 /// How much is given for a smaller module.
@@ -27,7 +27,9 @@ impl OptimizationOptions {
             "--enable-reference-types",
             "--enable-sign-ext",
         ];
-        Self { words: [&[level, "--quiet"][..], &features].concat() }
+        Self {
+            words: [&[level, "--quiet"][..], &features].concat(),
+        }
     }
 
     /// Writes the module anew.
@@ -55,7 +57,8 @@ impl OptimizationOptions {
     }
 
     pub fn run(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
-        let program = env::var("WASM_OPT").map_err(|_| io::Error::other("WASM_OPT must name Binaryen's wasm-opt"))?;
+        let program =
+            env::var("WASM_OPT").map_err(|_| io::Error::other("WASM_OPT must name Binaryen's wasm-opt"))?;
         let status = Command::new(&program)
             .args(&self.words)
             .arg(from.as_ref())
