@@ -1,12 +1,12 @@
 /**
  * Builds every policy of this repository, samples (`policies/`) and those that only tests use (`tests/policies/`), from
- * source: a folder with a metadata.yml holds what becomes `policy.wasm`, a Rust crate, a Go module or a `policy.ts` of TypeScript
- * or (for Extism) AssemblyScript, or Wasm texts `NAME.wat` or Rego modules `NAME.rego` (in the language's old version: `NAME.v0.rego`), which
- * become `NAME.wasm`, or several of these.
+ * source: a folder with a metadata.yml holds what becomes `policy.wasm`, a Rust crate, a Go module, a `policy.ts` of TypeScript
+ * or (for Extism) AssemblyScript, or a `policy.js` for Javy, or Wasm texts `NAME.wat` or Rego modules `NAME.rego` (in the language's
+ * old version: `NAME.v0.rego`), which become `NAME.wasm`, or several of these.
  *
  * Crates are optimised for size; every module carries the metadata; `policies/digests.json` lists their sha256. The
- * files are committed, so only someone who changes a policy needs the toolchains of Rust and Go, or for Rego the `opa` that
- * tests/tools/build_opa.sh builds.
+ * files are committed, so only someone who changes a policy needs the toolchains of Rust and Go, for Rego the `opa` that
+ * tests/tools/build_opa.sh builds, or for JavaScript what tests/tools/build_javy.sh builds.
  *
  * usage: npm run build:policies [-- [--check-only OUTDIR] [FOLDER ...]]
  *
@@ -35,6 +35,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { gunzipSync } from "node:zlib";
+import { build as bundle } from "esbuild";
 import { parseDocument } from "../deps.ts";
 import { withCustomSection } from "../evaluator/render/custom_section.ts";
 import { buildPolicy } from "../typescript/apply/build_policy.ts";
@@ -88,6 +89,8 @@ const outRoot = checkOnly === undefined ? root : resolve(checkOnly);
 const cargoHome = process.env.CARGO_HOME ?? join(homedir(), ".cargo");
 /** Where cargo builds; CI keeps it between checkouts. */
 const targetFolder = resolve(process.env.CARGO_TARGET_DIR ?? join(workspace, "target"));
+/** Where tests/tools/ builds. */
+const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "portreeve");
 const rustupHome = process.env.RUSTUP_HOME ?? join(homedir(), ".rustup");
 
 const all = globSync(["policies/*/metadata.yml", "tests/policies/*/metadata.yml"], { cwd: root }).map(dirname)
@@ -169,7 +172,7 @@ function checkoutLink(): string {
 type Source = {
   readonly folder: string;
   readonly wasm: string;
-  readonly from: "crate" | "go" | "typescript" | "assemblyscript" | "text" | "rego";
+  readonly from: "crate" | "go" | "typescript" | "assemblyscript" | "javascript" | "text" | "rego";
   readonly path: string;
 };
 
@@ -195,6 +198,9 @@ function sources(folder: string): Source[] {
     const { executionMode } = JSON.parse(new TextDecoder().decode(metadata(folder)));
     const from = executionMode === "extism" ? "assemblyscript" : "typescript";
     return [{ ...policy, from, path: join(root, folder, "policy.ts") }, ...others];
+  }
+  if (has("policy.js")) {
+    return [{ ...policy, from: "javascript", path: join(root, folder, "policy.js") }, ...others];
   }
   if (!has("Cargo.toml")) return others;
   // A program keeps its crate's name, a library doesn't.
@@ -229,6 +235,15 @@ async function code({ folder, wasm, from, path }: Source): Promise<Uint8Array> {
         ...["--transform", "json-as", "--optimize", "--runtime", "stub", "--disableWarning"],
       ]);
       break;
+    case "javascript": {
+      const script = `${built}.js`;
+      const alias = { "kubewarden-policy-sdk": join(dirname(path), "sdk.js") };
+      await bundle({ entryPoints: [path], bundle: true, format: "esm", alias, outfile: script });
+      await run(fromJavy("bin/portreeve-javy"), ["build", fromJavy("javy/plugin.wasm"), script, built], {
+        WASM_OPT: join(root, "node_modules/.bin/wasm-opt"),
+      });
+      break;
+    }
     case "text":
       // Text is there to exercise single instructions: assembled as it is, not optimised.
       await tool("wasm-as", [...textFeatures.map((name) => `--enable-${name}`), path, "-o", built]);
@@ -263,12 +278,19 @@ async function rego(folder: string, path: string): Promise<Uint8Array> {
 
 /** OPA's binary: on the path, or where tests/tools/build_opa.sh puts it. */
 function opa(): string {
-  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "portreeve", "bin");
-  const found = [...(process.env.PATH ?? "").split(delimiter), cache].map((path) => join(path, "opa")).find(
-    existsSync,
-  );
+  const folders = [...(process.env.PATH ?? "").split(delimiter), join(cache, "bin")];
+  const found = folders.map((path) => join(path, "opa")).find(existsSync);
   if (found === undefined) throw new Error("Rego policies need `opa`: run tests/tools/build_opa.sh");
   return found;
+}
+
+/** A file that tests/tools/build_javy.sh builds. */
+function fromJavy(name: string): string {
+  const file = join(cache, name);
+  if (!existsSync(file)) {
+    throw new Error("policies in JavaScript need Javy: run tests/tools/build_javy.sh");
+  }
+  return file;
 }
 
 /** A file of a tar archive. */

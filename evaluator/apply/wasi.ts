@@ -6,7 +6,7 @@
  */
 
 import { wallClockMs } from "../../program/apply/wall_clock.ts";
-import { GUEST_LIMIT } from "../types/guest_limits.ts";
+import { GUEST_LIMIT, type GuestLimit } from "../types/guest_limits.ts";
 import { type GuestMemory, GuestMemoryError } from "./guest_memory.ts";
 
 /** What a guest gets through WASI. */
@@ -44,7 +44,7 @@ export class GuestExit {
 }
 
 const ERRNO = { success: 0, badf: 8, fault: 21, inval: 28, nosys: 52, notcapable: 76 } as const;
-const { structure: STRUCTURE, transfer: TRANSFER } = GUEST_LIMIT;
+const { structure: STRUCTURE, transfer: TRANSFER, write: WRITE } = GUEST_LIMIT;
 /** Ranges of one read or write that are looked at, as in POSIX's IOV_MAX. */
 const MAX_RANGES = 1024;
 
@@ -105,13 +105,14 @@ function fillRandom(target: Uint8Array): void {
 
 type WasiFunction = (...args: never[]) => number;
 
-/** Where the byte ranges of an iovec array stand, cut at the bytes of one transfer and at {@link MAX_RANGES} ranges. */
+/** Where the byte ranges of an iovec array stand, cut at the bytes of one call and at {@link MAX_RANGES} ranges. */
 function* ranges(
   memory: GuestMemory,
   list: number,
   count: number,
+  { max }: GuestLimit,
 ): Generator<readonly [at: number, length: number]> {
-  let left = TRANSFER.max;
+  let left = max;
   for (let index = 0; index < Math.min(count >>> 0, MAX_RANGES) && left > 0; index++) {
     const entry = (list >>> 0) + index * 8;
     const at = memory.uint(entry, 32, STRUCTURE);
@@ -180,8 +181,8 @@ function pipeFunctions(host: WasiHost): Record<string, WasiFunction> {
       if (fd !== 1 && fd !== 2) return ERRNO.badf;
       let written = 0;
       const write = fd === 1 ? host.stdout : host.stderr;
-      for (const [at, length] of ranges(memory(), list, count)) {
-        memory().lend(at, length, TRANSFER, write);
+      for (const [at, length] of ranges(memory(), list, count, WRITE)) {
+        memory().lend(at, length, WRITE, write);
         written += length;
       }
       memory().setUint32(writtenAt, written, STRUCTURE);
@@ -190,7 +191,7 @@ function pipeFunctions(host: WasiHost): Record<string, WasiFunction> {
     fd_read(fd: number, list: number, count: number, readAt: number) {
       if (fd !== 0) return ERRNO.badf;
       let read = 0;
-      for (const [at, length] of ranges(memory(), list, count)) {
+      for (const [at, length] of ranges(memory(), list, count, TRANSFER)) {
         const given = memory().lend(at, length, TRANSFER, host.stdin);
         read += given;
         if (given < length) break;

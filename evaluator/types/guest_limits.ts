@@ -35,8 +35,13 @@ export const GUEST_LIMIT = {
   logMessage: limit("log message", TEXT),
   /** Rego: what `opa_println` and `opa_abort` give ends at a zero, which is looked for so far; what is shown is a log message. */
   printed: limit("text to print", ANSWER.max),
-  /** WASI: one call of `fd_read`, `fd_write` or `random_get`; guests go round again. */
+  /** WASI: one call of `fd_read` or `random_get`; guests go round again. */
   transfer: limit("transfer", 1024 * KIB),
+  /**
+   * WASI: one call of `fd_write`. Programs that Javy built write their answer by one, and don't look at how much was taken
+   * (`spec/evaluator.md §6.2`). One byte more than an answer may have, so that a longer one is refused, not cut.
+   */
+  write: limit("write", ANSWER.max + 1),
   /** WASI: a structure of a fixed size, or the arguments, which are the host's words. */
   structure: limit("structure", 4 * KIB),
   /** Rego: an operand of a builtin as JSON; the whole input may be one. */

@@ -161,6 +161,31 @@ test("a huge standard error is cut, a huge standard output is refused", async ()
   });
 });
 
+/** A program that writes a verdict of so many bytes, by one call whose result it doesn't look at. */
+const writesOnce = (bytes: number) =>
+  wasiText(`(module
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 300)
+    (data (i32.const 100) "{\\"accepted\\":true")
+    (func (export "_start")
+      (memory.fill (i32.const 116) (i32.const 32) (i32.const ${bytes - 17}))
+      (i32.store8 (i32.const ${100 + bytes - 1}) (i32.const 125))
+      (i32.store (i32.const 0) (i32.const 100))
+      (i32.store (i32.const 4) (i32.const ${bytes}))
+      (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))`);
+
+test("an answer of any length that is taken is taken by one write", async () => {
+  for (const bytes of [17, 1_048_577, 16_777_216]) {
+    await using policy = await loadPolicy(writesOnce(bytes));
+    assert.ok((await policy.validate("{}")).allowed, `${bytes} bytes`);
+  }
+  await using policy = await loadPolicy(writesOnce(16_777_217));
+  assert.equal((await policy.validate("{}")).status, {
+    message: "the policy wrote over 16777216 bytes to standard output",
+    code: 500,
+  });
+});
+
 test("no file, no directory, no socket, no variable", async () => {
   await withProbe({}, async (_, message) => {
     const calls: readonly (readonly [string, readonly number[], number])[] = [
@@ -214,9 +239,9 @@ test("giant lists of ranges, subscriptions and random bytes cost the host nothin
   const ranges = Array.from({ length: 100_000 }, () => [64, 0]);
   await withProbe({}, async (_, message) => {
     assert.is(await message({ write: { fd: 2, ranges } }), "error 0, 0 written");
-    // One read or write moves at most a mebibyte, as a pipe would.
+    // One write moves at most an answer, and a byte more.
     const big = Array.from({ length: 1000 }, () => [64, 60_000]);
-    assert.match(await message({ write: { fd: 2, ranges: big } }) ?? "", "error 0, 1048576 written");
+    assert.match(await message({ write: { fd: 2, ranges: big } }) ?? "", "error 0, 16777217 written");
     assert.is(
       await message(
         { wasi: ["fd_write", [2, 64, 0xffff_ffff, 64]] },
