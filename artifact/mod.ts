@@ -36,7 +36,7 @@ export { MANIFEST_FOLDER, manifestComponents, STORE_SCHEMES, storedUri } from ".
 export { formatReference, immutableReference } from "./render/reference.ts";
 export { signatureYaml } from "./render/constraint.ts";
 export { readSources, readVerificationConfig } from "./apply/configuration_file.ts";
-export { dockerConfigDir } from "./apply/docker_credentials.ts";
+export { dockerConfigDir, dockerConfigFile } from "./apply/docker_credentials.ts";
 export {
   checkStored,
   type Destination,

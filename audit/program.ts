@@ -16,17 +16,75 @@ import { FIELD_MANAGER } from "./apply/report_store.ts";
 import { parseFlags, usage } from "./render/flags.ts";
 import { errorText, logLine } from "./render/log_line.ts";
 import { closingTable, summaryFields } from "./render/progress.ts";
-import { scan } from "./serve/scan.ts";
+import { scan, type ScanOutcome } from "./serve/scan.ts";
 import { NO_SCREEN, openScreen } from "./serve/terminal.ts";
 import type { Log } from "./types/log.ts";
-import { LEVELS } from "./types/settings.ts";
+import { type AuditSettings, LEVELS } from "./types/settings.ts";
 
 refuseDirectStart(import.meta.url, "audit");
+
+/** Runs the process' own command line, and ends the process. */
+export async function start(): Promise<void> {
+  process.exit(await run(process.argv.slice(2)));
+}
+
+/** Runs the scanner; resolves to the exit code. */
+export async function run(args: readonly string[]): Promise<number> {
+  const parsed = parseFlags(args);
+  if (parsed.kind === "help") return printText(1, usage());
+  if (parsed.kind === "problem") return fail(parsed.problem);
+  const { settings, notes } = parsed;
+  for (const note of notes) printText(2, `${note}\n`);
+
+  const output = openOutput(settings);
+  const began = performance.now();
+  try {
+    const outcome = await scanCluster(settings, output);
+    output.endProgress();
+    const { error, tally: { totals: { resources, namespaces, failedNamespaces } } } = outcome;
+    // Who could not begin has nothing to sum up.
+    if (error !== undefined && resources + namespaces + failedNamespaces === 0) return fail(error);
+    output.summarize(outcome, performance.now() - began);
+    return error === undefined ? 0 : fail(error);
+  } catch (error) {
+    output.endProgress();
+    return fail(error);
+  }
+}
 
 /** Every error that ends a run is said like this (spec/audit.md §2 rule 7). */
 function fail(error: unknown): number {
   printText(2, `Error on cmd.Execute(): ${errorText(error)}\n`);
   return 1;
+}
+
+/** Scans the cluster that the environment names. */
+async function scanCluster(settings: AuditSettings, { log, progress }: Output): Promise<ScanOutcome> {
+  const tls = tlsOf(settings);
+  if (settings.insecureSsl) {
+    log("warning", "connecting to PolicyServers endpoints without validating TLS connection");
+  }
+  if (settings.policyServerUrl !== undefined) {
+    log("info", "querying PolicyServers at the given URL instead of their Services", {
+      "policy-server-url": settings.policyServerUrl,
+    });
+  }
+  keepMemorySmall();
+  const transport = await connect({});
+  try {
+    return await scan({
+      client: kubeClient(transport, FIELD_MANAGER),
+      tls,
+      conditions: matchConditions(),
+      settings,
+      log,
+      progress,
+      now: Date.now,
+      uuid: () => crypto.randomUUID(),
+    });
+  } finally {
+    transport.close();
+  }
 }
 
 /**
@@ -39,81 +97,38 @@ function keepMemorySmall(): void {
   setFlagsFromString("--heap-growing-percent=40");
 }
 
-/** Runs the scanner; resolves to the exit code. */
-export async function run(args: readonly string[]): Promise<number> {
-  const parsed = parseFlags(args);
-  if (parsed.kind === "help") {
-    return printText(1, usage());
-  }
-  if (parsed.kind === "problem") return fail(parsed.problem);
-  const { settings, notes } = parsed;
-  for (const note of notes) printText(2, `${note}\n`);
+type Output = ReturnType<typeof openOutput>;
 
+/** Log lines on standard output, and a progress bar where standard error is a terminal. */
+function openOutput({ logLevel }: AuditSettings) {
   const onTerminal = process.stdout.isTTY === true;
   const screen = process.stderr.isTTY === true
     ? openScreen(process.stderr, () => performance.now())
     : NO_SCREEN;
-  const least = LEVELS.indexOf(settings.logLevel ?? (onTerminal ? "warning" : "info"));
-  // What can't be written is dropped and counted: the scan goes on, and its result are the reports in the cluster.
+  const least = LEVELS.indexOf(logLevel ?? (onTerminal ? "warning" : "info"));
   const line: (...line: Parameters<Log>) => string = (level, message, fields = {}) =>
     logLine(level, message, fields, Date.now());
+  // What can't be written is dropped and counted: the scan goes on, and its result are the reports in the cluster.
   const lines = logLines(1, ({ message, ...fields }) => line("warning", message, fields));
-  const print = (text: string) =>
+  const log: Log = (level, message, fields) => {
+    if (LEVELS.indexOf(level) < least) return;
     screen.print(() => {
-      lines.write(text);
+      lines.write(line(level, message, fields));
       if (onTerminal) lines.flush();
     });
-  const log: Log = (level, message, fields = {}) => {
-    if (LEVELS.indexOf(level) >= least) print(line(level, message, fields));
   };
-
-  const began = performance.now();
-  try {
-    const tls = tlsOf(settings);
-    if (settings.insecureSsl) {
-      log("warning", "connecting to PolicyServers endpoints without validating TLS connection");
-    }
-    if (settings.policyServerUrl !== undefined) {
-      log("info", "querying PolicyServers at the given URL instead of their Services", {
-        "policy-server-url": settings.policyServerUrl,
-      });
-    }
-    keepMemorySmall();
-    const transport = await connect({});
-    try {
-      const { runUid, tally, error } = await scan({
-        client: kubeClient(transport, FIELD_MANAGER),
-        tls,
-        conditions: matchConditions(),
-        settings,
-        log,
-        progress: screen.progress,
-        now: Date.now,
-        uuid: () => crypto.randomUUID(),
-      });
-      const took = performance.now() - began;
-      screen.end();
-      // Who could not begin has nothing to sum up.
-      const { resources, namespaces, failedNamespaces } = tally.totals;
-      const nothing = resources + namespaces + failedNamespaces === 0;
-      if (error !== undefined && nothing) return fail(error);
+  return {
+    log,
+    progress: screen.progress,
+    endProgress: screen.end,
+    /** Prints what a run came to; it took so many milliseconds. */
+    summarize({ tally, runUid }: ScanOutcome, took: number): void {
       // The result is no log line that a level may hide.
       lines.write(
         onTerminal
           ? closingTable(tally, took).replace(/\n$/, "")
           : line("info", "scan summary", summaryFields(tally, runUid, took)),
       );
-      return error === undefined ? 0 : fail(error);
-    } finally {
-      transport.close();
-    }
-  } catch (error) {
-    screen.end();
-    return fail(error);
-  }
-}
-
-/** Runs the process' own command line, and ends the process. */
-export async function start(): Promise<void> {
-  process.exit(await run(process.argv.slice(2)));
+    },
+  };
 }

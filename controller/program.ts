@@ -13,11 +13,12 @@ import { printText } from "../program/apply/write_output.ts";
 import { own } from "../program/types/own.ts";
 import { connect } from "../kubernetes/apply/api_transport.ts";
 import { runAdmissionCheck } from "./apply/check_admission.ts";
-import { errorFields } from "./render/error_fields.ts";
-import { type LogLevel, logLevel, parseFlags, settingsFrom, usage } from "./render/flags.ts";
-import { type Controller, type Log, startController } from "./serve/controller.ts";
+import { fatalFields } from "./render/error_fields.ts";
+import { type LogLevel, logLevel, parseFlags, settingsFrom, usage, type Values } from "./render/flags.ts";
+import { type Controller, type ControllerOptions, type Log, startController } from "./serve/controller.ts";
 import { runDeploymentHook } from "./serve/hook.ts";
 import { CERTIFICATE_FOLDER } from "./serve/webhook_server.ts";
+import type { ControllerSettings } from "./types/settings.ts";
 
 refuseDirectStart(import.meta.url, "controller");
 
@@ -45,30 +46,15 @@ function ownNamespace(): string | undefined {
   }
 }
 
-/** What a log line says of an error that ends the process: its message, and of a defect the stack. */
-const startFields = (error: unknown) => ({
-  ...errorFields(error),
-  error: error instanceof Error ? error.message : String(error),
-});
-
 /** Runs the controller; resolves to the exit code. `certificates` is where its own certificate is mounted. */
 export async function run(args: readonly string[], certificates = CERTIFICATE_FOLDER): Promise<number> {
   const parsed = parseFlags(args);
-  if (parsed.kind === "help") {
-    return printText(2, `${usage("controller")}\n`);
-  }
-  if (parsed.kind === "problem") {
-    printText(2, `${parsed.problem}\n${usage("controller")}\n`);
-    return 2;
-  }
+  if (parsed.kind === "help") return printText(2, `${usage("controller")}\n`);
+  if (parsed.kind === "problem") return refuse(parsed.problem);
   const { values } = parsed;
   const level = logLevel(values["zap-log-level"] ?? "info");
   if (level === undefined) {
-    printText(
-      2,
-      `invalid value "${values["zap-log-level"]}" for flag -zap-log-level\n${usage("controller")}\n`,
-    );
-    return 2;
+    return refuse(`invalid value "${values["zap-log-level"]}" for flag -zap-log-level`);
   }
   const log = jsonLog(level);
   if (values["cleanup"] === "true" || values["restart"] === "true") {
@@ -79,52 +65,74 @@ export async function run(args: readonly string[], certificates = CERTIFICATE_FO
     log("error", settings.message, { error: settings.error });
     return 1;
   }
-  if (values["check-admission"]) {
-    return await runAdmissionCheck(values, settings, log);
-  }
+  if (values["check-admission"]) return await runAdmissionCheck(values, settings, log);
   if (settings.hostNetwork) {
     log(
       "info",
       "WARNING: policy servers use their nodes' network: every port they bind is bound on the node",
     );
   }
+  let controller: Controller;
+  try {
+    controller = await startController(await controllerOptions(values, settings, certificates, log));
+  } catch (error) {
+    log("error", "cannot start", fatalFields(error));
+    return 1;
+  }
+  return await stop(controller, await untilEnded(controller), log);
+}
+
+/** Refuses the command line; returns the exit code. */
+function refuse(problem: string): number {
+  printText(2, `${problem}\n${usage("controller")}\n`);
+  return 2;
+}
+
+/** How to start, as the flags say. Rejects when they name no API server. */
+async function controllerOptions(
+  values: Values,
+  settings: ControllerSettings,
+  certificates: string,
+  log: Log,
+): Promise<ControllerOptions> {
   const address = (name: string) => {
     const value = own(values, name);
     return value === "0" || value === "" ? undefined : value;
   };
-  let controller: Controller;
-  try {
-    controller = await startController({
-      settings,
-      transport: await connect({ kubeconfig: values["kubeconfig"] }),
-      log,
-      webhooks: {
-        port: Number(values["webhook-server-port"]),
-        certificates,
-        mutualTls: settings.clientCaConfigMap !== undefined,
-      },
-      probeAddress: address("health-probe-bind-address"),
-      metricsAddress: address("metrics-bind-address"),
-      ...(values["leader-elect"] === "true"
-        ? { election: { identity: `${hostname()}_${crypto.randomUUID()}` } }
-        : {}),
-    });
-  } catch (error) {
-    log("error", "cannot start", startFields(error));
-    return 1;
-  }
-  const why = await new Promise<string>((resolve) => {
-    const stop = (signal: string) => {
+  return {
+    settings,
+    transport: await connect({ kubeconfig: values["kubeconfig"] }),
+    log,
+    webhooks: {
+      port: Number(values["webhook-server-port"]),
+      certificates,
+      mutualTls: settings.clientCaConfigMap !== undefined,
+    },
+    probeAddress: address("health-probe-bind-address"),
+    metricsAddress: address("metrics-bind-address"),
+    ...(values["leader-elect"] === "true"
+      ? { election: { identity: `${hostname()}_${crypto.randomUUID()}` } }
+      : {}),
+  };
+}
+
+/** Resolves to the signal that is to end the process, or to "lost" when leadership is. */
+function untilEnded(controller: Controller): Promise<string> {
+  return new Promise((resolve) => {
+    const end = (signal: string) => {
       // A second signal does not wait for what is being done.
       for (const name of ["SIGTERM", "SIGINT"]) process.once(name, () => process.exit(1));
       resolve(signal);
     };
-    process.once("SIGTERM", () => stop("SIGTERM"));
-    process.once("SIGINT", () => stop("SIGINT"));
+    process.once("SIGTERM", () => end("SIGTERM"));
+    process.once("SIGINT", () => end("SIGINT"));
     // Everything is looked at again, as it is every ten hours.
     process.on("SIGHUP", () => controller.resync());
     controller.lost.addEventListener("abort", () => resolve("lost"));
   });
+}
+
+async function stop(controller: Controller, why: string, log: Log): Promise<number> {
   log("info", why === "lost" ? "no longer the leader: ending" : "stopping", { signal: why });
   const pushed = await controller.stop(
     why === "SIGTERM" ? { stillAcceptingMs: STILL_ACCEPTING_MS, graceMs: GRACE_MS } : undefined,

@@ -3,9 +3,9 @@
  * that the compiler gives names and objects. An object answers to what it inherits as well, so such names go through a `Map`,
  * `own` and `setOwn` (`program/types/own.ts`), or stand behind `Object.hasOwn` of the same object and name.
  */
-import { relative } from "node:path";
-import { API, type Checker, type Type, TypeFlags } from "typescript/unstable/sync";
+import { type Checker, type Type, TypeFlags } from "typescript/unstable/sync";
 import { type Node, type SourceFile, SyntaxKind } from "typescript/unstable/ast";
+import { checkFiles } from "./compiler.ts";
 
 /** Names of these types are no texts that somebody sent: numbers, symbols, and texts that the code lists. */
 const FIXED = TypeFlags.NumberLike | TypeFlags.StringLiteral | TypeFlags.ESSymbolLike | TypeFlags.Undefined |
@@ -77,30 +77,18 @@ export function uncheckedLookups(
   config: string,
   covered: (file: string) => boolean,
 ): readonly Lookup[] {
-  const api = new API({ cwd: root });
-  try {
-    const project = api.updateSnapshot({ openProjects: [config] }).getProject(config);
-    if (project === undefined) throw new Error(`${config} is no project`);
-    const { program, checker } = project;
-    return program.getSourceFileNames().flatMap((path) => {
-      const file = relative(root, path).replaceAll("\\", "/");
-      if (!covered(file)) return [];
-      const source = program.getSourceFile(path);
-      if (source === undefined) throw new Error(`${file} can't be read`);
-      const sites = sitesOf(source);
-      const names = checker.getTypeAtLocation(sites.map(({ name }) => name));
-      const unfixed = sites.filter((_, index) => !isFixed(checker, names[index]));
-      const objects = checker.getTypeAtLocation(unfixed.map(({ object }) => object));
-      return unfixed.flatMap((site, index) => {
-        const type = objects[index];
-        // What an instance of WebAssembly exports inherits nothing.
-        if (type !== undefined && checker.typeToString(type) === "Exports") return [];
-        if (isGuarded(site, source)) return [];
-        const text = source.text.slice(site.node.pos, site.node.end).trim().replace(/\s+/g, " ");
-        return [{ file, line: source.text.slice(0, site.node.end).split("\n").length, text }];
-      });
+  return checkFiles(root, config, covered, ({ file, source, checker }) => {
+    const sites = sitesOf(source);
+    const names = checker.getTypeAtLocation(sites.map(({ name }) => name));
+    const unfixed = sites.filter((_, index) => !isFixed(checker, names[index]));
+    const objects = checker.getTypeAtLocation(unfixed.map(({ object }) => object));
+    return unfixed.flatMap((site, index) => {
+      const type = objects[index];
+      // What an instance of WebAssembly exports inherits nothing.
+      if (type !== undefined && checker.typeToString(type) === "Exports") return [];
+      if (isGuarded(site, source)) return [];
+      const text = source.text.slice(site.node.pos, site.node.end).trim().replace(/\s+/g, " ");
+      return [{ file, line: source.text.slice(0, site.node.end).split("\n").length, text }];
     });
-  } finally {
-    api.close();
-  }
+  });
 }

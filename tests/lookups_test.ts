@@ -1,9 +1,7 @@
 // "Untrusted names are looked up only in Map / null-prototype table / Object.hasOwn": the whole product, by the compiler's types.
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -12,6 +10,7 @@ import { parseFlags } from "../audit/render/flags.ts";
 import { matchesLabels } from "../cli/render/declared_answers.ts";
 import { policyLogEntry } from "../evaluator/render/policy_log.ts";
 import { own, setOwn } from "../program/types/own.ts";
+import { findingsIn } from "./findings.ts";
 import { ROOMS } from "./floors.ts";
 import type { Lookup } from "./lookups.ts";
 
@@ -20,20 +19,14 @@ const root = fileURLToPath(new URL("../", import.meta.url));
 /** Where names that come from outside are still looked up unchecked, and how often: to be mended, and never to grow. */
 const PENDING: Readonly<Record<string, number>> = {
   "evaluator/apply/rego_builtins.ts": 1,
-  "evaluator/apply/wasi.ts": 2,
 };
 
-/** What is found in a project. The compiler's interface needs Node, which is then started for it. */
-function lookupsIn(folder: string, pattern: RegExp): readonly Lookup[] {
-  const script = join(root, "tests/print_lookups.ts");
-  const node = "bun" in process.versions ? join(root, "node_modules/.bin/node") : process.execPath;
-  const { stdout, stderr, status } = spawnSync(node, [script, folder, pattern.source], { encoding: "utf8" });
-  if (status !== 0) throw new Error(stderr);
-  return JSON.parse(stdout);
-}
-
 test("names from outside are looked up in what an object holds itself", () => {
-  const found = lookupsIn(root, new RegExp(`^(mod\\.ts$|(${Object.keys(ROOMS).join("|")})/)`));
+  const found = findingsIn<Lookup>(
+    "lookups",
+    root,
+    new RegExp(`^(mod\\.ts$|(${Object.keys(ROOMS).join("|")})/)`),
+  );
   const counts = new Map<string, number>();
   for (const { file } of found) counts.set(file, (counts.get(file) ?? 0) + 1);
   const wrong = found.filter(({ file }) => counts.get(file)! > (own(PENDING, file) ?? 0));
@@ -82,7 +75,7 @@ test("the check finds what it has to find, and nothing else", () => {
       }),
     );
     writeFileSync(join(folder, "a.ts"), EXAMPLES);
-    const found = lookupsIn(folder, /^a\.ts$/).map(({ line }) => line);
+    const found = findingsIn<Lookup>("lookups", folder, /^a\.ts$/).map(({ line }) => line);
     const wanted = EXAMPLES.split("\n").flatMap((line, index) =>
       line.endsWith("// found") ? [index + 1] : []
     );

@@ -12,6 +12,7 @@ import { readSession } from "../cli/render/exchange.ts";
 import { readAllowedResources } from "../controller/render/allowed_resources.ts";
 import { readDefaults } from "../controller/render/read_defaults.ts";
 import { loadKubeconfig } from "../kubernetes/apply/kubeconfig.ts";
+import { parsePolicies } from "../policy_server/types/policies.ts";
 import { readDocument } from "../policy_server/types/read_document.ts";
 import { readYamlStream } from "../policy_server/types/yaml_document.ts";
 
@@ -79,6 +80,27 @@ const READERS: Readonly<Record<string, (text: string) => unknown>> = {
     return loadKubeconfig(file);
   },
 };
+
+test("a private key in the place of a file that names it is not quoted", () => {
+  const pem = `-----BEGIN PRIVATE KEY-----\n${SECRET}\n-----END PRIVATE KEY-----\n`;
+  const deeper = ["a", "apiVersion", "allOf", "anyOf", "kind"].map((name) =>
+    `${name}: |\n${pem.replace(/^/gm, "  ")}`
+  );
+  for (const text of [pem, ...deeper, `allOf:\n- |\n${pem.replace(/^/gm, "  ")}`]) {
+    const readers = [
+      parseVerificationConfig,
+      parseSources,
+      (text: string) => parsePolicies(text, "policies.yml"),
+    ];
+    for (const read of readers) {
+      try {
+        read(text);
+      } catch (error) {
+        assert.not.match((error as Error).message, SECRET);
+      }
+    }
+  }
+});
 
 for (const [reader, read] of Object.entries(READERS)) {
   test(`${reader}: errors hold nothing of the file`, async () => {

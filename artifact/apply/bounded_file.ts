@@ -1,5 +1,6 @@
 /** Reads configuration files, which are small: a name that leads to something endless is an error, not a full memory. */
 import { open } from "node:fs/promises";
+import { decodedText } from "../../program/types/decoded_text.ts";
 
 /** Bytes of a configuration file; certificates of a whole company fit. */
 export const MAX_FILE_BYTES = 4 * 1024 * 1024;
@@ -29,5 +30,5 @@ export async function readBounded(path: string): Promise<Buffer> {
 
 /** As {@link readBounded}, as text. */
 export async function readBoundedText(path: string): Promise<string> {
-  return (await readBounded(path)).toString("utf8");
+  return decodedText(await readBounded(path));
 }

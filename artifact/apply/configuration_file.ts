@@ -1,5 +1,6 @@
 /** Reads the files that say where policies come from and who must have signed them. */
 import { X509Certificate } from "node:crypto";
+import { looseText } from "../../program/types/decoded_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { ArtifactError, messageOf } from "../types/error.ts";
 import type { ArtifactOptions } from "../types/options.ts";
@@ -27,8 +28,9 @@ async function readAuthority(entry: AuthorityEntry): Promise<string> {
       throw new ArtifactError("config", `Cannot read certificate from file: ${osErrorText(cause)}`, cause);
     }
   } else bytes = typeof entry.data === "string" ? new TextEncoder().encode(entry.data) : entry.data;
-  const text = new TextDecoder().decode(bytes);
-  if (PEM_BLOCK.test(text)) return text;
+  const text = looseText(bytes);
+  // TLS libraries pass over a block that does not begin its line: then nothing of the file would be trusted.
+  if (PEM_BLOCK.test(text)) return text.replace(/([^\r\n])(?=-----BEGIN )/g, "$1\n");
   try {
     // The structure alone: whether the key is strong enough is for the TLS library, when it is used.
     const der = new X509Certificate(bytes).raw;
@@ -41,11 +43,14 @@ async function readAuthority(entry: AuthorityEntry): Promise<string> {
 }
 
 /**
- * Loads `sources.yml`; what `Path` authorities name is read now, relative to the working directory.
+ * Loads `sources.yml`; what `Path` authorities name is read now, relative to the working directory. What is passed over is warned of.
  *
  * @throws {ArtifactError} `config`, `error while loading sources from <path>: …`; one bad entry fails the whole file
  */
-export async function readSources(path: string): Promise<Sources> {
+export async function readSources(
+  path: string,
+  options: Pick<ArtifactOptions, "onEvent"> = {},
+): Promise<Sources> {
   try {
     let text: string;
     try {
@@ -54,6 +59,7 @@ export async function readSources(path: string): Promise<Sources> {
       throw new ArtifactError("config", osErrorText(cause), cause);
     }
     const document = parseSources(text);
+    for (const warning of document.warnings) log(options, "warn", warning, { file: path });
     const authorities = new Map<string, string[]>();
     for (const { host, entry } of document.authorities) {
       try {
@@ -80,6 +86,31 @@ function keysOf({ allOf = [], anyOf }: VerificationConfig) {
       signature.kind === "pubKey" ? [{ place: `${list}[${index}].key`, key: signature.key }] : []
     );
   return [...listed(allOf, "allOf"), ...listed(anyOf?.signatures ?? [], "anyOf.signatures")];
+}
+
+/** What an entry asks of a signature, without the label that only people read. */
+function requirement(signature: Signature): string {
+  const { annotations } = signature;
+  const wanted = JSON.stringify([...annotations ?? []].sort(([a], [b]) => a < b ? -1 : 1));
+  if (signature.kind !== "pubKey") return `${JSON.stringify({ ...signature, annotations: null })} ${wanted}`;
+  return `${Buffer.from(keyFromPem(signature.key).spki).toString("hex")} ${wanted}`;
+}
+
+/** Entries that stand twice in their list: one signature meets both, so that fewer have to sign than are counted. */
+function repeatedWarnings({ allOf = [], anyOf }: VerificationConfig): readonly string[] {
+  return ([["allOf", allOf], ["anyOf.signatures", anyOf?.signatures ?? []]] as const).flatMap(
+    ([list, entries]) => {
+      const first = new Map<string, number>();
+      return entries.flatMap((entry, index) => {
+        const asked = requirement(entry);
+        const before = first.get(asked);
+        if (before === undefined) first.set(asked, index);
+        return before === undefined ? [] : [
+          `${list}[${index}] asks for the same as ${list}[${before}]: one signature meets both, remove one of them`,
+        ];
+      });
+    },
+  );
 }
 
 /** A key that cannot be read would look like a missing signature of every image: it is an error here, not when it is used. */
@@ -125,7 +156,13 @@ export async function readVerificationConfig(
       `${path} requires no signature: list who must have signed in allOf, or in anyOf with a minimumMatches of at least 1`,
     );
   }
-  for (const warning of [...configWarnings(config, text), ...keyWarnings(config, path)]) {
+  for (
+    const warning of [
+      ...configWarnings(config, text),
+      ...keyWarnings(config, path),
+      ...repeatedWarnings(config),
+    ]
+  ) {
     log(options, "warn", warning, { file: path });
   }
   return config;

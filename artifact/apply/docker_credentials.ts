@@ -1,6 +1,8 @@
 /** Which credentials a registry gets: Docker's `config.json` and its helpers (`spec/fetch-verify.md §5`). */
 import { spawn } from "node:child_process";
+import { statSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { homeFolder } from "../../program/apply/home.ts";
 import { messageOf } from "../types/error.ts";
 import {
@@ -15,7 +17,8 @@ import {
 } from "../types/docker_config.ts";
 import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions, Environment } from "../types/options.ts";
-import { readBoundedText } from "./bounded_file.ts";
+import { looseText } from "../../program/types/decoded_text.ts";
+import { readBounded } from "./bounded_file.ts";
 import { log } from "./event.ts";
 import { environmentOf } from "./settings.ts";
 
@@ -28,21 +31,39 @@ export function dockerConfigDir(options: ArtifactOptions): string {
   return options.dockerConfigDir || env["DOCKER_CONFIG"] || join(homeFolder(env), ".docker");
 }
 
+/** The file in a directory of Docker's configuration; who named the file itself means that one. */
+export function dockerConfigFile(directory: string): string {
+  try {
+    if (statSync(directory).isFile()) return directory;
+  } catch {
+    // What is wrong with it is told when the file is read.
+  }
+  return join(directory, "config.json");
+}
+
+/**
+ * Podman's file below a directory of `XDG_RUNTIME_DIR`, or where it has that by default (containers-auth.json(5)): a login of root's in
+ * a container.
+ */
+function podmanRuntimeFile(env: Environment): readonly string[] {
+  const runtime = env["XDG_RUNTIME_DIR"];
+  if (runtime) return [join(runtime, "containers", "auth.json")];
+  return process.platform === "linux" ? [`/run/containers/${process.getuid?.() ?? 0}/auth.json`] : [];
+}
+
 /**
  * The files that may hold logins, in the order in which they are asked. What the caller or `DOCKER_CONFIG` names comes first and keeps
  * the other tools' defaults out; `REGISTRY_AUTH_FILE` is podman's and skopeo's name for theirs.
  */
-function loginFiles(options: ArtifactOptions): readonly string[] {
+export function loginFiles(options: ArtifactOptions): readonly string[] {
   const env = environmentOf(options);
-  const docker = join(dockerConfigDir(options), "config.json");
+  const docker = dockerConfigFile(dockerConfigDir(options));
   if (options.dockerConfigDir) return [docker];
   const named = env["REGISTRY_AUTH_FILE"] ? [env["REGISTRY_AUTH_FILE"]] : [];
   if (env["DOCKER_CONFIG"]) return [docker, ...named];
   const home = homeFolder(env);
-  const podman = [env["XDG_RUNTIME_DIR"], env["XDG_CONFIG_HOME"] || join(home, ".config")].filter(
-    (directory): directory is string => directory !== undefined && directory !== "",
-  );
-  return [...named, docker, ...podman.map((directory) => join(directory, "containers", "auth.json"))];
+  const podman = join(env["XDG_CONFIG_HOME"] || join(home, ".config"), "containers", "auth.json");
+  return [...named, docker, ...podmanRuntimeFile(env), podman];
 }
 
 /** Runs `docker-credential-<name> get` with the server on its standard input. */
@@ -120,8 +141,12 @@ async function askHelper(
   throw failure;
 }
 
+/** Docker's variable with the content of such a file, which comes before all files (docker/cli 28.3). */
+const AUTH_VARIABLE = "DOCKER_AUTH_CONFIG";
+
 async function lookUp(file: string, image: Image, options: ArtifactOptions): Promise<Credentials> {
-  const config = parseDockerConfig(await readBoundedText(file));
+  const variable = file === AUTH_VARIABLE ? environmentOf(options)[AUTH_VARIABLE] : undefined;
+  const config = parseDockerConfig(variable ?? looseText(await readBounded(file)));
   const env = environmentOf(options);
   const entries = authsFor(config, image.registry, image.repository);
   const empty = entries.filter(({ auth }) => isEmpty(auth)).map(({ key }) => key);
@@ -166,7 +191,11 @@ function isMissing(file: string, error: unknown): boolean {
  * level: most registries want none.
  */
 export async function findCredentials(image: Image, options: ArtifactOptions): Promise<CredentialsFound> {
-  const files = loginFiles(options);
+  const env = environmentOf(options);
+  // What the caller names is alone, unless it only repeats the other variable.
+  const alone = options.dockerConfigDir !== undefined && options.dockerConfigDir !== env["DOCKER_CONFIG"];
+  const given = env[AUTH_VARIABLE] && !alone ? [AUTH_VARIABLE] : [];
+  const files = [...given, ...loginFiles(options)];
   const failures: string[] = [];
   for (const file of files) {
     try {

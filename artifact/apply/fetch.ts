@@ -127,7 +127,13 @@ function filePath(uri: string): string {
   try {
     return fileURLToPath(uri);
   } catch (cause) {
-    throw new ArtifactError("reference", `cannot retrieve path from uri: ${quotedUri(uri)}`, cause);
+    throw new ArtifactError(
+      "reference",
+      `cannot retrieve path from uri: ${
+        quotedUri(uri)
+      }: a whole path follows file://, as in file:///policies/x.wasm`,
+      cause,
+    );
   }
 }
 

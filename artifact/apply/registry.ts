@@ -12,7 +12,7 @@ import { type Connection, plainAllowed, registryAttempts, withProtocols } from "
 import { type CredentialsFound, findCredentials } from "./docker_credentials.ts";
 import { log } from "./event.ts";
 import type { HttpRequest, HttpResponse } from "./http.ts";
-import { authorizationFor, type AuthSettings } from "./registry_auth.ts";
+import { askedAtBase, authorizationFor, type AuthSettings } from "./registry_auth.ts";
 import { PassingError } from "./retry.ts";
 import { limitsOf } from "./settings.ts";
 
@@ -113,7 +113,13 @@ export async function refusalOf(response: HttpResponse, explanation: string): Pr
   return new ArtifactError(status === 404 ? "not_found" : status === 403 ? "forbidden" : "server", message);
 }
 
-/** The registry of a reference over a connection. Each repository is authorized once. */
+/** How requests for a repository are authorized, once the registry has asked; before that nothing is sent. */
+type Authorization = { readonly asked: boolean; readonly value: string | undefined };
+
+const authorized = (request: HttpRequest, value: string | undefined): HttpRequest =>
+  value === undefined ? request : { ...request, headers: { ...request.headers, authorization: value } };
+
+/** The registry of a reference over a connection. */
 function registryOver(
   { scheme, http, retry }: Connection,
   reference: Reference,
@@ -122,8 +128,9 @@ function registryOver(
   options: ArtifactOptions,
 ): Registry {
   let { explanation } = found;
+  const base = `${scheme}://${registryHost(reference)}`;
   const settings: AuthSettings = {
-    base: `${scheme}://${registryHost(reference)}`,
+    base,
     http,
     credentials: found.credentials,
     access,
@@ -133,22 +140,33 @@ function registryOver(
       log(options, "warn", reason, { registry: reference.registry });
     },
   };
-  const authorizations = new Map<string, Promise<string | undefined>>();
-  const authorization = (repository: string) => {
-    let known = authorizations.get(repository);
-    if (known === undefined) {
-      known = retry(() => authorizationFor(settings, repository));
-      authorizations.set(repository, known);
-    }
-    return known;
+  const authorizations = new Map<string, Promise<Authorization>>();
+  /** Answers what the registry asks of whoever wants this repository, or `undefined` where it asks nothing. */
+  const authorize = (repository: string, question: () => Promise<string | undefined>) => {
+    const answer = retry(async () => {
+      const asked = await question();
+      return asked === undefined
+        ? { asked: false, value: undefined }
+        : { asked: true, value: await authorizationFor(settings, repository, asked) };
+    });
+    authorizations.set(repository, answer);
+    return answer;
   };
   return {
-    base: settings.base,
+    base,
     limits: limitsOf(options),
     send: async (repository, request) => {
-      const value = await authorization(repository);
-      const headers = value === undefined ? request.headers : { ...request.headers, authorization: value };
-      return await http.send({ ...request, headers });
+      const known = authorizations.get(repository) ?? authorize(repository, () => askedAtBase(settings));
+      const { asked, value } = await known;
+      const response = await http.send(authorized(request, value));
+      const header = response.header("www-authenticate");
+      // Credentials are the registry's: who answers in its place, after a redirect, asks in vain.
+      const own = new URL(response.url).origin === new URL(base).origin;
+      if (asked || !own || response.status !== 401 || !header || request.body !== undefined) return response;
+      // Where anybody may ask for something (Artifactory, Nexus), only the repositories that not everybody may read ask who it is.
+      response.discard();
+      const answer = await authorize(repository, () => Promise.resolve(header));
+      return await http.send(authorized(request, answer.value));
     },
     sendAnonymously: http.send,
     retry,

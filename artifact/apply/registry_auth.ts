@@ -93,23 +93,36 @@ async function bearer(
   }
 }
 
+/** What a registry asks of everybody: its `WWW-Authenticate` header at `/v2/`, `undefined` for nothing. */
+export async function askedAtBase(
+  { http, base }: Pick<AuthSettings, "http" | "base">,
+): Promise<string | undefined> {
+  const ping = await http.send({ method: "GET", url: `${base}/v2/`, headers: {} });
+  const header = ping.header("www-authenticate");
+  ping.discard();
+  return header || undefined;
+}
+
 /**
- * The `Authorization` header for one repository, `undefined` for none: also when no token is to be had, as the request
- * that follows says it better.
+ * The `Authorization` header for one repository that answers `WWW-Authenticate`, `undefined` for none: also when no token is to be had,
+ * as the request that follows says it better.
  */
 export async function authorizationFor(
   settings: AuthSettings,
   repository: string,
+  header: string,
 ): Promise<string | undefined> {
   const { base, credentials } = settings;
-  const ping = await settings.http.send({ method: "GET", url: `${base}/v2/`, headers: {} });
-  const header = ping.header("www-authenticate");
-  ping.discard();
-  if (header === undefined || header === "") return undefined;
   const challenge = parseChallenge(header);
+  if (challenge.scheme === "bearer" && credentials.kind === "registry_token") {
+    return `Bearer ${credentials.token}`;
+  }
   if (challenge.scheme === "basic") {
     if (credentials.kind === "identity_token") {
       settings.onRefused("IdentityToken credential not supported. Using anonymous instead");
+    }
+    if (credentials.kind === "registry_token") {
+      settings.onRefused(`the registrytoken is not used: ${base} asks for a user name and a password`);
     }
     return credentials.kind === "basic" ? basic(credentials.username, credentials.password) : undefined;
   }

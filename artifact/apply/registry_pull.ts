@@ -65,7 +65,7 @@ export async function getManifest(
       if (digest !== undefined) requireDigest(digest, startHash(digest).update(bytes), response.url);
     }
     const manifest = parseManifest(new TextDecoder().decode(bytes), accept);
-    const mediaType = manifest.document["mediaType"] ??
+    const mediaType = manifest.document["mediaType"] ||
       response.header("content-type")?.split(";")[0]?.trim();
     return {
       bytes,
@@ -238,12 +238,26 @@ export async function getBlob(
   return Buffer.concat(pieces);
 }
 
+/** The target of a `Link` header's link to the next page (RFC 8288 §3: several links, quoted parameters, several relations). */
+function nextLink(header: string): string | undefined {
+  for (const [, target, parameters] of header.matchAll(/<([^>]*)>((?:\s*;[^;,"]*(?:"[^"]*")?)*)/g)) {
+    const [, quoted, plain] = /;\s*rel\s*=\s*(?:"([^"]*)"|'?([^\s;,']*))/i.exec(parameters ?? "") ?? [];
+    if ((quoted ?? plain ?? "").toLowerCase().split(/\s+/).includes("next")) return target;
+  }
+  return undefined;
+}
+
 /** The page after this one; "elsewhere": it is on another host, which is not asked. */
 function nextPage(response: HttpResponse): { readonly href: string } | "elsewhere" | undefined {
-  const target = /<([^>]*)>\s*;[^,]*rel="?next"?/i.exec(response.header("link") ?? "")?.[1];
+  const target = nextLink(response.header("link") ?? "");
   if (target === undefined) return undefined;
+  const here = new URL(response.url);
   const next = namedAddress(target, response.url, `${response.url} names as its next page`);
-  return next.origin === new URL(response.url).origin ? { href: next.href } : "elsewhere";
+  // A registry behind a proxy that ends TLS may not know that it is spoken to with it.
+  if (here.protocol === "https:" && next.protocol === "http:" && next.host === here.host) {
+    next.protocol = "https:";
+  }
+  return next.origin === here.origin ? { href: next.href } : "elsewhere";
 }
 
 /**
@@ -330,7 +344,7 @@ async function listedReferrers(
   try {
     const url = `${registry.base}/v2/${repository}/referrers/${digest}`;
     const whole = await readPages(registry, repository, url, what, { accept: ACCEPT }, (body) => {
-      const page = parseManifest(new TextDecoder().decode(body));
+      const page = parseManifest(new TextDecoder().decode(body), "list");
       if (page.kind === "index") { for (const entry of page.manifests) referrers.push(entry); }
       return referrers.length < MAX_REFERRERS ? "more" : "enough";
     }, requireReferrers);

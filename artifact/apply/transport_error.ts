@@ -17,6 +17,9 @@ const TLS_ADVICE: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
+/** Bun asks back where Node says what it tried; the code that stands before it is the same. */
+const BUN_ASKS = "Unable to connect. Is the computer able to access the url?";
+
 /** The error and what caused it, outermost first; aggregated attempts (IPv4, IPv6) included. */
 function chainOf(error: unknown, depth = 0): readonly Error[] {
   if (!(error instanceof Error) || depth > 5) return [];
@@ -39,9 +42,10 @@ export function transportError(url: URL, error: unknown, proxy: string | undefin
     const code = codes[0] ?? messageOf(error);
     return new ArtifactError("tls", `cannot reach ${url.origin}${via}: ${advice[1]} (${code})`, error);
   }
-  const detail = [...new Set(chain.map((part) => part.message))].filter((message) => message !== "").join(
-    ": ",
-  );
+  const detail = [...new Set(chain.map((part) => part.message.replace(BUN_ASKS, "connection refused")))]
+    .filter((message) => message !== "").join(
+      ": ",
+    );
   return new ArtifactError(
     "connect",
     `cannot reach ${url.origin}${via}: ${detail || codes[0] || messageOf(error)}`,

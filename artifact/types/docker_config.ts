@@ -10,7 +10,9 @@ export type Credentials =
   | { readonly kind: "anonymous" }
   | { readonly kind: "basic"; readonly username: string; readonly password: string }
   /** An OAuth2 refresh token, as `docker login` stores it for some registries. */
-  | { readonly kind: "identity_token"; readonly token: string };
+  | { readonly kind: "identity_token"; readonly token: string }
+  /** A token that the registry itself takes, without one being asked for. */
+  | { readonly kind: "registry_token"; readonly token: string };
 
 export const ANONYMOUS: Credentials = { kind: "anonymous" };
 
@@ -19,6 +21,7 @@ export type DockerAuth = {
   readonly username: string | undefined;
   readonly password: string | undefined;
   readonly identityToken: string | undefined;
+  readonly registryToken: string | undefined;
 };
 
 export type DockerConfig = {
@@ -74,6 +77,7 @@ export function parseDockerConfig(json: string): DockerConfig {
           username: text(entry["username"]),
           password: text(entry["password"]),
           identityToken: text(entry["identitytoken"]),
+          registryToken: text(entry["registrytoken"]),
         }] as const,
       ]
       : []
@@ -81,12 +85,22 @@ export function parseDockerConfig(json: string): DockerConfig {
   const helpers = Object.entries(member("credHelpers")).flatMap(
     ([server, name]) => text(name) === undefined ? [] : [[server, name as string] as const],
   );
+  if (isOldConfig(root)) {
+    faults.push(fault("it has no `auths`, as the older .dockercfg: put what it holds into `auths`"));
+  }
   return {
     auths: new Map(auths),
     credHelpers: new Map(helpers),
     credsStore: text(root["credsStore"]),
     faults,
   };
+}
+
+/** Whether registries stand where \`auths\` should: so was the file before Docker 1.7, and the kubelet still knows it (\`.dockercfg\`). */
+function isOldConfig(root: Fields): boolean {
+  const members = Object.values(root);
+  return members.length > 0 &&
+    members.every((member) => isFields(member) && text(own(member, "auth")) !== undefined);
 }
 
 /** The name under which `docker login` keeps the credentials of Docker Hub. */
@@ -99,6 +113,8 @@ type Scope = {
   readonly host: string;
   /** Path segments that a repository must begin with. */
   readonly path: readonly string[];
+  /** The same without the address of the registry's interface: `https://host/v2/team` means what `host/team` does to the kubelet. */
+  readonly below: readonly string[] | undefined;
 };
 
 function scopeOf(key: string): Scope {
@@ -107,10 +123,11 @@ function scopeOf(key: string): Scope {
   const host = scheme?.[1]?.toLowerCase() === "https" ? named.replace(/:443$/, "") : named;
   const path = segments.filter((segment) => segment !== "");
   // The addresses of the registry's interface, which older clients wrote into the key.
-  const isInterface = path.length === 1 && (path[0] === "v1" || path[0] === "v2");
+  const isInterface = path[0] === "v1" || path[0] === "v2";
   return {
     host: DOCKER_HUB_HOSTS.includes(host.toLowerCase()) ? "docker.io" : host.toLowerCase(),
-    path: isInterface ? [] : path,
+    path: isInterface && path.length === 1 ? [] : path,
+    below: isInterface && path.length > 1 ? path.slice(1) : undefined,
   };
 }
 
@@ -159,13 +176,17 @@ export function authsFor(
 ): readonly MatchingAuth[] {
   const wanted = scopeOf(registry).host;
   const segments = repository.split("/");
-  return [...config.auths].map(([key, auth]) => ({ key, auth, scope: scopeOf(key) }))
-    .filter(({ scope }) =>
-      hostMatches(scope.host, wanted) && scope.path.every((segment, index) => segment === segments[index])
-    )
+  const holds = (path: readonly string[]) => path.every((segment, index) => segment === segments[index]);
+  return [...config.auths].flatMap(([key, auth]) => {
+    const { host, path, below } = scopeOf(key);
+    const matching = [path, below].find((one) => one !== undefined && holds(one));
+    return matching === undefined || !hostMatches(host, wanted)
+      ? []
+      : [{ key, auth, host, length: matching.length }];
+  })
     .sort((a, b) =>
-      b.scope.path.length - a.scope.path.length ||
-      Number(b.scope.host === wanted) - Number(a.scope.host === wanted) ||
+      b.length - a.length ||
+      Number(b.host === wanted) - Number(a.host === wanted) ||
       Number(b.key === registry) - Number(a.key === registry)
     )
     .map(({ key, auth }) => ({ key, auth }));
@@ -185,7 +206,7 @@ export function helperFor(config: DockerConfig, registry: string): string | unde
 
 /** Whether an entry only says that the credential store has the login, as `docker login` writes it. */
 export function isEmpty(auth: DockerAuth): boolean {
-  return auth.auth === undefined && auth.username === undefined && auth.identityToken === undefined;
+  return [auth.auth, auth.username, auth.identityToken, auth.registryToken].every((one) => one === undefined);
 }
 
 const NOT_BASE64 = "`auth` is not base64 of user:password";
@@ -208,6 +229,10 @@ function decodedAuth(auth: string): string {
  * @throws {ArtifactError} `config`: `auth` is undecodable
  */
 export function credentialsOf(entry: DockerAuth): Credentials | undefined {
+  if (entry.registryToken !== undefined && !/^[\x21-\x7e]+$/.test(entry.registryToken)) {
+    refuse("`registrytoken` is no token: it has blanks or other characters that no header has");
+  }
+  if (entry.registryToken !== undefined) return { kind: "registry_token", token: entry.registryToken };
   if (entry.identityToken !== undefined) return { kind: "identity_token", token: entry.identityToken };
   if (entry.auth === undefined) {
     return entry.username === undefined || entry.password === undefined
@@ -217,5 +242,7 @@ export function credentialsOf(entry: DockerAuth): Credentials | undefined {
   const decoded = decodedAuth(entry.auth);
   const colon = decoded.indexOf(":");
   if (colon < 0) refuse(NOT_BASE64);
-  return { kind: "basic", username: decoded.slice(0, colon), password: decoded.slice(colon + 1) };
+  // Old clients filled it up with zeros, which docker leaves out.
+  const password = decoded.slice(colon + 1).replace(/^\0+|\0+$/g, "");
+  return { kind: "basic", username: decoded.slice(0, colon), password };
 }

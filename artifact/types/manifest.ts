@@ -105,8 +105,9 @@ function readDescriptor(value: unknown, where: string): Descriptor {
     urls: Array.isArray(urls) ? urls.filter((url): url is string => typeof url === "string").slice(0, 8) : [],
     annotations: readStrings(annotations),
     artifactType: typeof artifactType === "string" ? artifactType : undefined,
+    // Go's programs write a platform that is not there as one of empty names.
     platform: isFields(platform) && typeof platform["os"] === "string" &&
-        typeof platform["architecture"] === "string"
+        typeof platform["architecture"] === "string" && platform["os"] + platform["architecture"] !== ""
       ? { os: platform["os"], architecture: platform["architecture"] }
       : undefined,
   };
@@ -145,38 +146,48 @@ function absent(value: unknown): boolean {
   return value === undefined || value === null;
 }
 
+/** The same of a text, which Go's programs write as an empty one. */
+const unsaid = (value: unknown): boolean => absent(value) || value === "";
+
+/** Go's programs write a descriptor that is not there as one without a type, a digest and a size. */
+function isNoDescriptor(value: unknown): boolean {
+  return absent(value) ||
+    isFields(value) && unsaid(value["mediaType"]) && unsaid(value["digest"]) && (value["size"] ?? 0) === 0;
+}
+
 function isIndex(document: Fields): boolean {
   const { mediaType, config, layers, manifests } = document;
   if (mediaType === MEDIA_TYPE.ociIndex || mediaType === MEDIA_TYPE.dockerList) return true;
-  return absent(config) && absent(layers) && manifests !== undefined;
+  return isNoDescriptor(config) && absent(layers) && manifests !== undefined;
 }
 
 /**
  * Reads a manifest or index. A member that is null counts as absent, as it does for Go's programs, which write it.
  *
  * @param accept whether an image must be whole, as what is pulled or copied; or whatever can be read of it is wanted, as of an image
- * that holds signatures, where a layer that is none spoils no other, and nobody looks at the configuration
+ * that holds signatures, where a layer that is none spoils no other, and nobody looks at the configuration; or a list that a registry
+ * makes, of which some say no version
  * @throws {ArtifactError} `media_type` for versions and types that are not known, `protocol` for what is no manifest
  */
-export function parseManifest(text: string, accept: "whole" | "readable" = "whole"): Manifest {
+export function parseManifest(text: string, accept: "whole" | "readable" | "list" = "whole"): Manifest {
   const document = parseJson(text, "Failed to parse the manifest: it");
   if (!isFields(document)) refuse("it is no JSON object");
   const { schemaVersion, mediaType, config, layers } = document;
-  if (schemaVersion !== 2) {
+  if (schemaVersion !== 2 && !(accept === "list" && absent(schemaVersion))) {
     throw new ArtifactError(
       "media_type",
       `Unsupported schema version: ${JSON.stringify(schemaVersion)?.slice(0, 300)}`,
     );
   }
-  if (!absent(mediaType) && !MANIFEST_TYPES.includes(mediaType as string)) {
+  if (!unsaid(mediaType) && !MANIFEST_TYPES.includes(mediaType as string)) {
     const shown = typeof mediaType === "string" && MEDIA_TYPE_TEXT.test(mediaType) ? mediaType : "none";
     throw new ArtifactError("media_type", `Unsupported media type: ${shown}`);
   }
   if (isIndex(document)) {
     return { kind: "index", manifests: readEntries(document["manifests"], "manifests"), document };
   }
-  if (absent(config) && absent(layers)) refuse("it has neither layers nor manifests");
-  if (accept === "readable") {
+  if (isNoDescriptor(config) && absent(layers)) refuse("it has neither layers nor manifests");
+  if (accept !== "whole") {
     const read = readable(layers, "layers");
     return {
       kind: "image",
@@ -187,7 +198,7 @@ export function parseManifest(text: string, accept: "whole" | "readable" = "whol
   }
   return {
     kind: "image",
-    config: absent(config) ? undefined : readDescriptor(config, "config"),
+    config: isNoDescriptor(config) ? undefined : readDescriptor(config, "config"),
     layers: readDescriptors(layers, "layers"),
     document,
   };

@@ -143,6 +143,28 @@ function refusePath(text: string): void {
   );
 }
 
+/** Schemes by which other tools name images. */
+const IMAGE_SCHEMES: readonly string[] = ["oci", "docker", "docker-image", "container", "ghcr", "oci-image"];
+
+/** The reference of an image that people typed: what is most often wrong with it is said. */
+function typedReference(text: string): Reference {
+  try {
+    return parseReference(text);
+  } catch (error) {
+    if (
+      !(error instanceof ArtifactError) ||
+      !/[A-Z]/.test(text.replace(/[:@][^/]*$/, "").replace(/^[^/]*\//, ""))
+    ) {
+      throw error;
+    }
+    throw new ArtifactError(
+      "reference",
+      `${error.message}: the name of a repository has no capital letters`,
+      error,
+    );
+  }
+}
+
 /**
  * Reads the `module:` value of a policy, or what a user typed on the command line (`spec/fetch-verify.md §1.1`).
  *
@@ -165,11 +187,21 @@ export function parsePolicyUrl(text: string): PolicyUrl {
     case "https":
       return { scheme, uri, hostAndPort: url.host, segments: url.pathname.split("/").slice(1) };
     case "registry": {
-      if (url.host === "") throw new ArtifactError("reference", `invalid URL: ${quotedUri(url.href)}`);
-      const reference = parseReference(relative ? uri : uri.slice(uri.indexOf("://") + 3));
+      if (url.host === "") {
+        throw new ArtifactError(
+          "reference",
+          `invalid URL: ${quotedUri(url.href)}: an image is named by registry://HOST/REPOSITORY:TAG`,
+        );
+      }
+      const reference = typedReference(relative ? uri : uri.slice(uri.indexOf("://") + 3));
       return { scheme, uri, hostAndPort: reference.registry, reference };
     }
     default:
-      throw new ArtifactError("reference", `unknown scheme: ${quoted(scheme)}`);
+      throw new ArtifactError(
+        "reference",
+        `unknown scheme: ${quoted(scheme)}${
+          IMAGE_SCHEMES.includes(scheme) ? ": an image is named with registry://, or without a scheme" : ""
+        }`,
+      );
   }
 }

@@ -44,7 +44,40 @@ export type SourcesDocument = {
   readonly insecureSources: ReadonlySet<string>;
   readonly authorities: readonly { readonly host: string; readonly entry: AuthorityEntry }[];
   readonly proxies: Proxies | undefined;
+  /** What is passed over, as 1.36 does, and is hardly meant so. */
+  readonly warnings: readonly string[];
 };
+
+const KEYS = ["insecure_sources", "source_authorities", "proxies"];
+const PROXY_KEYS = ["http_proxy", "https_proxy", "no_proxy"];
+const HOST_AND_PORT = /^(?:\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]]+)(?::\d{1,5})?$/;
+
+/** Keys that nothing reads, and hosts that no address is equal to. */
+function passedOver(
+  root: Mapping,
+  insecure: readonly string[],
+  authorities: readonly string[],
+  proxies: Mapping,
+) {
+  const unknown = (mapping: Mapping, known: readonly string[], where: string) =>
+    Object.keys(mapping).filter((key) => !known.includes(key)).map((key) =>
+      `${where}${quoted(key)} is passed over: there is no such key, correct or remove it (known: ${
+        known.join(", ")
+      })`
+    );
+  const hosts = (listed: readonly string[], where: string) =>
+    listed.flatMap((host, index) =>
+      HOST_AND_PORT.test(host)
+        ? []
+        : [`${where} ${index + 1} is passed over: write it as host or host:port, without scheme and path`]
+    );
+  return [
+    ...unknown(root, KEYS, ""),
+    ...unknown(proxies, PROXY_KEYS, "proxies."),
+    ...hosts(insecure, "entry of insecure_sources"),
+    ...hosts(authorities, "host of source_authorities"),
+  ].slice(0, 20);
+}
 
 /** As {@link readMapping}; what stands in its place is not quoted: a proxy's URL may hold a password. */
 function mappingOf(value: unknown, expected: string, where: string): Mapping {
@@ -98,10 +131,11 @@ export function parseSources(text: string): SourcesDocument {
       entry: readAuthority(item, `source_authorities.${host}[${index}]`),
     }))
   );
-  const proxies = root["proxies"] ?? undefined;
+  const proxies = mappingOf(root["proxies"] ?? {}, "a map", "proxies");
   return {
     insecureSources: new Set(insecure),
     authorities,
-    proxies: proxies === undefined ? undefined : readProxies(mappingOf(proxies, "a map", "proxies")),
+    proxies: (root["proxies"] ?? undefined) === undefined ? undefined : readProxies(proxies),
+    warnings: passedOver(root, insecure, Object.keys(hosts), proxies),
   };
 }

@@ -22,6 +22,8 @@ function ticked(names: readonly string[]): string {
 
 function describe(value: unknown): string {
   if (value === null || value === undefined) return "unit value";
+  // Somebody gave the file of a key in the place of the one that names it: it may be a private one.
+  if (typeof value === "string" && value.includes("-----BEGIN ")) return "string in PEM";
   if (typeof value === "string") return `string ${JSON.stringify(quoted(value))}`;
   if (typeof value === "boolean") return `boolean \`${value}\``;
   if (typeof value === "number") {

@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { createSecureContext, getCACertificates, rootCertificates } from "node:tls";
+import { ENCRYPTED_KEY, isEncryptedKey } from "../../program/types/encrypted_key.ts";
 import { own } from "../../program/types/own.ts";
 import { loadUndici, type UndiciDispatcher } from "../../deps.ts";
 import type { AuditSettings } from "../types/settings.ts";
@@ -63,7 +64,9 @@ export function tlsOf({ insecureSsl, extraCa, clientCert, clientKey }: AuditSett
     } catch (error) {
       throw new Error(
         `failed to create scanner: loading client certificate: ${clientCert} and ${clientKey} are no certificate and its ` +
-          `key in PEM: ${(error as Error).message}`,
+          `key in PEM: ${
+            isEncryptedKey(certificate.key) ? `the key ${ENCRYPTED_KEY}` : (error as Error).message
+          }`,
       );
     }
   }
@@ -118,8 +121,7 @@ function bunExchange({ verify, ca, certificate }: Tls): Exchange {
   };
 }
 
-async function nodeExchange({ verify, ca, certificate }: Tls): Promise<Exchange> {
-  const { Client, EnvHttpProxyAgent } = await loadUndici();
+function clientOptions({ verify, ca, certificate }: Tls) {
   const connect = {
     // Made once: a hundred authorities take longer to load than a handshake takes.
     secureContext: createSecureContext({
@@ -130,7 +132,7 @@ async function nodeExchange({ verify, ca, certificate }: Tls): Promise<Exchange>
     rejectUnauthorized: verify,
     timeout: REQUEST_LIMIT_MS,
   };
-  const options = {
+  return {
     connect,
     pipelining: 1,
     allowH2: false,
@@ -138,8 +140,13 @@ async function nodeExchange({ verify, ca, certificate }: Tls): Promise<Exchange>
     headersTimeout: REQUEST_LIMIT_MS,
     bodyTimeout: REQUEST_LIMIT_MS,
   };
+}
+
+async function nodeExchange(tls: Tls): Promise<Exchange> {
+  const { Client, EnvHttpProxyAgent } = await loadUndici();
+  const options = clientOptions(tls);
   const proxied = PROXY_VARIABLES.some((name) => own(process.env, name));
-  const proxy = proxied ? new EnvHttpProxyAgent({ ...options, requestTls: connect }) : undefined;
+  const proxy = proxied ? new EnvHttpProxyAgent({ ...options, requestTls: options.connect }) : undefined;
   // A connection for each request that is on its way, and no more: undici's own pool opens another whenever the others have
   // not quite taken note of their answers' ends.
   const idle = new Map<string, UndiciDispatcher[]>();

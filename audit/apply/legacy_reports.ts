@@ -5,8 +5,7 @@ import type { Resource } from "../../kubernetes/types/resource.ts";
 import { errorText } from "../render/log_line.ts";
 import { MANAGED_BY, MANAGED_BY_LABEL, reportResource, RUN_LABEL } from "../render/report.ts";
 import type { Log } from "../types/log.ts";
-
-const NAMESPACES: Resource = { kind: "Namespace", apiVersion: "v1", plural: "namespaces", namespaced: false };
+import { NAMESPACES } from "../types/policies.ts";
 
 /** Removes them where there are any; trouble is logged and nothing else. `unused` is a run UID that no report carries. */
 export async function removeLegacyReports(client: KubeClient, unused: string, log: Log): Promise<void> {

@@ -23,6 +23,7 @@ import { stringLibrary } from "../render/cel/strings.ts";
 import { TIMES } from "../render/cel/times.ts";
 import type { Node } from "../render/cel/syntax.ts";
 import { type CelSource, celSource } from "../render/cel/values.ts";
+import { errorText } from "../render/log_line.ts";
 import type { Audited } from "../types/judgement.ts";
 import type { Auditable, Served } from "../types/policies.ts";
 
@@ -42,6 +43,7 @@ export type Conditions = {
 const MAX_NAME = 317;
 
 const MATCHING: Checked = { kind: "matching" };
+const problem = (message: string): Checked => ({ kind: "problem", message });
 
 /**
  * Milliseconds that a policy's conditions may take in one run over all objects of a namespace, and that those of all policies
@@ -96,6 +98,50 @@ function requestOf({ name, namespace, uid, kind }: Audited, { group, version, pl
   };
 }
 
+type Source = CelSource | { readonly error: string };
+
+/** What objects read as for CEL, or why they can't be read: another policy does not try again. */
+function objectSources(): (object: Audited, meter: Meter) => Source {
+  const sources = new WeakMap<Audited, Source>();
+  return (object, meter) => {
+    let source = sources.get(object);
+    if (source === undefined) {
+      try {
+        source = celSource(object.text, meter.checkTime);
+      } catch (error) {
+        source = { error: errorText(error) };
+      }
+      sources.set(object, source);
+    }
+    return source;
+  };
+}
+
+/** The time that conditions have taken: by policy and namespace of the object, and by the policy's own namespace. */
+class TimeSpent {
+  readonly #policies = new Map<string, number>();
+  readonly #namespaces = new Map<string, number>();
+
+  /** What has taken too long, if anything has. */
+  exceeded(policy: string, namespace: string): string | undefined {
+    if ((this.#policies.get(policy) ?? 0) > MAX_POLICY_MS) {
+      const seconds = MAX_POLICY_MS / 1000;
+      return `the policy's match conditions have taken more than ${seconds} s in this run on objects of the namespace`;
+    }
+    if ((this.#namespaces.get(namespace) ?? 0) > MAX_NAMESPACE_MS) {
+      const seconds = MAX_NAMESPACE_MS / 1000;
+      return `the match conditions of the namespace's policies have taken more than ${seconds} s in this run`;
+    }
+    return undefined;
+  }
+
+  add(policy: string, namespace: string, ms: number): void {
+    this.#policies.set(policy, (this.#policies.get(policy) ?? 0) + ms);
+    // Cluster-wide policies share none.
+    if (namespace !== "") this.#namespaces.set(namespace, (this.#namespaces.get(namespace) ?? 0) + ms);
+  }
+}
+
 /**
  * The conditions of all policies of a run. What exceeds its limits is an error, as for the API server, and never a match or an
  * exclusion; `now` is in milliseconds.
@@ -103,22 +149,8 @@ function requestOf({ name, namespace, uid, kind }: Audited, { group, version, pl
 export function matchConditions(now: () => number = () => performance.now()): Conditions {
   let environment: Environment | undefined;
   const compiled = new Map<string, Condition>();
-  /** What objects read as, or why they can't be read: another policy does not try again. */
-  const sources = new WeakMap<Audited, CelSource | { readonly error: string }>();
-  /** Milliseconds by policy and namespace of the object, and by the policy's own; it is made ready anew for each part of a run. */
-  const spent = { policies: new Map<string, number>(), namespaces: new Map<string, number>() };
-  const sourceOf = (object: Audited, meter: Meter) => {
-    let source = sources.get(object);
-    if (source === undefined) {
-      try {
-        source = celSource(object.text, meter.checkTime);
-      } catch (error) {
-        source = { error: error instanceof Error ? error.message : String(error) };
-      }
-      sources.set(object, source);
-    }
-    return source;
-  };
+  const sourceOf = objectSources();
+  const spent = new TimeSpent();
   const conditionOf = (expression: string) => {
     let condition = compiled.get(expression);
     if (condition === undefined) {
@@ -131,24 +163,18 @@ export function matchConditions(now: () => number = () => performance.now()): Co
     // What an object takes to be read is paid from the policy's time, too.
     const meter = createMeter(now);
     const source = sourceOf(object, meter);
-    if ("error" in source) {
-      return { kind: "problem", message: `the match conditions cannot be evaluated: ${source.error}` };
-    }
+    if ("error" in source) return problem(`the match conditions cannot be evaluated: ${source.error}`);
     const variables = { object: source.value, oldObject: null, request: requestOf(object, served) };
-    let problem: Checked | undefined;
+    let failure: Checked | undefined;
     // One that is false excludes the object whatever the others come to, as for a webhook.
     for (const { name, expression } of conditions) {
       const verdict = conditionOf(expression)(variables, meter);
       if (verdict.kind === "problem") {
-        problem ??= {
-          kind: "problem",
-          message: `the match condition ${
-            JSON.stringify(name.slice(0, MAX_NAME))
-          } cannot be evaluated: ${verdict.message}`,
-        };
+        const quoted = JSON.stringify(name.slice(0, MAX_NAME));
+        failure ??= problem(`the match condition ${quoted} cannot be evaluated: ${verdict.message}`);
       } else if (!verdict.value) return { kind: "excluded" };
     }
-    return problem ?? MATCHING;
+    return failure ?? MATCHING;
   }
 
   return {
@@ -162,30 +188,15 @@ export function matchConditions(now: () => number = () => performance.now()): Co
       const { length } = policy.conditions;
       if (length === 0) return MATCHING;
       if (length > MAX_CONDITIONS) {
-        return {
-          kind: "problem",
-          message: `the policy has ${length} match conditions; the limit is ${MAX_CONDITIONS}`,
-        };
+        return problem(`the policy has ${length} match conditions; the limit is ${MAX_CONDITIONS}`);
       }
       const { id, policy: { metadata: { namespace = "" } } } = policy;
       const pair = `${object.namespace ?? ""} ${id}`;
-      const byPolicy = spent.policies.get(pair) ?? 0;
-      const byNamespace = namespace === "" ? 0 : spent.namespaces.get(namespace) ?? 0;
-      const exceeded = byPolicy > MAX_POLICY_MS
-        ? `the policy's match conditions have taken more than ${
-          MAX_POLICY_MS / 1000
-        } s in this run on objects of the namespace`
-        : byNamespace > MAX_NAMESPACE_MS
-        ? `the match conditions of the namespace's policies have taken more than ${
-          MAX_NAMESPACE_MS / 1000
-        } s in this run`
-        : undefined;
-      if (exceeded !== undefined) return { kind: "problem", message: `${exceeded}; make them simpler` };
+      const exceeded = spent.exceeded(pair, namespace);
+      if (exceeded !== undefined) return problem(`${exceeded}; make them simpler`);
       const began = now();
       const checked = evaluate(policy, object, served);
-      const ms = now() - began;
-      spent.policies.set(pair, byPolicy + ms);
-      if (namespace !== "") spent.namespaces.set(namespace, byNamespace + ms);
+      spent.add(pair, namespace, now() - began);
       return checked;
     },
   };

@@ -53,45 +53,42 @@ function untouched({ metadata }: KubeObject): boolean {
   return managers.length === 1 && isOurs(managers[0]!);
 }
 
+/** What others put into our fields is replaced as a whole, as the original does: applying would keep their additions. */
+function repairOf({ metadata, scope, summary, results }: Report, stored: KubeObject): readonly object[] {
+  return [
+    { op: "test", path: "/metadata/uid", value: stored.metadata.uid },
+    { op: "add", path: "/metadata/labels", value: metadata.labels },
+    { op: "add", path: "/metadata/ownerReferences", value: metadata.ownerReferences },
+    { op: "add", path: "/scope", value: scope },
+    { op: "add", path: "/summary", value: summary },
+    { op: "add", path: "/results", value: results },
+    // Nobody else's claim is left, so that the next run sees whether somebody had a hand in it again.
+    {
+      op: "add",
+      path: "/metadata/managedFields",
+      value: (stored.metadata.managedFields ?? []).filter(isOurs),
+    },
+  ];
+}
+
 /** A store of one kind of reports. */
 export function reportStore(client: KubeClient, kind: ReportKind): ReportStore {
   const gate = openGate({ first: WRITES });
   const resourceFor = (namespace: string | undefined): Resource =>
     reportResource(kind, namespace !== undefined);
 
-  /** What others put into our fields is replaced as a whole, as the original does: applying would keep their additions. */
-  async function repair(report: Report, stored: KubeObject): Promise<void> {
-    const { namespace, name, labels, ownerReferences } = report.metadata;
-    await client.patch(resourceFor(namespace), namespace, name, "json", [
-      { op: "test", path: "/metadata/uid", value: stored.metadata.uid },
-      { op: "add", path: "/metadata/labels", value: labels },
-      { op: "add", path: "/metadata/ownerReferences", value: ownerReferences },
-      { op: "add", path: "/scope", value: report.scope },
-      { op: "add", path: "/summary", value: report.summary },
-      { op: "add", path: "/results", value: report.results },
-      // Nobody else's claim is left, so that the next run sees whether somebody had a hand in it again.
-      {
-        op: "add",
-        path: "/metadata/managedFields",
-        value: (stored.metadata.managedFields ?? []).filter(isOurs),
-      },
-    ]);
-  }
-
   return {
     write: (report) =>
       gate.pass(async () => {
         const { namespace, name } = report.metadata;
+        const resource = resourceFor(namespace);
         // All of it comes back: to cut it down to the metadata costs the API server more than to send it.
-        const stored = await client.patch<KubeObject>(
-          resourceFor(namespace),
-          namespace,
-          name,
-          "apply",
-          report,
-          { trusted: true },
-        );
-        if (!untouched(stored)) await repair(report, stored);
+        const stored = await client.patch<KubeObject>(resource, namespace, name, "apply", report, {
+          trusted: true,
+        });
+        if (!untouched(stored)) {
+          await client.patch(resource, namespace, name, "json", repairOf(report, stored));
+        }
         return stored.metadata.generation === 1 ? "created" : "updated";
       }),
     async *list(namespace, notOf) {

@@ -149,3 +149,12 @@ export function planOf(
     errored: unique(errored),
   };
 }
+
+/** The numbers of a plan's policies, as fields of a log line. */
+export function policyCounts({ evaluated, skipped, errored }: Plan): { readonly [field: string]: number } {
+  return {
+    "policies-to-evaluate": evaluated.length,
+    "policies-skipped": skipped.length,
+    "policies-errored": errored.length,
+  };
+}

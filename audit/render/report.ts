@@ -31,6 +31,11 @@ export function reportResource(reportKind: ReportKind, namespaced: boolean): Res
     : { apiVersion, kind: "ClusterPolicyReport", plural: "clusterpolicyreports", namespaced };
 }
 
+/** How the messages call the reports of a phase, whichever of the two APIs they belong to. */
+export function reportsName(namespace: string | undefined): string {
+  return namespace === undefined ? "ClusterPolicyReport" : "PolicyReport";
+}
+
 /** One result; `seconds` is the time at which it came in. */
 export function resultOf(
   { id, policy, properties }: Auditable,

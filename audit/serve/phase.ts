@@ -4,139 +4,141 @@ import { isUnserved, type StoredReport } from "../apply/report_store.ts";
 import { basisOf, policiesOf } from "../render/inputs.ts";
 import { auditedOf } from "../render/list_page.ts";
 import { errorText } from "../render/log_line.ts";
+import { reportsName } from "../render/report.ts";
 import type { Audited } from "../types/judgement.ts";
 import type { Plan, Subject } from "../types/policies.ts";
-import { auditObject, type ObjectAudit, type PhaseContext, reportsName } from "./object_report.ts";
+import { auditObject, type SubjectAudit } from "./object_report.ts";
 import { pages } from "./pages.ts";
-import { createSlots } from "./slots.ts";
-
-/** Hears how far a phase is. */
-export type PhaseProgress = {
-  /** So many more objects are known of. */
-  expect(count: number): void;
-  /** One is done. */
-  done(): void;
-};
-
-type Stored = ReadonlyMap<string, StoredReport>;
+import type { Phase, Run, StoredReports } from "./run.ts";
+import { createSlots, type Slots } from "./slots.ts";
 
 const digest = (text: string) => createHash("sha256").update(text).digest("base64url").slice(0, 22);
 
-/** Removes the reports of what is no longer judged. */
-export type Collect = () => Promise<void>;
-
 /**
- * Audits a phase; resolves to what has to be done last. Trouble with single kinds, objects and reports is logged; the phase
- * goes on.
+ * Audits a phase; `of` namespaces are in the run. Errors with single kinds, objects and reports are logged, and the phase goes
+ * on. What it resolves to has its stale reports still to be removed.
  */
 export async function auditPhase(
-  context: PhaseContext,
+  run: Run,
   namespace: string | undefined,
   plan: Plan,
-  progress: PhaseProgress,
-): Promise<Collect> {
-  const { client, store, settings, runUid, log, counter } = context;
-  const slots = createSlots(settings.parallelResources);
-  /** Names of the reports that are as they should be. */
-  const current = new Set<string>();
-  /** What was stored before, where that matters. */
-  let known: Stored | undefined;
-
-  async function storedReports(notOf?: string): Promise<Stored> {
-    const found = new Map<string, StoredReport>();
-    if (settings.disableStore) return found;
-    for await (const report of store.list(namespace, notOf)) found.set(report.name, report);
-    return found;
+  of: number,
+): Promise<Phase> {
+  for (const id of plan.evaluated) run.counter.policy(id);
+  await run.conditions.prepare(plan.subjects.flatMap(policiesOf));
+  const progress = run.progress.begin(namespace, of);
+  try {
+    const before = run.settings.incremental ? await reportsToKeep(run, namespace) : undefined;
+    const phase: Phase = { run, namespace, plan, progress, before, current: new Set() };
+    const slots = createSlots(run.settings.parallelResources);
+    for (const subject of plan.subjects) await auditSubject(phase, subject, slots);
+    await slots.drained();
+    return phase;
+  } finally {
+    progress.end();
   }
+}
 
-  async function audit(text: string, about: Omit<ObjectAudit, "object" | "known">): Promise<void> {
-    let object: Audited | undefined;
-    try {
-      object = auditedOf(text, about.subject.primary.served);
-      counter.add("resources");
-      if (object.uid === "") {
-        log("warning", "the object has no uid, so that no report can be written on it, skipping", {
-          resource: object.name,
-          kind: object.kind,
-        });
-        return;
-      }
-      const right = await auditObject(context, namespace, {
-        ...about,
-        object,
-        known: known?.get(object.uid),
-      });
-      if (right) current.add(object.uid);
-    } catch (error) {
-      log("error", "error auditing resource", {
-        error: errorText(error),
-        RunUID: runUid,
-        resource: object?.name ?? "",
-      });
-    } finally {
-      progress.done();
+async function reportsToKeep(run: Run, namespace: string | undefined): Promise<StoredReports | undefined> {
+  try {
+    return await storedReports(run, namespace);
+  } catch (error) {
+    run.log("warning", "the stored reports cannot be listed, so that everything is judged anew", {
+      error: errorText(error),
+    });
+    return undefined;
+  }
+}
+
+/** Begins to audit the objects of a kind, as far as they can be listed. */
+async function auditSubject(phase: Phase, subject: Subject, slots: Slots): Promise<void> {
+  const { run: { client, settings, log, counter }, namespace, plan, progress } = phase;
+  const { served } = subject.primary;
+  const about = { subject, policies: policiesOf(subject), basis: digest(basisOf(subject, plan)) };
+  let first = true;
+  try {
+    for await (const page of pages(client, served, namespace, settings.pageSize)) {
+      if (first) progress.expect(page.items.length + page.remaining);
+      first = false;
+      for (const text of page.items) await slots.begin(() => auditItem(phase, about, text));
     }
+  } catch (error) {
+    counter.add("unlisted");
+    const { group, version, plural: resource } = served;
+    log("warning", "Failed to list resources", {
+      component: "k8sclient",
+      error: errorText(error),
+      "resource-GVK": `${group}/${version}, Resource=${resource}`,
+      ...(namespace === undefined ? {} : { ns: namespace }),
+    });
   }
+}
 
-  async function auditSubject(subject: Subject): Promise<void> {
-    const { served } = subject.primary;
-    const about = { subject, plan, policies: policiesOf(subject), basis: digest(basisOf(subject, plan)) };
-    let first = true;
-    try {
-      for await (const page of pages(client, served, namespace, settings.pageSize)) {
-        if (first) progress.expect(page.items.length + page.remaining);
-        first = false;
-        for (const text of page.items) await slots.begin(() => audit(text, about));
-      }
-    } catch (error) {
-      counter.add("unlisted");
-      const { group, version, plural: resource } = served;
-      log("warning", "Failed to list resources", {
-        component: "k8sclient",
-        error: errorText(error),
-        "resource-GVK": `${group}/${version}, Resource=${resource}`,
-        ...(namespace === undefined ? {} : { ns: namespace }),
+/** Audits one item of a list. Never rejects. */
+async function auditItem(phase: Phase, about: SubjectAudit, text: string): Promise<void> {
+  const { run: { uid: runUid, log, counter }, progress, current } = phase;
+  let object: Audited | undefined;
+  try {
+    object = auditedOf(text, about.subject.primary.served);
+    counter.add("resources");
+    if (object.uid === "") {
+      log("warning", "the object has no uid, so that no report can be written on it, skipping", {
+        resource: object.name,
+        kind: object.kind,
       });
+      return;
     }
+    if (await auditObject(phase, about, object)) current.add(object.uid);
+  } catch (error) {
+    log("error", "error auditing resource", {
+      error: errorText(error),
+      RunUID: runUid,
+      resource: object?.name ?? "",
+    });
+  } finally {
+    progress.done();
   }
+}
 
-  /** Reports that this run neither wrote nor kept are of objects that are no longer judged (spec/audit.md §13.3). */
-  async function collect(): Promise<void> {
-    if (settings.disableStore) return;
-    const failed = (error: unknown, name?: string) =>
-      log("error", `error deleting old ${namespace === undefined ? "ClusterReports" : "reports"}`, {
-        error: errorText(error),
-        RunUID: runUid,
-        ...(name === undefined ? {} : { "report-name": name }),
+/**
+ * Removes the reports that an audited phase neither wrote nor kept: their objects are no longer audited (spec/audit.md §13.3).
+ * What can't be removed is logged.
+ */
+export async function removeStaleReports({ run, namespace, before, current }: Phase): Promise<void> {
+  const { store, settings, log, counter } = run;
+  if (settings.disableStore) return;
+  const failed = (error: unknown, name?: string) =>
+    log("error", `error deleting old ${namespace === undefined ? "ClusterReports" : "reports"}`, {
+      error: errorText(error),
+      RunUID: run.uid,
+      ...(name === undefined ? {} : { "report-name": name }),
+    });
+  try {
+    for (const report of (before ?? await storedReports(run, namespace, run.uid)).values()) {
+      if (current.has(report.name)) continue;
+      log("debug", `Deleting old ${reportsName(namespace)}s`, {
+        component: "policyreportstore",
+        "report-name": report.name,
       });
-    try {
-      for (const report of (known ?? await storedReports(runUid)).values()) {
-        if (current.has(report.name)) continue;
-        log("debug", `Deleting old ${reportsName(namespace)}s`, {
-          component: "policyreportstore",
-          "report-name": report.name,
-        });
-        await store.remove(namespace, report).then(
-          () => counter.add("removed"),
-          (error) => failed(error, report.name),
-        );
-      }
-    } catch (error) {
-      // Where the kind is not served there is nothing to remove.
-      if (!isUnserved(error)) failed(error);
+      await store.remove(namespace, report).then(
+        () => counter.add("removed"),
+        (error) => failed(error, report.name),
+      );
     }
+  } catch (error) {
+    // Where the kind is not served there is nothing to remove.
+    if (!isUnserved(error)) failed(error);
   }
+}
 
-  if (settings.incremental) {
-    try {
-      known = await storedReports();
-    } catch (error) {
-      log("warning", "the stored reports cannot be listed, so that everything is judged anew", {
-        error: errorText(error),
-      });
-    }
-  }
-  for (const subject of plan.subjects) await auditSubject(subject);
-  await slots.drained();
-  return collect;
+/** The stored reports by name; without those that the run called `notOf` has written. */
+async function storedReports(
+  { settings, store }: Run,
+  namespace: string | undefined,
+  notOf?: string,
+): Promise<StoredReports> {
+  const found = new Map<string, StoredReport>();
+  if (settings.disableStore) return found;
+  for await (const report of store.list(namespace, notOf)) found.set(report.name, report);
+  return found;
 }

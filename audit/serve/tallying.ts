@@ -4,7 +4,8 @@ import type { PolicyTally, Tally, Totals } from "../types/tally.ts";
 
 export type Counter = {
   add(name: keyof Totals, by?: number): void;
-  judged(policy: string, outcome: Outcome): void;
+  /** Counts what a policy said of an object; nothing where it does not look at it. */
+  judged(policy: string, outcome: Outcome | undefined): void;
   /** Policies that are audited appear in the tally even where they judged nothing. */
   policy(id: string): void;
   tally(): Tally;
@@ -32,7 +33,9 @@ export function createCounter(): Counter {
   };
   return {
     add: (name, by = 1) => void (totals[name] += by),
-    judged: (policy, outcome) => void (of(policy)[outcome] += 1),
+    judged(policy, outcome) {
+      if (outcome !== undefined) of(policy)[outcome]++;
+    },
     policy: (id) => void of(id),
     tally: () => ({ policies, totals }),
   };

@@ -2,7 +2,7 @@
 import { terminalText } from "../../program/render/terminal_text.ts";
 import { CLEAR_LINE } from "../../program/types/text.ts";
 import { type PhaseView, progressLine } from "../render/progress.ts";
-import type { Progress } from "./scan.ts";
+import type { Progress } from "../types/progress.ts";
 
 /** A terminal to draw on. */
 export type Terminal = { readonly columns?: number; write(text: string): unknown };

@@ -1,4 +1,5 @@
 /** What came of asking a policy about an object. */
+import type { Auditable } from "./policies.ts";
 
 export type Judgement =
   | { readonly outcome: "pass" | "fail"; readonly message: string | undefined }
@@ -8,6 +9,13 @@ export type Judgement =
     /** `answer`: the policy server said so; `request`: it could not be asked or understood; `condition`: matchConditions. */
     readonly from: "answer" | "request" | "condition";
   };
+
+/** A policy's judgement and when it came in, in seconds since the epoch. */
+export type Evaluation = {
+  readonly policy: Auditable;
+  readonly judgement: Judgement;
+  readonly seconds: number;
+};
 
 /** An object of the cluster, as it came from the API server. */
 export type Audited = {

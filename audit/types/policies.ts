@@ -2,6 +2,14 @@
 import type { MatchCondition, Policy } from "../../crd/types.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
 
+/** Namespaces as objects. */
+export const NAMESPACES: Resource = {
+  kind: "Namespace",
+  apiVersion: "v1",
+  plural: "namespaces",
+  namespaced: false,
+};
+
 /** A kind that the API server serves, as discovery tells of it. */
 export type Served = {
   readonly group: string;

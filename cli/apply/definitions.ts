@@ -1,8 +1,8 @@
 /** What to evaluate, from flags or from a YAML file (`spec/cli.md §7.2, §7.3`). */
 import { oneLine } from "../../program/render/terminal_text.ts";
-import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
+import { readText } from "../../program/apply/read_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import {
   DocumentError,
@@ -13,6 +13,7 @@ import {
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { readYamlStream } from "../../policy_server/types/yaml_document.ts";
 import { definitionsOf, passedOver, repeatedPolicies } from "../render/custom_resource.ts";
+import { kubectlDifferences } from "../render/kubectl_difference.ts";
 import { located } from "../render/located.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
 import type { Definition } from "../types/definition.ts";
@@ -44,7 +45,7 @@ export async function settingsFromFlags(context: Context, args: Arguments): Prom
     }
     let text: string;
     try {
-      text = await readFile(resolve(cwd, path), "utf8");
+      text = await readText(resolve(cwd, path));
     } catch (error) {
       throw new CliError(`Cannot open settings file ${path}: ${osErrorText(error)}`);
     }
@@ -64,6 +65,16 @@ export async function settingsFromFlags(context: Context, args: Arguments): Prom
 export const isYamlFile = (name: string): boolean =>
   /\.(?:ya?ml|json)$/.test(name) && !/^(https?|registry):\/\//.test(name);
 
+/** The documents as they would be applied; none where `kubectl` would refuse them, which says so itself. */
+function asKubectlReads(text: string) {
+  try {
+    return readYamlStream(text, "kubectl");
+  } catch (error) {
+    if (!(error instanceof DocumentError)) throw error;
+    return [];
+  }
+}
+
 async function fromYaml(context: Context, name: string, args: Arguments): Promise<readonly Definition[]> {
   if (args.has("raw")) throw new CliError(`The --raw option cannot be used with a YAML file: ${name}`);
   if (args.has("settings-path") || args.has("settings-json")) {
@@ -71,7 +82,7 @@ async function fromYaml(context: Context, name: string, args: Arguments): Promis
   }
   let text: string;
   try {
-    text = await readFile(resolve(context.cwd, name.startsWith("file://") ? filePathOf(name) : name), "utf8");
+    text = await readText(resolve(context.cwd, name.startsWith("file://") ? filePathOf(name) : name));
   } catch (error) {
     throw new CliError(`Cannot open YAML file "${name}": ${osErrorText(error)}`);
   }
@@ -82,6 +93,9 @@ async function fromYaml(context: Context, name: string, args: Arguments): Promis
     const definitions = definitionsOf(documents, fetchUri, placeOf);
     for (const { text: what, at } of passedOver(documents)) {
       context.log("WARN", `${oneLine(what)}: passed over, correct or remove it (${placeOf(at)})`);
+    }
+    for (const { text: what, at } of kubectlDifferences(documents, asKubectlReads(text))) {
+      context.log("WARN", `${oneLine(what)} (${placeOf(at)})`);
     }
     if (definitions.length === 0) {
       throw new CliError(`Cannot parse YAML file "${name}": it defines no policy`);

@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { readModule } from "../../artifact/mod.ts";
 import type { Review } from "../../evaluator/render/review.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
-import { type GivenRequest, requestsIn } from "../render/manifest_request.ts";
+import { type GivenRequest, requestsIn, textOf } from "../render/manifest_request.ts";
 import { reviewOf } from "../render/review_body.ts";
 import type { Admission, Operation } from "../types/admission.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
@@ -49,7 +49,7 @@ async function admissionFromFlags(context: Context, args: Arguments): Promise<Ad
     namespace: args.value("namespace"),
     oldObject: old === undefined
       ? undefined
-      : { text: new TextDecoder().decode(await requestBytes(context, old)), from: old },
+      : { text: textOf(await requestBytes(context, old), old), from: old },
   };
 }
 
@@ -70,9 +70,30 @@ async function requestBytes(context: Context, path: string): Promise<Uint8Array>
 
 const isWasm = (bytes: Uint8Array): boolean => Buffer.from(bytes.subarray(0, 4)).equals(Buffer.from("\0asm"));
 
+/** How other files begin that are given in a module's place, and what to do about it. */
+const OTHER_FILES: readonly (readonly [RegExp, string])[] = [
+  // deno-lint-ignore no-control-regex
+  [/^PK\x03\x04/, "it is a ZIP archive; unpack it and give the module in it"],
+  [/^version https:\/\/git-lfs\./, "it is a pointer of Git LFS; get the module itself with `git lfs pull`"],
+  [
+    /^\s*<(?:!doctype\s+)?html\b/i,
+    "it is a page of HTML, as a download that failed leaves it; download it again",
+  ],
+  [
+    /^[^]{257}ustar/,
+    "it is a tar archive that isn't compressed; an OPA bundle is one that `gzip` has compressed, and of other archives " +
+    "the module in it is wanted",
+  ],
+  [/^\x7fELF|^MZ|^#!/, "it is a program of an operating system; build the policy for WebAssembly"],
+];
+
 /** What somebody gave in a module's place, and what to do. */
 function whatItIs(bytes: Uint8Array): string {
   const head = new TextDecoder().decode(bytes.subarray(0, 4096));
+  if (bytes.length === 0) return "not a WebAssembly module: it is empty";
+  for (const [pattern, what] of OTHER_FILES) {
+    if (pattern.test(head)) return `not a WebAssembly module: ${what}`;
+  }
   if (/"?\bapiVersion"?\s*:/.test(head)) {
     return "not a WebAssembly module: it looks like a resource of Kubernetes; a policy's custom resource is read from a " +
       "file whose name ends in .yml, .yaml or .json";
@@ -110,7 +131,13 @@ export async function loadModules(
   for (const { uri, bytes } of files) {
     const module = isGzip(bytes) ? await moduleInBundle(bytes, uri) : bytes;
     if (!isWasm(module)) throw new CliError(`${uri}: ${whatItIs(module)}`);
-    modules.set(uri, lookAt(module, options.mode));
+    try {
+      modules.set(uri, lookAt(module, options.mode, uri));
+    } catch (error) {
+      // 1.36 names none; of several it has to be said which.
+      if (!(error instanceof CliError) || uris.length === 1 || error.message.includes(uri)) throw error;
+      throw new CliError(`${error.message} (${uri})`);
+    }
   }
   return modules;
 }

@@ -65,13 +65,13 @@ export function evaluatorOptions(allowed: CapabilityAllowList, mode: string | un
   };
 }
 
-/** Reads what a module is. Throws {@link CliError}. */
-export function lookAt(bytes: Uint8Array, wanted: ExecutionMode | undefined): LoadedModule {
+/** Reads what the module at `uri` is. Throws {@link CliError}. */
+export function lookAt(bytes: Uint8Array, wanted: ExecutionMode | undefined, uri: string): LoadedModule {
   let metadata: PolicyMetadata | undefined;
   try {
     metadata = readMetadata(bytes);
   } catch (error) {
-    throw new CliError((error as Error).message);
+    throw new CliError(`${(error as Error).message} (${uri})`);
   }
   checkVersion(metadata, COMPATIBLE_VERSION);
   return { bytes, metadata, mode: executionMode(bytes, metadata, wanted) };

@@ -22,7 +22,7 @@ export async function readLocalModule(path: string): Promise<LocalModule> {
   try {
     return { bytes, metadata: readMetadata(bytes) };
   } catch (error) {
-    throw new CliError((error as Error).message);
+    throw new CliError(`${(error as Error).message} (${path})`);
   }
 }
 

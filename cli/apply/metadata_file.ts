@@ -1,8 +1,8 @@
 /** Reads `metadata.yml`. */
 import { oneLine } from "../../program/render/terminal_text.ts";
-import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
+import { readText } from "../../program/apply/read_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { DocumentError, requireUniqueKeys } from "../../policy_server/types/document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
@@ -18,7 +18,7 @@ import { CliError, type Context } from "../types/command.ts";
 export async function readMetadataFile(context: Context, path: string): Promise<PolicyMetadata> {
   let text: string;
   try {
-    text = await readFile(resolve(context.cwd, path), "utf8");
+    text = await readText(resolve(context.cwd, path));
   } catch (error) {
     throw new CliError(`Error opening metadata file: ${osErrorText(error)}: ${path}`);
   }

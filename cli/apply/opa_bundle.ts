@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { loadTar } from "../../deps.ts";
+import { oneLine } from "../../program/render/terminal_text.ts";
 import { CliError } from "../types/command.ts";
 
 /** What a bundle may make of a memory: the module, and everything that is read on the way to it. */
@@ -21,7 +22,9 @@ export async function moduleInBundle(bytes: Uint8Array, name: string): Promise<U
   const { extract: openExtract } = await loadTar();
   const extract = openExtract();
   const modules: Uint8Array[] = [];
-  let read = 0;
+  /** Where modules are in it that are not taken. */
+  const elsewhere: string[] = [];
+  let [read, isModule] = [0, false];
   const refuse = (reason: string): never => {
     throw new CliError(`${name}: ${reason}`);
   };
@@ -30,6 +33,7 @@ export async function moduleInBundle(bytes: Uint8Array, name: string): Promise<U
     createGunzip(),
     async function* (source: AsyncIterable<Uint8Array>) {
       for await (const piece of source) {
+        if (read === 0) isModule = Buffer.from(piece.subarray(0, 4)).equals(Buffer.from("\0asm"));
         read += piece.length;
         if (read > MAX_BUNDLE_BYTES) refuse(`the bundle unpacks to more than ${MAX_BUNDLE_BYTES} bytes`);
         yield piece;
@@ -42,6 +46,7 @@ export async function moduleInBundle(bytes: Uint8Array, name: string): Promise<U
     for await (const entry of extract) {
       const { name: path, size = 0, type } = entry.header;
       if (type !== "file" || path.replace(/^\.?\//, "") !== "policy.wasm") {
+        if (path.endsWith(".wasm") && elsewhere.length < 3) elsewhere.push(path);
         entry.resume();
         continue;
       }
@@ -53,11 +58,22 @@ export async function moduleInBundle(bytes: Uint8Array, name: string): Promise<U
     await unpacked;
   } catch (error) {
     if (error instanceof CliError) throw error;
-    refuse(`it is no OPA bundle: ${(error as Error).message}`);
+    refuse(
+      isModule
+        ? "it is a compressed module: unpack it with `gunzip`"
+        : `it is no OPA bundle: ${(error as Error).message}`,
+    );
   }
   const [module, ...more] = modules;
   if (module === undefined) {
-    return refuse("there is no policy.wasm in the bundle: build it with `opa build -t wasm -e PACKAGE/RULE`");
+    const found = elsewhere.length === 0
+      ? ""
+      : ` (in it is ${
+        oneLine(elsewhere.join(", ").slice(0, 300))
+      }; unpack it, and give that file, if it is no bundle)`;
+    return refuse(
+      `there is no policy.wasm in the bundle: build it with \`opa build -t wasm -e PACKAGE/RULE\`${found}`,
+    );
   }
   if (more.length > 0) refuse("there is more than one policy.wasm in the bundle");
   return module;

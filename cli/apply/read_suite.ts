@@ -1,6 +1,6 @@
 /** Reads suite files (`docs/reeve_test.md`). */
-import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { readText } from "../../program/apply/read_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import {
   DocumentError,
@@ -8,6 +8,7 @@ import {
   jsonText,
   requireUniqueKeys,
 } from "../../policy_server/types/document.ts";
+import type { YamlReading } from "../../policy_server/types/yaml_document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { readSession, RECORDED_CAPABILITIES } from "../render/exchange.ts";
 import { located } from "../render/located.ts";
@@ -35,6 +36,7 @@ export const EXPECTED = [
   "settingsValid",
   "settingsMessage",
 ] as const;
+const CONTEXT = ["session", "objects", "answers"];
 const CASE = ["name", "request", "settings", "context", ...EXPECTED];
 
 /** What is expected of settings; everything else is expected of a verdict. */
@@ -71,15 +73,15 @@ function flagOf(fields: Fields, name: string, where: string, preset: boolean): b
 
 async function fileText(path: string, where: string): Promise<string> {
   try {
-    return await readFile(path, "utf8");
+    return await readText(path);
   } catch (error) {
     throw new CliError(`${where}: cannot read ${path}: ${osErrorText(error)}`);
   }
 }
 
-function parsed(text: string, path: string): DocumentValue {
+function parsed(text: string, path: string, reading?: YamlReading): DocumentValue {
   try {
-    const value = requireUniqueKeys(readDocument(text), text);
+    const value = requireUniqueKeys(readDocument(text, reading), text);
     if (value === null) throw new CliError(`${path}: the file is empty`);
     return value;
   } catch (error) {
@@ -105,27 +107,29 @@ function answerOf(value: DocumentValue, where: string): DeclaredAnswer {
   };
 }
 
+/** @param applied the same value as `kubectl` reads it: so its objects are meant */
 async function contextOf(
   value: DocumentValue | undefined,
+  applied: DocumentValue | undefined,
   folder: string,
   where: string,
 ): Promise<SuiteContext> {
   if (value === undefined) return { kind: "none" };
-  const fields = fieldsOf(value, ["session", "objects", "answers"], where);
+  const fields = fieldsOf(value, CONTEXT, where);
   const session = textOf(fields, "session", where);
   if (session !== undefined) {
     if (fields.size > 1) throw new CliError(`${where}: a session stands alone: it answers everything`);
     const path = resolve(folder, session);
     return { kind: "session", exchanges: readSession(await fileText(path, where), path) };
   }
-  const listOf = (name: string) => {
-    const list = fields.get(name);
+  const listOf = (name: string, of: Fields = fields) => {
+    const list = of.get(name);
     if (list !== undefined && list.kind !== "list") throw new CliError(`${where}: ${name}: expected a list`);
     return list?.items ?? [];
   };
   return {
     kind: "declared",
-    objects: listOf("objects").map(jsonText),
+    objects: listOf("objects", fieldsOf(applied ?? value, CONTEXT, where)).map(jsonText),
     answers: listOf("answers").map((answer, index) => answerOf(answer, `${where}: answers[${index}]`)),
   };
 }
@@ -134,12 +138,13 @@ async function requestOf(
   value: DocumentValue | undefined,
   folder: string,
   where: string,
+  reading: YamlReading,
 ): Promise<string | undefined> {
   if (value === undefined) return undefined;
   if (value.kind !== "string") return jsonText(value);
   const path = resolve(folder, value.value);
   const text = await fileText(path, where);
-  return /\.ya?ml$/.test(path) ? jsonText(parsed(text, path)) : text;
+  return /\.ya?ml$/.test(path) ? jsonText(parsed(text, path, reading)) : text;
 }
 
 /** What a case expects. Refused is what would never be looked at, and so pass whatever the policy does. */
@@ -162,16 +167,36 @@ function expectationsOf(given: Fields, where: string): SuiteCase["expectations"]
   return expectations;
 }
 
+const memberOf = (value: DocumentValue, name: string): DocumentValue | undefined =>
+  value.kind === "map" ? value.entries.find(({ key }) => key === name)?.value : undefined;
+
+/** A member of each of a suite's cases. */
+function inCases(suite: DocumentValue, member: string): readonly (DocumentValue | undefined)[] {
+  const cases = memberOf(suite, "cases");
+  return cases?.kind === "list" ? cases.items.map((item) => memberOf(item, member)) : [];
+}
+
 /** Reads the suite at `path`. Throws {@link CliError}, which names the place of what is wrong. */
 export async function readSuite(path: string): Promise<Suite> {
   const folder = dirname(path);
-  const fields = fieldsOf(parsed(await fileText(path, "suite"), path), SUITE, path);
+  const text = await fileText(path, "suite");
+  const fields = fieldsOf(parsed(text, path), SUITE, path);
+  const raw = flagOf(fields, "raw", path, false);
+  // What stands in a request is an object of Kubernetes, and means what it means to kubectl.
+  const reading = raw ? "core" : "kubectl";
+  const applied = parsed(text, path, reading);
+  const [requests, contexts] = [inCases(applied, "request"), inCases(applied, "context")];
   const items = fields.get("cases");
   if (items?.kind !== "list" || items.items.length === 0) {
     throw new CliError(`${path}: cases: expected a list of cases`);
   }
   const settings = fields.get("settings");
-  const common = await contextOf(fields.get("context"), folder, `${path}: context`);
+  const common = await contextOf(
+    fields.get("context"),
+    memberOf(applied, "context"),
+    folder,
+    `${path}: context`,
+  );
   const cases: SuiteCase[] = [];
   for (const [index, item] of items.items.entries()) {
     const place = `${path}: cases[${index}]`;
@@ -188,10 +213,10 @@ export async function readSuite(path: string): Promise<Suite> {
     const own = given.get("settings") ?? settings;
     cases.push({
       name,
-      request: await requestOf(given.get("request"), folder, where),
+      request: await requestOf(requests[index], folder, where, reading),
       settings: own === undefined ? undefined : jsonText(own),
       context: given.has("context")
-        ? await contextOf(given.get("context"), folder, `${where}: context`)
+        ? await contextOf(given.get("context"), contexts[index], folder, `${where}: context`)
         : common,
       expectations: expectationsOf(given, where),
     });
@@ -205,7 +230,7 @@ export async function readSuite(path: string): Promise<Suite> {
     policy: textOf(fields, "policy", path) ?? "policy.wasm",
     definition: textOf(fields, "definition", path),
     executionMode: textOf(fields, "executionMode", path),
-    raw: flagOf(fields, "raw", path, false),
+    raw,
     contextAware: flagOf(fields, "contextAware", path, true),
     hostCapabilities: capabilities?.items.map((item) => item.kind === "string" ? item.value : jsonText(item)),
     cases,

@@ -1,5 +1,5 @@
 /** Sessions: what policies asked of the world, recorded, or played back instead of it (`spec/cli.md §8`). */
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { own } from "../../program/types/own.ts";
 import type { Capabilities, Capability } from "../../evaluator/apply/host_calls.ts";
@@ -7,6 +7,7 @@ import { gatekeeperInventory, InventoryError, opaInventory } from "../../evaluat
 import { HostCallError, type InventoryHandler } from "../../evaluator/types/evaluation.ts";
 import type { ContextAwareResource } from "../../evaluator/types/metadata.ts";
 import { requireGrant } from "../../policy_server/apply/capabilities/kubernetes.ts";
+import { readText } from "../../program/apply/read_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import {
   exchangeRequest,
@@ -251,7 +252,7 @@ export function answeringWorld(answer: (request: ExchangeRequest) => string): Ho
 export async function replayingWorld(context: Context, path: string): Promise<HostWorld> {
   let text: string;
   try {
-    text = await readFile(resolve(context.cwd, path), "utf8");
+    text = await readText(resolve(context.cwd, path));
   } catch (error) {
     throw new CliError(`Cannot open the session file ${path}: ${osErrorText(error)}`);
   }

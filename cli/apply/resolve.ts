@@ -1,6 +1,6 @@
 /** From what a user calls a policy to its URI and its file (`spec/cli.md §2.1`). */
 import { realpath } from "node:fs/promises";
-import { resolve } from "node:path";
+import { isAbsolute, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import {
   ArtifactError,
@@ -83,7 +83,14 @@ export async function localPath({ env }: Context, uri: string): Promise<string> 
   const scheme = /^(\w+):\/\//.exec(uri)?.[1];
   if (scheme === "file") {
     const path = filePathOf(uri);
-    if (await existingPath(path) === undefined) throw notFound(uri);
+    if (await existingPath(path) === undefined) {
+      const { message } = notFound(uri);
+      throw new CliError(
+        isAbsolute(path)
+          ? message
+          : `${message}: a whole path follows file://, as in file:///policies/x.wasm`,
+      );
+    }
     return path;
   }
   if (scheme !== "http" && scheme !== "https" && scheme !== "registry") {

@@ -1,9 +1,10 @@
 /** What the registry flags say (`spec/cli.md §3`), as options of the artifact room. */
 import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import {
   type ArtifactEvent,
   type ArtifactOptions,
+  dockerConfigFile,
   NO_SOURCES,
   readSources,
   type Sources,
@@ -16,12 +17,15 @@ import { progressBar } from "./progress.ts";
 const DETAILS: ReadonlySet<string> = new Set(["operation failed", "trying again"]);
 const LEVELS: Readonly<Record<string, LogLevel>> = { debug: "DEBUG", info: "INFO", warn: "WARN" };
 
-async function sourcesFor({ cwd, env }: Context, path: string | undefined): Promise<Sources> {
+async function sourcesFor(context: Context, path: string | undefined): Promise<Sources> {
+  const { cwd, env } = context;
   const fallback = pathsOf(env).defaultSources;
   const file = path === undefined ? (existsSync(fallback) ? fallback : undefined) : resolve(cwd, path);
   if (file === undefined) return NO_SOURCES;
   try {
-    return await readSources(file);
+    return await readSources(file, {
+      onEvent: (event) => event.kind === "log" && context.log("WARN", `${event.message} (${file})`),
+    });
   } catch (error) {
     throw new CliError(`Error getting remote server options: ${(error as Error).message}`);
   }
@@ -32,11 +36,11 @@ export async function artifactOptions(context: Context, args: Arguments): Promis
   const { cwd, env, signal } = context;
   const given = args.value("docker-config-json-path");
   const directory = given === undefined ? env["DOCKER_CONFIG"] : resolve(cwd, given);
-  if (directory && !existsSync(join(directory, "config.json"))) {
+  if (directory && !existsSync(dockerConfigFile(directory))) {
     context.log(
       "WARN",
       "Docker config file not found. Check if you are pointing to the directory containing the file. " +
-        `The file path should be ${join(directory, "config.json")}.`,
+        `The file path should be ${dockerConfigFile(directory)}.`,
     );
   }
   const progress = progressBar(context);

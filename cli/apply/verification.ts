@@ -13,6 +13,7 @@ import {
   type TrustRoot,
   type VerificationConfig,
 } from "../../artifact/mod.ts";
+import { looseText } from "../../program/types/decoded_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
 import { UsageError } from "../types/usage_error.ts";
@@ -92,9 +93,11 @@ async function fromFlags(context: Context, args: Arguments): Promise<Verificatio
   for (const path of keys) {
     let key: string;
     try {
-      key = await readFile(resolve(context.cwd, path), "utf8");
+      key = looseText(await readFile(resolve(context.cwd, path)));
     } catch (error) {
-      throw new CliError(`could not read file ${path}: ${osErrorText(error)}`);
+      // A key of a service, or an address, as cosign's flag takes them.
+      const instead = /^\w+:\/\//.test(path) ? `: ${publicKeyFault(path)}` : "";
+      throw new CliError(`could not read file ${path}: ${osErrorText(error)}${instead}`);
     }
     const fault = publicKeyFault(key);
     if (fault !== undefined) throw new CliError(`${path}: ${fault}`);

@@ -1,9 +1,10 @@
 /** Reads a YAML or JSON file of one document. */
-import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
+import { readText } from "../../program/apply/read_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { DocumentError, type DocumentValue, requireUniqueKeys } from "../../policy_server/types/document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
+import type { YamlReading } from "../../policy_server/types/yaml_document.ts";
 import { located } from "../render/located.ts";
 import { CliError, type Context } from "../types/command.ts";
 
@@ -13,15 +14,16 @@ export async function readYamlFile(
   path: string,
   opening: string,
   parsing: string,
+  reading?: YamlReading,
 ): Promise<DocumentValue | null> {
   let text: string;
   try {
-    text = await readFile(resolve(cwd, path), "utf8");
+    text = await readText(resolve(cwd, path));
   } catch (error) {
     throw new CliError(`${opening}: ${osErrorText(error)}`);
   }
   try {
-    return requireUniqueKeys(readDocument(text), text);
+    return requireUniqueKeys(readDocument(text, reading), text);
   } catch (error) {
     if (!(error instanceof DocumentError)) throw error;
     throw new CliError(`${parsing}: ${located(text, error)}`);

@@ -27,14 +27,16 @@ const textOf = (value: DocumentValue | undefined): string | undefined =>
 const quoted = (value: DocumentValue | undefined): string =>
   value === undefined ? "None" : `Some(${jsonText(value)})`;
 
+/** `List`, as \`kubectl get\` writes it, and the lists of the API: `ClusterAdmissionPolicyList`. */
+const LISTS: readonly string[] = ["List", ...POLICY_KINDS.map(({ kind }) => `${kind}List`)];
+
 /** The documents of a stream, with lists taken apart. */
 function flattened(documents: readonly DocumentValue[]): readonly DocumentValue[] {
   return documents.flatMap((document) => {
     const fields = fieldsOf(document);
     const items = fields.get("items");
-    return textOf(fields.get("kind")) === "List" && items?.kind === "list"
-      ? flattened(items.items)
-      : [document];
+    if (!LISTS.includes(textOf(fields.get("kind")) ?? "")) return [document];
+    return items?.kind === "list" ? flattened(items.items) : items?.kind === "null" ? [] : [document];
   });
 }
 

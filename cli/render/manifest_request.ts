@@ -9,7 +9,9 @@ import {
   jsonText,
   requireUniqueKeys,
 } from "../../policy_server/types/document.ts";
+import { own } from "../../program/types/own.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
+import { decodedText } from "../../program/types/decoded_text.ts";
 import { readYamlStream } from "../../policy_server/types/yaml_document.ts";
 import type { Admission } from "../types/admission.ts";
 import { CliError } from "../types/command.ts";
@@ -90,7 +92,7 @@ const noObject = (from: string) =>
 
 function documentsIn(text: string, from: string): readonly DocumentValue[] {
   try {
-    const documents = readYamlStream(text);
+    const documents = readYamlStream(text, "kubectl");
     for (const document of documents) requireUniqueKeys(document, text);
     const objects = documents.flatMap(flattened);
     if (documents.some((document) => itemKind(document) !== undefined)) {
@@ -168,6 +170,22 @@ function requestFor(
   };
 }
 
+/** Whether a document is a review, or the request in one. */
+const isReview = (value: DocumentValue): boolean =>
+  textField(value, "kind") === "AdmissionReview" || field(value, "uid") !== undefined;
+
+/** Refuses what is meant as a manifest, and names its apiVersion or its kind otherwise or not at all. */
+function requireRequest(value: Readonly<Record<string, unknown>>, from: string): void {
+  const has = (name: string) => own(value, name) !== undefined;
+  if (has("uid") || own(value, "kind") === "AdmissionReview" || !(has("metadata") || has("spec"))) return;
+  const missing = ["apiVersion", "kind"].filter((name) => typeof own(value, name) !== "string");
+  if (missing.length === 0) return;
+  throw new CliError(
+    `Error parsing request ${from}: it looks like a manifest, and has no ${missing.join(" and no ")}` +
+      " (a text, spelled so)",
+  );
+}
+
 /** The requests of several JSON values: all of them are manifests, because nobody writes reviews so. */
 function streamed(values: readonly string[], from: string, admission: Admission): readonly GivenRequest[] {
   if (values.length > MAX_OBJECTS) throw tooMany(from);
@@ -196,19 +214,10 @@ export function requestsIn(
   raw: boolean,
   admission: Admission = {},
 ): readonly GivenRequest[] {
-  const asItIs = () => {
-    if (says(admission)) {
-      throw new CliError(
-        `${from} holds an admission request, which says itself whose it is and what it does: ` +
-          "--operation, --old-object, --user, --group and --namespace are for manifests",
-      );
-    }
-    return [{ about: undefined, json: jsonBytes(file, from) }];
-  };
-  if (raw) return asItIs();
-  const text = new TextDecoder().decode(file);
+  const text = textOf(file, from);
+  if (raw) return [asItIs(encoder.encode(text), from, admission)];
   try {
-    return requestsInText(text, file, from, admission, asItIs);
+    return requestsInText(text, from, admission);
   } catch (error) {
     if (!(error instanceof CliError) || !isTemplate(text)) throw error;
     throw new CliError(
@@ -217,34 +226,66 @@ export function requestsIn(
   }
 }
 
+/** The text of a file of requests. Throws {@link CliError}. */
+export function textOf(file: Uint8Array, from: string): string {
+  try {
+    return decodedText(file);
+  } catch (error) {
+    throw new CliError(`Error parsing request ${from}: ${(error as Error).message}`);
+  }
+}
+
+/** A request that is in the file as it is: nothing is made of it. */
+function asItIs(json: Uint8Array, from: string, admission: Admission): GivenRequest {
+  if (says(admission)) {
+    throw new CliError(
+      `${from} holds an admission request, which says itself whose it is and what it does: ` +
+        "--operation, --old-object, --user, --group and --namespace are for manifests",
+    );
+  }
+  return { about: undefined, json: jsonBytes(json, from) };
+}
+
 /** Whether a text has what Go's templates have and neither JSON nor YAML does: `{{ .Values.x }}`, `{{- if … }}`. */
 const isTemplate = (text: string): boolean =>
   /\{\{-?\s*(?:\.|\$|\/\*|(?:if|else|end|range|with|define|include|template|block|tpl|toYaml)\b)/.test(text);
 
 function requestsInText(
   text: string,
-  file: Uint8Array,
   from: string,
   admission: Admission,
-  asItIs: () => readonly GivenRequest[],
 ): readonly GivenRequest[] {
   // What begins so is meant as JSON, and its errors are told as such.
   if (/^\s*[{[]/.test(text)) {
     const stream = jsonStream(text);
     if (stream.length > 1) return streamed(stream.map(({ json }) => json), from, admission);
-    const value: unknown = JSON.parse(new TextDecoder().decode(jsonBytes(file, from)));
-    const { apiVersion, kind } = (value ?? {}) as { apiVersion?: unknown; kind?: unknown };
+    const json = encoder.encode(text);
+    const value: unknown = JSON.parse(new TextDecoder().decode(jsonBytes(json, from)));
+    const fields = (value ?? {}) as Readonly<Record<string, unknown>>;
+    const { apiVersion, kind } = fields;
+    if (!Array.isArray(value)) requireRequest(fields, from);
     if (typeof apiVersion !== "string" || typeof kind !== "string" || kind === "AdmissionReview") {
-      return asItIs();
+      return [asItIs(json, from, admission)];
     }
   }
   const documents = documentsIn(text, from);
   if (documents.length === 0) throw new CliError(`Error parsing request ${from}: it is empty`);
   if (documents.length > MAX_OBJECTS) throw tooMany(from);
-  if (documents.length === 1 && !isManifest(documents[0]!)) {
-    if (documents[0]!.kind !== "map") return asItIs();
-    if (says(admission)) return asItIs();
-    return [{ about: undefined, json: encoder.encode(jsonText(documents[0]!)) }];
+  const [first] = documents;
+  if (documents.length === 1 && !isManifest(first!)) {
+    if (first!.kind === "list") {
+      throw new CliError(
+        `Error parsing request ${from}: it is a list, give its objects as several documents or as the items of a List`,
+      );
+    }
+    if (first!.kind !== "map") return [asItIs(encoder.encode(text), from, admission)];
+    requireRequest(plainValue(first!) as Readonly<Record<string, unknown>>, from);
+    return [asItIs(encoder.encode(jsonText(first!)), from, admission)];
+  }
+  if (documents.every(isReview)) {
+    throw new CliError(
+      `${from} holds no object: it holds ${documents.length} reviews, give one file for each`,
+    );
   }
   return documents.map((document, index) => requestFor(document, admission, from, index));
 }

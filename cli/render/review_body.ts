@@ -56,7 +56,12 @@ export function reviewOf(bytes: Uint8Array, raw: boolean): Review {
     if (typeof request !== "object" || request === null) throw new CliError("invalid AdmissionReview object");
     return readReview(bytes);
   } catch (error) {
-    throw inTheirWords(error);
+    const said = inTheirWords(error);
+    const { kind, request } = (value ?? {}) as { readonly kind?: unknown; readonly request?: unknown };
+    if (!(said instanceof CliError) || raw || kind === "AdmissionReview" || typeof request !== "object") {
+      throw said;
+    }
+    throw new CliError(`${said.message}; it has a request, and its kind is not AdmissionReview`);
   }
 }
 

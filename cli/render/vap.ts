@@ -14,6 +14,9 @@ export interface Converted {
   readonly warnings: readonly string[];
 }
 
+/** What a resource has beside its spec. */
+const TOP_FIELDS: readonly string[] = ["apiVersion", "kind", "metadata", "spec", "status"];
+
 const isObject = (value: unknown): value is Json =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 const objectOf = (value: unknown): Json => isObject(value) ? value : {};
@@ -32,6 +35,13 @@ function specOf(
     failed(`invalid value: string ${JSON.stringify(apiVersion ?? null)}, expected ${GROUP}/v1`);
   }
   if (given !== kind) failed(`invalid value: string ${JSON.stringify(given ?? null)}, expected ${kind}`);
+  const unknown = Object.keys(objectOf(document)).find((name) => !TOP_FIELDS.includes(name));
+  if (unknown !== undefined) {
+    failed(
+      `it has no field ${JSON.stringify(unknown)}: correct its name or its indentation, or remove it ` +
+        `(known: ${TOP_FIELDS.join(", ")})`,
+    );
+  }
   if (!isObject(spec)) failed("missing field `spec`");
   try {
     return { spec: shaped(spec, shape, "spec") as Json, metadata: objectOf(metadata) };
@@ -74,8 +84,15 @@ function ruleOf(rule: unknown, index: number): Json {
   };
 }
 
-/** Metadata that `kubectl get -o yaml` shows of the binding, and with which the API server creates nothing else. */
-const OF_THE_SERVER = [
+/**
+ * Metadata that `kubectl get -o yaml` shows of the binding, and that is another resource's: the API server creates nothing with some of
+ * it, and of what it takes the owner or the finalizer would keep the policy, or take it along.
+ */
+const OF_THE_BINDING = [
+  "deletionGracePeriodSeconds",
+  "deletionTimestamp",
+  "finalizers",
+  "ownerReferences",
   "uid",
   "resourceVersion",
   "generation",
@@ -156,6 +173,22 @@ function parametersOf(vap: Json, binding: Json, warnings: string[]): Json {
   return { paramKind, paramRef: { ...objectOf(paramRef), parameterNotFoundAction: "Deny" } };
 }
 
+/** The API server takes neither, and a policy without them would be enforced for nothing, in silence. */
+function requireContent(vap: Json): void {
+  for (
+    const [name, list] of [
+      ["spec.matchConstraints.resourceRules", objectOf(vap["matchConstraints"])["resourceRules"]],
+      ["spec.validations", vap["validations"]],
+    ] as const
+  ) {
+    if (listOf(list).length === 0) {
+      throw new CliError(
+        `cannot convert given data into a ClusterAdmissionPolicy: ${name} is missing or empty`,
+      );
+    }
+  }
+}
+
 /** Without Deny nothing was ever rejected, and nothing is from now on. */
 function modeOf(binding: Json, warnings: string[]): "monitor" | undefined {
   const actions = listOf(binding["validationActions"]);
@@ -219,6 +252,7 @@ export function convertVap(policyDocument: unknown, bindingDocument: unknown, mo
   if (listOf(vap["auditAnnotations"]).length > 0) {
     warnings.push("auditAnnotations are not supported by Kubewarden's CEL policy. They will be ignored");
   }
+  requireContent(vap);
   const matchConditions = conditionsOf(vap);
   const mode = modeOf(binding, warnings);
   const matching = matchingOf(vap, binding);
@@ -229,7 +263,7 @@ export function convertVap(policyDocument: unknown, bindingDocument: unknown, mo
       apiVersion: "policies.kubewarden.io/v1",
       kind: "ClusterAdmissionPolicy",
       metadata: Object.fromEntries(
-        Object.entries(metadata).filter(([name]) => !OF_THE_SERVER.includes(name)),
+        Object.entries(metadata).filter(([name]) => !OF_THE_BINDING.includes(name)),
       ),
       spec: {
         module,

@@ -50,8 +50,15 @@ export const POLICY_SPEC: Shape = {
     matchConditions: { list: "any" },
     matchConstraints: { fields: MATCH_RESOURCES, required: ["resourceRules"] },
     paramKind: { fields: { apiVersion: "text", kind: "text" } },
-    validations: { list: "any" },
-    variables: { list: "any" },
+    validations: {
+      list: {
+        fields: { expression: "text", message: "text", messageExpression: "text", reason: "text" },
+        required: ["expression"],
+      },
+    },
+    variables: {
+      list: { fields: { name: "text", expression: "text" }, required: ["name", "expression"] },
+    },
   },
   required: ["matchConstraints"],
 };

@@ -1,9 +1,9 @@
 /** `new`: writes the folder of a new policy. */
 import { mkdir, readdir, writeFile } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { VERSION } from "../../policy_server/types/version.ts";
-import { newTypeScriptPolicy } from "../render/new_policy.ts";
+import { POLICY_LANGUAGES } from "../render/new_policy/languages.ts";
 import { CliError, type Run } from "../types/command.ts";
 
 /** What npm, registries and Kubernetes all take as a name. */
@@ -18,13 +18,19 @@ export const run: Run = async (context, args) => {
       `${JSON.stringify(name)} can't be a policy's name: use up to 63 lower case letters, digits and dashes`,
     );
   }
+  const language = POLICY_LANGUAGES.get(args.value("lang") ?? "ts")!;
+  const refusal = language.refusal?.(name);
+  if (refusal !== undefined) {
+    throw new CliError(`${JSON.stringify(name)} can't be this policy's name: ${refusal}`);
+  }
   try {
     await mkdir(folder, { recursive: true });
     const [first] = await readdir(folder);
     if (first !== undefined) {
       throw new CliError(`${given} is not empty, it has ${first}: choose another folder`);
     }
-    for (const [file, text] of newTypeScriptPolicy({ name, version: VERSION })) {
+    for (const [file, text] of language.files({ name, version: VERSION })) {
+      await mkdir(dirname(join(folder, file)), { recursive: true });
       // Never over what somebody else has just put there.
       await writeFile(join(folder, file), text, { flag: "wx" });
       context.out(`${join(given, file)}\n`);
@@ -33,5 +39,5 @@ export const run: Run = async (context, args) => {
     if (error instanceof CliError) throw error;
     throw new CliError(`cannot write ${given}: ${osErrorText(error)}`);
   }
-  context.err(`next: cd ${given} && npm install && npm run build && npm test\n`);
+  context.err(`next: ${[`cd ${given}`, ...language.next].join(" && ")}\n`);
 };

@@ -2,6 +2,7 @@
 import { DefinitionEvaluator } from "../apply/evaluator.ts";
 import { readInputs } from "../apply/evaluation_inputs.ts";
 import { worldFromFlags } from "../apply/host_world.ts";
+import { oneLine } from "../../program/render/terminal_text.ts";
 import { responseLine } from "../render/response_line.ts";
 import { CliError, type Run } from "../types/command.ts";
 
@@ -19,7 +20,8 @@ export const run: Run = async (context, args) => {
     for (const definition of inputs.definitions) {
       const ready = await evaluator.load(definition, inputs.modules);
       if (ready.settings !== undefined) {
-        throw new CliError(`Provided settings are not valid: ${ready.settings}`);
+        const which = inputs.definitions.length > 1 ? ` (policy ${oneLine(definition.id)})` : "";
+        throw new CliError(`Provided settings are not valid: ${ready.settings}${which}`);
       }
       for (const { about, reviewFor } of inputs.requests) {
         if (about !== undefined && inputs.requests.length > 1) context.log("INFO", about);

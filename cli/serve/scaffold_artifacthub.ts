@@ -1,7 +1,7 @@
 /** `scaffold artifacthub`: the file that Artifact Hub wants beside a policy. */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { readGiven, writeGiven } from "../apply/given_files.ts";
+import { readGivenText, writeGiven } from "../apply/given_files.ts";
 import { readMetadataFile } from "../apply/metadata_file.ts";
 import { artifacthubText } from "../render/artifacthub.ts";
 import { CliError, type Context, type Run } from "../types/command.ts";
@@ -30,7 +30,7 @@ export const run: Run = async (context, args) => {
   const questionsPath = args.value("questions-path") ?? firstOf(context, QUESTIONS);
   const questions = questionsPath === undefined
     ? undefined
-    : (await readGiven(context, questionsPath, "questions")).toString();
+    : await readGivenText(context, questionsPath, "questions");
   const text = artifacthubText(metadata, questions, new Date().toISOString(), context.program);
   const output = args.value("output");
   if (output === undefined) return context.out(text);

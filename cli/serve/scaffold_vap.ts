@@ -22,7 +22,13 @@ function warnOfModule(context: Context, module: string): void {
 }
 
 async function read(context: Context, path: string, kind: string): Promise<unknown> {
-  const document = await readYamlFile(context, path, `cannot open ${path}`, `cannot parse ${path}`);
+  const document = await readYamlFile(
+    context,
+    path,
+    `cannot open ${path}`,
+    `cannot parse ${path}`,
+    "kubectl",
+  );
   if (document === null) throw new CliError(`cannot convert given data into a ${kind}: ${path} is empty`);
   return plainValue(document);
 }

@@ -1,12 +1,11 @@
 /** `--check-admission`: has a policy reject a Pod through the API server, as `helm test` does, and leaves nothing behind. */
 import type { ClusterAdmissionPolicy } from "../../crd/types.ts";
-import { connect } from "../../kubernetes/apply/api_transport.ts";
-import { ApiError, type KubeClient, kubeClient } from "../../kubernetes/apply/kube_client.ts";
+import { ApiError, type KubeClient } from "../../kubernetes/apply/kube_client.ts";
 import { checkPod, checkPolicy } from "../render/admission_check.ts";
 import type { Values } from "../render/flags.ts";
-import { FIELD_MANAGER } from "../render/names.ts";
 import { customResource, PODS } from "../types/resources.ts";
 import type { ControllerSettings } from "../types/settings.ts";
+import { withClient } from "./one_off.ts";
 import type { World } from "./world.ts";
 
 export type AdmissionCheck = {
@@ -149,26 +148,14 @@ export async function runAdmissionCheck(
     });
     return 1;
   }
-  try {
-    const transport = await connect({ kubeconfig: values["kubeconfig"] });
-    try {
-      await checkAdmission({
-        client: kubeClient(transport, FIELD_MANAGER),
-        module: values["check-admission"] ?? "",
-        namespace,
-        id: `helm-test-${crypto.randomUUID().slice(0, 8)}`,
-        log: (message) => log("info", message),
-        activeWithinMs: ACTIVE_WITHIN_MS,
-        enforcedWithinMs: ENFORCED_WITHIN_MS,
-      });
-    } finally {
-      transport.close();
-    }
-    return 0;
-  } catch (error) {
-    log("error", "the admission check failed", {
-      error: error instanceof Error ? error.message : String(error),
-    });
-    return 1;
-  }
+  return await withClient(values, log, "the admission check", (client) =>
+    checkAdmission({
+      client,
+      module: values["check-admission"] ?? "",
+      namespace,
+      id: `helm-test-${crypto.randomUUID().slice(0, 8)}`,
+      log: (message) => log("info", message),
+      activeWithinMs: ACTIVE_WITHIN_MS,
+      enforcedWithinMs: ENFORCED_WITHIN_MS,
+    }));
 }

@@ -19,6 +19,7 @@ import {
   SERVICES,
   VALIDATING,
 } from "../types/resources.ts";
+import { foreignFinalizers, hasOurFinalizer } from "./custom_resources.ts";
 
 /** What {@link cleanUp} needs. */
 export interface CleanupOptions {
@@ -37,7 +38,6 @@ export interface CleanupOptions {
 
 const CONTROLLER_PODS = "app.kubernetes.io/part-of=kubewarden,app.kubernetes.io/component=controller";
 const PART_OF = "app.kubernetes.io/part-of=kubewarden";
-const FINALIZERS: ReadonlySet<string> = new Set(["kubewarden.io/finalizer", "kubewarden"]);
 /** A resource that somebody else writes at the same moment is read and written again, so often. */
 const MAX_CONFLICTS = 10;
 const PAGE = 500;
@@ -92,11 +92,10 @@ async function release(
   const resource = customResource(kind);
   for (let conflicts = 0;; conflicts++) {
     try {
-      const { metadata } = await client.get<KubeObject>(resource, namespace, name);
-      const finalizers = metadata.finalizers ?? [];
-      const foreign = finalizers.filter((finalizer) => !FINALIZERS.has(finalizer));
-      if (foreign.length === finalizers.length) return;
-      const { resourceVersion } = metadata;
+      const object = await client.get<KubeObject>(resource, namespace, name);
+      if (!hasOurFinalizer(object)) return;
+      const foreign = foreignFinalizers(object);
+      const { resourceVersion } = object.metadata;
       await client.patch(resource, namespace, name, "merge", {
         metadata: { resourceVersion, finalizers: foreign.length === 0 ? null : foreign },
       });

@@ -3,9 +3,8 @@ import { adoptionPatch, isOriginals } from "../render/adoption.ts";
 import { needsApply, removeForeign } from "../render/differences.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
-import { isNotFound } from "../../kubernetes/apply/kube_client.ts";
 import type { Store } from "./store.ts";
-import type { World } from "./world.ts";
+import { perWorld, type World } from "./world.ts";
 
 export type Desired<T extends KubeObject> = {
   readonly resource: Resource;
@@ -17,13 +16,7 @@ export type Desired<T extends KubeObject> = {
 
 /** What was applied last: an object that the API server stores in other words than ours is not applied for ever. */
 type Applied = { readonly text: string; readonly resourceVersion: string | undefined };
-const applied = new WeakMap<World, Map<string, Applied>>();
-
-function appliedBy(world: World): Map<string, Applied> {
-  let known = applied.get(world);
-  if (known === undefined) applied.set(world, known = new Map());
-  return known;
-}
+const appliedBy = perWorld(() => new Map<string, Applied>());
 
 /** Makes the object exist as desired and returns it as it is then. */
 export async function ensure<T extends KubeObject>(world: World, desired: Desired<T>): Promise<T> {
@@ -80,28 +73,4 @@ export async function ensureAbsent<T extends KubeObject>(
   // Somebody else's finalizer keeps it: until the watch tells of its end it exists, and may still be called.
   if (waiting === undefined) store.drop(live);
   else store.put(waiting as T);
-}
-
-/** Sets the finalizers of an object of ours; a version that others changed meanwhile is left to the next pass. */
-export async function setFinalizers<T extends KubeObject>(
-  world: World,
-  resource: Resource,
-  store: Store<T>,
-  object: T,
-  finalizers: readonly string[],
-): Promise<T> {
-  const { name, namespace, resourceVersion } = object.metadata;
-  try {
-    const result = await world.client.patch<T>(resource, namespace, name, "merge", {
-      metadata: { resourceVersion, finalizers },
-    });
-    if (result.metadata.deletionTimestamp !== undefined && finalizers.length === 0) store.drop(object);
-    else store.put(result);
-    return result;
-  } catch (error) {
-    // Already gone: somebody else removed the last finalizer.
-    if (!isNotFound(error)) throw error;
-    store.drop(object);
-    return object;
-  }
 }

@@ -1,20 +1,17 @@
 /** Policies of all four kinds: their webhook configuration and their status (spec/controller.md §6). */
 import {
-  FINALIZER,
-  LEGACY_FINALIZER,
-  legacyPolicyId,
   type Policy,
   policyId,
   type PolicyKind,
   type PolicyServer,
   type PolicyStatus,
 } from "../../crd/types.ts";
-import { isServable, wantedEntry } from "../render/config_map.ts";
-import { needsApply, removeForeign } from "../render/differences.ts";
+import { isServable, type ServedPolicy, wantedEntry } from "../render/config_map.ts";
 import { loadErrors } from "../render/load_errors.ts";
 import { serverObjectName } from "../render/names.ts";
 import type { Rollout } from "../render/reachability.ts";
 import {
+  type ConfigurationState,
   configurationState,
   POLICY_LOADED,
   type PolicyFindings,
@@ -22,20 +19,13 @@ import {
   samePolicyStatus,
   UNIQUELY_REACHABLE,
 } from "../render/status.ts";
-import { renderWebhookConfiguration, webhookKind } from "../render/webhook_configuration.ts";
-import type { WebhookConfiguration, WebhookKind } from "../types/objects.ts";
-import { customResource, MUTATING, VALIDATING } from "../types/resources.ts";
+import { webhookKind } from "../render/webhook_configuration.ts";
+import type { Pod } from "../types/objects.ts";
 import { rejectionOf } from "./allowed_resources.ts";
-import { caBundle } from "./authority.ts";
-import { ensure, ensureAbsent, setFinalizers } from "./ensure.ts";
-import {
-  type Again,
-  holdingServer,
-  legacyWebhooks,
-  timestamp,
-  whyLeftOut,
-} from "./reconcile_policy_server.ts";
-import { policyStore, serverState, type World } from "./world.ts";
+import { addFinalizer, removeFinalizers, writeStatus } from "./custom_resources.ts";
+import { applyWebhook, removeWebhooks, webhookExists, webhookIsCurrent } from "./policy_webhooks.ts";
+import { type Again, holdingServer, timestamp, whyLeftOut } from "./reconcile_policy_server.ts";
+import { perWorld, policyStore, serverState, type World } from "./world.ts";
 
 /** Details of a policy that waits for its server are written at most once in this time, in milliseconds. */
 const PENDING_UPDATE_MS = 4_000;
@@ -54,48 +44,29 @@ type Memory = {
   seenAt?: number;
 };
 
-const memories = new WeakMap<World, Map<string, Memory>>();
+const memoriesOf = perWorld(() => new Map<string, Memory>());
 
-function memoryOf(world: World, id: string): Memory {
-  let all = memories.get(world);
-  if (all === undefined) memories.set(world, all = new Map());
-  let memory = all.get(id);
-  if (memory === undefined) all.set(id, memory = {});
+function memoryOf(world: World, policy: Policy): Memory {
+  const memories = memoriesOf(world);
+  let memory = memories.get(policyId(policy));
+  if (memory === undefined) memories.set(policyId(policy), memory = {});
   return memory;
 }
 
-const RESOURCES: { readonly [K in WebhookKind]: typeof VALIDATING } = {
-  ValidatingWebhookConfiguration: VALIDATING,
-  MutatingWebhookConfiguration: MUTATING,
-};
-/** Where a webhook configuration of ours holds what we say and nothing else. */
-const EXACT = [["metadata", "labels"], ["metadata", "annotations"], ["webhooks"]];
-const KINDS: readonly WebhookKind[] = ["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"];
+function forget(world: World, policy: Policy): void {
+  memoriesOf(world).delete(policyId(policy));
+}
 
-async function removeWebhooks(world: World, policy: Policy, except?: WebhookKind): Promise<void> {
-  for (const kind of KINDS) {
-    if (kind !== except) {
-      await ensureAbsent(world, RESOURCES[kind], world.stores.webhooks[kind], policyId(policy));
-    }
-  }
-  for (const kind of legacyWebhooks(world, policy)) {
-    await ensureAbsent(world, RESOURCES[kind], world.stores.webhooks[kind], legacyPolicyId(policy));
-  }
+/** The policy as it is known now, after what this pass may have written of it. */
+function latest({ stores }: World, policy: Policy): Policy {
+  return policyStore(stores, policy.kind).get(policy.metadata.name, policy.metadata.namespace) ?? policy;
 }
 
 /** Deletion (spec/controller.md §6.4): first the API server stops asking, then the policy may go; its server forgets it after that. */
 async function finalize(world: World, policy: Policy): Promise<void> {
   await removeWebhooks(world, policy);
   await removeFinalizers(world, policy);
-  memories.get(world)?.delete(policyId(policy));
-}
-
-async function removeFinalizers(world: World, policy: Policy): Promise<void> {
-  const finalizers = policy.metadata.finalizers ?? [];
-  const kept = finalizers.filter((name) => name !== FINALIZER && name !== LEGACY_FINALIZER);
-  if (kept.length === finalizers.length) return;
-  const store = policyStore(world.stores, policy.kind);
-  await setFinalizers(world, customResource(policy.kind), store, policy, kept);
+  forget(world, policy);
 }
 
 /**
@@ -104,25 +75,17 @@ async function removeFinalizers(world: World, policy: Policy): Promise<void> {
  */
 async function reject(world: World, policy: Policy, message: string): Promise<void> {
   await removeWebhooks(world, policy);
-  memories.get(world)?.delete(policyId(policy));
-  await writeStatus(world, policy, { state: "rejected", message });
-  const { name, namespace } = policy.metadata;
-  await removeFinalizers(world, policyStore(world.stores, policy.kind).get(name, namespace) ?? policy);
+  forget(world, policy);
+  await report(world, policy, { state: "rejected", message });
+  await removeFinalizers(world, latest(world, policy));
 }
 
-async function writeStatus(world: World, policy: Policy, found: PolicyFindings): Promise<void> {
+async function report(world: World, policy: Policy, found: PolicyFindings): Promise<void> {
   const status = renderPolicyStatus(found, policy.status, timestamp(world.now()));
   if (samePolicyStatus(status, policy.status)) return;
-  const { name, namespace } = policy.metadata;
   // A merge patch keeps what it does not name: a mode that is no longer known has to be taken away by name.
-  const body = { status: { ...status, mode: status.mode ?? null } };
-  const store = policyStore(world.stores, policy.kind);
-  store.put(
-    await world.client.patch<Policy>(customResource(policy.kind), namespace, name, "merge", body, {
-      subresource: "status",
-    }),
-  );
-  memoryOf(world, policyId(policy)).writtenAt = world.now();
+  await writeStatus(world, policy, { ...status, mode: status.mode ?? null });
+  memoryOf(world, policy).writtenAt = world.now();
   noteTransition(world, policy, status);
 }
 
@@ -144,32 +107,6 @@ function noteTransition(world: World, policy: Policy, status: PolicyStatus): voi
   }
 }
 
-function desiredWebhook(world: World, policy: Policy): WebhookConfiguration & { readonly kind: WebhookKind } {
-  return renderWebhookConfiguration(policy, {
-    namespace: world.settings.namespace,
-    caBundle: caBundle(world),
-  });
-}
-
-const webhookExists = ({ stores }: World, policy: Policy) =>
-  KINDS.some((kind) => stores.webhooks[kind].get(policyId(policy)) !== undefined);
-
-/** Webhook configurations that were found to be as they should, with what they were compared with. */
-const compared = new WeakMap<WebhookConfiguration, { readonly policy: string; readonly caBundle: string }>();
-
-/** Whether the policy's webhook configuration exists and is as it should be. */
-function webhookIsCurrent(world: World, policy: Policy): boolean {
-  const live = world.stores.webhooks[webhookKind(policy)].get(policyId(policy));
-  if (live === undefined) return false;
-  const version = `${policy.metadata.uid}/${policy.metadata.generation}`;
-  const before = compared.get(live);
-  if (before?.policy === version && before.caBundle === caBundle(world)) return true;
-  const desired = desiredWebhook(world, policy);
-  if (needsApply(live, desired) || removeForeign(live, desired, EXACT) !== undefined) return false;
-  compared.set(live, { policy: version, caBundle: caBundle(world) });
-  return true;
-}
-
 const entries = new WeakMap<Policy, { readonly server: PolicyServer; readonly text: string }>();
 
 /** The entry that the server is to have of the policy; of one that cannot be served, a text that no server has. */
@@ -181,102 +118,136 @@ function entryFor(server: PolicyServer, policy: Policy): string {
   return text;
 }
 
+/** What a pass finds of a policy and its server before it writes anything. */
+type Observed = {
+  readonly server: string;
+  /** The policy's entry in the server's configuration, as it should be. */
+  readonly wanted: string;
+  /** That entry as it is. */
+  readonly served: ServedPolicy | undefined;
+  readonly rollout: Rollout;
+  readonly pods: readonly Pod[];
+  /** Absent while the server's Deployment or its ConfigMap is. */
+  readonly configuration: ConfigurationState | undefined;
+  /** Whether every pod of the server serves the policy as it should be. */
+  readonly reachable: boolean;
+};
+
+function observe(world: World, policy: Policy, server: PolicyServer): Observed {
+  const { view: { served: all, deployment, configMap, pods }, rollout } = serverState(
+    world,
+    server.metadata.name,
+  );
+  const wanted = entryFor(server, policy);
+  const served = all?.get(policyId(policy));
+  return {
+    server: server.metadata.name,
+    wanted,
+    served,
+    rollout,
+    pods,
+    configuration: deployment === undefined || configMap === undefined
+      ? undefined
+      : configurationState(deployment, configMap),
+    reachable: served?.text === wanted && rollout.state === "served",
+  };
+}
+
+/** How long, in milliseconds, a first status is still put off: its server is just being told of it, and one then says what two would. */
+function firstStatusPause(world: World, policy: Policy, { served }: Observed): number {
+  if (policy.status !== undefined) return 0;
+  const memory = memoryOf(world, policy);
+  memory.seenAt ??= world.now();
+  return served === undefined ? Math.max(memory.seenAt + FIRST_STATUS_MS - world.now(), 0) : 0;
+}
+
+/** Has the API server ask a policy that every pod serves; returns the policy as it is then. */
+async function activate(world: World, policy: Policy, { server, wanted }: Observed): Promise<Policy> {
+  const before = policy.status?.policyStatus;
+  if (before !== "active" && before !== "pending") {
+    // People and scripts wait for `pending` before `active`: it is said even when it lasts only a moment.
+    await report(world, policy, { state: "pending", webhook: webhookExists(world, policy) });
+  }
+  memoryOf(world, policy).reachedWith = wanted;
+  const current = await addFinalizer(world, latest(world, policy));
+  if (!webhookIsCurrent(world, policy)) await holdingServer(world, server, () => applyWebhook(world, policy));
+  // Only now: a policy that changed from validating to mutating is never without a webhook.
+  await removeWebhooks(world, policy, webhookKind(policy));
+  return current;
+}
+
+/** How long, in milliseconds, what is not as it should be may yet pass by itself before it is reported. */
+function passingFor(world: World, policy: Policy, settled: boolean): number {
+  const memory = memoryOf(world, policy);
+  if (settled) {
+    delete memory.unsettledSince;
+    return PASSING_STATE_MS;
+  }
+  memory.unsettledSince ??= world.now();
+  return Math.max(memory.unsettledSince + PASSING_STATE_MS - world.now(), 0);
+}
+
 /**
  * Whether the policy counts as reachable. While other policies roll the server, the pods that still run the former
  * configuration serve this one's unchanged entry all the same, so its condition stays and nothing is written.
  */
-function stillReachable(world: World, policy: Policy, state: Rollout, wanted: string): boolean {
+function stillReachable(
+  world: World,
+  policy: Policy,
+  { rollout, wanted }: Observed,
+  passing: boolean,
+): boolean {
   const said = policy.status?.conditions?.find(({ type }) => type === UNIQUELY_REACHABLE)?.status === "True";
   if (!said) return false;
-  const { reachedWith, unsettledSince } = memoryOf(world, policyId(policy));
+  const { reachedWith } = memoryOf(world, policy);
   // After a restart it is not known with what the policy was reached: that its webhook is as it should be has to do.
   if (reachedWith === undefined ? !webhookIsCurrent(world, policy) : reachedWith !== wanted) return false;
-  if (state.state === "served" || state.someReady) return true;
-  return unsettledSince === undefined || world.now() - unsettledSince < PASSING_STATE_MS;
+  return rollout.state === "served" || rollout.someReady || passing;
 }
 
-async function reconcileBound(world: World, policy: Policy, server: PolicyServer): Promise<Again> {
-  const id = policyId(policy);
-  const memory = memoryOf(world, id);
-  const { view, rollout } = serverState(world, server.metadata.name);
-  const wanted = entryFor(server, policy);
-  const served = view.served?.get(id);
-  const reachable = served?.text === wanted && rollout.state === "served";
-  const store = policyStore(world.stores, policy.kind);
-  let current = policy;
-  let exists = webhookExists(world, policy);
-  if (policy.status === undefined) {
-    memory.seenAt ??= world.now();
-    const left = memory.seenAt + FIRST_STATUS_MS - world.now();
-    // Its server is just being told of it: one status then says what two would.
-    if (served === undefined && left > 0) return left;
-  }
-  if (reachable && policy.status?.policyStatus !== "active") {
-    // People and scripts wait for `pending` before `active`: it is said even when it lasts only a moment.
-    if (policy.status?.policyStatus !== "pending") {
-      await writeStatus(world, policy, { state: "pending", webhook: exists });
-      current = store.get(policy.metadata.name, policy.metadata.namespace) ?? policy;
-    }
-  }
-  if (reachable) {
-    memory.reachedWith = wanted;
-    if (!(current.metadata.finalizers ?? []).includes(FINALIZER)) {
-      const finalizers = [...(current.metadata.finalizers ?? []), FINALIZER];
-      current = await setFinalizers(world, customResource(policy.kind), store, current, finalizers);
-    }
-    const kind = webhookKind(policy);
-    if (!webhookIsCurrent(world, policy)) {
-      const { webhooks } = world.stores;
-      const object = desiredWebhook(world, policy);
-      await holdingServer(
-        world,
-        server.metadata.name,
-        () => ensure(world, { resource: RESOURCES[kind], store: webhooks[kind], object, exact: EXACT }),
-      );
-    }
-    exists = true;
-    // Only now: a policy that changed from validating to mutating is never without a webhook.
-    await removeWebhooks(world, policy, kind);
-  }
-  const configuration = view.deployment === undefined || view.configMap === undefined
-    ? undefined
-    : configurationState(view.deployment, view.configMap);
-  const settled = reachable && configuration === "match";
-  if (settled) delete memory.unsettledSince;
-  else memory.unsettledSince ??= world.now();
-  const unsettledFor = world.now() - (memory.unsettledSince ?? world.now());
-  const passing = unsettledFor < PASSING_STATE_MS;
-  const wasActive = policy.status?.policyStatus === "active";
-  const loadError = reachable
-    ? undefined
-    : whyLeftOut(world, server.metadata.name, id) ?? loadErrors(view.pods).get(id);
-  const found: PolicyFindings = {
-    state: wasActive || exists ? "active" : "pending",
-    webhook: exists,
+type BoundFindings = Extract<PolicyFindings, { readonly webhook: boolean }>;
+
+function findingsOf(world: World, policy: Policy, observed: Observed, passing: boolean): BoundFindings {
+  const { server, served, pods, configuration, reachable } = observed;
+  const webhook = reachable || webhookExists(world, policy);
+  return {
+    state: webhook || policy.status?.policyStatus === "active" ? "active" : "pending",
+    webhook,
     ...(configuration === undefined ? {} : {
       server: {
-        deployment: serverObjectName(server.metadata.name),
-        reachable: reachable || stillReachable(world, policy, rollout, wanted),
+        deployment: serverObjectName(server),
+        reachable: reachable || stillReachable(world, policy, observed, passing),
         configuration: configuration === "mismatch" && passing ? "match" : configuration,
         mode: served?.mode,
       },
     }),
-    loadError,
+    loadError: reachable
+      ? undefined
+      : whyLeftOut(world, server, policyId(policy)) ?? loadErrors(pods).get(policyId(policy)),
   };
-  // Details of a policy that waits change with every rollout of its server: they are written when they have lasted.
-  const status = renderPolicyStatus(found, policy.status, timestamp(world.now()));
-  const transition = policy.status?.policyStatus !== status.policyStatus ||
-    policy.status.conditions?.find(({ type }) => type === POLICY_LOADED)?.message !== loadError;
-  const sinceWritten = world.now() - (memory.writtenAt ?? 0);
-  const hold = !transition && found.state === "pending" && sinceWritten < PENDING_UPDATE_MS;
-  if (!hold) {
-    await writeStatus(world, store.get(policy.metadata.name, policy.metadata.namespace) ?? current, found);
-  }
-  if (settled) return undefined;
-  return Math.max(
-    passing ? PASSING_STATE_MS - unsettledFor : 0,
-    hold ? PENDING_UPDATE_MS - sinceWritten : 0,
-  ) || undefined;
+}
+
+/**
+ * How long, in milliseconds, a status is not yet written. Details of a policy that waits change with every rollout of its server:
+ * they are written when they have lasted.
+ */
+function heldBackFor(world: World, policy: Policy, { state, loadError }: BoundFindings): number {
+  const known = policy.status?.conditions?.find(({ type }) => type === POLICY_LOADED)?.message;
+  if (state !== "pending" || policy.status?.policyStatus !== state || known !== loadError) return 0;
+  return Math.max((memoryOf(world, policy).writtenAt ?? 0) + PENDING_UPDATE_MS - world.now(), 0);
+}
+
+async function reconcileBound(world: World, policy: Policy, server: PolicyServer): Promise<Again> {
+  const observed = observe(world, policy, server);
+  const pause = firstStatusPause(world, policy, observed);
+  if (pause > 0) return pause;
+  const current = observed.reachable ? await activate(world, policy, observed) : policy;
+  const settled = observed.reachable && observed.configuration === "match";
+  const passing = passingFor(world, policy, settled);
+  const found = findingsOf(world, policy, observed, passing > 0);
+  const heldBack = heldBackFor(world, policy, found);
+  if (heldBack === 0) await report(world, latest(world, current), found);
+  return settled ? undefined : Math.max(passing, heldBack) || undefined;
 }
 
 /** Brings a policy's webhook configuration and status to what they should be. */
@@ -309,8 +280,8 @@ async function reconcileLive(world: World, policy: Policy): Promise<Again> {
   const server = serverName === "" ? undefined : world.stores.policyServers.get(serverName);
   if (server === undefined || server.metadata.deletionTimestamp !== undefined) {
     await removeWebhooks(world, policy);
-    memories.get(world)?.delete(policyId(policy));
-    await writeStatus(world, policy, { state: serverName === "" ? "unscheduled" : "scheduled" });
+    forget(world, policy);
+    await report(world, policy, { state: serverName === "" ? "unscheduled" : "scheduled" });
     return undefined;
   }
   return await reconcileBound(world, policy, server);

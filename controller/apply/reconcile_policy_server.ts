@@ -1,20 +1,12 @@
 /** PolicyServer: from the resource to its Secret, ConfigMap, budget, Deployment and Service (spec/controller.md §4). */
 import { createHash } from "node:crypto";
 import { own } from "../../program/types/own.ts";
-import {
-  FINALIZER,
-  LEGACY_FINALIZER,
-  legacyPolicyId,
-  type Policy,
-  policyId,
-  type PolicyServer,
-} from "../../crd/types.ts";
+import { type Policy, policyId, type PolicyServer } from "../../crd/types.ts";
 import { renderConfiguration } from "../render/config_map.ts";
 import { renderDeployment } from "../render/deployment.ts";
 import { hostPortProblems } from "../render/host_network.ts";
-import { CA_SECRET, POLICY_SERVER_LABEL, serverObjectName, serviceHost } from "../render/names.ts";
+import { CA_SECRET, serverObjectName, serviceHost } from "../render/names.ts";
 import { renderPodDisruptionBudget } from "../render/pod_disruption_budget.ts";
-import { append } from "../../program/types/lists.ts";
 import { missingInputs, podProblems } from "../render/pod_problems.ts";
 import { renderServerSecret, usablePair } from "../render/secret.ts";
 import { renderService } from "../render/service.ts";
@@ -23,25 +15,26 @@ import {
   hostPortsFinding,
   podsFinding,
   sameConditions,
+  SERVER_STEPS,
   serverConditions,
   type ServerStep,
   serverStepFinding,
   webhooksCleanedUpFinding,
 } from "../render/status.ts";
-import type { WebhookKind } from "../types/objects.ts";
-import { BUDGETS, CONFIG_MAPS, customResource, DEPLOYMENTS, SECRETS, SERVICES } from "../types/resources.ts";
+import { BUDGETS, CONFIG_MAPS, DEPLOYMENTS, SECRETS, SERVICES } from "../types/resources.ts";
 import { rejectionOf } from "./allowed_resources.ts";
 import { currentAuthority, encode, hasOldAuthority } from "./authority.ts";
 import { issueLeaf } from "./certificates.ts";
-import { ensure, ensureAbsent, setFinalizers } from "./ensure.ts";
+import { ensure, ensureAbsent } from "./ensure.ts";
+import { addFinalizer, hasOurFinalizer, removeFinalizers, writeStatus } from "./custom_resources.ts";
+import { legacyWebhooks, webhookExists } from "./policy_webhooks.ts";
 import { ApiError } from "../../kubernetes/apply/kube_client.ts";
-import { boundPolicies, type World } from "./world.ts";
+import { boundPolicies, perWorld, serverState, type World } from "./world.ts";
 
 /** When to look again although nothing has changed, in milliseconds; `undefined`: not at all. */
 export type Again = number | undefined;
 
 const CLEANUP_PAUSE_MS = 2000;
-const RESOURCE = customResource("PolicyServer");
 
 /** Time as conditions carry it: RFC 3339, whole seconds. */
 export function timestamp(now: number): string {
@@ -60,16 +53,7 @@ async function writeConditions(
   const previous = server.status?.conditions ?? [];
   const conditions = serverConditions(findings, previous, timestamp(world.now()));
   if (server.status !== undefined && sameConditions(conditions, previous)) return;
-  const { name } = server.metadata;
-  const result = await world.client.patch<PolicyServer>(
-    RESOURCE,
-    undefined,
-    name,
-    "merge",
-    { status: { conditions } },
-    { subresource: "status" },
-  );
-  world.stores.policyServers.put(result);
+  await writeStatus(world, server, { conditions });
   for (const finding of findings) {
     const before = previous.find(({ type }) => type === finding.type);
     if (finding.status === "False" && (before?.status !== "False" || before.message !== finding.message)) {
@@ -78,20 +62,9 @@ async function writeConditions(
   }
 }
 
-const WEBHOOK_KINDS: readonly WebhookKind[] = [
-  "ValidatingWebhookConfiguration",
-  "MutatingWebhookConfiguration",
-];
-
-/** Ids, new and of before 1.37, under which webhook configurations of these policies exist. */
-function remainingWebhooks(world: World, policies: readonly Policy[]): string[] {
-  return policies.flatMap((policy) => {
-    const legacy = legacyWebhooks(world, policy);
-    const current = WEBHOOK_KINDS.some((kind) =>
-      world.stores.webhooks[kind].get(policyId(policy)) !== undefined
-    );
-    return current || legacy.length > 0 ? [policyId(policy)] : [];
-  });
+/** Whether the API server may still ask a policy, by a webhook configuration of now or of before 1.37. */
+function isAsked(world: World, policy: Policy): boolean {
+  return webhookExists(world, policy) || legacyWebhooks(world, policy).length > 0;
 }
 
 /**
@@ -99,21 +72,11 @@ function remainingWebhooks(world: World, policies: readonly Policy[]): string[] 
  * without an answer the requests of its namespace would be refused.
  */
 function deployedPolicies(world: World, policies: readonly Policy[]): readonly Policy[] {
-  return policies.filter((policy) =>
-    rejectionOf(world, policy) === undefined || remainingWebhooks(world, [policy]).length > 0
-  );
+  return policies.filter((policy) => rejectionOf(world, policy) === undefined || isAsked(world, policy));
 }
 
-/** Kinds in which a webhook configuration that an earlier release made for this very policy still exists. */
-export function legacyWebhooks(world: World, policy: Policy): readonly WebhookKind[] {
-  return WEBHOOK_KINDS.filter((kind) => {
-    const annotations = world.stores.webhooks[kind].get(legacyPolicyId(policy))?.metadata.annotations;
-    return annotations?.["kubewardenPolicyName"] === policy.metadata.name &&
-      (annotations["kubewardenPolicyNamespace"] ?? "") === (policy.metadata.namespace ?? "");
-  });
-}
-
-const holds = new WeakMap<World, Map<string, number>>();
+/** How many webhooks that point at each policy server are being written. */
+const holdsOf = perWorld(() => new Map<string, number>());
 
 /** Keeps a policy server from being let go while a webhook that points at it is being written. */
 export async function holdingServer<T>(
@@ -121,8 +84,7 @@ export async function holdingServer<T>(
   policyServer: string,
   work: () => Promise<T>,
 ): Promise<T> {
-  let held = holds.get(world);
-  if (held === undefined) holds.set(world, held = new Map());
+  const held = holdsOf(world);
   held.set(policyServer, (held.get(policyServer) ?? 0) + 1);
   try {
     return await work();
@@ -137,14 +99,11 @@ export async function holdingServer<T>(
  * server go and remove their webhooks; only when none is left does the finalizer go, and with it everything the server owns.
  */
 async function finalize(world: World, server: PolicyServer): Promise<Again> {
-  const remaining = remainingWebhooks(world, boundPolicies(world.stores, server.metadata.name));
+  const remaining = boundPolicies(world.stores, server.metadata.name)
+    .filter((policy) => isAsked(world, policy)).map(policyId);
   await writeConditions(world, server, [webhooksCleanedUpFinding(remaining)]);
-  if (remaining.length > 0 || (holds.get(world)?.get(server.metadata.name) ?? 0) > 0) return CLEANUP_PAUSE_MS;
-  const current = world.stores.policyServers.get(server.metadata.name) ?? server;
-  const kept = (current.metadata.finalizers ?? []).filter((name) =>
-    name !== FINALIZER && name !== LEGACY_FINALIZER
-  );
-  await setFinalizers(world, RESOURCE, world.stores.policyServers, current, kept);
+  if (remaining.length > 0 || (holdsOf(world).get(server.metadata.name) ?? 0) > 0) return CLEANUP_PAUSE_MS;
+  await removeFinalizers(world, world.stores.policyServers.get(server.metadata.name) ?? server);
   return undefined;
 }
 
@@ -166,13 +125,7 @@ async function reconcileSecret(world: World, server: PolicyServer): Promise<void
   });
 }
 
-const leftOut = new WeakMap<World, Map<string, ReadonlyMap<string, string>>>();
-
-function leftOutOf(world: World): Map<string, ReadonlyMap<string, string>> {
-  let servers = leftOut.get(world);
-  if (servers === undefined) leftOut.set(world, servers = new Map());
-  return servers;
-}
+const leftOutOf = perWorld(() => new Map<string, ReadonlyMap<string, string>>());
 
 /** Why a policy was not written into its server's configuration when that was last put together. */
 export function whyLeftOut(world: World, policyServer: string, id: string): string | undefined {
@@ -259,67 +212,75 @@ async function reconcileBudget(world: World, server: PolicyServer): Promise<void
   } else await ensure(world, { resource: BUDGETS, store: stores.budgets, object });
 }
 
-/** Brings everything that a PolicyServer stands for to what it should be. */
-export async function reconcilePolicyServer(world: World, name: string): Promise<Again> {
-  const { stores, settings } = world;
-  let server = stores.policyServers.get(name);
-  if (server === undefined) return undefined;
-  if (server.metadata.deletionTimestamp !== undefined) {
-    const ours = (server.metadata.finalizers ?? []).some((entry) =>
-      entry === FINALIZER || entry === LEGACY_FINALIZER
-    );
-    return ours ? await finalize(world, server) : undefined;
-  }
-  if (!(server.metadata.finalizers ?? []).includes(FINALIZER)) {
-    const finalizers = [...(server.metadata.finalizers ?? []), FINALIZER];
-    server = await setFinalizers(world, RESOURCE, stores.policyServers, server, finalizers);
-  }
-  const current = server;
-  const policies = deployedPolicies(world, boundPolicies(stores, name));
-  const findings: Finding[] = [];
-  let failure: unknown;
-  const step = async (which: ServerStep, work: () => Promise<unknown>): Promise<boolean> => {
-    if (failure !== undefined) return false;
-    try {
-      await work();
-      findings.push(serverStepFinding(which));
-      return true;
-    } catch (error) {
-      failure = error;
-      findings.push(serverStepFinding(which, errorText(error)));
-      return false;
-    }
-  };
+async function reconcileService(world: World, server: PolicyServer): Promise<void> {
+  await ensure(world, {
+    resource: SERVICES,
+    store: world.stores.services,
+    object: renderService(server, world.settings),
+    exact: [["metadata", "labels"], ["spec", "selector"], ["spec", "ports"]],
+  });
+}
+
+/** What the steps of a pass came to, and what the last of them failed with. */
+type Outcome = { readonly findings: readonly Finding[]; readonly failure?: unknown };
+
+/** Brings a server's objects to what they should be, one after the other; the first failure ends the pass. */
+async function reconcileObjects(world: World, server: PolicyServer): Promise<Outcome> {
+  const policies = deployedPolicies(world, boundPolicies(world.stores, server.metadata.name));
   let configVersion = "";
-  await step("secret", () => reconcileSecret(world, current));
-  await step("configMap", async () => configVersion = await reconcileConfigMap(world, current, policies));
-  await step("budget", () => reconcileBudget(world, current));
-  await step("deployment", () => reconcileDeployment(world, current, configVersion));
-  await step("service", () =>
-    ensure(world, {
-      resource: SERVICES,
-      store: stores.services,
-      object: renderService(current, settings),
-      exact: [["metadata", "labels"], ["spec", "selector"], ["spec", "ports"]],
-    }));
-  if (settings.hostNetwork) {
-    findings.push(hostPortsFinding(hostPortProblems(current, [...stores.policyServers.all()], settings)));
+  const steps: { readonly [S in ServerStep]: () => Promise<unknown> } = {
+    secret: () => reconcileSecret(world, server),
+    configMap: async () => configVersion = await reconcileConfigMap(world, server, policies),
+    budget: () => reconcileBudget(world, server),
+    deployment: () => reconcileDeployment(world, server, configVersion),
+    service: () => reconcileService(world, server),
+  };
+  const findings: Finding[] = [];
+  for (const step of SERVER_STEPS) {
+    try {
+      await steps[step]();
+      findings.push(serverStepFinding(step));
+    } catch (failure) {
+      return { findings: [...findings, serverStepFinding(step, errorText(failure))], failure };
+    }
   }
-  const { namespace } = settings;
-  const pods = [...stores.pods.all()].filter(({ metadata }) =>
-    metadata.labels?.[POLICY_SERVER_LABEL] === name
-  );
-  const missing = missingInputs(current, {
+  return { findings };
+}
+
+/** Why pods of a server don't run, or can't on the host's network. */
+function podFindings(world: World, server: PolicyServer): readonly Finding[] {
+  const { stores, settings, settings: { hostNetwork, namespace } } = world;
+  const { pods, deployment } = serverState(world, server.metadata.name).view;
+  const missing = missingInputs(server, {
     configMap: (wanted) => stores.configMaps.get(wanted, namespace) !== undefined,
     secret: (wanted) => stores.secrets.get(wanted, namespace) !== undefined,
   });
-  const running = podsFinding([
-    // It matters to pods that wait for it.
-    ...(pods.length === 0 ? [] : missing),
-    ...podProblems(current, stores.deployments.get(serverObjectName(name), namespace), pods),
+  return [
+    ...(hostNetwork
+      ? [hostPortsFinding(hostPortProblems(server, [...stores.policyServers.all()], settings))]
+      : []),
+    ...podsFinding([
+      // It matters to pods that wait for it.
+      ...(pods.length === 0 ? [] : missing),
+      ...podProblems(server, deployment, pods),
+    ]),
+  ];
+}
+
+/** Brings everything that a PolicyServer stands for to what it should be. */
+export async function reconcilePolicyServer(world: World, name: string): Promise<Again> {
+  const { policyServers } = world.stores;
+  const found = policyServers.get(name);
+  if (found === undefined) return undefined;
+  if (found.metadata.deletionTimestamp !== undefined) {
+    return hasOurFinalizer(found) ? await finalize(world, found) : undefined;
+  }
+  const server = await addFinalizer(world, found);
+  const { findings, failure } = await reconcileObjects(world, server);
+  await writeConditions(world, policyServers.get(name) ?? server, [
+    ...findings,
+    ...podFindings(world, server),
   ]);
-  append(findings, running);
-  await writeConditions(world, stores.policyServers.get(name) ?? current, findings);
   if (failure !== undefined) throw failure;
   return undefined;
 }

@@ -2,17 +2,10 @@
 import { type Policy, policyId, type PolicyKind } from "../../crd/types.ts";
 import { POLICY_NAME_ANNOTATION, POLICY_NAMESPACE_ANNOTATION } from "../render/names.ts";
 import type { WebhookConfiguration, WebhookKind } from "../types/objects.ts";
-import { customResource, MUTATING, VALIDATING } from "../types/resources.ts";
+import { customResource, POLICY_KINDS, WEBHOOK_RESOURCES } from "../types/resources.ts";
 import { ensureAbsent } from "./ensure.ts";
 import { isNotFound } from "../../kubernetes/apply/kube_client.ts";
 import { policyStore, type World } from "./world.ts";
-
-const POLICY_KINDS: readonly PolicyKind[] = [
-  "AdmissionPolicy",
-  "AdmissionPolicyGroup",
-  "ClusterAdmissionPolicy",
-  "ClusterAdmissionPolicyGroup",
-];
 
 /** The policy that a webhook configuration of ours belongs to, by its annotations and its name. */
 export function policyOfWebhook(
@@ -41,6 +34,5 @@ export async function removeOrphan(world: World, kind: WebhookKind, name: string
     if (!isNotFound(error)) throw error;
   }
   world.log("info", "removing a webhook configuration whose policy is gone", { kind, name });
-  const resource = kind === "MutatingWebhookConfiguration" ? MUTATING : VALIDATING;
-  await ensureAbsent(world, resource, world.stores.webhooks[kind], name);
+  await ensureAbsent(world, WEBHOOK_RESOURCES[kind], world.stores.webhooks[kind], name);
 }

@@ -3,17 +3,17 @@
  * after any step: the authority first, then every bundle that clients trust, and only then the leaves it signs. A client
  * thus never meets a certificate whose authority it does not know yet, nor loses the old one while it is still in use.
  */
-import { own } from "../../program/types/own.ts";
 import {
   AUDIT_SCANNER_SECRET,
   CA_SECRET,
+  hasLabels,
   PART_OF,
   serviceHost,
   WEBHOOK_SERVER_SECRET,
 } from "../render/names.ts";
 import { SERVER_SECRET_LABELS } from "../render/secret.ts";
 import type { Secret, WebhookConfiguration, WebhookKind } from "../types/objects.ts";
-import { MUTATING, SECRETS, VALIDATING } from "../types/resources.ts";
+import { SECRETS, WEBHOOK_KINDS, WEBHOOK_RESOURCES } from "../types/resources.ts";
 import { caBundle, currentAuthority, decode, encode } from "./authority.ts";
 import {
   authorityProblem,
@@ -77,14 +77,10 @@ async function rotateAuthority(world: World): Promise<void> {
   }
 }
 
-const isOurs = ({ metadata }: WebhookConfiguration) =>
-  Object.entries(PART_OF).every(([label, value]) => own(metadata.labels, label) === value);
-
 async function updateBundles(world: World, kind: WebhookKind): Promise<void> {
   const wanted = caBundle(world);
-  const resource = kind === "MutatingWebhookConfiguration" ? MUTATING : VALIDATING;
   const store = world.stores.webhooks[kind];
-  for (const configuration of [...store.all()].filter(isOurs)) {
+  for (const configuration of [...store.all()].filter((object) => hasLabels(object, PART_OF))) {
     const patch = (configuration.webhooks ?? []).flatMap(({ name, clientConfig }, index) =>
       clientConfig.caBundle === wanted ? [] : [
         { op: "test", path: `/webhooks/${index}/name`, value: name },
@@ -95,7 +91,7 @@ async function updateBundles(world: World, kind: WebhookKind): Promise<void> {
     world.log("info", "updating the CA bundle", { kind, name: configuration.metadata.name });
     store.put(
       await world.client.patch<WebhookConfiguration>(
-        resource,
+        WEBHOOK_RESOURCES[kind],
         undefined,
         configuration.metadata.name,
         "json",
@@ -125,8 +121,7 @@ async function renewLeaf(
 export async function rotateCertificates(world: World): Promise<void> {
   const { stores, settings: { namespace, webhookServiceName } } = world;
   await rotateAuthority(world);
-  await updateBundles(world, "ValidatingWebhookConfiguration");
-  await updateBundles(world, "MutatingWebhookConfiguration");
+  for (const kind of WEBHOOK_KINDS) await updateBundles(world, kind);
   const host = serviceHost(webhookServiceName, namespace);
   await renewLeaf(world, WEBHOOK_SERVER_SECRET, stores.secrets.get(WEBHOOK_SERVER_SECRET, namespace), {
     commonName: host,
@@ -137,11 +132,8 @@ export async function rotateCertificates(world: World): Promise<void> {
     await renewLeaf(world, AUDIT_SCANNER_SECRET, scanner, { commonName: "audit-scanner-client" });
   }
   for (const secret of [...stores.secrets.all()]) {
-    const { name, labels, deletionTimestamp } = secret.metadata;
-    const ofServer = Object.entries(SERVER_SECRET_LABELS).every(([label, value]) =>
-      own(labels, label) === value
-    );
-    if (!ofServer || deletionTimestamp !== undefined) continue;
+    const { name, deletionTimestamp } = secret.metadata;
+    if (!hasLabels(secret, SERVER_SECRET_LABELS) || deletionTimestamp !== undefined) continue;
     const host = serviceHost(name, namespace);
     await renewLeaf(world, name, secret, { commonName: host, host });
   }

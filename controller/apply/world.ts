@@ -69,6 +69,16 @@ export type World = {
   note(about: KubeObject, note: Note): void;
 };
 
+/** What is kept for each world: made when it is first asked for, gone with the world. */
+export function perWorld<T>(make: () => T): (world: World) => T {
+  const known = new WeakMap<World, T>();
+  return (world) => {
+    let value = known.get(world);
+    if (value === undefined) known.set(world, value = make());
+    return value;
+  };
+}
+
 /** Our own kinds, without what is never read. Nothing in the API requires `spec`: old objects may lack it. */
 function slimOwn<T extends KubeObject & { readonly spec: object }>(object: T): T {
   const { managedFields: _, ...metadata } = object.metadata;
@@ -155,7 +165,7 @@ export function servedPolicies(configMap: ConfigMap): ReadonlyMap<string, Served
 
 /** A server's view with what follows from it, and the state of the stores in which it was taken. */
 type Taken = { readonly stamp: string; readonly view: ServerView; readonly rollout: Rollout };
-const taken = new WeakMap<World, Map<string, Taken>>();
+const takenOf = perWorld(() => new Map<string, Taken>());
 
 /**
  * What the cluster holds of one policy server, and how far its rollout is. Thousands of policies ask for it after one change: it
@@ -165,9 +175,7 @@ export function serverState(world: World, policyServer: string): Omit<Taken, "st
   const { stores, settings } = world;
   const stamp = [stores.configMaps, stores.deployments, stores.services, stores.replicaSets, stores.pods]
     .map(({ changes }) => changes).join();
-  let views = taken.get(world);
-  if (views === undefined) taken.set(world, views = new Map());
-  const known = views.get(policyServer);
+  const known = takenOf(world).get(policyServer);
   if (known?.stamp === stamp) return known;
   const name = serverObjectName(policyServer);
   const configMap = stores.configMaps.get(name, settings.namespace);
@@ -181,6 +189,6 @@ export function serverState(world: World, policyServer: string): Omit<Taken, "st
     pods: [...stores.pods.all()].filter(belongs),
   };
   const state = { stamp, view, rollout: rollout(view) };
-  views.set(policyServer, state);
+  takenOf(world).set(policyServer, state);
   return state;
 }

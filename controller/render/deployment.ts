@@ -65,50 +65,59 @@ function replicas(server: PolicyServer, live: Deployment | undefined): { readonl
   return scaledByOthers ? {} : { replicas: wanted };
 }
 
+function podSpec({ server, settings, hasOldCa = false }: DeploymentInput) {
+  const { spec, metadata: { name } } = server;
+  const { volumes, mounts } = renderVolumes(server, settings, hasOldCa);
+  return {
+    securityContext: spec.securityContexts?.pod ?? DEFAULT_POD_SECURITY,
+    ...(settings.imagePullSecrets.length === 0
+      ? {}
+      : { imagePullSecrets: settings.imagePullSecrets.map((secret) => ({ name: secret })) }),
+    ...(spec.serviceAccountName === undefined ? {} : { serviceAccountName: spec.serviceAccountName }),
+    ...(spec.tolerations === undefined ? {} : { tolerations: spec.tolerations }),
+    ...(spec.priorityClassName === undefined ? {} : { priorityClassName: spec.priorityClassName }),
+    affinity: spec.affinity ?? {},
+    ...(settings.hostNetwork ? { hostNetwork: true } : {}),
+    dnsPolicy: settings.hostNetwork ? "ClusterFirstWithHostNet" : "ClusterFirst",
+    containers: [{
+      name: serverObjectName(name),
+      image: spec.image,
+      env: renderEnvironment(server, settings, clientCaFiles(settings, hasOldCa)),
+      readinessProbe: { httpGet: { path: "/readiness", port: readinessPort(server), scheme: "HTTP" } },
+      resources: {
+        ...(spec.requests === undefined ? {} : { requests: spec.requests }),
+        ...(spec.limits === undefined ? {} : { limits: spec.limits }),
+      },
+      securityContext: spec.securityContexts?.container ?? DEFAULT_CONTAINER_SECURITY,
+      volumeMounts: mounts,
+    }],
+    volumes,
+  };
+}
+
+function podAnnotations({ server, settings, inputsDigest }: DeploymentInput) {
+  const annotations = {
+    ...server.spec.annotations,
+    ...(telemetryMode(settings) === "sidecar" ? { "sidecar.opentelemetry.io/inject": "true" } : {}),
+    ...(inputsDigest === undefined ? {} : { [INPUTS_DIGEST]: inputsDigest }),
+  };
+  return Object.keys(annotations).length === 0 ? {} : { annotations };
+}
+
 /** The Deployment `policy-server-<name>`: the fields that the controller owns, and no other. */
 export function renderDeployment(
   input: DeploymentInput,
 ): KubeObject & { readonly spec: { readonly [key: string]: unknown } } {
-  const { server, settings, configVersion, inputsDigest, hasOldCa = false, live } = input;
+  const { server, settings, configVersion, live } = input;
   const { spec, metadata: { name } } = server;
   const system = { [POLICY_SERVER_LABEL]: name, ...commonLabels(name) };
   const app = `kubewarden-policy-server-${name}`;
-  const { volumes, mounts } = renderVolumes(server, settings, hasOldCa);
-  const templateAnnotations = {
-    ...spec.annotations,
-    ...(telemetryMode(settings) === "sidecar" ? { "sidecar.opentelemetry.io/inject": "true" } : {}),
-    ...(inputsDigest === undefined ? {} : { [INPUTS_DIGEST]: inputsDigest }),
-  };
   const template = {
     metadata: {
       labels: { ...spec.labels, app, [CONFIG_VERSION]: configVersion, ...system },
-      ...(Object.keys(templateAnnotations).length === 0 ? {} : { annotations: templateAnnotations }),
+      ...podAnnotations(input),
     },
-    spec: {
-      securityContext: spec.securityContexts?.pod ?? DEFAULT_POD_SECURITY,
-      ...(settings.imagePullSecrets.length === 0
-        ? {}
-        : { imagePullSecrets: settings.imagePullSecrets.map((secret) => ({ name: secret })) }),
-      ...(spec.serviceAccountName === undefined ? {} : { serviceAccountName: spec.serviceAccountName }),
-      ...(spec.tolerations === undefined ? {} : { tolerations: spec.tolerations }),
-      ...(spec.priorityClassName === undefined ? {} : { priorityClassName: spec.priorityClassName }),
-      affinity: spec.affinity ?? {},
-      ...(settings.hostNetwork ? { hostNetwork: true } : {}),
-      dnsPolicy: settings.hostNetwork ? "ClusterFirstWithHostNet" : "ClusterFirst",
-      containers: [{
-        name: serverObjectName(name),
-        image: spec.image,
-        env: renderEnvironment(server, settings, clientCaFiles(settings, hasOldCa)),
-        readinessProbe: { httpGet: { path: "/readiness", port: readinessPort(server), scheme: "HTTP" } },
-        resources: {
-          ...(spec.requests === undefined ? {} : { requests: spec.requests }),
-          ...(spec.limits === undefined ? {} : { limits: spec.limits }),
-        },
-        securityContext: spec.securityContexts?.container ?? DEFAULT_CONTAINER_SECURITY,
-        volumeMounts: mounts,
-      }],
-      volumes,
-    },
+    spec: podSpec(input),
   };
   return {
     apiVersion: "apps/v1",

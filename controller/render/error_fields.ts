@@ -17,3 +17,8 @@ export function errorFields(error: unknown): { readonly error: string; readonly 
   if (foreseen || !UNEXPECTED.some((kind) => error instanceof kind)) return { error: text };
   return { error: text, ...(error.stack === undefined ? {} : { stack: error.stack }) };
 }
+
+/** The same of an error that ends the process: it is told by its message alone. */
+export function fatalFields(error: unknown): ReturnType<typeof errorFields> {
+  return { ...errorFields(error), error: error instanceof Error ? error.message : String(error) };
+}

@@ -168,10 +168,41 @@ function port(text: string): number | undefined {
   return value >= 1 && value <= 65535 ? value : undefined;
 }
 
+type Environment = { readonly [name: string]: string | undefined };
+
+function metricsPortFrom(flag: string, environment: Environment): number | SettingsProblem {
+  const text = flag || environment[METRICS_PORT_VARIABLE] || "8080";
+  if (!/^[+-]?\d+$/.test(text)) {
+    return { message: "cannot parse env var as integer port", error: `${METRICS_PORT_VARIABLE}=${text}` };
+  }
+  return port(text) ??
+    { message: "invalid env var port value", error: "port must be between 1 and 65535" };
+}
+
+function ownPorts(text: (name: string) => string): ControllerSettings["ownPorts"] {
+  const flags = [
+    ["webhook", "webhook-server-port"],
+    ["health probe", "health-probe-bind-address"],
+    ["metrics", "metrics-bind-address"],
+  ] as const;
+  return flags.flatMap(([name, flag]) => {
+    const found = port(text(flag).slice(text(flag).lastIndexOf(":") + 1));
+    return found === undefined ? [] : [{ name, port: found }];
+  });
+}
+
+function otelVariables(environment: Environment): ControllerSettings["otelEnvironment"] {
+  return Object.fromEntries(
+    Object.entries(environment).filter((entry): entry is [string, string] =>
+      entry[0].startsWith("OTEL_EXPORTER_OTLP_") && entry[1] !== undefined
+    ),
+  );
+}
+
 /** How to work, from parsed flags and the environment; `ownNamespace` is the pod's. */
 export function settingsFrom(
   values: Values,
-  environment: { readonly [name: string]: string | undefined },
+  environment: Environment,
   ownNamespace: string | undefined,
 ): ControllerSettings | SettingsProblem {
   const text = (name: string) => own(values, name) ?? "";
@@ -186,29 +217,12 @@ export function settingsFrom(
       error: "--host-network and --enable-otel-sidecar are mutually exclusive",
     };
   }
-  const fromVariable = environment[METRICS_PORT_VARIABLE] ?? "";
-  const metricsText = optional("policy-server-metrics-port") ?? (fromVariable === "" ? "8080" : fromVariable);
-  if (!/^[+-]?\d+$/.test(metricsText)) {
-    return {
-      message: "cannot parse env var as integer port",
-      error: `${METRICS_PORT_VARIABLE}=${metricsText}`,
-    };
-  }
-  const metricsPort = port(metricsText);
-  if (metricsPort === undefined) {
-    return { message: "invalid env var port value", error: "port must be between 1 and 65535" };
-  }
+  const metricsPort = metricsPortFrom(text("policy-server-metrics-port"), environment);
+  if (typeof metricsPort !== "number") return metricsPort;
   const namespace = optional("deployments-namespace") ?? ownNamespace;
   if (namespace === undefined) {
     return { message: "no deployments namespace", error: "--deployments-namespace is needed outside a pod" };
   }
-  const ownPort = (name: string, address: string) => {
-    const found = port(address.slice(address.lastIndexOf(":") + 1));
-    return found === undefined ? [] : [{ name, port: found }];
-  };
-  const otel = Object.entries(environment).filter((entry): entry is [string, string] =>
-    entry[0].startsWith("OTEL_EXPORTER_OTLP_") && entry[1] !== undefined
-  );
   return {
     ...defaultSettings(namespace),
     alwaysAcceptReviewsInNamespace: on("always-accept-admission-reviews-on-deployments-namespace"),
@@ -222,16 +236,12 @@ export function settingsFrom(
     otelSidecar: on("enable-otel-sidecar"),
     otelCertificateSecret: optional("opentelemetry-certificate-secret"),
     otelClientCertificateSecret: optional("opentelemetry-client-certificate-secret"),
-    otelEnvironment: Object.fromEntries(otel),
+    otelEnvironment: otelVariables(environment),
     metricsPort,
     webhookServiceName: text("webhook-service-name"),
     defaultsConfigMap: text("defaults-configmap-name"),
     controllerConfigMap: optional("controller-configmap-name"),
-    ownPorts: [
-      ...ownPort("webhook", text("webhook-server-port")),
-      ...ownPort("health probe", text("health-probe-bind-address")),
-      ...ownPort("metrics", text("metrics-bind-address")),
-    ],
+    ownPorts: ownPorts(text),
   };
 }
 

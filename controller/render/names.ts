@@ -1,5 +1,7 @@
 /** Names, labels and annotations of everything that the controller makes (spec/controller.md §3). */
 import { API_GROUP, type OwnerReference, type PolicyServer } from "../../crd/types.ts";
+import type { KubeObject } from "../../kubernetes/types/object.ts";
+import { own } from "../../program/types/own.ts";
 
 /** Field manager under which everything is applied. */
 export const FIELD_MANAGER = "portreeve-controller";
@@ -39,6 +41,11 @@ export function commonLabels(policyServer: string): { readonly [key: string]: st
     "app.kubernetes.io/managed-by": "kubewarden-controller",
     ...PART_OF,
   };
+}
+
+/** Whether an object has all of these labels, with these values. */
+export function hasLabels({ metadata }: KubeObject, labels: { readonly [name: string]: string }): boolean {
+  return Object.entries(labels).every(([label, value]) => own(metadata.labels, label) === value);
 }
 
 export function ownerReference(server: PolicyServer): OwnerReference {

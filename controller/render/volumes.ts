@@ -26,16 +26,89 @@ type Entry = { readonly volume: Volume; readonly mountPath: string; readonly wri
 
 export type VolumesAndMounts = { readonly volumes: readonly Volume[]; readonly mounts: readonly Mount[] };
 
-/**
- * The volumes in the original's order, and the mounts in theirs. While an outgoing CA is still trusted (`hasOldCa`), servers
- * with mutual TLS are given it too, so that the audit scanner's certificate of before the rotation keeps working.
- */
+function given(name: string | undefined): name is string {
+  return name !== undefined && name !== "";
+}
+
+function collectorSecret(name: string, secretName: string | undefined, file: string | undefined): Entry[] {
+  if (!given(secretName) || !given(file)) return [];
+  return [{ volume: { name, secret: { secretName, defaultMode: OTEL_MODE } }, mountPath: folder(file) }];
+}
+
+/** What authenticates the server and a collector to each other. */
+function telemetryEntries(settings: ControllerSettings): readonly Entry[] {
+  if (telemetryMode(settings) !== "remote") return [];
+  const { otelCertificateSecret, otelClientCertificateSecret, otelEnvironment } = settings;
+  return [
+    ...collectorSecret(
+      "otel-collector-certificate",
+      otelCertificateSecret,
+      otelEnvironment["OTEL_EXPORTER_OTLP_CERTIFICATE"],
+    ),
+    ...collectorSecret(
+      "otel-collector-client-certificate",
+      otelClientCertificateSecret,
+      otelEnvironment["OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"],
+    ),
+  ];
+}
+
+/** What the PolicyServer names, and its sources. */
+function specEntries(server: PolicyServer): readonly Entry[] {
+  const { verificationConfig, sigstoreTrustConfig, imagePullSecret } = server.spec;
+  const entries: Entry[] = [];
+  if (given(verificationConfig)) {
+    entries.push({
+      volume: fromConfigMap("verification", verificationConfig, "verification-config", "verification.yml"),
+      mountPath: "/verification",
+    });
+  }
+  if (given(sigstoreTrustConfig)) {
+    const key = "sigstore-trust-config";
+    entries.push({
+      volume: fromConfigMap(key, sigstoreTrustConfig, key, "sigstore-trust-config.json"),
+      mountPath: "/sigstore-trust",
+    });
+  }
+  if (given(imagePullSecret)) {
+    const items = [{ key: ".dockerconfigjson", path: "config.json" }];
+    entries.push({
+      volume: { name: "imagepullsecret", secret: { secretName: imagePullSecret, items } },
+      mountPath: "/home/kubewarden/.docker",
+    });
+  }
+  if (hasSources(server)) {
+    const name = serverObjectName(server.metadata.name);
+    entries.push({ volume: fromConfigMap("sources", name), mountPath: "/sources" });
+  }
+  return entries;
+}
+
+/** The authorities of clients. An outgoing one stays, so that the audit scanner's certificate of before the rotation keeps working. */
+function mutualTlsEntries({ clientCaConfigMap }: ControllerSettings, hasOldCa: boolean): readonly Entry[] {
+  if (clientCaConfigMap === undefined) return [];
+  const items = [
+    { key: "ca.crt", path: "ca.crt" },
+    ...(hasOldCa ? [{ key: "old-ca.crt", path: "old-ca.crt" }] : []),
+  ];
+  return [
+    {
+      volume: { name: "kubewarden-ca-cert", secret: { secretName: CA_SECRET, items } },
+      mountPath: "/ca",
+    },
+    {
+      volume: fromConfigMap("client-ca-cert", clientCaConfigMap, "client-ca.crt"),
+      mountPath: "/client-ca",
+    },
+  ];
+}
+
+/** The volumes in the original's order, and the mounts in theirs. `hasOldCa`: an outgoing CA is still trusted. */
 export function renderVolumes(
   server: PolicyServer,
   settings: ControllerSettings,
   hasOldCa: boolean,
 ): VolumesAndMounts {
-  const { spec } = server;
   const own = serverObjectName(server.metadata.name);
   const policyStore: Entry = {
     volume: { name: "policy-store", emptyDir: {} },
@@ -44,95 +117,21 @@ export function renderVolumes(
   };
   const certs: Entry = { volume: { name: "certs", secret: { secretName: own } }, mountPath: "/pki" };
   const policies: Entry = { volume: fromConfigMap("policies", own, "policies.yml"), mountPath: "/config" };
-  const telemetry: Entry[] = telemetryMode(settings) === "remote"
-    ? [
-      ...collectorSecret(
-        "otel-collector-certificate",
-        settings.otelCertificateSecret,
-        settings.otelEnvironment["OTEL_EXPORTER_OTLP_CERTIFICATE"],
-      ),
-      ...collectorSecret(
-        "otel-collector-client-certificate",
-        settings.otelClientCertificateSecret,
-        settings.otelEnvironment["OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"],
-      ),
-    ]
-    : [];
-  const optional: Entry[] = [];
-  if (given(spec.verificationConfig)) {
-    optional.push({
-      volume: fromConfigMap(
-        "verification",
-        spec.verificationConfig,
-        "verification-config",
-        "verification.yml",
-      ),
-      mountPath: "/verification",
-    });
-  }
-  if (given(spec.sigstoreTrustConfig)) {
-    optional.push({
-      volume: fromConfigMap(
-        "sigstore-trust-config",
-        spec.sigstoreTrustConfig,
-        "sigstore-trust-config",
-        "sigstore-trust-config.json",
-      ),
-      mountPath: "/sigstore-trust",
-    });
-  }
-  if (given(spec.imagePullSecret)) {
-    optional.push({
-      volume: {
-        name: "imagepullsecret",
-        secret: {
-          secretName: spec.imagePullSecret,
-          items: [{ key: ".dockerconfigjson", path: "config.json" }],
-        },
-      },
-      mountPath: "/home/kubewarden/.docker",
-    });
-  }
-  if (hasSources(server)) optional.push({ volume: fromConfigMap("sources", own), mountPath: "/sources" });
-  const mutualTls: Entry[] = settings.clientCaConfigMap === undefined ? [] : [
-    {
-      volume: {
-        name: "kubewarden-ca-cert",
-        secret: {
-          secretName: CA_SECRET,
-          items: [
-            { key: "ca.crt", path: "ca.crt" },
-            ...(hasOldCa ? [{ key: "old-ca.crt", path: "old-ca.crt" }] : []),
-          ],
-        },
-      },
-      mountPath: "/ca",
-    },
-    {
-      volume: fromConfigMap("client-ca-cert", settings.clientCaConfigMap, "client-ca.crt"),
-      mountPath: "/client-ca",
-    },
-  ];
-  const mount = ({ volume, mountPath, writable }: Entry): Mount => ({
-    name: volume.name,
-    mountPath,
-    ...(writable === true ? {} : { readOnly: true }),
-  });
+  const telemetry = telemetryEntries(settings);
+  const ofSpec = specEntries(server);
+  const mutualTls = mutualTlsEntries(settings, hasOldCa);
   return {
-    volumes: [policyStore, certs, policies, ...telemetry, ...optional, ...mutualTls].map(({ volume }) =>
+    volumes: [policyStore, certs, policies, ...telemetry, ...ofSpec, ...mutualTls].map(({ volume }) =>
       volume
     ),
-    mounts: [certs, policies, policyStore, ...optional, ...telemetry, ...mutualTls].map(mount),
+    mounts: [certs, policies, policyStore, ...ofSpec, ...telemetry, ...mutualTls].map(
+      ({ volume: { name }, mountPath, writable }) => ({
+        name,
+        mountPath,
+        ...(writable === true ? {} : { readOnly: true }),
+      }),
+    ),
   };
-}
-
-function given(name: string | undefined): name is string {
-  return name !== undefined && name !== "";
-}
-
-function collectorSecret(name: string, secretName: string | undefined, file: string | undefined): Entry[] {
-  if (!given(secretName) || !given(file)) return [];
-  return [{ volume: { name, secret: { secretName, defaultMode: OTEL_MODE } }, mountPath: folder(file) }];
 }
 
 /** Files of authorities whose client certificates a policy server accepts; none without mutual TLS. */

@@ -2,15 +2,15 @@
  * The controller as a running thing: it follows the cluster, answers its webhooks, and while it is the leader brings everything
  * to what the resources say.
  */
+import type { MetricsPush } from "../../telemetry/apply/metrics_push.ts";
 import type { ApiTransport } from "../../kubernetes/apply/api_transport.ts";
-import { type PolicyKind } from "../../crd/types.ts";
 import { AT_ONCE, type Ending, type HttpListener } from "../../http/mod.ts";
 import { missingAuthority } from "../apply/authority.ts";
-import { eventWriter } from "../apply/events.ts";
+import { type EventWriter, eventWriter } from "../apply/events.ts";
 import { fencedTransport } from "../apply/fence.ts";
 import { errorFields } from "../render/error_fields.ts";
 import { FIELD_MANAGER } from "../render/names.ts";
-import { kubeClient } from "../../kubernetes/apply/kube_client.ts";
+import { type KubeClient, kubeClient } from "../../kubernetes/apply/kube_client.ts";
 import type { Store } from "../apply/store.ts";
 import { createStores, policyStore, type World } from "../apply/world.ts";
 import { createMetrics, type Metrics, POLICY_TOTAL } from "../render/metrics.ts";
@@ -25,6 +25,7 @@ import {
   DEPLOYMENTS,
   MUTATING,
   PODS,
+  POLICY_KINDS,
   REPLICA_SETS,
   SECRETS,
   SERVICES,
@@ -32,15 +33,16 @@ import {
 } from "../types/resources.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
 import type { ControllerSettings } from "../types/settings.ts";
-import { becomeLeader, type Leadership, LEASE_NAME } from "./leader_election.ts";
+import { becomeLeader, type ElectionOptions, type Leadership, LEASE_NAME } from "./leader_election.ts";
 import { startMetrics, startProbes } from "./probes.ts";
+import { type Reconcilers, startReconcilers } from "./reconcilers.ts";
 import { follow } from "./reflector.ts";
 import { createSyncProblems, type SyncProblems } from "./sync_problems.ts";
-import { METRIC_NAMES, type Queues, type StartedQueues, startQueues, triggersInto } from "./queues.ts";
-import { connectTriggers, triggerAll, type Triggers } from "./triggers.ts";
 import { startWebhookServer, type WebhookServerOptions } from "./webhook_server.ts";
 
 export type Log = World["log"];
+
+type Election = Pick<ElectionOptions, "identity" | "leaseSeconds" | "renewSeconds" | "retrySeconds">;
 
 export type ControllerOptions = {
   readonly settings: ControllerSettings;
@@ -52,12 +54,7 @@ export type ControllerOptions = {
   readonly probeAddress?: string | undefined;
   readonly metricsAddress?: string | undefined;
   /** Absent: this controller writes without asking whether there are others. */
-  readonly election?: {
-    readonly identity: string;
-    readonly leaseSeconds?: number;
-    readonly renewSeconds?: number;
-    readonly retrySeconds?: number;
-  };
+  readonly election?: Election;
   /** Milliseconds since the epoch; the real clock unless a test moves it. */
   now?(): number;
 };
@@ -81,8 +78,6 @@ export type Controller = {
   stop(webhooks?: Ending): Promise<boolean>;
 };
 
-const RESYNC_MS = 10 * 3_600_000;
-const CERTIFICATES_MS = 12 * 3_600_000;
 /** A last push may take so long. */
 const PUSH_STOP_MS = 5_000;
 /** How long webhooks that are under way may take at the end, in milliseconds. */
@@ -103,9 +98,7 @@ async function followAll(world: World, problems: SyncProblems, signal: AbortSign
     });
   await Promise.all([
     one(customResource("PolicyServer"), stores.policyServers),
-    ...(Object.keys(METRIC_NAMES) as PolicyKind[]).map((kind) =>
-      one(customResource(kind), policyStore(stores, kind))
-    ),
+    ...POLICY_KINDS.map((kind) => one(customResource(kind), policyStore(stores, kind))),
     one(VALIDATING, stores.webhooks.ValidatingWebhookConfiguration),
     one(MUTATING, stores.webhooks.MutatingWebhookConfiguration),
     one(CONFIG_MAPS, stores.configMaps),
@@ -121,7 +114,7 @@ async function followAll(world: World, problems: SyncProblems, signal: AbortSign
 
 function countPolicies({ stores }: World, metrics: Metrics): void {
   const counts = new Map<string, number>();
-  for (const kind of Object.keys(METRIC_NAMES) as PolicyKind[]) {
+  for (const kind of POLICY_KINDS) {
     for (const { spec, status } of policyStore(stores, kind).all()) {
       const key = JSON.stringify([kind, spec.policyServer ?? "", status?.policyStatus ?? "unscheduled"]);
       counts.set(key, (counts.get(key) ?? 0) + 1);
@@ -134,150 +127,175 @@ function countPolicies({ stores }: World, metrics: Metrics): void {
   }
 }
 
+/** A client whose requests are counted. */
+function countedClient(transport: ApiTransport, metrics: Metrics): KubeClient {
+  const { host } = new URL(transport.server);
+  return kubeClient(
+    transport,
+    FIELD_MANAGER,
+    ({ method, code }) => metrics.add("rest_client_requests_total", { method, code: String(code), host }),
+  );
+}
+
 /** Starts the controller; resolves when it serves, which may be before it leads. */
 export async function startController(options: ControllerOptions): Promise<Controller> {
-  const { settings, transport, log, election } = options;
-  const now = options.now ?? Date.now;
-  const ending = new AbortController();
-  const lost = new AbortController();
-  const metrics = createMetrics();
-  const host = new URL(transport.server).host;
-  const counted = (through: ApiTransport) =>
-    kubeClient(
-      through,
-      FIELD_MANAGER,
-      ({ method, code }) => metrics.add("rest_client_requests_total", { method, code: String(code), host }),
-    );
-  let leadership: Leadership | undefined;
-  const mayWrite = () => election === undefined || leadership?.holds() === true;
-  const client = counted(fencedTransport(transport, { mayWrite, lost: lost.signal }));
-  const push = settings.metrics ? await startPolicyPush(settings, metrics, log) : undefined;
-  const events = eventWriter(client, now, log);
-  const world: World = {
-    settings,
-    client,
-    stores: createStores(),
-    now,
-    log,
-    note: events.note,
-    ...(settings.metrics &&
-      { reconciled: (policy) => metrics.add(POLICY_TOTAL, policyAttributes(policy)) }),
-  };
+  const controller = new RunningController(options);
+  await controller.serve();
+  void controller.lead();
+  return controller;
+}
 
-  let queues: Queues | undefined;
-  let refreshMetrics = () => {};
-  let webhookServer: HttpListener | undefined;
-  let synced = false;
-  let stopping = false;
-  const problems = createSyncProblems({
-    log,
-    signal: ending.signal,
-  });
-  let certificateProblem: StartedQueues["certificateProblem"] = () => undefined;
-  const problem = () => {
-    if (stopping) return "the controller is shutting down";
-    if (options.webhooks !== undefined && webhookServer === undefined) {
-      return "the webhook server does not listen yet";
-    }
-    if (!synced) {
-      const why = problems.current();
-      return `the cluster's objects are not known yet${why === undefined ? "" : `: ${why}`}`;
-    }
-    const missing = missingAuthority(world, now());
-    if (missing === undefined) return undefined;
-    const why = certificateProblem();
-    return `no certificate authority: ${missing}${why === undefined ? "" : `; making one failed: ${why}`}`;
-  };
-  const plain: HttpListener[] = [];
-  const probes = options.probeAddress === undefined
-    ? undefined
-    : await startProbes(options.probeAddress, log, problem);
-  const render = () => {
-    for (const [name, value] of processMetrics()) metrics.set(name, {}, value);
-    refreshMetrics();
-    countPolicies(world, metrics);
-    return metrics.text();
-  };
-  const metricsServer = options.metricsAddress === undefined
-    ? undefined
-    : await startMetrics(options.metricsAddress, log, render);
-  for (const server of [probes, metricsServer]) if (server !== undefined) plain.push(server);
-  if (options.webhooks !== undefined) {
-    webhookServer = await startWebhookServer(world, metrics, options.webhooks);
+class RunningController implements Controller {
+  readonly world: World;
+  readonly metrics = createMetrics();
+  readonly #options: ControllerOptions;
+  readonly #ending = new AbortController();
+  readonly #lost = new AbortController();
+  readonly #events: EventWriter;
+  readonly #syncProblems: SyncProblems;
+  #push: MetricsPush | undefined;
+  #probeServer: HttpListener | undefined;
+  #metricsServer: HttpListener | undefined;
+  #webhookServer: HttpListener | undefined;
+  #synced = false;
+  #leadership: Leadership | undefined;
+  #reconcilers: Reconcilers | undefined;
+  #stopping = false;
+
+  constructor(options: ControllerOptions) {
+    const { settings, transport, log, now = Date.now } = options;
+    this.#options = options;
+    const fence = { mayWrite: () => this.#mayWrite(), lost: this.lost };
+    const client = countedClient(fencedTransport(transport, fence), this.metrics);
+    this.#events = eventWriter(client, now, log);
+    this.#syncProblems = createSyncProblems({ log, signal: this.#ending.signal });
+    this.world = {
+      settings,
+      client,
+      stores: createStores(),
+      now,
+      log,
+      note: this.#events.note,
+      ...(settings.metrics &&
+        { reconciled: (policy) => this.metrics.add(POLICY_TOTAL, policyAttributes(policy)) }),
+    };
   }
 
-  let triggers: Triggers | undefined;
-  const timers: ReturnType<typeof setInterval>[] = [];
-  const status = (value: number) => metrics.set("leader_election_master_status", { name: LEASE_NAME }, value);
-  status(0);
+  get ports(): Controller["ports"] {
+    return {
+      ...(this.#webhookServer === undefined ? {} : { webhooks: this.#webhookServer.port }),
+      ...(this.#probeServer === undefined ? {} : { probes: this.#probeServer.port }),
+      ...(this.#metricsServer === undefined ? {} : { metrics: this.#metricsServer.port }),
+    };
+  }
 
-  /** Leads until stopped or the Lease is lost. */
-  const lead = () => {
-    if (ending.signal.aborted) return;
-    status(1);
-    ({ queues, refreshMetrics, certificateProblem } = startQueues(world, metrics));
-    triggers = triggersInto(queues);
-    connectTriggers(world, triggers);
-    triggerAll(world, triggers);
-    timers.push(
-      setInterval(() => triggerAll(world, triggers!), RESYNC_MS),
-      setInterval(() => triggers!.certificates(), CERTIFICATES_MS),
-    );
-  };
-  const ready = followAll(world, problems, ending.signal).then(async () => {
-    synced = true;
-    log("info", "the cluster's objects are known");
-    if (election === undefined) return lead();
-    leadership = await becomeLeader({
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /** Begins to push metrics, and to answer probes, whoever collects metrics, and the API server. */
+  async serve(): Promise<void> {
+    const { settings, log, probeAddress, metricsAddress, webhooks } = this.#options;
+    if (settings.metrics) this.#push = await startPolicyPush(settings, this.metrics, log);
+    if (probeAddress !== undefined) {
+      this.#probeServer = await startProbes(probeAddress, log, () => this.#unreadiness());
+    }
+    if (metricsAddress !== undefined) {
+      this.#metricsServer = await startMetrics(metricsAddress, log, () => this.#metricsText());
+    }
+    if (webhooks !== undefined) {
+      this.#webhookServer = await startWebhookServer(this.world, this.metrics, webhooks);
+    }
+    this.#showLeadership(0);
+  }
+
+  /** Follows the cluster, becomes the leader, and reconciles until stopped or the Lease is lost. */
+  async lead(): Promise<void> {
+    const { log, election } = this.#options;
+    try {
+      await followAll(this.world, this.#syncProblems, this.#ending.signal);
+      this.#synced = true;
+      log("info", "the cluster's objects are known");
+      if (election !== undefined) await this.#becomeLeader(election);
+      if (this.#ending.signal.aborted) return;
+      this.#showLeadership(1);
+      this.#reconcilers = startReconcilers(this.world, this.metrics);
+    } catch (error) {
+      if (!this.#ending.signal.aborted) log("error", "cannot lead", errorFields(error));
+    }
+  }
+
+  leading(): boolean {
+    return this.#reconcilers !== undefined && this.#mayWrite();
+  }
+
+  resync(): void {
+    this.#reconcilers?.resync();
+  }
+
+  async idle(): Promise<void> {
+    await this.#reconcilers?.idle();
+    await this.#events.idle();
+  }
+
+  async stop(webhooks: Ending = { stillAcceptingMs: 0, graceMs: STOP_MS }): Promise<boolean> {
+    this.#stopping = true;
+    // Webhooks answer on meanwhile: the API server finds the next controller by and by.
+    const webhooksEnded = this.#webhookServer?.end(webhooks);
+    await this.#reconcilers?.stop();
+    await this.#leadership?.release();
+    await webhooksEnded;
+    this.#ending.abort();
+    await Promise.all([this.#probeServer?.end(AT_ONCE), this.#metricsServer?.end(AT_ONCE)]);
+    return await this.#push?.stop(PUSH_STOP_MS) ?? true;
+  }
+
+  #mayWrite(): boolean {
+    return this.#options.election === undefined || this.#leadership?.holds() === true;
+  }
+
+  async #becomeLeader(election: Election): Promise<void> {
+    const { settings: { namespace }, transport, log } = this.#options;
+    // Not the fenced one: the Lease is how one comes to be allowed to write.
+    const client = countedClient(transport, this.metrics);
+    this.#leadership = await becomeLeader({
       ...election,
-      // Not the fenced one: the Lease is how one comes to be allowed to write.
-      client: counted(transport),
-      namespace: settings.namespace,
-      signal: ending.signal,
+      client,
+      namespace,
+      signal: this.#ending.signal,
       log,
     });
-    leadership.lost.addEventListener("abort", () => {
-      status(0);
-      void queues?.policies.stop();
-      void queues?.servers.stop();
-      void queues?.certificates.stop();
-      void queues?.orphans.stop();
-      void queues?.defaults.stop();
-      lost.abort();
+    this.#leadership.lost.addEventListener("abort", () => {
+      this.#showLeadership(0);
+      void this.#reconcilers?.stop();
+      this.#lost.abort();
     });
-    lead();
-  });
-  ready.catch((error) => {
-    if (!ending.signal.aborted) log("error", "cannot lead", errorFields(error));
-  });
+  }
 
-  const all = () => queues === undefined ? [] : Object.values(queues);
-  return {
-    world,
-    metrics,
-    ports: {
-      ...(webhookServer === undefined ? {} : { webhooks: webhookServer.port }),
-      ...(probes === undefined ? {} : { probes: probes.port }),
-      ...(metricsServer === undefined ? {} : { metrics: metricsServer.port }),
-    },
-    leading: () => queues !== undefined && mayWrite(),
-    resync: () => triggers !== undefined && triggerAll(world, triggers),
-    async idle() {
-      for (let round = 0; round < 2; round++) for (const queue of all()) await queue.idle();
-      await events.idle();
-    },
-    lost: lost.signal,
-    async stop(webhooks = { stillAcceptingMs: 0, graceMs: STOP_MS }) {
-      stopping = true;
-      for (const timer of timers) clearInterval(timer);
-      // Webhooks answer on meanwhile: the API server finds the next controller by and by.
-      const webhooksEnded = webhookServer?.end(webhooks);
-      await Promise.all(all().map((queue) => queue.stop()));
-      await leadership?.release();
-      await webhooksEnded;
-      ending.abort();
-      await Promise.all(plain.map((server) => server.end(AT_ONCE)));
-      return await push?.stop(PUSH_STOP_MS) ?? true;
-    },
-  };
+  #showLeadership(status: 0 | 1): void {
+    this.metrics.set("leader_election_master_status", { name: LEASE_NAME }, status);
+  }
+
+  #metricsText(): string {
+    for (const [name, value] of processMetrics()) this.metrics.set(name, {}, value);
+    this.#reconcilers?.refreshMetrics();
+    countPolicies(this.world, this.metrics);
+    return this.metrics.text();
+  }
+
+  /** Why the controller is not ready; undefined when it is. */
+  #unreadiness(): string | undefined {
+    if (this.#stopping) return "the controller is shutting down";
+    if (this.#options.webhooks !== undefined && this.#webhookServer === undefined) {
+      return "the webhook server does not listen yet";
+    }
+    if (!this.#synced) {
+      const why = this.#syncProblems.current();
+      return `the cluster's objects are not known yet${why === undefined ? "" : `: ${why}`}`;
+    }
+    const missing = missingAuthority(this.world, this.world.now());
+    if (missing === undefined) return undefined;
+    const why = this.#reconcilers?.certificateProblem();
+    return `no certificate authority: ${missing}${why === undefined ? "" : `; making one failed: ${why}`}`;
+  }
 }

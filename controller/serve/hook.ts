@@ -1,34 +1,8 @@
 /** What a chart's hooks have the controller's image do instead of running the controller. Each resolves to the exit code. */
-import { connect } from "../../kubernetes/apply/api_transport.ts";
-import { type KubeClient, kubeClient } from "../../kubernetes/apply/kube_client.ts";
 import { cleanUp, restartController } from "../apply/cleanup.ts";
-import { errorFields } from "../render/error_fields.ts";
+import { withClient } from "../apply/one_off.ts";
 import type { Values } from "../render/flags.ts";
-import { FIELD_MANAGER } from "../render/names.ts";
 import type { Log } from "./controller.ts";
-
-async function withClient(
-  values: Values,
-  log: Log,
-  what: string,
-  work: (client: KubeClient) => Promise<void>,
-): Promise<number> {
-  try {
-    const transport = await connect({ kubeconfig: values["kubeconfig"] });
-    try {
-      await work(kubeClient(transport, FIELD_MANAGER));
-    } finally {
-      transport.close();
-    }
-    return 0;
-  } catch (error) {
-    log("error", `${what} failed`, {
-      ...errorFields(error),
-      error: error instanceof Error ? error.message : String(error),
-    });
-    return 1;
-  }
-}
 
 /** `--cleanup` and `--restart`. */
 export async function runDeploymentHook(

@@ -6,6 +6,7 @@ import type { KubeClient } from "../../kubernetes/apply/kube_client.ts";
 import { isConflict, isNotFound } from "../../kubernetes/apply/kube_client.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 import { LEASES } from "../types/resources.ts";
+import { sleep } from "./sleep.ts";
 
 export const LEASE_NAME = "a4ddbf36.kubewarden.io";
 
@@ -48,19 +49,6 @@ function microTime(): string {
   return new Date().toISOString().replace(/Z$/, "000Z");
 }
 
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-  });
-}
-
 /** How an attempt to hold the Lease ended. */
 type Attempt = "held" | "held by another" | "failed";
 
@@ -82,14 +70,133 @@ async function within(limitMs: number, attempt: Promise<Attempt>): Promise<Attem
  * from the moment at which the attempt that wrote it began, and every attempt ends when the time since the last one is up.
  */
 export async function becomeLeader(options: ElectionOptions): Promise<Leadership> {
-  const { client, namespace, identity, signal, log } = options;
-  const { leaseSeconds = 15, renewSeconds = 10, retrySeconds = 2 } = options;
-  const limitMs = renewSeconds * 1000;
-  const lost = new AbortController();
-  /** The last change of the Lease that was seen, and when by our own clock: other machines' clocks are not trusted. */
-  let seen: { readonly version: string | undefined; readonly at: number } | undefined;
+  const elector = new LeaderElector(options);
+  await elector.acquire();
+  void elector.renewUntilLost();
+  return elector;
+}
 
-  async function write(lease: Lease | undefined, holder: string): Promise<void> {
+class LeaderElector implements Leadership {
+  readonly #options: Required<ElectionOptions>;
+  readonly #limitMs: number;
+  readonly #retryMs: number;
+  readonly #lost = new AbortController();
+  readonly #released = new AbortController();
+  /** When the attempt began that wrote the Lease last. */
+  #heldFrom = -Infinity;
+  /** The last change of the Lease that was seen, and when by our own clock: other machines' clocks are not trusted. */
+  #seen: { readonly version: string | undefined; readonly at: number } | undefined;
+
+  constructor(options: ElectionOptions) {
+    this.#options = { leaseSeconds: 15, renewSeconds: 10, retrySeconds: 2, ...options };
+    this.#limitMs = this.#options.renewSeconds * 1000;
+    this.#retryMs = this.#options.retrySeconds * 1000;
+  }
+
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  holds(): boolean {
+    return !this.lost.aborted && this.#remainingMs() > 0;
+  }
+
+  async release(): Promise<void> {
+    this.#released.abort();
+    if (this.lost.aborted) return;
+    const lease = await this.#read().catch(() => undefined);
+    if (lease?.spec?.holderIdentity === this.#options.identity) await this.#write(lease, "").catch(() => {});
+  }
+
+  async acquire(): Promise<void> {
+    const { identity, signal, log } = this.#options;
+    for (;;) {
+      this.#heldFrom = performance.now();
+      if (await within(this.#limitMs, this.#attempt(() => this.#tryAcquire())) === "held") break;
+      await sleep(this.#retryMs, signal);
+      if (signal.aborted) throw new Error("stopped before becoming the leader");
+    }
+    log("info", "became the leader", { identity });
+  }
+
+  /** Resolves when the Lease is lost, or need not be held any more. */
+  async renewUntilLost(): Promise<void> {
+    const { identity, signal, log } = this.#options;
+    const end = AbortSignal.any([signal, this.#released.signal]);
+    for (;;) {
+      await sleep(Math.min(this.#retryMs, Math.max(0, this.#remainingMs())), end);
+      if (end.aborted) return;
+      const began = performance.now();
+      const attempt = this.#remainingMs() <= 0
+        ? "failed"
+        : await within(this.#remainingMs(), this.#attempt(() => this.#tryRenew()));
+      if (attempt === "held" && this.#remainingMs() > 0) {
+        this.#heldFrom = began;
+        continue;
+      }
+      if (attempt === "failed" && this.#remainingMs() > 0) continue;
+      log("error", "lost the leader's Lease", {
+        identity,
+        why: attempt === "held by another"
+          ? "another controller took it, or it was deleted"
+          : "it could not be renewed in time",
+      });
+      this.#lost.abort();
+      return;
+    }
+  }
+
+  #remainingMs(): number {
+    return this.#heldFrom + this.#limitMs - performance.now();
+  }
+
+  async #attempt(work: () => Promise<Attempt>): Promise<Attempt> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isConflict(error)) {
+        this.#options.log("error", "cannot read or write the leader's Lease", { error: String(error) });
+      }
+      return "failed";
+    }
+  }
+
+  /** Takes the Lease when nobody holds it, or its holder has not renewed it in time. */
+  async #tryAcquire(): Promise<Attempt> {
+    const { identity, leaseSeconds } = this.#options;
+    const lease = await this.#read();
+    const holder = lease?.spec?.holderIdentity ?? "";
+    if (lease !== undefined && holder !== "" && holder !== identity) {
+      const version = lease.metadata.resourceVersion;
+      if (this.#seen?.version !== version) this.#seen = { version, at: performance.now() };
+      const seconds = lease.spec?.leaseDurationSeconds ?? leaseSeconds;
+      if (performance.now() - this.#seen!.at < seconds * 1000) return "held by another";
+    }
+    await this.#write(lease, identity);
+    return "held";
+  }
+
+  /** Renews the Lease that is ours. Who finds another's name on it has lost it, however soon that one lets it go. */
+  async #tryRenew(): Promise<Attempt> {
+    const { identity } = this.#options;
+    const lease = await this.#read();
+    if (lease?.spec?.holderIdentity !== identity) return "held by another";
+    await this.#write(lease, identity);
+    return "held";
+  }
+
+  async #read(): Promise<Lease | undefined> {
+    const { client, namespace } = this.#options;
+    try {
+      return await client.get<Lease>(LEASES, namespace, LEASE_NAME);
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async #write(lease: Lease | undefined, holder: string): Promise<void> {
+    const { client, namespace, leaseSeconds } = this.#options;
     const now = microTime();
     const same = lease?.spec?.holderIdentity === holder;
     const spec = {
@@ -104,84 +211,4 @@ export async function becomeLeader(options: ElectionOptions): Promise<Leadership
     if (lease === undefined) await client.create<Lease>(LEASES, { ...object, metadata });
     else await client.replace<Lease>(LEASES, { ...lease, ...object, metadata: lease.metadata });
   }
-
-  async function read(): Promise<Lease | undefined> {
-    try {
-      return await client.get<Lease>(LEASES, namespace, LEASE_NAME);
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    }
-  }
-
-  /** Takes the Lease when nobody holds it, or its holder has not renewed it in time. */
-  async function acquire(): Promise<Attempt> {
-    const lease = await read();
-    const holder = lease?.spec?.holderIdentity ?? "";
-    if (lease !== undefined && holder !== "" && holder !== identity) {
-      const version = lease.metadata.resourceVersion;
-      if (seen?.version !== version) seen = { version, at: performance.now() };
-      const seconds = lease.spec?.leaseDurationSeconds ?? leaseSeconds;
-      if (performance.now() - seen!.at < seconds * 1000) return "held by another";
-    }
-    await write(lease, identity);
-    return "held";
-  }
-
-  /** Renews the Lease that is ours. Who finds another's name on it has lost it, however soon that one lets it go. */
-  async function renew(): Promise<Attempt> {
-    const lease = await read();
-    if (lease?.spec?.holderIdentity !== identity) return "held by another";
-    await write(lease, identity);
-    return "held";
-  }
-
-  const failed = (error: unknown): Attempt => {
-    if (!isConflict(error)) log("error", "cannot read or write the leader's Lease", { error: String(error) });
-    return "failed";
-  };
-
-  let heldFrom: number;
-  for (;;) {
-    heldFrom = performance.now();
-    if (await within(limitMs, acquire().catch(failed)) === "held") break;
-    await sleep(retrySeconds * 1000, signal);
-    if (signal.aborted) throw new Error("stopped before becoming the leader");
-  }
-  log("info", "became the leader", { identity });
-
-  const released = new AbortController();
-  const remaining = () => heldFrom + limitMs - performance.now();
-  void (async () => {
-    const end = AbortSignal.any([signal, released.signal]);
-    for (;;) {
-      await sleep(Math.min(retrySeconds * 1000, Math.max(0, remaining())), end);
-      if (end.aborted) return;
-      const began = performance.now();
-      const attempt = remaining() <= 0 ? "failed" : await within(remaining(), renew().catch(failed));
-      if (attempt === "held" && remaining() > 0) {
-        heldFrom = began;
-        continue;
-      }
-      if (attempt === "failed" && remaining() > 0) continue;
-      log("error", "lost the leader's Lease", {
-        identity,
-        why: attempt === "held by another"
-          ? "another controller took it, or it was deleted"
-          : "it could not be renewed in time",
-      });
-      lost.abort();
-      return;
-    }
-  })();
-  return {
-    lost: lost.signal,
-    holds: () => !lost.signal.aborted && remaining() > 0,
-    async release() {
-      released.abort();
-      if (lost.signal.aborted) return;
-      const lease = await read().catch(() => undefined);
-      if (lease?.spec?.holderIdentity === identity) await write(lease, "").catch(() => {});
-    },
-  };
 }

@@ -30,95 +30,115 @@ const FIRST_RETRY_MS = 5;
 const LAST_RETRY_MS = 30_000;
 
 /** A queue that begins to work at once. */
-export function createQueue({ workers, work, added, began, done }: QueueOptions): WorkQueue {
-  const due: string[] = [];
-  const dueSince = new Map<string, number>();
-  const working = new Set<string>();
-  const again = new Set<string>();
-  const timers = new Map<string, { readonly at: number; readonly timer: ReturnType<typeof setTimeout> }>();
-  const failures = new Map<string, number>();
-  let waiters: (() => void)[] = [];
-  let stopped = false;
+export function createQueue(options: QueueOptions): WorkQueue {
+  return new KeyQueue(options);
+}
 
-  const settle = () => {
-    if (working.size > 0 || (due.length > 0 && !stopped)) return;
-    const ready = waiters;
-    waiters = [];
-    for (const resolve of ready) resolve();
-  };
-  const enqueue = (key: string) => {
-    if (stopped) return;
-    if (working.has(key)) again.add(key);
-    else if (!dueSince.has(key)) {
-      dueSince.set(key, performance.now());
-      due.push(key);
-      added?.(key);
-      pump();
+class KeyQueue implements WorkQueue {
+  readonly #options: QueueOptions;
+  readonly #due: string[] = [];
+  readonly #dueSince = new Map<string, number>();
+  readonly #working = new Set<string>();
+  /** Keys that were added while they were being worked on. */
+  readonly #again = new Set<string>();
+  readonly #timers = new Map<
+    string,
+    { readonly at: number; readonly timer: ReturnType<typeof setTimeout> }
+  >();
+  readonly #failures = new Map<string, number>();
+  #waiters: (() => void)[] = [];
+  #stopped = false;
+
+  constructor(options: QueueOptions) {
+    this.#options = options;
+  }
+
+  get depth(): number {
+    return this.#due.length;
+  }
+
+  add(key: string, afterMs = 0): void {
+    if (afterMs > 0) this.#addLater(key, afterMs);
+    else this.#addNow(key);
+  }
+
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiters.push(resolve);
+      this.#settle();
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const { timer } of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+    this.#due.length = 0;
+    this.#dueSince.clear();
+    if (this.#working.size > 0) await this.idle();
+  }
+
+  #addNow(key: string): void {
+    if (this.#stopped) return;
+    if (this.#working.has(key)) this.#again.add(key);
+    else if (!this.#dueSince.has(key)) {
+      this.#dueSince.set(key, performance.now());
+      this.#due.push(key);
+      this.#options.added?.(key);
+      this.#pump();
     }
-  };
-  const later = (key: string, afterMs: number) => {
-    if (stopped) return;
+  }
+
+  #addLater(key: string, afterMs: number): void {
+    if (this.#stopped) return;
     const at = performance.now() + afterMs;
-    const known = timers.get(key);
+    const known = this.#timers.get(key);
     if (known !== undefined) {
       if (known.at <= at) return;
       clearTimeout(known.timer);
     }
     const timer = setTimeout(() => {
-      timers.delete(key);
-      enqueue(key);
+      this.#timers.delete(key);
+      this.#addNow(key);
     }, afterMs);
-    timers.set(key, { at, timer });
-  };
-  const run = async (key: string) => {
+    this.#timers.set(key, { at, timer });
+  }
+
+  /** Begins what is due, as far as there are workers. */
+  #pump(): void {
+    while (!this.#stopped && this.#working.size < this.#options.workers && this.#due.length > 0) {
+      const key = this.#due.shift()!;
+      this.#options.began?.(key, (performance.now() - this.#dueSince.get(key)!) / 1000);
+      this.#dueSince.delete(key);
+      this.#working.add(key);
+      void this.#run(key);
+    }
+  }
+
+  async #run(key: string): Promise<void> {
+    const { work, done } = this.#options;
     const started = performance.now();
     try {
       const pause = await work(key);
-      failures.delete(key);
+      this.#failures.delete(key);
       done?.(key, pause === undefined ? "success" : "requeue_after", (performance.now() - started) / 1000);
-      if (pause !== undefined) later(key, pause);
+      if (pause !== undefined) this.#addLater(key, pause);
     } catch (error) {
-      const count = failures.get(key) ?? 0;
-      failures.set(key, count + 1);
+      const count = this.#failures.get(key) ?? 0;
+      this.#failures.set(key, count + 1);
       done?.(key, "error", (performance.now() - started) / 1000, error);
-      later(key, Math.min(FIRST_RETRY_MS * 2 ** Math.min(count, 20), LAST_RETRY_MS));
+      this.#addLater(key, Math.min(FIRST_RETRY_MS * 2 ** Math.min(count, 20), LAST_RETRY_MS));
     }
-    working.delete(key);
-    if (again.delete(key)) enqueue(key);
-    pump();
-    settle();
-  };
-  const pump = () => {
-    while (!stopped && working.size < workers && due.length > 0) {
-      const key = due.shift()!;
-      began?.(key, (performance.now() - dueSince.get(key)!) / 1000);
-      dueSince.delete(key);
-      working.add(key);
-      void run(key);
-    }
-  };
+    this.#working.delete(key);
+    if (this.#again.delete(key)) this.#addNow(key);
+    this.#pump();
+    this.#settle();
+  }
 
-  return {
-    add: (key, afterMs = 0) => afterMs > 0 ? later(key, afterMs) : enqueue(key),
-    idle: () =>
-      new Promise((resolve) => {
-        waiters.push(resolve);
-        settle();
-      }),
-    async stop() {
-      stopped = true;
-      for (const { timer } of timers.values()) clearTimeout(timer);
-      timers.clear();
-      due.length = 0;
-      dueSince.clear();
-      if (working.size === 0) return;
-      await new Promise<void>((resolve) => {
-        waiters.push(resolve);
-        settle();
-      });
-    },
-    get depth() {
-      return due.length;
-    },
-  };
+  #settle(): void {
+    if (this.#working.size > 0 || (this.#due.length > 0 && !this.#stopped)) return;
+    const ready = this.#waiters;
+    this.#waiters = [];
+    for (const resolve of ready) resolve();
+  }
 }

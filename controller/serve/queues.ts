@@ -20,7 +20,7 @@ const ROLL_PAUSE_MS = 1_000;
 const LONGEST_ROLL_PAUSE_MS = 4_000;
 
 /** What the kinds are called in metrics. */
-export const METRIC_NAMES: { readonly [K in PolicyKind]: string } = {
+const METRIC_NAMES: { readonly [K in PolicyKind]: string } = {
   AdmissionPolicy: "admissionpolicy",
   ClusterAdmissionPolicy: "clusteradmissionpolicy",
   AdmissionPolicyGroup: "admissionpolicygroup",

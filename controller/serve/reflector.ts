@@ -7,6 +7,7 @@ import type { Store } from "../apply/store.ts";
 import { parseExactly } from "../../kubernetes/render/exact_json.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
+import { sleep } from "./sleep.ts";
 import type { SyncProblems } from "./sync_problems.ts";
 import { append } from "../../program/types/lists.ts";
 
@@ -31,14 +32,9 @@ const RENEWAL_PAUSE_MS = 50;
 const FIRST_PAUSE_MS = 200;
 const LAST_PAUSE_MS = 15_000;
 
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    }, { once: true });
-  });
+/** Lists and watches leave out of each object what its resource says. */
+function typed<T extends KubeObject>({ apiVersion, kind }: Resource, object: KubeObject): T {
+  return { ...object, apiVersion, kind } as unknown as T;
 }
 
 type WatchEvent = {
@@ -46,84 +42,89 @@ type WatchEvent = {
   readonly object: KubeObject & { readonly code?: number; readonly message?: string };
 };
 
+/** Lists everything into the store; returns the version to watch from. */
+async function list<T extends KubeObject>(options: ReflectorOptions<T>): Promise<string> {
+  const { client, resource, namespace, selection, store } = options;
+  const items: T[] = [];
+  let next: string | undefined;
+  for (;;) {
+    const page = await client.list<T>(resource, namespace, { ...selection, limit: PAGE, next });
+    append(items, page.items.map((item) => typed<T>(resource, item)));
+    next = page.next;
+    if (next === undefined) {
+      store.replace(items);
+      return page.resourceVersion;
+    }
+  }
+}
+
+/** Watches from a version; returns the version to go on from, or `undefined` when a new list is needed. */
+async function watch<T extends KubeObject>(
+  { client, resource, namespace, selection, store, signal, problems }: ReflectorOptions<T>,
+  from: string,
+): Promise<string | undefined> {
+  const silence = new AbortController();
+  let timer = setTimeout(() => silence.abort(), SILENCE_MS);
+  let version = from;
+  try {
+    const timeoutSeconds = Math.round(WATCH_SECONDS * (1 + Math.random()));
+    const lines = client.watch(
+      resource,
+      namespace,
+      { ...selection, resourceVersion: from, timeoutSeconds },
+      AbortSignal.any([signal, silence.signal]),
+      () => problems.follows(resource.plural),
+    );
+    for await (const line of lines) {
+      clearTimeout(timer);
+      timer = setTimeout(() => silence.abort(), SILENCE_MS);
+      const { type, object } = parseExactly(line) as WatchEvent;
+      if (type === "ERROR") {
+        if (object.code === 410) return undefined;
+        throw new Error(`the watch ended: ${object.message ?? "no reason given"}`);
+      }
+      version = object.metadata.resourceVersion ?? version;
+      if (type === "ADDED" || type === "MODIFIED") store.put(typed<T>(resource, object));
+      else if (type === "DELETED") store.drop(typed<T>(resource, object));
+    }
+    return version;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 410) return undefined;
+    // A broken connection: what was seen so far was seen.
+    if (!(error instanceof ApiError) && version !== from) return version;
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Lists and watches until the signal ends it; `filled` is called after every list. */
+async function listAndWatch<T extends KubeObject>(
+  options: ReflectorOptions<T>,
+  filled: () => void,
+): Promise<void> {
+  const { resource, signal, problems } = options;
+  let version: string | undefined;
+  let wait = FIRST_PAUSE_MS;
+  while (!signal.aborted) {
+    try {
+      if (version === undefined) {
+        version = await list(options);
+        filled();
+      }
+      version = await watch(options, version);
+      wait = FIRST_PAUSE_MS;
+      await sleep(RENEWAL_PAUSE_MS, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      problems.failed(resource.plural, error);
+      await sleep(wait, signal);
+      wait = Math.min(wait * 2, LAST_PAUSE_MS);
+    }
+  }
+}
+
 /** Starts to follow a resource; resolves when the store has been filled for the first time. */
 export function follow<T extends KubeObject>(options: ReflectorOptions<T>): Promise<void> {
-  const { client, resource, namespace, selection = {}, store, signal, problems } = options;
-  const typed = (object: KubeObject): T =>
-    ({ ...object, apiVersion: resource.apiVersion, kind: resource.kind }) as unknown as T;
-
-  async function list(): Promise<string> {
-    const items: T[] = [];
-    let next: string | undefined;
-    for (;;) {
-      const page = await client.list<T>(resource, namespace, { ...selection, limit: PAGE, next });
-      append(items, page.items.map(typed));
-      next = page.next;
-      if (next === undefined) {
-        store.replace(items);
-        return page.resourceVersion;
-      }
-    }
-  }
-
-  /** Watches from a version; returns the version to go on from, or `undefined` when a new list is needed. */
-  async function watch(from: string): Promise<string | undefined> {
-    const silence = new AbortController();
-    let timer = setTimeout(() => silence.abort(), SILENCE_MS);
-    let version = from;
-    try {
-      const timeoutSeconds = Math.round(WATCH_SECONDS * (1 + Math.random()));
-      const either = AbortSignal.any([signal, silence.signal]);
-      const lines = client.watch(
-        resource,
-        namespace,
-        { ...selection, resourceVersion: from, timeoutSeconds },
-        either,
-        () => problems.follows(resource.plural),
-      );
-      for await (const line of lines) {
-        clearTimeout(timer);
-        timer = setTimeout(() => silence.abort(), SILENCE_MS);
-        const { type, object } = parseExactly(line) as WatchEvent;
-        if (type === "ERROR") {
-          if (object.code === 410) return undefined;
-          throw new Error(`the watch ended: ${object.message ?? "no reason given"}`);
-        }
-        version = object.metadata.resourceVersion ?? version;
-        if (type === "ADDED" || type === "MODIFIED") store.put(typed(object));
-        else if (type === "DELETED") store.drop(typed(object));
-      }
-      return version;
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 410) return undefined;
-      // A broken connection: what was seen so far was seen.
-      if (!(error instanceof ApiError) && version !== from) return version;
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  return new Promise((filled) => {
-    void (async () => {
-      let version: string | undefined;
-      let wait = FIRST_PAUSE_MS;
-      while (!signal.aborted) {
-        try {
-          if (version === undefined) {
-            version = await list();
-            filled();
-          }
-          version = await watch(version);
-          wait = FIRST_PAUSE_MS;
-          await pause(RENEWAL_PAUSE_MS, signal);
-        } catch (error) {
-          if (signal.aborted) return;
-          problems.failed(resource.plural, error);
-          await pause(wait, signal);
-          wait = Math.min(wait * 2, LAST_PAUSE_MS);
-        }
-      }
-    })();
-  });
+  return new Promise((filled) => void listAndWatch(options, filled));
 }

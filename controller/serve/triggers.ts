@@ -1,5 +1,4 @@
 /** What has to be looked at when something changes: from events of any object to the keys of the work queues. */
-import { own } from "../../program/types/own.ts";
 import { isNamespaced, kindDescription, type Policy, policyId, type PolicyKind } from "../../crd/types.ts";
 import { rejectionOf } from "../apply/allowed_resources.ts";
 import { policyOfWebhook } from "../apply/remove_orphans.ts";
@@ -7,6 +6,7 @@ import { boundPolicies, policyStore, type World } from "../apply/world.ts";
 import {
   AUDIT_SCANNER_SECRET,
   CA_SECRET,
+  hasLabels,
   PART_OF,
   POLICY_NAME_ANNOTATION,
   POLICY_NAMESPACE_ANNOTATION,
@@ -16,6 +16,7 @@ import {
 } from "../render/names.ts";
 import { DEFAULTS_LABEL } from "../render/read_defaults.ts";
 import type { WebhookConfiguration, WebhookKind } from "../types/objects.ts";
+import { POLICY_KINDS, WEBHOOK_KINDS } from "../types/resources.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 
 /** Where keys of each kind of work go. */
@@ -28,12 +29,6 @@ export type Triggers = {
   orphan(kind: WebhookKind, name: string): void;
 };
 
-const POLICY_KINDS: readonly PolicyKind[] = [
-  "AdmissionPolicy",
-  "ClusterAdmissionPolicy",
-  "AdmissionPolicyGroup",
-  "ClusterAdmissionPolicyGroup",
-];
 const SERVER_PREFIX = serverObjectName("");
 /** Time, in milliseconds, for the policies of one manifest to arrive before their server is rolled. */
 const GATHER_MS = 100;
@@ -48,22 +43,24 @@ function changed(now: KubeObject | undefined, before: KubeObject | undefined): b
     (now.metadata.finalizers ?? []).length !== (before.metadata.finalizers ?? []).length;
 }
 
-/** Whether the controller applied it as one of the chart's default resources. */
-const isDefault = ({ metadata: { labels } }: KubeObject) =>
-  Object.entries(DEFAULTS_LABEL).every(([label, value]) => own(labels, label) === value);
+function everyServer({ stores }: World, triggers: Triggers): void {
+  for (const { metadata } of stores.policyServers.all()) triggers.server(metadata.name);
+}
+
+function everyPolicy({ stores }: World, kind: PolicyKind, triggers: Triggers): void {
+  for (const { metadata } of policyStore(stores, kind).all()) {
+    triggers.policy(kind, metadata.name, metadata.namespace);
+  }
+}
 
 /** Everything at once: after becoming the leader, and from time to time. */
-export function triggerAll({ stores }: World, triggers: Triggers): void {
+export function triggerAll(world: World, triggers: Triggers): void {
   triggers.certificates();
   triggers.defaults();
-  for (const { metadata } of stores.policyServers.all()) triggers.server(metadata.name);
-  for (const kind of POLICY_KINDS) {
-    for (const { metadata } of policyStore(stores, kind).all()) {
-      triggers.policy(kind, metadata.name, metadata.namespace);
-    }
-  }
-  for (const kind of ["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"] as const) {
-    for (const configuration of stores.webhooks[kind].all()) {
+  everyServer(world, triggers);
+  for (const kind of POLICY_KINDS) everyPolicy(world, kind, triggers);
+  for (const kind of WEBHOOK_KINDS) {
+    for (const configuration of world.stores.webhooks[kind].all()) {
       if (policyOfWebhook(configuration) !== undefined) triggers.orphan(kind, configuration.metadata.name);
     }
   }
@@ -71,148 +68,177 @@ export function triggerAll({ stores }: World, triggers: Triggers): void {
 
 /** Connects the stores to the triggers. */
 export function connectTriggers(world: World, triggers: Triggers): void {
-  const { stores, settings } = world;
-  const waiting = new Set<string>();
+  new EventHandlers(world, triggers).connect();
+}
+
+/** A listener to which the name of what changed says enough. */
+const byName =
+  (handle: (name: string) => void) => (now: KubeObject | undefined, before: KubeObject | undefined) =>
+    handle((now ?? before)!.metadata.name);
+
+class EventHandlers {
+  readonly #world: World;
+  readonly #triggers: Triggers;
+  /** Servers whose policies are about to be looked at. */
+  readonly #waiting = new Set<string>();
+
+  constructor(world: World, triggers: Triggers) {
+    this.#world = world;
+    this.#triggers = triggers;
+  }
+
+  connect(): void {
+    const { stores } = this.#world;
+    stores.policyServers.listen((now, before) => this.#policyServer(now, before));
+    for (const kind of POLICY_KINDS) {
+      policyStore(stores, kind).listen((now, before) => this.#policy(kind, now, before));
+    }
+    stores.configMaps.listen(byName((name) => this.#configMap(name)));
+    stores.secrets.listen(byName((name) => this.#secret(name)));
+    stores.deployments.listen(byName((name) => this.#dependent(name, true)));
+    stores.services.listen(byName((name) => this.#dependent(name, true)));
+    stores.budgets.listen(byName((name) => this.#dependent(name, false)));
+    stores.replicaSets.listen((now, before) => this.#labelled(now, before));
+    stores.pods.listen((now, before) => this.#pod(now, before));
+    for (const kind of WEBHOOK_KINDS) {
+      stores.webhooks[kind].listen((now, before) => this.#webhook(kind, now, before));
+    }
+  }
+
   /** All policies of a server, a moment later: one rollout changes many objects. */
-  const bound = (server: string) => {
-    if (waiting.has(server)) return;
-    waiting.add(server);
+  #bound(server: string): void {
+    if (this.#waiting.has(server)) return;
+    this.#waiting.add(server);
     setTimeout(() => {
-      waiting.delete(server);
-      for (const { kind, metadata } of boundPolicies(stores, server)) {
-        triggers.policy(kind, metadata.name, metadata.namespace);
+      this.#waiting.delete(server);
+      for (const { kind, metadata } of boundPolicies(this.#world.stores, server)) {
+        this.#triggers.policy(kind, metadata.name, metadata.namespace);
       }
     }, BOUND_MS);
-  };
-  const everyServer = () => {
-    for (const { metadata } of stores.policyServers.all()) triggers.server(metadata.name);
-  };
-  const everyNamespacedPolicy = () => {
-    for (const kind of POLICY_KINDS) {
-      if (!kindDescription(kind).namespaced) continue;
-      for (const { metadata } of policyStore(stores, kind).all()) {
-        triggers.policy(kind, metadata.name, metadata.namespace);
-      }
-    }
-  };
+  }
 
   /** A default resource that somebody changed or deleted is applied again. */
-  const ofDefaults = (now: KubeObject | undefined, before: KubeObject | undefined) => {
-    if (before !== undefined && isDefault(before) && changed(now, before)) triggers.defaults();
-  };
+  #defaultResource(now: KubeObject | undefined, before: KubeObject | undefined): void {
+    if (before !== undefined && hasLabels(before, DEFAULTS_LABEL) && changed(now, before)) {
+      this.#triggers.defaults();
+    }
+  }
 
-  stores.policyServers.listen((now, before) => {
+  #policyServer(now: KubeObject | undefined, before: KubeObject | undefined): void {
     const { name } = (now ?? before)!.metadata;
-    ofDefaults(now, before);
+    this.#defaultResource(now, before);
     if (changed(now, before)) {
       // On the host's network every server's ports matter to every other.
-      if (settings.hostNetwork) everyServer();
-      bound(name);
+      if (this.#world.settings.hostNetwork) everyServer(this.#world, this.#triggers);
+      this.#bound(name);
     }
-    triggers.server(name);
-  });
-
-  for (const kind of POLICY_KINDS) {
-    policyStore(stores, kind).listen((now, before) => {
-      const policy = (now ?? before)!;
-      ofDefaults(now, before);
-      triggers.policy(kind, policy.metadata.name, policy.metadata.namespace);
-      if (!changed(now, before)) return;
-      const servers = new Set([now?.spec.policyServer, before?.spec.policyServer]);
-      for (const server of servers) if (server !== undefined) triggers.server(server, GATHER_MS);
-      if (now === undefined) orphans(policy);
-    });
+    this.#triggers.server(name);
   }
-  function orphans(policy: Policy): void {
-    for (const kind of ["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"] as const) {
-      if (stores.webhooks[kind].get(policyId(policy)) !== undefined) triggers.orphan(kind, policyId(policy));
+
+  #policy(kind: PolicyKind, now: Policy | undefined, before: Policy | undefined): void {
+    const policy = (now ?? before)!;
+    this.#defaultResource(now, before);
+    this.#triggers.policy(kind, policy.metadata.name, policy.metadata.namespace);
+    if (!changed(now, before)) return;
+    const servers = new Set([now?.spec.policyServer, before?.spec.policyServer]);
+    for (const server of servers) if (server !== undefined) this.#triggers.server(server, GATHER_MS);
+    if (now !== undefined) return;
+    for (const webhook of WEBHOOK_KINDS) {
+      const left = this.#world.stores.webhooks[webhook].get(policyId(policy));
+      if (left !== undefined) this.#triggers.orphan(webhook, policyId(policy));
     }
   }
 
-  /** A dependent of a server, or something that servers may be configured with. */
-  const dependent = (policies: boolean) => (now: KubeObject | undefined, before: KubeObject | undefined) => {
-    const { name } = (now ?? before)!.metadata;
-    if (!name.startsWith(SERVER_PREFIX)) return everyServer();
+  /** A dependent of a server, whose policies it may matter to, or something that servers may be configured with. */
+  #dependent(name: string, policies: boolean): void {
+    if (!name.startsWith(SERVER_PREFIX)) return everyServer(this.#world, this.#triggers);
     const server = name.slice(SERVER_PREFIX.length);
-    triggers.server(server);
-    if (policies) bound(server);
-  };
-  stores.configMaps.listen((now, before) => {
-    const { name } = (now ?? before)!.metadata;
-    if (name === settings.controllerConfigMap) everyNamespacedPolicy();
-    if (name === settings.defaultsConfigMap) return triggers.defaults();
-    dependent(true)(now, before);
-  });
-  stores.deployments.listen(dependent(true));
-  stores.services.listen(dependent(true));
-  stores.budgets.listen(dependent(false));
-  stores.secrets.listen((now, before) => {
-    const { name } = (now ?? before)!.metadata;
-    dependent(false)(now, before);
+    this.#triggers.server(server);
+    if (policies) this.#bound(server);
+  }
+
+  #configMap(name: string): void {
+    const { controllerConfigMap, defaultsConfigMap } = this.#world.settings;
+    if (name === controllerConfigMap) {
+      for (const kind of POLICY_KINDS) {
+        if (kindDescription(kind).namespaced) everyPolicy(this.#world, kind, this.#triggers);
+      }
+    }
+    if (name === defaultsConfigMap) this.#triggers.defaults();
+    else this.#dependent(name, true);
+  }
+
+  #secret(name: string): void {
+    this.#dependent(name, false);
     if (name === CA_SECRET) {
-      for (const { metadata } of stores.policyServers.all()) bound(metadata.name);
+      for (const { metadata } of this.#world.stores.policyServers.all()) this.#bound(metadata.name);
     }
     if (
       [CA_SECRET, WEBHOOK_SERVER_SECRET, AUDIT_SCANNER_SECRET].includes(name) ||
       name.startsWith(SERVER_PREFIX)
     ) {
-      triggers.certificates();
-    }
-  });
-
-  const ofServer = (now: KubeObject | undefined, before: KubeObject | undefined) => {
-    for (
-      const label of new Set([now, before].map((object) => object?.metadata.labels?.[POLICY_SERVER_LABEL]))
-    ) {
-      if (label !== undefined) bound(label);
-    }
-  };
-  stores.pods.listen((now, before) => {
-    ofServer(now, before);
-    // The server's status tells why pods don't run.
-    const label = (now ?? before)!.metadata.labels?.[POLICY_SERVER_LABEL];
-    if (label !== undefined) triggers.server(label, GATHER_MS);
-  });
-  stores.replicaSets.listen(ofServer);
-
-  const webhook =
-    (kind: WebhookKind) =>
-    (now: WebhookConfiguration | undefined, before: WebhookConfiguration | undefined) => {
-      // Labels and annotations may have been taken away by hand: what was known before counts too.
-      for (const configuration of [now, before]) {
-        if (configuration !== undefined) ofWebhook(kind, configuration, now === undefined);
-      }
-    };
-  function ofWebhook(kind: WebhookKind, configuration: WebhookConfiguration, ended: boolean): void {
-    const { annotations, labels } = configuration.metadata;
-    const name = annotations?.[POLICY_NAME_ANNOTATION];
-    if (name !== undefined) {
-      const namespace = annotations?.[POLICY_NAMESPACE_ANNOTATION] || undefined;
-      let known = false;
-      for (const policyKind of POLICY_KINDS) {
-        const policy = policyStore(stores, policyKind).get(name, namespace);
-        if (policy === undefined || isNamespaced(policy) !== (namespace !== undefined)) continue;
-        known ||= policyId(policy) === configuration.metadata.name;
-        triggers.policy(policyKind, name, namespace);
-        const server = policy.spec.policyServer ?? "";
-        // A server that is being deleted waits for the last webhook to go.
-        if (stores.policyServers.get(server)?.metadata.deletionTimestamp !== undefined) {
-          triggers.server(server);
-        }
-        const old = policyId(policy) !== configuration.metadata.name;
-        const rejected = ended && rejectionOf(world, policy) !== undefined;
-        if ((old || rejected) && server !== "") {
-          // A webhook of before the upgrade decides whether its old id is still served, any webhook whether a rejected policy is.
-          triggers.server(server, GATHER_MS);
-        }
-      }
-      if (!known && policyOfWebhook(configuration) !== undefined) {
-        triggers.orphan(kind, configuration.metadata.name);
-      }
-    } else if (Object.entries(PART_OF).every(([label, value]) => own(labels, label) === value)) {
-      triggers.certificates();
+      this.#triggers.certificates();
     }
   }
-  stores.webhooks.ValidatingWebhookConfiguration.listen(webhook("ValidatingWebhookConfiguration"));
-  stores.webhooks.MutatingWebhookConfiguration.listen(webhook("MutatingWebhookConfiguration"));
+
+  /** What a server's Deployment has made. */
+  #labelled(now: KubeObject | undefined, before: KubeObject | undefined): void {
+    const labels = [now, before].map((object) => object?.metadata.labels?.[POLICY_SERVER_LABEL]);
+    for (const server of new Set(labels)) if (server !== undefined) this.#bound(server);
+  }
+
+  #pod(now: KubeObject | undefined, before: KubeObject | undefined): void {
+    this.#labelled(now, before);
+    // The server's status tells why pods don't run.
+    const server = (now ?? before)!.metadata.labels?.[POLICY_SERVER_LABEL];
+    if (server !== undefined) this.#triggers.server(server, GATHER_MS);
+  }
+
+  #webhook(
+    kind: WebhookKind,
+    now: WebhookConfiguration | undefined,
+    before: WebhookConfiguration | undefined,
+  ): void {
+    // Labels and annotations may have been taken away by hand: what was known before counts too.
+    for (const configuration of [now, before]) {
+      if (configuration === undefined) continue;
+      const name = configuration.metadata.annotations?.[POLICY_NAME_ANNOTATION];
+      if (name !== undefined) this.#webhookOfPolicy(kind, configuration, name, now === undefined);
+      else if (hasLabels(configuration, PART_OF)) this.#triggers.certificates();
+    }
+  }
+
+  #webhookOfPolicy(
+    kind: WebhookKind,
+    configuration: WebhookConfiguration,
+    name: string,
+    ended: boolean,
+  ): void {
+    const { metadata } = configuration;
+    const namespace = metadata.annotations?.[POLICY_NAMESPACE_ANNOTATION] || undefined;
+    let known = false;
+    for (const policyKind of POLICY_KINDS) {
+      const policy = policyStore(this.#world.stores, policyKind).get(name, namespace);
+      if (policy === undefined || isNamespaced(policy) !== (namespace !== undefined)) continue;
+      const current = policyId(policy) === metadata.name;
+      known ||= current;
+      this.#triggers.policy(policyKind, name, namespace);
+      this.#serverOfWebhook(policy, !current, ended);
+    }
+    if (!known && policyOfWebhook(configuration) !== undefined) this.#triggers.orphan(kind, metadata.name);
+  }
+
+  /** `old`: the webhook is of before the upgrade. */
+  #serverOfWebhook(policy: Policy, old: boolean, ended: boolean): void {
+    const server = policy.spec.policyServer ?? "";
+    // A server that is being deleted waits for the last webhook to go.
+    if (this.#world.stores.policyServers.get(server)?.metadata.deletionTimestamp !== undefined) {
+      this.#triggers.server(server);
+    }
+    const rejected = ended && rejectionOf(this.#world, policy) !== undefined;
+    if ((old || rejected) && server !== "") {
+      // A webhook of before the upgrade decides whether its old id is still served, any webhook whether a rejected policy is.
+      this.#triggers.server(server, GATHER_MS);
+    }
+  }
 }

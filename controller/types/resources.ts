@@ -1,6 +1,7 @@
 /** The resources that the controller reads and writes, and their places in the API. */
-import { API_GROUP, type Kind, KINDS } from "../../crd/types.ts";
+import { API_GROUP, type Kind, KINDS, type PolicyKind } from "../../crd/types.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
+import type { WebhookKind } from "./objects.ts";
 
 function resource(apiVersion: string, kind: string, plural: string, namespaced = true): Resource {
   return { apiVersion, kind, plural, namespaced };
@@ -26,6 +27,16 @@ export const MUTATING = resource(
   "MutatingWebhookConfiguration",
   "mutatingwebhookconfigurations",
   false,
+);
+/** The resource of each kind of webhook configuration that policies become. */
+export const WEBHOOK_RESOURCES: { readonly [K in WebhookKind]: Resource } = {
+  ValidatingWebhookConfiguration: VALIDATING,
+  MutatingWebhookConfiguration: MUTATING,
+};
+export const WEBHOOK_KINDS = Object.keys(WEBHOOK_RESOURCES) as readonly WebhookKind[];
+
+export const POLICY_KINDS: readonly PolicyKind[] = KINDS.flatMap(({ kind }) =>
+  kind === "PolicyServer" ? [] : [kind]
 );
 
 const OWN: { readonly [kind: string]: Resource } = Object.fromEntries(

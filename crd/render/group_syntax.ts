@@ -23,6 +23,7 @@ const RESERVED = new Set(
 const DEEPEST = 200;
 /** `1 + 1 + …` nests as deep as it is long; chains of `&&` and of `||` are taken apart. */
 const MAX_TREE_DEPTH = 500;
+const TOO_DEEP = "expression recursion limit exceeded";
 
 export class SyntaxProblem extends Error {
   readonly at: number;
@@ -76,141 +77,171 @@ const BINARY: readonly (readonly string[])[] = [
 
 /** Parses an expression. Throws {@link SyntaxProblem}. */
 export function parse(source: string): Node {
-  const tokens = tokenize(source);
-  let next = 0;
-  const peek = (): Token => tokens[next]!;
-  const isSign = (...texts: string[]) => peek().kind === "sign" && texts.includes(peek().text);
-  const unexpected = (): never => {
-    throw new SyntaxProblem(peek().at, `Syntax error: mismatched input '${peek().text}'`);
-  };
-  const expect = (text: string): Token => {
-    if (!isSign(text)) unexpected();
-    return tokens[next++]!;
-  };
-  const commaList = (close: string, depth: number): Node[] => {
-    const items: Node[] = [];
-    while (!isSign(close)) {
-      items.push(expression(depth));
-      if (!isSign(",")) break;
-      next += 1;
-    }
-    expect(close);
-    return items;
-  };
+  const tree = new Parser(tokenize(source)).whole();
+  checkDepth(tree);
+  return tree;
+}
 
-  function expression(depth: number): Node {
-    if (depth > DEEPEST) throw new SyntaxProblem(peek().at, "expression recursion limit exceeded");
-    const condition = binary(0, depth);
-    if (!isSign("?")) return condition;
-    const at = tokens[next++]!.at;
-    const yes = binary(0, depth + 1);
-    expect(":");
-    return { node: "call", name: "_?_:_", args: [condition, yes, expression(depth + 1)], at };
+/** By recursive descent, a method for each rule of the grammar. */
+class Parser {
+  readonly #tokens: readonly Token[];
+  #next = 0;
+
+  constructor(tokens: readonly Token[]) {
+    this.#tokens = tokens;
   }
 
-  function binary(level: number, depth: number): Node {
+  whole(): Node {
+    const tree = this.#expression(0);
+    if (this.#peek().kind !== "end") this.#unexpected(" expecting <EOF>");
+    return tree;
+  }
+
+  #expression(depth: number): Node {
+    if (depth > DEEPEST) throw new SyntaxProblem(this.#peek().at, TOO_DEEP);
+    const condition = this.#binary(0, depth);
+    if (!this.#isSign("?")) return condition;
+    const { at } = this.#take();
+    const yes = this.#binary(0, depth + 1);
+    this.#expect(":");
+    return { node: "call", name: "_?_:_", args: [condition, yes, this.#expression(depth + 1)], at };
+  }
+
+  #binary(level: number, depth: number): Node {
     const signs = BINARY[level];
-    if (signs === undefined) return unary(depth);
-    let left = binary(level + 1, depth);
-    while (signs.includes(peek().text) && (peek().kind === "sign" || peek().text === "in")) {
-      const { text, at } = tokens[next++]!;
-      const right = binary(level + 1, depth);
+    if (signs === undefined) return this.#unary(depth);
+    let left = this.#binary(level + 1, depth);
+    for (;;) {
+      const { kind, text, at } = this.#peek();
+      if (!signs.includes(text) || (kind !== "sign" && text !== "in")) return left;
+      this.#next += 1;
+      const right = this.#binary(level + 1, depth);
       left = { node: "call", name: text === "in" ? "@in" : `_${text}_`, args: [left, right], at };
     }
-    return left;
   }
 
-  function unary(depth: number): Node {
-    const first = peek();
-    if (!isSign("!", "-")) return member(depth);
-    const start = next;
-    while (isSign(first.text)) next += 1;
-    const signs = next - start;
-    if (depth + signs > DEEPEST) throw new SyntaxProblem(first.at, "expression recursion limit exceeded");
-    if (first.text === "-" && signs === 1 && peek().kind === "number") return member(depth);
-    const operand = member(depth);
+  #unary(depth: number): Node {
+    const first = this.#peek();
+    if (!this.#isSign("!", "-")) return this.#member(depth);
+    const start = this.#next;
+    while (this.#isSign(first.text)) this.#next += 1;
+    const signs = this.#next - start;
+    if (depth + signs > DEEPEST) throw new SyntaxProblem(first.at, TOO_DEEP);
+    if (first.text === "-" && signs === 1 && this.#peek().kind === "number") return this.#member(depth);
+    const operand = this.#member(depth);
     return { node: "call", name: first.text === "!" ? "!_" : "-_", args: [operand], at: first.at };
   }
 
-  function member(depth: number): Node {
-    let of = primary(depth);
+  #member(depth: number): Node {
+    let of = this.#primary(depth);
     for (;;) {
-      if (isSign("[")) {
-        const at = tokens[next++]!.at;
-        of = { node: "call", name: "_[_]", args: [of, expression(depth + 1)], at };
-        expect("]");
-      } else if (isSign(".")) {
-        const dot = tokens[next++]!;
-        if (peek().kind !== "name") unexpected();
-        const name = tokens[next++]!.text;
-        if (!isSign("(")) {
-          of = { node: "select", of, at: dot.at };
-          continue;
-        }
-        const at = tokens[next++]!.at;
-        of = { node: "call", name, args: [of, ...commaList(")", depth + 1)], at };
+      if (this.#isSign("[")) {
+        const { at } = this.#take();
+        of = { node: "call", name: "_[_]", args: [of, this.#expression(depth + 1)], at };
+        this.#expect("]");
+      } else if (this.#isSign(".")) {
+        const dot = this.#take();
+        if (this.#peek().kind !== "name") this.#unexpected();
+        const name = this.#take().text;
+        if (this.#isSign("(")) {
+          const { at } = this.#take();
+          of = { node: "call", name, args: [of, ...this.#commaList(")", depth + 1)], at };
+        } else of = { node: "select", of, at: dot.at };
       } else return of;
     }
   }
 
-  function primary(depth: number): Node {
-    const token = peek();
-    if (token.kind === "number") {
-      next += 1;
-      const hexadecimal = /^0[xX]/.test(token.text);
-      const name = /[uU]$/.test(token.text)
-        ? "uint"
-        : !hexadecimal && /[.eE]/.test(token.text)
-        ? "double"
-        : "int";
-      return { node: "literal", type: { name } };
+  #primary(depth: number): Node {
+    const { kind, text } = this.#peek();
+    switch (kind) {
+      case "number":
+        this.#next += 1;
+        return { node: "literal", type: { name: numberType(text) } };
+      case "string":
+      case "bytes":
+        this.#next += 1;
+        return { node: "literal", type: { name: kind } };
+      case "name":
+        return this.#nameOrCall(depth);
+      case "sign":
+        return this.#bracketed(depth);
+      case "end":
+        return this.#unexpected();
     }
-    if (token.kind === "string" || token.kind === "bytes") {
-      next += 1;
-      return { node: "literal", type: { name: token.kind } };
-    }
-    if (token.kind === "name") {
-      if (token.text === "in") unexpected();
-      next += 1;
-      if (token.text === "true" || token.text === "false") return { node: "literal", type: BOOL };
-      if (token.text === "null") return { node: "literal", type: { name: "null_type" } };
-      if (RESERVED.has(token.text)) throw new SyntaxProblem(token.at, `reserved identifier: ${token.text}`);
-      if (!isSign("(")) return { node: "name", name: token.text, at: token.at };
-      const at = tokens[next++]!.at;
-      return { node: "call", name: token.text, args: commaList(")", depth + 1), at };
-    }
-    if (isSign("(")) {
-      next += 1;
-      const inner = expression(depth + 1);
-      expect(")");
-      return inner;
-    }
-    if (isSign("[")) {
-      next += 1;
-      return { node: "list", items: commaList("]", depth + 1) };
-    }
-    if (isSign("{")) {
-      next += 1;
-      const entries: [Node, Node][] = [];
-      while (!isSign("}")) {
-        const key = expression(depth + 1);
-        expect(":");
-        entries.push([key, expression(depth + 1)]);
-        if (!isSign(",")) break;
-        next += 1;
-      }
-      expect("}");
-      return { node: "map", entries };
-    }
-    return unexpected();
   }
 
-  const tree = expression(0);
-  if (peek().kind !== "end") {
-    throw new SyntaxProblem(peek().at, `Syntax error: mismatched input '${peek().text}' expecting <EOF>`);
+  #nameOrCall(depth: number): Node {
+    if (this.#peek().text === "in") this.#unexpected();
+    const { text: name, at } = this.#take();
+    if (name === "true" || name === "false") return { node: "literal", type: BOOL };
+    if (name === "null") return { node: "literal", type: { name: "null_type" } };
+    if (RESERVED.has(name)) throw new SyntaxProblem(at, `reserved identifier: ${name}`);
+    if (!this.#isSign("(")) return { node: "name", name, at };
+    const open = this.#take();
+    return { node: "call", name, args: this.#commaList(")", depth + 1), at: open.at };
   }
-  checkDepth(tree);
-  return tree;
+
+  #bracketed(depth: number): Node {
+    if (!this.#isSign("(", "[", "{")) return this.#unexpected();
+    const { text: open } = this.#take();
+    if (open === "[") return { node: "list", items: this.#commaList("]", depth + 1) };
+    if (open === "{") return { node: "map", entries: this.#entries(depth + 1) };
+    const inner = this.#expression(depth + 1);
+    this.#expect(")");
+    return inner;
+  }
+
+  #entries(depth: number): [Node, Node][] {
+    return this.#separated("}", () => {
+      const key = this.#expression(depth);
+      this.#expect(":");
+      return [key, this.#expression(depth)];
+    });
+  }
+
+  #commaList(close: string, depth: number): Node[] {
+    return this.#separated(close, () => this.#expression(depth));
+  }
+
+  /** Items with commas between them, and one after the last if they like, up to what closes them. */
+  #separated<T>(close: string, item: () => T): T[] {
+    const items: T[] = [];
+    while (!this.#isSign(close)) {
+      items.push(item());
+      if (!this.#isSign(",")) break;
+      this.#next += 1;
+    }
+    this.#expect(close);
+    return items;
+  }
+
+  #peek(): Token {
+    return this.#tokens[this.#next]!;
+  }
+
+  #take(): Token {
+    return this.#tokens[this.#next++]!;
+  }
+
+  #isSign(...texts: string[]): boolean {
+    const { kind, text } = this.#peek();
+    return kind === "sign" && texts.includes(text);
+  }
+
+  #expect(text: string): void {
+    if (!this.#isSign(text)) this.#unexpected();
+    this.#next += 1;
+  }
+
+  #unexpected(expecting = ""): never {
+    const { at, text } = this.#peek();
+    throw new SyntaxProblem(at, `Syntax error: mismatched input '${text}'${expecting}`);
+  }
+}
+
+function numberType(text: string): string {
+  if (/[uU]$/.test(text)) return "uint";
+  return !/^0[xX]/.test(text) && /[.eE]/.test(text) ? "double" : "int";
 }
 
 type Chain = { readonly first: Node; readonly rest: readonly (Node & { node: "call" })[] };
@@ -250,7 +281,7 @@ function children(node: Node): readonly Node[] {
 function checkDepth(tree: Node): void {
   let level: readonly Node[] = [tree];
   for (let depth = 0; level.length > 0; depth++) {
-    if (depth > MAX_TREE_DEPTH) throw new SyntaxProblem(0, "expression recursion limit exceeded");
+    if (depth > MAX_TREE_DEPTH) throw new SyntaxProblem(0, TOO_DEEP);
     level = level.flatMap(children);
   }
 }

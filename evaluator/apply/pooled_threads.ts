@@ -7,13 +7,13 @@ import { threadOptions } from "./thread_powers.ts";
  * Starts them.
  *
  * @param worker the file that holds `worker_entry.ts`, or its bundle
- * @param lanes how many threads there are always
+ * @param standing how many threads there are always
  * @param onError gets what a thread without a task died of, say one that could not load its code
  * @param listens whether they need the network
  */
 export function pooledThreads(
   worker: URL,
-  lanes: number,
+  standing: number,
   onError: (message: string) => void,
   listens = false,
 ): Threads {
@@ -21,9 +21,9 @@ export function pooledThreads(
     filename: worker.href,
     ...threadOptions(worker, listens),
     // Those that listen are started once each, by their task; a spare one would be of no use.
-    minThreads: listens ? 0 : lanes,
+    minThreads: listens ? 0 : standing,
     // Room for threads that take the place of those that can't be stopped.
-    maxThreads: lanes * 3,
+    maxThreads: standing * 3,
     concurrentTasksPerWorker: 1,
     idleTimeout: 60_000,
     useAtomics: false,

@@ -55,18 +55,18 @@ export function embeddedThreads(worker: URL): Threads {
  *
  * @param worker the file that holds `worker_entry.ts`, or its bundle, or that code itself
  * @param ownProcess nothing else runs in this process
- * @param lanes how many threads there are always
+ * @param standing how many threads there are always
  * @param onError gets what a thread without a task died of
  */
 export function openThreads(
   worker: URL,
   ownProcess: boolean,
-  lanes: number,
+  standing: number,
   onError: (message: string) => void,
 ): Threads {
   if (!ownProcess || worker.protocol === "data:") return embeddedThreads(worker);
   const opened = import("./pooled_threads.ts").then(({ pooledThreads }) =>
-    pooledThreads(worker, lanes, onError)
+    pooledThreads(worker, standing, onError)
   );
   return {
     run: async (start, transfer, signal) => await (await opened).run(start, transfer, signal),

@@ -33,6 +33,10 @@ const MAX_MESSAGE = 1000;
 /** The text of an error that left a guest. */
 export function trapText(error: unknown): string {
   if (error instanceof GuestExit) return `error while executing: ${error.message}`;
+  // What the guest threw itself, with a tag of its own; Bun and Node say nothing of it in common.
+  if (error instanceof WebAssembly.Exception) {
+    return "error while executing: wasm trap: an exception of the guest that nothing caught";
+  }
   const message = error instanceof Error ? error.message : String(error);
   const known = TRAPS.find(([pattern]) => pattern.test(message));
   // Bun adds which JavaScript called the guest.

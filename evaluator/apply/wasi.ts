@@ -105,35 +105,38 @@ function fillRandom(target: Uint8Array): void {
 
 type WasiFunction = (...args: never[]) => number;
 
-/** The functions of `wasi_snapshot_preview1` (also to be linked as `wasi_unstable`). */
-export function wasiImports(host: WasiHost): Record<string, WasiFunction> {
-  const encoder = new TextEncoder();
-  const memory = host.memory;
-  const args = () => host.args().map((arg) => encoder.encode(`${arg}\0`));
-  const isPipe = (fd: number) => fd >= 0 && fd <= 2;
-
-  /** Where the byte ranges of an iovec array stand, cut at the bytes of one transfer and at {@link MAX_RANGES} ranges. */
-  function* ranges(list: number, count: number): Generator<readonly [at: number, length: number]> {
-    let left = TRANSFER.max;
-    for (let index = 0; index < Math.min(count >>> 0, MAX_RANGES) && left > 0; index++) {
-      const entry = (list >>> 0) + index * 8;
-      const at = memory().uint(entry, 32, STRUCTURE);
-      const length = Math.min(memory().uint(entry + 4, 32, STRUCTURE), left);
-      left -= length;
-      if (length > 0) yield [at, length];
-    }
+/** Where the byte ranges of an iovec array stand, cut at the bytes of one transfer and at {@link MAX_RANGES} ranges. */
+function* ranges(
+  memory: GuestMemory,
+  list: number,
+  count: number,
+): Generator<readonly [at: number, length: number]> {
+  let left = TRANSFER.max;
+  for (let index = 0; index < Math.min(count >>> 0, MAX_RANGES) && left > 0; index++) {
+    const entry = (list >>> 0) + index * 8;
+    const at = memory.uint(entry, 32, STRUCTURE);
+    const length = Math.min(memory.uint(entry + 4, 32, STRUCTURE), left);
+    left -= length;
+    if (length > 0) yield [at, length];
   }
+}
 
-  const functions: Record<string, WasiFunction> = {
+const isPipe = (fd: number) => fd >= 0 && fd <= 2;
+
+/** What a guest learns of itself and of time: arguments, an empty environment, clocks, randomness. */
+function processFunctions({ memory, args }: WasiHost): Record<string, WasiFunction> {
+  const encoder = new TextEncoder();
+  const given = () => args().map((arg) => encoder.encode(`${arg}\0`));
+  return {
     args_sizes_get(countAt: number, sizeAt: number) {
-      const given = args();
-      memory().setUint32(countAt, given.length, STRUCTURE);
-      memory().setUint32(sizeAt, given.reduce((sum, arg) => sum + arg.length, 0), STRUCTURE);
+      const list = given();
+      memory().setUint32(countAt, list.length, STRUCTURE);
+      memory().setUint32(sizeAt, list.reduce((sum, arg) => sum + arg.length, 0), STRUCTURE);
       return ERRNO.success;
     },
     args_get(pointersAt: number, bytesAt: number) {
       let at = bytesAt >>> 0;
-      args().forEach((arg, index) => {
+      given().forEach((arg, index) => {
         memory().setUint32((pointersAt >>> 0) + index * 4, at, STRUCTURE);
         memory().write(at, [arg], STRUCTURE);
         at += arg.length;
@@ -161,11 +164,23 @@ export function wasiImports(host: WasiHost): Record<string, WasiFunction> {
       memory().lend(at, length, TRANSFER, fillRandom);
       return ERRNO.success;
     },
+    proc_exit(code: number): number {
+      throw new GuestExit(code);
+    },
+    proc_raise: () => ERRNO.nosys,
+    sched_yield: () => ERRNO.success,
+  };
+}
+
+/** The three pipes. */
+function pipeFunctions(host: WasiHost): Record<string, WasiFunction> {
+  const { memory } = host;
+  return {
     fd_write(fd: number, list: number, count: number, writtenAt: number) {
       if (fd !== 1 && fd !== 2) return ERRNO.badf;
       let written = 0;
       const write = fd === 1 ? host.stdout : host.stderr;
-      for (const [at, length] of ranges(list, count)) {
+      for (const [at, length] of ranges(memory(), list, count)) {
         memory().lend(at, length, TRANSFER, write);
         written += length;
       }
@@ -175,7 +190,7 @@ export function wasiImports(host: WasiHost): Record<string, WasiFunction> {
     fd_read(fd: number, list: number, count: number, readAt: number) {
       if (fd !== 0) return ERRNO.badf;
       let read = 0;
-      for (const [at, length] of ranges(list, count)) {
+      for (const [at, length] of ranges(memory(), list, count)) {
         const given = memory().lend(at, length, TRANSFER, host.stdin);
         read += given;
         if (given < length) break;
@@ -200,25 +215,27 @@ export function wasiImports(host: WasiHost): Record<string, WasiFunction> {
     poll_oneoff(subscriptions: number, events: number, count: number, countAt: number) {
       return pollOnce(host, subscriptions >>> 0, events >>> 0, count >>> 0, countAt >>> 0);
     },
-    proc_exit(code: number): number {
-      throw new GuestExit(code);
-    },
-    proc_raise: () => ERRNO.nosys,
-    sched_yield: () => ERRNO.success,
   };
-  for (const name of NO_SUCH_FILE) functions[name] = () => ERRNO.badf;
-  for (const [name, call] of Object.entries(functions)) {
-    functions[name] = (...parameters: never[]) => {
-      try {
-        return call(...parameters);
-      } catch (error) {
-        // A pointer outside of the guest's memory is the guest's mistake, not the host's.
-        if (error instanceof GuestMemoryError) return ERRNO.fault;
-        throw error;
-      }
-    };
+}
+
+/** A pointer outside of the guest's memory is the guest's mistake, not the host's. */
+const orFault = (call: WasiFunction): WasiFunction => (...parameters) => {
+  try {
+    return call(...parameters);
+  } catch (error) {
+    if (error instanceof GuestMemoryError) return ERRNO.fault;
+    throw error;
   }
-  return functions;
+};
+
+/** The functions of `wasi_snapshot_preview1` (also to be linked as `wasi_unstable`). */
+export function wasiImports(host: WasiHost): Record<string, WasiFunction> {
+  const noFile: WasiFunction = () => ERRNO.badf;
+  return Object.fromEntries([
+    ...Object.entries({ ...processFunctions(host), ...pipeFunctions(host) })
+      .map(([name, call]) => [name, orFault(call)] as const),
+    ...NO_SUCH_FILE.map((name) => [name, noFile] as const),
+  ]);
 }
 
 /** Waits for the earliest clock among the subscriptions; the pipes are never ready. */

@@ -171,11 +171,6 @@ export function zoneNamed(name: string): Zone | undefined {
   return zones.get(name);
 }
 
-/** A zone of fixed offset, in seconds. */
-export function fixedZone(offset: number, name: string): Zone {
-  return { name, offset: () => offset, abbreviation: () => name };
-}
-
 /** Days from 1970-01-01 to a date. */
 export function daysFromCivil(year: number, month: number, day: number): number {
   const y = month <= 2 ? year - 1 : year;

@@ -7,6 +7,15 @@
  * owe when it is left is paid in advance, when it is entered; loop heads pay afterwards, for the way that led there.
  */
 import {
+  BLOCK,
+  BodyWalk,
+  type Frame,
+  NO_VALUES,
+  NOWHERE,
+  type Surroundings,
+  type Totals,
+} from "./body_walk.ts";
+import {
   ATOMIC_COMPILE_PRICE,
   ATOMIC_PRICE,
   COMPILE_PRICES,
@@ -21,20 +30,12 @@ import {
   VECTOR_COMPILE_PRICES,
   VECTOR_PRICES,
 } from "./instruction_prices.ts";
-import {
-  BLOCK_RESULT_MEMORY,
-  BRANCH_VALUE_MEMORY,
-  CALL_VALUE_MEMORY,
-  checkCompileTime,
-  checkCompiling,
-  checkLimit,
-  COMPILER_MEMORY,
-  WIDE,
-} from "./module_limits.ts";
+import { checkCompileTime, checkCompiling, checkLimit, COMPILER_MEMORY } from "./module_limits.ts";
 import { ATOMIC_EFFECTS, MISC_EFFECTS, PLAIN_EFFECTS, VECTOR_EFFECTS } from "./stack_effects.ts";
 import { type Reader, WasmFormatError } from "./wasm_binary.ts";
 import { MISC, readValueType, skipImmediate } from "./wasm_instructions.ts";
-import type { Signature } from "./wasm_module.ts";
+
+export type { Surroundings } from "./body_walk.ts";
 
 /** What stands at a place in a function that an instrumented one does differently. */
 export const PLACE = {
@@ -75,52 +76,14 @@ export interface Body {
   readonly stateless: boolean;
 }
 
-/** What a body refers to. */
-export interface Surroundings {
-  readonly types: readonly Signature[];
-  readonly importedFunctions: number;
-  readonly functionTypes: readonly number[];
-  readonly tags: readonly number[];
-}
-
-/** What is counted over all functions. */
-export interface Totals {
-  branchLabels: number;
-  locals: number;
-  /** What compilers need to keep track of values, in bytes. */
-  tracking: number;
-}
-
 /** Straight code pays when it has cost this much since the last payment, in nanoseconds. */
 const MAX_UNPAID = 100 << UNIT_SHIFT;
-/** The cost where no way leads. */
-const NOWHERE = -1;
-const NO_VALUES: Signature = { parameters: 0, results: 0 };
-const ONE_RESULT: Signature = { parameters: 0, results: 1 };
 const NO_PLACES: readonly number[] = [];
-const BLOCK = 0, LOOP = 1, IF = 2, TRY = 3, CATCH = 4;
-
-/** An open block. */
-interface Frame {
-  kind: number;
-  readonly signature: Signature;
-  /** The greatest cost at a branch to it. */
-  label: number;
-  /** `if`: the cost of its condition. `catch`: the greatest cost at which what it catches can have been thrown. */
-  entry: number;
-  /** The greatest cost inside of it so far. */
-  peak: number;
-  /** Of a loop: where its place stands in the list. */
-  readonly place: number;
-  /** Of a `try_table`: the frames that its handlers branch to. */
-  readonly handlers: readonly Frame[] | undefined;
-  /** The operands on the stack below its own. */
-  readonly base: number;
-}
 
 /** Reads the function body that begins at the reader. Throws {@link WasmFormatError}. */
 export function readBody(reader: Reader, around: Surroundings, index: number, totals: Totals): Body {
   const where = `function ${around.importedFunctions + index}`;
+  const own = around.types[around.functionTypes[around.importedFunctions + index]!] ?? NO_VALUES;
   const size = reader.u32();
   checkLimit("functionBytes", size, where);
   const start = reader.at;
@@ -137,339 +100,16 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
   }
   checkLimit("allLocals", totals.locals += locals);
   const entry = reader.at;
-  const own = around.types[around.functionTypes[around.importedFunctions + index]!] ?? NO_VALUES;
-  const places: number[] = [];
-  const frames: Frame[] = [];
-  let loops = false;
-  let calls = false;
-  let stateless = true;
-  let handlers = 0;
-  /** Open blocks whose exceptions are caught here. */
-  let catching = 0;
-  /** The number of operands on the stack. */
-  let height = 0;
-  /** What compilers need, in bytes: besides, and to keep track of values. */
-  let compiling = 0;
-  let wideValues = 0;
-  /** How many `block`s there are, and how many results all of them have. */
-  let blocks = 0;
-  let blockResults = 0;
-  let tracking = 0;
-  /** What compiling the instructions costs besides their bytes. */
-  let compileCost = 0;
-  /** What the longest way from the last payment to here costs. */
-  let cost = 0;
-  let top!: Frame;
-
-  const track = ({ itself, each }: { readonly itself: number; readonly each: number }) => {
-    compiling += itself;
-    tracking += each * (values + height);
-  };
-  const move = ({ parameters, results }: Signature) => {
-    if (parameters + results > WIDE) wideValues += parameters + results;
-  };
-  const push = (count: number) => {
-    height = Math.max(height + count, top.base);
-  };
-  const open = (kind: number, signature: Signature, place = 0, targets?: readonly Frame[]) => {
-    const base = Math.max(0, height - signature.parameters);
-    move(signature);
-    if (kind === BLOCK || kind === TRY) {
-      blocks++;
-      blockResults += signature.results;
-    }
-    if (kind === TRY || targets) catching++;
-    top = { kind, signature, label: NOWHERE, entry: cost, peak: cost, place, handlers: targets, base };
-    frames.push(top);
-    checkLimit("nesting", frames.length, where);
-  };
-  const spend = (price: number) => {
-    if (cost !== NOWHERE) cost += price;
-  };
-  const mark = () => {
-    if (cost > top.peak) top.peak = cost;
-  };
-  const leave = () => {
-    mark();
-    cost = NOWHERE;
-  };
-  const reach = (frame: Frame, price: number) => {
-    if (price > frame.label) frame.label = price;
-  };
-  const branch = (depth: number) => {
-    track(COMPILER_MEMORY.branch);
-    const target = frames[frames.length - 1 - depth];
-    if (!target) return;
-    const { parameters, results } = target.signature;
-    const taken = target.kind === LOOP ? parameters : results;
-    tracking += BRANCH_VALUE_MEMORY * taken;
-    if (cost !== NOWHERE) reach(target, cost + PRICE.value * taken);
-  };
-  const pay = (at: number, price: number) => places.push(PLACE.pay, at, at, price);
-  const readBlockType = (): Signature => {
-    const first = reader.peek();
-    if (first === 0x40) {
-      reader.skip(1);
-      return NO_VALUES;
-    }
-    if ((first & 0xc0) === 0x40) {
-      readValueType(reader);
-      return ONE_RESULT;
-    }
-    return around.types[reader.u32()] ?? NO_VALUES;
-  };
-  const call = (signature: Signature = NO_VALUES, price: number, operands = 0) => {
-    const { parameters, results } = signature;
-    move(signature);
-    spend(price + PRICE.value * (parameters + results));
-    compileCost += PRICE.compiledValue * (parameters + results);
-    compiling += CALL_VALUE_MEMORY * (parameters + results);
-    track(catching > 0 ? COMPILER_MEMORY.caughtCall : COMPILER_MEMORY.call);
-    push(results - parameters - operands);
-  };
-  const callFunction = (called: number) => {
-    const imported = called < around.importedFunctions;
-    if (!imported) calls = true;
-    call(around.types[around.functionTypes[called]!], PRICE.call + (imported ? 0 : FREE_COST));
-  };
-  const callUnknown = (type: number) => {
-    calls = true;
-    call(around.types[type], PRICE.indirectCall + FREE_COST, 1);
-  };
-  const close = () => {
-    const frame = frames.pop()!;
-    if (frame.kind === TRY || frame.handlers) catching--;
-    height = frame.base + frame.signature.results;
-    spend(PRICE.value * frame.signature.results);
-    if (frame.kind === IF) reach(frame, frame.entry);
-    if (cost > frame.peak) frame.peak = cost;
-    if (frame.kind === LOOP) places[frame.place + 3] = Math.max(frame.label, 0);
-    else cost = Math.max(cost, frame.label);
-    if (frame.handlers && frame.peak !== NOWHERE) {
-      for (const target of frame.handlers) {
-        const { parameters, results } = target.signature;
-        reach(target, frame.peak + PRICE.catch + PRICE.value * Math.max(parameters, results));
-      }
-    }
-    const parent = frames.at(-1);
-    if (!parent) {
-      top = frame;
-      return;
-    }
-    top = parent;
-    top.peak = Math.max(top.peak, frame.peak, cost);
-  };
-
-  const values = locals + own.parameters;
-  open(BLOCK, { parameters: 0, results: own.results });
-  while (reader.at < end && frames.length > 0) {
-    const at = reader.at;
-    if (cost > MAX_UNPAID) {
-      mark();
-      pay(at, cost);
-      cost = 0;
-    }
-    const opcode = reader.u8();
-    compileCost += COMPILE_PRICES[opcode]!;
-    switch (opcode) {
-      case 0x00: // unreachable
-        leave();
-        break;
-      case 0x02: // block
-        track(COMPILER_MEMORY.block);
-        open(BLOCK, readBlockType());
-        break;
-      case 0x03: { // loop
-        const signature = readBlockType();
-        loops = true;
-        spend(PRICE.value * signature.parameters);
-        mark();
-        track(COMPILER_MEMORY.loop);
-        open(LOOP, signature, places.length);
-        top.label = cost;
-        places.push(PLACE.loop, reader.at, reader.at, 0);
-        if (cost !== NOWHERE) cost = 0;
-        break;
-      }
-      case 0x04: // if
-        spend(PLAIN_PRICES[opcode]!);
-        push(-1);
-        track(COMPILER_MEMORY.if);
-        open(IF, readBlockType());
-        break;
-      case 0x05: // else
-        spend(PRICE.value * top.signature.results);
-        mark();
-        reach(top, cost);
-        cost = top.entry;
-        if (top.kind === IF) top.kind = BLOCK;
-        height = top.base + top.signature.parameters;
-        track(COMPILER_MEMORY.else);
-        break;
-      case 0x06: // try
-        track(COMPILER_MEMORY.block);
-        open(TRY, readBlockType());
-        break;
-      case 0x07: // catch
-      case 0x19: { // catch_all
-        const caught = opcode === 0x07 ? around.tags[reader.u32()] ?? 0 : 0;
-        handlers++;
-        mark();
-        reach(top, cost);
-        if (top.kind === TRY) {
-          top.entry = top.peak;
-          catching--;
-        }
-        top.kind = CATCH;
-        cost = top.entry;
-        spend(PRICE.catch + PRICE.value * caught);
-        height = top.base + caught;
-        track(COMPILER_MEMORY.handler);
-        break;
-      }
-      case 0x08: // throw
-        pay(at, PRICE.throw + PRICE.thrownValue * (around.tags[reader.u32()] ?? 0));
-        if (catching > 0) track(COMPILER_MEMORY.caughtCall);
-        leave();
-        break;
-      case 0x09: // rethrow
-        reader.skipLeb();
-        pay(at, PRICE.throw);
-        if (catching > 0) track(COMPILER_MEMORY.caughtCall);
-        leave();
-        break;
-      case 0x0a: // throw_ref
-        pay(at, PRICE.throw);
-        if (catching > 0) track(COMPILER_MEMORY.caughtCall);
-        leave();
-        break;
-      case 0x18: // delegate
-        reader.skipLeb();
-        close();
-        break;
-      case 0x0b: // end
-        close();
-        break;
-      case 0x0c: // br
-        branch(reader.u32());
-        leave();
-        break;
-      case 0x0d: // br_if
-      case 0xd5: // br_on_null
-      case 0xd6: // br_on_non_null
-        spend(PLAIN_PRICES[opcode]!);
-        if (opcode !== 0xd5) push(-1);
-        branch(reader.u32());
-        break;
-      case 0x0e: { // br_table
-        const labels = reader.u32();
-        checkLimit("branchTable", labels, where);
-        checkLimit("branchLabels", totals.branchLabels += labels);
-        spend(PLAIN_PRICES[opcode]!);
-        for (let left = labels; left >= 0; left--) branch(reader.u32());
-        leave();
-        break;
-      }
-      case 0x0f: // return
-        spend(PRICE.value * own.results);
-        leave();
-        break;
-      case 0x10: // call
-        callFunction(reader.u32());
-        break;
-      case 0x12: // return_call
-        callFunction(reader.u32());
-        leave();
-        break;
-      case 0x11: // call_indirect
-      case 0x13: // return_call_indirect
-        callUnknown(reader.u32());
-        reader.skipLeb();
-        if (opcode === 0x13) leave();
-        break;
-      case 0x14: // call_ref
-      case 0x15: // return_call_ref
-        callUnknown(reader.u32());
-        if (opcode === 0x15) leave();
-        break;
-      case 0x1f: { // try_table
-        const signature = readBlockType();
-        const clauses = reader.u32();
-        handlers += clauses;
-        checkLimit("handlers", handlers, where);
-        const targets: Frame[] = [];
-        for (let left = clauses; left > 0; left--) {
-          if (reader.u8() < 2) reader.skipLeb();
-          track(COMPILER_MEMORY.handler);
-          const target = frames[frames.length - 1 - reader.u32()];
-          if (target) targets.push(target);
-        }
-        track(COMPILER_MEMORY.block);
-        open(BLOCK, signature, 0, targets);
-        break;
-      }
-      case 0x26: // table.set
-        reader.skipLeb();
-        stateless = false;
-        spend(PLAIN_PRICES[opcode]!);
-        push(-2);
-        break;
-      case 0x3f: // memory.size
-        reader.skipLeb();
-        places.push(PLACE.memorySize, at, reader.at, 0);
-        push(1);
-        break;
-      case 0x40: // memory.grow
-        reader.skipLeb();
-        spend(PLAIN_PRICES[opcode]!);
-        places.push(PLACE.memoryGrow, at, reader.at, 0);
-        break;
-      case 0xfc: {
-        const operation = skipImmediate(opcode, reader);
-        spend(MISC_PRICES[operation]!);
-        compileCost += MISC_COMPILE_PRICES[operation]!;
-        push(MISC_EFFECTS[operation]!);
-        if (operation < MISC.memoryInit) break;
-        const after = reader.at;
-        reader.at = at + 1;
-        reader.u32();
-        const operand = reader.u32();
-        reader.at = after;
-        const kind = MISC_PLACES.get(operation);
-        if (kind !== undefined) places.push(kind, at, kind < PLACE.memorySize ? at : after, operand);
-        if (!STATELESS.has(operation)) stateless = false;
-        break;
-      }
-      case 0xfd:
-        // Sub-opcodes above 127 take two bytes; none of those loads or stores, and the tables treat all alike.
-        spend(VECTOR_PRICES[reader.peek()]!);
-        compileCost += VECTOR_COMPILE_PRICES[reader.peek()]!;
-        push(VECTOR_EFFECTS[reader.peek()]!);
-        skipImmediate(opcode, reader);
-        break;
-      case 0xfe:
-        compileCost += reader.peek() === 0 ? NOTIFY_COMPILE_PRICE : ATOMIC_COMPILE_PRICE;
-        push(ATOMIC_EFFECTS[reader.peek()]!);
-        skipImmediate(opcode, reader);
-        spend(ATOMIC_PRICE);
-        break;
-      default:
-        skipImmediate(opcode, reader);
-        height += PLAIN_EFFECTS[opcode]!;
-        if (height < top.base) height = top.base;
-        if (cost !== NOWHERE) cost += PLAIN_PRICES[opcode]!;
-    }
-  }
-  if (reader.at !== end || frames.length > 0) {
-    throw new WasmFormatError(`an instruction that crosses the end of its function at byte ${end}`);
-  }
+  const walk = new BodyWalk(reader, around, totals, { where, own, locals });
+  readInstructions(walk, end);
+  const { places, loops, stateless, handlers, compileCost } = walk;
   checkLimit("handlers", handlers, where);
-  checkLimit("wideValues", wideValues, where);
-  tracking += BLOCK_RESULT_MEMORY * blockResults * blocks;
-  checkCompiling(compiling + tracking, size, where);
+  checkLimit("wideValues", walk.wideValues, where);
+  const { compiling, tracking } = walk.compiler;
+  checkCompiling(compiling, size, where);
   totals.tracking += tracking;
-  const running = top.peak + PRICE.local * locals + PRICE.handler * handlers;
   checkCompileTime(compileCost + PRICE.codeByte * size, where);
+  const running = walk.top.peak + PRICE.local * locals + PRICE.handler * handlers;
   const compiled = compileCost + Math.ceil(PRICE.trackedByte * tracking);
   return {
     start,
@@ -479,12 +119,261 @@ export function readBody(reader: Reader, around: Surroundings, index: number, to
     locals,
     places: places.length > 0 ? places : NO_PLACES,
     loops,
-    compiling: compiling + tracking,
+    compiling,
     cost: running + PRICE.codeByte * size + compiled,
-    free: !calls && running <= FREE_COST && size <= FREE_COST && compiled <= FREE_COMPILE_COST,
+    free: !walk.calls && running <= FREE_COST && size <= FREE_COST && compiled <= FREE_COMPILE_COST,
     stateless,
   };
 }
+
+function readInstructions(walk: BodyWalk, end: number): void {
+  const { reader, frames } = walk;
+  while (reader.at < end && frames.length > 0) {
+    const at = reader.at;
+    if (walk.cost > MAX_UNPAID) {
+      walk.mark();
+      pay(walk, at, walk.cost);
+      walk.cost = 0;
+    }
+    const opcode = reader.u8();
+    walk.compileCost += COMPILE_PRICES[opcode]!;
+    const instruction = INSTRUCTIONS[opcode];
+    if (instruction) instruction(walk, at, opcode);
+    else {
+      skipImmediate(opcode, reader);
+      walk.height += PLAIN_EFFECTS[opcode]!;
+      if (walk.height < walk.top.base) walk.height = walk.top.base;
+      if (walk.cost !== NOWHERE) walk.cost += PLAIN_PRICES[opcode]!;
+    }
+  }
+  if (reader.at !== end || frames.length > 0) {
+    throw new WasmFormatError(`an instruction that crosses the end of its function at byte ${end}`);
+  }
+}
+
+function pay({ places }: BodyWalk, at: number, price: number): void {
+  places.push(PLACE.pay, at, at, price);
+}
+
+function openLoop(walk: BodyWalk): void {
+  const { reader, places } = walk;
+  const signature = walk.readBlockType();
+  walk.loops = true;
+  walk.spend(PRICE.value * signature.parameters);
+  walk.mark();
+  walk.track(COMPILER_MEMORY.loop);
+  walk.open(BLOCK.loop, signature, places.length);
+  walk.top.label = walk.cost;
+  places.push(PLACE.loop, reader.at, reader.at, 0);
+  if (walk.cost !== NOWHERE) walk.cost = 0;
+}
+
+function openIf(walk: BodyWalk): void {
+  walk.spend(PLAIN_PRICES[0x04]!);
+  walk.push(-1);
+  walk.track(COMPILER_MEMORY.if);
+  walk.open(BLOCK.if, walk.readBlockType());
+}
+
+function beginElse(walk: BodyWalk): void {
+  const { top } = walk;
+  walk.spend(PRICE.value * top.signature.results);
+  walk.mark();
+  walk.reach(top, walk.cost);
+  walk.cost = top.entry;
+  if (top.kind === BLOCK.if) top.kind = BLOCK.block;
+  walk.height = top.base + top.signature.parameters;
+  walk.track(COMPILER_MEMORY.else);
+}
+
+/** `catch` and `catch_all`. */
+function beginCatch(walk: BodyWalk, _: number, opcode: number): void {
+  const { top, reader, around } = walk;
+  const caught = opcode === 0x07 ? around.tags[reader.u32()] ?? 0 : 0;
+  walk.handlers++;
+  walk.mark();
+  walk.reach(top, walk.cost);
+  if (top.kind === BLOCK.try) {
+    top.entry = top.peak;
+    walk.catching--;
+  }
+  top.kind = BLOCK.catch;
+  walk.cost = top.entry;
+  walk.spend(PRICE.catch + PRICE.value * caught);
+  walk.height = top.base + caught;
+  walk.track(COMPILER_MEMORY.handler);
+}
+
+function openTryTable(walk: BodyWalk): void {
+  const { reader, where } = walk;
+  const signature = walk.readBlockType();
+  const clauses = reader.u32();
+  walk.handlers += clauses;
+  checkLimit("handlers", walk.handlers, where);
+  const targets: Frame[] = [];
+  for (let left = clauses; left > 0; left--) {
+    if (reader.u8() < 2) reader.skipLeb();
+    walk.track(COMPILER_MEMORY.handler);
+    const target = walk.target(reader.u32());
+    if (target) targets.push(target);
+  }
+  walk.track(COMPILER_MEMORY.block);
+  walk.open(BLOCK.block, signature, 0, targets);
+}
+
+/** `throw`, `rethrow` and `throw_ref`, which throw so many values. */
+function leaveByException(walk: BodyWalk, at: number, values: number): void {
+  pay(walk, at, PRICE.throw + PRICE.thrownValue * values);
+  if (walk.catching > 0) walk.track(COMPILER_MEMORY.caughtCall);
+  walk.leave();
+}
+
+/** `br_if`, `br_on_null` and `br_on_non_null`. */
+function branchIf(walk: BodyWalk, _: number, opcode: number): void {
+  walk.spend(PLAIN_PRICES[opcode]!);
+  if (opcode !== 0xd5) walk.push(-1);
+  walk.branch(walk.reader.u32());
+}
+
+function branchTable(walk: BodyWalk): void {
+  const { reader, totals, where } = walk;
+  const labels = reader.u32();
+  checkLimit("branchTable", labels, where);
+  checkLimit("branchLabels", totals.branchLabels += labels);
+  walk.spend(PLAIN_PRICES[0x0e]!);
+  for (let left = labels; left >= 0; left--) walk.branch(reader.u32());
+  walk.leave();
+}
+
+function call(walk: BodyWalk): void {
+  const { importedFunctions, types, functionTypes } = walk.around;
+  const called = walk.reader.u32();
+  const imported = called < importedFunctions;
+  if (!imported) walk.calls = true;
+  walk.call(types[functionTypes[called]!], PRICE.call + (imported ? 0 : FREE_COST));
+}
+
+/** A call of what an operand says: an element of a table, or a reference. */
+function callUnknown(walk: BodyWalk): void {
+  walk.calls = true;
+  walk.call(walk.around.types[walk.reader.u32()], PRICE.indirectCall + FREE_COST, 1);
+}
+
+/** `table.set`. */
+function setElement(walk: BodyWalk): void {
+  walk.reader.skipLeb();
+  walk.stateless = false;
+  walk.spend(PLAIN_PRICES[0x26]!);
+  walk.push(-2);
+}
+
+/** Instructions behind 0xfc: conversions, and bulk operations. */
+function misc(walk: BodyWalk, at: number, opcode: number): void {
+  const { reader } = walk;
+  const operation = skipImmediate(opcode, reader);
+  walk.spend(MISC_PRICES[operation]!);
+  walk.compileCost += MISC_COMPILE_PRICES[operation]!;
+  walk.push(MISC_EFFECTS[operation]!);
+  if (operation < MISC.memoryInit) return;
+  const after = reader.at;
+  reader.at = at + 1;
+  reader.u32();
+  const operand = reader.u32();
+  reader.at = after;
+  const kind = MISC_PLACES.get(operation);
+  if (kind !== undefined) walk.places.push(kind, at, kind < PLACE.memorySize ? at : after, operand);
+  if (!STATELESS.has(operation)) walk.stateless = false;
+}
+
+/** Sub-opcodes above 127 take two bytes; none of those loads or stores, and the tables treat all alike. */
+function vector(walk: BodyWalk, _: number, opcode: number): void {
+  const operation = walk.reader.peek();
+  walk.spend(VECTOR_PRICES[operation]!);
+  walk.compileCost += VECTOR_COMPILE_PRICES[operation]!;
+  walk.push(VECTOR_EFFECTS[operation]!);
+  skipImmediate(opcode, walk.reader);
+}
+
+function atomic(walk: BodyWalk, _: number, opcode: number): void {
+  const operation = walk.reader.peek();
+  walk.compileCost += operation === 0 ? NOTIFY_COMPILE_PRICE : ATOMIC_COMPILE_PRICE;
+  walk.push(ATOMIC_EFFECTS[operation]!);
+  skipImmediate(opcode, walk.reader);
+  walk.spend(ATOMIC_PRICE);
+}
+
+/** Reads what follows an opcode, and does to the walk what the instruction does. */
+type Instruction = (walk: BodyWalk, at: number, opcode: number) => void;
+
+const openBlock = (kind: Frame["kind"]): Instruction => (walk) => {
+  walk.track(COMPILER_MEMORY.block);
+  walk.open(kind, walk.readBlockType());
+};
+
+const callIndirect: Instruction = (walk) => {
+  callUnknown(walk);
+  walk.reader.skipLeb();
+};
+
+/** An instruction behind which no way leads on. */
+const last = (instruction: Instruction): Instruction => (walk, at, opcode) => {
+  instruction(walk, at, opcode);
+  walk.leave();
+};
+
+/** The instructions that do more than the tables of prices and effects say, by opcode. */
+const BY_OPCODE: ReadonlyMap<number, Instruction> = new Map<number, Instruction>([
+  [0x00, (walk) => walk.leave()], // unreachable
+  [0x02, openBlock(BLOCK.block)],
+  [0x03, openLoop],
+  [0x04, openIf],
+  [0x05, beginElse],
+  [0x06, openBlock(BLOCK.try)],
+  [0x07, beginCatch],
+  [0x08, (walk, at) => leaveByException(walk, at, walk.around.tags[walk.reader.u32()] ?? 0)], // throw
+  [0x09, (walk, at) => { // rethrow
+    walk.reader.skipLeb();
+    leaveByException(walk, at, 0);
+  }],
+  [0x0a, (walk, at) => leaveByException(walk, at, 0)], // throw_ref
+  [0x0b, (walk) => walk.close()], // end
+  [0x0c, last((walk) => walk.branch(walk.reader.u32()))], // br
+  [0x0d, branchIf],
+  [0x0e, branchTable],
+  [0x0f, last((walk) => walk.spend(PRICE.value * walk.own.results))], // return
+  [0x10, call],
+  [0x11, callIndirect],
+  [0x12, last(call)], // return_call
+  [0x13, last(callIndirect)], // return_call_indirect
+  [0x14, callUnknown], // call_ref
+  [0x15, last(callUnknown)], // return_call_ref
+  [0x18, (walk) => { // delegate
+    walk.reader.skipLeb();
+    walk.close();
+  }],
+  [0x19, beginCatch], // catch_all
+  [0x1f, openTryTable],
+  [0x26, setElement],
+  [0x3f, (walk, at) => { // memory.size
+    walk.reader.skipLeb();
+    walk.places.push(PLACE.memorySize, at, walk.reader.at, 0);
+    walk.push(1);
+  }],
+  [0x40, (walk, at) => { // memory.grow
+    walk.reader.skipLeb();
+    walk.spend(PLAIN_PRICES[0x40]!);
+    walk.places.push(PLACE.memoryGrow, at, walk.reader.at, 0);
+  }],
+  [0xd5, branchIf], // br_on_null
+  [0xd6, branchIf], // br_on_non_null
+  [0xfc, misc],
+  [0xfd, vector],
+  [0xfe, atomic],
+]);
+const INSTRUCTIONS: readonly (Instruction | undefined)[] = Array.from(
+  { length: 256 },
+  (_, opcode) => BY_OPCODE.get(opcode),
+);
 
 const MISC_PLACES: ReadonlyMap<number, number> = new Map<number, number>([
   [MISC.memoryInit, PLACE.memoryInit],

@@ -57,6 +57,7 @@ function pieces(layout: string): readonly Piece[] {
   return result;
 }
 
+const short = (name: string) => name.slice(0, 3);
 const two = (value: number) => String(value).padStart(2, "0");
 
 function year4(year: number): string {
@@ -94,64 +95,6 @@ function fractionText(element: string, nanosecond: number): string {
   return trimmed === "" ? "" : element[0]! + trimmed;
 }
 
-function elementText(element: string, at: Civil): string {
-  switch (element) {
-    case "2006":
-      return year4(at.year);
-    case "06":
-      return two(Math.max(at.year, 0) % 100);
-    case "January":
-      return monthNames[at.month - 1]!;
-    case "Jan":
-      return monthNames[at.month - 1]!.slice(0, 3);
-    case "1":
-      return String(at.month);
-    case "01":
-      return two(at.month);
-    case "Monday":
-      return weekdayNames[at.weekday]!;
-    case "Mon":
-      return weekdayNames[at.weekday]!.slice(0, 3);
-    case "2":
-      return String(at.day);
-    case "_2":
-      return String(at.day).padStart(2);
-    case "02":
-      return two(at.day);
-    case "__2":
-      return String(at.yearDay).padStart(3);
-    case "002":
-      return String(at.yearDay).padStart(3, "0");
-    case "15":
-      return two(at.hour);
-    case "3":
-      return String(at.hour % 12 || 12);
-    case "03":
-      return two(at.hour % 12 || 12);
-    case "4":
-      return String(at.minute);
-    case "04":
-      return two(at.minute);
-    case "5":
-      return String(at.second);
-    case "05":
-      return two(at.second);
-    case "PM":
-      return at.hour >= 12 ? "PM" : "AM";
-    case "pm":
-      return at.hour >= 12 ? "pm" : "am";
-    case "MST":
-      return at.zone;
-  }
-  return /^[.,]/.test(element) ? fractionText(element, at.nanosecond) : offsetText(element, at.offset);
-}
-
-/** A time in a layout. */
-export function formatTime(at: Civil, layout: string): string {
-  return pieces(layout).map((piece) => "literal" in piece ? piece.literal : elementText(piece.element, at))
-    .join("");
-}
-
 /** The length of a zone's abbreviation at the beginning of a text; 0 for none. */
 function zoneLength(text: string): number {
   if (/^(ChST|MeST)/.test(text)) return 4;
@@ -175,7 +118,7 @@ class TimeReader {
   second = 0;
   nanosecond = 0;
   offset: number | undefined;
-  #half: "am" | "pm" | undefined;
+  #half: string | undefined;
 
   constructor(text: string) {
     this.rest = text;
@@ -186,6 +129,12 @@ class TimeReader {
     if (!match) return undefined;
     this.rest = this.rest.slice(match[0].length);
     return match;
+  }
+
+  /** Passes over what may be missing. */
+  skip(pattern: RegExp): this {
+    this.take(pattern);
+    return this;
   }
 
   /** Literal text; a run of spaces stands for any run of spaces. */
@@ -204,27 +153,80 @@ class TimeReader {
     return true;
   }
 
-  #number(fixed: boolean, least: number, most: number): number | undefined {
-    const match = this.take(fixed ? /^\d\d/ : /^\d\d?/);
-    const value = match ? Number(match[0]) : -1;
+  /** Sets a field to what was read of it. False when that is nothing. */
+  set(
+    field: "year" | "month" | "day" | "yearDay" | "hour" | "minute" | "second",
+    value: number | undefined,
+  ): boolean {
+    if (value === undefined) return false;
+    this[field] = value;
+    return true;
+  }
+
+  digits(pattern: RegExp): number | undefined {
+    const match = this.take(pattern);
+    return match && Number(match[0]);
+  }
+
+  /** A number of two digits, or of one or two. */
+  number(fixed: boolean, least: number, most: number): number | undefined {
+    const value = this.digits(fixed ? /^\d\d/ : /^\d\d?/) ?? -1;
     return value >= least && value <= most ? value : undefined;
   }
 
-  #name(names: readonly string[], length: number | undefined): number | undefined {
+  /** The place of a name in its list, counted from 1; of a name that is cut at a length if one is given. */
+  name(names: readonly string[], length?: number): number | undefined {
     const at = names.findIndex((name) => {
       const wanted = name.slice(0, length).toLowerCase();
       return this.rest.slice(0, wanted.length).toLowerCase() === wanted;
     });
     if (at < 0) return undefined;
     this.rest = this.rest.slice(names[at]!.slice(0, length).length);
-    return at;
+    return at + 1;
   }
 
-  #fraction(digits: string): void {
-    this.nanosecond = Number(digits.slice(0, 9).padEnd(9, "0"));
+  /** The year of a century whose first year is 1969. */
+  shortYear(): number | undefined {
+    const value = this.number(true, 0, 99);
+    return value === undefined ? undefined : value + (value >= 69 ? 1900 : 2000);
   }
 
-  #offset(element: string): boolean {
+  /** A second, behind which a fraction may follow even where the layout has none. */
+  secondOf(fixed: boolean, next: string | undefined): boolean {
+    if (!this.set("second", this.number(fixed, 0, 59))) return false;
+    if (!/^[.,][09]/.test(next ?? "")) this.#fraction(/^[.,](\d+)/);
+    return true;
+  }
+
+  #fraction(pattern: RegExp): boolean {
+    const match = this.take(pattern);
+    if (match) this.nanosecond = Number(match[1]!.slice(0, 9).padEnd(9, "0"));
+    return match !== undefined;
+  }
+
+  fraction(element: string): boolean {
+    if (element[1] === "0") return this.#fraction(new RegExp(`^[.,](\\d{${element.length - 1}})`));
+    return this.#fraction(/^[.,](\d+)/) || element[1] === "9";
+  }
+
+  halfOfDay(pattern: RegExp): boolean {
+    const match = this.take(pattern);
+    if (match) this.#half = match[0].toLowerCase();
+    return match !== undefined;
+  }
+
+  zone(): boolean {
+    if (this.take(/^UTC/)) {
+      this.offset = 0;
+      return true;
+    }
+    // Go knows no offset of an abbreviation: the time is taken as UTC.
+    const length = zoneLength(this.rest);
+    this.rest = this.rest.slice(length);
+    return length > 0;
+  }
+
+  zoneOffset(element: string): boolean {
     if (element.startsWith("Z") && this.take(/^Z/)) {
       this.offset = 0;
       return true;
@@ -242,91 +244,6 @@ class TimeReader {
     if (Number(hour) > 24 || Number(minute) > 60 || Number(second) > 60) return false;
     this.offset = (Number(hour) * 3600 + Number(minute) * 60 + Number(second)) * (sign === "-" ? -1 : 1);
     return true;
-  }
-
-  /** Reads one element; `next` is the one behind it. False when the text is another. */
-  element(element: string, next: string | undefined): boolean {
-    const set = (
-      name: "year" | "month" | "day" | "yearDay" | "hour" | "minute" | "second",
-      value: number | undefined,
-    ) => {
-      if (value === undefined) return false;
-      this[name] = value;
-      return true;
-    };
-    switch (element) {
-      case "2006": {
-        const match = this.take(/^\d{4}/);
-        return set("year", match && Number(match[0]));
-      }
-      case "06": {
-        const value = this.#number(true, 0, 99);
-        return set("year", value === undefined ? undefined : value + (value >= 69 ? 1900 : 2000));
-      }
-      case "January":
-      case "Jan": {
-        const at = this.#name(monthNames, element === "Jan" ? 3 : undefined);
-        return set("month", at === undefined ? undefined : at + 1);
-      }
-      case "1":
-      case "01":
-        return set("month", this.#number(element === "01", 1, 12));
-      case "Monday":
-      case "Mon":
-        return this.#name(weekdayNames, element === "Mon" ? 3 : undefined) !== undefined;
-      case "_2":
-        this.take(/^ /);
-        return set("day", this.#number(false, 0, 99));
-      case "2":
-      case "02":
-        return set("day", this.#number(element === "02", 0, 99));
-      case "__2":
-      case "002": {
-        if (element === "__2") this.take(/^ {1,2}/);
-        const match = this.take(element === "002" ? /^\d{3}/ : /^\d{1,3}/);
-        return set("yearDay", match && Number(match[0]));
-      }
-      case "15":
-        return set("hour", this.#number(false, 0, 23));
-      case "3":
-      case "03":
-        return set("hour", this.#number(element === "03", 0, 12));
-      case "4":
-      case "04":
-        return set("minute", this.#number(element === "04", 0, 59));
-      case "5":
-      case "05": {
-        if (!set("second", this.#number(element === "05", 0, 59))) return false;
-        // A fraction may follow even where the layout has none.
-        if (!/^[.,][09]/.test(next ?? "")) {
-          const match = this.take(/^[.,](\d+)/);
-          if (match) this.#fraction(match[1]!);
-        }
-        return true;
-      }
-      case "PM":
-      case "pm": {
-        const match = this.take(element === "PM" ? /^[AP]M/ : /^[ap]m/);
-        if (match) this.#half = match[0].toLowerCase() as "am" | "pm";
-        return match !== undefined;
-      }
-      case "MST": {
-        if (this.take(/^UTC/)) {
-          this.offset = 0;
-          return true;
-        }
-        // Go knows no offset of an abbreviation: the time is taken as UTC.
-        const length = zoneLength(this.rest);
-        this.rest = this.rest.slice(length);
-        return length > 0;
-      }
-    }
-    if (!/^[.,]/.test(element)) return this.#offset(element);
-    const match = this.take(
-      element[1] === "0" ? new RegExp(`^[.,](\\d{${element.length - 1}})`) : /^[.,](\d+)/,
-    );
-    if (match) this.#fraction(match[1]!);
-    return match !== undefined || element[1] === "9";
   }
 
   /** Nanoseconds since 1970; undefined when there is no such day. */
@@ -353,6 +270,76 @@ class TimeReader {
   }
 }
 
+/** An element's text in a time. */
+type Show = (at: Civil) => string;
+/** Reads an element; `next` is the one behind it. False when the text is another. */
+type Read = (from: TimeReader, next: string | undefined) => boolean;
+
+/** All elements but fractions and offsets. */
+const ELEMENTS: readonly (readonly [element: string, show: Show, read: Read])[] = [
+  ["2006", ({ year }) => year4(year), (from) => from.set("year", from.digits(/^\d{4}/))],
+  ["06", ({ year }) => two(Math.max(year, 0) % 100), (from) => from.set("year", from.shortYear())],
+  ["January", ({ month }) => monthNames[month - 1]!, (from) => from.set("month", from.name(monthNames))],
+  [
+    "Jan",
+    ({ month }) => short(monthNames[month - 1]!),
+    (from) => from.set("month", from.name(monthNames, 3)),
+  ],
+  ["1", ({ month }) => String(month), (from) => from.set("month", from.number(false, 1, 12))],
+  ["01", ({ month }) => two(month), (from) => from.set("month", from.number(true, 1, 12))],
+  ["Monday", ({ weekday }) => weekdayNames[weekday]!, (from) => from.name(weekdayNames) !== undefined],
+  ["Mon", ({ weekday }) => short(weekdayNames[weekday]!), (from) => from.name(weekdayNames, 3) !== undefined],
+  ["2", ({ day }) => String(day), (from) => from.set("day", from.number(false, 0, 99))],
+  [
+    "_2",
+    ({ day }) => String(day).padStart(2),
+    (from) => from.skip(/^ /).set("day", from.number(false, 0, 99)),
+  ],
+  ["02", ({ day }) => two(day), (from) => from.set("day", from.number(true, 0, 99))],
+  [
+    "__2",
+    ({ yearDay }) => String(yearDay).padStart(3),
+    (from) => from.skip(/^ {1,2}/).set("yearDay", from.digits(/^\d{1,3}/)),
+  ],
+  [
+    "002",
+    ({ yearDay }) => String(yearDay).padStart(3, "0"),
+    (from) => from.set("yearDay", from.digits(/^\d{3}/)),
+  ],
+  ["15", ({ hour }) => two(hour), (from) => from.set("hour", from.number(false, 0, 23))],
+  ["3", ({ hour }) => String(hour % 12 || 12), (from) => from.set("hour", from.number(false, 0, 12))],
+  ["03", ({ hour }) => two(hour % 12 || 12), (from) => from.set("hour", from.number(true, 0, 12))],
+  ["4", ({ minute }) => String(minute), (from) => from.set("minute", from.number(false, 0, 59))],
+  ["04", ({ minute }) => two(minute), (from) => from.set("minute", from.number(true, 0, 59))],
+  ["5", ({ second }) => String(second), (from, next) => from.secondOf(false, next)],
+  ["05", ({ second }) => two(second), (from, next) => from.secondOf(true, next)],
+  ["PM", ({ hour }) => hour >= 12 ? "PM" : "AM", (from) => from.halfOfDay(/^[AP]M/)],
+  ["pm", ({ hour }) => hour >= 12 ? "pm" : "am", (from) => from.halfOfDay(/^[ap]m/)],
+  ["MST", ({ zone }) => zone, (from) => from.zone()],
+];
+const SHOW: ReadonlyMap<string, Show> = new Map(ELEMENTS.map(([element, show]) => [element, show]));
+const READ: ReadonlyMap<string, Read> = new Map(ELEMENTS.map(([element, , read]) => [element, read]));
+
+const isFraction = (element: string): boolean => /^[.,]/.test(element);
+
+function elementText(element: string, at: Civil): string {
+  const show = SHOW.get(element);
+  if (show) return show(at);
+  return isFraction(element) ? fractionText(element, at.nanosecond) : offsetText(element, at.offset);
+}
+
+function readElement(from: TimeReader, element: string, next: string | undefined): boolean {
+  const read = READ.get(element);
+  if (read) return read(from, next);
+  return isFraction(element) ? from.fraction(element) : from.zoneOffset(element);
+}
+
+/** A time in a layout. */
+export function formatTime(at: Civil, layout: string): string {
+  return pieces(layout).map((piece) => "literal" in piece ? piece.literal : elementText(piece.element, at))
+    .join("");
+}
+
 /** Reads a time in a layout: nanoseconds since 1970, or undefined when the text is of another shape. */
 export function parseTime(layout: string, text: string): bigint | undefined {
   const reader = new TimeReader(text);
@@ -364,7 +351,7 @@ export function parseTime(layout: string, text: string): bigint | undefined {
       continue;
     }
     const next = list[at + 1];
-    if (!reader.element(piece.element, next && "element" in next ? next.element : undefined)) {
+    if (!readElement(reader, piece.element, next && "element" in next ? next.element : undefined)) {
       return undefined;
     }
   }

@@ -120,77 +120,101 @@ function tokens(source: string): readonly Token[] {
   return found;
 }
 
-/** Parses the text of an expression. Throws {@link ExpressionError}. */
-export function parseExpression(source: string): Expression {
-  const list = tokens(source);
-  let next = 0;
-  const peek = () => list[next]!;
-  const take = () => list[next++]!;
-  const expected = (what: string, token: Token): ExpressionError =>
-    new ExpressionError(
-      `Syntax error: expected ${what}, found \`${token.text.slice(0, MAX_SHOWN)}\` ${where(token.at)}`,
-    );
-  const expect = (text: string) => {
-    const token = take();
-    if (token.text !== text || token.kind !== "operator") throw expected(`\`${text}\``, token);
-  };
+class Parser {
+  readonly #tokens: readonly Token[];
+  #next = 0;
 
-  function primary(depth: number): Expression {
-    const token = take();
+  constructor(source: string) {
+    this.#tokens = tokens(source);
+  }
+
+  whole(): Expression {
+    const parsed = this.#expression(0, 0);
+    if (this.#peek().kind !== "end") throw expected("an operator or the end", this.#peek());
+    return parsed;
+  }
+
+  #peek(): Token {
+    return this.#tokens[this.#next]!;
+  }
+
+  #take(): Token {
+    return this.#tokens[this.#next++]!;
+  }
+
+  #expect(text: string): void {
+    const token = this.#take();
+    if (token.text !== text || token.kind !== "operator") throw expected(`\`${text}\``, token);
+  }
+
+  #expression(least: number, depth: number): Expression {
+    let left = this.#primary(depth);
+    for (;;) {
+      const token = this.#peek();
+      const operator = token.text as BinaryOperator;
+      const precedence = token.kind === "operator" ? PRECEDENCE[operator] : undefined;
+      if (precedence === undefined || precedence <= least) return left;
+      this.#take();
+      const right = this.#expression(precedence, depth + 1);
+      left = { kind: "binary", operator, left, right, at: token.at };
+    }
+  }
+
+  #primary(depth: number): Expression {
+    const token = this.#take();
+    const { text, at } = token;
     if (depth > MAX_DEPTH) {
-      throw new ExpressionError(`Syntax error: nested deeper than ${MAX_DEPTH} levels ${where(token.at)}`);
+      throw new ExpressionError(`Syntax error: nested deeper than ${MAX_DEPTH} levels ${where(at)}`);
     }
     switch (token.kind) {
-      case "number": {
-        const value = Number(token.text.replaceAll("_", ""));
-        return { kind: "literal", value, at: token.at };
-      }
+      case "number":
+        return { kind: "literal", value: Number(text.replaceAll("_", "")), at };
       case "string":
-        try {
-          return { kind: "literal", value: JSON.parse(token.text), at: token.at };
-        } catch {
-          throw new ExpressionError(`Syntax error: bad escape in a string ${where(token.at)}`);
-        }
-      case "name": {
-        if (token.text === "true" || token.text === "false") {
-          return { kind: "literal", value: token.text === "true", at: token.at };
-        }
-        if (peek().text !== "(") {
-          throw new ExpressionError(
-            `Variable not found: ${token.text.slice(0, MAX_SHOWN)} ${where(token.at)}`,
-          );
-        }
-        expect("(");
-        expect(")");
-        return { kind: "member", name: token.text, at: token.at };
-      }
+        return { kind: "literal", value: stringOf(token), at };
+      case "name":
+        return text === "true" || text === "false"
+          ? { kind: "literal", value: text === "true", at }
+          : this.#member(token);
       case "operator":
-        if (token.text === "(") {
-          const inner = expression(0, depth + 1);
-          expect(")");
+        if (text === "(") {
+          const inner = this.#expression(0, depth + 1);
+          this.#expect(")");
           return inner;
         }
-        if (token.text === "!" || token.text === "-" || token.text === "+") {
-          return { kind: "unary", operator: token.text, operand: primary(depth + 1), at: token.at };
+        if (text === "!" || text === "-" || text === "+") {
+          return { kind: "unary", operator: text, operand: this.#primary(depth + 1), at };
         }
     }
     throw expected("an expression", token);
   }
 
-  function expression(least: number, depth: number): Expression {
-    let left = primary(depth);
-    for (;;) {
-      const token = peek();
-      const operator = token.text as BinaryOperator;
-      const precedence = token.kind === "operator" ? PRECEDENCE[operator] : undefined;
-      if (precedence === undefined || precedence <= least) return left;
-      take();
-      left = { kind: "binary", operator, left, right: expression(precedence, depth + 1), at: token.at };
+  #member({ text, at }: Token): Expression {
+    if (this.#peek().text !== "(") {
+      throw new ExpressionError(`Variable not found: ${text.slice(0, MAX_SHOWN)} ${where(at)}`);
     }
+    this.#expect("(");
+    this.#expect(")");
+    return { kind: "member", name: text, at };
   }
+}
 
-  const parsed = expression(0, 0);
-  if (peek().kind !== "end") throw expected("an operator or the end", peek());
+function expected(what: string, { text, at }: Token): ExpressionError {
+  return new ExpressionError(
+    `Syntax error: expected ${what}, found \`${text.slice(0, MAX_SHOWN)}\` ${where(at)}`,
+  );
+}
+
+function stringOf({ text, at }: Token): string {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new ExpressionError(`Syntax error: bad escape in a string ${where(at)}`);
+  }
+}
+
+/** Parses the text of an expression. Throws {@link ExpressionError}. */
+export function parseExpression(source: string): Expression {
+  const parsed = new Parser(source).whole();
   checkDepth(parsed);
   return parsed;
 }

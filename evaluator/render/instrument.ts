@@ -110,8 +110,12 @@ function rewrite(
   ];
   const rank = (id: number) => ORDER.indexOf(id);
   const emit = (id: number, section: Section | undefined) => {
-    if (id === SECTION.code) emitCode(out, module, shape, added);
-    else emitSection(out, module, id, section, shape, added, limits);
+    if (id === SECTION.code) return emitCode(out, module, shape, added);
+    if (id === SECTION.start) return;
+    const content = new Writer();
+    const guest = section && new Reader(module, section.start, section.end);
+    (WRITERS.get(id) ?? copyRest)(content, guest, shape, added, limits);
+    out.section(id, content);
   };
   for (const section of shape.sections) {
     if (section.id === SECTION.custom) continue; // names and metadata are of no use to the engine
@@ -137,106 +141,114 @@ function longSegmentsIn({ bodies, dataLengths, memory }: ModuleShape): readonly 
   return memory ? [...segments] : [];
 }
 
-function emitSection(
-  out: Writer,
-  module: Uint8Array,
-  id: number,
-  section: Section | undefined,
+/** Writes the content of a section; `guest` reads the guest's own, if it has one. */
+type SectionWriter = (
+  content: Writer,
+  guest: Reader | undefined,
   shape: ModuleShape,
   added: Added,
   limits: GuardLimits,
-): void {
-  if (id === SECTION.start) return;
-  const content = new Writer();
-  /** Opens a list section: its grown count, then the guest's own entries. */
-  const list = (extra: number) => {
-    if (section === undefined) {
-      content.u32(extra);
-      return;
-    }
-    const reader = new Reader(module, section.start, section.end);
-    content.u32(reader.u32() + extra);
-    content.copy(module, reader.at, section.end);
-  };
-  if (id === SECTION.type) {
+) => void;
+
+/** How each section is written but the code; those that are missing here stay as they are. */
+const WRITERS: ReadonlyMap<number, SectionWriter> = new Map<number, SectionWriter>([
+  [SECTION.type, (content, guest) => {
     const types = Object.values(ADDED_TYPES);
-    list(types.length);
+    writeList(content, guest, types.length);
     for (const type of types) content.raw(...type);
-  } else if (id === SECTION.function) {
+  }],
+  [SECTION.function, (content, guest, _, added) => {
     const types = helperTypes(added);
-    list(types.length);
+    writeList(content, guest, types.length);
     for (const type of types) content.u32(type);
-  } else if (id === SECTION.table) {
-    emitTables(content, module, section, shape);
-  } else if (id === SECTION.memory && section !== undefined && shape.memory && !shape.memoryImported) {
-    const { min, max } = shape.memory;
+  }],
+  [SECTION.table, writeTables],
+  [SECTION.memory, (content, guest, { memory, memoryImported }, _, { maxPages }) => {
+    if (!guest || !memory || memoryImported) return copyRest(content, guest);
     content.raw(1, 1);
-    content.u32(min);
-    content.u32(Math.min(max ?? limits.maxPages, limits.maxPages));
-  } else if (id === SECTION.global) {
-    list(added.written ? 3 : 2);
-    content.raw(I32, 1, 0x41);
-    content.s32(BUDGET);
-    content.raw(0x0b, I32, 1, 0x41);
-    content.s32(shape.memoryImported ? 0 : shape.memory?.min ?? 0);
-    content.u8(0x0b);
-    if (added.written) content.raw(I64, 1, 0x42, 0, 0x0b);
-  } else if (id === SECTION.export) {
-    const hasMemory = shape.memory !== undefined;
-    const hasStart = shape.start !== undefined;
-    const { written } = added;
-    list(3 + (hasMemory ? 1 : 0) + (hasStart ? 1 : 0) + (written ? 2 : 0) + shape.mutableGlobals.length);
-    const add = (name: string, kind: number, index: number) => {
-      content.name(name);
-      content.u8(kind);
-      content.u32(index);
-    };
-    add(GUARD.tick, 1, added.table);
-    add(GUARD.budget, 3, added.budget);
-    add(GUARD.pages, 3, added.pages);
-    if (hasMemory) add(GUARD.memory, 2, 0);
-    if (shape.start !== undefined) add(GUARD.start, 0, shape.start);
-    if (written) {
-      add(GUARD.write, 0, added.helper.record);
-      add(`${GUARD.written}${written.shift}`, 3, written.global);
-    }
-    for (const index of shape.mutableGlobals) add(`${GUARD.global}${index}`, 3, index);
-  } else if (section !== undefined) {
-    content.copy(module, section.start, section.end);
+    content.u32(memory.min);
+    content.u32(Math.min(memory.max ?? maxPages, maxPages));
+  }],
+  [SECTION.global, writeGlobals],
+  [SECTION.export, writeExports],
+]);
+
+function copyRest(content: Writer, guest: Reader | undefined): void {
+  if (guest) content.copy(guest.bytes, guest.at, guest.end);
+}
+
+/** Begins a list: its count, grown by `extra`, then the guest's own entries. */
+function writeList(content: Writer, guest: Reader | undefined, extra: number): void {
+  content.u32((guest?.u32() ?? 0) + extra);
+  copyRest(content, guest);
+}
+
+/** Globals: the budget, the page count, and the map of what was written. */
+function writeGlobals(
+  content: Writer,
+  guest: Reader | undefined,
+  { memory, memoryImported }: ModuleShape,
+  { written }: Added,
+): void {
+  writeList(content, guest, written ? 3 : 2);
+  content.raw(I32, 1, 0x41);
+  content.s32(BUDGET);
+  content.raw(0x0b, I32, 1, 0x41);
+  content.s32(memoryImported ? 0 : memory?.min ?? 0);
+  content.u8(0x0b);
+  if (written) content.raw(I64, 1, 0x42, 0, 0x0b);
+}
+
+function writeExports(
+  content: Writer,
+  guest: Reader | undefined,
+  { memory, start, mutableGlobals }: ModuleShape,
+  { table, budget, pages, helper, written }: Added,
+): void {
+  const exported: (readonly [name: string, kind: number, index: number])[] = [
+    [GUARD.tick, 1, table],
+    [GUARD.budget, 3, budget],
+    [GUARD.pages, 3, pages],
+  ];
+  if (memory !== undefined) exported.push([GUARD.memory, 2, 0]);
+  if (start !== undefined) exported.push([GUARD.start, 0, start]);
+  if (written) {
+    exported.push([GUARD.write, 0, helper.record]);
+    exported.push([`${GUARD.written}${written.shift}`, 3, written.global]);
   }
-  out.section(id, content);
+  for (const index of mutableGlobals) exported.push([`${GUARD.global}${index}`, 3, index]);
+  writeList(content, guest, exported.length);
+  for (const [name, kind, index] of exported) {
+    content.name(name);
+    content.u8(kind);
+    content.u32(index);
+  }
 }
 
 /** The guest's tables, none of which grows beyond what all of them together may have, and the one that the host fills. */
-function emitTables(
-  content: Writer,
-  module: Uint8Array,
-  section: Section | undefined,
-  { tables }: ModuleShape,
-): void {
-  const reader = section && new Reader(module, section.start, section.end);
-  const count = reader?.u32() ?? 0;
+function writeTables(content: Writer, guest: Reader | undefined, { tables }: ModuleShape): void {
+  const count = guest?.u32() ?? 0;
   const spare = MODULE_LIMITS.tableElements.most - tables.reduce((sum, { min }) => sum + min, 0);
   const growable = tables.filter(({ min, max }) => max === undefined || max > min).length;
   const growth = Math.floor(spare / Math.max(1, growable));
   content.u32(count + 1);
-  for (let index = 0; reader !== undefined && index < count; index++) {
-    const start = reader.at;
-    const withInitialiser = module[start] === 0x40;
-    if (withInitialiser) reader.skip(2);
-    const typeStart = reader.at;
-    readValueType(reader);
-    const typeEnd = reader.at;
-    reader.at = typeStart;
-    const { min, max } = readTableType(reader);
-    content.copy(module, start, typeEnd);
+  for (let index = 0; guest !== undefined && index < count; index++) {
+    const start = guest.at;
+    const withInitialiser = guest.bytes[start] === 0x40;
+    if (withInitialiser) guest.skip(2);
+    const typeStart = guest.at;
+    readValueType(guest);
+    const typeEnd = guest.at;
+    guest.at = typeStart;
+    const { min, max } = readTableType(guest);
+    content.copy(guest.bytes, start, typeEnd);
     content.u8(1);
     content.u32(min);
     content.u32(Math.min(max ?? Infinity, min + growth));
     if (withInitialiser) {
-      const expression = reader.at;
-      skipConstantExpression(reader);
-      content.copy(module, expression, reader.at);
+      const expression = guest.at;
+      skipConstantExpression(guest);
+      content.copy(guest.bytes, expression, guest.at);
     }
   }
   content.raw(0x70, 1, 1, 1);

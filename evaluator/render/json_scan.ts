@@ -294,12 +294,6 @@ export function stringValue(bytes: Uint8Array, start: number, end: number): stri
   return text;
 }
 
-/** Whether the bytes hold anything but ASCII; where not, they need no check for UTF-8. */
-export function isAscii(bytes: Uint8Array): boolean {
-  for (let at = 0; at < bytes.length; at++) if (bytes[at]! > 0x7f) return false;
-  return true;
-}
-
 /** `line L column C` of the byte at `at`, counted from 1. */
 export function position(bytes: Uint8Array, at: number): string {
   let line = 1;

@@ -62,7 +62,7 @@ export const MODULE_LIMITS = {
 export const WIDE = 16;
 
 /** What an optimising compiler needs for something, in bytes. */
-interface CompilerMemory {
+export interface CompilerMemory {
   /** By itself. */
   readonly itself: number;
   /** For each local variable and each operand on the stack, whose values it keeps track of. */

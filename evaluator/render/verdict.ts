@@ -106,65 +106,73 @@ function readValidationResponse(answer: Uint8Array): ValidationResponse {
     warnings: null,
   };
   readMembers(answer, MEMBERS, (name, at) => {
-    if (name === "accepted") {
-      const { end, value } = readBoolean(answer, at, name);
-      response.accepted = value;
-      return end;
-    }
-    if (answer[at] === NULL) return skipValue(answer, at, 1);
+    if (name !== "accepted" && answer[at] === NULL) return skipValue(answer, at, 1);
     let end: number;
     switch (name) {
+      case "accepted":
+        ({ end, value: response.accepted } = readBoolean(answer, at, name));
+        return end;
       case "message":
         ({ end, text: response.message } = readText(answer, at, name));
         return end;
-      case "code": {
-        end = skipValue(answer, at, 1);
-        const text = decodeText(answer, at, end);
-        if (!/^(0|[1-9][0-9]*)$/.test(text) || Number(text) > 65535) {
-          throw new AnswerError(`code: expected an integer from 0 to 65535 at ${position(answer, at)}`);
-        }
-        response.code = Number(text);
+      case "code":
+        ({ end, code: response.code } = readCode(answer, at));
         return end;
-      }
       case "mutated_object":
         end = skipValue(answer, at, MAX_DEPTH - 1);
         response.mutated = [at, end];
         return end;
-      case "audit_annotations": {
-        if (answer[at] !== OPEN_BRACE) {
-          throw new AnswerError(
-            `audit_annotations: expected an object of strings at ${position(answer, at)}`,
-          );
-        }
-        const annotations = new Map<string, string>();
-        end = scanObject(answer, at, (keyStart, keyEnd, valueStart) => {
-          const key = stringValue(answer, keyStart, keyEnd);
-          const value = readText(answer, valueStart, `audit_annotations.${boundedText(key, MAX_KEY)}`);
-          annotations.set(key, value.text);
-          checkEntries(name, annotations.size);
-          return value.end;
-        });
-        response.auditAnnotations = Object.fromEntries(annotations);
+      case "audit_annotations":
+        ({ end, annotations: response.auditAnnotations } = readAnnotations(answer, at));
         return end;
-      }
-      default: {
-        if (answer[at] !== OPEN_BRACKET) {
-          throw new AnswerError(`warnings: expected an array of strings at ${position(answer, at)}`);
-        }
-        const warnings: string[] = [];
-        end = scanArray(answer, at, (start) => {
-          const warning = readText(answer, start, `warnings[${warnings.length}]`);
-          warnings.push(warning.text);
-          checkEntries(name, warnings.length);
-          return warning.end;
-        });
-        response.warnings = warnings;
+      default:
+        ({ end, warnings: response.warnings } = readWarnings(answer, at));
         return end;
-      }
     }
   });
   if (response.accepted === undefined) throw new AnswerError("missing field `accepted`");
   return response;
+}
+
+function readCode(answer: Uint8Array, at: number): { end: number; code: number } {
+  const end = skipValue(answer, at, 1);
+  const text = decodeText(answer, at, end);
+  if (!/^(0|[1-9][0-9]*)$/.test(text) || Number(text) > 65535) {
+    throw new AnswerError(`code: expected an integer from 0 to 65535 at ${position(answer, at)}`);
+  }
+  return { end, code: Number(text) };
+}
+
+function readAnnotations(
+  answer: Uint8Array,
+  at: number,
+): { end: number; annotations: Record<string, string> } {
+  if (answer[at] !== OPEN_BRACE) {
+    throw new AnswerError(`audit_annotations: expected an object of strings at ${position(answer, at)}`);
+  }
+  const annotations = new Map<string, string>();
+  const end = scanObject(answer, at, (keyStart, keyEnd, valueStart) => {
+    const key = stringValue(answer, keyStart, keyEnd);
+    const value = readText(answer, valueStart, `audit_annotations.${boundedText(key, MAX_KEY)}`);
+    annotations.set(key, value.text);
+    checkEntries("audit_annotations", annotations.size);
+    return value.end;
+  });
+  return { end, annotations: Object.fromEntries(annotations) };
+}
+
+function readWarnings(answer: Uint8Array, at: number): { end: number; warnings: string[] } {
+  if (answer[at] !== OPEN_BRACKET) {
+    throw new AnswerError(`warnings: expected an array of strings at ${position(answer, at)}`);
+  }
+  const warnings: string[] = [];
+  const end = scanArray(answer, at, (start) => {
+    const warning = readText(answer, start, `warnings[${warnings.length}]`);
+    warnings.push(warning.text);
+    checkEntries("warnings", warnings.length);
+    return warning.end;
+  });
+  return { end, warnings };
 }
 
 function document(json: Uint8Array, start: number, end: number, what: string): LosslessJson {

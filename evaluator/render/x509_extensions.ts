@@ -91,116 +91,122 @@ function tagged(list: readonly DerElement[], tag: number): number | undefined {
   return element.content[0]! & 0x80 ? value - 256 ** element.content.length : value;
 }
 
+type ReadFields = (value: DerElement, critical: boolean) => Fields;
+
+/** How the fields are read that an extension sets, by its identifier. */
+const EXTENSIONS: ReadonlyMap<string, ReadFields> = new Map<string, ReadFields>([
+  ["2.5.29.30", (value, critical) => { // name constraints
+    const parts = value.list();
+    const permitted = subtrees(parts.find(({ tag }) => tag === 0xa0));
+    const excluded = subtrees(parts.find(({ tag }) => tag === 0xa1));
+    if (parts.every(({ content }) => content.length === 0)) throw new DerError("empty name constraints");
+    return {
+      PermittedDNSDomainsCritical: critical,
+      PermittedDNSDomains: orNull(permitted.dns),
+      ExcludedDNSDomains: orNull(excluded.dns),
+      PermittedIPRanges: orNull(permitted.ips),
+      ExcludedIPRanges: orNull(excluded.ips),
+      PermittedEmailAddresses: orNull(permitted.emails),
+      ExcludedEmailAddresses: orNull(excluded.emails),
+      PermittedURIDomains: orNull(permitted.uris),
+      ExcludedURIDomains: orNull(excluded.uris),
+    };
+  }],
+  ["2.5.29.33", (value) => { // policy mappings
+    return {
+      PolicyMappings: orNull(
+        value.list().map((mapping) => {
+          const [issuer, subject] = mapping.list();
+          return recordOf({
+            IssuerDomainPolicy: oidText(issuer ?? missing()),
+            SubjectDomainPolicy: oidText(subject ?? missing()),
+          });
+        }),
+      ),
+    };
+  }],
+  ["2.5.29.36", (value) => { // policy constraints
+    const explicit = tagged(value.list(), 0x80);
+    const inhibited = tagged(value.list(), 0x81);
+    return {
+      RequireExplicitPolicy: number(explicit ?? 0),
+      RequireExplicitPolicyZero: explicit === 0,
+      InhibitPolicyMapping: number(inhibited ?? 0),
+      InhibitPolicyMappingZero: inhibited === 0,
+    };
+  }],
+  ["2.5.29.54", (value) => { // inhibit any-policy
+    const inhibited = value.integer();
+    return { InhibitAnyPolicy: number(inhibited), InhibitAnyPolicyZero: inhibited === 0n };
+  }],
+  ["2.5.29.15", (value) => { // key usage
+    const { has } = value.bits();
+    return {
+      KeyUsage: number(
+        Array.from({ length: 9 }, (_, bit) => has(bit) ? 1 << bit : 0).reduce((a, b) => a | b),
+      ),
+    };
+  }],
+  ["2.5.29.19", (value) => { // basic constraints
+    const parts = value.list();
+    const isCa = parts[0]?.tag === 0x01 && parts[0].boolean();
+    const limit = parts.find(({ tag }) => tag === 0x02)?.integer();
+    return {
+      BasicConstraintsValid: true,
+      IsCA: isCa,
+      MaxPathLen: number(limit ?? -1),
+      MaxPathLenZero: limit === 0n,
+    };
+  }],
+  ["2.5.29.31", (value) => { // CRL distribution points
+    const names = value.list().flatMap((point) => point.children().filter(({ tag }) => tag === 0xa0))
+      .flatMap((name) => name.children().filter(({ tag }) => tag === 0xa0)).flatMap((full) =>
+        full.children()
+      );
+    return {
+      CRLDistributionPoints: orNull(
+        names.filter(({ tag }) => tag === 0x86).map(({ content }) => latin(content)),
+      ),
+    };
+  }],
+  ["2.5.29.35", (value) => { // authority key identifier
+    const key = value.list().find(({ tag }) => tag === 0x80);
+    return { AuthorityKeyId: key ? base64(key.content) : null };
+  }],
+  ["2.5.29.14", (value, critical) => { // subject key identifier
+    if (critical) throw new DerError("a critical subject key identifier");
+    return { SubjectKeyId: base64(value.expect(0x04).content) };
+  }],
+  ["2.5.29.37", (value) => { // extended key usage
+    const known: RegoValue[] = [];
+    const unknown: RegoValue[] = [];
+    for (const usage of value.list()) {
+      const index = USAGES.indexOf(oidText(usage));
+      if (index >= 0) known.push(number(index));
+      else unknown.push(oidValue(usage));
+    }
+    return { ExtKeyUsage: orNull(known), UnknownExtKeyUsage: orNull(unknown) };
+  }],
+  ["2.5.29.32", (value) => { // certificate policies
+    const policies = value.list().map((policy) => at(policy.list(), 0));
+    return { Policies: orNull(policies.map(oidText)), PolicyIdentifiers: orNull(policies.map(oidValue)) };
+  }],
+  ["1.3.6.1.5.5.7.1.1", (value, critical) => { // authority information access
+    if (critical) throw new DerError("a critical authority information access");
+    const urls = (method: string) =>
+      value.list().map((access) => access.list())
+        .filter(([type, place]) => oidText(type ?? missing()) === method && place?.tag === 0x86)
+        .map(([, place]) => latin(place!.content));
+    return {
+      OCSPServer: orNull(urls("1.3.6.1.5.5.7.48.1")),
+      IssuingCertificateURL: orNull(urls("1.3.6.1.5.5.7.48.2")),
+    };
+  }],
+]);
+
 /** What an extension sets. Undefined for one that Go does not know. */
 export function knownExtension({ id, critical }: Extension, value: DerElement): Fields | undefined {
-  switch (id) {
-    case "2.5.29.30": {
-      const parts = value.list();
-      const permitted = subtrees(parts.find(({ tag }) => tag === 0xa0));
-      const excluded = subtrees(parts.find(({ tag }) => tag === 0xa1));
-      if (parts.every(({ content }) => content.length === 0)) throw new DerError("empty name constraints");
-      return {
-        PermittedDNSDomainsCritical: critical,
-        PermittedDNSDomains: orNull(permitted.dns),
-        ExcludedDNSDomains: orNull(excluded.dns),
-        PermittedIPRanges: orNull(permitted.ips),
-        ExcludedIPRanges: orNull(excluded.ips),
-        PermittedEmailAddresses: orNull(permitted.emails),
-        ExcludedEmailAddresses: orNull(excluded.emails),
-        PermittedURIDomains: orNull(permitted.uris),
-        ExcludedURIDomains: orNull(excluded.uris),
-      };
-    }
-    case "2.5.29.33":
-      return {
-        PolicyMappings: orNull(
-          value.list().map((mapping) => {
-            const [issuer, subject] = mapping.list();
-            return recordOf({
-              IssuerDomainPolicy: oidText(issuer ?? missing()),
-              SubjectDomainPolicy: oidText(subject ?? missing()),
-            });
-          }),
-        ),
-      };
-    case "2.5.29.36": {
-      const explicit = tagged(value.list(), 0x80);
-      const inhibited = tagged(value.list(), 0x81);
-      return {
-        RequireExplicitPolicy: number(explicit ?? 0),
-        RequireExplicitPolicyZero: explicit === 0,
-        InhibitPolicyMapping: number(inhibited ?? 0),
-        InhibitPolicyMappingZero: inhibited === 0,
-      };
-    }
-    case "2.5.29.54": {
-      const inhibited = value.integer();
-      return { InhibitAnyPolicy: number(inhibited), InhibitAnyPolicyZero: inhibited === 0n };
-    }
-    case "2.5.29.15": {
-      const { has } = value.bits();
-      return {
-        KeyUsage: number(
-          Array.from({ length: 9 }, (_, bit) => has(bit) ? 1 << bit : 0).reduce((a, b) => a | b),
-        ),
-      };
-    }
-    case "2.5.29.19": {
-      const parts = value.list();
-      const isCa = parts[0]?.tag === 0x01 && parts[0].boolean();
-      const limit = parts.find(({ tag }) => tag === 0x02)?.integer();
-      return {
-        BasicConstraintsValid: true,
-        IsCA: isCa,
-        MaxPathLen: number(limit ?? -1),
-        MaxPathLenZero: limit === 0n,
-      };
-    }
-    case "2.5.29.31": {
-      const names = value.list().flatMap((point) => point.children().filter(({ tag }) => tag === 0xa0))
-        .flatMap((name) => name.children().filter(({ tag }) => tag === 0xa0)).flatMap((full) =>
-          full.children()
-        );
-      return {
-        CRLDistributionPoints: orNull(
-          names.filter(({ tag }) => tag === 0x86).map(({ content }) => latin(content)),
-        ),
-      };
-    }
-    case "2.5.29.35": {
-      const key = value.list().find(({ tag }) => tag === 0x80);
-      return { AuthorityKeyId: key ? base64(key.content) : null };
-    }
-    case "2.5.29.14":
-      if (critical) throw new DerError("a critical subject key identifier");
-      return { SubjectKeyId: base64(value.expect(0x04).content) };
-    case "2.5.29.37": {
-      const known: RegoValue[] = [];
-      const unknown: RegoValue[] = [];
-      for (const usage of value.list()) {
-        const index = USAGES.indexOf(oidText(usage));
-        if (index >= 0) known.push(number(index));
-        else unknown.push(oidValue(usage));
-      }
-      return { ExtKeyUsage: orNull(known), UnknownExtKeyUsage: orNull(unknown) };
-    }
-    case "2.5.29.32": {
-      const policies = value.list().map((policy) => at(policy.list(), 0));
-      return { Policies: orNull(policies.map(oidText)), PolicyIdentifiers: orNull(policies.map(oidValue)) };
-    }
-    case "1.3.6.1.5.5.7.1.1": {
-      if (critical) throw new DerError("a critical authority information access");
-      const urls = (method: string) =>
-        value.list().map((access) => access.list())
-          .filter(([type, place]) => oidText(type ?? missing()) === method && place?.tag === 0x86)
-          .map(([, place]) => latin(place!.content));
-      return {
-        OCSPServer: orNull(urls("1.3.6.1.5.5.7.48.1")),
-        IssuingCertificateURL: orNull(urls("1.3.6.1.5.5.7.48.2")),
-      };
-    }
-  }
-  return undefined;
+  return EXTENSIONS.get(id)?.(value, critical);
 }
 
 /** The fields that no extension has set. */

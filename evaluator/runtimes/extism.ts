@@ -14,11 +14,9 @@ import { GuestExit, wasiImports } from "../apply/wasi.ts";
 import { boundedText } from "../render/bounded_text.ts";
 import { HostCallError, readHostCall, writeHostCallAnswer } from "../render/extism_call.ts";
 import { GUARD } from "../render/instrument.ts";
-import { AnswerError, settingsVerdictOf, verdictOf } from "../render/verdict.ts";
 import {
   ANSWER,
   type EvaluationRequest,
-  failure,
   type SettingsVerdict,
   TEXT,
   type Verdict,
@@ -27,23 +25,28 @@ import { GUEST_LIMIT } from "../types/guest_limits.ts";
 import { type Guest, type GuestHost, InstantiationError, type Runtime } from "../types/guest.ts";
 import type { PreparedModule } from "../types/module.ts";
 import type { EvaluablePolicy } from "../types/policy.ts";
+import {
+  type CallResult,
+  type CallWords,
+  settingsVerdictFrom,
+  validationPayload,
+  verdictFrom,
+} from "./call_result.ts";
 
-const encoder = new TextEncoder();
 const lenient = new TextDecoder();
 const PAGE = 65536;
 const NOTHING = new Uint8Array(0);
-const BEFORE_REQUEST = encoder.encode('{"request":');
-const BEFORE_SETTINGS = encoder.encode(',"settings":');
-const END = encoder.encode("}");
 /** The JSON of a host call: its names, its payload, and a little around them. */
 const MAX_CALL = GUEST_LIMIT.payload.max + 4096;
 const REQUIRED = ["validate", "validate_settings"] as const;
 
-/** How a call of the plug-in ended. */
-type CallResult =
-  | { readonly kind: "answer"; readonly bytes: Uint8Array }
-  | { readonly kind: "failed"; readonly error: string }
-  | { readonly kind: "interrupted" };
+const WORDS: CallWords = {
+  failed: (error) => `internal server error: Extism plug-in failure: ${error}`,
+  badAnswer: "invalid response from policy",
+  settingsFailed: (error) => `Extism plug-in failure: ${error}`,
+  settingsInterrupted: TEXT.interrupted,
+  badSettingsAnswer: "invalid response from policy",
+};
 
 function errorText(bytes: Uint8Array): string {
   const { max } = GUEST_LIMIT.error;
@@ -181,39 +184,12 @@ class ExtismGuest implements Guest {
   }
 
   validate(request: EvaluationRequest, policy: EvaluablePolicy): Verdict {
-    const input = concat([BEFORE_REQUEST, request.json, BEFORE_SETTINGS, policy.settings, END]);
-    const result = this.#call("validate", input, policy.limitMs);
-    switch (result.kind) {
-      case "interrupted":
-        return failure(TEXT.interrupted);
-      case "failed":
-        return failure(`internal server error: Extism plug-in failure: ${result.error}`);
-      case "answer":
-        if (result.bytes.length > ANSWER.large) this.#host.longWork();
-        try {
-          return verdictOf(result.bytes, request);
-        } catch (error) {
-          if (!(error instanceof AnswerError)) throw error;
-          return failure(`internal server error: invalid response from policy: ${error.message}`);
-        }
-    }
+    const result = this.#call("validate", concat(validationPayload(request, policy)), policy.limitMs);
+    return verdictFrom(result, request, this.#host, WORDS);
   }
 
   validateSettings(policy: EvaluablePolicy): SettingsVerdict {
-    const result = this.#call("validate_settings", policy.settings, policy.limitMs);
-    switch (result.kind) {
-      case "interrupted":
-        return { valid: false, message: TEXT.interrupted };
-      case "failed":
-        return { valid: false, message: `Extism plug-in failure: ${result.error}` };
-      case "answer":
-        try {
-          return settingsVerdictOf(result.bytes);
-        } catch (error) {
-          if (!(error instanceof AnswerError)) throw error;
-          return { valid: false, message: `invalid response from policy: ${error.message}` };
-        }
-    }
+    return settingsVerdictFrom(this.#call("validate_settings", policy.settings, policy.limitMs), WORDS);
   }
 
   /** `v1` also where the plug-in doesn't say: there is no other. */

@@ -4,20 +4,23 @@ import { GuestMemory } from "../apply/guest_memory.ts";
 import { Snapshot } from "../apply/snapshot.ts";
 import { GuestExit, wasiImports } from "../apply/wasi.ts";
 import { GUARD } from "../render/instrument.ts";
-import { AnswerError, settingsVerdictOf, verdictOf } from "../render/verdict.ts";
 import {
-  ANSWER,
   type EvaluationRequest,
-  failure,
   type HostCallAnswer,
   type SettingsVerdict,
-  TEXT,
   type Verdict,
 } from "../types/evaluation.ts";
 import { GUEST_LIMIT, type GuestLimit } from "../types/guest_limits.ts";
 import { type Guest, type GuestHost, InstantiationError, type Runtime } from "../types/guest.ts";
 import type { PreparedModule } from "../types/module.ts";
 import type { EvaluablePolicy } from "../types/policy.ts";
+import {
+  type CallResult,
+  type CallWords,
+  settingsVerdictFrom,
+  validationPayload,
+  verdictFrom,
+} from "./call_result.ts";
 
 const encoder = new TextEncoder();
 const lenient = new TextDecoder();
@@ -27,18 +30,19 @@ const OPERATION = {
   validateSettings: encoder.encode("validate_settings"),
   protocolVersion: encoder.encode("protocol_version"),
 } as const;
-const BEFORE_REQUEST = encoder.encode('{"request":');
-const BEFORE_SETTINGS = encoder.encode(',"settings":');
-const END = encoder.encode("}");
 const NOTHING = new Uint8Array(0);
 /** Bytes of a protocol version that an error shows. */
 const MAX_SHOWN = 100;
 
-/** How a call of the guest ended. */
-type CallResult =
-  | { readonly kind: "response"; readonly bytes: Uint8Array }
-  | { readonly kind: "failed"; readonly error: string }
-  | { readonly kind: "interrupted" };
+const settingsFailed = (error: string) =>
+  `Error invoking settings validation callback: GuestCallFailure(${JSON.stringify(error)})`;
+const WORDS: CallWords = {
+  failed: (error) => `internal server error: Guest call failure: ${error}`,
+  badAnswer: "invalid response from policy",
+  settingsFailed,
+  settingsInterrupted: settingsFailed("guest code interrupted, execution deadline exceeded"),
+  badSettingsAnswer: "error",
+};
 
 type GuestCallExport = (operationLength: number, payloadLength: number) => number;
 
@@ -160,7 +164,7 @@ class WapcGuest implements Guest {
     for (const part of payload) length += part.length;
     try {
       const succeeded = this.#host.run(limitMs, () => this.#guestCall(operation.length, length)) !== 0;
-      if (succeeded && this.#response) return { kind: "response", bytes: this.#response };
+      if (succeeded && this.#response) return { kind: "answer", bytes: this.#response };
       const missing = succeeded
         ? "No error message OR response set for call success"
         : "No error message set for call failure";
@@ -176,46 +180,20 @@ class WapcGuest implements Guest {
   }
 
   validate(request: EvaluationRequest, policy: EvaluablePolicy): Verdict {
-    const payload = [BEFORE_REQUEST, request.json, BEFORE_SETTINGS, policy.settings, END];
-    const result = this.#call(OPERATION.validate, payload, policy.limitMs);
-    switch (result.kind) {
-      case "interrupted":
-        return failure(TEXT.interrupted);
-      case "failed":
-        return failure(`internal server error: Guest call failure: ${result.error}`);
-      case "response":
-        if (result.bytes.length > ANSWER.large) this.#host.longWork();
-        try {
-          return verdictOf(result.bytes, request);
-        } catch (error) {
-          if (!(error instanceof AnswerError)) throw error;
-          return failure(`internal server error: invalid response from policy: ${error.message}`);
-        }
-    }
+    const result = this.#call(OPERATION.validate, validationPayload(request, policy), policy.limitMs);
+    return verdictFrom(result, request, this.#host, WORDS);
   }
 
   validateSettings(policy: EvaluablePolicy): SettingsVerdict {
-    const result = this.#call(OPERATION.validateSettings, [policy.settings], policy.limitMs);
-    const failed = (error: string) =>
-      `Error invoking settings validation callback: GuestCallFailure(${JSON.stringify(error)})`;
-    switch (result.kind) {
-      case "interrupted":
-        return { valid: false, message: failed("guest code interrupted, execution deadline exceeded") };
-      case "failed":
-        return { valid: false, message: failed(result.error) };
-      case "response":
-        try {
-          return settingsVerdictOf(result.bytes);
-        } catch (error) {
-          if (!(error instanceof AnswerError)) throw error;
-          return { valid: false, message: `error: ${error.message}` };
-        }
-    }
+    return settingsVerdictFrom(
+      this.#call(OPERATION.validateSettings, [policy.settings], policy.limitMs),
+      WORDS,
+    );
   }
 
   protocolVersion(limitMs: number): string {
     const result = this.#call(OPERATION.protocolVersion, [], limitMs);
-    if (result.kind !== "response") {
+    if (result.kind !== "answer") {
       const reason = result.kind === "failed"
         ? result.error
         : "guest code interrupted, execution deadline exceeded";

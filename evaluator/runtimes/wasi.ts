@@ -8,11 +8,9 @@ import { Input, Output } from "../apply/pipes.ts";
 import { Snapshot } from "../apply/snapshot.ts";
 import { GuestExit, wasiImports } from "../apply/wasi.ts";
 import { GUARD } from "../render/instrument.ts";
-import { AnswerError, settingsVerdictOf, verdictOf } from "../render/verdict.ts";
 import {
   ANSWER,
   type EvaluationRequest,
-  failure,
   type SettingsVerdict,
   TEXT,
   type Verdict,
@@ -21,13 +19,16 @@ import { GUEST_LIMIT, type GuestLimit } from "../types/guest_limits.ts";
 import type { Guest, GuestHost, Runtime } from "../types/guest.ts";
 import type { PreparedModule } from "../types/module.ts";
 import type { EvaluablePolicy } from "../types/policy.ts";
+import {
+  type CallResult,
+  type CallWords,
+  settingsVerdictFrom,
+  validationPayload,
+  verdictFrom,
+} from "./call_result.ts";
 
 const encoder = new TextEncoder();
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-const BEFORE_REQUEST = encoder.encode('{"request":');
-const BEFORE_SETTINGS = encoder.encode(',"settings":');
-const END = encoder.encode("}");
 
 const NOT_TEXT = (pipe: "stdout" | "stderr") =>
   `${pipe} pipe conversion error: Cannot convert buffer to UTF8 string: invalid utf-8 sequence`;
@@ -40,11 +41,13 @@ function textOf(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** How a run of the guest ended. */
-type RunResult =
-  | { readonly kind: "answer"; readonly bytes: Uint8Array }
-  | { readonly kind: "failed"; readonly error: string }
-  | { readonly kind: "interrupted" };
+const WORDS: CallWords = {
+  failed: (error) => error,
+  badAnswer: "Cannot deserialize policy validation response",
+  settingsFailed: (error) => error,
+  settingsInterrupted: TEXT.interrupted,
+  badSettingsAnswer: "Cannot deserialize settings validation response",
+};
 
 class WasiGuest implements Guest {
   readonly #host: GuestHost;
@@ -121,7 +124,7 @@ class WasiGuest implements Guest {
     if (restorable) this.#snapshot = new Snapshot(instance, mode, room);
   }
 
-  #run(command: "validate" | "validate-settings", input: readonly Uint8Array[], limitMs: number): RunResult {
+  #run(command: "validate" | "validate-settings", input: readonly Uint8Array[], limitMs: number): CallResult {
     const { _start: start, [GUARD.start]: startSection } = this.#instance.exports;
     if (typeof start !== "function") {
       const error = "cannot find `_start` function inside of module: failed to find function export `_start`";
@@ -150,7 +153,7 @@ class WasiGuest implements Guest {
     return this.#ended(trap === undefined && (this.#exitCode ?? 0) === 0);
   }
 
-  #ended(succeeded: boolean): RunResult {
+  #ended(succeeded: boolean): CallResult {
     try {
       const stderr = this.#stderrText();
       if (stderr === undefined) return { kind: "failed", error: NOT_TEXT("stderr") };
@@ -179,44 +182,12 @@ class WasiGuest implements Guest {
   }
 
   validate(request: EvaluationRequest, policy: EvaluablePolicy): Verdict {
-    const input = [BEFORE_REQUEST, request.json, BEFORE_SETTINGS, policy.settings, END];
-    const result = this.#run("validate", input, policy.limitMs);
-    switch (result.kind) {
-      case "interrupted":
-        return failure(TEXT.interrupted);
-      case "failed":
-        return failure(result.error);
-      case "answer":
-        if (result.bytes.length > ANSWER.large) this.#host.longWork();
-        try {
-          return verdictOf(result.bytes, request);
-        } catch (error) {
-          if (!(error instanceof AnswerError)) throw error;
-          return failure(
-            `internal server error: Cannot deserialize policy validation response: ${error.message}`,
-          );
-        }
-    }
+    const result = this.#run("validate", validationPayload(request, policy), policy.limitMs);
+    return verdictFrom(result, request, this.#host, WORDS);
   }
 
   validateSettings(policy: EvaluablePolicy): SettingsVerdict {
-    const result = this.#run("validate-settings", [policy.settings], policy.limitMs);
-    switch (result.kind) {
-      case "interrupted":
-        return { valid: false, message: TEXT.interrupted };
-      case "failed":
-        return { valid: false, message: result.error };
-      case "answer":
-        try {
-          return settingsVerdictOf(result.bytes);
-        } catch (error) {
-          if (!(error instanceof AnswerError)) throw error;
-          return {
-            valid: false,
-            message: `Cannot deserialize settings validation response: ${error.message}`,
-          };
-        }
-    }
+    return settingsVerdictFrom(this.#run("validate-settings", [policy.settings], policy.limitMs), WORDS);
   }
 
   protocolVersion(): string {

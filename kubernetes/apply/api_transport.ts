@@ -14,7 +14,8 @@
 import { Agent, request as httpsRequest } from "node:https";
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
 import process from "node:process";
-import { type Credentials, loadKubeconfig } from "./kubeconfig.ts";
+import type { Credentials } from "./credentials.ts";
+import { loadKubeconfig } from "./kubeconfig.ts";
 import { needsTunnel, proxyAddress, proxyAuthorization, tunnelAgent } from "./proxy_agent.ts";
 import { setOwn } from "../../program/types/own.ts";
 
@@ -120,6 +121,18 @@ function bunTransport(
   };
 }
 
+/** What `node:http` received, with headers that came several times joined. */
+function responseOf(message: IncomingMessage): ApiResponse {
+  const headers = Object.entries(message.headers)
+    .map(([name, value]) => [name, Array.isArray(value) ? value.join(", ") : value ?? ""] as const);
+  return {
+    status: message.statusCode ?? 0,
+    headers: lowerCased(headers),
+    text: () => readText(message),
+    chunks: () => message,
+  };
+}
+
 function nodeTransport(
   server: string,
   credentials: Credential,
@@ -162,22 +175,13 @@ function nodeTransport(
         ...(signal === undefined ? {} : { signal }),
       }, resolve);
       sent.on("error", reject);
-      sent.end(body);
+      // As bytes: Node writes headers before a text as UTF-8, and otherwise byte by byte, as impersonation has them.
+      sent.end(body === undefined ? undefined : new TextEncoder().encode(body));
     });
   return {
     server,
     origin,
-    async request(request) {
-      const response = await once(request, await credentials());
-      const headers = Object.entries(response.headers)
-        .map(([name, value]) => [name, Array.isArray(value) ? value.join(", ") : value ?? ""] as const);
-      return {
-        status: response.statusCode ?? 0,
-        headers: lowerCased(headers),
-        text: () => readText(response),
-        chunks: () => response,
-      };
-    },
+    request: async (request) => responseOf(await once(request, await credentials())),
     close: () => agent.destroy(),
   };
 }

@@ -3,7 +3,9 @@ import { spawn } from "node:child_process";
 import { access, constants } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
 import process from "node:process";
-import { type ClusterEntry, type ExecEntry, KubeconfigError } from "../types/kubeconfig.ts";
+import { isMap, parseDocument } from "../../deps.ts";
+import { type ClusterEntry, type ExecEntry, isToken } from "../types/kubeconfig.ts";
+import { KubeconfigError } from "../types/kubeconfig_fields.ts";
 
 /** What a plugin answered. */
 export type ExecCredential = {
@@ -47,18 +49,28 @@ function execInfo(
 const text = (value: unknown): string | undefined =>
   typeof value === "string" && value !== "" ? value : undefined;
 
+/** What a plugin printed: JSON, or YAML, which client-go reads as well. What parsers say of it may quote it, and is told nobody. */
+function parsedAnswer(output: string): Readonly<Record<string, unknown>> | null | undefined {
+  try {
+    return JSON.parse(output) as Readonly<Record<string, unknown>> | null;
+  } catch {
+    const document = parseDocument(output, { logLevel: "error", prettyErrors: false });
+    if (document.errors.length > 0 || !isMap(document.contents)) return undefined;
+    try {
+      return document.toJS({ maxAliasCount: 0 }) as Readonly<Record<string, unknown>>;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
 function readAnswer(
   output: string,
   { apiVersion }: ExecEntry,
   refuse: (reason: string) => never,
 ): ExecCredential {
-  let answer: Readonly<Record<string, unknown>>;
-  try {
-    answer = JSON.parse(output) as Readonly<Record<string, unknown>>;
-  } catch {
-    // What engines say of it may quote it.
-    return refuse("did not answer with JSON");
-  }
+  const answer = parsedAnswer(output);
+  if (answer === undefined) return refuse("did not answer with JSON");
   if (answer === null || typeof answer !== "object") return refuse("did not answer with an ExecCredential");
   if (answer["kind"] !== "ExecCredential" || answer["apiVersion"] !== apiVersion) {
     return refuse(`did not answer with an ExecCredential of ${apiVersion}`);
@@ -81,6 +93,9 @@ function readAnswer(
   }
   if ((found.certificate === undefined) !== (found.key === undefined)) {
     return refuse("answered with a client certificate without its key, or the other way round");
+  }
+  if (found.token !== undefined && !isToken(found.token)) {
+    return refuse("answered with a token that has the end of a line in it, or characters that no token has");
   }
   if (found.token === undefined && found.certificate === undefined) {
     return refuse("answered with neither a token nor a client certificate");

@@ -65,49 +65,13 @@ export type WriteOptions = {
 /** Only while it is that very object, and only in that version. */
 export type Preconditions = { readonly uid?: string; readonly resourceVersion?: string };
 
-export type KubeClient = {
-  get<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string): Promise<T>;
-  list<T extends KubeObject>(
-    resource: Resource,
-    namespace: string | undefined,
-    selection: Selection & {
-      readonly limit?: number;
-      readonly next?: string | undefined;
-      /** Of each object no more than its metadata. */
-      readonly metadataOnly?: boolean;
-    },
-  ): Promise<ListPage<T>>;
-  /** The answer to a GET of any path, as it came. */
-  text(path: string): Promise<string>;
-  /** The lines of a watch; ends when the server or `signal` ends it. `opened` is called when the server has accepted it. */
-  watch(
-    resource: Resource,
-    namespace: string | undefined,
-    selection: Selection & { readonly resourceVersion: string; readonly timeoutSeconds: number },
-    signal: AbortSignal,
-    opened?: () => void,
-  ): AsyncIterable<string>;
-  create<T extends KubeObject>(resource: Resource, object: KubeObject, options?: WriteOptions): Promise<T>;
-  /** `apply` is server-side apply with the client's field manager, taking over fields that others hold. */
-  patch<T extends KubeObject>(
-    resource: Resource,
-    namespace: string | undefined,
-    name: string,
-    type: PatchType,
-    body: unknown,
-    options?: WriteOptions,
-  ): Promise<T>;
-  replace<T extends KubeObject>(resource: Resource, object: KubeObject): Promise<T>;
-  /** Deletes an object; with `only` (a uid, or more), only while it is that very object. A missing one is no error. Resolves to what is left of it while finalizers keep it. */
-  remove(
-    resource: Resource,
-    namespace: string | undefined,
-    name: string,
-    only?: string | Preconditions,
-  ): Promise<KubeObject | undefined>;
-  /** Deletes all objects of a collection that a selection names. */
-  removeAll(resource: Resource, namespace: string | undefined, selection: Selection): Promise<void>;
+export type ListOptions = Selection & {
+  readonly limit?: number;
+  readonly next?: string | undefined;
+  /** Of each object no more than its metadata. */
+  readonly metadataOnly?: boolean;
 };
+export type WatchOptions = Selection & { readonly resourceVersion: string; readonly timeoutSeconds: number };
 
 const CONTENT_TYPES: { readonly [T in PatchType]: string } = {
   apply: "application/apply-patch+yaml",
@@ -153,16 +117,188 @@ function query(parameters: { readonly [name: string]: string | number | undefine
   return text === "" ? "" : `?${text}`;
 }
 
-/** A client over a transport that writes as `fieldManager`; `observe` hears of every answer (0: none came). */
+/**
+ * A client over a transport that writes as `fieldManager`; `observe` is called with the HTTP status of every response, and with 0
+ * when the connection failed.
+ */
 export function kubeClient(
   transport: ApiTransport,
   fieldManager: string,
   observe: Observe = () => {},
 ): KubeClient {
-  async function once(method: string, path: string, body: unknown, contentType: string, accept: string) {
+  return new KubeClient(transport, fieldManager, observe);
+}
+
+type Call = {
+  readonly method: string;
+  readonly path: string;
+  readonly body?: unknown;
+  readonly contentType?: string;
+  readonly accept?: string;
+};
+
+/** Calls with these verbs; what the API server refuses is an {@link ApiError}, what it does not answer a {@link ConnectionError}. */
+export class KubeClient {
+  readonly #transport: ApiTransport;
+  readonly #fieldManager: string;
+  readonly #observe: Observe;
+
+  constructor(transport: ApiTransport, fieldManager: string, observe: Observe) {
+    this.#transport = transport;
+    this.#fieldManager = fieldManager;
+    this.#observe = observe;
+  }
+
+  async get<T extends KubeObject>(
+    resource: Resource,
+    namespace: string | undefined,
+    name: string,
+  ): Promise<T> {
+    return await this.#send({ method: "GET", path: resourcePath(resource, namespace, name) }) as T;
+  }
+
+  /** The answer to a GET of any path, as it came. */
+  text(path: string): Promise<string> {
+    return this.#sendForText({ method: "GET", path });
+  }
+
+  async list<T extends KubeObject>(
+    resource: Resource,
+    namespace: string | undefined,
+    { limit, next, labelSelector, fieldSelector, metadataOnly }: ListOptions,
+  ): Promise<ListPage<T>> {
+    const path = resourcePath(resource, namespace) +
+      query({ limit, continue: next, labelSelector, fieldSelector });
+    const page =
+      (metadataOnly === true
+        ? JSON.parse(await this.#sendForText({ method: "GET", path, accept: METADATA_LIST }))
+        : await this.#send({ method: "GET", path })) as {
+          items?: readonly T[] | null;
+          metadata: { resourceVersion: string; continue?: string };
+        };
+    return {
+      items: page.items ?? [],
+      resourceVersion: page.metadata.resourceVersion,
+      next: page.metadata.continue === "" ? undefined : page.metadata.continue,
+    };
+  }
+
+  /** The lines of a watch; ends when the server or `signal` ends it. `opened` is called when the server has accepted it. */
+  async *watch(
+    resource: Resource,
+    namespace: string | undefined,
+    { resourceVersion, timeoutSeconds, labelSelector, fieldSelector }: WatchOptions,
+    signal: AbortSignal,
+    opened: () => void = () => {},
+  ): AsyncGenerator<string> {
+    const path = resourcePath(resource, namespace) + query({
+      watch: "true",
+      allowWatchBookmarks: "true",
+      resourceVersion,
+      timeoutSeconds,
+      labelSelector,
+      fieldSelector,
+    });
+    const answer = await this.#transport.request({ method: "GET", path, signal }).catch((error) => {
+      throw signal.aborted ? error : this.#unreachable(error);
+    });
+    this.#observe({ method: "GET", code: answer.status });
+    if (answer.status !== 200) {
+      throw problem(`watch ${path.split("?")[0]}`, answer.status, await answer.text(), this.#transport);
+    }
+    opened();
+    yield* linesOf(answer.chunks(), LINE_LIMIT);
+  }
+
+  async create<T extends KubeObject>(
+    resource: Resource,
+    object: KubeObject,
+    { dryRun }: WriteOptions = {},
+  ): Promise<T> {
+    const path = resourcePath(resource, object.metadata.namespace) +
+      query({ fieldManager: this.#fieldManager, dryRun: dryRun === true ? "All" : undefined });
+    return await this.#send({ method: "POST", path, body: object }) as T;
+  }
+
+  /** `apply` is server-side apply with the client's field manager, taking over fields that others hold. */
+  async patch<T extends KubeObject>(
+    resource: Resource,
+    namespace: string | undefined,
+    name: string,
+    type: PatchType,
+    body: unknown,
+    { subresource, dryRun, trusted, fieldManager = this.#fieldManager }: WriteOptions = {},
+  ): Promise<T> {
+    const path = resourcePath(resource, namespace, name, subresource) + query({
+      fieldManager,
+      force: type === "apply" ? "true" : undefined,
+      dryRun: dryRun === true ? "All" : undefined,
+      fieldValidation: trusted === true ? "Ignore" : undefined,
+    });
+    return await this.#send({ method: "PATCH", path, body, contentType: CONTENT_TYPES[type] }) as T;
+  }
+
+  async replace<T extends KubeObject>(resource: Resource, object: KubeObject): Promise<T> {
+    const { namespace, name } = object.metadata;
+    const path = resourcePath(resource, namespace, name) + query({ fieldManager: this.#fieldManager });
+    return await this.#send({ method: "PUT", path, body: object }) as T;
+  }
+
+  /**
+   * Deletes an object; with `only` (a uid, or more), only while it is that very object. A missing one is no error. Resolves to
+   * what is left of it while finalizers keep it.
+   */
+  async remove(
+    resource: Resource,
+    namespace: string | undefined,
+    name: string,
+    only?: string | Preconditions,
+  ): Promise<KubeObject | undefined> {
+    const path = resourcePath(resource, namespace, name);
+    const body = only === undefined
+      ? undefined
+      : { preconditions: typeof only === "string" ? { uid: only } : only };
+    try {
+      const answer = await this.#send({ method: "DELETE", path, body }) as KubeObject;
+      return (answer.metadata?.finalizers ?? []).length > 0 ? answer : undefined;
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      return undefined;
+    }
+  }
+
+  /** Deletes all objects of a collection that a selection names. */
+  async removeAll(
+    resource: Resource,
+    namespace: string | undefined,
+    { labelSelector, fieldSelector }: Selection,
+  ): Promise<void> {
+    const path = resourcePath(resource, namespace) + query({ labelSelector, fieldSelector });
+    await this.#sendForText({ method: "DELETE", path });
+  }
+
+  async #send(call: Call): Promise<unknown> {
+    return parseExactly(await this.#sendForText(call));
+  }
+
+  /** Sends a throttled request again, a few times. */
+  async #sendForText(call: Call): Promise<string> {
+    for (let attempt = 0;; attempt++) {
+      const { status, text, retryAfter } = await this.#once(call);
+      if (status >= 200 && status < 300) return text;
+      const throttled = status === 429 || (status === 503 && !Number.isNaN(retryAfter));
+      if (!throttled || attempt >= THROTTLE_RETRIES) {
+        throw problem(`${call.method} ${call.path.split("?")[0]}`, status, text, this.#transport);
+      }
+      const wait = Math.min((retryAfter || 1) * 1000, THROTTLE_WAIT_LIMIT_MS);
+      await new Promise((resolve) => setTimeout(resolve, wait));
+    }
+  }
+
+  async #once({ method, path, body, contentType = "application/json", accept = "application/json" }: Call) {
     const signal = AbortSignal.timeout(REQUEST_LIMIT_MS);
     try {
-      const answer = await transport.request({
+      const answer = await this.#transport.request({
         method,
         path,
         signal,
@@ -173,138 +309,17 @@ export function kubeClient(
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       const text = await answer.text();
-      observe({ method, code: answer.status });
+      this.#observe({ method, code: answer.status });
       return { status: answer.status, text, retryAfter: Number(answer.headers["retry-after"] ?? NaN) };
     } catch (error) {
-      observe({ method, code: 0 });
-      throw unreachable(error);
+      this.#observe({ method, code: 0 });
+      throw this.#unreachable(error);
     }
   }
 
   /** What the connection failed with, in words for the operator. */
-  function unreachable(error: unknown): ConnectionError {
-    return new ConnectionError(describeApiFailure(error, transport.server, transport.origin), {
-      cause: error,
-    });
+  #unreachable(error: unknown): ConnectionError {
+    const { server, origin } = this.#transport;
+    return new ConnectionError(describeApiFailure(error, server, origin), { cause: error });
   }
-
-  async function sendForText(
-    method: string,
-    path: string,
-    body?: unknown,
-    contentType = "application/json",
-    accept = "application/json",
-  ): Promise<string> {
-    for (let attempt = 0;; attempt++) {
-      const answer = await once(method, path, body, contentType, accept);
-      if (answer.status >= 200 && answer.status < 300) return answer.text;
-      const throttled = answer.status === 429 || (answer.status === 503 && !Number.isNaN(answer.retryAfter));
-      if (!throttled || attempt >= THROTTLE_RETRIES) {
-        throw problem(`${method} ${path.split("?")[0]}`, answer.status, answer.text, transport);
-      }
-      const wait = Math.min((answer.retryAfter || 1) * 1000, THROTTLE_WAIT_LIMIT_MS);
-      await new Promise((resolve) => setTimeout(resolve, wait));
-    }
-  }
-
-  async function send(...request: Parameters<typeof sendForText>): Promise<unknown> {
-    return parseExactly(await sendForText(...request));
-  }
-
-  return {
-    text: (path) => sendForText("GET", path),
-    get: async (resource, namespace, name) =>
-      await send("GET", resourcePath(resource, namespace, name)) as never,
-    async list<T extends KubeObject>(
-      resource: Resource,
-      namespace: string | undefined,
-      { limit, next, labelSelector, fieldSelector, metadataOnly }: Parameters<KubeClient["list"]>[2],
-    ) {
-      const path = resourcePath(resource, namespace) +
-        query({ limit, continue: next, labelSelector, fieldSelector });
-      const page =
-        (metadataOnly === true
-          ? JSON.parse(await sendForText("GET", path, undefined, undefined, METADATA_LIST))
-          : await send("GET", path)) as {
-            items?: readonly T[] | null;
-            metadata: { resourceVersion: string; continue?: string };
-          };
-      return {
-        items: page.items ?? [],
-        resourceVersion: page.metadata.resourceVersion,
-        next: page.metadata.continue === "" ? undefined : page.metadata.continue,
-      };
-    },
-    async *watch(
-      resource,
-      namespace,
-      { resourceVersion, timeoutSeconds, labelSelector, fieldSelector },
-      signal,
-      opened = () => {},
-    ) {
-      const path = resourcePath(resource, namespace) + query({
-        watch: "true",
-        allowWatchBookmarks: "true",
-        resourceVersion,
-        timeoutSeconds,
-        labelSelector,
-        fieldSelector,
-      });
-      const answer = await transport.request({ method: "GET", path, signal }).catch((error) => {
-        throw signal.aborted ? error : unreachable(error);
-      });
-      observe({ method: "GET", code: answer.status });
-      if (answer.status !== 200) {
-        throw problem(`watch ${path.split("?")[0]}`, answer.status, await answer.text(), transport);
-      }
-      opened();
-      yield* linesOf(answer.chunks(), LINE_LIMIT);
-    },
-    create: async (resource, object, { dryRun } = {}) =>
-      await send(
-        "POST",
-        resourcePath(resource, object.metadata.namespace) +
-          query({ fieldManager, dryRun: dryRun === true ? "All" : undefined }),
-        object,
-      ) as never,
-    patch: async (resource, namespace, name, type, body, options = {}) => {
-      const { subresource, dryRun, trusted, fieldManager: manager = fieldManager } = options;
-      return await send(
-        "PATCH",
-        resourcePath(resource, namespace, name, subresource) + query({
-          fieldManager: manager,
-          force: type === "apply" ? "true" : undefined,
-          dryRun: dryRun === true ? "All" : undefined,
-          fieldValidation: trusted === true ? "Ignore" : undefined,
-        }),
-        body,
-        CONTENT_TYPES[type],
-      ) as never;
-    },
-    replace: async (resource, object) =>
-      await send(
-        "PUT",
-        resourcePath(resource, object.metadata.namespace, object.metadata.name) +
-          query({ fieldManager }),
-        object,
-      ) as never,
-    async removeAll(resource, namespace, { labelSelector, fieldSelector }) {
-      await sendForText(
-        "DELETE",
-        resourcePath(resource, namespace) + query({ labelSelector, fieldSelector }),
-      );
-    },
-    async remove(resource, namespace, name, only) {
-      const body = only === undefined
-        ? undefined
-        : { preconditions: typeof only === "string" ? { uid: only } : only };
-      try {
-        const answer = await send("DELETE", resourcePath(resource, namespace, name), body) as KubeObject;
-        return (answer.metadata?.finalizers ?? []).length > 0 ? answer : undefined;
-      } catch (error) {
-        if (!isNotFound(error)) throw error;
-        return undefined;
-      }
-    },
-  };
 }

@@ -2,33 +2,27 @@
  * Finds and reads what says where the API server is and who we are to it: a given file, `KUBECONFIG`, the home folder's file, or a
  * pod's service account, in this order. Every error names the file and what to do about it.
  */
-import { X509Certificate } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { isIP } from "node:net";
-import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
+import { delimiter, join } from "node:path";
 import process from "node:process";
-import { checkServerIdentity, createSecureContext, type PeerCertificate } from "node:tls";
-import { parseDocument } from "../../deps.ts";
+import { isScalar, parseAllDocuments } from "../../deps.ts";
 import { exempt } from "../../http/render/no_proxy.ts";
 import { homeFolder } from "../../program/apply/home.ts";
+import { decodedText } from "../../program/types/decoded_text.ts";
 import { own } from "../../program/types/own.ts";
 import { placeIn, yamlFaultText } from "../../program/types/yaml_fault.ts";
-import { impersonationHeaders } from "../render/impersonation.ts";
 import {
   type ClusterEntry,
-  KubeconfigError,
   mergeKubeconfigs,
   type Named,
   readCluster,
   readContext,
   readKubeconfigDocument,
   readUser,
-  type UserEntry,
 } from "../types/kubeconfig.ts";
-import { type ExecCredential, runExecPlugin } from "./exec_credentials.ts";
-
-export { KubeconfigError };
+import { KubeconfigError } from "../types/kubeconfig_fields.ts";
+import { type Credentials, credentialsOf, type Identity } from "./credentials.ts";
 
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 const SERVICE_ACCOUNT_TOKEN = `${SERVICE_ACCOUNT}/token`;
@@ -58,9 +52,30 @@ export function findKubeconfig(env: Environment = process.env): KubeconfigSource
 const firstLine = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split("\n")[0]!.slice(0, 300);
 
+/** Of YAML 1.1's types those that go-yaml has not: numbers by sixties, dates. */
+const isUnknownToKubectl = ({ tag, format }: { readonly tag: string; readonly format?: string }): boolean =>
+  format === "TIME" || tag.endsWith(":timestamp");
+
 /** The parsed file. What is wrong with its YAML is told by its place alone: the text may be a token. */
 function parsed(text: string): unknown {
-  const document = parseDocument(text, { logLevel: "error", prettyErrors: false });
+  const [document, ...others] = parseAllDocuments(text, {
+    logLevel: "error",
+    prettyErrors: false,
+    // What kubectl reads: `insecure-skip-tls-verify: yes` is true, and `<<` merges maps.
+    version: "1.1",
+    customTags: (tags) => tags.filter((tag) => typeof tag === "string" || !isUnknownToKubectl(tag)),
+  });
+  if (document === undefined) return undefined;
+  const other = others.find(({ contents }) =>
+    contents !== null && !(isScalar(contents) && contents.value === null)
+  );
+  if (other !== undefined) {
+    const { line, column } = placeIn(text, other.range[0]);
+    throw new Error(
+      "it has more than one document, of which kubectl reads the first alone: remove the others, " +
+        `at line ${line} column ${column}`,
+    );
+  }
   const fault = document.errors[0];
   if (fault !== undefined) {
     const { line, column } = placeIn(text, fault.pos[0]);
@@ -86,7 +101,7 @@ async function readOne(file: string) {
     });
     if (bytes === undefined) return undefined;
     if (bytes.length > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES} bytes`);
-    return readKubeconfigDocument(parsed(new TextDecoder().decode(bytes)), file);
+    return readKubeconfigDocument(parsed(decodedText(bytes)), file);
   } catch (error) {
     throw new KubeconfigError(`the kubeconfig ${file} cannot be read: ${firstLine(error)}`);
   }
@@ -94,6 +109,20 @@ async function readOne(file: string) {
 
 /** An address without a name and password before its host. */
 const withoutLogin = (server: string): string => server.slice(0, 300).replace(/\/\/[^/]*@/, "//…@");
+
+/**
+ * A cluster's server. A name without a scheme is one of plain HTTP to kubectl, whatever else says that TLS is meant; here it is that on
+ * this machine alone (`kubectl proxy`), as a token would not be sent elsewhere, in silence.
+ */
+function serverUrl({ server, ...cluster }: ClusterEntry): URL | undefined {
+  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(server);
+  const whole = hasScheme ? server : `http://${server}`;
+  const url = URL.canParse(whole) ? new URL(whole) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) return undefined;
+  const secure = cluster.insecureSkipTlsVerify ||
+    (cluster.certificateAuthority ?? cluster.certificateAuthorityData) !== undefined;
+  return hasScheme || (isLoopback(url.hostname) && !secure) ? url : undefined;
+}
 
 /** Reads and merges files; of several, those that don't exist are passed over, as kubectl does. */
 async function readFiles(listed: readonly string[]) {
@@ -107,20 +136,13 @@ async function readFiles(listed: readonly string[]) {
   return mergeKubeconfigs(documents);
 }
 
-/** Who and where: the current context, its cluster and its user, each with the file that says so. */
-type Chosen = {
-  readonly context: string;
-  readonly namespace: string | undefined;
-  readonly cluster: ClusterEntry;
-  readonly clusterFile: string;
-  readonly user: UserEntry;
-  readonly userName: string;
-  readonly userFile: string;
-};
+/** Who and where: the current context, its cluster and its user. */
+type Chosen = Identity & { readonly context: string; readonly namespace: string | undefined };
 
 /** Reads an entry; what is wrong with it is told with its file. */
 function entryOf<T>(named: Named, read: (named: Named) => T): T {
   try {
+    if (named.fault !== undefined) throw new KubeconfigError(named.fault);
     return read(named);
   } catch (error) {
     if (!(error instanceof KubeconfigError)) throw error;
@@ -156,39 +178,28 @@ function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): 
     );
   }
   const entry = entryOf(cluster, readCluster);
-  if (!URL.canParse(entry.server) || !/^https?:$/.test(new URL(entry.server).protocol)) {
+  const account = entryOf(user, readUser);
+  const server = serverUrl(entry);
+  if (server === undefined || server.username !== "" || server.password !== "") {
     throw new KubeconfigError(
-      `${origin}: the cluster "${context.cluster}" has the server "${
-        withoutLogin(entry.server)
-      }", which is no http or https URL: write https:// before it, if it is a name alone`,
+      `${origin}: the cluster "${context.cluster}" has the server "${withoutLogin(entry.server)}", which ${
+        server === undefined
+          ? "is no http or https URL: write https:// before it, if it is a name alone"
+          : "has a name and a password in it, which is not supported here: write them as username and password of the user"
+      }`,
     );
   }
   return {
     context: current,
     namespace: context.namespace,
+    server: `${server.origin}${server.pathname.replace(/\/+$/, "")}`,
     cluster: entry,
     clusterFile: cluster.file,
-    user: entryOf(user, readUser),
+    user: account,
     userName: context.user,
     userFile: user.file,
   };
 }
-
-/** What authenticates a request, and how its connection is made. */
-export type Credentials = {
-  /** A header with several values stands once for each. */
-  readonly headers: Readonly<Record<string, string | readonly string[]>>;
-  readonly tls: {
-    readonly ca?: string;
-    readonly cert?: string;
-    readonly key?: string;
-    readonly servername?: string;
-    readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined;
-    readonly rejectUnauthorized: boolean;
-  };
-  /** Milliseconds since the epoch after which they are to be asked for anew; undefined: they say nothing of it. */
-  readonly expiresAt?: number | undefined;
-};
 
 /** A cluster that can be connected to, and how to name it in messages. */
 export interface LoadedKubeconfig {
@@ -206,144 +217,6 @@ export interface LoadedKubeconfig {
    * @param refused the API server took the last ones for nobody's: plugins are asked again
    */
   readonly credentials: (refused?: boolean) => Promise<Credentials>;
-}
-
-const decoded = (base64: string): string => Buffer.from(base64, "base64").toString("utf8");
-
-/** A file that an entry names, relative to the file in which the entry stands. */
-async function fileText(path: string, of: string, field: string): Promise<string> {
-  const absolute = isAbsolute(path) ? path : resolve(dirname(of), path);
-  try {
-    return await readFile(absolute, "utf8");
-  } catch (error) {
-    const { code = "" } = error as NodeJS.ErrnoException;
-    throw new KubeconfigError(
-      `the kubeconfig ${of}: ${field} names ${absolute}, which cannot be read (${code})`,
-    );
-  }
-}
-
-/** A program's path, if it has one, is relative to the file; a bare name is looked up in PATH. */
-const commandOf = (command: string, of: string): string =>
-  /[/\\]/.test(command) && !isAbsolute(command) ? resolve(dirname(of), command) : command;
-
-/** A plugin's answer is asked for anew this long before it expires, milliseconds. */
-const EXPIRY_MARGIN_MS = 10_000;
-
-/** The certificates of an authority, checked: runtimes pass over what they can't read, and then trust others. */
-function authority(pem: string, of: string, field: string): string {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
-  try {
-    for (const block of blocks) void new X509Certificate(block);
-    if (blocks.length > 0) return pem;
-  } catch {
-    // What is said of it may quote it.
-  }
-  throw new KubeconfigError(`the kubeconfig ${of}: ${field} holds no certificate in PEM that can be read`);
-}
-
-/** A client's certificate and key, checked to belong together; `what` names them. */
-function clientPair(cert: string, key: string, what: string): void {
-  try {
-    createSecureContext({ cert, key });
-  } catch {
-    throw new KubeconfigError(
-      `${what}: the client certificate and its key are no pair in PEM that can be read`,
-    );
-  }
-}
-
-/** By which name a certificate is checked; an address is not sent, as TLS knows no addresses there. */
-function serverName(name: string | undefined): Partial<Credentials["tls"]> {
-  if (name === undefined) return {};
-  if (isIP(name) === 0) return { servername: name };
-  return {
-    servername: "",
-    checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
-  };
-}
-
-/** Gives the credentials of the chosen user, with what its plugin answered for as long as it holds. */
-function credentialsOf(
-  { cluster, clusterFile, user, userName, userFile }: Chosen,
-): LoadedKubeconfig["credentials"] {
-  let answered: ExecCredential | undefined;
-  let lastToken = user.token;
-  const either = async (data: string | undefined, path: string | undefined, field: string, of = userFile) =>
-    data !== undefined ? decoded(data) : path === undefined ? undefined : await fileText(path, of, field);
-  /** A file of a token is read again each time; when it can't be, what was known last is used, as client-go does. */
-  const readToken = async (): Promise<string | undefined> => {
-    if (user.tokenFile === undefined) return user.token;
-    try {
-      const token = (await fileText(user.tokenFile, userFile, "tokenFile")).trim();
-      if (token === "") {
-        throw new KubeconfigError(`the kubeconfig ${userFile}: tokenFile names an empty file`);
-      }
-      lastToken = token;
-    } catch (error) {
-      if (lastToken === undefined) throw error;
-    }
-    return lastToken;
-  };
-  const hasCertificate = (user.clientCertificateData ?? user.clientCertificate) !== undefined;
-  // A plugin is asked only where nothing else says who we are (client-go, `exec.Authenticator.UpdateTransportConfig`).
-  const exec = hasCertificate || (user.token ?? user.tokenFile ?? user.username) !== undefined
-    ? undefined
-    : user.exec;
-  const secure = new URL(cluster.server).protocol === "https:";
-  return async (refused = false) => {
-    // Nothing that proves who we are is sent in the clear: a server of plain HTTP (`kubectl proxy`) knows us otherwise.
-    if (!secure) return { headers: impersonationHeaders(user), tls: { rejectUnauthorized: true } };
-    if (refused) answered = undefined;
-    const ca = await either(
-      cluster.certificateAuthorityData,
-      cluster.certificateAuthority,
-      "certificate-authority",
-      clusterFile,
-    );
-    if (ca !== undefined) authority(ca, clusterFile, "certificate-authority");
-    if (
-      exec !== undefined &&
-      (answered?.expiresAt ?? (answered === undefined ? 0 : Infinity)) < Date.now() + EXPIRY_MARGIN_MS
-    ) {
-      const caData = ca === undefined ? undefined : Buffer.from(ca).toString("base64");
-      answered = await runExecPlugin(exec, commandOf(exec.command, userFile), userName, cluster, caData);
-      if (answered.certificate !== undefined && answered.key !== undefined) {
-        clientPair(
-          answered.certificate,
-          answered.key,
-          `the exec plugin "${exec.command}" of user "${userName}"`,
-        );
-      }
-    }
-    const token = await readToken() ?? answered?.token;
-    let cert = answered?.certificate;
-    let key = answered?.key;
-    if (hasCertificate) {
-      cert = await either(user.clientCertificateData, user.clientCertificate, "client-certificate");
-      key = await either(user.clientKeyData, user.clientKey, "client-key");
-      clientPair(cert ?? "", key ?? "", `the kubeconfig ${userFile}: user "${userName}"`);
-    }
-    const basic = user.username === undefined
-      ? undefined
-      : Buffer.from(`${user.username}:${user.password ?? ""}`).toString("base64");
-    return {
-      headers: {
-        ...(token === undefined
-          ? basic === undefined ? {} : { Authorization: `Basic ${basic}` }
-          : { Authorization: `Bearer ${token}` }),
-        ...impersonationHeaders(user),
-      },
-      tls: {
-        ...(ca === undefined ? {} : { ca }),
-        ...(cert === undefined ? {} : { cert }),
-        ...(key === undefined ? {} : { key }),
-        ...serverName(cluster.tlsServerName),
-        rejectUnauthorized: !cluster.insecureSkipTlsVerify,
-      },
-      expiresAt: answered?.expiresAt,
-    };
-  };
 }
 
 const isLoopback = (host: string): boolean =>
@@ -401,8 +274,7 @@ function inCluster(env: Environment): LoadedKubeconfig {
     namespace: undefined,
     proxy: proxyOf(cluster.server, undefined, origin, env),
     credentials: credentialsOf({
-      context: origin,
-      namespace: undefined,
+      server: cluster.server,
       cluster,
       clusterFile: SERVICE_ACCOUNT,
       user: { ...nobody, tokenFile: SERVICE_ACCOUNT_TOKEN },
@@ -432,7 +304,7 @@ export async function loadKubeconfig(
   const named = `the kubeconfig ${source.files.join(delimiter)}`;
   const chosen = choose(await readFiles(source.files), named);
   const origin = `context "${chosen.context}" of ${named}`;
-  const { server, proxyUrl } = chosen.cluster;
+  const { server, cluster: { proxyUrl } } = chosen;
   return {
     server,
     origin,

@@ -11,16 +11,20 @@ function headerKey(key: string): string {
   }).join("");
 }
 
+/** A header's value is sent byte by byte; names are UTF-8 to an API server. */
+const sent = (text: string): string =>
+  [...new TextEncoder().encode(text)].map((byte) => String.fromCharCode(byte)).join("");
+
 /** One entry a line: a group may have a comma in its name, so that values are never joined. */
 export function impersonationHeaders(
   { as, asUid, asGroups, asUserExtra }: Pick<UserEntry, "as" | "asUid" | "asGroups" | "asUserExtra">,
 ): Readonly<Record<string, string | readonly string[]>> {
   const headers = new Map<string, string | readonly string[]>();
-  if (as !== undefined) headers.set("Impersonate-User", as);
-  if (asUid !== undefined) headers.set("Impersonate-Uid", asUid);
-  if (asGroups.length > 0) headers.set("Impersonate-Group", asGroups);
+  if (as !== undefined) headers.set("Impersonate-User", sent(as));
+  if (asUid !== undefined) headers.set("Impersonate-Uid", sent(asUid));
+  if (asGroups.length > 0) headers.set("Impersonate-Group", asGroups.map(sent));
   for (const [key, values] of asUserExtra) {
-    if (values.length > 0) headers.set(`Impersonate-Extra-${headerKey(key)}`, values);
+    if (values.length > 0) headers.set(`Impersonate-Extra-${headerKey(key)}`, values.map(sent));
   }
   return Object.fromEntries(headers);
 }

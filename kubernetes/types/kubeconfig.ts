@@ -3,16 +3,17 @@
  * not know how to honour is an error that names the field: a field that is passed over would be another identity, another proxy, or
  * another server than the one that was configured.
  */
-import { PortreeveError } from "../../program/types/error.ts";
 import { own } from "../../program/types/own.ts";
-
-/** A kubeconfig, or a part of it, can't be used; the message names the place, and never a value that may be a secret. */
-export class KubeconfigError extends PortreeveError {
-  /** Always this one. */
-  override readonly code = "invalid_kubeconfig";
-  /** The name of the error. */
-  override readonly name = "KubeconfigError";
-}
+import {
+  base64,
+  type Fields,
+  isFields,
+  kindOf,
+  KubeconfigError,
+  readerOf,
+  refuse,
+  texts,
+} from "./kubeconfig_fields.ts";
 
 /** Where the API server is. */
 export type ClusterEntry = {
@@ -68,6 +69,8 @@ export type Named = {
   readonly name: string;
   /** Absent and null are an entry without fields, as they are for kubectl. */
   readonly value: unknown;
+  /** What is wrong with the member of the list around it; undefined: nothing. */
+  readonly fault?: string | undefined;
   /** The file in which it stands. */
   readonly file: string;
 };
@@ -80,74 +83,15 @@ export type KubeconfigDocument = {
   readonly users: readonly Named[];
 };
 
-export type Fields = Readonly<Record<string, unknown>>;
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-function kindOf(value: unknown): string {
-  if (value === null) return "null";
-  return Array.isArray(value) ? "a list" : typeof value === "object" ? "a map" : `a ${typeof value}`;
-}
-
-function refuse(where: string, expected: string, value: unknown): never {
-  throw new KubeconfigError(`${where} must be ${expected}, it is ${kindOf(value)}`);
-}
-
-/** A reader of a map's members, none of which it takes from a prototype, that knows which it was asked for. */
-function readerOf(value: unknown, where: string) {
-  if (!isFields(value)) refuse(where, "a map", value);
-  const asked = new Set<string>();
-  const member = (name: string): unknown => {
-    asked.add(name);
-    return own(value, name) ?? undefined;
-  };
-  return {
-    member,
-    text(name: string): string | undefined {
-      const found = member(name);
-      if (found === undefined || found === "") return undefined;
-      if (typeof found !== "string") refuse(`${where}.${name}`, "a text", found);
-      return found;
-    },
-    flag(name: string): boolean {
-      const found = member(name) ?? false;
-      if (typeof found !== "boolean") refuse(`${where}.${name}`, "true or false", found);
-      return found;
-    },
-    list(name: string): readonly unknown[] {
-      const found = member(name) ?? [];
-      if (!Array.isArray(found)) refuse(`${where}.${name}`, "a list", found);
-      return found;
-    },
-    /** Refuses what was not asked for. */
-    end(): void {
-      const [unknown] =
-        Object.entries(value).find(([name, held]) => !asked.has(name) && (held ?? null) !== null) ?? [];
-      if (unknown !== undefined) {
-        throw new KubeconfigError(
-          `${where} has the field "${
-            unknown.slice(0, 100)
-          }", which is not supported here: remove it, or correct its name`,
-        );
-      }
-    },
-  };
-}
-
-function texts(values: readonly unknown[], where: string): readonly string[] {
-  return values.map((value, index) =>
-    typeof value === "string" ? value : refuse(`${where}[${index}]`, "a text", value)
-  );
-}
-
 function namedList(document: Fields, list: string, member: string, file: string): readonly Named[] {
   const found = Object.hasOwn(document, list) ? document[list] ?? [] : [];
   if (!Array.isArray(found)) refuse(list, "a list", found);
   const seen = new Map<string, number>();
   return found.flatMap((item: unknown, index): Named[] => {
-    if (!isFields(item) || typeof item["name"] !== "string") return [];
-    const { name } = item;
+    if (!isFields(item)) return [];
+    const given = item["name"];
+    if (typeof given !== "string" && typeof given !== "number" && typeof given !== "boolean") return [];
+    const name = String(given);
     const before = seen.get(name);
     if (before !== undefined) {
       throw new KubeconfigError(
@@ -157,9 +101,44 @@ function namedList(document: Fields, list: string, member: string, file: string)
       );
     }
     seen.set(name, index);
-    return [{ name, value: own(item, member) ?? {}, file }];
+    const unknown = Object.entries(item).find(([field, held]) =>
+      field !== "name" && field !== member && (held ?? null) !== null
+    )?.[0];
+    const where = `${list}[${index}]`;
+    const fault = typeof given !== "string"
+      ? `${where}.name must be a text, it is ${kindOf(given)}: put it in quotes`
+      : unknown === undefined
+      ? undefined
+      // Fields of a user that stand beside its "user" are nobody's: kubectl is then somebody else, in silence.
+      : `${where} has the field "${
+        unknown.slice(0, 100)
+      }" beside "name" and "${member}", which is not supported here: ` +
+        `correct its name, or indent it below "${member}"`;
+    return [{ name, value: own(item, member) ?? {}, fault, file }];
   });
 }
+
+/** Fields of clusters, users and contexts that say where to and who: at the top of a file they were indented too little. */
+const INDENTED_TOO_LITTLE = [
+  "as",
+  "as-groups",
+  "certificate-authority",
+  "certificate-authority-data",
+  "client-certificate",
+  "client-certificate-data",
+  "client-key",
+  "client-key-data",
+  "exec",
+  "insecure-skip-tls-verify",
+  "namespace",
+  "password",
+  "proxy-url",
+  "server",
+  "tls-server-name",
+  "token",
+  "tokenFile",
+  "username",
+];
 
 /**
  * The lists of a file.
@@ -170,6 +149,9 @@ function namedList(document: Fields, list: string, member: string, file: string)
 export function readKubeconfigDocument(document: unknown, file: string): KubeconfigDocument {
   if (document === null || document === undefined) {
     return { currentContext: undefined, contexts: [], clusters: [], users: [] };
+  }
+  if (typeof document === "string" && /^[A-Za-z0-9+/\s]{40,}={0,2}\s*$/.test(document)) {
+    throw new KubeconfigError("it must be a map, it looks like base64: decode it, as `base64 -d` does");
   }
   if (!isFields(document)) refuse("it", "a map", document);
   const kind = document["kind"] ?? "Config";
@@ -184,6 +166,12 @@ export function readKubeconfigDocument(document: unknown, file: string): Kubecon
       `its apiVersion must be v1, it is ${
         typeof apiVersion === "string" ? apiVersion.slice(0, 60) : kindOf(apiVersion)
       }`,
+    );
+  }
+  const misplaced = INDENTED_TOO_LITTLE.find((name) => Object.hasOwn(document, name));
+  if (misplaced !== undefined) {
+    throw new KubeconfigError(
+      `it has the field "${misplaced}" at its top, where kubectl passes it over: indent it below the cluster, user or context it is of`,
     );
   }
   return {
@@ -226,18 +214,6 @@ export function readContext({ name, value }: Named): ContextEntry {
   return { cluster, user, namespace };
 }
 
-/** A field of base64 in one text, wrapped or not; what it holds is never told. */
-function base64(text: string | undefined, where: string): string | undefined {
-  if (text === undefined) return undefined;
-  const joined = text.replace(/[\r\n]/g, "");
-  if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(joined)) {
-    throw new KubeconfigError(
-      `${where} is not base64: encode the PEM file, or name the file in the field without "-data"`,
-    );
-  }
-  return joined;
-}
-
 /** Data and a file for the same thing, which kubectl refuses. */
 function eitherOf(where: string, data: string | undefined, file: string | undefined, field: string): void {
   if (data !== undefined && file !== undefined) {
@@ -246,6 +222,16 @@ function eitherOf(where: string, data: string | undefined, file: string | undefi
     );
   }
 }
+
+/** Whether a text can be sent as a token. */
+export const isToken = (text: string): boolean => /^[\x20-\x7e]+$/.test(text);
+/** What is said of one that can't be. */
+export const NO_TOKEN =
+  "more than one line, or characters that no token has: write the token alone, in one line";
+
+/** What a header can't have, and the names of those whom we act as are sent in headers. */
+// deno-lint-ignore no-control-regex
+const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/;
 
 const EXEC_EXTENSION = "client.authentication.k8s.io/exec";
 
@@ -338,23 +324,89 @@ const PROVIDER_REMEDIES: ReadonlyMap<string, string> = new Map([
   ],
 ]);
 
+function refuseProvider(provider: unknown, where: string): never {
+  const { name: kind } = isFields(provider) ? provider : { name: undefined };
+  const remedy = typeof kind === "string" ? PROVIDER_REMEDIES.get(kind) : undefined;
+  throw new KubeconfigError(
+    `${where} has the field "auth-provider"${
+      remedy === undefined ? "" : ` (${kind as string})`
+    }, which is not supported here: ${remedy ?? "use an exec plugin of your cluster's provider"}`,
+  );
+}
+
+function readExtra(extra: Fields, where: string): UserEntry["asUserExtra"] {
+  return new Map(
+    Object.entries(extra).map(([key, values]) => {
+      const place = `${where}.${key}`;
+      return [key, texts(Array.isArray(values) ? values : refuse(place, "a list", values), place)];
+    }),
+  );
+}
+
+/** Refuses what only makes sense together, or not together. */
+function checkUser(entry: UserEntry, where: string): void {
+  eitherOf(where, entry.clientCertificateData, entry.clientCertificate, "client-certificate");
+  if ((entry.clientCertificateData ?? entry.clientCertificate) !== undefined) {
+    eitherOf(where, entry.clientKeyData, entry.clientKey, "client-key");
+    if ((entry.clientKeyData ?? entry.clientKey) === undefined) {
+      throw new KubeconfigError(
+        `${where} has a client certificate without its key: give client-key or client-key-data`,
+      );
+    }
+  }
+  if (
+    (entry.clientCertificateData ?? entry.clientCertificate) === undefined &&
+    (entry.clientKeyData ?? entry.clientKey) !== undefined
+  ) {
+    throw new KubeconfigError(
+      `${where} has a client key without its certificate: give client-certificate or client-certificate-data`,
+    );
+  }
+  if (entry.username === undefined && entry.password !== undefined) {
+    throw new KubeconfigError(`${where} has a password without a username: give both, or remove it`);
+  }
+  if ((entry.token ?? entry.tokenFile) !== undefined && (entry.username ?? entry.password) !== undefined) {
+    throw new KubeconfigError(
+      `${where} has a token and a password: only one way to log in is allowed, remove the other`,
+    );
+  }
+  const { as, asUid, asGroups, asUserExtra } = entry;
+  if (as === undefined && (asUid !== undefined || asGroups.length > 0 || asUserExtra.size > 0)) {
+    throw new KubeconfigError(
+      `${where} has as-uid, as-groups or as-user-extra without "as": name whom to act as`,
+    );
+  }
+}
+
+/** Refuses what no header can have: tokens, and the names of those whom we act as, are sent in headers. */
+function checkSent(entry: UserEntry, where: string): void {
+  if (entry.token !== undefined && !isToken(entry.token)) {
+    throw new KubeconfigError(`${where}.token holds ${NO_TOKEN}`);
+  }
+  for (
+    const [field, values] of [
+      ["as", [entry.as ?? ""]],
+      ["as-uid", [entry.asUid ?? ""]],
+      ["as-groups", entry.asGroups],
+      ["as-user-extra", [...entry.asUserExtra.values()].flat()],
+    ] as const
+  ) {
+    if (values.some((one) => CONTROL.test(one))) {
+      throw new KubeconfigError(
+        `${where}.${field} has the end of a line in it, or another control character`,
+      );
+    }
+  }
+}
+
 export function readUser({ name, value }: Named): UserEntry {
   const where = `user "${name}"`;
   const read = readerOf(value, where);
   read.member("extensions");
   const provider = read.member("auth-provider");
-  if (provider !== undefined) {
-    const { name: kind } = isFields(provider) ? provider : { name: undefined };
-    const remedy = typeof kind === "string" ? PROVIDER_REMEDIES.get(kind) : undefined;
-    throw new KubeconfigError(
-      `${where} has the field "auth-provider"${
-        remedy === undefined ? "" : ` (${kind as string})`
-      }, which is not supported here: ${remedy ?? "use an exec plugin of your cluster's provider"}`,
-    );
-  }
+  if (provider !== undefined) refuseProvider(provider, where);
   const exec = read.member("exec");
-  const extra = read.member("as-user-extra") ?? {};
-  if (!isFields(extra)) refuse(`${where}.as-user-extra`, "a map", extra);
+  const extra = read.map("as-user-extra");
   const entry: UserEntry = {
     token: read.text("token"),
     tokenFile: read.text("tokenFile"),
@@ -368,41 +420,10 @@ export function readUser({ name, value }: Named): UserEntry {
     as: read.text("as"),
     asUid: read.text("as-uid"),
     asGroups: texts(read.list("as-groups"), `${where}.as-groups`),
-    asUserExtra: new Map(
-      Object.entries(extra).map(([key, values]) => [
-        key,
-        texts(
-          Array.isArray(values) ? values : refuse(`${where}.as-user-extra.${key}`, "a list", values),
-          `${where}.as-user-extra.${key}`,
-        ),
-      ]),
-    ),
+    asUserExtra: readExtra(extra, `${where}.as-user-extra`),
   };
   read.end();
-  eitherOf(where, entry.clientCertificateData, entry.clientCertificate, "client-certificate");
-  const hasCertificate = (entry.clientCertificateData ?? entry.clientCertificate) !== undefined;
-  if (hasCertificate) {
-    eitherOf(where, entry.clientKeyData, entry.clientKey, "client-key");
-    if ((entry.clientKeyData ?? entry.clientKey) === undefined) {
-      throw new KubeconfigError(
-        `${where} has a client certificate without its key: give client-key or client-key-data`,
-      );
-    }
-  }
-  if (
-    (entry.token ?? entry.tokenFile) !== undefined && (entry.username ?? entry.password) !== undefined
-  ) {
-    throw new KubeconfigError(
-      `${where} has a token and a password: only one way to log in is allowed, remove the other`,
-    );
-  }
-  if (
-    entry.as === undefined &&
-    (entry.asUid !== undefined || entry.asGroups.length > 0 || entry.asUserExtra.size > 0)
-  ) {
-    throw new KubeconfigError(
-      `${where} has as-uid, as-groups or as-user-extra without "as": name whom to act as`,
-    );
-  }
+  checkUser(entry, where);
+  checkSent(entry, where);
   return entry;
 }

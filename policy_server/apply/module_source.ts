@@ -3,7 +3,6 @@
  * given, only what its signers vouch for (`spec/policy-server.md §3.3`). The bytes that were checked are the bytes that run.
  */
 import { readFile, stat } from "node:fs/promises";
-import { dirname } from "node:path";
 import {
   ArtifactError,
   type ArtifactEvent,
@@ -41,23 +40,18 @@ export async function artifactOptions(
   arrived: () => void = () => {},
 ): Promise<ArtifactOptions> {
   const { sourcesPath, dockerConfigJsonPath } = options;
-  return {
-    ...(sourcesPath !== null && { sources: await readSources(sourcesPath) }),
-    ...(dockerConfigJsonPath !== null && { dockerConfigDir: await configDirectory(dockerConfigJsonPath) }),
-    limits: { moduleBytes: MAX_MODULE_BYTES },
-    onEvent: (event: ArtifactEvent) => {
-      if (event.kind === "progress") arrived();
-      else if (event.kind === "log") {
-        log[event.level](event.message, event.fields, { target: "policy_fetcher" });
-      }
-    },
+  const onEvent = (event: ArtifactEvent) => {
+    if (event.kind === "progress") arrived();
+    else if (event.kind === "log") {
+      log[event.level](event.message, event.fields, { target: "policy_fetcher" });
+    }
   };
-}
-
-/** The flag wants a directory, in spite of its name; the file itself is understood as well. */
-async function configDirectory(path: string): Promise<string> {
-  const isFile = await stat(path).then((entry) => entry.isFile(), () => false);
-  return isFile ? dirname(path) : path;
+  return {
+    ...(sourcesPath !== null && { sources: await readSources(sourcesPath, { onEvent }) }),
+    ...(dockerConfigJsonPath !== null && { dockerConfigDir: dockerConfigJsonPath }),
+    limits: { moduleBytes: MAX_MODULE_BYTES },
+    onEvent,
+  };
 }
 
 /** Reads the configuration files that the flags name. Throws an Error with the text for the user. */

@@ -7,6 +7,7 @@ import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import type { TlsPaths } from "../types/options.ts";
 import type { Log } from "./log.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
+import { ENCRYPTED_KEY, isEncryptedKey } from "../../program/types/encrypted_key.ts";
 
 /** Certificate (with its chain, leaf first) and key as PEM, with the state of the files that they came from. */
 export type ServerPair = {
@@ -60,18 +61,19 @@ export function loadServerPair({ certFile, keyFile }: TlsPaths): ServerPair {
   });
   // A chain behind the certificate is welcome (spec/policy-server.md §19 row 22), so only too few can be wrong.
   if (leaf === undefined) {
+    const exchanged = pemBlocks(cert.text).some(({ label }) => PRIVATE_KEYS.includes(label));
     throw new TlsMaterialError(
-      `Expected exactly one certificate in certificate file, found 0: "${certFile}" has no PEM certificate`,
+      `Expected exactly one certificate in certificate file, found 0: "${certFile}" ${
+        exchanged ? "has a private key, are the two files exchanged?" : "has no PEM certificate"
+      }`,
     );
   }
   const [keyBlock] = keys;
-  if (keyBlock === undefined || keys.length > 1) {
-    const encrypted = key.text.includes("-----BEGIN ENCRYPTED PRIVATE KEY-----");
-    const why = encrypted
-      ? " is encrypted, which is not supported"
-      : ` has ${keys.length} unencrypted PEM private keys`;
+  const encrypted = isEncryptedKey(keyBlock?.pem ?? key.text);
+  if (keyBlock === undefined || keys.length > 1 || encrypted) {
+    const why = encrypted ? ` ${ENCRYPTED_KEY}` : ` has ${keys.length} unencrypted PEM private keys`;
     throw new TlsMaterialError(
-      `Expected exactly one key in key file, found ${keys.length}: "${keyFile}"${why}`,
+      `Expected exactly one key in key file, found ${encrypted ? 0 : keys.length}: "${keyFile}"${why}`,
     );
   }
   const privateKey = parsed(() => createPrivateKey(keyBlock.pem), `private key in key file "${keyFile}"`);

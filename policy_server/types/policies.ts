@@ -111,6 +111,17 @@ export function parsePolicies(
       throw new DocumentError("EOF while parsing a value: the file is empty (`{}` = no policies)", 0);
     }
     if (root.kind !== "map") throw mismatch("", root, "a map of policy names to policies");
+    if (
+      ["apiVersion", "kind"].every((name) =>
+        root.entries.find(({ key }) => key === name)?.value.kind === "string"
+      )
+    ) {
+      throw new DocumentError(
+        "it is a resource of Kubernetes, expected a map of policy names to policies: write the resource's name, and " +
+          "below it module and settings of its spec",
+        root.at,
+      );
+    }
     for (const { path: where, firstAt, againAt } of repeatedKeys(root)) {
       const at = (offset: number) => {
         const { line, column } = positionOf(text, offset);
@@ -384,6 +395,8 @@ function mismatch(path: string, value: DocumentValue, expected: string): Documen
 function shown(value: DocumentValue): string {
   if (value.kind === "map" || value.kind === "list") return article(value.kind);
   const text = jsonText(value);
+  // It may be a private key.
+  if (text.includes("-----BEGIN ")) return "a string in PEM";
   return text.length <= 80 ? text : `${text.slice(0, 80)}…`;
 }
 

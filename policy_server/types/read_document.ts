@@ -1,7 +1,7 @@
 /** Reads YAML or JSON, whichever a text is. */
 import { DocumentError, type DocumentValue, MAX_TEXT_LENGTH } from "./document.ts";
 import { readJson } from "./json_document.ts";
-import { readYaml } from "./yaml_document.ts";
+import { readYaml, type YamlReading } from "./yaml_document.ts";
 
 /**
  * Reads one document; `null` stands for a text that holds none (empty, or only comments). The last of repeated keys
@@ -10,9 +10,9 @@ import { readYaml } from "./yaml_document.ts";
  *
  * Throws {@link DocumentError}.
  */
-export function readDocument(text: string): DocumentValue | null {
+export function readDocument(text: string, reading: YamlReading = "core"): DocumentValue | null {
   if (text.length > MAX_TEXT_LENGTH) {
     throw new DocumentError(`longer than ${MAX_TEXT_LENGTH} characters`, MAX_TEXT_LENGTH);
   }
-  return /^\s*[{]/.test(text) ? readJson(text) ?? readYaml(text) : readYaml(text);
+  return /^\s*[{]/.test(text) ? readJson(text) ?? readYaml(text, reading) : readYaml(text, reading);
 }

@@ -1,7 +1,7 @@
 /**
  * Reads YAML into the tree of {@link DocumentValue}. The YAML package gives the nodes; what a plain scalar means is
  * decided here from its text (YAML 1.2 core rules), because that keeps the digits and does not depend on a `%YAML`
- * directive. Merge keys are plain keys.
+ * directive. Merge keys are plain keys. Manifests are read as `kubectl` reads them (`kubectl_yaml.ts`).
  */
 import { own } from "../../program/types/own.ts";
 import { yamlFaultText } from "../../program/types/yaml_fault.ts";
@@ -10,11 +10,13 @@ import {
   type DocumentEntry,
   DocumentError,
   type DocumentValue,
+  jsonText,
   listOf,
   mapOf,
   MAX_DEPTH,
   MAX_TEXT_LENGTH,
 } from "./document.ts";
+import { kubectlScalar, mergedEntries } from "./kubectl_yaml.ts";
 
 const CORE = "tag:yaml.org,2002:";
 const TAGS: Readonly<Record<string, readonly DocumentValue["kind"][]>> = {
@@ -30,6 +32,9 @@ const TAGS: Readonly<Record<string, readonly DocumentValue["kind"][]>> = {
 const FLOAT = /^([-+]?)([0-9]*)(?:\.([0-9]*))?([eE][-+]?[0-9]+)?$/;
 /** Longest `0x…` or `0o…` read; far beyond 64 bits, short enough to be converted at no cost. */
 const MAX_RADIX_DIGITS = 64;
+
+/** Keys that the merges of one document may add in all. */
+const MAX_MERGED = 1_000_000;
 
 type YamlNode = { readonly range?: readonly [number, number, number] | null; readonly tag?: string };
 
@@ -54,23 +59,26 @@ function guarded<T>(parse: () => T): T {
   }
 }
 
+/** What plain scalars and `<<` mean: by YAML 1.2's core schema, or as `kubectl` reads them. */
+export type YamlReading = "core" | "kubectl";
+
 /** Reads the only document of `text`; `null` where there is none. Throws {@link DocumentError}. */
-export function readYaml(text: string): DocumentValue | null {
-  return readParsed(guarded(() => parseDocument(text, OPTIONS)));
+export function readYaml(text: string, reading: YamlReading = "core"): DocumentValue | null {
+  return readParsed(guarded(() => parseDocument(text, OPTIONS)), reading);
 }
 
 /** Reads all documents of `text`, those that hold something. Throws {@link DocumentError}. */
-export function readYamlStream(text: string): readonly DocumentValue[] {
+export function readYamlStream(text: string, reading: YamlReading = "core"): readonly DocumentValue[] {
   if (text.length > MAX_TEXT_LENGTH) {
     throw new DocumentError(`longer than ${MAX_TEXT_LENGTH} characters`, MAX_TEXT_LENGTH);
   }
   const documents = guarded(() => parseAllDocuments(text, OPTIONS));
-  return [...documents].map((document) => readParsed(document as Parsed)).filter((value) =>
+  return [...documents].map((document) => readParsed(document as Parsed, reading)).filter((value) =>
     value !== null && value.kind !== "null"
   ) as DocumentValue[];
 }
 
-function readParsed(document: Parsed): DocumentValue | null {
+function readParsed(document: Parsed, reading: YamlReading): DocumentValue | null {
   const fault = document.errors[0];
   if (fault !== undefined) {
     const text = fault.code === "MULTIPLE_DOCS"
@@ -89,18 +97,42 @@ function readParsed(document: Parsed): DocumentValue | null {
     if (depth > MAX_DEPTH) throw new DocumentError(`nested more than ${MAX_DEPTH} levels deep`, start);
     if (node.anchor !== undefined) anchors.set(node.anchor, "open");
     const result = isScalar(node)
-      ? scalar(node.source ?? "", node.type === "PLAIN", node.tag, start)
+      ? scalar(node.source ?? "", node.type === "PLAIN", node.tag, start, reading)
       : isSeq(node)
       ? listOf(node.items.map((item) => value(item, start, depth + 1)), start)
-      : mapOf(node.items.map((pair) => entry(pair.key, pair.value, start, depth)), start);
+      : mapOf(entriesOf(node.items, start, depth), start);
     checkTag(node.tag, result);
     if (node.anchor !== undefined) anchors.set(node.anchor, result);
     return result;
   }
 
+  function entriesOf(
+    pairs: readonly { readonly key: unknown; readonly value: unknown }[],
+    at: number,
+    depth: number,
+  ): readonly DocumentEntry[] {
+    const entries = pairs.map((pair) => entry(pair.key, pair.value, at, depth));
+    if (reading === "core") return entries;
+    const isMerge = ({ key }: { readonly key: unknown }) =>
+      isScalar(key) && key.type === "PLAIN" && key.source === "<<";
+    return pairs.some(isMerge) ? mergedEntries(entries, (index) => isMerge(pairs[index]!), spend) : entries;
+  }
+
+  let unspent = MAX_MERGED;
+  function spend(count: number, at: number): void {
+    unspent -= count;
+    if (unspent < 0) throw new DocumentError(`\`<<\` merges more than ${MAX_MERGED} keys`, at);
+  }
+
   function entry(keyNode: unknown, valueNode: unknown, at: number, depth: number): DocumentEntry {
     const key = value(keyNode, at, depth + 1);
-    const text = key.kind === "string" ? key.value : isScalar(keyNode) ? keyNode.source ?? "" : "";
+    const text = key.kind === "string"
+      ? key.value
+      : reading === "kubectl"
+      ? jsonText(key)
+      : isScalar(keyNode)
+      ? keyNode.source ?? ""
+      : "";
     return { key: text, keyKind: key.kind, keyAt: key.at, value: value(valueNode, key.at, depth + 1) };
   }
 
@@ -122,10 +154,22 @@ function checkTag(tag: string | undefined, value: DocumentValue): void {
 }
 
 /** `source` is the scalar's text without quotes and escapes. */
-function scalar(source: string, plain: boolean, tag: string | undefined, at: number): DocumentValue {
+function scalar(
+  source: string,
+  plain: boolean,
+  tag: string | undefined,
+  at: number,
+  reading: YamlReading,
+): DocumentValue {
   const resolves = tag === undefined ? plain : tag !== "!" && tag !== `${CORE}str`;
-  return (resolves ? coreScalar(source, at) : undefined) ??
+  return (resolves ? plainScalar(source, at, reading) : undefined) ??
     { kind: "string", at, weight: source.length + 2, value: source };
+}
+
+function plainScalar(source: string, at: number, reading: YamlReading): DocumentValue | undefined {
+  const read = reading === "kubectl" ? kubectlScalar(source, at) : undefined;
+  if (read === undefined) return coreScalar(source, at);
+  return "decimal" in read ? coreScalar(read.decimal, at) : read;
 }
 
 function coreScalar(source: string, at: number): DocumentValue | undefined {

@@ -25,8 +25,9 @@ import {
   since,
 } from "../render/metric_data.ts";
 import { type Environment, exportIntervalMs, otlpSettings, temporality } from "../render/otlp_settings.ts";
-import type { MetricFamily } from "../types/metrics.ts";
+import type { MetricFamily, Temporality } from "../types/metrics.ts";
 import type { Report } from "../types/report.ts";
+import { deadline } from "./deadline.ts";
 import { openOtlpChannel } from "./otlp_channel.ts";
 import { resource } from "./resource.ts";
 
@@ -51,28 +52,16 @@ export interface MetricsPush {
   stop(limitMs: number): Promise<boolean>;
 }
 
-function now(): Instant {
-  const millis = wallClockMs();
-  const seconds = Math.floor(millis / 1000);
-  return [seconds, Math.floor((millis - seconds * 1000) * 1e6)];
-}
-
 /** Begins to push. Rejects when the environment's variables, or files that they name, can't be used. */
 export async function startMetricsPush(options: MetricsPushOptions): Promise<MetricsPush> {
-  const { environment, report, collect } = options;
+  const { scope, serviceName, environment, report, collect } = options;
   const { settings, notices: ofSettings } = otlpSettings("METRICS", environment);
   const notices = [...ofSettings];
   const kind = temporality(environment, notices);
   const intervalMs = options.intervalMs ?? exportIntervalMs(environment, notices);
   for (const notice of notices) report("warn", notice, {});
   const channel = await openOtlpChannel(settings, report);
-  const [metrics, { ValueType: valueType }, { ProtobufMetricsSerializer }, sender] = await Promise.all([
-    loadOtelMetrics(),
-    loadOtelApi(),
-    loadOtlp(),
-    resource(options.serviceName, false),
-  ]);
-  const scope = { name: options.scope };
+  const encode = await encoder(scope, serviceName, kind);
   let begin = now();
   let arrived: Arrived = NOTHING_ARRIVED;
 
@@ -81,11 +70,7 @@ export async function startMetricsPush(options: MetricsPushOptions): Promise<Met
     const end = now();
     const news = kind === "delta" ? since(arrived, all) : all;
     for (const message of messages(news)) {
-      const data = metricData({ metrics, valueType }, message, kind, begin, end);
-      const bytes = ProtobufMetricsSerializer.serializeRequest({
-        resource: sender,
-        scopeMetrics: [{ scope, metrics: data }],
-      });
+      const bytes = encode(message, begin, end);
       if (bytes === undefined || await channel.send(bytes) !== "arrived") return false;
     }
     if (kind === "delta") {
@@ -115,17 +100,39 @@ export async function startMetricsPush(options: MetricsPushOptions): Promise<Met
     },
     async stop(limitMs) {
       clearInterval(timer);
-      let limit: ReturnType<typeof setTimeout> | undefined;
       const last = async () => {
         // What was counted during a push that is on its way is not in it.
         if (pushing !== undefined) await pushing;
         return await pushOnce();
       };
-      const late = new Promise<boolean>((resolve) => limit = setTimeout(() => resolve(false), limitMs));
-      const done = await Promise.race([last(), late]);
-      clearTimeout(limit);
+      const done = await deadline(last(), limitMs, false);
       channel.close();
       return done;
     },
   };
+}
+
+type Encode = (message: readonly MetricFamily[], begin: Instant, end: Instant) => Uint8Array | undefined;
+
+async function encoder(scope: string, serviceName: string, kind: Temporality): Promise<Encode> {
+  const [metrics, { ValueType: valueType }, { ProtobufMetricsSerializer }, sender] = await Promise.all([
+    loadOtelMetrics(),
+    loadOtelApi(),
+    loadOtlp(),
+    resource(serviceName, false),
+  ]);
+  return (message, begin, end) =>
+    ProtobufMetricsSerializer.serializeRequest({
+      resource: sender,
+      scopeMetrics: [{
+        scope: { name: scope },
+        metrics: metricData({ metrics, valueType }, message, kind, begin, end),
+      }],
+    });
+}
+
+function now(): Instant {
+  const millis = wallClockMs();
+  const seconds = Math.floor(millis / 1000);
+  return [seconds, Math.floor((millis - seconds * 1000) * 1e6)];
 }

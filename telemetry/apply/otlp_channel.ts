@@ -66,103 +66,134 @@ const identity = <T>(value: T): T => value;
 
 /** Opens a channel; nothing is sent yet. Rejects when a file can't be read or is no certificate. */
 export async function openOtlpChannel(settings: OtlpSettings, report: Report): Promise<OtlpChannel> {
-  const grpc = await loadGrpc();
-  const metadata = new grpc.Metadata();
-  for (const [name, value] of Object.entries(settings.headers)) metadata.set(name, value);
-  const files = settings.tls && absolute(settings.tls);
-  let material = files && readMaterial(files);
+  return new GrpcChannel(await loadGrpc(), settings, report);
+}
 
-  const connect = (): Grpc.Client => {
-    let credentials: Grpc.ChannelCredentials;
-    try {
-      credentials = material === undefined
-        ? grpc.credentials.createInsecure()
-        : grpc.credentials.createSsl(material.ca, material.key, material.cert);
-    } catch (error) {
-      const names = [files?.ca, files?.client?.cert, files?.client?.key];
-      throw new Error(
-        `the certificates for the OpenTelemetry collector can't be used (${
-          names.filter((name) => name !== undefined).join(", ")
-        }): ${(error as Error).message}`,
-      );
-    }
-    return new grpc.Client(settings.target, credentials, {
-      "grpc.default_compression_algorithm": settings.compression === "gzip" ? GZIP : 0,
+class GrpcChannel implements OtlpChannel {
+  readonly #grpc: typeof Grpc;
+  readonly #settings: OtlpSettings;
+  readonly #report: Report;
+  readonly #metadata: Grpc.Metadata;
+  readonly #files: TlsFiles | undefined;
+  #material: TlsMaterial | undefined;
+  #client: Grpc.Client;
+  #closed = false;
+  #arriving: boolean | undefined;
+
+  constructor(grpc: typeof Grpc, settings: OtlpSettings, report: Report) {
+    this.#grpc = grpc;
+    this.#settings = settings;
+    this.#report = report;
+    this.#metadata = new grpc.Metadata();
+    for (const [name, value] of Object.entries(settings.headers)) this.#metadata.set(name, value);
+    this.#files = settings.tls && absolute(settings.tls);
+    this.#material = this.#files && readMaterial(this.#files);
+    this.#client = this.#connect();
+  }
+
+  #connect(): Grpc.Client {
+    const { target, compression } = this.#settings;
+    return new this.#grpc.Client(target, this.#credentials(), {
+      "grpc.default_compression_algorithm": compression === "gzip" ? GZIP : 0,
       // Proxies of the environment are for the way to registries.
       "grpc.enable_http_proxy": 0,
       // A new client is a new connection, and not the old one under a new name.
       "grpc.use_local_subchannel_pool": 1,
       "grpc.max_reconnect_backoff_ms": 30_000,
     });
-  };
-  let client = connect();
-  let closed = false;
-  let arriving: boolean | undefined;
+  }
 
-  const tell = (error: string | undefined): void => {
+  #credentials(): Grpc.ChannelCredentials {
+    const { createInsecure, createSsl } = this.#grpc.credentials;
+    try {
+      if (this.#material === undefined) return createInsecure();
+      const { ca, key, cert } = this.#material;
+      return createSsl(ca, key, cert);
+    } catch (error) {
+      const { ca, client } = this.#files ?? {};
+      const names = [ca, client?.cert, client?.key].filter((name) => name !== undefined).join(", ");
+      throw new Error(
+        `the certificates for the OpenTelemetry collector can't be used (${names}): ${
+          (error as Error).message
+        }`,
+      );
+    }
+  }
+
+  send(message: Uint8Array): Promise<Delivery> {
+    return new Promise((settle) => {
+      if (this.#closed) return settle("again");
+      this.#client.makeUnaryRequest(
+        PATHS[this.#settings.signal],
+        identity<Buffer>,
+        identity<Buffer>,
+        Buffer.from(message.buffer, message.byteOffset, message.byteLength),
+        this.#metadata,
+        { deadline: Date.now() + this.#settings.timeoutMs },
+        (error) => settle(this.#delivery(error)),
+      );
+    });
+  }
+
+  /** What became of a message, after what there is to do about it. */
+  #delivery(error: Grpc.ServiceError | null): Delivery {
+    if (error === null) {
+      this.#reportChange(undefined);
+      return "arrived";
+    }
+    const code = this.#grpc.status[error.code];
+    this.#reportChange(`${code}: ${error.details}`);
+    if (!this.#closed && this.#isDead(code)) this.#reconnect();
+    this.#renew();
+    return PASSING.has(code) ? "again" : "refused";
+  }
+
+  /** Reports that messages arrive, or why they don't, where that has changed. */
+  #reportChange(error: string | undefined): void {
     const now = error === undefined;
-    const former = arriving;
-    if (closed || former === now) return;
-    arriving = now;
-    const fields = { endpoint: settings.target };
-    const what = WORDS[settings.signal];
+    const former = this.#arriving;
+    if (this.#closed || former === now) return;
+    this.#arriving = now;
+    const fields = { endpoint: this.#settings.target };
+    const what = WORDS[this.#settings.signal];
     if (error !== undefined) {
-      report("warn", `the OpenTelemetry collector does not take ${what}, they are tried again`, {
+      this.#report("warn", `the OpenTelemetry collector does not take ${what}, they are tried again`, {
         ...fields,
         error: error.slice(0, MAX_ERROR_LENGTH),
       });
-    } else if (former === false) report("info", `the OpenTelemetry collector takes ${what} again`, fields);
-  };
-  const reconnect = (): void => {
-    const old = client;
-    client = connect();
-    old.close();
-  };
+    } else if (former === false) {
+      this.#report("info", `the OpenTelemetry collector takes ${what} again`, fields);
+    }
+  }
+
   /** A connection that seems to stand and does not answer: the other end may be gone without a word. */
-  const isDead = (code: string): boolean =>
-    code === "DEADLINE_EXCEEDED" &&
-    client.getChannel().getConnectivityState(false) === grpc.connectivityState.READY;
+  #isDead(code: string): boolean {
+    return code === "DEADLINE_EXCEEDED" &&
+      this.#client.getChannel().getConnectivityState(false) === this.#grpc.connectivityState.READY;
+  }
+
   /** Certificates are exchanged while the process runs: after a failure the files are looked at. */
-  const renew = (): void => {
-    if (files === undefined || closed) return;
+  #renew(): void {
+    if (this.#files === undefined || this.#closed) return;
     try {
-      const next = readMaterial(files);
-      const before = material!;
+      const next = readMaterial(this.#files);
+      const before = this.#material!;
       if (same(next.ca, before.ca) && same(next.cert, before.cert) && same(next.key, before.key)) return;
-      material = next;
-      reconnect();
+      this.#material = next;
+      this.#reconnect();
     } catch {
       // Half written: the next failure looks again.
     }
-  };
+  }
 
-  return {
-    send: (message) =>
-      new Promise((settle) => {
-        if (closed) return settle("again");
-        client.makeUnaryRequest(
-          PATHS[settings.signal],
-          identity<Buffer>,
-          identity<Buffer>,
-          Buffer.from(message.buffer, message.byteOffset, message.byteLength),
-          metadata,
-          { deadline: Date.now() + settings.timeoutMs },
-          (error) => {
-            if (error === null) {
-              tell(undefined);
-              return settle("arrived");
-            }
-            const code = grpc.status[error.code];
-            tell(`${code}: ${error.details}`);
-            if (!closed && isDead(code)) reconnect();
-            renew();
-            settle(PASSING.has(code) ? "again" : "refused");
-          },
-        );
-      }),
-    close() {
-      closed = true;
-      client.close();
-    },
-  };
+  #reconnect(): void {
+    const old = this.#client;
+    this.#client = this.#connect();
+    old.close();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#client.close();
+  }
 }

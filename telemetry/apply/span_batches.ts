@@ -32,87 +32,104 @@ function sizeOf({ attributes, events }: OtelReadableSpan): number {
 }
 
 /** A processor of spans that hands them in batches to `send`. */
-export function spanBatches(
-  { queue, batch, delayMs }: BatchSettings,
-  send: (spans: readonly OtelReadableSpan[]) => Promise<Delivery>,
-  report: Report,
-): OtelSpanProcessor {
-  let waiting: { readonly span: OtelReadableSpan; readonly size: number }[] = [];
-  let size = 0;
-  let dropped = 0;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let sending: Promise<void> | undefined;
-  let ended = false;
+export function spanBatches(settings: BatchSettings, send: Send, report: Report): OtelSpanProcessor {
+  return new SpanBatches(settings, send, report);
+}
 
-  const drop = () => {
-    if (dropped++ === 0) {
-      report("warn", "spans are dropped: they can't be sent to the OpenTelemetry collector", {
-        waiting: waiting.length,
+type Send = (spans: readonly OtelReadableSpan[]) => Promise<Delivery>;
+
+class SpanBatches implements OtelSpanProcessor {
+  readonly #settings: BatchSettings;
+  readonly #send: Send;
+  readonly #report: Report;
+  #waiting: { readonly span: OtelReadableSpan; readonly size: number }[] = [];
+  /** Of all that wait. */
+  #size = 0;
+  #dropped = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #sending: Promise<void> | undefined;
+  #ended = false;
+
+  constructor(settings: BatchSettings, send: Send, report: Report) {
+    this.#settings = settings;
+    this.#send = send;
+    this.#report = report;
+  }
+
+  onStart(): void {}
+
+  onEnd(span: OtelReadableSpan): void {
+    if (this.#ended) return;
+    const size = sizeOf(span);
+    if (!this.#hasRoom(size)) return this.#drop();
+    this.#waiting.push({ span, size });
+    this.#size += size;
+    if (this.#waiting.length === 1) this.#schedule(this.#settings.delayMs);
+    else if (this.#waiting.length === this.#settings.batch) this.#schedule(0);
+  }
+
+  async forceFlush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#sending;
+    while (this.#waiting.length > 0 && await this.#sendBatch());
+  }
+
+  async shutdown(): Promise<void> {
+    this.#ended = true;
+    await this.forceFlush();
+    this.#waiting = [];
+  }
+
+  #schedule(afterMs: number): void {
+    if (this.#sending !== undefined || this.#waiting.length === 0) return;
+    if (afterMs > 0 && this.#timer !== undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#sending = this.#sendBatch().then((goOn) => {
+        this.#sending = undefined;
+        const { batch, delayMs } = this.#settings;
+        if (!this.#ended) this.#schedule(goOn && this.#waiting.length >= batch ? 1 : delayMs);
       });
-    }
-  };
+    }, afterMs);
+    this.#timer.unref();
+  }
+
   /** Sends what has waited longest; resolves to whether it makes sense to go on. */
-  const sendBatch = async (): Promise<boolean> => {
+  async #sendBatch(): Promise<boolean> {
+    const waiting = this.#waiting;
     let count = 0, characters = 0;
-    while (count < batch && count < waiting.length && characters < MAX_MESSAGE_CHARACTERS) {
+    while (count < this.#settings.batch && count < waiting.length && characters < MAX_MESSAGE_CHARACTERS) {
       characters += waiting[count++]!.size;
     }
     const spans = waiting.splice(0, count);
-    size -= characters;
-    const delivery = await send(spans.map(({ span }) => span));
+    this.#size -= characters;
+    const delivery = await this.#send(spans.map(({ span }) => span));
     if (delivery === "arrived") {
-      if (dropped > 0) report("info", "spans are sent again", { dropped });
-      dropped = 0;
+      if (this.#dropped > 0) this.#report("info", "spans are sent again", { dropped: this.#dropped });
+      this.#dropped = 0;
       return true;
     }
     for (const one of delivery === "again" ? spans.reverse() : []) {
-      if (waiting.length >= queue || size + one.size > MAX_WAITING_CHARACTERS) drop();
+      if (!this.#hasRoom(one.size)) this.#drop();
       else {
-        waiting.unshift(one);
-        size += one.size;
+        this.#waiting.unshift(one);
+        this.#size += one.size;
       }
     }
-    if (delivery === "refused") { for (const _ of spans) drop(); }
+    if (delivery === "refused") { for (const _ of spans) this.#drop(); }
     return false;
-  };
-  const schedule = (afterMs: number) => {
-    if (sending !== undefined || waiting.length === 0) return;
-    if (afterMs > 0 && timer !== undefined) return;
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      timer = undefined;
-      sending = sendBatch().then((goOn) => {
-        sending = undefined;
-        if (!ended) schedule(goOn && waiting.length >= batch ? 1 : delayMs);
-      });
-    }, afterMs);
-    timer.unref();
-  };
-  const forceFlush = async () => {
-    clearTimeout(timer);
-    timer = undefined;
-    await sending;
-    while (waiting.length > 0 && await sendBatch());
-  };
+  }
 
-  return {
-    onStart() {},
-    onEnd(span) {
-      if (ended) return;
-      const cost = sizeOf(span);
-      if (waiting.length >= queue || size + cost > MAX_WAITING_CHARACTERS) {
-        return drop();
-      }
-      waiting.push({ span, size: cost });
-      size += cost;
-      if (waiting.length === 1) schedule(delayMs);
-      else if (waiting.length === batch) schedule(0);
-    },
-    forceFlush,
-    async shutdown() {
-      ended = true;
-      await forceFlush();
-      waiting = [];
-    },
-  };
+  #hasRoom(size: number): boolean {
+    return this.#waiting.length < this.#settings.queue && this.#size + size <= MAX_WAITING_CHARACTERS;
+  }
+
+  #drop(): void {
+    if (this.#dropped++ > 0) return;
+    this.#report("warn", "spans are dropped: they can't be sent to the OpenTelemetry collector", {
+      waiting: this.#waiting.length,
+    });
+  }
 }

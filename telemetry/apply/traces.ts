@@ -4,6 +4,7 @@ import { loadOtelApi, loadOtelTraces, loadOtlp, type OtelSpan } from "../../deps
 import { batchSettings, type Environment, otlpSettings } from "../render/otlp_settings.ts";
 import type { Report } from "../types/report.ts";
 import type { SpanFields, Tracer, TraceSpan } from "../types/spans.ts";
+import { deadline } from "./deadline.ts";
 import { openOtlpChannel } from "./otlp_channel.ts";
 import { resource } from "./resource.ts";
 import { spanBatches } from "./span_batches.ts";
@@ -71,10 +72,7 @@ export async function startTraces({ serviceName, environment, report }: TracesOp
     root: (name, fields) =>
       wrap(tracer.startSpan(name, { root: true, attributes: defined(fields) }, ROOT_CONTEXT)),
     async stop(limitMs) {
-      let limit: ReturnType<typeof setTimeout> | undefined;
-      const late = new Promise<void>((resolve) => limit = setTimeout(resolve, limitMs));
-      await Promise.race([processor.shutdown(), late]);
-      clearTimeout(limit);
+      await deadline(processor.shutdown(), limitMs, undefined);
       channel.close();
     },
   };

@@ -268,6 +268,28 @@ for (const tls of [false, true]) {
     ));
 }
 
+test("a registry that does not know of the TLS before it: the next page is asked with it", () =>
+  scene(
+    {
+      answer: (_victim, { base }) => (request, response, body) => {
+        if (!request.url?.includes("tags")) return passOn(request, response, body);
+        const second = request.url.includes("n=2");
+        if (!second) {
+          response.setHeader(
+            "link",
+            `<${base.replace("https:", "http:")}/v2/tests/policy/tags/list?n=2>; rel="next"`,
+          );
+        }
+        response.end(JSON.stringify({ tags: [second ? "two" : "one"] }));
+      },
+    },
+    true,
+    () => [],
+    async (place) => {
+      assert.equal(await tags(place), ["one", "two"]);
+    },
+  ));
+
 test("pages that lead back to themselves end", () =>
   scene(
     {

@@ -215,6 +215,89 @@ const BUNDLES: Readonly<Record<string, Place>> = {
   "two pages and a third": paged((next) => `<${next}>; rel="next"`),
   "pages with an absolute address": paged((next, host) => `<http://${host}${next}>; rel=next`),
   "pages among other links": paged((next) => `</v2/first>; rel="first", <${next}>; rel="next"`),
+  // RFC 8288 §3: parameters in any order, commas within quotes, several relations.
+  "pages by a link with a title": paged((next) => `<${next}>; title="the next, please"; rel="next"`),
+  "pages by a link of two relations": paged((next) => `<${next}>; rel="last next"`),
+  "pages by a link in capitals": paged((next) => `<${next}>;REL="NEXT"`),
+  "pages by a link after one with a title": paged((next) =>
+    `</v2/first>; rel="first"; title="a, b", <${next}>; rel="next"`
+  ),
+  "pages by a link with a comma in its address": paged((next) => `<${next}&artifactTypes=a,b>; rel="next"`),
+  // As registries answer that make the list by themselves: crane and oras look at its entries alone.
+  "a list without its version": async (at) => {
+    const bundle = await at.signature("bundle");
+    const entry = at.refer(bundle, {}, { artifactType: bundle.mediaType });
+    at.registry.content.set(`${REPOSITORY}/referrers/${at.image.digest}`, {
+      type: OCI_INDEX,
+      bytes: Buffer.from(JSON.stringify({ mediaType: OCI_INDEX, manifests: [entry] })),
+    });
+  },
+  "a list whose type is empty": async (at) => {
+    const bundle = await at.signature("bundle");
+    const entry = at.refer(bundle, {}, { artifactType: bundle.mediaType });
+    at.registry.content.set(`${REPOSITORY}/referrers/${at.image.digest}`, {
+      type: "application/json",
+      bytes: Buffer.from(
+        JSON.stringify({ schemaVersion: 2, mediaType: "", manifests: [entry], annotations: null }),
+      ),
+    });
+  },
+  "an elder bundle's type, as older clients wrote it": async (at) => {
+    const bundle = {
+      ...await at.signature("bundle"),
+      mediaType: "application/vnd.dev.sigstore.bundle+json;version=0.3",
+    };
+    at.list([at.refer(bundle, {}, { artifactType: bundle.mediaType })]);
+  },
+  "a manifest of Docker's type, and an empty configuration as Go writes it": async (at) => {
+    const bundle = await at.signature("bundle");
+    const type = "application/vnd.docker.distribution.manifest.v2+json";
+    at.list([
+      at.refer(bundle, { mediaType: type, config: { mediaType: "", digest: "", size: 0 } }, {
+        artifactType: bundle.mediaType,
+      }),
+    ]);
+  },
+  "a list that has the image itself in it": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.list([
+      { mediaType: OCI_MANIFEST, ...at.image },
+      at.refer(bundle, {}, { artifactType: bundle.mediaType }),
+    ]);
+  },
+  // Cosign's own tag is still where some tools put bundles (fluxcd/flux-mirror#66).
+  "the .sig tag": async (at) => {
+    at.sig({ schemaVersion: 2, config: at.config, layers: [at.put(await at.signature("bundle"))] });
+  },
+  // What older go-containerregistry wrote into the fallback tag (docker/buildx#4010).
+  "a fallback tag whose entry has the type of an image's configuration": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.fallback([at.refer(bundle, {}, { artifactType: "application/vnd.docker.container.image.v1+json" })]);
+  },
+  "a fallback tag that is a manifest, and the API's list": async (at) => {
+    const bundle = await at.signature("bundle");
+    at.registry.manifest(
+      REPOSITORY,
+      at.tag,
+      { schemaVersion: 2, config: at.config, layers: [] },
+      OCI_MANIFEST,
+    );
+    at.list([at.refer(bundle, {}, { artifactType: bundle.mediaType })]);
+  },
+  "an entry twice": async (at) => {
+    const bundle = await at.signature("bundle");
+    const entry = at.refer(bundle, {}, { artifactType: bundle.mediaType });
+    at.list([entry, entry]);
+    at.fallback([entry]);
+  },
+  "an index among the referrers": async (at) => {
+    const bundle = await at.signature("bundle");
+    const nested = at.registry.manifest(REPOSITORY, "nested", at.index([]), OCI_INDEX);
+    at.list([
+      { mediaType: OCI_INDEX, ...nested, artifactType: BUNDLE_V03 },
+      at.refer(bundle, {}, { artifactType: bundle.mediaType }),
+    ]);
+  },
   "101 other referrers first": async (at) => {
     const bundle = await at.signature("bundle");
     at.list([
@@ -322,6 +405,24 @@ const SIMPLE: Readonly<Record<string, Place>> = {
   "a .sig tag with null where nothing is": async (at) => {
     const layer = { ...at.put(await at.signature("simple signing")), urls: null, platform: null };
     at.sig({ schemaVersion: 2, mediaType: null, config: null, annotations: null, layers: [layer] });
+  },
+  "a .sig tag of Docker's types (COSIGN_DOCKER_MEDIA_TYPES)": async (at) => {
+    const type = "application/vnd.docker.distribution.manifest.v2+json";
+    const config = { ...at.config, mediaType: "application/vnd.docker.container.image.v1+json" };
+    at.sig({
+      schemaVersion: 2,
+      mediaType: type,
+      config,
+      layers: [at.put(await at.signature("simple signing"))],
+    }, type);
+  },
+  "a .sig tag whose type is empty": async (at) => {
+    at.sig({
+      schemaVersion: 2,
+      mediaType: "",
+      config: at.config,
+      layers: [at.put(await at.signature("simple signing"))],
+    });
   },
   "a .sig tag with layers that are none, before and after": async (at) => {
     const layer = at.put(await at.signature("simple signing"));

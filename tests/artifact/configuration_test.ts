@@ -1,4 +1,5 @@
 /** sources.yml and the verification configuration: what is read, and what is said when it cannot be. */
+import { generateKeyPairSync } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -13,7 +14,7 @@ import {
 } from "../../artifact/mod.ts";
 import { effectiveProxies } from "../../artifact/render/proxy.ts";
 import { createAuthority } from "./_certificates.ts";
-import { failure, inDirectory } from "./_setting.ts";
+import { failure, inDirectory, listening } from "./_setting.ts";
 
 const authority = await createAuthority();
 
@@ -80,11 +81,72 @@ something_new: [1]
     const list = read?.sourceAuthorities.get(host) ?? [];
     assert.equal(list.map(base64), [base64(authority.ca), base64(authority.ca)], host);
   }
+  // As Windows' tools and editors leave it.
+  for (
+    const [name, bytes] of Object.entries({
+      "utf16.pem": Buffer.from(`\uFEFF${authority.ca}`, "utf16le"),
+      "bom.pem": Buffer.from(`\uFEFF${authority.ca}`),
+      "text.pem": Buffer.from(`ca: ${authority.ca}`),
+      "crlf.pem": Buffer.from(authority.ca.replaceAll("\n", "\r\n")),
+      "joined.pem": Buffer.from(authority.ca.trimEnd() + authority.ca),
+    })
+  ) {
+    const { read, message } = await sources(
+      `source_authorities: {a.test: [{type: Path, path: "@DIR@/${name}"}]}`,
+      { [name]: bytes },
+    );
+    assert.is(message, "", name);
+    const [text = ""] = read?.sourceAuthorities.get("a.test") ?? [];
+    for (const block of text.match(/^-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/gm) ?? [""]) {
+      assert.is(base64(block), base64(authority.ca), name);
+    }
+    assert.equal([...text.matchAll(/.*-----BEGIN/g)].map(([line]) => line), text.match(/-----BEGIN/g), name);
+  }
   assert.equal(read?.proxies, { httpProxy: undefined, httpsProxy: "http://p.test:3128", noProxy: undefined });
   for (const empty of ["", "{}", "---\n", "proxies: null\n"]) {
     assert.is((await sources(empty)).message, "", empty);
   }
   assert.is((await sources({ insecure_sources: ["x"] })).read?.insecureSources.size, 1, "JSON is read too");
+});
+
+test("sources: what is passed over is told", async () => {
+  const told = (content: string) =>
+    inDirectory(async (directory) => {
+      const path = join(directory, "sources.yml");
+      await writeFile(path, content);
+      const { options, lines } = listening();
+      await readSources(path, options);
+      return lines().filter((line) => line.startsWith("warn")).join("\n");
+    });
+  const rows: readonly (readonly [string, RegExp | ""])[] = [
+    ["insecure_sources: [h.test, 'localhost:5000', '[::1]:5000', 10.0.0.1, under_score.test]", ""],
+    ["{}", ""],
+    [
+      "insecure_source: [h.test]",
+      /^warn insecure_source is passed over: there is no such key.*\(known: insecure_sources, /,
+    ],
+    ["insecureSources: [h.test]", /^warn insecureSources is passed over/],
+    ["constructor: 1", /^warn constructor is passed over/],
+    ["proxies: { http: 'http://p.test' }", /^warn proxies\.http is passed over.*\(known: http_proxy, /],
+    ["proxies: { HTTPS_PROXY: 'http://me:s3cret@p.test' }", /^warn proxies\.HTTPS_PROXY is passed over/],
+    [
+      "insecure_sources: [a.test, 'http://h.test']",
+      /^warn entry of insecure_sources 2 is passed over: write it as host/,
+    ],
+    ["insecure_sources: ['h.test/']", /^warn entry of insecure_sources 1/],
+    ["insecure_sources: ['h.test/team']", /^warn entry of insecure_sources 1/],
+    ["insecure_sources: ['me:s3cret@h.test']", /^warn entry of insecure_sources 1/],
+    ["insecure_sources: ['h.test:http']", /^warn entry of insecure_sources 1/],
+    ["insecure_sources: [' h.test']", /^warn entry of insecure_sources 1/],
+    ["insecure_sources: ['']", /^warn entry of insecure_sources 1/],
+    ["source_authorities: { 'https://h.test': [] }", /^warn host of source_authorities 1 is passed over/],
+  ];
+  for (const [content, expected] of rows) {
+    const said = await told(content);
+    if (expected === "") assert.is(said, "", content);
+    else assert.match(said, expected, content);
+    assert.not.match(said, "s3cret");
+  }
 });
 
 test("sources: one bad entry fails the whole file, with its place", async () => {
@@ -329,6 +391,44 @@ test("verification: files that cannot be read, and what is accepted with a warni
       "it can never be met",
     );
     assert.is(await warnings("apiVersion: v1\nallOf: [{ kind: githubAction, owner: x }]"), "");
+    // 1.36 counts entries, not signers (fetch-verify §9.2 rule 3): one signature would meet what two were asked for.
+    const { publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    const [spki, pkcs1] = (["spki", "pkcs1"] as const).map((type) =>
+      publicKey.export({ type, format: "pem" }).toString()
+    );
+    const other = generateKeyPairSync("ed25519").publicKey.export({ type: "spki", format: "pem" }).toString();
+    const key = (key: string | undefined, more = {}) => ({ kind: "pubKey", key, ...more });
+    const action = { kind: "githubAction", owner: "x" };
+    const issuer = (subject: object) => ({ kind: "genericIssuer", issuer: "https://i.test", subject });
+    for (
+      const [first, second, same] of [
+        [key(spki), key(spki), true],
+        [key(spki, { owner: "a" }), key(spki, { owner: "b" }), true],
+        [key(spki), key(`# the same\n${spki}`), true],
+        [key(spki), key(pkcs1), true],
+        [key(spki), key(other), false],
+        [key(spki), key(spki, { annotations: { a: "1" } }), false],
+        [
+          key(spki, { annotations: { a: "1", b: "2" } }),
+          key(spki, { annotations: { b: "2", a: "1" } }),
+          true,
+        ],
+        [action, action, true],
+        [action, { ...action, repo: null }, true],
+        [action, { ...action, repo: "y" }, false],
+        [issuer({ urlPrefix: "https://h.test/a" }), issuer({ urlPrefix: "https://H.test/a/" }), true],
+        [issuer({ urlPrefix: "https://h.test/a" }), issuer({ equal: "https://h.test/a" }), false],
+      ] as const
+    ) {
+      const signatures = [first, second];
+      const told = await warnings(
+        JSON.stringify({ apiVersion: "v1", anyOf: { minimumMatches: 2, signatures }, allOf: signatures }),
+      );
+      const expected = ["allOf", "anyOf.signatures"].map((list) =>
+        `warn ${list}[1] asks for the same as ${list}[0]: one signature meets both, remove one of them`
+      );
+      assert.is(told, same ? expected.join("\n") : "", told);
+    }
   }));
 
 test.run();

@@ -5,10 +5,11 @@
  */
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { findCredentials } from "../../artifact/apply/docker_credentials.ts";
-import { authsFor, parseDockerConfig } from "../../artifact/types/docker_config.ts";
+import { findCredentials, loginFiles } from "../../artifact/apply/docker_credentials.ts";
+import { authsFor, credentialsOf, parseDockerConfig } from "../../artifact/types/docker_config.ts";
 import { inDirectory, listening } from "./_setting.ts";
 
 const login = (user: string) => ({ auth: btoa(`${user}:secret`) });
@@ -72,6 +73,49 @@ const AUTHS: readonly (readonly [string, readonly string[], string, string, stri
   ["Docker Hub by its name", ["docker.io"], HUB, "library/busybox", "docker.io"],
   ["Docker Hub by its registry", ["registry-1.docker.io"], HUB, "a/b", "registry-1.docker.io"],
   ["one team of Docker Hub", ["docker.io", "docker.io/a"], HUB, "a/b", "docker.io/a"],
+  // The kubelet leaves the interface's address out of a key (`ReadDockerConfigFile`, `/v2/` and `/v1/`).
+  ["the interface and a path", ["https://h.test/v2/team"], "h.test", "team/policy", "https://h.test/v2/team"],
+  ["the interface and another path", ["https://h.test/v1/team/"], "h.test", "other/policy", undefined],
+  [
+    "a team that is called as the interface",
+    ["h.test/v2/team"],
+    "h.test",
+    "v2/team/policy",
+    "h.test/v2/team",
+  ],
+  [
+    "the interface and a path before the host",
+    ["h.test", "h.test/v2/team"],
+    "h.test",
+    "team/policy",
+    "h.test/v2/team",
+  ],
+  // Docker Desktop keeps these beside the login.
+  [
+    "tokens of Docker Desktop beside",
+    [
+      "https://index.docker.io/v1/access-token",
+      "https://index.docker.io/v1/",
+      "https://index.docker.io/v1/refresh-token",
+    ],
+    HUB,
+    "a/b",
+    "https://index.docker.io/v1/",
+  ],
+  [
+    "Docker Hub by its newer interface",
+    ["https://index.docker.io/v2/"],
+    HUB,
+    "a/b",
+    "https://index.docker.io/v2/",
+  ],
+  ["Docker Hub by its web site", ["https://hub.docker.com"], HUB, "a/b", undefined],
+  ["http and a port", ["http://h.test:5000/v2/"], "h.test:5000", "a/b", "http://h.test:5000/v2/"],
+  ["http and its port", ["http://h.test:80"], "h.test", "a/b", undefined],
+  ["two spellings of a host: its own name", ["https://h.test", "h.test"], "h.test", "a/b", "h.test"],
+  ["an address of version 6", ["[::1]:5000"], "[::1]:5000", "a/b", "[::1]:5000"],
+  ["a blank behind", ["h.test "], "h.test", "a/b", undefined],
+  ["a repository with its tag", ["h.test/team/policy:v1"], "h.test", "team/policy", undefined],
   ["a host that only begins alike", ["h.test"], "h.test.evil", "a/b", undefined],
   ["names that objects inherit", ["h.test"], "constructor", "a/b", undefined],
 ];
@@ -106,7 +150,7 @@ async function find(config: unknown, registry = "h.test", repository = "team/pol
     await helper("hub", `read -r s; [ "$s" = docker.io ] && echo '{"Username":"u","Secret":"p"}' || exit 1`);
     await writeFile(
       join(directory, "config.json"),
-      typeof config === "string" ? config : JSON.stringify(config),
+      typeof config === "string" || config instanceof Uint8Array ? config : JSON.stringify(config),
     );
     const { options, lines } = listening({
       dockerConfigDir: directory,
@@ -131,6 +175,49 @@ test("what an entry says", async () => {
     ],
     ["auth beside null", { auths: { "h.test": { ...login("u"), username: null, password: null } } }, "u"],
     ["an identity token", { auths: { "h.test": { ...login("u"), identitytoken: "t" } } }, "identity_token"],
+    // Sent as it is (docker/cli \`AuthConfig.RegistryToken\`).
+    ["a token of the registry", { auths: { "h.test": { registrytoken: "t" } } }, "registry_token"],
+    [
+      "a token of the registry before a login",
+      { auths: { "h.test": { ...login("u"), registrytoken: "t", identitytoken: "i" } } },
+      "registry_token",
+    ],
+    [
+      "a token of the registry, no store is asked",
+      { auths: { "h.test": { registrytoken: "t" } }, credsStore: "good" },
+      "registry_token",
+    ],
+    ["a token of the registry with a line's end in it", {
+      auths: { "h.test/team": { registrytoken: "s3cret\r\nX: y" }, "h.test": login("u") },
+    }, "u"],
+    ["auth in several lines", {
+      auths: { "h.test": { auth: `${btoa("u:s3cret").slice(0, 4)}\n${btoa("u:s3cret").slice(4)}\n` } },
+    }, "u"],
+    ["auth of a user alone, as cosign login without a password writes it", {
+      auths: { "h.test": { auth: btoa("u\n") } },
+    }, "anonymous"],
+    ["an empty password", { auths: { "h.test": { auth: btoa("u:") } } }, "u"],
+    ["a password alone", { auths: { "h.test": { password: "p" } } }, "anonymous"],
+    [
+      "a user alone, a login in the store",
+      { auths: { "h.test": { username: "u" } }, credsStore: "good" },
+      "for h.test",
+    ],
+    ["a byte order mark before it", `\uFEFF${JSON.stringify({ auths: { "h.test": login("u") } })}`, "u"],
+    ["proxies and headers beside", {
+      auths: { "h.test": login("u") },
+      proxies: { default: { httpProxy: "http://p.test" } },
+      HttpHeaders: { "User-Agent": "x" },
+      currentContext: "default",
+    }, "u"],
+    // Go's reader of JSON, which is docker's, replaces what is not UTF-8.
+    [
+      "a member in another encoding beside",
+      Buffer.from(JSON.stringify({ detachKeys: "caf\u00e9", auths: { "h.test": login("u") } }), "latin1"),
+      "u",
+    ],
+    ["UTF-16", Buffer.from(`\uFEFF${JSON.stringify({ auths: { "h.test": login("u") } })}`, "utf16le"), "u"],
+    ["the older .dockercfg", { "h.test": login("u") }, "anonymous"],
     ["an empty identity token", { auths: { "h.test": { ...login("u"), identitytoken: "" } } }, "u"],
     ["a null entry beside", { auths: { "x.test": null, "h.test": login("u") } }, "u"],
     ["entries of other types beside", {
@@ -169,6 +256,26 @@ test("what an entry says", async () => {
   for (const [what, config, expected] of rows) assert.is(await find(config), expected, what);
 });
 
+test("a password is what the client means: zeros around it are none, and the older file is named", () => {
+  const password = (auth: string) => {
+    const [found] = authsFor(
+      parseDockerConfig(JSON.stringify({ auths: { "h.test": { auth } } })),
+      "h.test",
+      "a/b",
+    );
+    const credentials = credentialsOf(found!.auth);
+    return credentials?.kind === "basic" ? credentials.password : undefined;
+  };
+  assert.is(password(btoa("u:p\0\0")), "p");
+  assert.is(password(btoa("u:\0p\0q")), "p\0q");
+  assert.is(password(btoa("u:a:b")), "a:b");
+  assert.match(
+    String(parseDockerConfig(JSON.stringify({ "h.test": login("u") })).faults[0]),
+    /it has no `auths`, as the older \.dockercfg: put what it holds into `auths`/,
+  );
+  assert.is(parseDockerConfig("{}").faults.length, 0);
+});
+
 test("what helpers answer", async () => {
   const rows: readonly (readonly [string, unknown, string])[] = [
     [
@@ -183,6 +290,15 @@ test("what helpers answer", async () => {
       { auths: { "https://h.test/v1/": {} }, credsStore: "good" },
       "for https://h.test/v1/",
     ],
+    ["a helper by its program's whole name", { credsStore: "docker-credential-good" }, "anonymous"],
+    ["a helper for globs, which docker does not know", {
+      credHelpers: { "*.test": "good" },
+      auths: { "h.test": login("u") },
+    }, "u"],
+    ["a helper for a path, which podman does not know", {
+      credHelpers: { "h.test/team": "good" },
+      auths: { "h.test": login("u") },
+    }, "u"],
     ["a token", { credsStore: "token" }, "identity_token"],
     ["an empty answer", { credsStore: "empty" }, "anonymous"],
     ["nothing found", { credsStore: "missing" }, "anonymous"],
@@ -226,6 +342,21 @@ test("which files are asked, in which order", async () => {
     };
     const runtime = { XDG_RUNTIME_DIR: join(directory, "run") };
     assert.is(await user({}), "anonymous", "no file at all");
+    const variable = (user: string) => JSON.stringify({ auths: { "h.test": login(user) } });
+    assert.is(await user({ DOCKER_AUTH_CONFIG: variable("variable") }), "variable");
+    assert.is(await user({ DOCKER_AUTH_CONFIG: "" }), "anonymous");
+    assert.is(await user({ DOCKER_AUTH_CONFIG: "{" }), "anonymous");
+    // containers-auth.json(5): where podman has its logins without a session.
+    const uid = process.getuid?.() ?? 0;
+    const asked = (env: Readonly<Record<string, string>>) =>
+      loginFiles({ env: { HOME: "/home/me", ...env } });
+    assert.equal(asked({}), [
+      "/home/me/.docker/config.json",
+      ...(process.platform === "linux" ? [`/run/containers/${uid}/auth.json`] : []),
+      "/home/me/.config/containers/auth.json",
+    ]);
+    assert.equal(asked({ XDG_RUNTIME_DIR: "/run/user/7" })[1], "/run/user/7/containers/auth.json");
+    assert.equal(asked({ DOCKER_CONFIG: "/a" }), ["/a/config.json"]);
     await put("home/.config/containers/auth.json", "podman at home");
     assert.is(await user({}), "podman at home");
     assert.is(await user({ XDG_CONFIG_HOME: join(directory, "config") }), "anonymous");
@@ -249,6 +380,24 @@ test("which files are asked, in which order", async () => {
       "other",
       "what the caller names is alone",
     );
+    const named = { ...runtime, DOCKER_CONFIG: other, DOCKER_AUTH_CONFIG: variable("variable") };
+    assert.is(await user(named), "variable", "docker's variable comes before all files");
+    assert.is(await user(named, other), "variable", "the caller names what the variable does");
+    assert.is(
+      await user({ ...named, DOCKER_CONFIG: "/x" }, other),
+      "other",
+      "what the caller names is alone",
+    );
+    assert.is(
+      await user({ ...named, DOCKER_AUTH_CONFIG: JSON.stringify({ auths: { "x.test": login("x") } }) }),
+      "other",
+      "and the files have what it hasn't",
+    );
+    assert.is(await user({ DOCKER_CONFIG: file }), "named", "the file itself");
+    assert.is(await user({}, file), "named", "the file itself, by the caller");
+    for (const wrong of [join(file, "below"), "\0", "x".repeat(5000)]) {
+      assert.is(await user({}, wrong), "anonymous", "a path that cannot be looked at");
+    }
   });
 });
 

@@ -92,6 +92,57 @@ test("which entry of an index is the policy", async () => {
     ],
     ["the only one, of no platform", ({ entry, index }) => index([entry("b")]), "b"],
     ["of a platform that is null", ({ entry, index }) => index([entry("b", { platform: null })]), "b"],
+    [
+      "of a platform of empty names, as Go writes none",
+      ({ entry, index }) => index([entry("b", { platform: { os: "", architecture: "" } })]),
+      "b",
+    ],
+    [
+      "of a platform of null names",
+      ({ entry, index }) => index([entry("b", { platform: { os: null, architecture: null } })]),
+      "b",
+    ],
+    [
+      "WebAssembly's, as wasip2/wasm",
+      ({ entry, index }) => index([entry("b", { platform: { os: "wasip2", architecture: "wasm" } })]),
+      "b",
+    ],
+    [
+      "WebAssembly's by its system alone",
+      ({ entry, index }) =>
+        index([entry("a", foreign), entry("b", { platform: { os: "wasip1", architecture: "" } })]),
+      "b",
+    ],
+    [
+      "this platform's with a variant",
+      ({ entry, index }) =>
+        index([entry("b", { platform: { ...host, variant: "v8", "os.features": null } })]),
+      "b",
+    ],
+    [
+      "between two attestations and a signature",
+      ({ entry, index }) =>
+        index([
+          entry("a", attestation),
+          entry("c", { artifactType: "application/vnd.dev.sigstore.bundle.v0.3+json" }),
+          entry("b"),
+          entry("d", attestation),
+        ]),
+      "b",
+    ],
+    [
+      "Docker's list",
+      ({ entry, index }) =>
+        index([entry("b", wasip1)], {
+          mediaType: "application/vnd.docker.distribution.manifest.list.v2+json",
+        }),
+      "b",
+    ],
+    [
+      "an attestation alone",
+      ({ entry, index }) => index([entry("a", attestation)]),
+      /no entry found .* has unknown\/unknown/,
+    ],
     ["beside an attestation", ({ entry, index }) => index([entry("b"), entry("a", attestation)]), "b"],
     [
       "beside an artifact of another type",
@@ -123,6 +174,31 @@ test("a member that is null is one that is not there", async () => {
   const rows: readonly (readonly [string, (images: Images) => unknown, string | RegExp])[] = [
     ["mediaType", ({ image }) => image("v1", { mediaType: null }), "v1"],
     ["config", ({ image }) => image("v1", { config: null }), "v1"],
+    // A field of Go's that is not set, and is written all the same.
+    [
+      "config without anything",
+      ({ image }) => image("v1", { config: { mediaType: "", digest: "", size: 0 } }),
+      "v1",
+    ],
+    [
+      "config of null members",
+      ({ image }) => image("v1", { config: { mediaType: null, digest: null, size: null } }),
+      "v1",
+    ],
+    ["an empty config", ({ image }) => image("v1", { config: {} }), "v1"],
+    ["mediaType, empty", ({ image }) => image("v1", { mediaType: "" }), "v1"],
+    [
+      "an index whose mediaType is empty",
+      ({ entry, index }) =>
+        index([entry("b", wasip1)], { mediaType: "", config: { mediaType: "", digest: "", size: 0 } }),
+      "b",
+    ],
+    [
+      "config with half of a descriptor",
+      ({ image }) => image("v1", { config: { mediaType: "a/b" } }),
+      /digest of config/,
+    ],
+    ["layers that are a text", ({ image }) => image("v1", { layers: "" }), /layers is no list/],
     [
       "annotations, subject, artifactType",
       ({ image }) => image("v1", { annotations: null, subject: null, artifactType: null }),

@@ -20,6 +20,7 @@ import { failure, inDirectory, listening } from "./_setting.ts";
 
 const ec = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const other = generateKeyPairSync("ec", { namedCurve: "P-384" });
+const ed = generateKeyPairSync("ed25519");
 const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const spki = (key: KeyObject) => key.export({ type: "spki", format: "pem" }).toString();
 const key = spki(ec.publicKey);
@@ -56,6 +57,24 @@ const READ: Readonly<Record<string, readonly [string, KeyObject]>> = {
     ec.publicKey,
   ],
   "two keys: the first": [`${key}${spki(other.publicKey)}`, ec.publicKey],
+  // RFC 1421 §4.4; Go's `pem.Decode` and the crate `pem` read them.
+  "headers in the block": [
+    key.replace("KEY-----\n", "KEY-----\nComment: team A\nKey-ID: 7\n\n"),
+    ec.publicKey,
+  ],
+  "blanks at the ends of its lines": [key.replace(/\n/g, "  \n"), ec.publicKey],
+  "blanks that do not break, as a web page has them": [key.replace(/\n/g, "\u00a0\n"), ec.publicKey],
+  "line ends of old": [key.replaceAll("\n", "\r"), ec.publicKey],
+  "folded in YAML": [key.trimEnd().replace(/\n/g, "\n\n"), ec.publicKey],
+  "in one long line of base64": [
+    `-----BEGIN PUBLIC KEY-----\n${der.toString("base64")}\n-----END PUBLIC KEY-----`,
+    ec.publicKey,
+  ],
+  "Ed25519": [spki(ed.publicKey), ed.publicKey],
+  "its private key before it": [
+    `${ec.privateKey.export({ type: "pkcs8", format: "pem" }).toString()}${key}`,
+    ec.publicKey,
+  ],
   "parameters before it, as openssl ecparam writes them": [
     `-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n${key}`,
     ec.publicKey,
@@ -69,7 +88,7 @@ const UNREADABLE: Readonly<Record<string, readonly [string, RegExp]>> = {
   "nothing": ["", /it has no PEM block/],
   "words": ["my key", /it has no PEM block/],
   "base64 alone": [key.replace(/-----.*-----\n/g, ""), /it has no PEM block/],
-  "a block that does not end": [key.replace(/-----END.*/, ""), /it has no PEM block/],
+  "a block that does not end": [key.replace(/-----END.*/, ""), /its lines of BEGIN and END are not whole/],
   "a certificate": [cert, /it is a certificate: give its key, as `openssl x509 -pubkey -noout/],
   "a private key": [privateKey, /it is a private key: give the public one/],
   "a private key of the elder form": [
@@ -85,6 +104,50 @@ const UNREADABLE: Readonly<Record<string, readonly [string, RegExp]>> = {
     "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQENBF\n-----END PGP PUBLIC KEY BLOCK-----\n",
     /it is a key of PGP/,
   ],
+  "a key of SSH in its other form": [
+    "---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----\n",
+    /it is a key of SSH: give it as `ssh-keygen/,
+  ],
+  "the name of a key in a service": [
+    "awskms:///alias/policies",
+    /it is the name of a key that is kept elsewhere/,
+  ],
+  "the name of a secret": ["k8s://kubewarden/cosign", /as `cosign public-key --key NAME` prints it/],
+  "an address": ["https://example.org/cosign.pub", /it is an address: give the key itself/],
+  "a path": ["/keys/cosign.pub\n", /it is a path: give what is in the file/],
+  "a name of a file": ["cosign.pub", /it is a path/],
+  "base64 of the whole, as a Secret has it": [
+    Buffer.from(key).toString("base64"),
+    /it is base64 of a PEM block: give the block itself/,
+  ],
+  "a JWK": [
+    JSON.stringify(ec.publicKey.export({ format: "jwk" })),
+    /it is JSON, as a JWK: give the key in PEM/,
+  ],
+  "bytes, read as text": [
+    new TextDecoder().decode(der),
+    /perhaps DER: give it as `openssl pkey -pubin -inform DER/,
+  ],
+  "RSA's bytes, read as text": [
+    new TextDecoder().decode(rsa.publicKey.export({ type: "spki", format: "der" })),
+    /perhaps DER/,
+  ],
+  "four hyphens": [key.replaceAll("-----", "----"), /its lines of BEGIN and END are not whole/],
+  "hyphens of a word processor": [key.replaceAll("-----", "——-"), /its lines of BEGIN and END are not whole/],
+  "an END of another block": [
+    key.replace("END PUBLIC", "END EC PUBLIC"),
+    /its lines of BEGIN and END are not whole/,
+  ],
+  "a request for a certificate": [
+    "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n",
+    /it is a PEM block of CERTIFICATE REQUEST, PUBLIC KEY is wanted/,
+  ],
+  "a label that nobody knows": [
+    key.replaceAll("PUBLIC KEY", "EC PUBLIC KEY"),
+    /a PEM block of EC PUBLIC KEY/,
+  ],
+  "quoted as in a letter": [key.replace(/^(?=.)/gm, "> "), /is not base64/],
+  "bytes behind it": [pem(Buffer.concat([der, Buffer.from([0])])), /holds no public key/],
   "no base64": ["-----BEGIN PUBLIC KEY-----\n%%%\n-----END PUBLIC KEY-----\n", /is not base64/],
   "bytes of something else": [
     "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
@@ -187,6 +250,8 @@ test("what is no key is refused when the configuration is loaded, with its place
     for (const [what, [text, reason]] of Object.entries(UNREADABLE)) {
       const bad = { kind: "pubKey", key: text };
       const good = { kind: "pubKey", key };
+      // A file of YAML holds no such bytes.
+      if ([...text].some((character) => character === "\ufffd" || character < "\t")) continue;
       for (
         const [config, place] of [
           [{ apiVersion: "v1", allOf: [good, bad] }, "allOf[1].key"],

@@ -95,6 +95,28 @@ test("policy URIs: four schemes, and what is only misread as another", () => {
   assert.is(host("http://h.test:8080/x"), "http h.test:8080");
   assert.is(parsePolicyUrl("file:///tmp/policy.wasm").scheme, "file");
   assert.is(message(() => parsePolicyUrl("ftp://x/y")), "unknown scheme: ftp");
+  for (const scheme of ["oci", "docker"]) {
+    assert.is(
+      message(() => parsePolicyUrl(`${scheme}://ghcr.io/a/b:v1`)),
+      `unknown scheme: ${scheme}: an image is named with registry://, or without a scheme`,
+    );
+  }
+  assert.match(
+    message(() => parsePolicyUrl("registry:ghcr.io/a/b")),
+    /an image is named by registry:\/\/HOST\/REPO/,
+  );
+  for (
+    const [reference, capital] of [["ghcr.io/Me/policy:v1", true], [
+      "GHCR.io/me/policy:V1@sha1:A",
+      false,
+    ]] as const
+  ) {
+    assert.is(
+      message(() => parsePolicyUrl(reference)).endsWith(": the name of a repository has no capital letters"),
+      capital,
+      reference,
+    );
+  }
   assert.match(message(() => parsePolicyUrl("registry:///x")), "invalid URL: ");
   assert.match(message(() => parsePolicyUrl("https://[")), "invalid URL: ");
   const paths: readonly (readonly [path: string, url: string])[] = [
@@ -159,6 +181,14 @@ test("no_proxy: addresses, networks, domains, everything", () => {
     ["10.1.2.3", "10.1.2.3:443"],
     ["[::1]", "[::1]"],
     ["[::1]", "[::1]:443"],
+    ["10.1.2.3", "10.96.0.1/4"],
+    ["10.1.2.3", "10.0.0.0/8:443"],
+    ["10.1.2.3", "0.0.0.0/0"],
+    ["[::ffff:a00:1]", "10.0.0.0/8"],
+    ["[fd00::1]", "FD00::1/128"],
+    ["ghcr.io", "\tghcr.io , x"],
+    ["ghcr.io", "io"],
+    ["a.cluster.local", ".svc,.cluster.local,10.0.0.0/8"],
   ];
   for (const [host, list] of direct) assert.ok(exempt(list, host, "443"), `${host} in ${list}`);
   const proxied: readonly (readonly [string, string | undefined])[] = [
@@ -174,6 +204,21 @@ test("no_proxy: addresses, networks, domains, everything", () => {
     ["sub.ghcr.io", ".ghcr.io:80"],
     ["10.1.2.3", "10.1.2.3:80"],
     ["[::1]", "[::1]:80"],
+    // What is no network is not the network of everything.
+    ["10.1.2.3", "10.0.0.0/"],
+    ["10.1.2.3", "10.0.0.0/-1"],
+    ["10.1.2.3", "10.1.2.3/33"],
+    ["10.1.2.3", "10.1.2.3/32/8"],
+    ["10.1.2.3", "10.0.0.0/8:80"],
+    ["10.1.2.3", "10.*"],
+    ["[fd00::1]", "fd00::/129"],
+    ["[fd00::1]", "fd00::/"],
+    ["ghcr.io", "*ghcr.io"],
+    ["ghcr.io", "https://ghcr.io"],
+    ["ghcr.io", "x ghcr.io"],
+    ["ghcr.io", "."],
+    ["ghcr.io", "*:80"],
+    ["127.0.0.1", "localhost"],
   ];
   for (const [host, list] of proxied) assert.not(exempt(list, host, "443"), `${host} not in ${list}`);
   const proxies = { httpProxy: "p.test:1", httpsProxy: "https://s.test:2", noProxy: "direct.test" };

@@ -88,7 +88,10 @@ test("file URIs are used in place", async () => {
   const error = await failure(
     fetchPolicy("file://host/policy.wasm", { kind: "store", root: "/nonexistent" }),
   );
-  assert.is(error.message, "cannot retrieve path from uri: file://host/policy.wasm");
+  assert.is(
+    error.message,
+    "cannot retrieve path from uri: file://host/policy.wasm: a whole path follows file://, as in file:///policies/x.wasm",
+  );
 });
 
 const listed = (root: string) => failure(listStore(root));

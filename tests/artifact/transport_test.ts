@@ -124,6 +124,15 @@ test("a host that is not there is named, with what was tried", async () => {
   }
 });
 
+test("where nothing listens, both runtimes say so and ask nothing back", async () => {
+  const gone = await startServer(() => {});
+  await gone.stop();
+  const { options } = listening({ limits: { retries: 0 } });
+  const { message } = await failure(manifestDigest(`${gone.host}/a/b:v1`, options));
+  assert.match(message, /cannot reach https:\/\/localhost:\d+: .*ECONNREFUSED/);
+  assert.not.match(message, "?");
+});
+
 test("SSL_CERT_FILE and SSL_CERT_DIR replace the system's roots", () =>
   inDirectory(async (directory) => {
     const server = await startServer(file, await authority.issue());

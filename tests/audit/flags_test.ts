@@ -200,6 +200,11 @@ test("every end of a process that cannot begin: one line on stderr, exit code 1"
       users: [{ name: "x", user: {} }],
     }),
   );
+  const encrypted = join(folder, "encrypted.pem");
+  writeFileSync(
+    encrypted,
+    "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqG\n-----END ENCRYPTED PRIVATE KEY-----\n",
+  );
   const env = { HOME: folder, KUBECONFIG: kubeconfig };
   try {
     const cases:
@@ -215,6 +220,11 @@ test("every end of a process that cannot begin: one line on stderr, exit code 1"
           ["--client-cert", empty, "--client-key", empty],
           env,
           /failed to create scanner: loading client certificate: \S+ and \S+ are no certificate and its key in PEM: /,
+        ],
+        [
+          ["--client-cert", encrypted, "--client-key", encrypted],
+          env,
+          /are no certificate and its key in PEM: the key is encrypted, which is not supported: decrypt it with `openssl/,
         ],
         [[], { HOME: folder, KUBECONFIG: join(folder, "none") }, /^Error on cmd\.Execute\(\): /],
         [[], env, /^Error on cmd\.Execute\(\): /],

@@ -177,7 +177,8 @@ test("a new policy is written over nothing, and has a name that all take", async
   const cases: readonly (readonly [words: readonly string[], exit: number, said: RegExp])[] = [
     [["full"], 1, /full is not empty, it has a\.txt: choose another folder/],
     [["Owner"], 1, /"Owner" can't be a policy's name: use up to 63 lower case letters/],
-    [["-l", "cobol", "a"], 2, /invalid value 'cobol'[^]*ts/],
+    [["-l", "cobol", "a"], 2, /invalid value 'cobol'[^]*ts, rust, rego, go, as/],
+    [["-l", "rust", "1st"], 1, /"1st" can't be this policy's name: the name of a Rust package begins with/],
     [["request.json/a"], 1, /cannot write request\.json\/a: /],
   ];
   for (const [words, exit, said] of cases) {

@@ -79,6 +79,42 @@ test("every error is a line, or lines, that name what is wrong, where, and what 
     file("prose.txt", "hi\nthere\n");
     file("empty.wasm", Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
     file("ok.json", `{"uid":"1"}`);
+    file("unkind.json", `{"request":{"uid":"u"}}`);
+    file("pod.yml", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n");
+    // An export that begins with opa_ is what makes a module one of Rego.
+    file(
+      "rego.wasm",
+      Uint8Array.of(
+        0,
+        0x61,
+        0x73,
+        0x6d,
+        1,
+        0,
+        0,
+        0,
+        5,
+        3,
+        1,
+        0,
+        1,
+        7,
+        9,
+        1,
+        5,
+        ...Buffer.from("opa_x"),
+        2,
+        0,
+      ),
+    );
+    const resource = (name: string, module: string, settings: string) =>
+      "apiVersion: policies.kubewarden.io/v1\nkind: ClusterAdmissionPolicy\n" +
+      `metadata: {name: ${name}}\nspec: {module: "file://${module}", settings: ${settings}}\n`;
+    file("two.yml", `${resource("good", POLICY, "{}")}---\n${resource("bad", POLICY, "{x: 1}")}`);
+    file(
+      "versions.yml",
+      `${resource("good", POLICY, "{}")}---\n${resource("rego", join(cwd, "rego.wasm"), "{}")}`,
+    );
     const rows: readonly (readonly [string, RegExp])[] = [
       [
         "push empty.wasm localhost:1/x:v1",
@@ -105,6 +141,15 @@ test("every error is a line, or lines, that name what is wrong, where, and what 
         /Invalid settings in CRD, not an object: prose\.txt$/,
       ],
       [`run ${POLICY} --settings-path absent -r ok.json`, /Cannot open settings file absent: No such file/],
+      [
+        `run ${POLICY} -r unkind.json`,
+        /missing field `uid` in the object; it has a request, and its kind is not AdmissionReview \(unkind\.json\)$/,
+      ],
+      ["run two.yml -r pod.yml", /Provided settings are not valid: .*unknown field `x`.* \(policy bad\)$/],
+      [
+        "run versions.yml -r pod.yml",
+        /The policy has been created with Rego, please specify which Opa runtime has to be used.* \(file:\S+rego\.wasm\)$/,
+      ],
       [`annotate ${POLICY} -m absent.yml -o o.wasm`, /Error opening metadata file: .*: absent\.yml$/],
       [`annotate ${POLICY} -m prose.txt -o o.wasm`, /Error unmarshalling metadata .* in prose\.txt$/],
       [`annotate ${POLICY} -u absent.md -o o.wasm`, /Error reading usage file: .*: absent\.md$/],

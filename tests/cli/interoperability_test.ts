@@ -122,7 +122,7 @@ for (const kind of ["docker-registry 2", "distribution 3"] as const) {
           assert.match(refused.stderr, "Not authorized: url", tool);
           assert.match(
             refused.stderr,
-            `config.json is not there; ${join(home, ".config/containers/auth.json")} is not there: ` +
+            `${join(home, ".config/containers/auth.json")} is not there: ` +
               `log in with \`docker login ${host}\``,
             tool,
           );

@@ -59,7 +59,10 @@ test("requests that are none are refused in words", async () => {
     /^Error: Error opening request file absent.json; No such file or/,
   );
   await refused(["run", ECHO, "-r", "text.json"], /^Error: Error parsing request text\.json: /);
-  await refused(["run", ECHO, "-r", "binary.json"], "Error parsing request binary.json: it is not UTF-8");
+  await refused(
+    ["run", ECHO, "-r", "binary.json"],
+    "Error parsing request binary.json: it is not UTF-8: save it as UTF-8",
+  );
   folder.file("pods.json", '[{"apiVersion":"v1","kind":"Pod"}]');
   folder.file("if.yml", "{{- if .Values.x }}\napiVersion: v1\nkind: Pod\n{{- end }}\n");
   folder.file("values.yml", "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {{ .Values.name }}\n");

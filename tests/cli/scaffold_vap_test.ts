@@ -114,6 +114,20 @@ test("vap: what would be lost is refused or warned of", () =>
         /cannot convert given data into a ValidatingAdmissionPolicy: /,
       ],
     ];
+    // What was indented too little stands beside the spec, where nothing reads it.
+    for (const which of [0, 1] as const) {
+      for (const name of ["matchConditions", "matchConstraints", "matchResources", "Spec", "constructor"]) {
+        const text = new RegExp(
+          `convert given data into a \\w+: it has no field "${name}": correct its name or its inden`,
+        );
+        const { exit, stderr } = await converted(
+          place,
+          (...documents) => void Object.assign(documents[which], { [name]: [] }),
+        );
+        assert.is(exit, 1, name);
+        assert.match(stderr, text);
+      }
+    }
     for (const [change, text] of refused) {
       const { exit, stderr } = await converted(place, change);
       assert.is(exit, 1, String(text));
@@ -268,6 +282,26 @@ test("vap: what would be enforced more widely than before is refused", () =>
         [{ failurePolicy: "ignore" }, /spec\.failurePolicy must be one of Fail, Ignore, it is "ignore"/],
         [{ matchConstraints: null }, /spec\.matchConstraints is missing/],
         [{ constructor: {} }, /spec has no field "constructor"/],
+        [{ validations: [] }, /ClusterAdmissionPolicy: spec\.validations is missing or empty/],
+        [
+          { validations: null, auditAnnotations: [{ key: "a", valueExpression: "'b'" }] },
+          /spec\.validations is missing or empty/,
+        ],
+        [
+          { validations: [{ expresion: "false" }] },
+          /spec\.validations\[0\]\.expression is missing/,
+        ],
+        [
+          { validations: [{ expression: "false", mesage: "no" }] },
+          /spec\.validations\[0\] has no field "mesage"/,
+        ],
+        [
+          { validations: [{ expression: false }] },
+          /validations\[0\]\.expression must be a string, it is a boolean/,
+        ],
+        [{ validations: ["false"] }, /validations\[0\] must be a map/],
+        [{ variables: [{ name: "a" }] }, /spec\.variables\[0\]\.expression is missing/],
+        [{ variables: { a: "1" } }, /spec\.variables must be a list/],
       ] as const).map(([more, text]) =>
         [(vap: typeof VAP) => void Object.assign(vap.spec, more), text] as const
       ),
@@ -288,6 +322,7 @@ test("vap: what would be enforced more widely than before is refused", () =>
         [{ matchPolicy: "exact" }, /matchPolicy must be one of Exact, Equivalent/],
         [{ resourceRules: [null] }, /resourceRules\[0\] must be a map, it is null/],
         [{ resourceRules: {} }, /resourceRules must be a list/],
+        [{ resourceRules: [] }, /spec\.matchConstraints\.resourceRules is missing or empty/],
       ] as const).map(([more, text]) =>
         [(vap: typeof VAP) => void Object.assign(vap.spec["matchConstraints"]!, more), text] as const
       ),
@@ -328,6 +363,10 @@ test("vap: a binding as the cluster shows it gives a resource that can be create
         generation: 1,
         creationTimestamp: "2026-01-01T00:00:00Z",
         managedFields: [{}],
+        deletionTimestamp: "2026-01-01T00:00:00Z",
+        deletionGracePeriodSeconds: 0,
+        finalizers: ["foregroundDeletion"],
+        ownerReferences: [{ apiVersion: "v1", kind: "Namespace", name: "a", uid: "u" }],
       }));
     assert.equal(policy.metadata, BINDING.metadata);
   }));

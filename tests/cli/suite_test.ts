@@ -1,6 +1,7 @@
 // `reeve test`: suites, declared contexts, reports, exit codes, and watching.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { readSuite } from "../../cli/apply/read_suite.ts";
 import { matchesLabels } from "../../cli/render/declared_answers.ts";
 import { type Folder, openFolder, policy } from "./folder.ts";
 
@@ -235,6 +236,27 @@ test("recorded sessions, and the inventory of Rego policies", async () => {
     cases: [{ name: "it looks into the inventory", request: service }],
   });
   assert.is(rego.exit, 0, rego.stdout);
+});
+
+test("objects and requests mean what they mean to kubectl, all else is YAML 1.2; raw input is as it is", async () => {
+  const suite = (raw: boolean) =>
+    readSuite(folder.file(
+      "kubectl.yml",
+      `policy: x.wasm\nraw: ${raw}\nsettings: {a: yes, b: 0644}\ncontext: {objects: [{kind: ConfigMap, immutable: on}]}\n` +
+        "cases:\n- {name: no, request: {a: yes, b: 0644}, allowed: true}\n" +
+        "- {name: own, request: {x: &x {c: 1}, <<: *x}, context: {objects: [{kind: Pod, mode: 0x10}]}, allowed: true}\n",
+    ));
+  const { cases } = await suite(false);
+  assert.equal(cases.map(({ name }) => name), ["no", "own"]);
+  assert.equal(cases.map(({ settings }) => settings), Array(2).fill('{"a":"yes","b":"0644"}'));
+  assert.equal(cases.map(({ request }) => request), ['{"a":true,"b":420}', '{"x":{"c":1},"c":1}']);
+  const objects = cases.map(({ context }) => context.kind === "declared" && context.objects);
+  assert.equal(objects, [['{"kind":"ConfigMap","immutable":true}'], ['{"kind":"Pod","mode":16}']]);
+  const raw = await suite(true);
+  assert.equal(raw.cases.map(({ request }) => request), [
+    '{"a":"yes","b":"0644"}',
+    '{"x":{"c":1},"<<":{"c":1}}',
+  ]);
 });
 
 test("groups and custom resources are judged as they are served", async () => {

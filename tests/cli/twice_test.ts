@@ -99,6 +99,27 @@ test("each is refused with its file and both places", () =>
         /WARN .*keys\.pub holds 2 keys, only the first is used: give a --verification-key for each/,
       ],
     ];
+    // What kubectl reads otherwise than kwctl 1.36 and we do: it would be another policy in the cluster.
+    const read = (settings: string, more = "") =>
+      `x-defaults: &d {k: 1}\napiVersion: policies.kubewarden.io/v1\nkind: ClusterAdmissionPolicy\nmetadata: {name: p}\n` +
+      `spec:\n  module: "file://${POLICY}"\n  settings: ${settings}\n${more}`;
+    const readings: readonly (readonly [string, RegExp | undefined])[] = [
+      [
+        "{a: yes}",
+        /WARN .*spec\.settings\.a is "yes" here, and true for kubectl: write what is meant, a text in quotes \(r\.yml line 7\)/,
+      ],
+      ["{a: [on, 'off']}", /spec\.settings\.a\[0\] is "on" here, and true for kubectl/],
+      ["{a: 0644}", /spec\.settings\.a is "0644" here, and 420 for kubectl/],
+      ["{a: 1_000}", /spec\.settings\.a is "1_000" here, and 1000 for kubectl/],
+      ["{<<: *d}", /spec\.settings\.<< is a key here, and merges maps for kubectl: write the keys out/],
+      ["{a: 'yes', b: true, c: 0o644, d: 0x10, e: 1e3, f: ~, g: 1:30, h: '0644'}", undefined],
+    ];
+    for (const [settings, expected] of readings) {
+      file("r.yml", read(settings));
+      const { stderr } = await reeve("run", "r.yml", "-r", "ok.json");
+      if (expected === undefined) assert.not.match(stderr, "kubectl");
+      else assert.match(stderr, expected);
+    }
     file("empty.yml", "{}\n");
     for (const [words, text] of warnings) {
       const { stderr } = await reeve(...words);

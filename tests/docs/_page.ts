@@ -94,11 +94,19 @@ function programs(folder: string): string {
   return bin;
 }
 
-/** `npm install NAME@VERSION …` of a page: what it names must be what is installed here, and that is linked. */
+/**
+ * `npm install` of a page, of the packages that it names or that the page's `package.json` does: they must be what is installed here,
+ * and that is linked.
+ */
 function install(command: string, work: string): void {
-  const { devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  for (const [, name, version] of command.matchAll(/ (@?[\w/-]+)@([\d.]+)/g)) {
-    assert.is(devDependencies[name!], version, `${name}: the page and package.json name the same version`);
+  const devDependenciesOf = (folder: string) =>
+    JSON.parse(readFileSync(join(folder, "package.json"), "utf8")).devDependencies as Record<string, string>;
+  const installed = devDependenciesOf(root);
+  const wanted = command === "npm install\n"
+    ? Object.entries(devDependenciesOf(work))
+    : [...command.matchAll(/ (@?[\w/-]+)@([\d.]+)/g)].map(([, name, version]) => [name!, version!] as const);
+  for (const [name, version] of wanted) {
+    assert.is(installed[name], version, `${name}: the page and package.json name the same version`);
   }
   symlinkSync(join(root, "node_modules"), join(work, "node_modules"));
 }
@@ -169,7 +177,7 @@ export async function runPage(path: string, setting: PageSetting = {}): Promise<
         mkdirSync(dirname(join(work, file)), { recursive: true });
         writeFileSync(join(work, file), text);
       } else if (info === "sh") {
-        if (text.startsWith("npm install ")) install(text, work);
+        if (/^npm install\s/.test(text)) install(text, work);
         else printed = { command: text, text: await run(text) };
       } else if (info === "sh background") await run(text.trim(), READY);
       else if (info === "text" && last !== undefined) assertPrinted(last.text, text, last.command);

@@ -1,13 +1,16 @@
 // The pages on writing a policy, each from an empty folder to a verdict: built, tested, pushed, served and asked.
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, symlinkSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { POLICY_LANGUAGES } from "../../cli/render/new_policy/languages.ts";
+import { VERSION } from "../../policy_server/types/version.ts";
 import { freePort, REGISTRY_BINARY, startRegistry } from "../artifact/_registry.ts";
-import { type PageSetting, runPage } from "./_page.ts";
+import { blocksOf, type PageSetting, runPage } from "./_page.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const cache = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "portreeve");
@@ -58,6 +61,32 @@ const PAGES: readonly Page[] = [
     },
   },
 ];
+
+/** Files that a page needs only to serve the policy, and files of a new folder that the pages don't show. */
+const SERVED = ["sources.yml", "policies.yml"];
+const UNSHOWN = [".gitignore", "policy.test.ts", "tsconfig.json"];
+
+test("`reeve new` writes what the pages show, and names the commands that they run", () => {
+  const pages = { ts: "typescript", rust: "rust", rego: "rego", go: "go", as: "assemblyscript" };
+  assert.equal([...POLICY_LANGUAGES.keys()], Object.keys(pages));
+  for (const [lang, page] of Object.entries(pages)) {
+    const { files, next } = POLICY_LANGUAGES.get(lang)!;
+    const markdown = readFileSync(join(root, `docs/write/${page}.md`), "utf8");
+    const written = files({ name: "owner-label", version: VERSION });
+    const shown = new Map(
+      blocksOf(markdown).flatMap(({ file, text }) => file ? [[file, text] as const] : []),
+    );
+    for (const [file, text] of shown) {
+      if (!SERVED.includes(file)) assert.is(written.get(file), text, `${page}: ${file}`);
+    }
+    // Portreeve itself comes from a registry, of which the page of TypeScript knows nothing.
+    const unshown = page === "typescript" ? [...UNSHOWN, "package.json"] : UNSHOWN;
+    const missing = [...written.keys()].filter((file) => !shown.has(file) && !unshown.includes(file));
+    assert.equal(missing, [], page);
+    if (page === "typescript") continue;
+    for (const command of next) assert.ok(markdown.includes(`\n${command}\n`), `${page}: ${command}`);
+  }
+});
 
 for (const { name, missing: toolchain, setting = {} } of PAGES) {
   const missing = REGISTRY_BINARY === undefined ? "apt-get install docker-registry" : toolchain;

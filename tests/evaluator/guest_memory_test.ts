@@ -492,7 +492,7 @@ test("no other file of the evaluator makes a view of a guest's memory", () => {
   /** Buffers of the host's own, and why they are asked for. */
   const others: Readonly<Record<string, string>> = {
     "apply/extism_memory.ts": "blocks of Extism's memory, which the host allocates",
-    "apply/lane.ts": "requests handed over to a thread",
+    "apply/pool_worker.ts": "requests handed over to a thread",
     "apply/seal.ts": "pages of what wholeMemory gave",
     "apply/snapshot.ts": "words of what wholeMemory gave",
     "render/extism_call.ts": "whether an answer is shared",

@@ -21,12 +21,13 @@ const TRAPS: readonly (readonly [body: string, text: string])[] = [
     "undefined element: out of bounds table access",
   ],
   ["(throw_ref (ref.null exn))", "null reference"],
+  ["(throw $thrown)", "an exception of the guest that nothing caught"],
 ];
 
 for (const [body, text] of TRAPS) {
   test(body, () => {
     const module = wasm(
-      `(module (memory 1) (table $t 1 funcref) (global $zero (mut i32) (i32.const 0)) (func (export "f") ${body}))`,
+      `(module (memory 1) (table $t 1 funcref) (global $zero (mut i32) (i32.const 0)) (tag $thrown) (func (export "f") ${body}))`,
     );
     const { f } = new WebAssembly.Instance(new WebAssembly.Module(module as BufferSource)).exports;
     try {

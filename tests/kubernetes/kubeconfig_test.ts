@@ -2,10 +2,11 @@
  * Kubeconfigs as people have them. The right answers are those of kubectl (client-go `tools/clientcmd`, `plugin/pkg/client/auth/exec`,
  * `transport`): what it honours is honoured, and what is not supported here is an error that names the field.
  */
+import { createPrivateKey } from "node:crypto";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer, type IncomingMessage } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import type { AddressInfo, Server } from "node:net";
+import { type AddressInfo, createServer as createTcpServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import process from "node:process";
@@ -191,6 +192,42 @@ test("whom we act as: a line for each group, names with commas included", async 
   assert.equal(lines(seen, "impersonate-extra-reason"), ["z"]);
 });
 
+test("whom we act as: names that are no ASCII are sent as UTF-8, with a body and without", async (context) => {
+  const seen: string[] = [];
+  const server = createTcpServer((socket) => {
+    socket.on("data", (bytes) => {
+      const names = bytes.toString("utf8").split("\r\n").filter((line) => /^impersonate-/i.test(line));
+      if (names.length > 0) seen.push(names.map((line) => line.split(": ")[1]).join(" | "));
+      if (bytes.includes("\r\n\r\n")) {
+        socket.end("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}");
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  for (
+    const [user, expected] of [
+      [{ as: "jürgen-日本" }, "jürgen-日本"],
+      [{ as: "jane", "as-groups": ["ä, ö", "日本"] }, "jane | ä, ö | 日本"],
+    ] as const
+  ) {
+    const transport = await connect({
+      kubeconfig: put(context, config({ server: `http://127.0.0.1:${port}` }, user)),
+    });
+    for (const body of [undefined, JSON.stringify({ a: "ü" })]) {
+      const response = await transport.request({
+        method: body === undefined ? "GET" : "POST",
+        path: "/version",
+        ...(body === undefined ? {} : { body, headers: { "content-type": "application/json" } }),
+      });
+      await response.text();
+      assert.is(seen.pop(), expected);
+    }
+    transport.close();
+  }
+  server.close();
+});
+
 test("where the server is: plain HTTP, a path, another name in its certificate", async (context) => {
   assert.is((await ask(context, config({ server: context.http }, {}))).url, "/version");
   assert.is(
@@ -210,6 +247,29 @@ test("where the server is: plain HTTP, a path, another name in its certificate",
   assert.is(failed, "refused", "a name that is not in the certificate");
   const blind = { server: context.https, "insecure-skip-tls-verify": true };
   assert.is((await ask(context, config(blind, {}))).url, "/version");
+  // As Windows' tools, openssl x509 -text and editors leave an authority's file.
+  const stranger = (await createAuthority("stranger")).cert;
+  for (
+    const [what, text] of [
+      ["a byte order mark", `\uFEFF${context.ca}`],
+      ["line ends of Windows", context.ca.replaceAll("\n", "\r\n")],
+      ["text around it", `Certificate:\n    Data: x\n${context.ca}end\n`],
+      ["text before it in its line", `ca: ${context.ca}`],
+      ["another authority before it", `${stranger}\n${context.ca}`],
+      ["no line end between two", `${context.ca.trimEnd()}${stranger}`],
+    ] as const
+  ) {
+    const named = { server: context.https, "certificate-authority-data": base64(text) };
+    assert.is((await ask(context, config(named, {}))).url, "/version", what);
+  }
+  const unknown = { server: context.https, "certificate-authority-data": base64(`\uFEFF${stranger}`) };
+  const refused = await connect({ kubeconfig: put(context, config(unknown, {})) });
+  assert.is(
+    await refused.request({ method: "GET", path: "/version" }).then(() => "answered", () => "refused"),
+    "refused",
+    "nobody else is trusted in its place",
+  );
+  refused.close();
 });
 
 test("through which proxy", async (context) => {
@@ -347,6 +407,9 @@ test("exec plugins: relative commands, what they are told, and how long their an
   assert.equal(info.spec.cluster.config, { audience: "x" });
   await ask(context, config(cluster, user(answerOf({ token: "p" }))));
   assert.is(JSON.parse(readFileSync(`${plugin}.info`, "utf8")).spec.cluster, undefined);
+  // client-go's decoder takes YAML as well.
+  const yaml = `apiVersion: ${V1}\nkind: ExecCredential\nstatus:\n  token: y\n`;
+  assert.is(lines(await ask(context, config(cluster, user(yaml))), "authorization")[0], "Bearer y");
   const certified = answerOf({
     clientCertificateData: context.client.cert,
     clientKeyData: context.client.key,
@@ -406,6 +469,13 @@ test("exec plugins that fail are named, and nothing of what they print is told",
     ],
     ["no JSON", exec("secret"), /did not answer with JSON/],
     ["null", exec("null"), /did not answer with an ExecCredential/],
+    ["words", exec("Please log in: secret"), /did not answer with an? /],
+    [
+      "a token of two lines",
+      exec(answerOf({ token: "secret\nsecret" })),
+      /a token that has the end of a line in it/,
+    ],
+    ["YAML that is none", exec("secret: ["), /did not answer with JSON/],
     [
       "another version",
       exec(answerOf({ token: "secret" }, { apiVersion: "client.authentication.k8s.io/v1beta1" })),
@@ -430,6 +500,14 @@ test("exec plugins that fail are named, and nothing of what they print is told",
     assert.match(text, /^the exec plugin ".*" of user "u" /, what);
     assert.match(text, expected, what);
     assert.not.match(text, "secret", what);
+    assert.is(await refusal(credentials()), text, `${what}, asked again`);
+  }
+  const mixed = answerOf({ clientCertificateData: context.client.cert, clientKeyData: "secret" });
+  const { credentials } = await loadKubeconfig(put(context, config(secured(context), exec(mixed))));
+  for (const time of ["first", "second"]) {
+    const text = await refusal(credentials());
+    assert.match(text, /of user "u": the client certificate and its key are no pair/, time);
+    assert.not.match(text, "secret", time);
   }
 });
 
@@ -504,6 +582,20 @@ test("what is not supported, or broken, is named with its file; a broken entry t
     assert.ok(text.startsWith(`the kubeconfig ${file}: `), `${what}: ${text}`);
     assert.match(text, expected, what);
   }
+  const key = createPrivateKey(context.client.key);
+  for (const type of ["pkcs8", "sec1"] as const) {
+    const encrypted = key.export({ type, format: "pem", cipher: "aes-128-cbc", passphrase: "s3cret" })
+      .toString();
+    const user = {
+      "client-certificate-data": base64(context.client.cert),
+      "client-key-data": base64(encrypted),
+    };
+    const loaded = await loadKubeconfig(put(context, config(secured(context), user)));
+    assert.match(
+      await refusal(loaded.credentials()),
+      /are no pair in PEM that can be read: the key is encrypted, which is not supported: decrypt it/,
+    );
+  }
   const missing = put(context, config(secured(context), { tokenFile: "absent.txt" }));
   const text = await refusal((await loadKubeconfig(missing)).credentials());
   assert.is(
@@ -527,6 +619,136 @@ test("what is not supported, or broken, is named with its file; a broken entry t
   assert.not.match(secret, "s3cret");
   const others = await refusal(loadKubeconfig(put(context, "kind: Pod\n")));
   assert.match(others, /it is a Pod, no Config/);
+});
+
+/** A kubeconfig as a text; `cluster` and `user` are flow maps. */
+const written = (cluster: string, user: string, more = "") =>
+  "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts:\n- {name: c, context: {cluster: k, user: u}}\n" +
+  `clusters:\n- {name: k, cluster: ${cluster}}\nusers:\n- {name: u, user: ${user}}\n${more}`;
+
+test("the text of a file, as kubectl 1.36 reads it (sigs.k8s.io/yaml, YAML 1.1) unless it says otherwise", async (context) => {
+  const here = "{server: https://x.test}";
+  const rows: readonly (readonly [string, string | Uint8Array, string | RegExp])[] = [
+    ["YAML", written(here, "{token: t}"), "Bearer t verified"],
+    ["a byte order mark", `\uFEFF${written(here, "{token: t}")}`, "Bearer t verified"],
+    [
+      "UTF-16, as Windows PowerShell writes it",
+      Buffer.from(`\uFEFF${written(here, "{token: t}")}`, "utf16le"),
+      "Bearer t verified",
+    ],
+    ["line ends of Windows", written(here, "{token: t}").replaceAll("\n", "\r\n"), "Bearer t verified"],
+    ["marks around it", `---\n${written(here, "{token: t}")}---\n# end\n`, "Bearer t verified"],
+    [
+      "a second document",
+      `${written(here, "{token: t}")}---\nkind: Config\n`,
+      /more than one document, of which kubectl reads the first alone.*at line 10 column/,
+    ],
+    [
+      "yes is true",
+      written("{server: https://x.test, insecure-skip-tls-verify: yes}", "{token: t}"),
+      "Bearer t",
+    ],
+    [
+      "On is true",
+      written("{server: https://x.test, insecure-skip-tls-verify: On}", "{token: t}"),
+      "Bearer t",
+    ],
+    [
+      "no is false",
+      written("{server: https://x.test, insecure-skip-tls-verify: no}", "{token: t}"),
+      "Bearer t verified",
+    ],
+    [
+      "yes in quotes is a text",
+      written('{server: https://x.test, insecure-skip-tls-verify: "yes"}', "{}"),
+      /must be true or false/,
+    ],
+    ["a merge", `x-defaults: &d {token: t}\n${written(here, "{<<: *d}")}`, "Bearer t verified"],
+    ["a token like a date", written(here, "{token: 2001-12-14}"), "Bearer 2001-12-14 verified"],
+    ["a token like a time", written(here, "{token: 1:30}"), "Bearer 1:30 verified"],
+    [
+      "a token that is a number",
+      written(here, "{token: 1_000}"),
+      /user "u"\.token must be a text, it is a number/,
+    ],
+    ["a token that is yes", written(here, "{token: yes}"), /user "u"\.token must be a text, it is a boolean/],
+    [
+      "a token of two lines",
+      written(here, '{token: "s3cret\\ns3cret"}'),
+      /user "u"\.token holds more than one line/,
+    ],
+    ["a token in a typographer's quotes", written(here, "{token: “s3cret”}"), /characters that no token has/],
+    [
+      "base64 of it, as CI keeps it",
+      Buffer.from(written(here, "{token: s3cret}")).toString("base64"),
+      /it looks like base64: decode it/,
+    ],
+    [
+      "another encoding",
+      Buffer.concat([Buffer.from(written(here, "{}")), Buffer.from([0x23, 0xe9])]),
+      /it is not UTF-8: save it as UTF-8/,
+    ],
+    ["zero bytes", `${written(here, "{}")}\0`, /it holds zero bytes/],
+    ["a page of HTML", "<html>login</html>", /it must be a map, it is a string/],
+    [
+      "fields of the user beside it",
+      written(here, "{}").replace("user: {}}", "token: s3cret}"),
+      /users\[0\] has the field "token" beside "name" and "user", which is not supported here: correct its name, or indent it/,
+    ],
+    [
+      "fields of the cluster beside it",
+      written(here, "{token: t}").replace(
+        "cluster: {server",
+        "proxy-url: 'http://me:s3cret@p.test', cluster: {server",
+      ),
+      /clusters\[0\] has the field "proxy-url" beside "name" and "cluster"/,
+    ],
+    [
+      "a namespace beside the context",
+      written(here, "{token: t}").replace("context: {cluster", "namespace: team, context: {cluster"),
+      /contexts\[0\] has the field "namespace" beside "name" and "context"/,
+    ],
+    [
+      "null beside the user",
+      written(here, "{token: t}").replace("user: {token: t}}", "user: {token: t}, extensions: null}"),
+      "Bearer t verified",
+    ],
+    [
+      "a broken user that is not the context's",
+      `${written(here, "{token: t}")}- {name: v, token: x}\n- {name: 7, user: {}}\n`,
+      "Bearer t verified",
+    ],
+    [
+      "a name that is yes",
+      written(here, "{}").replaceAll("name: u,", "name: yes,").replace("user: u}", "user: 'true'}"),
+      /users\[0\]\.name must be a text, it is a boolean: put it in quotes/,
+    ],
+    [
+      "a proxy at its top",
+      written(here, "{}", "proxy-url: http://p.test\n"),
+      /the field "proxy-url" at its top, where kubectl passes it over/,
+    ],
+    ["a namespace at its top", written(here, "{}", "namespace: team\n"), /the field "namespace" at its top/],
+    [
+      "what kubectl has at its top",
+      written(here, "{token: t}", "preferences: {colors: true}\nextensions: []\n"),
+      "Bearer t verified",
+    ],
+  ];
+  for (const [what, text, expected] of rows) {
+    const file = join(context.folder, "written.yml");
+    writeFileSync(file, text);
+    const read = loadKubeconfig(file, { HOME: "/nonexistent" });
+    if (expected instanceof RegExp) {
+      const said = await refusal(read);
+      assert.match(said, expected, what);
+      assert.ok(said.startsWith(`the kubeconfig ${file}`), said);
+      assert.not.match(said, "s3cret", what);
+      continue;
+    }
+    const { headers, tls } = await (await read).credentials();
+    assert.is(`${headers["Authorization"]}${tls.rejectUnauthorized ? " verified" : ""}`, expected, what);
+  }
 });
 
 test("the namespace of the context", async (context) => {

@@ -13,6 +13,9 @@ besideKubectl("whom a kubeconfig stands for", (test) => {
     const { a } = tokens;
     put(context, `${a}\n`, "token.txt");
     put(context, "", "empty.txt");
+    put(context, `\n\n  ${a}\n\n`, "blank.txt");
+    put(context, `${a}\n${a}\n`, "two.txt");
+    put(context, `${jane.cert}\n${jane.key}`, "pki/both.pem");
     put(context, jane.cert, "pki/jane.pem");
     put(context, jane.key, "pki/jane.key");
     const other = await context.plane.authority.issue({ commonName: "other" });
@@ -58,9 +61,38 @@ besideKubectl("whom a kubeconfig stands for", (test) => {
       row(
         "a key without its certificate",
         { "client-key-data": base64(jane.key) },
-        "system:anonymous",
-        nobody,
+        /user "u" has a client key without its certificate/,
       ),
+      row(
+        "a password without a name",
+        { password: "p" },
+        /user "u" has a password without a username/,
+      ),
+      row("a token of two lines", { token: `${a}\n` }, /user "u"\.token holds more than one line/),
+      row("a token in a file, with blank lines around", { tokenFile: "blank.txt" }, A),
+      row(
+        "a file of two tokens",
+        { tokenFile: "two.txt" },
+        /tokenFile names a file that holds more than one line/,
+      ),
+      row("certificate and key in one file, as the kubelet has them", {
+        "client-certificate": "pki/both.pem",
+        "client-key": "pki/both.pem",
+      }, "jane"),
+      row("parameters before the key, as openssl ecparam writes them", {
+        ...pair,
+        "client-key-data": base64(
+          `-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n${jane.key}`,
+        ),
+      }, "jane"),
+      row("text before the certificate, as openssl x509 -text writes it", {
+        ...pair,
+        "client-certificate-data": base64(`Certificate:\n    Data:\n${jane.cert}`),
+      }, "jane"),
+      row("line ends of Windows in it", {
+        ...pair,
+        "client-certificate-data": base64(jane.cert.replaceAll("\n", "\r\n")),
+      }, "jane"),
       row(
         "a certificate twice",
         { ...pair, "client-certificate": "pki/jane.pem" },
@@ -167,6 +199,9 @@ besideKubectl("whom a kubeconfig stands for", (test) => {
         { as: "jane", "as-uid": "7", "as-groups": ["dev"], "as-user-extra": { reason: ["ü"] } },
         "jane",
       ),
+      row("a name that is no ASCII", { as: "jürgen-日本" }, "jürgen-日本"),
+      row("a group that is no ASCII", { as: "jane", "as-groups": ["ä, ö", "日本"] }, "jane"),
+      row("a name of two lines", { as: "jane\nx" }, /user "u"\.as has the end of a line in it/),
       row("a service account", { as: "system:serviceaccount:default:b" }, "system:serviceaccount:default:b"),
       row("groups alone", { "as-groups": ["dev"] }, /without "as": name whom to act as/),
       row("a uid alone", { "as-uid": "7" }, /without "as"/),

@@ -111,6 +111,34 @@ besideKubectl("exec plugins", (test) => {
         /^the exec plugin "bin\/plugin" of user "u" ended with code 3/,
       ),
       row("no JSON", exec("Please log in"), /did not answer with JSON/),
+      row(
+        "YAML",
+        exec(`apiVersion: ${V1}\nkind: ExecCredential\nstatus:\n  token: ${a}\n`),
+        A,
+      ),
+      row(
+        "JSON over several lines, with null members",
+        exec(
+          JSON.stringify(
+            {
+              kind: "ExecCredential",
+              apiVersion: V1,
+              spec: {},
+              status: { token: a, expirationTimestamp: null, clientKeyData: "" },
+            },
+            null,
+            2,
+          ) + "\n",
+        ),
+        A,
+      ),
+      row(
+        "a token of two lines",
+        exec(answer({ token: `${a}\nx` })),
+        /a token that has the end of a line in it/,
+      ),
+      row("YAML that is none", exec("kind: [ExecCredential"), /did not answer with JSON/),
+      row("a list", exec("[]"), /did not answer with an ExecCredential/),
       row("chatter before the JSON", exec(`hello\n${token}`), /did not answer with JSON/),
       row("no status", exec(answer(undefined)), /neither a token nor a client certificate/),
       row("an empty status", exec(answer({})), /neither a token nor a client certificate/),

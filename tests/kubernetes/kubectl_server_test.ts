@@ -114,6 +114,34 @@ besideKubectl("where a kubeconfig leads", (test) => {
         }),
         row("kubectl proxy: acting as", { server: plain }, "jane", { as: "jane", "as-groups": ["x", "y"] }),
         row("kubectl proxy: a password", { server: plain }, "admin", { username: "u", password: "p" }),
+        row(
+          "no scheme, and an authority",
+          cluster(context, { server: `127.0.0.1:${port}` }),
+          /which is no http or https URL: write https:\/\/ before it/,
+        ),
+        row(
+          "no scheme, unverified",
+          { server: `127.0.0.1:${port}`, "insecure-skip-tls-verify": true },
+          /which is no http or https URL: write https:\/\/ before it/,
+        ),
+        row("no scheme, and nothing of TLS: kubectl proxy", { server: `127.0.0.1:${gateway.port}` }, "admin"),
+        row(
+          "a name of this machine without a scheme",
+          { server: `localhost:${gateway.port}` },
+          "admin",
+        ),
+        row(
+          "another machine without a scheme",
+          { server: `api.test:${gateway.port}` },
+          /which is no http or https URL: write https:\/\/ before it/,
+        ),
+        row("a scheme in capitals", cluster(context, { server: `HTTPS://127.0.0.1:${port}` }), A),
+        row(
+          "a name and a password in the server",
+          cluster(context, { server: `https://me:s3cret@127.0.0.1:${port}` }),
+          /the server "https:\/\/…@127\.0\.0\.1:\d+", which has a name and a password in it/,
+        ),
+        row("a query in the server", cluster(context, { server: `${server}/?a=b#c` }), A),
         row("no server", {}, /cluster "k" has no server/),
         row("a cluster that is null", null, /cluster "k" has no server/),
         row(
@@ -139,6 +167,30 @@ besideKubectl("where a kubeconfig leads", (test) => {
         row("a name twice", cluster(context), /users\[0\] and users\[1\] have the same name "u"/, {}, {
           users: [{ name: "u", user: { token: a } }, { name: "u", user: { token: b } }],
         }),
+        row(
+          "fields of the user beside it",
+          cluster(context),
+          /users\[0\] has the field "token" beside "name" and "user", which is not supported here/,
+          {},
+          { users: [{ name: "u", token: a }] },
+        ),
+        row(
+          "a user that is called otherwise",
+          cluster(context),
+          /users\[0\] has the field "usr" beside "name" and "user"/,
+          {},
+          { users: [{ name: "u", usr: { token: a } }] },
+        ),
+        row(
+          "a name that is a number",
+          cluster(context),
+          /users\[0\]\.name must be a text, it is a number/,
+          {},
+          {
+            contexts: [{ name: "c", context: { cluster: "k", user: "7" } }],
+            users: [{ name: 7, user: { token: a } }],
+          },
+        ),
         row("another apiVersion", cluster(context), /its apiVersion must be v1/, { token: a }, {
           apiVersion: "v2",
         }),
@@ -148,7 +200,9 @@ besideKubectl("where a kubeconfig leads", (test) => {
           apiVersion: undefined,
         }),
       ].map((one) =>
-        one.what === "a field that is unknown"
+        one.what === "a name and a password in the server"
+          ? { ...one, differs: "kubectl sends them instead of the user's token, and is somebody else" }
+          : one.what === "a field that is unknown"
           ? { ...one, differs: "kubectl passes unknown fields over in silence" }
           : one
       ),
@@ -280,7 +334,21 @@ besideKubectl("where a kubeconfig leads", (test) => {
       ...["0.0.0.0", "0.0.0.0/8", `0.0.0.0:${port}`, "*", " other.test , 0.0.0.0 ", "::/0,0.0.0.0"].map((
         list,
       ) => far(`NO_PROXY ${list}`, "0.0.0.0", { HTTPS_PROXY: gone, NO_PROXY: list }, "")),
-      ...["0.0.0.0:1", "10.0.0.0/8", ".0.0.0", "0.0.0", "", "0.0.0.0/8:1"].map((list) =>
+      ...[
+        "0.0.0.0:1",
+        "10.0.0.0/8",
+        ".0.0.0",
+        "0.0.0",
+        "",
+        "0.0.0.0/8:1",
+        `0.0.0.0/8:${port}`,
+        "0.0.0.0/",
+        "0.0.0.0/-1",
+        "0.0.0.0/33",
+        "http://0.0.0.0",
+        "1.1.1.1 0.0.0.0",
+        "*:1",
+      ].map((list) =>
         far(
           `NO_PROXY ${list}`,
           "0.0.0.0",

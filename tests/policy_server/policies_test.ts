@@ -247,6 +247,21 @@ const REFUSALS: readonly (readonly [string, string])[] = [
   ["# nothing\n", "EOF while parsing a value: the file is empty (`{}` = no policies) at line 1 column 1"],
   ["[]", "expected a map of policy names to policies, found a list at line 1 column 1"],
   ["---\n~", "expected a map of policy names to policies, found null at line 2 column 1"],
+  [
+    "apiVersion: policies.kubewarden.io/v1\nkind: ClusterAdmissionPolicy\nspec: {module: m}\n",
+    "it is a resource of Kubernetes, expected a map of policy names to policies: write the resource's name, and below it " +
+    "module and settings of its spec at line 1 column 1",
+  ],
+  [
+    '{"kind":"ConfigMap","apiVersion":"v1","data":{"policies.yml":"{}"}}',
+    "it is a resource of Kubernetes, expected a map of policy names to policies: write the resource's name, and below it " +
+    "module and settings of its spec at line 1 column 1",
+  ],
+  ["kind: m", 'kind: expected a policy or a policy group, found "m" at line 1 column 7'],
+  [
+    "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n",
+    "expected a map of policy names to policies, found a string in PEM at line 1 column 1",
+  ],
   ["psp: m", 'psp: expected a policy or a policy group, found "m" at line 1 column 6'],
   ["a/b: {module: m}", "policy name 'a/b' contains a '/' character at line 1 column 1"],
   ["'': {module: m}", "Not a valid Policy ID: (the policy's name is empty) at line 1 column 1"],

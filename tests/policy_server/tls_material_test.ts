@@ -72,7 +72,7 @@ test("keys in PKCS#8, and in SEC1 behind curve parameters", () => {
 test("files that hold no or too much", () => {
   const keyPath = file(other.key);
   const certPath = file(other.cert);
-  for (const empty of [file(""), keyPath, file("-----BEGIN CERTIFICATE-----\nAAAA\n")]) {
+  for (const empty of [file(""), file("-----BEGIN CERTIFICATE-----\nAAAA\n")]) {
     assert.is(
       refusal(() => pair(empty, keyPath)),
       `Expected exactly one certificate in certificate file, found 0: "${empty}" has no PEM certificate`,
@@ -95,7 +95,22 @@ test("files that hold no or too much", () => {
   }).toString();
   assert.match(
     refusal(() => pair(certPath, file(encrypted))),
-    /^Expected exactly one key in key file, found 0: .* is encrypted, which is not supported$/,
+    /^Expected exactly one key in key file, found 0: .* is encrypted, which is not supported: decrypt it with `openssl pkey`$/,
+  );
+  const elder = createPrivateKey(other.key).export({
+    type: "sec1",
+    format: "pem",
+    cipher: "aes-128-cbc",
+    passphrase: "secret",
+  }).toString();
+  assert.match(elder, "Proc-Type: 4,ENCRYPTED");
+  assert.match(
+    refusal(() => pair(certPath, file(elder))),
+    /^Expected exactly one key in key file, found 0: .* is encrypted, which is not supported: decrypt it/,
+  );
+  assert.match(
+    refusal(() => pair(file(other.key), certPath)),
+    /found 0: "[^"]+" has a private key, are the two files exchanged\?$/,
   );
 });
 

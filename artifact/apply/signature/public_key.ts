@@ -60,6 +60,14 @@ const UNSUPPORTED_CURVES: ReadonlyMap<string, string> = new Map([
   ["2b240303020801010d", "brainpoolP512r1"],
 ]);
 
+/** Whether a sequence of DER ends where its bytes do: sigstore refuses what has more behind it, the runtimes' libraries don't. */
+function endsWhole(der: Uint8Array): boolean {
+  const length = der[1] ?? 0;
+  const count = length & 0x80 ? length & 0x7f : 0;
+  const size = count === 0 ? length : der.subarray(2, 2 + count).reduce((sum, byte) => sum * 256 + byte, 0);
+  return der.length === 2 + count + size;
+}
+
 /** What keeps a SubjectPublicKeyInfo from being supported, as far as its algorithm says; the same on every runtime. */
 function algorithmFault(der: Uint8Array): string | undefined {
   /** A value whose tag is `tag`: where its content begins and ends. */
@@ -102,16 +110,47 @@ const INSTEAD: ReadonlyMap<string, string> = new Map([
   ["PGP PUBLIC KEY BLOCK", "it is a key of PGP, which signs no images"],
 ]);
 
+/** The same of what has no PEM block, by how it begins. */
+const WITHOUT_BLOCK: readonly (readonly [RegExp, string])[] = [
+  [/^\s*(?:ssh-|ecdsa-sha2-|---- BEGIN SSH2)/, INSTEAD.get("SSH2 PUBLIC KEY")!],
+  [
+    /^\s*(?:awskms|gcpkms|azurekms|hashivault|k8s|pkcs11|gitlab|github|openbao):/,
+    "it is the name of a key that is kept elsewhere: give the public key itself, as `cosign public-key --key NAME` prints it",
+  ],
+  [/^\s*https?:\/\//, "it is an address: give the key itself, as `curl` prints it"],
+  [/^\s*LS0tLS1CRUdJTi/, "it is base64 of a PEM block: give the block itself, as `base64 -d` prints it"],
+  [/^\s*\{\s*"/, "it is JSON, as a JWK: give the key in PEM"],
+  [
+    /^\s*(?:\.{0,2}[/\\]|~|[A-Za-z]:\\)?[\w./\\-]+\.(?:pub|pem|key|crt|cer)\s*$/,
+    "it is a path: give what is in the file",
+  ],
+  [
+    /-BEGIN/,
+    "its lines of BEGIN and END are not whole: each begins and ends with five hyphens, and both say the same",
+  ],
+  // The beginning of SubjectPublicKeyInfo in DER, read as text.
+  [
+    /^0.{0,3}0/s,
+    "it is no PEM, perhaps DER: give it as `openssl pkey -pubin -inform DER -in FILE` prints it",
+  ],
+];
+
 type PemBlock = { readonly label: string; readonly der: Uint8Array | undefined };
 
 /** Whatever stands around the blocks, and how their lines are indented or ended, is not looked at, as sigstore reads PEM. */
 function pemBlocks(text: string): readonly PemBlock[] {
-  return [...text.matchAll(/-----BEGIN ([A-Z0-9 ]{1,60})-----([^-]*)-----END \1-----/g)].map((
+  return [...text.matchAll(/-----BEGIN ([A-Z0-9 ]{1,60})-----((?:[^-]|-(?!----))*)-----END \1-----/g)].map((
     [, label = "", body = ""],
   ) => ({
     label,
-    der: fromBase64(body.replace(/\s+/g, "")),
+    der: fromBase64(withoutHeaders(body).replace(/\s+/g, "")),
   }));
+}
+
+/** A block without its headers (RFC 1421 §4.4, `Comment: …`), which end with an empty line. */
+function withoutHeaders(body: string): string {
+  const [, rest] = /^\s*(?:[A-Za-z][A-Za-z0-9-]*:[^\n]*\n)+[ \t\r]*\n([^]*)$/.exec(body) ?? [];
+  return rest ?? body;
 }
 
 function unreadable(reason: string): never {
@@ -121,9 +160,8 @@ function unreadable(reason: string): never {
 function whyNone(blocks: readonly PemBlock[], text: string): string {
   const label = blocks[0]?.label;
   if (label === undefined) {
-    return /^\s*(?:ssh-|ecdsa-sha2-)/.test(text)
-      ? "it is a key of SSH: give it as `ssh-keygen -e -m PKCS8 -f FILE` prints it"
-      : "it has no PEM block (-----BEGIN PUBLIC KEY----- … -----END PUBLIC KEY-----)";
+    const [, what] = WITHOUT_BLOCK.find(([pattern]) => pattern.test(text)) ?? [];
+    return what ?? "it has no PEM block (-----BEGIN PUBLIC KEY----- … -----END PUBLIC KEY-----)";
   }
   return INSTEAD.get(label) ?? INSTEAD.get(label.replace(/^(?:.* )?(?=PRIVATE KEY$)/, "")) ??
     `it is a PEM block of ${label}, PUBLIC KEY is wanted`;
@@ -148,6 +186,7 @@ export function keyFromPem(pem: string): VerificationKey {
   if (block.der === undefined) unreadable(`what stands between BEGIN and END ${block.label} is not base64`);
   const fault = algorithmFault(block.der);
   if (fault !== undefined) unreadable(fault);
+  if (!endsWhole(block.der)) unreadable(`the block ${block.label} holds no public key, or more than one`);
   let key: VerificationKey;
   try {
     const type = block.label === "RSA PUBLIC KEY" ? "pkcs1" : "spki";

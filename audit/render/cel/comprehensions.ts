@@ -1,23 +1,78 @@
 /** CEL's macros that go through lists and maps, with one variable or two. */
-import { absorbed, type Compiler, type Frame, type Run, type Scope } from "./evaluate.ts";
+import type { Compiler, Frame, Run, Scope } from "./evaluate.ts";
 import type { Functions } from "./library.ts";
-import { callOf, type Node } from "./syntax.ts";
+import { absorbed } from "./meter.ts";
+import type { Call } from "./syntax.ts";
 import { type CelMap, keysOf, lookUp, mapOf, sizeOf } from "./values.ts";
 
-/** Numbers of arguments of each. */
-const COMPREHENSIONS: ReadonlyMap<string, readonly number[]> = new Map([
-  ["all", [2, 3]],
-  ["exists", [2, 3]],
-  ["exists_one", [2]],
-  ["existsOne", [2, 3]],
-  ["filter", [2]],
-  ["map", [2, 3]],
-  ["transformList", [3, 4]],
-  ["transformMap", [3, 4]],
-]);
+/** The parts of a comprehension, compiled. */
+type Loop = {
+  /** Visits the members, with the variables set, until told to stop. */
+  each(frame: Frame, visit: (key: unknown) => boolean): void;
+  /** Leaves out members for which it is false. */
+  readonly filter: Condition | undefined;
+  /** What is made of a member. */
+  readonly value: Run;
+  /** The same as a condition. */
+  readonly condition: Condition;
+};
+type Condition = (frame: Frame) => boolean;
 
-export function isComprehension(name: string, args: number): boolean {
-  return COMPREHENSIONS.get(name)?.includes(args) ?? false;
+/** Numbers of arguments of each, and what it evaluates. */
+const COMPREHENSIONS: ReadonlyMap<string, readonly [counts: readonly number[], (loop: Loop) => Run]> =
+  new Map([
+    ["all", [[2, 3], (loop) => quantifier(loop, false)]],
+    ["exists", [[2, 3], (loop) => quantifier(loop, true)]],
+    ["exists_one", [[2], existsOne]],
+    ["existsOne", [[2, 3], existsOne]],
+    ["filter", [[2], list]],
+    ["map", [[2, 3], list]],
+    ["transformList", [[3, 4], list]],
+    ["transformMap", [[3, 4], map]],
+  ]);
+
+/** Compiles a call that is a comprehension; `undefined` for others. */
+export function comprehension(compiler: Compiler, call: Call, scope: Scope): Run | undefined {
+  const [counts, evaluate] = COMPREHENSIONS.get(call.name) ?? [];
+  if (call.receiver === undefined || !counts?.includes(call.args.length)) return undefined;
+  return evaluate?.(loopOf(compiler, call, scope));
+}
+
+function loopOf(
+  { compile, declare, functions }: Compiler,
+  { name, receiver, args }: Call,
+  scope: Scope,
+): Loop {
+  const members = membersOf(compile(receiver!, scope), functions);
+  // `map(x, filter, value)` has one variable; every other with three or more arguments has two.
+  const two = name !== "map" && args.length > 2;
+  const first = declare(scope, args[0]!);
+  const second = two ? declare(first.scope, args[1]!) : undefined;
+  const inner = (second ?? first).scope;
+  const bodies = args.slice(two ? 2 : 1).map((body) => compile(body, inner));
+  const last = bodies.at(-1)!;
+  const conditionOf = (run: Run): Condition => (frame) => {
+    const found = run(frame);
+    if (typeof found === "boolean") return found;
+    throw new Error(
+      `no such overload: the condition of ${name}() must be bool, not ${functions.typeOf(found)}`,
+    );
+  };
+  return {
+    each(frame, visit) {
+      members(frame, (key, member, only) => {
+        if (second === undefined) frame.variables[first.place] = only;
+        else {
+          frame.variables[first.place] = key;
+          frame.variables[second.place] = member;
+        }
+        return visit(key);
+      });
+    },
+    filter: bodies.length > 1 || name === "filter" ? conditionOf(bodies[0]!) : undefined,
+    value: name === "filter" ? ({ variables }) => variables[first.place] : last,
+    condition: conditionOf(last),
+  };
 }
 
 /** Visits a collection's members until told to stop; `only` is what a single variable stands for. */
@@ -42,102 +97,57 @@ function membersOf(collection: Run, functions: Functions): Members {
   };
 }
 
-/** Compiles one; `node` is a call for which {@link isComprehension} holds. */
-export function comprehension(
-  { compile, declare }: Compiler,
-  functions: Functions,
-  node: Node,
-  scope: Scope,
-): Run {
-  const { name, receiver, args } = callOf(node)!;
-  const collection = compile(receiver!, scope);
-  const members = membersOf(collection, functions);
-  // `map(x, filter, value)` has one variable; every other with three or more arguments has two.
-  const two = name !== "map" && args.length > 2;
-  const first = declare(scope, args[0]!);
-  const second = two ? declare(first.scope, args[1]!) : undefined;
-  const inner = (second ?? first).scope;
-  const bodies = args.slice(two ? 2 : 1).map((body) => compile(body, inner));
-  const value = bodies.at(-1)!;
-  const filter = bodies.length > 1 || name === "filter" ? bodies[0] : undefined;
-
-  function condition(run: Run, frame: Frame): boolean {
-    const found = run(frame);
-    if (typeof found === "boolean") return found;
-    throw new Error(
-      `no such overload: the condition of ${name}() must be bool, not ${functions.typeOf(found)}`,
-    );
-  }
-
-  /** Visits the members with the variables set. */
-  function each(frame: Frame, visit: (key: unknown) => boolean): void {
-    members(frame, (key, member, only) => {
-      if (second === undefined) frame.variables[first.place] = only;
-      else {
-        frame.variables[first.place] = key;
-        frame.variables[second.place] = member;
+/** `all` and `exists`: a member that decides outweighs errors of others. */
+function quantifier({ each, condition }: Loop, decisive: boolean): Run {
+  return (frame) => {
+    let decided = false;
+    let problem: unknown;
+    each(frame, () => {
+      try {
+        decided = condition(frame) === decisive;
+      } catch (error) {
+        const kept = absorbed(error, frame.meter);
+        problem ??= kept;
       }
-      return visit(key);
+      return !decided;
     });
-  }
+    if (decided) return decisive;
+    if (problem !== undefined) throw problem;
+    return !decisive;
+  };
+}
 
-  /** `all` and `exists`: a member that decides outweighs errors of others. */
-  function quantifier(decisive: boolean): Run {
-    return (frame) => {
-      let decided = false;
-      let problem: unknown;
-      each(frame, () => {
-        try {
-          decided = condition(value, frame) === decisive;
-        } catch (error) {
-          const kept = absorbed(error, frame.meter);
-          problem ??= kept;
-        }
-        return !decided;
-      });
-      if (decided) return decisive;
-      if (problem !== undefined) throw problem;
-      return !decisive;
-    };
-  }
+function existsOne({ each, condition }: Loop): Run {
+  return (frame) => {
+    let count = 0;
+    each(frame, () => {
+      if (condition(frame)) count++;
+      return true;
+    });
+    return count === 1;
+  };
+}
 
-  switch (name) {
-    case "all":
-      return quantifier(false);
-    case "exists":
-      return quantifier(true);
-    case "exists_one":
-    case "existsOne":
-      return (frame) => {
-        let count = 0;
-        each(frame, () => {
-          if (condition(value, frame)) count++;
-          return true;
-        });
-        return count === 1;
-      };
-    case "transformMap":
-      return (frame) => {
-        const entries: [unknown, unknown][] = [];
-        each(frame, (key) => {
-          frame.meter.charge(1);
-          if (filter === undefined || condition(filter, frame)) entries.push([key, value(frame)]);
-          return true;
-        });
-        return mapOf(entries);
-      };
-    default:
-      return (frame) => {
-        const list: unknown[] = [];
-        each(frame, () => {
-          frame.meter.charge(1);
-          if (name === "filter") {
-            const member = frame.variables[first.place];
-            if (condition(value, frame)) list.push(member);
-          } else if (filter === undefined || condition(filter, frame)) list.push(value(frame));
-          return true;
-        });
-        return list;
-      };
-  }
+function list({ each, filter, value }: Loop): Run {
+  return (frame) => {
+    const members: unknown[] = [];
+    each(frame, () => {
+      frame.meter.charge(1);
+      if (filter === undefined || filter(frame)) members.push(value(frame));
+      return true;
+    });
+    return members;
+  };
+}
+
+function map({ each, filter, value }: Loop): Run {
+  return (frame) => {
+    const entries: [unknown, unknown][] = [];
+    each(frame, (key) => {
+      frame.meter.charge(1);
+      if (filter === undefined || filter(frame)) entries.push([key, value(frame)]);
+      return true;
+    });
+    return mapOf(entries);
+  };
 }

@@ -56,8 +56,8 @@ function chargeSize(meter: Meter, value: unknown, made: boolean): void {
   else if (made && Array.isArray(value)) meter.charge(value.length);
 }
 
-/** All functions of some libraries. */
-export function functionsOf(libraries: readonly Library[]): Functions {
+/** Names the types of values: CEL's own and those of the libraries. */
+function typesOf(libraries: readonly Library[]): Functions["typeOf"] {
   const prototypes = new Map<unknown, string>([
     [null, "map"],
     [Object.prototype, "map"],
@@ -68,22 +68,11 @@ export function functionsOf(libraries: readonly Library[]): Functions {
     [Optional.prototype, "optional"],
     [TypeValue.prototype, "type"],
   ]);
-  const namespaces = new Map<string, Namespace>();
-  const equalities = new Map<string, (a: never, b: never) => boolean>();
-  const overloads = new Map<string, Overload[]>();
-  for (const { types = {}, namespaces: spaces = {}, equality = {}, functions } of libraries) {
+  for (const { types = {} } of libraries) {
     for (const [name, ctor] of Object.entries(types)) prototypes.set(ctor.prototype, name);
-    for (const [name, type] of Object.entries(spaces)) namespaces.set(name, new Namespace(type));
-    for (const [type, same] of Object.entries(equality)) equalities.set(type, same);
-    for (const [signature, handler] of Object.entries(functions)) {
-      const { key, types: taken } = parsed(signature);
-      const others = overloads.get(key) ?? [];
-      overloads.set(key, [...others, { types: taken, handler }]);
-    }
   }
-
   // An object's own `constructor` is a tenant's data: a class is known by its prototype.
-  function typeOf(value: unknown): string {
+  return (value) => {
     switch (typeof value) {
       case "string":
         return "string";
@@ -99,6 +88,23 @@ export function functionsOf(libraries: readonly Library[]): Functions {
     if (value instanceof Uint8Array) return "bytes";
     if (value instanceof Namespace) return value.type;
     return prototypes.get(Object.getPrototypeOf(value)) ?? "unknown";
+  };
+}
+
+/** All functions of some libraries. */
+export function functionsOf(libraries: readonly Library[]): Functions {
+  const typeOf = typesOf(libraries);
+  const namespaces = new Map<string, Namespace>();
+  const equalities = new Map<string, (a: never, b: never) => boolean>();
+  const overloads = new Map<string, Overload[]>();
+  for (const { namespaces: spaces = {}, equality = {}, functions } of libraries) {
+    for (const [name, type] of Object.entries(spaces)) namespaces.set(name, new Namespace(type));
+    for (const [type, same] of Object.entries(equality)) equalities.set(type, same);
+    for (const [signature, handler] of Object.entries(functions)) {
+      const { key, types } = parsed(signature);
+      const others = overloads.get(key) ?? [];
+      overloads.set(key, [...others, { types, handler }]);
+    }
   }
 
   return {

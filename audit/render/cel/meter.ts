@@ -14,7 +14,7 @@ export const MAX_CONDITIONS_COST = 2_500_000;
  */
 export const MAX_CONDITIONS_MS = 1_000;
 /** What an error costs that an operator absorbs: making one takes as long as so many steps. */
-export const ERROR_COST = 20;
+const ERROR_COST = 20;
 /** Reading the clock costs more than most steps. */
 const CHARGES_BETWEEN_CLOCK_READS = 256;
 
@@ -77,4 +77,11 @@ export function createMeter(now: () => number): Meter {
     search: (length, wanted) => charge(Math.ceil((length + 1) / 10) * Math.ceil((wanted + 1) / 10)),
     checkTime,
   };
+}
+
+/** An error that an operator absorbs and keeps for the case that nothing decides. */
+export function absorbed(error: unknown, meter: Meter): Error {
+  if (error instanceof LimitExceeded || !(error instanceof Error)) throw error;
+  meter.charge(ERROR_COST);
+  return error;
 }

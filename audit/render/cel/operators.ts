@@ -7,7 +7,9 @@ import {
   int,
   keysOf,
   lookUp,
+  NONE,
   Optional,
+  quoted,
   sizeOf,
   TypeValue,
   Uint,
@@ -205,4 +207,30 @@ export function negated(value: unknown): unknown {
   if (typeof value === "bigint") return int(-value);
   if (typeof value === "number") return -value;
   throw new Error("no such overload: - needs an int or a double");
+}
+
+/** `a.b` and `a[b]`; an `optional` selection finds an optional, and nothing in what has no such member. */
+export function select(functions: Functions, value: unknown, key: unknown, optional: boolean): unknown {
+  if (value instanceof Optional) {
+    return value.value === undefined ? NONE : select(functions, value.value, key, true);
+  }
+  const type = functions.typeOf(value);
+  let found: unknown;
+  if (type === "map") found = lookUp(value as CelMap, key);
+  else if (type === "list") {
+    const index = typeof key === "number" && Number.isInteger(key) || typeof key === "bigint"
+      ? Number(key)
+      : NaN;
+    if (Number.isNaN(index)) throw new Error("no such overload: a list's index must be a whole number");
+    found = index >= 0 ? (value as readonly unknown[])[index] : undefined;
+  } else if (!(optional && type === "null_type")) {
+    throw new Error(`no such overload: ${type} has no fields or members`);
+  }
+  if (optional) return found === undefined ? NONE : new Optional(found);
+  if (found !== undefined) return found;
+  throw new Error(
+    type === "list"
+      ? `index out of bounds: ${key}`
+      : `no such key: ${typeof key === "string" ? quoted(key) : key}`,
+  );
 }

@@ -73,12 +73,11 @@ export function programSize(pattern: string): ProgramSize {
 
 type Pattern = { readonly size: number; readonly compiled: RE2JS };
 
-/** The functions; `compile` is RE2's. */
-export function patternLibrary(compile: (pattern: string) => RE2JS): Library {
+/** Compiles patterns and keeps them; `compile` is RE2's. */
+function patternCache(compile: (pattern: string) => RE2JS): (text: string, meter: Meter) => Pattern {
   const kept = new Map<string, Pattern>();
   let keptSize = 0;
-
-  function patternOf(text: string, meter: Meter): Pattern {
+  return (text, meter) => {
     const known = kept.get(text);
     if (known !== undefined) return known;
     if (text.length > MAX_PATTERN) {
@@ -101,7 +100,12 @@ export function patternLibrary(compile: (pattern: string) => RE2JS): Library {
     kept.set(text, pattern);
     keptSize += size;
     return pattern;
-  }
+  };
+}
+
+/** The functions; `compile` is RE2's. */
+export function patternLibrary(compile: (pattern: string) => RE2JS): Library {
+  const patternOf = patternCache(compile);
 
   function matcherOf(text: string, pattern: string, meter: Meter) {
     const { size, compiled } = patternOf(pattern, meter);

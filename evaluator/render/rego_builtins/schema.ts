@@ -1,6 +1,7 @@
 /** Builtins on JSON schemas: `json.match_schema`, `json.verify_schema`. */
 import { type RegoBuiltins, RegoObject, type RegoValue } from "../../types/rego.ts";
-import { compileSchema, SchemaError } from "../json_schema/schema.ts";
+import { compileSchema } from "../json_schema/compile.ts";
+import { SchemaError } from "../json_schema/schema.ts";
 import { findings } from "../json_schema/validate.ts";
 import { fail } from "../rego_operands.ts";
 import { type JsonTree, jsonTree, parseJson, RegoTextError } from "../rego_text.ts";

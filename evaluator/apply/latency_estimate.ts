@@ -1,11 +1,7 @@
 /** How long policies take: by that the pool knows which of them are slow, and how much work waits. */
-import type { HostCallHandler } from "../types/evaluation.ts";
-import type { EvaluablePolicy } from "../types/policy.ts";
 
-/** A policy of a pool, and how long it takes. */
-export interface RegisteredPolicy {
-  readonly policy: EvaluablePolicy;
-  readonly handler: HostCallHandler;
+/** How long the evaluations of one policy take. */
+export interface LatencyEstimate {
   /** When the policy stops to count as slow, in milliseconds of the process. */
   slowUntil: number;
   /** What an evaluation takes, in milliseconds: a moving average. */
@@ -24,20 +20,21 @@ const MAX_COST_FACTOR = 5;
 /** A policy whose evaluations take this long is slow, too. */
 const SLOW_COST_MS = 5;
 
-/** A policy that nothing is known of yet. */
-export function registeredPolicy(policy: EvaluablePolicy, handler: HostCallHandler): RegisteredPolicy {
-  return { policy, handler, slowUntil: -Infinity, costMs: FIRST_COST_MS };
+/** Of a policy that nothing is known of yet. */
+export function firstEstimate(): LatencyEstimate {
+  return { slowUntil: -Infinity, costMs: FIRST_COST_MS };
 }
 
 /** Whether a policy is slow at the moment `now`, in milliseconds of the process. */
-export function isSlow({ slowUntil, costMs }: RegisteredPolicy, now: number): boolean {
+export function isSlow({ slowUntil, costMs }: LatencyEstimate, now: number): boolean {
   return slowUntil > now || costMs > SLOW_COST_MS;
 }
 
-/** Takes note of how long a call of a policy took. */
-export function noteCall(policy: RegisteredPolicy, validated: boolean, tookMs: number): void {
+/** Records how long a call of a policy took. Only what validated a request changes what such a call is expected to take. */
+export function recordCall(estimate: LatencyEstimate, validated: boolean, tookMs: number): void {
   if (validated) {
-    policy.costMs += (Math.min(tookMs, MAX_COST_FACTOR * policy.costMs + 1) - policy.costMs) * COST_WEIGHT;
+    const counted = Math.min(tookMs, MAX_COST_FACTOR * estimate.costMs + 1);
+    estimate.costMs += (counted - estimate.costMs) * COST_WEIGHT;
   }
-  if (tookMs >= SLOW_CALL_MS) policy.slowUntil = performance.now() + SLOW_MS;
+  if (tookMs >= SLOW_CALL_MS) estimate.slowUntil = performance.now() + SLOW_MS;
 }

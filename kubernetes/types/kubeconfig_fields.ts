@@ -1,0 +1,89 @@
+/** The fields of a kubeconfig's entries: each is read as what it must be, and none is passed over. */
+import { PortreeveError } from "../../program/types/error.ts";
+import { own } from "../../program/types/own.ts";
+
+/** A kubeconfig, or a part of it, can't be used; the message names the place, and never a value that may be a secret. */
+export class KubeconfigError extends PortreeveError {
+  /** Always this one. */
+  override readonly code = "invalid_kubeconfig";
+  /** The name of the error. */
+  override readonly name = "KubeconfigError";
+}
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+export const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+export function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  return Array.isArray(value) ? "a list" : typeof value === "object" ? "a map" : `a ${typeof value}`;
+}
+
+export function refuse(where: string, expected: string, value: unknown): never {
+  throw new KubeconfigError(`${where} must be ${expected}, it is ${kindOf(value)}`);
+}
+
+/** A reader of a map's members, none of which it takes from a prototype, that knows which it was asked for. */
+export function readerOf(value: unknown, where: string) {
+  if (!isFields(value)) refuse(where, "a map", value);
+  const asked = new Set<string>();
+  const member = (name: string): unknown => {
+    asked.add(name);
+    return own(value, name) ?? undefined;
+  };
+  return {
+    member,
+    text(name: string): string | undefined {
+      const found = member(name);
+      if (found === undefined || found === "") return undefined;
+      if (typeof found !== "string") refuse(`${where}.${name}`, "a text", found);
+      return found;
+    },
+    flag(name: string): boolean {
+      const found = member(name) ?? false;
+      if (typeof found !== "boolean") refuse(`${where}.${name}`, "true or false", found);
+      return found;
+    },
+    list(name: string): readonly unknown[] {
+      const found = member(name) ?? [];
+      if (!Array.isArray(found)) refuse(`${where}.${name}`, "a list", found);
+      return found;
+    },
+    map(name: string): Fields {
+      const found = member(name) ?? {};
+      if (!isFields(found)) refuse(`${where}.${name}`, "a map", found);
+      return found;
+    },
+    /** Refuses what was not asked for. */
+    end(): void {
+      const [unknown] =
+        Object.entries(value).find(([name, held]) => !asked.has(name) && (held ?? null) !== null) ?? [];
+      if (unknown !== undefined) {
+        throw new KubeconfigError(
+          `${where} has the field "${
+            unknown.slice(0, 100)
+          }", which is not supported here: remove it, or correct its name`,
+        );
+      }
+    },
+  };
+}
+
+export function texts(values: readonly unknown[], where: string): readonly string[] {
+  return values.map((value, index) =>
+    typeof value === "string" ? value : refuse(`${where}[${index}]`, "a text", value)
+  );
+}
+
+/** A field of base64 in one text, wrapped or not; what it holds is never told. */
+export function base64(text: string | undefined, where: string): string | undefined {
+  if (text === undefined) return undefined;
+  const joined = text.replace(/[\r\n]/g, "");
+  if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(joined)) {
+    throw new KubeconfigError(
+      `${where} is not base64: encode the PEM file, or name the file in the field without "-data"`,
+    );
+  }
+  return joined;
+}
