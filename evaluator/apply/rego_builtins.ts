@@ -2,6 +2,7 @@
  * Every builtin that Rego modules may leave to the host. A thread loads what its modules ask for: few need tokens or
  * certificates, whose code is large.
  */
+import { own, setOwn } from "../../program/types/own.ts";
 import { ENCODING_BUILTINS } from "../render/rego_builtins/encoding.ts";
 import { NET_BUILTINS } from "../render/rego_builtins/net.ts";
 import { NUMBER_BUILTINS } from "../render/rego_builtins/numbers.ts";
@@ -74,6 +75,9 @@ export async function loadBuiltins(names: readonly string[]): Promise<RegoBuilti
     ...await Promise.all(wanted.map(([, load]) => load())),
   );
   const found: Record<string, RegoBuiltin> = Object.create(null);
-  for (const name of names) if (Object.hasOwn(loaded, name)) found[name] = bounded(name, loaded[name]!);
+  for (const name of names) {
+    const builtin = own(loaded, name);
+    if (builtin) setOwn(found, name, bounded(name, builtin));
+  }
   return found;
 }

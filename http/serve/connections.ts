@@ -27,6 +27,7 @@
 import type { Socket } from "node:net";
 import { BodyError } from "../types/http.ts";
 import type { ClosedReason, ConnectionLimits } from "../types/listener.ts";
+import { ClosedReport } from "./closed_report.ts";
 
 /** How often the sweep looks, in milliseconds: how much later than its time a connection may end. */
 const SWEEP_MS = 250;
@@ -34,8 +35,6 @@ const SWEEP_MS = 250;
 const SLOW_MS = 1_000;
 /** So many connections are looked at for one that never sent a byte: a flood must not make each of its connections costly. */
 const MAX_LOOKED_AT = 64;
-/** How often a reason is reported. */
-const REPORT_MS = 10_000;
 
 /** A request and its answer. HTTP/2 has many at a time on one connection. */
 export interface Exchange {
@@ -74,140 +73,217 @@ export interface Connection {
   readonly exchanges: Set<Exchange>;
 }
 
-export interface Connections {
+const now = () => performance.now();
+
+/** The connections of one listener. */
+export class Connections {
+  readonly #limits: ConnectionLimits;
+  readonly #report: ClosedReport;
+  /** In the order in which they came. */
+  readonly #all = new Set<Connection>();
+  #timer: NodeJS.Timeout | undefined;
+  #hurrying = false;
+  #onEmpty = () => {};
+
+  constructor(
+    limits: ConnectionLimits,
+    onClosed: (reason: ClosedReason, connections: number) => void = () => {},
+  ) {
+    this.#limits = limits;
+    this.#report = new ClosedReport(onClosed);
+  }
+
   /** Takes in an accepted socket; undefined, and the socket destroyed, when there is no room. */
-  add(raw: Socket): Connection | undefined;
+  add(raw: Socket): Connection | undefined {
+    this.#timer ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
+    if (this.#all.size >= this.#limits.maxConnections && !this.#shed()) {
+      this.#report.count("refused");
+      raw.destroy();
+      return undefined;
+    }
+    const connection: Connection = {
+      raw,
+      state: "handshake",
+      deadline: this.#after(this.#limits.handshakeMs),
+      proven: false,
+      bytesBefore: 0,
+      speaking: undefined,
+      exchanges: new Set(),
+    };
+    this.#all.add(connection);
+    raw.on("close", () => this.#remove(connection));
+    raw.on("error", () => this.destroy(connection));
+    return connection;
+  }
+
   /** HTTP may begin. */
-  ready(connection: Connection, speaking: Speaking): void;
+  ready(connection: Connection, speaking: Speaking): void {
+    if (connection.state !== "handshake") return;
+    connection.state = "head";
+    connection.deadline = this.#after(this.#limits.headMs);
+    connection.speaking = speaking;
+  }
+
   /** A request's head is whole. */
-  begin(connection: Connection): Exchange;
+  begin(connection: Connection): Exchange {
+    connection.state = "busy";
+    connection.proven = true;
+    connection.deadline = Infinity;
+    const exchange: Exchange = {
+      phase: "answer",
+      since: 0,
+      deadline: Infinity,
+      failBody: undefined,
+      gone: undefined,
+    };
+    connection.exchanges.add(exchange);
+    return exchange;
+  }
+
   /** Moves an exchange on; `ms` is how long the phase may last. */
-  enter(exchange: Exchange, phase: Exchange["phase"], ms: number): void;
+  enter(exchange: Exchange, phase: Exchange["phase"], ms: number): void {
+    exchange.phase = phase;
+    exchange.since = now();
+    exchange.deadline = ms === Infinity ? Infinity : this.#after(ms);
+  }
+
   /** The answer has been taken. */
-  finish(connection: Connection, exchange: Exchange): void;
+  finish(connection: Connection, exchange: Exchange): void {
+    connection.exchanges.delete(exchange);
+    if (connection.exchanges.size > 0 || connection.state !== "busy") return;
+    connection.state = "idle";
+    connection.bytesBefore = connection.speaking?.framed ? Infinity : connection.raw.bytesRead;
+    connection.deadline = this.#after(this.#limits.idleMs);
+    if (this.#hurrying) this.close(connection);
+  }
+
   /** Closes our side once what was written is sent; the rest is dropped. */
-  close(connection: Connection): void;
-  destroy(connection: Connection, reason?: ClosedReason): void;
+  close(connection: Connection): void {
+    if (connection.state === "closing") return;
+    connection.state = "closing";
+    connection.deadline = this.#after(this.#limits.lingerMs);
+    connection.speaking?.end();
+  }
+
+  destroy(connection: Connection, reason?: ClosedReason): void {
+    if (reason !== undefined && this.#all.has(connection)) this.#report.count(reason);
+    connection.raw.destroy();
+    // Not only when the runtime says so: its events may be late, or missing.
+    this.#remove(connection);
+  }
+
   /** Asks clients to send no further requests. */
-  leave(): void;
+  leave(): void {
+    for (const { speaking } of this.#all) speaking?.leave();
+  }
+
   /** Idle ones are closed, those under way hurry. */
-  hurry(): void;
-  /** Resolves when none is left, which it sees to after `ms`. */
-  gone(ms: number): Promise<void>;
-  readonly size: () => number;
-}
-
-export function trackConnections(
-  limits: ConnectionLimits,
-  onClosed: (reason: ClosedReason, connections: number) => void = () => {},
-): Connections {
-  // In the order in which they came.
-  const all = new Set<Connection>();
-  const closed = new Map<ClosedReason, number>();
-  const reported = new Map<ClosedReason, number>();
-  let timer: NodeJS.Timeout | undefined;
-  let hurrying = false;
-  let onEmpty = () => {};
-
-  const now = () => performance.now();
-  const after = (ms: number) => now() + (hurrying ? Math.min(ms, limits.endingMs) : ms);
-
-  /** One line for many: the log must not grow with the number of bad clients. */
-  function report(): void {
-    for (const [reason, count] of closed) {
-      const last = reported.get(reason);
-      if (last !== undefined && now() - last < REPORT_MS && !(hurrying && all.size === 0)) continue;
-      reported.set(reason, now());
-      closed.delete(reason);
-      onClosed(reason, count);
+  hurry(): void {
+    this.#hurrying = true;
+    this.#sweep();
+    const soon = this.#after(this.#limits.endingMs);
+    for (const connection of this.#all) {
+      for (const exchange of connection.exchanges) {
+        exchange.deadline = Math.min(exchange.deadline, exchange.phase === "answer" ? Infinity : soon);
+      }
+      if (connection.state === "idle") this.close(connection);
+      else if (connection.state !== "busy") connection.deadline = Math.min(connection.deadline, soon);
     }
   }
 
-  function sweep(): void {
+  /** Resolves when none is left, which it sees to after `ms`. */
+  gone(ms: number): Promise<void> {
+    if (this.#all.size === 0) {
+      this.#reportDue();
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      const limit = setTimeout(() => {
+        for (const connection of this.#all) {
+          this.destroy(connection, connection.state === "closing" ? undefined : "ending");
+        }
+      }, ms);
+      this.#onEmpty = () => {
+        clearTimeout(limit);
+        this.#reportDue();
+        resolve();
+      };
+    });
+  }
+
+  #after(ms: number): number {
+    return now() + (this.#hurrying ? Math.min(ms, this.#limits.endingMs) : ms);
+  }
+
+  #sweep(): void {
     const time = now();
-    for (const connection of all) {
+    for (const connection of this.#all) {
       if (connection.state === "idle" && connection.raw.bytesRead > connection.bytesBefore) {
         connection.state = "head";
-        connection.deadline = after(limits.headMs);
+        connection.deadline = this.#after(this.#limits.headMs);
       }
       for (const exchange of connection.exchanges) {
-        if (exchange.deadline <= time) expireExchange(connection, exchange);
+        if (exchange.deadline <= time) this.#expireExchange(connection, exchange);
       }
-      if (connection.deadline <= time) expire(connection);
+      if (connection.deadline <= time) this.#expire(connection);
     }
-    report();
-    if (all.size === 0 && closed.size === 0) {
-      clearInterval(timer);
-      timer = undefined;
+    this.#reportDue();
+    if (this.#all.size === 0 && this.#report.empty) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
     }
   }
 
-  function expireExchange(connection: Connection, exchange: Exchange): void {
+  #expireExchange(connection: Connection, exchange: Exchange): void {
     exchange.deadline = Infinity;
-    if (exchange.phase === "send") return destroy(connection, "send");
+    if (exchange.phase === "send") return this.destroy(connection, "send");
     exchange.failBody?.(new BodyError("timeout", "the body did not arrive in time"));
   }
 
-  function expire(connection: Connection): void {
+  #expire(connection: Connection): void {
     switch (connection.state) {
       case "handshake":
-        return destroy(connection, "handshake");
+        return this.destroy(connection, "handshake");
       case "head":
-        if (connection.raw.bytesRead === connection.bytesBefore) return destroy(connection, "head");
-        count("head");
+        if (connection.raw.bytesRead === connection.bytesBefore) return this.destroy(connection, "head");
+        this.#report.count("head");
         connection.speaking?.refuseHead();
-        return close(connection);
+        return this.close(connection);
       case "idle":
-        return close(connection);
+        return this.close(connection);
       case "busy":
       case "closing":
-        return destroy(connection);
+        return this.destroy(connection);
     }
   }
 
-  const count = (reason: ClosedReason) => closed.set(reason, (closed.get(reason) ?? 0) + 1);
-
-  function destroy(connection: Connection, reason?: ClosedReason): void {
-    if (reason !== undefined && all.has(connection)) count(reason);
-    connection.raw.destroy();
-    // Not only when the runtime says so: its events may be late, or missing.
-    remove(connection);
-  }
-
-  function remove(connection: Connection): void {
-    if (!all.delete(connection)) return;
+  #remove(connection: Connection): void {
+    if (!this.#all.delete(connection)) return;
     connection.state = "closing";
     for (const exchange of connection.exchanges) abandon(exchange);
     connection.exchanges.clear();
-    if (all.size === 0) {
-      if (hurrying) report();
-      onEmpty();
+    if (this.#all.size === 0) {
+      if (this.#hurrying) this.#reportDue();
+      this.#onEmpty();
     }
   }
 
-  function abandon(exchange: Exchange): void {
-    exchange.failBody?.(new BodyError("failed", "the client went away"));
-    exchange.gone?.abort();
-  }
-
-  function close(connection: Connection): void {
-    if (connection.state === "closing") return;
-    connection.state = "closing";
-    connection.deadline = after(limits.lingerMs);
-    connection.speaking?.end();
+  /** Whatever is left is due once the last connection of a listener that ends is gone. */
+  #reportDue(): void {
+    this.#report.send(this.#hurrying && this.#all.size === 0);
   }
 
   /**
    * Makes room: first goes who never sent a byte, or else a whole head, the oldest first; then who is slow to send a body or to
    * take an answer; then who has had no request for longest.
    */
-  function shed(): boolean {
+  #shed(): boolean {
     const slowSince = now() - SLOW_MS;
     let unproven: Connection | undefined, slow: Connection | undefined, idle: Connection | undefined;
     let looked = 0;
-    for (const connection of all) {
+    for (const connection of this.#all) {
       if (connection.state === "closing") {
-        destroy(connection);
+        this.destroy(connection);
         return true;
       }
       if (!connection.proven) {
@@ -225,100 +301,12 @@ export function trackConnections(
       }
     }
     const victim = unproven ?? slow ?? idle;
-    if (victim !== undefined) destroy(victim, "shed");
+    if (victim !== undefined) this.destroy(victim, "shed");
     return victim !== undefined;
   }
+}
 
-  return {
-    size: () => all.size,
-    add(raw) {
-      timer ??= setInterval(sweep, SWEEP_MS).unref();
-      if (all.size >= limits.maxConnections && !shed()) {
-        count("refused");
-        raw.destroy();
-        return undefined;
-      }
-      const connection: Connection = {
-        raw,
-        state: "handshake",
-        deadline: after(limits.handshakeMs),
-        proven: false,
-        bytesBefore: 0,
-        speaking: undefined,
-        exchanges: new Set(),
-      };
-      all.add(connection);
-      raw.on("close", () => remove(connection));
-      raw.on("error", () => destroy(connection));
-      return connection;
-    },
-    ready(connection, speaking) {
-      if (connection.state !== "handshake") return;
-      connection.state = "head";
-      connection.deadline = after(limits.headMs);
-      connection.speaking = speaking;
-    },
-    begin(connection) {
-      connection.state = "busy";
-      connection.proven = true;
-      connection.deadline = Infinity;
-      const exchange: Exchange = {
-        phase: "answer",
-        since: 0,
-        deadline: Infinity,
-        failBody: undefined,
-        gone: undefined,
-      };
-      connection.exchanges.add(exchange);
-      return exchange;
-    },
-    enter(exchange, phase, ms) {
-      exchange.phase = phase;
-      exchange.since = now();
-      exchange.deadline = ms === Infinity ? Infinity : after(ms);
-    },
-    finish(connection, exchange) {
-      connection.exchanges.delete(exchange);
-      if (connection.exchanges.size > 0 || connection.state !== "busy") return;
-      connection.state = "idle";
-      connection.bytesBefore = connection.speaking?.framed ? Infinity : connection.raw.bytesRead;
-      connection.deadline = after(limits.idleMs);
-      if (hurrying) close(connection);
-    },
-    close,
-    destroy,
-    leave() {
-      for (const { speaking } of all) speaking?.leave();
-    },
-    hurry() {
-      hurrying = true;
-      sweep();
-      const soon = after(limits.endingMs);
-      for (const connection of all) {
-        for (const exchange of connection.exchanges) {
-          exchange.deadline = Math.min(exchange.deadline, exchange.phase === "answer" ? Infinity : soon);
-        }
-        if (connection.state === "idle") close(connection);
-        else if (connection.state !== "busy") connection.deadline = Math.min(connection.deadline, soon);
-      }
-    },
-    gone(ms) {
-      if (all.size === 0) {
-        report();
-        return Promise.resolve();
-      }
-      return new Promise((resolve) => {
-        const limit = setTimeout(() => {
-          for (const connection of all) {
-            destroy(connection, connection.state === "closing" ? undefined : "ending");
-          }
-        }, ms);
-        onEmpty = () => {
-          clearTimeout(limit);
-          report();
-          resolve();
-        };
-      });
-    },
-  };
+function abandon(exchange: Exchange): void {
+  exchange.failBody?.(new BodyError("failed", "the client went away"));
+  exchange.gone?.abort();
 }

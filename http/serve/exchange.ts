@@ -3,10 +3,11 @@ import { Buffer } from "node:buffer";
 import { type EventEmitter, once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
+import type { Socket } from "node:net";
 import { type HttpHandler, type HttpRequest, type HttpResponse, inPieces } from "../types/http.ts";
 import type { ConnectionLimits } from "../types/listener.ts";
 import type { ArrivingBodies } from "./arriving_bodies.ts";
-import type { Connections, Exchange } from "./connections.ts";
+import type { Connection, Connections, Exchange } from "./connections.ts";
 import { readBody } from "./request_body.ts";
 
 /** What a protocol is spoken with. */
@@ -19,6 +20,12 @@ export type Speech = {
   /** Whether clients are asked to leave. */
   readonly ending: () => boolean;
 };
+
+/** TLS, or a version of HTTP. */
+export interface Protocol {
+  /** Takes over the socket of a connection. */
+  speak(connection: Connection, socket: Socket): void;
+}
 
 /** `goOn` asks a client that waits for leave to send its body. */
 export function adapted(

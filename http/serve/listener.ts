@@ -6,20 +6,14 @@
  * requests sent at once, and resets connections that wait when it closes (measured with 1.4.5). Bun's `node:tls` takes sockets
  * from 1.4.0 on.
  */
-import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
-import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
+import { type AddressInfo, createServer, type ListenOptions as Address, type Server } from "node:net";
 import { descriptorLimit } from "../apply/descriptor_limit.ts";
-import {
-  type ConnectionLimits,
-  type HttpListener,
-  LIMITS,
-  type ListenOptions,
-  type TlsSettings,
-} from "../types/listener.ts";
+import { type ConnectionLimits, type HttpListener, LIMITS, type ListenOptions } from "../types/listener.ts";
 import { arrivingBodies } from "./arriving_bodies.ts";
-import { type Connection, trackConnections } from "./connections.ts";
-import type { Speech } from "./exchange.ts";
-import { speakHttp1 } from "./http1.ts";
+import { Connections } from "./connections.ts";
+import type { Protocol, Speech } from "./exchange.ts";
+import { Http1 } from "./http1.ts";
+import { Tls } from "./tls.ts";
 
 /** How long the listening socket may take to close, in milliseconds. */
 const CLOSING_MS = 1_000;
@@ -45,7 +39,7 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   const { host, port, handler, maxBodyBytes, http2 = false, sharePort = false } = options;
   const limits = withinDescriptors(options.limits ?? LIMITS);
   let ending = false;
-  const connections = trackConnections(limits, options.onClosed);
+  const connections = new Connections(limits, options.onClosed);
   const speech: Speech = {
     handler,
     connections,
@@ -54,63 +48,22 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
     arriving: arrivingBodies(maxBodyBytes, limits),
     ending: () => ending,
   };
-  const http1 = speakHttp1(speech);
-  const framed = http2 ? (await import("./http2.ts")).speakHttp2(speech) : undefined;
+  const http1 = new Http1(speech);
+  const framed = http2 ? new (await import("./http2.ts")).Http2(speech) : undefined;
+  const tls = options.tls && new Tls(options.tls, http1, framed);
+  const first: Protocol = tls ?? http1;
 
-  let tls: TlsServer | undefined;
-  /** The connections whose handshake runs, by their client: the TLS server does not say whose socket it got. */
-  const shaking = new Map<string, Connection>();
-  const clientOf = ({ remoteAddress, remotePort, localAddress }: Socket) =>
-    `${remoteAddress} ${remotePort} ${localAddress}`;
-
-  function useTls({ cert, key, clientCas }: TlsSettings): void {
-    const server = createTlsServer({
-      cert,
-      key,
-      minVersion: "TLSv1.2",
-      ...(clientCas && { ca: [...clientCas], requestCert: true, rejectUnauthorized: true }),
-      ...(framed && { ALPNProtocols: ["h2", "http/1.1"] }),
-    });
-    server.on("secureConnection", (socket) => {
-      const client = clientOf(socket);
-      const connection = shaking.get(client);
-      if (connection === undefined) return void socket.destroy();
-      shaking.delete(client);
-      const speak = socket.alpnProtocol === "h2" ? framed : http1;
-      speak?.(connection, socket);
-    });
-    // There is nobody to answer.
-    server.on("tlsClientError", (_error, socket) => void socket.destroy());
-    tls = server;
-  }
-  if (options.tls) useTls(options.tls);
-
-  const front = createTcpServer({ noDelay: true, allowHalfOpen: tls === undefined }, (raw) => {
+  const front = createServer({ noDelay: true, allowHalfOpen: tls === undefined }, (raw) => {
     const connection = connections.add(raw);
-    if (connection === undefined) return;
-    if (tls === undefined) return http1(connection, raw);
-    const client = clientOf(raw);
-    shaking.set(client, connection);
-    raw.on("close", () => {
-      if (shaking.get(client) === connection) shaking.delete(client);
-    });
-    tls.emit("connection", raw);
+    if (connection !== undefined) first.speak(connection, raw);
   });
-  await new Promise<void>((resolve, reject) => {
-    front.once("error", reject);
-    const backlog = Math.min(MAX_BACKLOG, Math.ceil(limits.maxConnections / 4));
-    front.listen({ port, host, backlog, reusePort: sharePort }, () => {
-      front.off("error", reject);
-      resolve();
-    });
-  });
+  const backlog = Math.min(MAX_BACKLOG, Math.ceil(limits.maxConnections / 4));
+  await bind(front, { port, host, backlog, reusePort: sharePort });
   front.on("error", () => {}); // of single connections that could not be accepted
 
   return {
     port: (front.address() as AddressInfo).port,
-    setTls(next) {
-      if (tls !== undefined) useTls(next);
-    },
+    setTls: (next) => tls?.use(next),
     async end({ stillAcceptingMs, graceMs }) {
       const until = performance.now() + graceMs;
       ending = true;
@@ -122,4 +75,15 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
       await Promise.race([closed, delay(CLOSING_MS)]);
     },
   };
+}
+
+/** Resolves when the server listens; rejects when it can't. */
+function bind(server: Server, address: Address): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(address, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
 }

@@ -39,7 +39,8 @@ export const METRICS_LIMITS: MetricsLimits = {
 const MAX_VALUE_LENGTH = 253;
 const MAX_ERROR_LENGTH = 1024;
 
-type Series = { readonly attributes: Attributes; readonly counts: number[]; sum: number; count: number };
+/** Evaluations with the same attributes. */
+type Series = Counting & { readonly attributes: Attributes };
 
 /** Evaluations that are alike, counted together. */
 export type Latencies = { readonly counts: readonly number[]; readonly sum: number; readonly count: number };
@@ -69,125 +70,153 @@ export function createMetrics(
     readonly onOverflow?: (attribute: string) => void;
   } = {},
 ): Metrics {
-  const byPolicy = new Map<string, Map<string, Series>>();
+  const series = new EvaluationSeries(limits, onOverflow);
   const errors = new Map<string, { readonly attributes: Attributes; count: number }>();
   const cancelled = new Map<string, number>();
-  const known = new Map<string, Set<string | number>>();
-  const overflowed = new Set<string>();
-  let seriesCount = 0;
-
-  function overflow(attribute: string): typeof OTHER {
-    if (!overflowed.has(attribute)) {
-      overflowed.add(attribute);
-      onOverflow(attribute);
-    }
-    return OTHER;
-  }
-
-  /** The value, or `other` where the attribute has its number of values already. */
-  function admitted(attribute: string, limit: number, value: string): string;
-  function admitted(attribute: string, limit: number, value: number): number | string;
-  function admitted(attribute: string, limit: number, value: string | number): string | number {
-    let values = known.get(attribute);
-    if (values === undefined) known.set(attribute, values = new Set());
-    if (values.has(value)) return value;
-    const tooLong = typeof value === "string" && value.length > MAX_VALUE_LENGTH;
-    if (tooLong || values.size >= limit) return overflow(attribute);
-    values.add(value);
-    return value;
-  }
-
-  function newSeries(evaluation: Evaluation, ofPolicy: Map<string, Series>, key: string): Series {
-    const { review, errorCode } = evaluation;
-    const full = seriesCount >= limits.series;
-    if (full) overflow("series");
-    const value = (attribute: string, limit: number, text: string) =>
-      full ? OTHER : admitted(attribute, limit, text);
-    const bounded = {
-      kind: review && value("resource_kind", limits.kinds, review.kind),
-      operation: review && value("resource_request_operation", limits.operations, review.operation),
-      namespace: review?.namespace === undefined
-        ? undefined
-        : value("resource_namespace", limits.namespaces, review.namespace),
-      errorCode: errorCode === undefined
-        ? undefined
-        : full
-        ? OTHER
-        : admitted("error_code", limits.errorCodes, errorCode),
-    };
-    // Values that were not admitted are looked up under their replacement, never under themselves: the map stays small.
-    const boundedKey = keyOf(
-      evaluation,
-      bounded.kind,
-      bounded.operation,
-      bounded.namespace,
-      bounded.errorCode,
-    );
-    const existing = boundedKey === key ? undefined : ofPolicy.get(boundedKey);
-    if (existing !== undefined) return existing;
-    const series: Series = {
-      attributes: {
-        policy_name: evaluation.policyName,
-        policy_mode: evaluation.policyMode,
-        ...(review && {
-          resource_kind: bounded.kind ?? "",
-          resource_request_operation: bounded.operation ?? "",
-          request_origin: review.requestOrigin,
-        }),
-        accepted: evaluation.accepted,
-        mutated: evaluation.mutated,
-        ...(bounded.namespace !== undefined && { resource_namespace: bounded.namespace }),
-        ...(bounded.errorCode !== undefined && { error_code: bounded.errorCode }),
-      },
-      ...noLatencies(),
-    };
-    ofPolicy.set(boundedKey, series);
-    seriesCount++;
-    return series;
-  }
-
-  function seriesOf(evaluation: Evaluation): Series {
-    let ofPolicy = byPolicy.get(evaluation.policyName);
-    if (ofPolicy === undefined) byPolicy.set(evaluation.policyName, ofPolicy = new Map());
-    const key = evaluationKey(evaluation);
-    return ofPolicy.get(key) ?? newSeries(evaluation, ofPolicy, key);
-  }
-
   return {
-    recordEvaluation: (evaluation, latencyMs) => count(seriesOf(evaluation), latencyMs),
+    recordEvaluation: (evaluation, latencyMs) => count(series.of(evaluation), latencyMs),
     addEvaluations(evaluation, latencies) {
-      const series = seriesOf(evaluation);
-      latencies.counts.forEach((more, bucket) => series.counts[bucket]! += more);
-      series.sum += latencies.sum;
-      series.count += latencies.count;
+      const counted = series.of(evaluation);
+      latencies.counts.forEach((more, bucket) => counted.counts[bucket]! += more);
+      counted.sum += latencies.sum;
+      counted.count += latencies.count;
     },
     recordInitializationError(policyName, error) {
       let text = error.slice(0, MAX_ERROR_LENGTH);
       const key = () => `${policyName.length} ${policyName}${text}`;
       if (!errors.has(key()) && errors.size >= limits.initializationErrors) {
-        text = overflow("initialization_error");
+        text = series.overflow("initialization_error");
       }
-      const series = errors.get(key());
-      if (series !== undefined) series.count++;
-      else {errors.set(key(), {
-          attributes: { policy_name: policyName, initialization_error: text },
-          count: 1,
-        });}
+      const known = errors.get(key());
+      if (known !== undefined) known.count++;
+      else {
+        const attributes = { policy_name: policyName, initialization_error: text };
+        errors.set(key(), { attributes, count: 1 });
+      }
     },
     recordCancelled(policyName) {
       cancelled.set(policyName, (cancelled.get(policyName) ?? 0) + 1);
     },
     snapshot() {
-      const all = [...byPolicy.values()].flatMap((ofPolicy) => [...ofPolicy.values()]);
+      const all = series.all();
       return {
         evaluations: [...all, ...errors.values()].map(({ attributes, count }) => ({
           attributes,
           value: count,
         })),
-        latency: all.map((series) => ({ ...series, counts: [...series.counts] })),
+        latency: all.map((one) => ({ ...one, counts: [...one.counts] })),
         cancelled: [...cancelled].map(([policy_name, value]) => ({ attributes: { policy_name }, value })),
       };
     },
+  };
+}
+
+/** The series of evaluations. */
+class EvaluationSeries {
+  readonly #limits: MetricsLimits;
+  readonly #onOverflow: (attribute: string) => void;
+  readonly #byPolicy = new Map<string, Map<string, Series>>();
+  /** The values of each attribute that are told apart. */
+  readonly #known = new Map<string, Set<string | number>>();
+  readonly #overflowed = new Set<string>();
+  #count = 0;
+
+  /** @param onOverflow called once for each attribute of which values begin to be counted as `other` */
+  constructor(limits: MetricsLimits, onOverflow: (attribute: string) => void) {
+    this.#limits = limits;
+    this.#onOverflow = onOverflow;
+  }
+
+  /** The one that an evaluation is counted in. */
+  of(evaluation: Evaluation): Series {
+    let ofPolicy = this.#byPolicy.get(evaluation.policyName);
+    if (ofPolicy === undefined) this.#byPolicy.set(evaluation.policyName, ofPolicy = new Map());
+    const key = evaluationKey(evaluation);
+    return ofPolicy.get(key) ?? this.#bounded(evaluation, ofPolicy, key);
+  }
+
+  all(): readonly Series[] {
+    return [...this.#byPolicy.values()].flatMap((ofPolicy) => [...ofPolicy.values()]);
+  }
+
+  /** What a value of the attribute is counted as that has no place. */
+  overflow(attribute: string): typeof OTHER {
+    if (!this.#overflowed.has(attribute)) {
+      this.#overflowed.add(attribute);
+      this.#onOverflow(attribute);
+    }
+    return OTHER;
+  }
+
+  /** The series of the evaluation's values as far as they are told apart: a new one, or that of others like it. */
+  #bounded(evaluation: Evaluation, ofPolicy: Map<string, Series>, key: string): Series {
+    const values = this.#boundedValues(evaluation);
+    // Values that were not admitted are looked up under their replacement, never under themselves: the map stays small.
+    const boundedKey = keyOf(
+      evaluation,
+      values.kind,
+      values.operation,
+      values.namespace,
+      values.errorCode,
+    );
+    const existing = boundedKey === key ? undefined : ofPolicy.get(boundedKey);
+    if (existing !== undefined) return existing;
+    const series: Series = { attributes: attributesOf(evaluation, values), ...noLatencies() };
+    ofPolicy.set(boundedKey, series);
+    this.#count++;
+    return series;
+  }
+
+  #boundedValues({ review, errorCode }: Evaluation): Values {
+    const { kinds, operations, namespaces, errorCodes, series } = this.#limits;
+    const full = this.#count >= series;
+    if (full) this.overflow("series");
+    const bounded = <T extends string | number>(attribute: string, limit: number, value: T | undefined) =>
+      value === undefined ? undefined : full ? OTHER : this.#admitted(attribute, limit, value);
+    return {
+      kind: bounded("resource_kind", kinds, review?.kind),
+      operation: bounded("resource_request_operation", operations, review?.operation),
+      namespace: bounded("resource_namespace", namespaces, review?.namespace),
+      errorCode: bounded("error_code", errorCodes, errorCode),
+    };
+  }
+
+  /** The value, or `other` where the attribute has its number of values already. */
+  #admitted<T extends string | number>(attribute: string, limit: number, value: T): T | typeof OTHER {
+    let values = this.#known.get(attribute);
+    if (values === undefined) this.#known.set(attribute, values = new Set());
+    if (values.has(value)) return value;
+    const tooLong = typeof value === "string" && value.length > MAX_VALUE_LENGTH;
+    if (tooLong || values.size >= limit) return this.overflow(attribute);
+    values.add(value);
+    return value;
+  }
+}
+
+/** What tells evaluations of one policy apart that clients and policies choose. */
+type Values = {
+  readonly kind: string | undefined;
+  readonly operation: string | undefined;
+  readonly namespace: string | undefined;
+  readonly errorCode: number | string | undefined;
+};
+
+function attributesOf(
+  { policyName, policyMode, accepted, mutated, review }: Evaluation,
+  { kind = "", operation = "", namespace, errorCode }: Values,
+): Attributes {
+  return {
+    policy_name: policyName,
+    policy_mode: policyMode,
+    ...(review && {
+      resource_kind: kind,
+      resource_request_operation: operation,
+      request_origin: review.requestOrigin,
+    }),
+    accepted,
+    mutated,
+    ...(namespace !== undefined && { resource_namespace: namespace }),
+    ...(errorCode !== undefined && { error_code: errorCode }),
   };
 }
 

@@ -17,7 +17,7 @@ import {
 import type { ServerOptions } from "../types/options.ts";
 import type { Log } from "./log.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
-import type { TrustRootGetter } from "./trust_root.ts";
+import { type TrustRootGetter, trustRootSource } from "./trust_root.ts";
 
 /** Gets the bytes of the module at `url` for the policy called `name`. Throws an Error with the whole text for the user. */
 export type LoadModule = (url: string, name: string) => Promise<Uint8Array>;
@@ -33,11 +33,29 @@ type SourceOptions = Pick<
   | "dockerConfigJsonPath"
 >;
 
+/** Where modules come from, and images whose signatures policies ask for. */
+export interface ModuleSources {
+  readonly artifact: ArtifactOptions;
+  readonly trustRoot: TrustRootGetter;
+  readonly loadModule: LoadModule;
+  /** Milliseconds of the process at which a part of a module arrived last. */
+  readonly arrivedAt: () => number;
+}
+
+/** Reads the configuration files that the flags name. Throws an Error with the text for the user. */
+export async function moduleSources(options: ServerOptions, log: Log): Promise<ModuleSources> {
+  let arrivedAt = -Infinity;
+  const artifact = await artifactOptions(options, log, () => arrivedAt = performance.now());
+  const trustRoot = trustRootSource(options, artifact, log);
+  const loadModule = await moduleLoader(options, artifact, trustRoot, log);
+  return { artifact, trustRoot, loadModule, arrivedAt: () => arrivedAt };
+}
+
 /** Settings of the artifact room that the server's flags give; also what host capabilities work with. `arrived` is called while modules come in. */
-export async function artifactOptions(
+async function artifactOptions(
   options: SourceOptions,
   log: Log,
-  arrived: () => void = () => {},
+  arrived: () => void,
 ): Promise<ArtifactOptions> {
   const { sourcesPath, dockerConfigJsonPath } = options;
   const onEvent = (event: ArtifactEvent) => {
@@ -54,8 +72,8 @@ export async function artifactOptions(
   };
 }
 
-/** Reads the configuration files that the flags name. Throws an Error with the text for the user. */
-export async function moduleSource(
+/** Modules from where the flags say, verified where they say how. */
+async function moduleLoader(
   options: SourceOptions,
   artifact: ArtifactOptions,
   trustRoot: TrustRootGetter,

@@ -134,23 +134,23 @@ function parsedBoolean(text: string): boolean | undefined {
   return /^(?:false|0|no|off)$/i.test(text) ? false : undefined;
 }
 
-function serverOptions(given: GivenFlags, { cpus }: OptionDefaults): ServerOptions {
+/** Reads the values of flags, or their defaults. */
+function flagValues(given: GivenFlags) {
   const optional = (name: FlagName) => given.get(name)?.text ?? null;
-  const text = (name: FlagName) => {
-    const flag = FLAGS.find((candidate) => candidate.name === name);
-    return given.get(name)?.text ?? flag?.defaultText ?? "";
-  };
-  const boolean = (name: FlagName) => parsedBoolean(given.get(name)?.text ?? "false") ?? false;
+  const text = (name: FlagName) =>
+    optional(name) ?? FLAGS.find((candidate) => candidate.name === name)?.defaultText ?? "";
+  const boolean = (name: FlagName) => parsedBoolean(optional(name) ?? "false") ?? false;
   const whole = (name: FlagName, from: number, to: number) => {
     const number = wholeNumber(text(name), to);
     if (typeof number === "number" && number >= from) return number;
-    throw valueFault(
-      `${given.get(name)?.from ?? name}: expected a whole number from ${from} to ${to}, found "${
-        text(name)
-      }"`,
-    );
+    const where = given.get(name)?.from ?? name;
+    throw valueFault(`${where}: expected a whole number from ${from} to ${to}, found "${text(name)}"`);
   };
+  return { optional, text, boolean, whole };
+}
 
+function serverOptions(given: GivenFlags, { cpus }: OptionDefaults): ServerOptions {
+  const { optional, text, boolean, whole } = flagValues(given);
   const host = bindAddress(text("--addr"));
   const port = tcpPort("--port", text("--port"));
   const readinessProbePort = tcpPort("--readiness-probe-port", text("--readiness-probe-port"));

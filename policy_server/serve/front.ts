@@ -3,8 +3,8 @@
  * profiles are made (which know of one thread), or the system can't share a port.
  */
 import { createServer } from "node:net";
-import process from "node:process";
 import {
+  AT_ONCE,
   type Ending,
   type HttpListener,
   LIMITS,
@@ -14,11 +14,13 @@ import {
 } from "../../http/mod.ts";
 import { listenError } from "../../program/render/listen_error.ts";
 import { CurrentPolicies } from "../apply/current_policies.ts";
-import type { Log } from "../apply/log.ts";
 import { logClosed } from "../apply/log_events.ts";
+import type { Observers } from "../apply/observers.ts";
 import type { PolicySet } from "../apply/policy_set.ts";
-import { type HandlerContext, policyHandler } from "./handler.ts";
+import type { ServerOptions } from "../types/options.ts";
+import { policyHandler } from "./handler.ts";
 import type { ServingThreads } from "./serving_threads.ts";
+import type { ServerThreads } from "./threads.ts";
 
 /** Answers reviews. */
 export interface Front {
@@ -32,15 +34,7 @@ export interface Front {
   end(ending: Ending): Promise<void>;
 }
 
-/** What fronts have in common. */
-export interface FrontOptions {
-  readonly host: string;
-  /** 0: any that is free. */
-  readonly port: number;
-  readonly tls: TlsSettings | undefined;
-  readonly set: PolicySet;
-  readonly log: Log;
-}
+type FrontOptions = Pick<ServerOptions, "host" | "port" | "maxBodyBytes" | "alwaysAcceptNamespace">;
 
 const NAMES = { what: "admission requests", portOption: "--port (variable KUBEWARDEN_PORT)" };
 /** The system can share no port, or not this one. */
@@ -69,21 +63,38 @@ const refused = (
   error: unknown,
 ) => listenError({ ...names, host, port, hostOption: "--addr (variable KUBEWARDEN_BIND_ADDRESS)" }, error);
 
+/** Serves the set from the threads that were started to serve, or from the main thread. Rejects with a ListenError. */
+export async function openFront(
+  options: FrontOptions,
+  tls: TlsSettings | undefined,
+  set: PolicySet,
+  threads: ServerThreads,
+  observers: Observers,
+): Promise<Front> {
+  const { serving } = threads;
+  const front = serving && await threadedFront(options, tls, set, serving, observers);
+  if (front !== undefined) return front;
+  await serving?.end(AT_ONCE);
+  return await mainFront(options, tls, set, threads, observers);
+}
+
 /** The main thread. */
-export async function mainFront(
-  { host, port, tls, set, log }: FrontOptions,
-  context: Omit<HandlerContext, "policies">,
-  maxBodyBytes: number,
+async function mainFront(
+  { host, port, maxBodyBytes, alwaysAcceptNamespace }: FrontOptions,
+  tls: TlsSettings | undefined,
+  set: PolicySet,
+  { pool, memoryIsShort }: ServerThreads,
+  observers: Observers,
 ): Promise<Front> {
   const policies = new CurrentPolicies(set);
   const listener = await open({
     host,
     port,
     tls,
-    handler: policyHandler({ ...context, policies }),
+    handler: policyHandler({ ...observers, pool, alwaysAcceptNamespace, policies, memoryIsShort }),
     maxBodyBytes,
     limits: LIMITS,
-    onClosed: logClosed(log, "policies"),
+    onClosed: logClosed(observers.log, "policies"),
   }, NAMES);
   return {
     port: listener.port,
@@ -105,9 +116,12 @@ export async function mainFront(
  * Threads that have been started. Undefined: the system shares no port. Whoever has the port already is found by taking it alone
  * first: to share it with a stranger would be to share its requests.
  */
-export async function threadedFront(
-  { host, port: wanted, tls, set, log }: FrontOptions,
+async function threadedFront(
+  { host, port: wanted }: FrontOptions,
+  tls: TlsSettings | undefined,
+  set: PolicySet,
   threads: ServingThreads,
+  { log }: Observers,
 ): Promise<Front | undefined> {
   const held = await holdPort(host, wanted);
   const { port } = held;
@@ -135,9 +149,6 @@ export async function threadedFront(
     end: (ending) => threads.end(ending),
   };
 }
-
-/** Whether this system deals connections out to those who share a port. */
-export const SHARES_PORTS = process.platform === "linux";
 
 /** Takes a port alone, and lets nobody connect. Rejects with a ListenError when somebody has it. */
 async function holdPort(

@@ -8,12 +8,18 @@ import { PlacedEvaluator, type PooledOutcome } from "../../evaluator/apply/place
 import type { EvaluationOptions, PiecedRequest } from "../../evaluator/apply/pool.ts";
 import { joinRequest } from "../../evaluator/apply/inline.ts";
 import { OverloadedError } from "../../evaluator/types/overloaded_error.ts";
-import { type HttpListener, LIMITS, listen, sharedLimits } from "../../http/mod.ts";
+import { type HttpHandler, type HttpListener, LIMITS, listen, sharedLimits } from "../../http/mod.ts";
 import { CurrentPolicies } from "../apply/current_policies.ts";
-import { createLog } from "../apply/log.ts";
+import { createLog, type Log } from "../apply/log.ts";
 import { logClosed, logPolicyEntry } from "../apply/log_events.ts";
-import { metricsRelay } from "../apply/metrics_relay.ts";
-import { type FromServing, type ServingStart, SHARED, type ToServing } from "../apply/serving_messages.ts";
+import { type MetricsRelay, metricsRelay } from "../apply/metrics_relay.ts";
+import {
+  type FromServing,
+  type ServingSettings,
+  type ServingStart,
+  SHARED,
+  type ToServing,
+} from "../apply/serving_messages.ts";
 import { policyHandler } from "./handler.ts";
 
 /**
@@ -25,92 +31,122 @@ const BUDGET_MS = 3;
 type SetMessage = Extract<ToServing, { kind: "set" }>;
 
 /** Serves until told to end. Called once, at the beginning of the thread (`serving_entry.ts`). */
-export default async function serve({ port: given, settings, shared }: ServingStart): Promise<void> {
-  const port = given as unknown as NodePort;
-  const tell = (message: FromServing) => port.postMessage(message);
-  const log = createLog({
-    level: settings.logLevel,
-    format: settings.logFormat,
-    output: (lines) => {
-      if (lines !== "") tell({ kind: "log", lines });
-      return 0;
-    },
-  });
-  const metrics = metricsRelay((counted) => tell({ kind: "counted", counted }));
-  const pooled = poolOf(tell);
-  const evaluator = new PlacedEvaluator({
-    budgetMs: BUDGET_MS,
-    memory: settings.memory,
-    pooled: pooled.validate,
-    onLog: (policy, entry) => logPolicyEntry(log, policy, entry),
-    onRunning: () => void Atomics.add(shared, SHARED.running, 1),
-  });
-  const policies = new CurrentPolicies<Pick<SetMessage, "set" | "policies">>({ set: 0, policies: new Map() });
-  const handler = policyHandler({
-    pool: evaluator,
-    metrics,
-    log,
-    alwaysAcceptNamespace: settings.alwaysAcceptNamespace,
-    policies,
-    memoryIsShort: () => Atomics.load(shared, SHARED.memoryIsShort) === 1,
-  });
-  let listener: HttpListener | undefined;
-  let ended = () => {};
-  const end = new Promise<void>((resolve) => ended = resolve);
+export default async function serve(start: ServingStart): Promise<void> {
+  await new ServingThread(start).run();
+}
 
-  const open = async ({ port, tls }: Extract<ToServing, { kind: "listen" }>) => {
+class ServingThread {
+  readonly #port: NodePort;
+  readonly #settings: ServingSettings;
+  readonly #log: Log;
+  readonly #metrics: MetricsRelay;
+  readonly #pooled: ReturnType<typeof poolOf>;
+  readonly #evaluator: PlacedEvaluator;
+  readonly #policies = new CurrentPolicies<Pick<SetMessage, "set" | "policies">>({
+    set: 0,
+    policies: new Map(),
+  });
+  readonly #handler: HttpHandler;
+  #listener: HttpListener | undefined;
+
+  constructor({ port, settings, shared }: ServingStart) {
+    this.#port = port as unknown as NodePort;
+    this.#settings = settings;
+    const log = this.#log = createLog({
+      level: settings.logLevel,
+      format: settings.logFormat,
+      output: (lines) => {
+        if (lines !== "") this.#tell({ kind: "log", lines });
+        return 0;
+      },
+    });
+    this.#metrics = metricsRelay((counted) => this.#tell({ kind: "counted", counted }));
+    this.#pooled = poolOf((message) => this.#tell(message));
+    this.#evaluator = new PlacedEvaluator({
+      budgetMs: BUDGET_MS,
+      memory: settings.memory,
+      pooled: this.#pooled.validate,
+      onLog: (policy, entry) => logPolicyEntry(log, policy, entry),
+      onRunning: () => void Atomics.add(shared, SHARED.running, 1),
+    });
+    this.#handler = policyHandler({
+      pool: this.#evaluator,
+      metrics: this.#metrics,
+      log,
+      alwaysAcceptNamespace: settings.alwaysAcceptNamespace,
+      policies: this.#policies,
+      memoryIsShort: () => Atomics.load(shared, SHARED.memoryIsShort) === 1,
+    });
+  }
+
+  /** Resolves when all connections are closed and the main thread knows it. */
+  async run(): Promise<void> {
+    await new Promise<void>((ended) => {
+      this.#port.on("message", (message: ToServing) => this.#receive(message, ended));
+      this.#tell({ kind: "loaded" });
+    });
+    this.#handOn();
+    this.#tell({ kind: "ended" });
+    this.#port.close();
+  }
+
+  #tell(message: FromServing): void {
+    this.#port.postMessage(message);
+  }
+
+  #receive(message: ToServing, ended: () => void): void {
+    switch (message.kind) {
+      case "module":
+        return this.#evaluator.addModule(message.id, message.module);
+      case "policy":
+        return this.#evaluator.addPolicy(message.id, message.policy);
+      case "remove":
+        return this.#evaluator.remove(message.policies, message.modules);
+      case "shrink":
+        return this.#evaluator.shrink();
+      case "set":
+        return this.#policies.replace(message, ({ set }) => this.#tell({ kind: "unused", set }));
+      case "listen":
+        return void this.#listen(message);
+      case "tls":
+        return this.#listener?.setTls(message.tls);
+      case "outcome":
+      case "overloaded":
+        return this.#pooled.settle(message);
+      case "relay":
+        this.#handOn();
+        return this.#tell({ kind: "relayed", id: message.id });
+      case "end":
+        return void (this.#listener?.end(message.ending) ?? Promise.resolve()).then(ended);
+    }
+  }
+
+  async #listen({ port, tls }: Extract<ToServing, { kind: "listen" }>): Promise<void> {
     try {
-      listener = await listen({
-        host: settings.host,
+      this.#listener = await listen({
+        host: this.#settings.host,
         port,
         sharePort: true,
         tls,
-        handler,
-        maxBodyBytes: settings.maxBodyBytes,
-        limits: sharedLimits(LIMITS, settings.threads),
-        onClosed: logClosed(log, "policies"),
+        handler: this.#handler,
+        maxBodyBytes: this.#settings.maxBodyBytes,
+        limits: sharedLimits(LIMITS, this.#settings.threads),
+        onClosed: logClosed(this.#log, "policies"),
       });
       // Not earlier: Bun's own code listens by a global that is then gone. And not later: no request has been read yet.
       confineThread({ serves: true });
-      tell({ kind: "listening" });
+      this.#tell({ kind: "listening" });
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
-      tell({ kind: "refused", code, message });
+      this.#tell({ kind: "refused", code, message });
     }
-  };
-  port.on("message", (message: ToServing) => {
-    switch (message.kind) {
-      case "module":
-        return evaluator.addModule(message.id, message.module);
-      case "policy":
-        return evaluator.addPolicy(message.id, message.policy);
-      case "remove":
-        return evaluator.remove(message.policies, message.modules);
-      case "shrink":
-        return evaluator.shrink();
-      case "set":
-        return policies.replace(message, ({ set }) => tell({ kind: "unused", set }));
-      case "listen":
-        return void open(message);
-      case "tls":
-        return listener?.setTls(message.tls);
-      case "outcome":
-      case "overloaded":
-        return pooled.settle(message);
-      case "relay":
-        metrics.relay();
-        log.flush();
-        return tell({ kind: "relayed", id: message.id });
-      case "end":
-        return void (listener?.end(message.ending) ?? Promise.resolve()).then(ended);
-    }
-  });
-  tell({ kind: "loaded" });
-  await end;
-  metrics.relay();
-  log.flush();
-  tell({ kind: "ended" });
-  port.close();
+  }
+
+  /** Gives the main thread what was counted and logged so far. */
+  #handOn(): void {
+    this.#metrics.relay();
+    this.#log.flush();
+  }
 }
 
 /** The main thread's pool, seen from here. */

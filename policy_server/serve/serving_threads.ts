@@ -76,7 +76,7 @@ export class ServingThreads {
   #ids = 0;
   #listening: Listening | undefined;
   #failures = 0;
-  #ending = false;
+  #ending: Promise<void> | undefined;
   /** What kept the last thread that could not listen from it. */
   #refusal: Error | undefined;
   #memoryIsShort = false;
@@ -177,9 +177,12 @@ export class ServingThreads {
     ]);
   }
 
-  /** Lets requests that have begun end, as a listener does, and then the threads. */
-  async end(ending: Ending): Promise<void> {
-    this.#ending = true;
+  /** Lets requests that have begun end, as a listener does, and then the threads. Called again, it waits for the same end. */
+  end(ending: Ending): Promise<void> {
+    return this.#ending ??= this.#end(ending);
+  }
+
+  async #end(ending: Ending): Promise<void> {
     clearInterval(this.#watch);
     const left = [...this.#all];
     this.#tellAll({ kind: "end", ending });
@@ -307,7 +310,7 @@ export class ServingThreads {
     if (thread.state === "gone") return;
     const { state } = thread;
     this.#gone(thread);
-    if (this.#ending) return;
+    if (this.#ending !== undefined) return;
     const { log } = this.#options;
     if (state === "listening") {
       log.error(`a serving thread was replaced: ${reason}`);
@@ -315,7 +318,7 @@ export class ServingThreads {
     }
     log.error(`a serving thread can't ${state === "starting" ? "start" : "listen"}, others serve: ${reason}`);
     const laterMs = Math.min(RESTART_MS * 2 ** this.#failures++, MAX_RESTART_MS);
-    setTimeout(() => this.#ending || this.#open(), laterMs).unref();
+    setTimeout(() => this.#ending === undefined && this.#open(), laterMs).unref();
   }
 
   #gone(thread: Serving): void {

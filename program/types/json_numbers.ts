@@ -44,6 +44,7 @@ const NO_STEP = () => {};
  *
  * @throws {SyntaxError} as `JSON.parse`
  */
+// In one piece: policies in TypeScript run it in an interpreter, where every call and private field is paid for from their budget.
 export function parseNumbers(
   text: string,
   number: (source: string) => unknown,

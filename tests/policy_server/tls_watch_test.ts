@@ -6,7 +6,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createLog } from "../../policy_server/apply/log.ts";
 import { loadTlsMaterial, type TlsMaterial } from "../../policy_server/apply/tls_material.ts";
-import { type TlsWatch, watchTlsMaterial } from "../../policy_server/serve/tls_watch.ts";
+import { TlsWatch } from "../../policy_server/serve/tls_watch.ts";
 import { type Identity, identity } from "./certificates.ts";
 
 const [first, second, third] = await Promise.all([identity("first"), identity("second"), identity("third")]);
@@ -47,7 +47,7 @@ async function scene(
   };
   const paths = { clientCaFiles: [], ...prepare(folder) };
   const materials: TlsMaterial[] = [];
-  const watch = watchTlsMaterial(paths, loadTlsMaterial(paths, log), (material) => {
+  const watch = new TlsWatch(paths, loadTlsMaterial(paths, log), (material) => {
     onChange(material);
     materials.push(material);
   }, { log, pollMs, settleMs: 20 });
@@ -257,7 +257,7 @@ test("a change between loading and watching is not missed; a closed watch hands 
   writeFileSync(paths.keyFile, second.key);
   for (const close of [false, true]) {
     const materials: TlsMaterial[] = [];
-    const watch = watchTlsMaterial(paths, material, (m) => void materials.push(m), { log, settleMs: 20 });
+    const watch = new TlsWatch(paths, material, (m) => void materials.push(m), { log, settleMs: 20 });
     const checked = watch.check();
     if (close) watch.close();
     await checked;

@@ -63,9 +63,6 @@ export function ociCapabilities({ artifact, trustRoot, log }: OciOptions): Capab
     limits: { ...LIMITS, ...artifact.limits },
     signal: AbortSignal.timeout(LIMIT_MS),
   });
-  let warnedOfTrustRoot = false;
-  let rekorWarnings = new Set<string>();
-
   const manifest = (ask: (image: string, options: ArtifactOptions) => Promise<unknown>): Capability => {
     const cache = answerCache(CACHE);
     return (payload) => {
@@ -74,40 +71,12 @@ export function ociCapabilities({ artifact, trustRoot, log }: OciOptions): Capab
     };
   };
 
-  /** Reads the question; an absent `require_rekor_bundle` counts as false (spec/evaluator.md, sharp edge 17). */
-  function read(version: "v1" | "v2", payload: Uint8Array, policy: string): SigstoreRequest {
-    const value = readPayload(payload);
-    let json = asJson(value) as Record<string, unknown>;
-    if (version === "v2" && json?.["type"] === "SigstoreCertificateVerify") {
-      if (json["require_rekor_bundle"] === undefined || json["require_rekor_bundle"] === null) {
-        json = { ...json, require_rekor_bundle: false };
-        if (rekorWarnings.size > 1_000) rekorWarnings = new Set();
-        if (!rekorWarnings.has(policy)) log.warn(REKOR_OMITTED, { policy });
-        rekorWarnings.add(policy);
-      }
-    }
-    try {
-      return readSigstoreRequest(version, json);
-    } catch (error) {
-      if (!(error instanceof DocumentError) || REFUSALS.has(error.message)) throw error;
-      // The place is that of the whole: the reader below knows no better.
-      throw new HostCallError(`${error.message} at line 1 column ${value.end}`);
-    }
-  }
-
-  async function root() {
-    const found = await trustRoot();
-    if (!found && !warnedOfTrustRoot) {
-      warnedOfTrustRoot = true;
-      for (const warning of NO_TRUST_ROOT_WARNINGS) log.warn(warning);
-    }
-    return found;
-  }
-
+  const rekorOmitted = warnedOnce((policy) => log.warn(REKOR_OMITTED, { policy }));
+  const root = warnedRoot(trustRoot, log);
   const cache = answerCache(CACHE);
   const verify = (version: "v1" | "v2"): Capability => (payload, { policy }) => {
+    const request = readRequest(version, payload, () => rekorOmitted(policy));
     // The payload's parts in the order of their names, so that the order in which an SDK writes them does not matter.
-    const request = read(version, payload, policy);
     const key = createHash("sha256").update(JSON.stringify(request, sorted)).digest("base64");
     return cache(key, async () => encode(await sigstoreVerify(request, await root(), bounded())));
   };
@@ -120,6 +89,48 @@ export function ociCapabilities({ artifact, trustRoot, log }: OciOptions): Capab
     "oci/v1/oci_manifest_config": manifest(ociManifestAndConfig),
     "oci/v1/verify": verify("v1"),
     "oci/v2/verify": verify("v2"),
+  };
+}
+
+/** Reads the question; an absent `require_rekor_bundle` counts as false (spec/evaluator.md, sharp edge 17). */
+function readRequest(version: "v1" | "v2", payload: Uint8Array, rekorOmitted: () => void): SigstoreRequest {
+  const value = readPayload(payload);
+  let json = asJson(value) as Record<string, unknown>;
+  if (version === "v2" && json?.["type"] === "SigstoreCertificateVerify") {
+    if (json["require_rekor_bundle"] === undefined || json["require_rekor_bundle"] === null) {
+      json = { ...json, require_rekor_bundle: false };
+      rekorOmitted();
+    }
+  }
+  try {
+    return readSigstoreRequest(version, json);
+  } catch (error) {
+    if (!(error instanceof DocumentError) || REFUSALS.has(error.message)) throw error;
+    // The place is that of the whole: the reader below knows no better.
+    throw new HostCallError(`${error.message} at line 1 column ${value.end}`);
+  }
+}
+
+/** Warns of a policy the first time; again once many others have been warned of. */
+function warnedOnce(warn: (policy: string) => void): (policy: string) => void {
+  const warned = new Set<string>();
+  return (policy) => {
+    if (warned.size > 1_000) warned.clear();
+    if (!warned.has(policy)) warn(policy);
+    warned.add(policy);
+  };
+}
+
+/** The trust root; that there is none is told once. */
+function warnedRoot(trustRoot: TrustRootGetter, log: Log): TrustRootGetter {
+  let warned = false;
+  return async () => {
+    const found = await trustRoot();
+    if (!found && !warned) {
+      warned = true;
+      for (const warning of NO_TRUST_ROOT_WARNINGS) log.warn(warning);
+    }
+    return found;
   };
 }
 

@@ -3,7 +3,7 @@ import { type ApiTransport, connect } from "../../../kubernetes/apply/api_transp
 import { findKubeconfig } from "../../../kubernetes/apply/kubeconfig.ts";
 import { type ClusterApi, clusterApi } from "./api.ts";
 import { type Discovery, discoveryOf } from "./discovery.ts";
-import { type FollowedLists, followedLists, type ListLimits, type ListNotices } from "./followed_lists.ts";
+import { FollowedLists, type ListLimits, type ListNotices } from "./followed_lists.ts";
 
 /** A cluster to ask. */
 export interface Cluster {
@@ -20,7 +20,7 @@ export type ClusterSource = () => Promise<Cluster | undefined>;
 export function openCluster(transport: ApiTransport, onTrouble: ListNotices, limits?: ListLimits): Cluster {
   const api = clusterApi(transport);
   const discovery = discoveryOf(api);
-  const lists = followedLists(api, discovery, onTrouble, limits);
+  const lists = new FollowedLists(api, discovery, onTrouble, limits);
   return {
     api,
     discovery,

@@ -34,17 +34,6 @@ export const DEFAULT_LIST_LIMITS: ListLimits = {
 
 const SWEEP_MS = 30_000;
 
-/** The lists that are followed. */
-export interface FollowedLists {
-  /** A complete list. Rejects when it can't be had; the next call tries anew. */
-  get(identity: ListIdentity): Promise<FollowedList>;
-  /** How many are followed. */
-  readonly count: number;
-  /** Bytes that all objects take. */
-  readonly bytes: number;
-  close(): void;
-}
-
 /** How a kind's objects are kept or shown. */
 export function formOf(
   { apiVersion, kind, fieldMasks }: Pick<ListIdentity, "apiVersion" | "kind" | "fieldMasks">,
@@ -67,82 +56,101 @@ export function checkScope(
 /** What the lists tell of themselves. */
 export type ListNotices = (message: string, error: Error) => void;
 
-/** No lists yet. */
-export function followedLists(
-  api: ClusterApi,
-  discovery: Discovery,
-  onTrouble: ListNotices,
-  limits: ListLimits = DEFAULT_LIST_LIMITS,
-): FollowedLists {
-  const lists = new Map<string, FollowedList>();
-  const starting = new Map<string, Promise<FollowedList>>();
-  const budget: Budget = { used: 0, limit: limits.maxBytes };
-  let closed = false;
+/** The lists that are followed; none at first. */
+export class FollowedLists {
+  readonly #api: ClusterApi;
+  readonly #discovery: Discovery;
+  readonly #onTrouble: ListNotices;
+  readonly #limits: ListLimits;
+  readonly #lists = new Map<string, FollowedList>();
+  readonly #starting = new Map<string, Promise<FollowedList>>();
+  readonly #budget: Budget;
+  readonly #sweeping: NodeJS.Timeout;
+  #closed = false;
 
-  const sweep = setInterval(() => {
-    const now = performance.now();
-    for (const list of [...lists.values()]) {
-      if (now - list.usedAt > limits.idleMs) list.stop();
-      else if (now - list.usedAt > SWEEP_MS) list.forgetAnswer();
-    }
-  }, Math.min(SWEEP_MS, limits.idleMs));
-  sweep.unref();
-
-  function makeRoom(): void {
-    while (lists.size >= limits.maxLists) {
-      const [oldest] = [...lists.values()].sort((a, b) => a.usedAt - b.usedAt);
-      oldest!.stop();
-    }
+  constructor(
+    api: ClusterApi,
+    discovery: Discovery,
+    onTrouble: ListNotices,
+    limits: ListLimits = DEFAULT_LIST_LIMITS,
+  ) {
+    this.#api = api;
+    this.#discovery = discovery;
+    this.#onTrouble = onTrouble;
+    this.#limits = limits;
+    this.#budget = { used: 0, limit: limits.maxBytes };
+    this.#sweeping = setInterval(() => this.#sweep(), Math.min(SWEEP_MS, limits.idleMs)).unref();
   }
 
-  async function start(key: string, identity: ListIdentity): Promise<FollowedList> {
-    const resource = await discovery(identity.apiVersion, identity.kind);
+  /** How many are followed. */
+  get count(): number {
+    return this.#lists.size;
+  }
+
+  /** Bytes that all objects take. */
+  get bytes(): number {
+    return this.#budget.used;
+  }
+
+  /** A complete list. Rejects when it can't be had; the next call tries anew. */
+  async get(identity: ListIdentity): Promise<FollowedList> {
+    const { apiVersion, kind, namespace, labelSelector, fieldSelector, fieldMasks } = identity;
+    const key = JSON.stringify([apiVersion, kind, namespace, labelSelector, fieldSelector, fieldMasks]);
+    // Looked up and begun in one turn: two who ask at once share one list.
+    const starting = this.#starting.get(key);
+    const list = starting ? await starting : this.#lists.get(key) ?? await this.#begin(key, identity);
+    list.usedAt = performance.now();
+    return list;
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#sweeping);
+    for (const list of [...this.#lists.values()]) list.stop();
+  }
+
+  /** Starts a list, for all who ask for it meanwhile. */
+  #begin(key: string, identity: ListIdentity): Promise<FollowedList> {
+    const begun = this.#start(key, identity);
+    this.#starting.set(key, begun);
+    const done = () => this.#starting.delete(key);
+    begun.then(done, done);
+    return begun;
+  }
+
+  async #start(key: string, identity: ListIdentity): Promise<FollowedList> {
+    const resource = await this.#discovery(identity.apiVersion, identity.kind);
     checkScope(resource, identity.namespace);
-    if (closed) throw new Error("the server is stopping");
-    makeRoom();
+    if (this.#closed) throw new Error("the server is stopping");
+    this.#makeRoom();
     const list = new FollowedList({
-      api,
+      api: this.#api,
       resource,
       selection: identity,
       form: formOf(identity, true),
-      budget,
-      onTrouble,
+      budget: this.#budget,
+      onTrouble: this.#onTrouble,
       onEnd: () => {
-        if (lists.get(key) === list) lists.delete(key);
+        if (this.#lists.get(key) === list) this.#lists.delete(key);
       },
     });
-    lists.set(key, list);
+    this.#lists.set(key, list);
     await list.filled;
     return list;
   }
 
-  return {
-    async get(identity) {
-      const { apiVersion, kind, namespace, labelSelector, fieldSelector, fieldMasks } = identity;
-      const key = JSON.stringify([apiVersion, kind, namespace, labelSelector, fieldSelector, fieldMasks]);
-      let list = starting.has(key) ? undefined : lists.get(key);
-      if (!list) {
-        let begun = starting.get(key);
-        if (!begun) {
-          starting.set(key, begun = start(key, identity));
-          const done = () => starting.delete(key);
-          begun.then(done, done);
-        }
-        list = await begun;
-      }
-      list.usedAt = performance.now();
-      return list;
-    },
-    get count() {
-      return lists.size;
-    },
-    get bytes() {
-      return budget.used;
-    },
-    close() {
-      closed = true;
-      clearInterval(sweep);
-      for (const list of [...lists.values()]) list.stop();
-    },
-  };
+  #makeRoom(): void {
+    while (this.#lists.size >= this.#limits.maxLists) {
+      const [oldest] = [...this.#lists.values()].sort((a, b) => a.usedAt - b.usedAt);
+      oldest!.stop();
+    }
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    for (const list of [...this.#lists.values()]) {
+      if (now - list.usedAt > this.#limits.idleMs) list.stop();
+      else if (now - list.usedAt > SWEEP_MS) list.forgetAnswer();
+    }
+  }
 }
