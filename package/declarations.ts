@@ -117,78 +117,108 @@ export function writeDeclarations(
   }
 }
 
-function shake(folder: string, entries: readonly string[], outdir: string): void {
-  const files = new Map<string, Declared>();
-  const load = (file: string): Declared => {
-    let found = files.get(file);
-    if (!found) files.set(file, found = read(folder, file));
+/** The declarations that the compiler wrote into a folder, read when they are asked for. */
+class Emitted {
+  readonly #folder: string;
+  readonly #files = new Map<string, Declared>();
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  load(file: string): Declared {
+    let found = this.#files.get(file);
+    if (!found) this.#files.set(file, found = read(this.#folder, file));
     return found;
-  };
-  const placeOf = (from: string, name: string, type: boolean): Place => {
-    const found = from === OPAQUE ? { file: OPAQUE, name, type: true } : exportsOf(from).get(name);
-    if (!found) throw new Error(`${from} exports no ${name}`);
-    return { ...found, type: type || found.type };
-  };
-  const exportsOf = (file: string): ReadonlyMap<string, Place> => {
-    const { declarations, links, all } = load(file);
+  }
+
+  /** Where what a file exports is declared, by the names that it exports it under. */
+  exportsOf(file: string): ReadonlyMap<string, Place> {
+    const { declarations, links, all } = this.load(file);
     const found = new Map<string, Place>();
-    for (const from of all) for (const [name, place] of exportsOf(from)) found.set(name, place);
+    for (const from of all) for (const [name, place] of this.exportsOf(from)) found.set(name, place);
     for (const { name, text } of declarations) {
       if (/^export /m.test(text)) found.set(name, { file, name, type: false });
     }
-    for (const { kind, ours, theirs, from, type } of links) {
-      if (kind === "export") found.set(ours, placeOf(from, theirs, type));
-    }
+    for (const link of links) if (link.kind === "export") found.set(link.ours, this.placeOf(link));
     return found;
-  };
-  /** By file, the names that are needed of it, and what it imports for them. */
-  const needed = new Map<string, { readonly names: Set<string>; readonly imports: Map<string, Place> }>();
-  const opaque = new Set<string>();
+  }
+
+  placeOf({ from, theirs: name, type }: Link): Place {
+    const found = from === OPAQUE ? { file: OPAQUE, name, type: true } : this.exportsOf(from).get(name);
+    if (!found) throw new Error(`${from} exports no ${name}`);
+    return { ...found, type: type || found.type };
+  }
+}
+
+/** What is needed of a file: names that it declares, and what it imports for them. */
+interface Needed {
+  readonly names: Set<string>;
+  readonly imports: Map<string, Place>;
+}
+
+/** By file, all that `entries` reach. */
+function reachedFrom(emitted: Emitted, entries: readonly string[]): ReadonlyMap<string, Needed> {
+  const reached = new Map<string, Needed>(
+    entries.map((file) => [file, { names: new Set(), imports: new Map() }]),
+  );
   const need = ({ file, name }: Place): void => {
-    if (file === OPAQUE) return void opaque.add(name);
-    let own = needed.get(file);
-    if (!own) needed.set(file, own = { names: new Set(), imports: new Map() });
+    let own = reached.get(file);
+    if (!own) reached.set(file, own = { names: new Set(), imports: new Map() });
     if (own.names.has(name)) return;
     own.names.add(name);
-    const { declarations, links } = load(file);
+    if (file === OPAQUE) return;
+    const { declarations, links } = emitted.load(file);
     const words = new Set(
       declarations.filter((one) => one.name === name).flatMap(({ text }) =>
         withoutComments(text).match(/[\w$]+/g) ?? []
       ),
     );
     for (const one of declarations) if (words.has(one.name)) need({ file, name: one.name, type: false });
-    for (const { kind, ours, theirs, from, type } of links) {
-      if (kind !== "import" || !words.has(ours)) continue;
-      if (!from.endsWith(".ts")) {
-        throw new Error(`${file}: ${name}: the package's types would need ${from} (${theirs})`);
+    for (const link of links) {
+      if (link.kind !== "import" || !words.has(link.ours)) continue;
+      if (!link.from.endsWith(".ts")) {
+        throw new Error(`${file}: ${name}: the package's types would need ${link.from} (${link.theirs})`);
       }
-      const place = placeOf(from, theirs, type);
-      own.imports.set(ours, place);
+      const place = emitted.placeOf(link);
+      own.imports.set(link.ours, place);
       need(place);
     }
   };
-  for (const entry of entries) for (const place of exportsOf(entry).values()) need(place);
-  for (const file of new Set([...entries, ...needed.keys()])) {
-    const { names, imports } = needed.get(file) ?? { names: new Set(), imports: new Map<string, Place>() };
-    const lines = [...imports].map(([ours, place]) => `import ${statement(file, ours, place)}`);
-    if (entries.includes(file)) {
-      for (const [ours, place] of exportsOf(file)) {
-        if (place.file !== file) lines.push(`export ${statement(file, ours, place)}`);
-      }
-    }
-    const text = load(file).declarations.filter(({ name }) => names.has(name)).map(({ text }) => text).join(
-      "",
-    );
-    // `Symbol.dispose` and its kin are not in the libraries of every target that users compile for.
-    const libraries = /\b(AsyncDisposable|Disposable|Symbol\.(asyncDispose|dispose))\b/.test(text)
-      ? '/// <reference lib="esnext.disposable" />\n'
-      : "";
-    const body = `${lines.map((line) => `${line}\n`).join("")}${text}`;
-    save(outdir, file, `${libraries}${body}${/^export /m.test(body) ? "" : "export {};\n"}`);
+  for (const entry of entries) for (const place of emitted.exportsOf(entry).values()) need(place);
+  return reached;
+}
+
+/** The text of a file that declares what is needed of it, and exports `exported` from elsewhere. */
+function declarationText(
+  file: string,
+  { declarations }: Declared,
+  { names, imports }: Needed,
+  exported: ReadonlyMap<string, Place>,
+): string {
+  const lines = [...imports].map(([ours, place]) => `import ${statement(file, ours, place)}\n`);
+  for (const [ours, place] of exported) {
+    if (place.file !== file) lines.push(`export ${statement(file, ours, place)}\n`);
   }
-  const types = [...opaque].sort().map((name) => `export type ${name} = unknown;\n`);
-  if (types.length > 0) {
-    save(outdir, OPAQUE, `/** Types of packages whose code is part of this one. */\n${types.join("")}`);
+  const text = declarations.filter(({ name }) => names.has(name)).map(({ text }) => text).join("");
+  // `Symbol.dispose` and its kin are not in the libraries of every target that users compile for.
+  const libraries = /\b(AsyncDisposable|Disposable|Symbol\.(asyncDispose|dispose))\b/.test(text)
+    ? '/// <reference lib="esnext.disposable" />\n'
+    : "";
+  const body = lines.join("") + text;
+  return `${libraries}${body}${/^export /m.test(body) ? "" : "export {};\n"}`;
+}
+
+function shake(folder: string, entries: readonly string[], outdir: string): void {
+  const emitted = new Emitted(folder);
+  for (const [file, needed] of reachedFrom(emitted, entries)) {
+    if (file === OPAQUE) {
+      const types = [...needed.names].sort().map((name) => `export type ${name} = unknown;\n`);
+      save(outdir, file, `/** Types of packages whose code is part of this one. */\n${types.join("")}`);
+    } else {
+      const exported = entries.includes(file) ? emitted.exportsOf(file) : new Map<string, Place>();
+      save(outdir, file, declarationText(file, emitted.load(file), needed, exported));
+    }
   }
 }
 

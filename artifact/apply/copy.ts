@@ -21,10 +21,7 @@ type Route = {
 
 /** Streams one blob from registry to registry; nothing is kept on disk, and the digest is checked before it counts. */
 async function copyBlob(
-  from: Registry,
-  fromRepository: string,
-  to: Registry,
-  toRepository: string,
+  { from, fromRepository, to, toRepository }: Route,
   blob: Descriptor,
 ): Promise<void> {
   if (await hasBlob(to, toRepository, blob.digest)) return;
@@ -73,7 +70,7 @@ async function copyManifest(route: Route, source: FetchedManifest, name: string,
     }
   } else {
     for (const blob of [...manifest.layers, ...(manifest.config === undefined ? [] : [manifest.config])]) {
-      await copyBlob(from, fromRepository, to, toRepository, blob);
+      await copyBlob(route, blob);
     }
   }
   return await putManifest(to, toRepository, name, source.mediaType || MEDIA_TYPE.ociManifest, source.bytes);

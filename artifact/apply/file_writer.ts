@@ -11,15 +11,6 @@ const MAX_UNDER_WAY = 4;
 /** Bytes between two calls that push written bytes to the disk. */
 const SYNC_BYTES = 16 * 1024 * 1024;
 
-export type FileWriter = {
-  /** Takes a piece, which is the writer's from now on: it may be empty afterwards. Waits while too much is under way. */
-  readonly write: (piece: Uint8Array) => Promise<void>;
-  /** Waits until everything is in the file. Every failure since the last call is thrown here or by `write`. */
-  readonly settle: () => Promise<void>;
-  /** Begins anew with an empty file. */
-  readonly restart: () => Promise<void>;
-};
-
 async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   for (let at = 0; at < bytes.length;) {
     at += (await file.write(bytes, at, bytes.length - at, position + at)).bytesWritten;
@@ -38,66 +29,79 @@ function release(piece: Uint8Array): void {
   }
 }
 
-export function createFileWriter(file: FileHandle): FileWriter {
-  const spare: Uint8Array[] = [];
-  let batch: Uint8Array | undefined;
-  let batched = 0;
-  let position = 0;
-  let unsynced = 0;
-  let syncing = false;
-  const underWay = new Set<Promise<void>>();
-  let failed: { readonly error: unknown } | undefined;
+/** Writes one file. What fails is thrown by the call that follows. */
+export class FileWriter {
+  readonly #file: FileHandle;
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #spare: Uint8Array[] = [];
+  #batch: Uint8Array | undefined;
+  #batched = 0;
+  #position = 0;
+  #unsynced = 0;
+  #syncing = false;
+  #failed: { readonly error: unknown } | undefined;
 
-  const track = (work: Promise<void>): void => {
-    const tracked: Promise<void> = work.catch((error) => {
-      failed ??= { error };
-    }).finally(() => underWay.delete(tracked));
-    underWay.add(tracked);
-  };
-  const send = () => {
-    if (batch === undefined || batched === 0) return;
-    const full = batch;
-    track(writeAll(file, full.subarray(0, batched), position).finally(() => spare.push(full)));
-    position += batched;
-    unsynced += batched;
-    batch = undefined;
-    batched = 0;
-    if (unsynced >= SYNC_BYTES && !syncing) {
-      unsynced = 0;
-      syncing = true;
-      track(file.datasync().finally(() => syncing = false));
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  /** Takes a piece, which is the writer's from now on: it may be empty afterwards. Waits while too much is under way. */
+  async write(piece: Uint8Array): Promise<void> {
+    this.#throwFailure();
+    for (let from = 0; from < piece.length;) {
+      const batch = this.#batch ??= this.#spare.pop() ?? new Uint8Array(BATCH_BYTES);
+      const part = piece.subarray(from, from + batch.length - this.#batched);
+      batch.set(part, this.#batched);
+      this.#batched += part.length;
+      from += part.length;
+      if (this.#batched < batch.length) break;
+      this.#send();
+      while (this.#underWay.size > MAX_UNDER_WAY) await Promise.race(this.#underWay);
     }
-  };
-  const throwFailure = () => {
-    if (failed !== undefined) throw failed.error;
-  };
-  const settle = async () => {
-    send();
-    await Promise.all(underWay);
-    throwFailure();
-  };
-  return {
-    write: async (piece) => {
-      throwFailure();
-      for (let from = 0; from < piece.length;) {
-        batch ??= spare.pop() ?? new Uint8Array(BATCH_BYTES);
-        const part = piece.subarray(from, from + batch.length - batched);
-        batch.set(part, batched);
-        batched += part.length;
-        from += part.length;
-        if (batched < batch.length) break;
-        send();
-        while (underWay.size > MAX_UNDER_WAY) await Promise.race(underWay);
-      }
-      release(piece);
-    },
-    settle,
-    restart: async () => {
-      batched = 0;
-      await settle();
-      position = 0;
-      unsynced = 0;
-      await file.truncate(0);
-    },
-  };
+    release(piece);
+  }
+
+  /** Waits until everything is in the file. Every failure since the last call is thrown here or by `write`. */
+  async settle(): Promise<void> {
+    this.#send();
+    await Promise.all(this.#underWay);
+    this.#throwFailure();
+  }
+
+  /** Begins anew with an empty file. */
+  async restart(): Promise<void> {
+    this.#batched = 0;
+    await this.settle();
+    this.#position = 0;
+    this.#unsynced = 0;
+    await this.#file.truncate(0);
+  }
+
+  /** Begins to write the batch, and to push to the disk what was written before. */
+  #send(): void {
+    const batch = this.#batch;
+    if (batch === undefined || this.#batched === 0) return;
+    const bytes = batch.subarray(0, this.#batched);
+    this.#track(writeAll(this.#file, bytes, this.#position).finally(() => this.#spare.push(batch)));
+    this.#position += bytes.length;
+    this.#unsynced += bytes.length;
+    this.#batch = undefined;
+    this.#batched = 0;
+    if (this.#unsynced >= SYNC_BYTES && !this.#syncing) {
+      this.#unsynced = 0;
+      this.#syncing = true;
+      this.#track(this.#file.datasync().finally(() => this.#syncing = false));
+    }
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked: Promise<void> = work.catch((error) => {
+      this.#failed ??= { error };
+    }).finally(() => this.#underWay.delete(tracked));
+    this.#underWay.add(tracked);
+  }
+
+  #throwFailure(): void {
+    if (this.#failed !== undefined) throw this.#failed.error;
+  }
 }

@@ -66,6 +66,8 @@ type Deadline = {
   readonly stop: (reason: ArtifactError) => void;
   /** The exchange is over. */
   readonly end: () => void;
+  /** The exchange is over, and what is left of its answer is not wanted. */
+  readonly discard: () => void;
 };
 
 function createDeadline(ended: (deadline: Deadline) => void): Deadline {
@@ -89,12 +91,12 @@ function createDeadline(ended: (deadline: Deadline) => void): Deadline {
       clearTimeout(timer);
       ended(deadline);
     },
+    discard: () => {
+      deadline.end();
+      deadline.stop(new ArtifactError("aborted", "the answer was not read to its end"));
+    },
   };
   return deadline;
-}
-
-function discarded(): ArtifactError {
-  return new ArtifactError("aborted", "the answer was not read to its end");
 }
 
 function stoppedByCaller(): ArtifactError {
@@ -134,8 +136,8 @@ async function* readBody(
   } catch (error) {
     throw deadline.reason() ?? transportError(url, error, undefined);
   } finally {
-    deadline.end();
-    if (!finished) deadline.stop(discarded());
+    if (finished) deadline.end();
+    else deadline.discard();
   }
 }
 
@@ -147,10 +149,30 @@ async function drain(body: AsyncIterable<Uint8Array>): Promise<void> {
   }
 }
 
+/** The answer whose head has arrived. */
+function responseTo(
+  request: HttpRequest,
+  raw: RawResponse,
+  deadline: Deadline,
+  limits: Limits,
+): HttpResponse {
+  const wholeMs = request.large && raw.status === 200
+    ? limits.transferMs
+    : Math.min(limits.documentMs, limits.transferMs);
+  const body = readBody(raw, new URL(request.url), deadline, limits, wholeMs);
+  const small = Number(raw.header("content-length") ?? "-1");
+  const discard = () => {
+    // A short body is read to its end, so that the connection can be used again.
+    if (request.method === "HEAD" || (small >= 0 && small <= SMALL_BODY_BYTES)) void drain(body);
+    else deadline.discard();
+  };
+  return { status: raw.status, header: raw.header, url: request.url, body, discard };
+}
+
 /** The next request of a redirect, `undefined` when the answer is to be taken as it is. */
 function redirected(
   request: HttpRequest,
-  response: RawResponse,
+  response: HttpResponse,
   settings: HttpSettings,
 ): HttpRequest | undefined {
   const location = response.header("location");
@@ -194,7 +216,7 @@ export function createHttpClient(settings: HttpSettings): HttpClient {
   };
   settings.signal?.addEventListener("abort", onAbort);
 
-  async function exchange(request: HttpRequest): Promise<HttpResponse & { readonly raw: RawResponse }> {
+  async function exchange(request: HttpRequest): Promise<HttpResponse> {
     const url = new URL(request.url);
     requireAllowed(url, settings);
     const proxy = proxyFor(url, settings.proxies);
@@ -202,9 +224,8 @@ export function createHttpClient(settings: HttpSettings): HttpClient {
     const deadline = createDeadline((ended) => open.delete(ended));
     open.add(deadline);
     deadline.allow(limits.responseMs, `${url.origin} did not answer within ${limits.responseMs} ms`);
-    let raw: RawResponse;
     try {
-      raw = await transport.exchange(
+      const raw = await transport.exchange(
         {
           method: request.method,
           url: request.url,
@@ -214,24 +235,11 @@ export function createHttpClient(settings: HttpSettings): HttpClient {
         },
         { tls: settings.tlsFor(url.host), proxy, connectMs: limits.connectMs },
       );
+      return responseTo(request, raw, deadline, limits);
     } catch (error) {
       deadline.end();
       throw deadline.reason() ?? transportError(url, error, proxy);
     }
-    const wholeMs = request.large && raw.status === 200
-      ? limits.transferMs
-      : Math.min(limits.documentMs, limits.transferMs);
-    const body = readBody(raw, url, deadline, limits, wholeMs);
-    const small = Number(raw.header("content-length") ?? "-1");
-    const discard = () => {
-      // A short body is read to its end, so that the connection can be used again.
-      if (request.method === "HEAD" || (small >= 0 && small <= SMALL_BODY_BYTES)) void drain(body);
-      else {
-        deadline.end();
-        deadline.stop(discarded());
-      }
-    };
-    return { status: raw.status, header: raw.header, url: request.url, body, discard, raw };
   }
 
   return {
@@ -239,7 +247,7 @@ export function createHttpClient(settings: HttpSettings): HttpClient {
       let current = request;
       for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
         const response = await exchange(current);
-        const next = redirected(current, response.raw, settings);
+        const next = redirected(current, response, settings);
         if (next === undefined) return response;
         response.discard();
         current = next;
@@ -251,10 +259,7 @@ export function createHttpClient(settings: HttpSettings): HttpClient {
     },
     close: async () => {
       // Answers that nobody read to their end, because an error came first.
-      for (const deadline of open) {
-        deadline.end();
-        deadline.stop(discarded());
-      }
+      for (const deadline of open) deadline.discard();
       settings.signal?.removeEventListener("abort", onAbort);
       await transport.close();
     },

@@ -4,26 +4,12 @@ import { manifestName } from "../render/reference.ts";
 import { ArtifactError } from "../types/error.ts";
 import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions } from "../types/options.ts";
-import { parseImage, type Reference } from "../types/reference.ts";
 import { imageEntry } from "./platform.ts";
-import { type Registry, registryFailure, withRegistry } from "./registry.ts";
+import { askRegistry } from "./registry.ts";
 import { getBlob, getDigest, getImage, getManifest } from "./registry_pull.ts";
 
 /** A manifest, index or configuration as JSON. */
 export type OciDocument = Readonly<Record<string, unknown>>;
-
-async function ask<T>(
-  image: string,
-  options: ArtifactOptions,
-  question: (registry: Registry, reference: Reference) => Promise<T>,
-): Promise<T> {
-  const reference = parseImage(image);
-  try {
-    return await withRegistry(reference, "pull", options, (registry) => question(registry, reference));
-  } catch (error) {
-    throw registryFailure(reference, error);
-  }
-}
 
 /**
  * The digest that an image reference stands for; of a multi-platform image, the digest of its index.
@@ -31,7 +17,7 @@ async function ask<T>(
  * @throws {ArtifactError}
  */
 export function manifestDigest(image: string, options: ArtifactOptions = {}): Promise<string> {
-  return ask(
+  return askRegistry(
     image,
     options,
     (registry, reference) => getDigest(registry, reference.repository, manifestName(reference)),
@@ -44,7 +30,7 @@ export function manifestDigest(image: string, options: ArtifactOptions = {}): Pr
  * @throws {ArtifactError}
  */
 export function ociManifest(image: string, options: ArtifactOptions = {}): Promise<OciDocument> {
-  return ask(
+  return askRegistry(
     image,
     options,
     async (registry, reference) =>
@@ -61,7 +47,7 @@ export function ociManifestAndConfig(
   image: string,
   options: ArtifactOptions = {},
 ): Promise<{ readonly manifest: OciDocument; readonly digest: string; readonly config: unknown }> {
-  return ask(image, options, async (registry, { repository, ...reference }) => {
+  return askRegistry(image, options, async (registry, { repository, ...reference }) => {
     const found = await getImage(
       registry,
       repository,

@@ -7,9 +7,9 @@ import { ArtifactError, messageOf } from "../types/error.ts";
 import { quotedUri } from "../types/quoted.ts";
 import { MEDIA_TYPE } from "../types/manifest.ts";
 import type { ArtifactOptions } from "../types/options.ts";
-import { parseImage, parseReference, type Reference } from "../types/reference.ts";
+import { parseReference, type Reference } from "../types/reference.ts";
 import { log } from "./event.ts";
-import { registryFailure, withRegistry } from "./registry.ts";
+import { askRegistry, registryFailure, withRegistry } from "./registry.ts";
 import { getTags } from "./registry_pull.ts";
 import { putBlob, putManifest } from "./registry_push.ts";
 import { moduleSha256 } from "./store.ts";
@@ -82,16 +82,6 @@ export async function pushPolicy(
  *
  * @throws {ArtifactError}
  */
-export async function listTags(image: string, options: ArtifactOptions = {}): Promise<readonly string[]> {
-  const reference = parseImage(image);
-  try {
-    return await withRegistry(
-      reference,
-      "pull",
-      options,
-      (registry) => getTags(registry, reference.repository),
-    );
-  } catch (error) {
-    throw registryFailure(reference, error);
-  }
+export function listTags(image: string, options: ArtifactOptions = {}): Promise<readonly string[]> {
+  return askRegistry(image, options, (registry, { repository }) => getTags(registry, repository));
 }

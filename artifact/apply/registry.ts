@@ -1,36 +1,20 @@
 /**
- * One operation on one registry: which protocols are tried, how each request is authorized, what its refusals are called
- * (`spec/fetch-verify.md §2.3`, `§6`). What is asked for is in `registry_pull.ts` and `registry_push.ts`.
+ * One operation on one registry: how each request is authorized, what its refusals are called (`spec/fetch-verify.md §2.4`,
+ * `§6`). What is asked for is in `registry_pull.ts` and `registry_push.ts`.
  */
-import { effectiveProxies } from "../render/proxy.ts";
-import { apiHost, formatReference, registryHost } from "../render/reference.ts";
+import { formatReference, registryHost } from "../render/reference.ts";
 import { ArtifactError, codeOf, messageOf } from "../types/error.ts";
 import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions, Limits } from "../types/options.ts";
 import { quotedUri } from "../types/quoted.ts";
-import type { Reference } from "../types/reference.ts";
-import type { Sources } from "../types/sources.ts";
-import { findCredentials } from "./docker_credentials.ts";
+import { parseImage, type Reference } from "../types/reference.ts";
+import { type Connection, plainAllowed, registryAttempts, withProtocols } from "./connection.ts";
+import { type CredentialsFound, findCredentials } from "./docker_credentials.ts";
 import { log } from "./event.ts";
-import { createHttpClient, type HttpClient, type HttpRequest, type HttpResponse } from "./http.ts";
+import type { HttpRequest, HttpResponse } from "./http.ts";
 import { askedAtBase, authorizationFor, type AuthSettings } from "./registry_auth.ts";
-import { PassingError, retrying } from "./retry.ts";
-import { environmentOf, limitsOf, sourcesOf } from "./settings.ts";
-import { trustedRoots } from "./trusted_roots.ts";
-
-export type Attempt = {
-  readonly name: "HTTPS" | "HTTPS without certificate verification" | "HTTP";
-  readonly scheme: "https" | "http";
-  readonly verify: boolean;
-};
-
-const VERIFIED: Attempt = { name: "HTTPS", scheme: "https", verify: true };
-const UNVERIFIED: Attempt = {
-  name: "HTTPS without certificate verification",
-  scheme: "https",
-  verify: false,
-};
-const PLAIN: Attempt = { name: "HTTP", scheme: "http", verify: false };
+import { PassingError } from "./retry.ts";
+import { limitsOf } from "./settings.ts";
 
 const MAX_ERROR_BYTES = 64 * 1024;
 const MAX_ERROR_CHARACTERS = 1000;
@@ -62,115 +46,6 @@ export type Registry = {
   /** What to throw for an answer that is not what was asked for. Reads the body. */
   readonly refusal: (response: HttpResponse) => Promise<ArtifactError>;
 };
-
-/** Roots with a host's own authorities, made once per sources and host so that TLS contexts are built once as well. */
-const authorityLists = new WeakMap<Sources, Map<string, readonly string[]>>();
-
-function authoritiesFor(host: string, sources: Sources, roots: readonly string[]): readonly string[] {
-  const own = sources.sourceAuthorities.get(host);
-  if (own === undefined) return roots;
-  const lists = authorityLists.get(sources) ?? new Map<string, readonly string[]>();
-  authorityLists.set(sources, lists);
-  const known = lists.get(host);
-  if (known !== undefined && known.length === roots.length + own.length && known[0] === roots[0]) {
-    return known;
-  }
-  const list = [...roots, ...own];
-  lists.set(host, list);
-  return list;
-}
-
-/** `insecure_sources` as URLs spell hosts: lower case, without the port that is the scheme's own. */
-type InsecureHosts = { readonly http: ReadonlySet<string>; readonly https: ReadonlySet<string> };
-
-const insecureLists = new WeakMap<Sources, InsecureHosts>();
-
-function insecureHosts(sources: Sources): InsecureHosts {
-  const known = insecureLists.get(sources);
-  if (known !== undefined) return known;
-  const spelt = (scheme: string) =>
-    new Set(
-      [...sources.insecureSources].map((host) => apiHost(host)).flatMap((host) =>
-        URL.canParse(`${scheme}://${host}`) ? [new URL(`${scheme}://${host}`).host] : []
-      ),
-    );
-  const hosts = { http: spelt("http"), https: spelt("https") };
-  insecureLists.set(sources, hosts);
-  return hosts;
-}
-
-/** A client whose trust is the configured one: private authorities for their own host only, no verification where listed. */
-export function clientFor(options: ArtifactOptions, attempt: Attempt): HttpClient {
-  const sources = sourcesOf(options);
-  const env = environmentOf(options);
-  const roots = trustedRoots(env);
-  const insecure = insecureHosts(sources);
-  return createHttpClient({
-    tlsFor: (host) => ({
-      ca: authoritiesFor(host, sources, roots),
-      verify: attempt.verify || !insecure.https.has(host),
-    }),
-    plainAllowed: (host) => insecure.http.has(host),
-    proxies: effectiveProxies(sources, env),
-    limits: limitsOf(options),
-    signal: options.signal,
-  });
-}
-
-/** The three protocols for an insecure host, verified HTTPS alone for any other. */
-function registryAttempts(hostAndPort: string, options: ArtifactOptions): readonly Attempt[] {
-  return sourcesOf(options).insecureSources.has(hostAndPort) ? [VERIFIED, UNVERIFIED, PLAIN] : [VERIFIED];
-}
-
-/** As for registries, but the URL says which scheme is spoken: `https:` is never downgraded. */
-export function fileServerAttempts(
-  scheme: "http" | "https",
-  hostAndPort: string,
-  options: ArtifactOptions,
-): readonly Attempt[] {
-  const insecure = sourcesOf(options).insecureSources.has(hostAndPort);
-  if (scheme === "https") return insecure ? [VERIFIED, UNVERIFIED] : [VERIFIED];
-  if (insecure) return [PLAIN];
-  throw new ArtifactError(
-    "connect",
-    `http://${hostAndPort} is refused: without TLS only hosts in insecure_sources are spoken to (add "${hostAndPort}" there)`,
-  );
-}
-
-/** Failures that another protocol cannot mend. */
-const FINAL: readonly string[] = ["aborted", "not_wasm", "store", "limit", "signature"];
-
-/**
- * Runs an operation over each protocol in turn until one succeeds. The last failure is thrown; the earlier ones are named
- * in its message.
- */
-export async function withProtocols<T>(
-  attempts: readonly Attempt[],
-  hostAndPort: string,
-  options: ArtifactOptions,
-  operation: (attempt: Attempt, last: boolean) => Promise<T>,
-): Promise<T> {
-  const failures: string[] = [];
-  for (const attempt of attempts) {
-    try {
-      return await operation(attempt, attempt === attempts.at(-1));
-    } catch (error) {
-      const code = codeOf(error);
-      if (attempts.length === 1 || code === undefined || FINAL.includes(code)) throw error;
-      log(options, "info", "operation failed", {
-        err: messageOf(error),
-        client_protocol: attempt.name,
-        insecure_source: true,
-        host: hostAndPort,
-      });
-      if (attempt === attempts.at(-1)) {
-        throw new ArtifactError(code, `${messageOf(error)}; tried before: ${failures.join("; ")}`, error);
-      }
-      failures.push(`${attempt.name}: ${messageOf(error)}`);
-    }
-  }
-  throw new ArtifactError("connect", `no protocol to reach ${hostAndPort}`);
-}
 
 function retryAfterMs(response: HttpResponse): number {
   const value = response.header("retry-after");
@@ -244,6 +119,61 @@ type Authorization = { readonly asked: boolean; readonly value: string | undefin
 const authorized = (request: HttpRequest, value: string | undefined): HttpRequest =>
   value === undefined ? request : { ...request, headers: { ...request.headers, authorization: value } };
 
+/** The registry of a reference over a connection. */
+function registryOver(
+  { scheme, http, retry }: Connection,
+  reference: Reference,
+  access: "pull" | "push",
+  found: CredentialsFound,
+  options: ArtifactOptions,
+): Registry {
+  let { explanation } = found;
+  const base = `${scheme}://${registryHost(reference)}`;
+  const settings: AuthSettings = {
+    base,
+    http,
+    credentials: found.credentials,
+    access,
+    plainAllowed: (host) => plainAllowed(options, host),
+    onRefused: (reason) => {
+      explanation = `${explanation}; ${reason}`;
+      log(options, "warn", reason, { registry: reference.registry });
+    },
+  };
+  const authorizations = new Map<string, Promise<Authorization>>();
+  /** Answers what the registry asks of whoever wants this repository, or `undefined` where it asks nothing. */
+  const authorize = (repository: string, question: () => Promise<string | undefined>) => {
+    const answer = retry(async () => {
+      const asked = await question();
+      return asked === undefined
+        ? { asked: false, value: undefined }
+        : { asked: true, value: await authorizationFor(settings, repository, asked) };
+    });
+    authorizations.set(repository, answer);
+    return answer;
+  };
+  return {
+    base,
+    limits: limitsOf(options),
+    send: async (repository, request) => {
+      const known = authorizations.get(repository) ?? authorize(repository, () => askedAtBase(settings));
+      const { asked, value } = await known;
+      const response = await http.send(authorized(request, value));
+      const header = response.header("www-authenticate");
+      // Credentials are the registry's: who answers in its place, after a redirect, asks in vain.
+      const own = new URL(response.url).origin === new URL(base).origin;
+      if (asked || !own || response.status !== 401 || !header || request.body !== undefined) return response;
+      // Where anybody may ask for something (Artifactory, Nexus), only the repositories that not everybody may read ask who it is.
+      response.discard();
+      const answer = await authorize(repository, () => Promise.resolve(header));
+      return await http.send(authorized(request, answer.value));
+    },
+    sendAnonymously: http.send,
+    retry,
+    refusal: (response) => refusalOf(response, explanation),
+  };
+}
+
 /**
  * Runs an operation on the registry of a reference, over each protocol in turn.
  *
@@ -255,72 +185,30 @@ export async function withRegistry<T>(
   options: ArtifactOptions,
   operation: (registry: Registry) => Promise<T>,
 ): Promise<T> {
-  const limits = limitsOf(options);
   const found = await findCredentials(reference, options);
   const attempts = registryAttempts(reference.registry, options);
-  return await withProtocols(attempts, reference.registry, options, async (attempt, last) => {
-    const http = clientFor(options, attempt);
-    const base = `${attempt.scheme}://${registryHost(reference)}`;
-    let explanation = found.explanation;
-    const settings = {
-      limits,
-      signal: options.signal,
-      onEvent: options.onEvent,
-      // On an insecure host a refused connection most likely means that another protocol is spoken.
-      retryConnect: last,
-    };
-    const retry = <R>(step: () => Promise<R>) => retrying(settings, step);
-    const authSettings: AuthSettings = {
-      base,
-      http,
-      credentials: found.credentials,
-      access,
-      plainAllowed: (host) => insecureHosts(sourcesOf(options)).http.has(host),
-      onRefused: (reason) => {
-        explanation = `${explanation}; ${reason}`;
-        log(options, "warn", reason, { registry: reference.registry });
-      },
-    };
-    const authorizations = new Map<string, Promise<Authorization>>();
-    const authorization = (repository: string) => {
-      let known = authorizations.get(repository);
-      if (known === undefined) {
-        known = retry(async () => {
-          const asked = await askedAtBase(authSettings);
-          return asked === undefined
-            ? { asked: false, value: undefined }
-            : { asked: true, value: await authorizationFor(authSettings, repository, asked) };
-        });
-        authorizations.set(repository, known);
-      }
-      return known;
-    };
-    try {
-      return await operation({
-        base,
-        limits,
-        send: async (repository, request) => {
-          const { asked, value } = await authorization(repository);
-          const response = await http.send(authorized(request, value));
-          const header = response.header("www-authenticate");
-          // Credentials are the registry's: who answers in its place, after a redirect, asks in vain.
-          const own = new URL(response.url).origin === new URL(base).origin;
-          if (asked || !own || response.status !== 401 || !header || request.body !== undefined) {
-            return response;
-          }
-          // Where anybody may ask for something (Artifactory, Nexus), only the repositories that not everybody may read ask who it is.
-          response.discard();
-          const answered = retry(() => authorizationFor(authSettings, repository, header))
-            .then((value) => ({ asked: true, value }));
-          authorizations.set(repository, answered);
-          return await http.send(authorized(request, (await answered).value));
-        },
-        sendAnonymously: http.send,
-        retry,
-        refusal: (response) => refusalOf(response, explanation),
-      });
-    } finally {
-      await http.close();
-    }
-  });
+  return await withProtocols(
+    attempts,
+    reference.registry,
+    options,
+    (connection) => operation(registryOver(connection, reference, access, found, options)),
+  );
+}
+
+/**
+ * Asks the registry of an image.
+ *
+ * @throws {ArtifactError} what `question` throws, with the image's name
+ */
+export async function askRegistry<T>(
+  image: string,
+  options: ArtifactOptions,
+  question: (registry: Registry, reference: Reference) => Promise<T>,
+): Promise<T> {
+  const reference = parseImage(image);
+  try {
+    return await withRegistry(reference, "pull", options, (registry) => question(registry, reference));
+  } catch (error) {
+    throw registryFailure(reference, error);
+  }
 }

@@ -2,8 +2,7 @@
 import { typedDocument } from "../render/manifest_document.ts";
 import { manifestName } from "../render/reference.ts";
 import type { ArtifactOptions } from "../types/options.ts";
-import { parseImage } from "../types/reference.ts";
-import { registryFailure, withRegistry } from "./registry.ts";
+import { askRegistry } from "./registry.ts";
 import { getDigest } from "./registry_pull.ts";
 import { attachedSignatures } from "./signature/attached_signatures.ts";
 import type { OciDocument } from "./oci_manifest.ts";
@@ -20,19 +19,11 @@ export type SignatureListing = {
  *
  * @throws {ArtifactError} the image itself cannot be found
  */
-export async function listSignatures(
-  image: string,
-  options: ArtifactOptions = {},
-): Promise<SignatureListing> {
-  const reference = parseImage(image);
-  try {
-    return await withRegistry(reference, "pull", options, async (registry) => {
-      const digest = await getDigest(registry, reference.repository, manifestName(reference));
-      const { images, failures } = await attachedSignatures(registry, reference.repository, digest);
-      const signatures = images.filter(({ attestation, layers }) => !attestation && layers.length > 0);
-      return { manifests: signatures.map(({ manifest }) => typedDocument(manifest)), failures };
-    });
-  } catch (error) {
-    throw registryFailure(reference, error);
-  }
+export function listSignatures(image: string, options: ArtifactOptions = {}): Promise<SignatureListing> {
+  return askRegistry(image, options, async (registry, reference) => {
+    const digest = await getDigest(registry, reference.repository, manifestName(reference));
+    const { images, failures } = await attachedSignatures(registry, reference.repository, digest);
+    const signatures = images.filter(({ attestation, layers }) => !attestation && layers.length > 0);
+    return { manifests: signatures.map(({ manifest }) => typedDocument(manifest)), failures };
+  });
 }

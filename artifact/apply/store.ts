@@ -70,6 +70,11 @@ async function syncDirectory(directory: string): Promise<void> {
   }
 }
 
+/** The failure of a module that could not be written. */
+export function notSaved(path: string, cause: unknown): ArtifactError {
+  return new ArtifactError("store", `wasm module cannot be save to "${path}": ${osErrorText(cause)}`, cause);
+}
+
 /**
  * Writes a file so that `path` holds either what it held before or all of the new content, whenever the process ends.
  * If `write` throws, nothing has happened and its error is passed on.
@@ -79,14 +84,12 @@ async function syncDirectory(directory: string): Promise<void> {
 export async function writeAtomically<T>(path: string, write: (file: FileHandle) => Promise<T>): Promise<T> {
   const directory = dirname(path);
   const unfinished = join(directory, `.portreeve-${randomBytes(8).toString("hex")}.part`);
-  const failed = (cause: unknown) =>
-    new ArtifactError("store", `wasm module cannot be save to "${path}": ${osErrorText(cause)}`, cause);
   let file: FileHandle;
   try {
     await removeAbandoned(directory);
     file = await open(unfinished, "wx", 0o644);
   } catch (cause) {
-    throw failed(cause);
+    throw notSaved(path, cause);
   }
   try {
     let result: T;
@@ -102,7 +105,7 @@ export async function writeAtomically<T>(path: string, write: (file: FileHandle)
       await rename(unfinished, path);
       await syncDirectory(directory);
     } catch (cause) {
-      throw failed(cause);
+      throw notSaved(path, cause);
     }
     return result;
   } catch (error) {

@@ -147,59 +147,78 @@ async function firstRoot(mirror: string, rootPath: string | undefined): Promise<
   return Buffer.from(seed["root.json"], "base64");
 }
 
-async function fromTuf(
-  source: TrustRootSource & { kind: "tuf" },
-  options: ArtifactOptions,
-): Promise<TrustRoot> {
+/** A TUF repository, with its folder in the cache. */
+type TufRepository = {
+  readonly mirror: string;
+  readonly rootPath: string | undefined;
+  readonly metadataDir: string;
+  readonly targetDir: string;
+};
+
+async function openRepository(source: TrustRootSource & { kind: "tuf" }): Promise<TufRepository> {
   const mirror = (source.mirror ?? PUBLIC_MIRROR).replace(/\/+$/, "");
   const url = new URL(mirror);
   const metadataDir = join(source.cacheDir, encodeURIComponent(url.host + url.pathname.replace(/\/$/, "")));
   const targetDir = join(metadataDir, "targets");
-  const rootFile = join(metadataDir, "root.json");
   await makeFolder(targetDir).catch((cause) => {
     const instead = "the variable XDG_CACHE_HOME (reeve) or --sigstore-cache-dir (policy server)";
     throw new ArtifactError("trust_root", unwritable(targetDir, cause, instead), cause);
   });
+  return { mirror, rootPath: source.rootPath, metadataDir, targetDir };
+}
+
+async function createUpdater(
+  { mirror, rootPath, metadataDir, targetDir }: TufRepository,
+  fetcher: Awaited<ReturnType<typeof createFetcher>>["fetcher"],
+  way: Way,
+): Promise<TufUpdater> {
   const { Updater } = await loadTuf();
-  const seed = async () => await writeWhole(rootFile, await firstRoot(mirror, source.rootPath));
-
-  async function read(way: Way): Promise<TrustedRoot> {
-    const { fetcher, close } = await createFetcher(url, options, way);
-    const create = (): TufUpdater =>
-      new Updater({
-        metadataBaseUrl: mirror,
-        targetBaseUrl: `${mirror}/targets`,
-        metadataDir,
-        targetDir,
-        fetcher,
-        forceCache: way === "offline",
-        config: TUF_SIZES,
-      });
-    try {
-      let updater: TufUpdater;
-      try {
-        updater = create();
-      } catch {
-        // No root yet, or one that a killed process left half written.
-        await seed();
-        updater = create();
-      }
-      const target = await updater.getTargetInfo(TARGET);
-      if (target === undefined) throw new Error(`${mirror} has no target ${TARGET}`);
-      const path = await updater.findCachedTarget(target) ?? await updater.downloadTarget(target);
-      const protobuf = await loadSigstoreProtobuf();
-      return protobuf.TrustedRoot.fromJSON(parseJson(await readFile(path, "utf8"), TARGET, "trust_root"));
-    } finally {
-      await close();
-    }
-  }
-
-  if (source.offline) return await usable(`${metadataDir} (offline)`, await read("offline"));
-  const cached = await read("offline").then((root) => usable(`${metadataDir} (cached)`, root)).catch(() =>
-    undefined
-  );
+  const create = () =>
+    new Updater({
+      metadataBaseUrl: mirror,
+      targetBaseUrl: `${mirror}/targets`,
+      metadataDir,
+      targetDir,
+      fetcher,
+      forceCache: way === "offline",
+      config: TUF_SIZES,
+    });
   try {
-    return await usable(mirror, await read(cached === undefined ? "download" : "refresh"));
+    return create();
+  } catch {
+    // No root yet, or one that a killed process left half written.
+    await writeWhole(join(metadataDir, "root.json"), await firstRoot(mirror, rootPath));
+    return create();
+  }
+}
+
+async function readRoot(repository: TufRepository, way: Way, options: ArtifactOptions): Promise<TrustedRoot> {
+  const { mirror } = repository;
+  const { fetcher, close } = await createFetcher(new URL(mirror), options, way);
+  try {
+    const updater = await createUpdater(repository, fetcher, way);
+    const target = await updater.getTargetInfo(TARGET);
+    if (target === undefined) throw new Error(`${mirror} has no target ${TARGET}`);
+    const path = await updater.findCachedTarget(target) ?? await updater.downloadTarget(target);
+    const protobuf = await loadSigstoreProtobuf();
+    return protobuf.TrustedRoot.fromJSON(parseJson(await readFile(path, "utf8"), TARGET, "trust_root"));
+  } finally {
+    await close();
+  }
+}
+
+async function fromTuf(
+  source: TrustRootSource & { kind: "tuf" },
+  options: ArtifactOptions,
+): Promise<TrustRoot> {
+  const repository = await openRepository(source);
+  const { mirror, metadataDir } = repository;
+  const read = async (way: Way, called: string) =>
+    await usable(called, await readRoot(repository, way, options));
+  if (source.offline) return await read("offline", `${metadataDir} (offline)`);
+  const cached = await read("offline", `${metadataDir} (cached)`).catch(() => undefined);
+  try {
+    return await read(cached === undefined ? "download" : "refresh", mirror);
   } catch (error) {
     if (cached === undefined || options.signal?.aborted) throw error;
     log(options, "warn", "Cannot refresh the Sigstore trust root, using the cached one", {

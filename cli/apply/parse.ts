@@ -207,72 +207,95 @@ function checkRequired(
   }
 }
 
+/** What is asked for with `help`, `-h` or `--help`; undefined where none of them stands. Throws {@link UsageError}. */
+function helpQuestion(
+  program: string,
+  words: readonly string[],
+  rest: readonly string[],
+): Parsed | undefined {
+  const flag = helpAsked(words);
+  if (rest[0] !== "help" && flag === undefined) return undefined;
+  const asked = rest[0] === "help" ? rest.slice(1) : rest;
+  const { path, command } = descend(asked);
+  const next = asked[path.length];
+  const takesCommand = command === undefined || command.commands !== undefined;
+  if (takesCommand && next !== undefined && !next.startsWith("-")) {
+    throw unknownCommand(next, [program, ...path], command);
+  }
+  return { kind: "help", path: [program, ...path], command, long: flag !== "-h", asked: true };
+}
+
+/** Reads the words of one command with Commander. Throws {@link UsageError}. */
+function readFlags(
+  commander: Commander,
+  flags: readonly Flag[],
+  words: readonly string[],
+  usage: string,
+): { readonly given: Given; readonly words: readonly string[] } {
+  const given: Given = new Map();
+  const reader = new commander.Command().exitOverride().helpOption(false).allowExcessArguments()
+    .configureOutput({ writeOut: () => {}, writeErr: () => {} }).argument("[words...]").action(() => {});
+  for (const flag of flags) addFlag(commander, reader, flag, given, usage);
+  try {
+    reader.parse([...words], { from: "user" });
+  } catch (error) {
+    throw translated(error as { code?: string; message: string }, usage) ?? error;
+  }
+  return { given, words: reader.args };
+}
+
+/** Cuts what is attached to switches that take anything. */
+function withoutToleratedValues(flags: readonly Flag[], words: readonly string[]): readonly string[] {
+  const end = words.includes("--") ? words.indexOf("--") : words.length;
+  const tolerant = flags.filter((flag) => flag.tolerant);
+  return words.map((word, index) => {
+    if (index >= end) return word;
+    const flag = tolerant.find(({ name, short }) =>
+      word.startsWith(`--${name}=`) || (short !== undefined && word.startsWith(`-${short}=`))
+    );
+    return flag === undefined ? word : `--${flag.name}`;
+  });
+}
+
+function argumentsOf(command: CommandDescription, given: Given, words: readonly string[]): Arguments {
+  const positionals = command.positionals ?? [];
+  const place = (name: string) => positionals.findIndex((positional) => positional.name === name);
+  return {
+    has: (flag) => given.has(flag),
+    value: (flag) => given.get(flag)?.[0],
+    values: (flag) => given.get(flag) ?? [],
+    word: (name) => words[place(name)] ?? "",
+    words: (name) => words.slice(place(name)),
+  };
+}
+
 /** Reads `words`, the command line without the program's name. Throws {@link UsageError}. */
 export async function parseCommandLine(program: string, words: readonly string[]): Promise<Parsed> {
   const leading = leadingFlags(words);
-  const rootWords = words.slice(0, leading);
-  let rest = words.slice(leading);
+  const [rootWords, rest] = [words.slice(0, leading), words.slice(leading)];
   if (rootWords.includes("-V")) return { kind: "version", long: false };
   if (rootWords.includes("--version")) return { kind: "version", long: true };
-  const help = helpAsked(words);
-  if (rest[0] === "help" || help !== undefined) {
-    const asked = rest[0] === "help" ? rest.slice(1) : rest;
-    const { path, command } = descend(asked);
-    const next = asked[path.length];
-    const takesCommand = command === undefined || command.commands !== undefined;
-    if (takesCommand && next !== undefined && !next.startsWith("-")) {
-      throw unknownCommand(next, [program, ...path], command);
-    }
-    return { kind: "help", path: [program, ...path], command, long: help !== "-h", asked: true };
-  }
+  const help = helpQuestion(program, words, rest);
+  if (help !== undefined) return help;
   // On demand, for `deps.ts` brings more than questions for the version or for help need.
   const commander = await (await import("../../deps.ts")).loadCommander();
-  const read = (flags: readonly Flag[], input: readonly string[], usage: string) => {
-    const given: Given = new Map();
-    const reader = new commander.Command(program).exitOverride().helpOption(false).allowExcessArguments()
-      .configureOutput({ writeOut: () => {}, writeErr: () => {} }).argument("[words...]").action(() => {});
-    for (const flag of flags) addFlag(commander, reader, flag, given, usage);
-    try {
-      reader.parse([...input], { from: "user" });
-    } catch (error) {
-      throw translated(error as { code?: string; message: string }, usage) ?? error;
-    }
-    return { given, words: reader.args };
-  };
+  const root = readFlags(commander, ROOT_FLAGS, rootWords, shortUsage([program], undefined));
   const { path, command } = descend(rest);
   const fullPath = [program, ...path];
-  const root = read(ROOT_FLAGS, rootWords, shortUsage([program], undefined));
   if (command === undefined || command.commands !== undefined) {
     const unknown = rest[path.length];
     if (unknown === undefined) return { kind: "help", path: fullPath, command, long: false, asked: false };
     throw unknownCommand(unknown, fullPath, command);
   }
-  rest = rest.slice(path.length);
   const flags = command.flags ?? [];
   const usage = shortUsage(fullPath, command);
-  for (const { name, tolerant, short } of flags) {
-    if (!tolerant) continue;
-    const end = rest.includes("--") ? rest.indexOf("--") : rest.length;
-    rest = rest.map((word, index) =>
-      index < end && (word.startsWith(`--${name}=`) || (short !== undefined && word.startsWith(`-${short}=`)))
-        ? `--${name}`
-        : word
-    );
-  }
-  const { given, words: found } = read(flags, withPlainValues(flags, rest, usage), usage);
-  checkRequired(command, given, found, usage);
-  const positionals = command.positionals ?? [];
-  const args: Arguments = {
-    has: (flag) => given.has(flag),
-    value: (flag) => given.get(flag)?.[0],
-    values: (flag) => given.get(flag) ?? [],
-    word: (name) => found[positionals.findIndex((positional) => positional.name === name)] ?? "",
-    words: (name) => found.slice(positionals.findIndex((positional) => positional.name === name)),
-  };
+  const plain = withPlainValues(flags, withoutToleratedValues(flags, rest.slice(path.length)), usage);
+  const found = readFlags(commander, flags, plain, usage);
+  checkRequired(command, found.given, found.words, usage);
   return {
     kind: "command",
     path,
-    args,
+    args: argumentsOf(command, found.given, found.words),
     root: { verbose: root.given.has("verbose"), colour: !root.given.has("no-color") },
   };
 }

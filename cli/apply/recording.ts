@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { own } from "../../program/types/own.ts";
-import type { Capabilities } from "../../evaluator/apply/host_calls.ts";
+import type { Capabilities, Capability } from "../../evaluator/apply/host_calls.ts";
 import { gatekeeperInventory, InventoryError, opaInventory } from "../../evaluator/render/rego_inventory.ts";
 import { HostCallError, type InventoryHandler } from "../../evaluator/types/evaluation.ts";
 import type { ContextAwareResource } from "../../evaluator/types/metadata.ts";
@@ -53,87 +53,92 @@ function objectsOf(payload: Uint8Array) {
   }));
 }
 
-/** A world whose every answer goes through `answer`; `real` is what it would forward to. */
-function through(
-  answer: Answer,
-  real: HostWorld["forPolicy"] | undefined,
-  plural: PluralOf,
-): HostWorld["forPolicy"] {
+/** How the API calls a kind in paths. */
+export type PluralOf = (resource: ContextAwareResource) => Promise<string>;
+
+/** What an answer is forwarded to. */
+interface RealWorld {
+  readonly forPolicy: HostWorld["forPolicy"];
+  readonly plural: PluralOf;
+}
+
+/** A world whose every answer goes through `answer`. Without `real` nothing is forwarded, and all capabilities are there. */
+function through(answer: Answer, real?: RealWorld): HostWorld["forPolicy"] {
   return (resources) => {
-    const world = real?.(resources);
-    const capabilities: Capabilities = Object.fromEntries(
-      RECORDED_CAPABILITIES.filter((path) =>
-        real === undefined || own(world?.capabilities, path) !== undefined
-      )
-        .map(
-          (path) => [
-            path,
-            (payload: Uint8Array, caller: Parameters<Capabilities[string]>[1]) => {
-              let request: ExchangeRequest;
-              try {
-                request = exchangeRequest(path, payload);
-              } catch (error) {
-                throw new HostCallError(`the payload is no JSON: ${(error as Error).message}`);
-              }
-              if (path.startsWith("kubernetes/") && path !== "kubernetes/can_i") {
-                requireGrant(caller, grantOf(request));
-              }
-              return answer(
-                request,
-                async () => await own(world!.capabilities, path)!(payload, caller),
-              );
-            },
-          ],
-        ),
+    const world = real?.forPolicy(resources);
+    const offered = RECORDED_CAPABILITIES.filter((path) =>
+      world === undefined || own(world.capabilities, path) !== undefined
     );
-    const list = async (resource: ContextAwareResource, policy: string) => {
-      const request = listAllRequest(resource);
-      const forward = async () =>
-        await world!.capabilities["kubernetes/list_resources_all"]!(
-          encoder.encode(JSON.stringify({ api_version: resource.apiVersion, kind: resource.kind })),
-          { policy, contextAwareResources: resources },
-        );
-      return objectsOf(await answer(request, forward));
+    const list = async (resource: ContextAwareResource, policy: string) =>
+      await answer(
+        listAllRequest(resource),
+        async () =>
+          await world!.capabilities["kubernetes/list_resources_all"]!(
+            encoder.encode(JSON.stringify({ api_version: resource.apiVersion, kind: resource.kind })),
+            { policy, contextAwareResources: resources },
+          ),
+      );
+    const plural = async (resource: ContextAwareResource) =>
+      await answer(
+        pluralNameRequest(resource),
+        async () => encoder.encode(JSON.stringify(await real!.plural(resource))),
+      );
+    return {
+      capabilities: Object.fromEntries(
+        offered.map((path) => [path, capabilityThrough(answer, path, world?.capabilities)]),
+      ),
+      inventory: inventoryOf(list, plural),
     };
-    const inventory: InventoryHandler = async ({ form, resources: wanted }, policy) => {
-      try {
-        const kinds = [];
-        for (const resource of wanted) {
-          kinds.push({
-            resource,
-            plural: undefined as string | undefined,
-            objects: await list(resource, policy),
-          });
-        }
-        if (form === "opa") {
-          for (const kind of kinds) {
-            const payload = await answer(
-              pluralNameRequest(kind.resource),
-              async () => encoder.encode(JSON.stringify(await plural(kind.resource))),
-            );
-            kind.plural = JSON.parse(strict.decode(payload)) as string;
-          }
-        }
-        return {
-          ok: true,
-          payload: encoder.encode(form === "opa" ? opaInventory(kinds) : gatekeeperInventory(kinds)),
-        };
-      } catch (error) {
-        const { message } = error as Error;
-        return {
-          ok: false,
-          error: error instanceof InventoryError
-            ? message
-            : `cannot perform a request via callback channel: ${message}`,
-        };
-      }
-    };
-    return { capabilities, inventory };
   };
 }
 
-/** How the API calls a kind in paths. */
-export type PluralOf = (resource: ContextAwareResource) => Promise<string>;
+/** Not async: where `answer` gives no promise, there is none. */
+function capabilityThrough(answer: Answer, path: string, real: Capabilities | undefined): Capability {
+  return (payload, caller) => {
+    let request: ExchangeRequest;
+    try {
+      request = exchangeRequest(path, payload);
+    } catch (error) {
+      throw new HostCallError(`the payload is no JSON: ${(error as Error).message}`);
+    }
+    if (path.startsWith("kubernetes/") && path !== "kubernetes/can_i") requireGrant(caller, grantOf(request));
+    return answer(request, async () => await own(real!, path)!(payload, caller));
+  };
+}
+
+/** The inventory of Rego policies, made of one answer for each list, and for OPA of one more for each plural. */
+function inventoryOf(
+  list: (resource: ContextAwareResource, policy: string) => Promise<Uint8Array>,
+  plural: (resource: ContextAwareResource) => Promise<Uint8Array>,
+): InventoryHandler {
+  return async ({ form, resources }, policy) => {
+    try {
+      const kinds = [];
+      for (const resource of resources) {
+        kinds.push({
+          resource,
+          plural: undefined as string | undefined,
+          objects: objectsOf(await list(resource, policy)),
+        });
+      }
+      if (form === "opa") {
+        for (const kind of kinds) {
+          kind.plural = JSON.parse(strict.decode(await plural(kind.resource))) as string;
+        }
+      }
+      const inventory = form === "opa" ? opaInventory(kinds) : gatekeeperInventory(kinds);
+      return { ok: true, payload: encoder.encode(inventory) };
+    } catch (error) {
+      const { message } = error as Error;
+      return {
+        ok: false,
+        error: error instanceof InventoryError
+          ? message
+          : `cannot perform a request via callback channel: ${message}`,
+      };
+    }
+  };
+}
 
 /** Records everything that policies ask of `world` into the file at `path`, written when all is done. */
 export function recordingWorld(
@@ -164,7 +169,7 @@ export function recordingWorld(
   };
   return {
     begin: (again) => world.begin(again),
-    forPolicy: through(answer, (resources) => world.forPolicy(resources), plural),
+    forPolicy: through(answer, { forPolicy: (resources) => world.forPolicy(resources), plural }),
     async close() {
       await world.close();
       if (spoilt) {
@@ -183,8 +188,6 @@ export function recordingWorld(
     },
   };
 }
-
-const noPlural: PluralOf = () => Promise.reject(new Error("nothing but the session is asked"));
 
 /** Answers from what `next` gives, without a promise: there is no waiting for one in the guest's own thread. */
 const replaying = (next: () => Exchange | undefined): Answer => (request) => {
@@ -205,7 +208,7 @@ const replaying = (next: () => Exchange | undefined): Answer => (request) => {
 /** What a policy has that finds the exchanges of a session, in order, and nothing else (`mod.ts`). */
 export function replayedHost(session: readonly Exchange[]): ReturnType<HostWorld["forPolicy"]> {
   const left = [...session];
-  return through(replaying(() => left.shift()), undefined, noPlural)([]);
+  return through(replaying(() => left.shift()))([]);
 }
 
 /** Answers from the exchanges of a session, in order; the world is left alone. */
@@ -225,7 +228,7 @@ export function replayedWorld(context: Context, session: readonly Exchange[]): H
       if (again !== true) finish();
       left = [...session];
     },
-    forPolicy: through(answer, undefined, noPlural),
+    forPolicy: through(answer),
     close() {
       finish();
       return Promise.resolve();
@@ -235,14 +238,11 @@ export function replayedWorld(context: Context, session: readonly Exchange[]): H
 
 /** A world in which policies find what `answer` says. */
 export function answeringWorld(answer: (request: ExchangeRequest) => string): HostWorld {
-  const plural: PluralOf = () => Promise.reject(new Error("nothing but the declarations is asked"));
   return {
     begin: () => {},
     // Whatever goes wrong is what the policy is told.
-    forPolicy: through(
-      (request) => Promise.resolve(request).then(answer).then((text) => encoder.encode(text)),
-      undefined,
-      plural,
+    forPolicy: through((request) =>
+      Promise.resolve(request).then(answer).then((text) => encoder.encode(text))
     ),
     close: () => Promise.resolve(),
   };

@@ -68,6 +68,38 @@ const HEADER = `# Kubewarden Artifacthub Package config
 #   PROGRAM scaffold artifacthub > artifacthub-pkg.yml
 `;
 
+const installText = (image: string): string =>
+  [
+    `The policy can be obtained using [kwctl](https://docs.kubewarden.io/howtos/install-kwctl):`,
+    "```console",
+    `kwctl pull ${image}`,
+    "```",
+    "Then, generate the policy manifest and tune it to your liking. For example:",
+    "```console",
+    `kwctl scaffold manifest -t ClusterAdmissionPolicy registry://${image}`,
+    "```",
+    "",
+  ].join("\n");
+
+const present = (object: Readonly<Record<string, unknown>>) =>
+  Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+
+/** What Artifact Hub shows of Kubewarden's own. */
+function hubAnnotations(metadata: PolicyMetadata, questions: string | undefined) {
+  const { annotations, contextAwareResources, mutating } = metadata;
+  const object = metadataObject(metadata);
+  return present({
+    "kubewarden/contextAwareResources": contextAwareResources.length === 0
+      ? undefined
+      : yamlText(object["contextAwareResources"]),
+    "kubewarden/hidden-ui": annotations["io.kubewarden.hidden-ui"],
+    "kubewarden/mutation": String(mutating),
+    "kubewarden/questions-ui": questions,
+    "kubewarden/resources": annotations[`${HUB}resources`],
+    "kubewarden/rules": yamlText(object["rules"]),
+  });
+}
+
 /** The file. `questions` is the text of the questions file; `createdAt` is in RFC 3339. Throws {@link CliError}. */
 export function artifacthubText(
   metadata: PolicyMetadata,
@@ -96,50 +128,26 @@ export function artifacthubText(
     throw new CliError(`policy version must be in semver: ${JSON.stringify(version)} is no semantic version`);
   }
   const image = `${required(`${KW}ociUrl`)}:v${version}`;
-  const object = metadataObject(metadata);
-  const license = annotations[`${KW}license`];
   const homeURL = optional(`${KW}url`, (value) => urlOf(value, `${KW}url`));
   const keywords = optional(`${HUB}keywords`, keywordsOf);
   const links = optional(`${KW}source`, (value) => linksOf(value, version, annotations[TAG]));
   const maintainers = optional(`${KW}author`, addressesOf);
-  const extra: Readonly<Record<string, string | undefined>> = {
-    "kubewarden/contextAwareResources": metadata.contextAwareResources.length === 0
-      ? undefined
-      : yamlText(object["contextAwareResources"]),
-    "kubewarden/hidden-ui": annotations["io.kubewarden.hidden-ui"],
-    "kubewarden/mutation": String(metadata.mutating),
-    "kubewarden/questions-ui": questions,
-    "kubewarden/resources": annotations[`${HUB}resources`],
-    "kubewarden/rules": yamlText(object["rules"]),
-  };
-  const install = [
-    `The policy can be obtained using [kwctl](https://docs.kubewarden.io/howtos/install-kwctl):`,
-    "```console",
-    `kwctl pull ${image}`,
-    "```",
-    "Then, generate the policy manifest and tune it to your liking. For example:",
-    "```console",
-    `kwctl scaffold manifest -t ClusterAdmissionPolicy registry://${image}`,
-    "```",
-    "",
-  ].join("\n");
   const document = {
     version,
     name: required(`${KW}title`),
     displayName: required(`${HUB}displayName`),
     createdAt,
     description: required(`${KW}description`),
-    license,
+    license: annotations[`${KW}license`],
     homeURL,
     containersImages: [{ name: "policy", image }],
     keywords,
     links,
-    install,
+    install: installText(image),
     maintainers,
     provider: { name: "kubewarden" },
     recommendations: [{ url: "https://artifacthub.io/packages/helm/kubewarden/kubewarden-controller" }],
-    annotations: Object.fromEntries(Object.entries(extra).filter(([, value]) => value !== undefined)),
+    annotations: hubAnnotations(metadata, questions),
   };
-  const present = Object.fromEntries(Object.entries(document).filter(([, value]) => value !== undefined));
-  return `${HEADER.replace("PROGRAM", program)}${yamlText(present)}\n`;
+  return `${HEADER.replace("PROGRAM", program)}${yamlText(present(document))}\n`;
 }

@@ -173,29 +173,8 @@ function parametersOf(vap: Json, binding: Json, warnings: string[]): Json {
   return { paramKind, paramRef: { ...objectOf(paramRef), parameterNotFoundAction: "Deny" } };
 }
 
-/** Converts. `module` is where the CEL policy is. Throws {@link CliError}. */
-export function convertVap(policyDocument: unknown, bindingDocument: unknown, module: string): Converted {
-  const { spec: vap, metadata: vapMetadata } = specOf(
-    policyDocument,
-    "ValidatingAdmissionPolicy",
-    POLICY_SPEC,
-  );
-  const { spec: binding, metadata } = specOf(
-    bindingDocument,
-    "ValidatingAdmissionPolicyBinding",
-    BINDING_SPEC,
-  );
-  const warnings: string[] = [];
-  if (binding["policyName"] !== vapMetadata["name"]) {
-    throw new CliError(
-      `the binding is of the policy ${JSON.stringify(binding["policyName"] ?? null)}, not of ` +
-        JSON.stringify(vapMetadata["name"] ?? null),
-    );
-  }
-  if (listOf(vap["auditAnnotations"]).length > 0) {
-    warnings.push("auditAnnotations are not supported by Kubewarden's CEL policy. They will be ignored");
-  }
-  // The API server takes neither, and a policy without them would be enforced for nothing, in silence.
+/** The API server takes neither, and a policy without them would be enforced for nothing, in silence. */
+function requireContent(vap: Json): void {
   for (
     const [name, list] of [
       ["spec.matchConstraints.resourceRules", objectOf(vap["matchConstraints"])["resourceRules"]],
@@ -208,20 +187,26 @@ export function convertVap(policyDocument: unknown, bindingDocument: unknown, mo
       );
     }
   }
-  const matchConditions = conditionsOf(vap);
+}
+
+/** Without Deny nothing was ever rejected, and nothing is from now on. */
+function modeOf(binding: Json, warnings: string[]): "monitor" | undefined {
   const actions = listOf(binding["validationActions"]);
   const others = actions.filter((action) => action !== "Deny");
-  // Without Deny nothing was ever rejected, and nothing is from now on.
-  const mode = actions.length > 0 && others.length === actions.length ? "monitor" : undefined;
-  if (others.length > 0) {
-    warnings.push(
-      mode === undefined
-        ? `validationActions ${others.join(", ")} are left out: a ClusterAdmissionPolicy rejects without them`
-        : `validationActions ${
-          others.join(", ")
-        } become the mode monitor: violations are logged and counted, nothing is rejected`,
-    );
-  }
+  if (others.length === 0) return undefined;
+  const mode = others.length === actions.length ? "monitor" : undefined;
+  warnings.push(
+    mode === undefined
+      ? `validationActions ${others.join(", ")} are left out: a ClusterAdmissionPolicy rejects without them`
+      : `validationActions ${
+        others.join(", ")
+      } become the mode monitor: violations are logged and counted, nothing is rejected`,
+  );
+  return mode;
+}
+
+/** What the policy and its binding match, together. Throws {@link CliError} for what a webhook cannot have. */
+function matchingOf(vap: Json, binding: Json): Json {
   const constraints = objectOf(vap["matchConstraints"]);
   const matched = objectOf(binding["matchResources"]);
   for (const [where, one] of [["matchConstraints", constraints], ["matchResources", matched]] as const) {
@@ -236,22 +221,43 @@ export function convertVap(policyDocument: unknown, bindingDocument: unknown, mo
   if (matched["matchPolicy"] !== undefined && matched["matchPolicy"] !== (matchPolicy ?? "Equivalent")) {
     throw new CliError("the policy and its binding have different matchPolicies");
   }
-  const namespaceSelector = both(
-    constraints["namespaceSelector"],
-    matched["namespaceSelector"],
-    "namespaceSelector",
-  );
-  const objectSelector = both(constraints["objectSelector"], matched["objectSelector"], "objectSelector");
-  const { paramKind, paramRef } = parametersOf(vap, binding, warnings);
-  const settings = {
-    failurePolicy: vap["failurePolicy"],
-    variables: vap["variables"],
-    paramKind,
-    paramRef,
-    validations: vap["validations"],
+  const selector = (name: "namespaceSelector" | "objectSelector") =>
+    both(constraints[name], matched[name], name);
+  return {
+    matchPolicy,
+    namespaceSelector: selector("namespaceSelector"),
+    objectSelector: selector("objectSelector"),
   };
-  const present = (object: Json) =>
-    Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined && value !== null));
+}
+
+const present = (object: Json): Json =>
+  Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined && value !== null));
+
+/** Converts. `module` is where the CEL policy is. Throws {@link CliError}. */
+export function convertVap(policyDocument: unknown, bindingDocument: unknown, module: string): Converted {
+  const policy = specOf(policyDocument, "ValidatingAdmissionPolicy", POLICY_SPEC);
+  const { spec: binding, metadata } = specOf(
+    bindingDocument,
+    "ValidatingAdmissionPolicyBinding",
+    BINDING_SPEC,
+  );
+  const vap = policy.spec;
+  if (binding["policyName"] !== policy.metadata["name"]) {
+    throw new CliError(
+      `the binding is of the policy ${JSON.stringify(binding["policyName"] ?? null)}, not of ` +
+        JSON.stringify(policy.metadata["name"] ?? null),
+    );
+  }
+  const warnings: string[] = [];
+  if (listOf(vap["auditAnnotations"]).length > 0) {
+    warnings.push("auditAnnotations are not supported by Kubewarden's CEL policy. They will be ignored");
+  }
+  requireContent(vap);
+  const matchConditions = conditionsOf(vap);
+  const mode = modeOf(binding, warnings);
+  const matching = matchingOf(vap, binding);
+  const { failurePolicy, variables, validations } = vap;
+  const parameters = parametersOf(vap, binding, warnings);
   return {
     policy: {
       apiVersion: "policies.kubewarden.io/v1",
@@ -261,13 +267,13 @@ export function convertVap(policyDocument: unknown, bindingDocument: unknown, mo
       ),
       spec: {
         module,
-        settings: present(settings),
-        rules: listOf(constraints["resourceRules"]).map(ruleOf),
+        settings: present({ failurePolicy, variables, ...parameters, validations }),
+        rules: listOf(objectOf(vap["matchConstraints"])["resourceRules"]).map(ruleOf),
         mutating: false,
-        ...present({ matchPolicy, namespaceSelector, objectSelector }),
+        ...present(matching),
         ...(matchConditions.length > 0 && { matchConditions }),
         // A condition that can't be evaluated, or a server that can't be asked, must not reject more than before.
-        ...(vap["failurePolicy"] === "Ignore" && { failurePolicy: "Ignore" }),
+        ...(failurePolicy === "Ignore" && { failurePolicy }),
         ...(mode !== undefined && { mode }),
       },
     },

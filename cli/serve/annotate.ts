@@ -1,25 +1,14 @@
 /** `annotate`: puts a policy's metadata into its module. */
-import { readFile } from "node:fs/promises";
-import { resolve } from "node:path";
 import { readMetadata } from "../../evaluator/apply/prepare.ts";
 import { sections } from "../../evaluator/render/wasm_binary.ts";
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
-import { osErrorText } from "../../program/render/os_error.ts";
 import { annotatedModule, USAGE } from "../apply/annotated_module.ts";
+import { readGiven, writeGiven } from "../apply/given_files.ts";
 import { readMetadataFile } from "../apply/metadata_file.ts";
 import { isGzip, moduleInBundle } from "../apply/opa_bundle.ts";
 import { warnOfRepeated } from "../apply/verification.ts";
-import { writeWhole } from "../apply/write_whole.ts";
 import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
 import { UsageError } from "../types/usage_error.ts";
-
-async function read(context: Context, path: string, what: string): Promise<Uint8Array> {
-  try {
-    return await readFile(resolve(context.cwd, path));
-  } catch (error) {
-    throw new CliError(`Error reading ${what} file: ${osErrorText(error)}: ${path}`);
-  }
-}
 
 /** The metadata to write, before the module's own facts are put in. */
 async function givenMetadata(context: Context, args: Arguments, module: Uint8Array): Promise<PolicyMetadata> {
@@ -56,7 +45,7 @@ async function givenAnnotations(
     annotations.set(
       pair.slice(0, at),
       value.startsWith("@")
-        ? new TextDecoder().decode(await read(context, value.slice(1), "annotation"))
+        ? new TextDecoder().decode(await readGiven(context, value.slice(1), "annotation"))
         : value,
     );
   }
@@ -74,8 +63,8 @@ export const run: Run = async (context, args) => {
   }
   const annotations = await givenAnnotations(context, args);
   const usagePath = args.value("usage-path");
-  const usage = usagePath === undefined ? undefined : await read(context, usagePath, "usage");
-  const file = new Uint8Array(await read(context, args.word("wasm-path"), "wasm"));
+  const usage = usagePath === undefined ? undefined : await readGiven(context, usagePath, "usage");
+  const file = new Uint8Array(await readGiven(context, args.word("wasm-path"), "wasm"));
   const module = isGzip(file) ? await moduleInBundle(file, args.word("wasm-path")) : file;
   try {
     sections(module);
@@ -87,10 +76,5 @@ export const run: Run = async (context, args) => {
     ...annotations,
     ...(usage === undefined ? {} : { [USAGE]: new TextDecoder().decode(usage) }),
   });
-  const output = args.value("output-path")!;
-  try {
-    await writeWhole(resolve(context.cwd, output), annotated);
-  } catch (error) {
-    throw new CliError(`cannot write ${output}: ${osErrorText(error)}`);
-  }
+  await writeGiven(context, args.value("output-path")!, annotated);
 };

@@ -1,16 +1,14 @@
 /** `build`: makes a policy's module of its source in TypeScript, once or whenever something changes. */
-import { readFile } from "node:fs/promises";
-import { existsSync, type FSWatcher, watch } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
-import { osErrorText } from "../../program/render/os_error.ts";
 import { buildPolicy, requireSource } from "../../typescript/apply/build_policy.ts";
 import { checkTypes } from "../../typescript/apply/check_types.ts";
 import { PolicyBuildError } from "../../typescript/types/build_error.ts";
 import { annotatedModule, USAGE } from "../apply/annotated_module.ts";
+import { readGiven, writeGiven } from "../apply/given_files.ts";
 import { readMetadataFile } from "../apply/metadata_file.ts";
-import { writeWhole } from "../apply/write_whole.ts";
 import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
+import { repeatOnChange, WatchedFolders } from "./repeat_on_change.ts";
 
 /** Editors write a file in several steps. */
 const SETTLE_MS = 50;
@@ -21,14 +19,6 @@ const failed = (error: unknown): unknown =>
 
 /** The source's name with the ending of a module. */
 const outputOf = (source: string) => `${source.replace(/\.[cm]?[jt]sx?$/, "")}.wasm`;
-
-async function usageText(context: Context, path: string): Promise<string> {
-  try {
-    return await readFile(resolve(context.cwd, path), "utf8");
-  } catch (error) {
-    throw new CliError(`Error reading usage file: ${osErrorText(error)}: ${path}`);
-  }
-}
 
 /** What `reeve build` makes is a waPC module: with the name of another mode no server could run it. */
 function requireMode({ executionMode }: PolicyMetadata, path: string): void {
@@ -54,7 +44,7 @@ async function buildOnce(context: Context, args: Arguments): Promise<readonly st
   if (metadata !== undefined) requireMode(metadata, metadataPath!);
   const usage: Readonly<Record<string, string>> = usagePath === undefined
     ? {}
-    : { [USAGE]: await usageText(context, usagePath) };
+    : { [USAGE]: (await readGiven(context, usagePath, "usage")).toString() };
   const built = await buildPolicy(
     resolve(context.cwd, source),
     (line) => context.log("INFO", line, { source: basename(source) }),
@@ -62,11 +52,7 @@ async function buildOnce(context: Context, args: Arguments): Promise<readonly st
   const module = metadata === undefined
     ? built.module
     : await annotatedModule(context, built.module, metadata, usage);
-  try {
-    await writeWhole(resolve(context.cwd, output), module);
-  } catch (error) {
-    throw new CliError(`cannot write ${output}: ${osErrorText(error)}`);
-  }
+  await writeGiven(context, output, module);
   context.err(`${output}: ${module.length} bytes\n`);
   return built.files;
 }
@@ -83,78 +69,45 @@ async function checked(context: Context, args: Arguments): Promise<void> {
 const MAY_BE_SOURCE = /\.([cm]?[jt]sx?|json)$/;
 const INSTALLED = /(^|[\\/])node_modules[\\/]/;
 
+/** Whether a file is to be watched where it lies: in another folder, and nothing that was installed. */
+function isElsewhere(folder: string, file: string): boolean {
+  const path = relative(folder, file);
+  return (path.startsWith("..") || isAbsolute(path)) && !INSTALLED.test(file);
+}
+
 /**
  * Builds again whenever something changes that the policy is made of, until interrupted. Other files in its folder, such as what this
  * command prints into one, start nothing. Types are checked when the module is there.
  */
 async function buildForEver(context: Context, args: Arguments): Promise<void> {
-  const { signal } = context;
   const source = resolve(context.cwd, args.word("source"));
   const folder = dirname(source);
   const named = [args.value("metadata-path"), args.value("usage-path")]
     .flatMap((path) => path === undefined ? [] : [resolve(context.cwd, path)]);
   const always = [source, join(folder, "tsconfig.json"), ...named];
   let files: ReadonlySet<string> | undefined;
-  const matters = (path: string) =>
+  const folders = new WatchedFolders((path) =>
     !INSTALLED.test(relative(folder, path)) &&
-    (files === undefined ? always.includes(path) || MAY_BE_SOURCE.test(path) : files.has(path));
-  let wake = () => {};
-  const watchers = new Map<string, FSWatcher>();
-  const watchFolder = (path: string, recursive: boolean) => {
-    if (watchers.has(path) || !existsSync(path)) return;
-    const watcher = watch(path, { recursive }, (_event, name) => {
-      if (name === null || matters(resolve(path, name))) wake();
-    });
-    watcher.on("error", () => {
-      watchers.delete(path);
-      wake();
-    });
-    watchers.set(path, watcher);
-  };
+    (files === undefined ? always.includes(path) || MAY_BE_SOURCE.test(path) : files.has(path))
+  );
   const watchAll = () => {
-    watchFolder(folder, true);
+    folders.add(folder, true);
     for (const file of [...named, ...files ?? []]) {
-      const outside = relative(folder, file);
-      if ((outside.startsWith("..") || isAbsolute(outside)) && !INSTALLED.test(file)) {
-        watchFolder(dirname(file), false);
-      }
+      if (isElsewhere(folder, file)) folders.add(dirname(file), false);
     }
   };
   watchAll();
-  const steps = [
-    async () => {
+  await repeatOnChange(context, folders, SETTLE_MS, async () => {
+    try {
       // Until it is known what this build reads.
       files = undefined;
-      const built = await buildOnce(context, args);
-      files = new Set([...built, ...always]);
+      files = new Set([...await buildOnce(context, args), ...always]);
       watchAll();
-    },
-    () => checked(context, args),
-  ];
-  try {
-    while (!signal.aborted) {
-      const changed = new Promise<void>((resolve) => {
-        wake = resolve;
-        signal.addEventListener("abort", () => resolve(), { once: true });
-      });
-      for (const step of steps) {
-        try {
-          await step();
-        } catch (error) {
-          const known = failed(error);
-          if (signal.aborted) break;
-          if (!(known instanceof CliError)) throw known;
-          context.err(`Error: ${known.message}\n`);
-          break;
-        }
-      }
-      context.err("waiting for changes…\n");
-      await changed;
-      await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+      await checked(context, args);
+    } catch (error) {
+      if (!context.signal.aborted) throw failed(error);
     }
-  } finally {
-    for (const watcher of watchers.values()) watcher.close();
-  }
+  });
 }
 
 export const run: Run = async (context, args) => {

@@ -67,6 +67,25 @@ function observedWorld(
   };
 }
 
+/** The same context; what policies log goes to `logs` instead. */
+function withPolicyLogs(context: Context, definition: Definition, logs: string[]): Context {
+  return {
+    ...context,
+    log(level, message, fields = {}) {
+      if (fields["policy_id"] === undefined) return context.log(level, message, fields);
+      const { policy_id: policy, ...rest } = fields;
+      const more = Object.entries(rest).map(([name, value]) => ` ${name}=${value}`).join("");
+      const member = definition.kind === "group" ? ` ${JSON.parse(policy) as string}:` : "";
+      logs.push(`${level}${member} ${message}${more}`);
+    },
+  };
+}
+
+function settingsText(definition: Definition): string {
+  if (definition.kind === "policy") return definition.settingsJson;
+  return [...definition.members].map(([name, { settingsJson }]) => `${name}: ${settingsJson}`).join("; ");
+}
+
 /** Tells the story of one definition. `calls` is what it asks of `world` meanwhile. */
 async function explainDefinition(
   context: Context,
@@ -77,17 +96,7 @@ async function explainDefinition(
   calls: ExplainedCall[],
 ): Promise<Explanation> {
   const logs: string[] = [];
-  const listening: Context = {
-    ...context,
-    log(level, message, fields = {}) {
-      if (fields["policy_id"] === undefined) return context.log(level, message, fields);
-      const { policy_id: policy, ...rest } = fields;
-      const more = Object.entries(rest).map(([name, value]) => ` ${name}=${value}`).join("");
-      const member = definition.kind === "group" ? ` ${JSON.parse(policy) as string}:` : "";
-      logs.push(`${level}${member} ${message}${more}`);
-    },
-  };
-  const evaluator = new DefinitionEvaluator(listening, inputs.options, world);
+  const evaluator = new DefinitionEvaluator(withPolicyLogs(context, definition, logs), inputs.options, world);
   const memoryBefore = process.memoryUsage.rss();
   try {
     const { review, raw } = reviewFor(definition);
@@ -112,9 +121,7 @@ async function explainDefinition(
         return { uri, sha256, bytes: bytes.length, mode, metadata };
       }),
       settings: {
-        json: definition.kind === "policy"
-          ? definition.settingsJson
-          : [...definition.members].map(([name, { settingsJson }]) => `${name}: ${settingsJson}`).join("; "),
+        json: settingsText(definition),
         refusal: loaded.settings,
         milliseconds: settingsMs,
       },

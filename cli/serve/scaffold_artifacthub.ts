@@ -1,10 +1,8 @@
 /** `scaffold artifacthub`: the file that Artifact Hub wants beside a policy. */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { readText } from "../../program/apply/read_text.ts";
-import { osErrorText } from "../../program/render/os_error.ts";
+import { readGivenText, writeGiven } from "../apply/given_files.ts";
 import { readMetadataFile } from "../apply/metadata_file.ts";
-import { writeWhole } from "../apply/write_whole.ts";
 import { artifacthubText } from "../render/artifacthub.ts";
 import { CliError, type Context, type Run } from "../types/command.ts";
 
@@ -30,18 +28,11 @@ export const run: Run = async (context, args) => {
   }
   const metadata = await readMetadataFile(context, metadataPath);
   const questionsPath = args.value("questions-path") ?? firstOf(context, QUESTIONS);
-  let questions: string | undefined;
-  try {
-    if (questionsPath !== undefined) questions = await readText(resolve(context.cwd, questionsPath));
-  } catch (error) {
-    throw new CliError(`Error reading questions file: ${osErrorText(error)}: ${questionsPath}`);
-  }
+  const questions = questionsPath === undefined
+    ? undefined
+    : await readGivenText(context, questionsPath, "questions");
   const text = artifacthubText(metadata, questions, new Date().toISOString(), context.program);
   const output = args.value("output");
   if (output === undefined) return context.out(text);
-  try {
-    await writeWhole(resolve(context.cwd, output), text);
-  } catch (error) {
-    throw new CliError(`cannot write ${output}: ${osErrorText(error)}`);
-  }
+  await writeGiven(context, output, text);
 };

@@ -1,16 +1,16 @@
 /** `test`: judges policies by suites, once or whenever something changes. */
-import { watch } from "node:fs";
 import { stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { fetchingFromFlags } from "../apply/fetching.ts";
+import { writeGiven } from "../apply/given_files.ts";
 import { readSuite } from "../apply/read_suite.ts";
 import { runSuite } from "../apply/run_suite.ts";
-import { writeWhole } from "../apply/write_whole.ts";
 import { junitText, resultsText } from "../render/suite_report.ts";
 import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
 import type { CaseResult } from "../types/suite.ts";
 import { append } from "../../program/types/lists.ts";
+import { repeatOnChange, WatchedFolders } from "./repeat_on_change.ts";
 
 const SUITE_NAME = "suite.yml";
 /** Editors write a file in several steps. */
@@ -42,13 +42,7 @@ async function runAll(context: Context, args: Arguments, paths: readonly string[
   }
   context.out(resultsText(results));
   const junit = args.value("junit");
-  if (junit !== undefined) {
-    try {
-      await writeWhole(resolve(context.cwd, junit), junitText(results));
-    } catch (error) {
-      throw new CliError(`cannot write ${junit}: ${osErrorText(error)}`);
-    }
-  }
+  if (junit !== undefined) await writeGiven(context, junit, junitText(results));
   return results.every(({ faults }) => faults.length === 0);
 }
 
@@ -58,42 +52,16 @@ async function runForEver(
   args: Arguments,
   paths: readonly string[],
 ): Promise<number | void> {
-  const { signal } = context;
-  let wake = () => {};
   const junit = args.value("junit");
   // The report is no reason for another one, nor the file that becomes it.
   const report = junit === undefined ? undefined : resolve(context.cwd, junit);
   const isReport = (path: string) =>
     report !== undefined &&
     (path === report || path.startsWith(join(dirname(report), `.${basename(report)}-`)));
-  const watchers = [...new Set(paths.map((path) => dirname(path)))].map((folder) => {
-    const watcher = watch(folder, { recursive: true }, (_event, name) => {
-      if (name === null || !isReport(resolve(folder, name))) wake();
-    });
-    // Without its folder a suite can't be read, which is said then.
-    watcher.on("error", () => wake());
-    return watcher;
-  });
-  try {
-    while (!signal.aborted && context.outputRead?.() !== false) {
-      const changed = new Promise<void>((resolve) => {
-        wake = resolve;
-        signal.addEventListener("abort", () => resolve(), { once: true });
-      });
-      try {
-        await runAll(context, args, paths);
-      } catch (error) {
-        if (!(error instanceof CliError)) throw error;
-        context.err(`Error: ${error.message}\n`);
-      }
-      context.err("waiting for changes…\n");
-      await changed;
-      await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-    }
-  } finally {
-    for (const watcher of watchers) watcher.close();
-  }
-  if (!signal.aborted) return 1;
+  const folders = new WatchedFolders((path) => !isReport(path));
+  for (const path of paths) folders.add(dirname(path), true);
+  await repeatOnChange(context, folders, SETTLE_MS, () => runAll(context, args, paths));
+  if (!context.signal.aborted) return 1;
 }
 
 export const run: Run = async (context, args) => {

@@ -391,7 +391,7 @@ test("verification: files that cannot be read, and what is accepted with a warni
       "it can never be met",
     );
     assert.is(await warnings("apiVersion: v1\nallOf: [{ kind: githubAction, owner: x }]"), "");
-    // 1.36 counts entries, not signers (fetch-verify §9.2 rule 3): one signature would meet what two were asked for.
+    // 1.36 counts entries, not signers (`spec/fetch-verify.md §9.2` rule 3): one signature would meet what two were asked for.
     const { publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
     const [spki, pkcs1] = (["spki", "pkcs1"] as const).map((type) =>
       publicKey.export({ type, format: "pem" }).toString()

@@ -117,6 +117,58 @@ function messageOf(entry: string): string {
   }
 }
 
+/** What the engine asks of its host while a policy is built: nothing, but to write down what the policy logs. */
+function hostOf(memory: () => ArrayBuffer, log: (line: string) => void): WebAssembly.Imports {
+  const text = (at: number, length: number) => decoder.decode(new Uint8Array(memory(), at, length));
+  const nothing = () => 0;
+  const hostCall = (
+    _binding: number,
+    _bindingLength: number,
+    namespaceAt: number,
+    namespaceLength: number,
+    operationAt: number,
+    operationLength: number,
+    at: number,
+    length: number,
+  ) => {
+    const namespace = text(namespaceAt, namespaceLength);
+    if (namespace !== "tracing") {
+      const call = `${namespace}/${text(operationAt, operationLength)}`;
+      throw new ForbiddenCall(
+        `${call} is asked of the host while the policy is built: ask inside of validate`,
+      );
+    }
+    log(messageOf(text(at, length)));
+    return 1;
+  };
+  return {
+    wapc: {
+      __guest_request: nothing,
+      __guest_response: nothing,
+      __guest_error: nothing,
+      __host_call: hostCall,
+      __host_response_len: nothing,
+      __host_response: nothing,
+      __host_error_len: nothing,
+      __host_error: nothing,
+    },
+    wasi_snapshot_preview1: {
+      clock_time_get: (_clock: number, _precision: bigint, at: number) => {
+        new DataView(memory()).setBigUint64(at, 0n, true);
+        return 0;
+      },
+      random_get: (at: number, length: number) => {
+        new Uint8Array(memory(), at, length).fill(0x5a);
+        return 0;
+      },
+      fd_write: nothing,
+      fd_seek: nothing,
+      fd_close: nothing,
+      fd_fdstat_get: nothing,
+    },
+  };
+}
+
 /** QuickJS while a policy is built. */
 class Building {
   readonly #exports: EngineExports;
@@ -126,54 +178,7 @@ class Building {
 
   constructor(module: WebAssembly.Module, deadline: Deadline, log: (line: string) => void) {
     const memory = () => this.#exports.memory.buffer;
-    const text = (at: number, length: number) => decoder.decode(new Uint8Array(memory(), at, length));
-    const nothing = () => 0;
-    const instance = new WebAssembly.Instance(module, {
-      wapc: {
-        __guest_request: nothing,
-        __guest_response: nothing,
-        __guest_error: nothing,
-        __host_call: (
-          _b: number,
-          _bl: number,
-          ns: number,
-          nsLength: number,
-          op: number,
-          opLength: number,
-          at: number,
-          length: number,
-        ) => {
-          const namespace = text(ns, nsLength);
-          if (namespace !== "tracing") {
-            throw new ForbiddenCall(
-              `${namespace}/${
-                text(op, opLength)
-              } is asked of the host while the policy is built: ask inside of validate`,
-            );
-          }
-          log(messageOf(text(at, length)));
-          return 1;
-        },
-        __host_response_len: nothing,
-        __host_response: nothing,
-        __host_error_len: nothing,
-        __host_error: nothing,
-      },
-      wasi_snapshot_preview1: {
-        clock_time_get: (_clock: number, _precision: bigint, at: number) => {
-          new DataView(memory()).setBigUint64(at, 0n, true);
-          return 0;
-        },
-        random_get: (at: number, length: number) => {
-          new Uint8Array(memory(), at, length).fill(0x5a);
-          return 0;
-        },
-        fd_write: nothing,
-        fd_seek: nothing,
-        fd_close: nothing,
-        fd_fdstat_get: nothing,
-      },
-    });
+    const instance = new WebAssembly.Instance(module, hostOf(memory, log));
     deadline.attach(instance);
     this.#exports = instance.exports as unknown as EngineExports;
     this.#exports._initialize();

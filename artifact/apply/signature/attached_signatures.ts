@@ -73,13 +73,107 @@ function inOrderOfPromise(referrers: readonly Descriptor[]): readonly Descriptor
   return [0, 1, 2, 3].flatMap((rank) => referrers.filter((referrer) => rankOf(referrer) === rank));
 }
 
-function timeLimit(ms: number): () => boolean {
+/** Says whether the time is over. */
+export function timeLimit(ms: number): () => boolean {
   const latest = performance.now() + ms;
   return () => performance.now() > latest;
 }
 
+/** One look for the signatures of an image. What cannot be read takes nothing else with it. */
+class SignatureSearch {
+  readonly #registry: Registry;
+  readonly #repository: string;
+  readonly #imageDigest: string;
+  readonly #tooLate: () => boolean;
+  readonly #images = new Map<string, SignatureImage>();
+  readonly #attestations = new Map<string, SignatureImage>();
+  readonly #known = new Set<string>();
+  readonly #failures: string[] = [];
+  #layersFound = 0;
+  #fetched = 0;
+
+  constructor(registry: Registry, repository: string, imageDigest: string, tooLate: () => boolean) {
+    this.#registry = registry;
+    this.#repository = repository;
+    this.#imageDigest = imageDigest;
+    this.#tooLate = tooLate;
+  }
+
+  get found(): AttachedSignatures {
+    return { images: [...this.#images.values(), ...this.#attestations.values()], failures: this.#failures };
+  }
+
+  async readSignatureTag(): Promise<void> {
+    try {
+      const tag = `${this.#imageDigest.replace(":", "-")}.sig`;
+      const { digest, manifest } = await getManifest(this.#registry, this.#repository, tag, "readable");
+      if (manifest.kind === "image") this.#keep(digest, manifest);
+      else await this.#readAll(manifest.manifests, "the entries of the signature index");
+    } catch (error) {
+      if (codeOf(error) !== "not_found") this.#failed(error);
+    }
+  }
+
+  async readReferrers(): Promise<void> {
+    try {
+      const { referrers, failure } = await getReferrers(this.#registry, this.#repository, this.#imageDigest);
+      if (failure !== undefined) this.#failed(failure);
+      await this.#readAll(inOrderOfPromise(referrers), "the referrers");
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  async #readAll(candidates: readonly Descriptor[], what: string): Promise<void> {
+    for (const { digest } of candidates) {
+      if (this.#images.has(digest) || this.#attestations.has(digest)) continue;
+      const reason = this.#exhausted();
+      if (reason !== undefined) {
+        this.#failures.push(`${what} of ${this.#imageDigest} ${reason}, the rest is ignored`);
+        return;
+      }
+      this.#fetched++;
+      try {
+        const { manifest } = await getManifest(this.#registry, this.#repository, digest, "readable");
+        if (manifest.kind === "image") this.#keep(digest, manifest);
+      } catch (error) {
+        this.#failed(error);
+      }
+    }
+  }
+
+  /** Which limit is reached. What turns out to be no signature takes no signature's place: the two are bounded separately. */
+  #exhausted(): string | undefined {
+    const { signatures, signatureManifests } = this.#registry.limits;
+    if (this.#tooLate()) return "took too long";
+    if (this.#layersFound >= signatures) return `hold more than ${signatures} signatures`;
+    return this.#fetched >= signatureManifests ? `are more than ${signatureManifests}` : undefined;
+  }
+
+  #keep(digest: string, manifest: Manifest & { readonly kind: "image" }): void {
+    const layers = signatureLayers(manifest);
+    if (layers.length === 0) return;
+    if (isAttestation(manifest.document["annotations"])) {
+      this.#attestations.set(digest, { digest, manifest, layers, attestation: true });
+      return;
+    }
+    // A referrer of cosign 2 holds all that the `.sig` image held by then: the same signature counts once.
+    const fresh = layers.filter(({ descriptor }) => {
+      const signature = JSON.stringify(descriptor);
+      return !this.#known.has(signature) && this.#known.add(signature);
+    });
+    this.#layersFound += fresh.length;
+    this.#images.set(digest, { digest, manifest, layers: fresh, attestation: false });
+  }
+
+  #failed(error: unknown): void {
+    if (codeOf(error) === "aborted") throw error;
+    this.#failures.push(messageOf(error));
+  }
+}
+
 /**
- * Finds the images that hold signatures of an image. What cannot be read takes nothing else with it.
+ * Finds the images that hold signatures of an image.
  *
  * @param imageDigest `sha256:…`
  * @param tooLate says when the time for it is over; default: `signaturesMs` from now
@@ -90,71 +184,8 @@ export async function attachedSignatures(
   imageDigest: string,
   tooLate: () => boolean = timeLimit(registry.limits.signaturesMs),
 ): Promise<AttachedSignatures> {
-  const images = new Map<string, SignatureImage>();
-  const attestations = new Map<string, SignatureImage>();
-  const known = new Set<string>();
-  const failures: string[] = [];
-  const { signatures: maxLayers, signatureManifests: maxManifests } = registry.limits;
-  let [layersFound, fetched] = [0, 0];
-  const failed = (error: unknown) => {
-    if (codeOf(error) === "aborted") throw error;
-    failures.push(messageOf(error));
-  };
-
-  const readAll = async (candidates: readonly Descriptor[], what: string) => {
-    for (const { digest } of candidates) {
-      if (images.has(digest) || attestations.has(digest)) continue;
-      // What turns out to be no signature takes no signature's place: the two are bounded separately.
-      const reason = tooLate()
-        ? "took too long"
-        : layersFound >= maxLayers
-        ? `hold more than ${maxLayers} signatures`
-        : fetched >= maxManifests
-        ? `are more than ${maxManifests}`
-        : undefined;
-      if (reason !== undefined) {
-        failures.push(`${what} of ${imageDigest} ${reason}, the rest is ignored`);
-        return;
-      }
-      fetched++;
-      try {
-        const { manifest } = await getManifest(registry, repository, digest, "readable");
-        if (manifest.kind === "image") keep(digest, manifest);
-      } catch (error) {
-        failed(error);
-      }
-    }
-  };
-  const keep = (digest: string, manifest: Manifest & { readonly kind: "image" }) => {
-    const layers = signatureLayers(manifest);
-    if (layers.length === 0) return;
-    if (isAttestation(manifest.document["annotations"])) {
-      attestations.set(digest, { digest, manifest, layers, attestation: true });
-      return;
-    }
-    // A referrer of cosign 2 holds all that the `.sig` image held by then: the same signature counts once.
-    const fresh = layers.filter(({ descriptor }) => {
-      const signature = JSON.stringify(descriptor);
-      return !known.has(signature) && known.add(signature);
-    });
-    layersFound += fresh.length;
-    images.set(digest, { digest, manifest, layers: fresh, attestation: false });
-  };
-
-  try {
-    const tag = `${imageDigest.replace(":", "-")}.sig`;
-    const { digest, manifest } = await getManifest(registry, repository, tag, "readable");
-    if (manifest.kind === "image") keep(digest, manifest);
-    else await readAll(manifest.manifests, "the entries of the signature index");
-  } catch (error) {
-    if (codeOf(error) !== "not_found") failed(error);
-  }
-  try {
-    const { referrers, failure } = await getReferrers(registry, repository, imageDigest);
-    if (failure !== undefined) failed(failure);
-    await readAll(inOrderOfPromise(referrers), "the referrers");
-  } catch (error) {
-    failed(error);
-  }
-  return { images: [...images.values(), ...attestations.values()], failures };
+  const search = new SignatureSearch(registry, repository, imageDigest, tooLate);
+  await search.readSignatureTag();
+  await search.readReferrers();
+  return search.found;
 }

@@ -5,7 +5,7 @@ import type { SignedLayer } from "../../types/signed_layer.ts";
 import { log } from "../event.ts";
 import type { Registry } from "../registry.ts";
 import { getBlob } from "../registry_pull.ts";
-import { attachedSignatures } from "./attached_signatures.ts";
+import { attachedSignatures, timeLimit } from "./attached_signatures.ts";
 import { readBundle } from "./bundle.ts";
 import { readSimpleSigning } from "./simple_signing.ts";
 import type { TrustMaterial } from "./trust_material.ts";
@@ -34,8 +34,7 @@ export async function findSignatures(
 ): Promise<FoundSignatures> {
   const reasons: string[] = [];
   const { signatures: limit, signaturesMs } = registry.limits;
-  const latest = performance.now() + signaturesMs;
-  const tooLate = () => performance.now() > latest;
+  const tooLate = timeLimit(signaturesMs);
   const { images, failures } = await attachedSignatures(registry, repository, imageDigest, tooLate);
   for (const error of failures) {
     log(options, "warn", "cannot look for signatures everywhere", { error, digest: imageDigest });
