@@ -9,7 +9,8 @@ import { dirname, isAbsolute, resolve } from "node:path";
 import { checkServerIdentity, createSecureContext, type PeerCertificate } from "node:tls";
 import { ENCRYPTED_KEY, isEncryptedKey } from "../../program/types/encrypted_key.ts";
 import { impersonationHeaders } from "../render/impersonation.ts";
-import { type ClusterEntry, type ExecEntry, isToken, NO_TOKEN, type UserEntry } from "../types/kubeconfig.ts";
+import type { ClusterEntry } from "../types/kubeconfig.ts";
+import { type ExecEntry, isToken, NO_TOKEN, type UserEntry } from "../types/kubeconfig_user.ts";
 import { KubeconfigError } from "../types/kubeconfig_fields.ts";
 import { type ExecCredential, runExecPlugin } from "./exec_credentials.ts";
 

@@ -4,7 +4,8 @@ import { access, constants } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
 import process from "node:process";
 import { isMap, parseDocument } from "../../deps.ts";
-import { type ClusterEntry, type ExecEntry, isToken } from "../types/kubeconfig.ts";
+import type { ClusterEntry } from "../types/kubeconfig.ts";
+import { type ExecEntry, isToken } from "../types/kubeconfig_user.ts";
 import { KubeconfigError } from "../types/kubeconfig_fields.ts";
 
 /** What a plugin answered. */

@@ -15,12 +15,12 @@ import { placeIn, yamlFaultText } from "../../program/types/yaml_fault.ts";
 import {
   type ClusterEntry,
   mergeKubeconfigs,
-  type Named,
   readCluster,
   readContext,
   readKubeconfigDocument,
-  readUser,
 } from "../types/kubeconfig.ts";
+import type { Named } from "../types/kubeconfig_fields.ts";
+import { readUser } from "../types/kubeconfig_user.ts";
 import { KubeconfigError } from "../types/kubeconfig_fields.ts";
 import { type Credentials, credentialsOf, type Identity } from "./credentials.ts";
 

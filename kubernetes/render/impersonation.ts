@@ -1,5 +1,5 @@
 /** The headers by which a request acts as somebody else (Kubernetes, "User impersonation"). */
-import type { UserEntry } from "../types/kubeconfig.ts";
+import type { UserEntry } from "../types/kubeconfig_user.ts";
 
 /** Characters that a header's name may not have, and `%` itself, are percent-encoded, as client-go does. */
 function headerKey(key: string): string {

@@ -87,3 +87,28 @@ export function base64(text: string | undefined, where: string): string | undefi
   }
   return joined;
 }
+
+/** A named member of a list that is read when it is used: a broken one spoils nothing else. */
+export type Named = {
+  readonly name: string;
+  /** Absent and null are an entry without fields, as they are for kubectl. */
+  readonly value: unknown;
+  /** What is wrong with the member of the list around it; undefined: nothing. */
+  readonly fault?: string | undefined;
+  /** The file in which it stands. */
+  readonly file: string;
+};
+
+/** Data and a file for the same thing, which kubectl refuses. */
+export function eitherOf(
+  where: string,
+  data: string | undefined,
+  file: string | undefined,
+  field: string,
+): void {
+  if (data !== undefined && file !== undefined) {
+    throw new KubeconfigError(
+      `${where} has both ${field} and ${field}-data: kubectl refuses both together, remove one`,
+    );
+  }
+}

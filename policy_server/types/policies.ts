@@ -15,6 +15,18 @@ import {
   positionOf,
   repeatedKeys,
 } from "./document.ts";
+import {
+  article,
+  boolean,
+  type Fields,
+  fieldsOf,
+  list,
+  mismatch,
+  optional,
+  required,
+  string,
+  unsigned,
+} from "./document_fields.ts";
 import { nearestName } from "./nearest.ts";
 import { readDocument } from "./read_document.ts";
 
@@ -266,13 +278,6 @@ function groupMember(path: string, entry: DocumentEntry): readonly [string, Poli
   return [key, policyModule(at, value, fieldsOf(value), MODULE_FIELDS)];
 }
 
-type Fields = ReadonlyMap<string, DocumentValue>;
-
-function fieldsOf(value: DocumentValue): Fields {
-  const entries = value.kind === "map" ? value.entries : [];
-  return new Map(entries.filter((e) => e.keyKind === "string").map((entry) => [entry.key, entry.value]));
-}
-
 function policyModule(
   path: string,
   value: DocumentValue,
@@ -330,76 +335,4 @@ function contextAwareResources(path: string, fields: Fields): readonly ContextAw
     seen.set(`${apiVersion} ${kind}`, { apiVersion, kind });
   });
   return [...seen.values()];
-}
-
-/** The field's value; an error that names the key which was probably meant where it is missing. */
-function required(
-  path: string,
-  owner: DocumentValue,
-  fields: Fields,
-  field: string,
-  known: readonly string[],
-): DocumentValue {
-  const value = fields.get(field);
-  if (value !== undefined) return value;
-  const typo = owner.kind === "map"
-    ? owner.entries.find((e) => !known.includes(e.key) && nearestName(e.key, [field]) !== undefined)
-    : undefined;
-  if (typo === undefined) throw new DocumentError(`${path}: missing field "${field}"`, owner.at);
-  throw new DocumentError(
-    `${path}: missing field "${field}", found "${typo.key}": did you mean "${field}"?`,
-    typo.keyAt,
-  );
-}
-
-function optional<T>(
-  path: string,
-  fields: Fields,
-  field: string,
-  read: (path: string, value: DocumentValue, orNull: string) => T,
-): T | null {
-  const value = fields.get(field);
-  return value === undefined || value.kind === "null" ? null : read(`${path}.${field}`, value, " or null");
-}
-
-function list(path: string, fields: Fields, field: string, expected: string): readonly DocumentValue[] {
-  const value = fields.get(field);
-  if (value === undefined) return [];
-  if (value.kind !== "list") throw mismatch(`${path}.${field}`, value, expected);
-  return value.items;
-}
-
-function string(path: string, value: DocumentValue, orNull = ""): string {
-  if (value.kind === "string") return value.value;
-  throw mismatch(path, value, `a string${orNull}`);
-}
-
-function boolean(path: string, value: DocumentValue, orNull: string): boolean {
-  if (value.kind === "boolean") return value.value;
-  throw mismatch(path, value, `true or false${orNull}`);
-}
-
-function unsigned(path: string, value: DocumentValue, orNull: string): number {
-  if (value.kind === "number" && value.integer && !value.json.startsWith("-")) {
-    if (BigInt(value.json) < 2n ** 64n) return Number(value.json);
-  }
-  throw mismatch(path, value, `a whole number of seconds, 0 or more${orNull}`);
-}
-
-function mismatch(path: string, value: DocumentValue, expected: string): DocumentError {
-  const where = path === "" ? "" : `${path}: `;
-  return new DocumentError(`${where}expected ${expected}, found ${shown(value)}`, value.at);
-}
-
-/** What was found, as the user wrote it, cut where it is long. */
-function shown(value: DocumentValue): string {
-  if (value.kind === "map" || value.kind === "list") return article(value.kind);
-  const text = jsonText(value);
-  // It may be a private key.
-  if (text.includes("-----BEGIN ")) return "a string in PEM";
-  return text.length <= 80 ? text : `${text.slice(0, 80)}…`;
-}
-
-function article(kind: DocumentValue["kind"]): string {
-  return kind === "null" ? "null" : `a ${kind}`;
 }

@@ -87,63 +87,73 @@ function readParsed(document: Parsed, reading: YamlReading): DocumentValue | nul
     throw new DocumentError(text, fault.pos[0]);
   }
   if (document.contents === null) return null;
+  return new NodeReader(reading).value(document.contents, 0, 0);
+}
 
-  const anchors = new Map<string, DocumentValue | "open">();
+/** Reads the nodes of one document. */
+class NodeReader {
+  readonly #reading: YamlReading;
+  readonly #anchors = new Map<string, DocumentValue | "open">();
+  /** Keys that merges may still add. */
+  #unspent = MAX_MERGED;
 
-  function value(node: unknown, at: number, depth: number): DocumentValue {
-    if (isAlias(node)) return aliased(node.source, node.range?.[0] ?? at);
+  constructor(reading: YamlReading) {
+    this.#reading = reading;
+  }
+
+  value(node: unknown, at: number, depth: number): DocumentValue {
+    if (isAlias(node)) return this.#aliased(node.source, node.range?.[0] ?? at);
     if (!isScalar(node) && !isMap(node) && !isSeq(node)) return { kind: "null", at, weight: 4 };
     const start = (node as YamlNode).range?.[0] ?? at;
     if (depth > MAX_DEPTH) throw new DocumentError(`nested more than ${MAX_DEPTH} levels deep`, start);
-    if (node.anchor !== undefined) anchors.set(node.anchor, "open");
+    if (node.anchor !== undefined) this.#anchors.set(node.anchor, "open");
     const result = isScalar(node)
-      ? scalar(node.source ?? "", node.type === "PLAIN", node.tag, start, reading)
+      ? scalar(node.source ?? "", node.type === "PLAIN", node.tag, start, this.#reading)
       : isSeq(node)
-      ? listOf(node.items.map((item) => value(item, start, depth + 1)), start)
-      : mapOf(entriesOf(node.items, start, depth), start);
+      ? listOf(node.items.map((item) => this.value(item, start, depth + 1)), start)
+      : mapOf(this.#entries(node.items, start, depth), start);
     checkTag(node.tag, result);
-    if (node.anchor !== undefined) anchors.set(node.anchor, result);
+    if (node.anchor !== undefined) this.#anchors.set(node.anchor, result);
     return result;
   }
 
-  function entriesOf(
+  #entries(
     pairs: readonly { readonly key: unknown; readonly value: unknown }[],
     at: number,
     depth: number,
   ): readonly DocumentEntry[] {
-    const entries = pairs.map((pair) => entry(pair.key, pair.value, at, depth));
-    if (reading === "core") return entries;
+    const entries = pairs.map((pair) => this.#entry(pair.key, pair.value, at, depth));
+    if (this.#reading === "core") return entries;
     const isMerge = ({ key }: { readonly key: unknown }) =>
       isScalar(key) && key.type === "PLAIN" && key.source === "<<";
-    return pairs.some(isMerge) ? mergedEntries(entries, (index) => isMerge(pairs[index]!), spend) : entries;
+    if (!pairs.some(isMerge)) return entries;
+    const spend = (count: number, place: number) => this.#spend(count, place);
+    return mergedEntries(entries, (index) => isMerge(pairs[index]!), spend);
   }
 
-  let unspent = MAX_MERGED;
-  function spend(count: number, at: number): void {
-    unspent -= count;
-    if (unspent < 0) throw new DocumentError(`\`<<\` merges more than ${MAX_MERGED} keys`, at);
+  #spend(count: number, at: number): void {
+    this.#unspent -= count;
+    if (this.#unspent < 0) throw new DocumentError(`\`<<\` merges more than ${MAX_MERGED} keys`, at);
   }
 
-  function entry(keyNode: unknown, valueNode: unknown, at: number, depth: number): DocumentEntry {
-    const key = value(keyNode, at, depth + 1);
+  #entry(keyNode: unknown, valueNode: unknown, at: number, depth: number): DocumentEntry {
+    const key = this.value(keyNode, at, depth + 1);
     const text = key.kind === "string"
       ? key.value
-      : reading === "kubectl"
+      : this.#reading === "kubectl"
       ? jsonText(key)
       : isScalar(keyNode)
       ? keyNode.source ?? ""
       : "";
-    return { key: text, keyKind: key.kind, keyAt: key.at, value: value(valueNode, key.at, depth + 1) };
+    return { key: text, keyKind: key.kind, keyAt: key.at, value: this.value(valueNode, key.at, depth + 1) };
   }
 
-  function aliased(name: string, at: number): DocumentValue {
-    const target = anchors.get(name);
+  #aliased(name: string, at: number): DocumentValue {
+    const target = this.#anchors.get(name);
     if (target === undefined) throw new DocumentError("an alias has no anchor before it", at);
     if (target === "open") throw new DocumentError("an alias stands inside what it names", at);
     return target;
   }
-
-  return value(document.contents, 0, 0);
 }
 
 function checkTag(tag: string | undefined, value: DocumentValue): void {
