@@ -150,6 +150,8 @@ class RunningController implements Controller {
   readonly metrics = createMetrics();
   readonly #options: ControllerOptions;
   readonly #ending = new AbortController();
+  /** Aborted as soon as it is to stop: it serves on for a while then, and must not begin to lead. */
+  readonly #candidacy = new AbortController();
   readonly #lost = new AbortController();
   readonly #events: EventWriter;
   readonly #syncProblems: SyncProblems;
@@ -160,7 +162,6 @@ class RunningController implements Controller {
   #synced = false;
   #leadership: Leadership | undefined;
   #reconcilers: Reconcilers | undefined;
-  #stopping = false;
 
   constructor(options: ControllerOptions) {
     const { settings, transport, log, now = Date.now } = options;
@@ -217,11 +218,11 @@ class RunningController implements Controller {
       this.#synced = true;
       log("info", "the cluster's objects are known");
       if (election !== undefined) await this.#becomeLeader(election);
-      if (this.#ending.signal.aborted) return;
+      if (this.#candidacy.signal.aborted) return;
       this.#showLeadership(1);
       this.#reconcilers = startReconcilers(this.world, this.metrics);
     } catch (error) {
-      if (!this.#ending.signal.aborted) log("error", "cannot lead", errorFields(error));
+      if (!this.#candidacy.signal.aborted) log("error", "cannot lead", errorFields(error));
     }
   }
 
@@ -239,7 +240,7 @@ class RunningController implements Controller {
   }
 
   async stop(webhooks: Ending = { stillAcceptingMs: 0, graceMs: STOP_MS }): Promise<boolean> {
-    this.#stopping = true;
+    this.#candidacy.abort();
     // Webhooks answer on meanwhile: the API server finds the next controller by and by.
     const webhooksEnded = this.#webhookServer?.end(webhooks);
     await this.#reconcilers?.stop();
@@ -262,7 +263,7 @@ class RunningController implements Controller {
       ...election,
       client,
       namespace,
-      signal: this.#ending.signal,
+      signal: this.#candidacy.signal,
       log,
     });
     this.#leadership.lost.addEventListener("abort", () => {
@@ -285,7 +286,7 @@ class RunningController implements Controller {
 
   /** Why the controller is not ready; undefined when it is. */
   #unreadiness(): string | undefined {
-    if (this.#stopping) return "the controller is shutting down";
+    if (this.#candidacy.signal.aborted) return "the controller is shutting down";
     if (this.#options.webhooks !== undefined && this.#webhookServer === undefined) {
       return "the webhook server does not listen yet";
     }

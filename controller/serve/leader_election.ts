@@ -25,6 +25,7 @@ export type ElectionOptions = {
   readonly namespace: string;
   /** What tells this controller from the others; must be unlike theirs. */
   readonly identity: string;
+  /** Ends the wait. Once it leads, {@link Leadership.release} ends that. */
   readonly signal: AbortSignal;
   log(level: "info" | "error", message: string, fields?: { readonly [name: string]: unknown }): void;
   readonly leaseSeconds?: number;
@@ -112,17 +113,21 @@ class LeaderElector implements Leadership {
     const { identity, signal, log } = this.#options;
     for (;;) {
       this.#heldFrom = performance.now();
-      if (await within(this.#limitMs, this.#attempt(() => this.#tryAcquire())) === "held") break;
-      await sleep(this.#retryMs, signal);
-      if (signal.aborted) throw new Error("stopped before becoming the leader");
+      const attempt = await within(this.#limitMs, this.#attempt(() => this.#tryAcquire()));
+      if (attempt === "held" && !signal.aborted) break;
+      if (!signal.aborted) await sleep(this.#retryMs, signal);
+      if (!signal.aborted) continue;
+      // The last attempt may have taken it, also where no answer came in time.
+      await this.release();
+      throw new Error("stopped before becoming the leader");
     }
     log("info", "became the leader", { identity });
   }
 
   /** Resolves when the Lease is lost, or need not be held any more. */
   async renewUntilLost(): Promise<void> {
-    const { identity, signal, log } = this.#options;
-    const end = AbortSignal.any([signal, this.#released.signal]);
+    const { identity, log } = this.#options;
+    const end = this.#released.signal;
     for (;;) {
       await sleep(Math.min(this.#retryMs, Math.max(0, this.#remainingMs())), end);
       if (end.aborted) return;

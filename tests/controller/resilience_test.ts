@@ -106,6 +106,30 @@ if (binariesFolder() === undefined) {
     await third.stop();
   });
 
+  test("a controller that is told to end while it takes the Lease does not lead, and lets it go", async ({ harness }) => {
+    let stopped: Promise<unknown> | undefined;
+    const ended = {
+      ...harness.plane.admin,
+      request: (request: Any) => {
+        if (request.path.includes("/leases") && request.method !== "GET") stopped ??= late.stop();
+        return harness.plane.admin.request(request);
+      },
+    };
+    const late: Any = await harness.startController({}, {
+      transport: ended,
+      election: { identity: "late", ...FAST },
+    });
+    await until("it was told to end", () => stopped !== undefined);
+    await stopped;
+    const holder = async () =>
+      (await harness.client.get<Any>(LEASES, NAMESPACE, "a4ddbf36.kubewarden.io")).spec.holderIdentity;
+    await until("nobody holds the Lease", async () => await holder() === "");
+    assert.not(late.leading());
+    const next = await harness.startController({}, { election: { identity: "next", ...FAST } });
+    await until("the next leads at once", () => next.leading(), { limitMs: 2500 });
+    await next.stop();
+  });
+
   test("objects that no rule ever checked harm nobody else", async ({ harness }) => {
     const controller = await harness.startController();
     const odd: Any[] = [
