@@ -94,6 +94,8 @@ export type ServerStart = {
   readonly policiesFile: string;
   /** Further flags of the policy server. */
   readonly flags: readonly string[];
+  /** Flags of the runtime. */
+  readonly runtimeFlags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 };
 
@@ -104,6 +106,7 @@ export async function startServer(bench: Bench, options: ServerStart): Promise<S
   const running = start({
     command: executable(options.runtime),
     args: [
+      ...options.runtimeFlags ?? [],
       bench.program,
       ...["--addr", "127.0.0.1", "--port", String(port), "--readiness-probe-port", String(readinessPort)],
       ...["--cert-file", bench.certFile, "--key-file", bench.keyFile],

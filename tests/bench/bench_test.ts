@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { quick, steps } from "../../bench/render/plan.ts";
+import { splitOf } from "../../bench/render/profile.ts";
 import { rowsTable } from "../../bench/render/report.ts";
 import { median, percentile, summarize } from "../../bench/render/summary.ts";
 import { distinct, withMoreCode } from "../../bench/render/weighty_module.ts";
@@ -14,6 +15,30 @@ import { once, run } from "./_command.ts";
 import { sample } from "./_sample.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
+
+test("samples of a profile count for the part whose source they are in, and for nothing while nothing is done", () => {
+  const frame = (functionName: string, url = "", lineNumber = 0) => ({
+    functionName,
+    url,
+    lineNumber,
+    columnNumber: 0,
+  });
+  const split = splitOf({
+    nodes: [
+      { id: 1, callFrame: frame("(idle)") },
+      { id: 2, callFrame: frame("(garbage collector)") },
+      { id: 3, callFrame: frame("a", "file:///dist/b.js", 1) },
+      { id: 4, callFrame: frame("c", "node:net") },
+    ],
+    samples: [3, 1, 2, 4, 3],
+    timeDeltas: [5, 10, 100, 1_000, 10_000],
+  }, (url, line) => url.startsWith("file:") ? `http/line_${line}.ts` : undefined);
+  assert.equal([...split], [
+    ["our side of HTTP", 10],
+    ["garbage collection", 1_000],
+    ["the runtime: sockets, TLS, HTTP, messages", 10_000],
+  ]);
+});
 
 test("medians and percentiles", () => {
   assert.is(median([3, 1, 2]), 2);
