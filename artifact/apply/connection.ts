@@ -44,6 +44,7 @@ function authoritiesFor(host: string, sources: Sources, roots: readonly string[]
 /** `insecure_sources` as URLs spell hosts: lower case, without the port that is the scheme's own. */
 type InsecureHosts = { readonly http: ReadonlySet<string>; readonly https: ReadonlySet<string> };
 
+/** Spelt once for each `sources.yml`: every request to a registry asks. */
 const insecureLists = new WeakMap<Sources, InsecureHosts>();
 
 function insecureHosts(sources: Sources): InsecureHosts {

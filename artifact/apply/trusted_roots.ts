@@ -46,6 +46,7 @@ function fromEnvironment(env: Environment): readonly string[] | undefined {
   return found;
 }
 
+/** Read once: the system's store has some hundred files, and the process would have to be started anew for others anyway. */
 let systemRoots: readonly string[] | undefined;
 
 /**

@@ -13,6 +13,7 @@ import type { World } from "./world.ts";
 const MAX_LOGGED = 20;
 
 type Read = { readonly configMap: ConfigMap | undefined; readonly allowed: AllowedResources };
+/** Read once for each version of the ConfigMap, whose problems are logged once then. */
 const lists = new WeakMap<World, Read>();
 
 /** The list, read and its problems logged once for each version of its ConfigMap. */

@@ -43,6 +43,7 @@ export function hasOldAuthority({ stores, settings }: World): boolean {
   return (stores.secrets.get(CA_SECRET, settings.namespace)?.data?.["old-ca.crt"] ?? "") !== "";
 }
 
+/** Put together once for each version of the Secret: every webhook of every policy is compared with it. */
 const bundles = new WeakMap<Secret, string>();
 
 /** `caBundle` of every webhook: the current authority and, during a rotation, the outgoing one. Base64 of PEM. */

@@ -107,6 +107,7 @@ function noteTransition(world: World, policy: Policy, status: PolicyStatus): voi
   }
 }
 
+/** Rendered once for each version of a policy and its server: every pass over thousands of policies compares it. */
 const entries = new WeakMap<Policy, { readonly server: PolicyServer; readonly text: string }>();
 
 /** The entry that the server is to have of the policy; of one that cannot be served, a text that no server has. */

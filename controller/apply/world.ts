@@ -155,6 +155,7 @@ export function boundPolicies(stores: Stores, policyServer: string): Policy[] {
   return bound;
 }
 
+/** Thousands of policies ask for what one ConfigMap holds. */
 const readCache = new WeakMap<ConfigMap, ReadonlyMap<string, ServedPolicy> | undefined>();
 
 /** The ConfigMap's policies, read once for each version of it. */

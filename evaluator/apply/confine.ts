@@ -121,6 +121,7 @@ export function withoutCodeGeneration(): void {
   }
 }
 
+/** A thread is confined once: afterwards there is nothing left to do it with. */
 let confined = false;
 
 /** What Bun's own HTTP asks `process.binding` for, when a connection comes. */

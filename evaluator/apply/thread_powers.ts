@@ -68,6 +68,7 @@ export function threadOptions(worker: URL, listens = false): {
   };
 }
 
+/** V8's flag is the process', and can't be asked for. */
 let refused = false;
 
 /**

@@ -98,6 +98,7 @@ const ABBREVIATIONS: Readonly<Record<string, readonly [standard: string, summer:
   "Africa/Cairo": ["EET", "EEST"],
 };
 
+/** Made once for a thread: a formatter takes a millisecond to make. */
 const zones = new Map<string, Zone | undefined>();
 /** Each keeps a formatter of the runtime's, of some 50 KB; policies have use for a few. */
 const MAX_ZONES = 100;

@@ -34,6 +34,7 @@ const ELEMENT = new RegExp(
   "g",
 );
 
+/** Layouts are constants of policies: read once for a thread. */
 const parsed = new Map<string, readonly Piece[]>();
 const MAX_PARSED = 100;
 /** Longer layouts are read each time: no layout in use is a tenth of this long. */

@@ -85,6 +85,7 @@ export interface Bundle {
   readonly map: LineMap;
 }
 
+/** Compiled once for a process, which may build a policy again and again (`--watch`). */
 let engineFile: Promise<
   { readonly bytes: Uint8Array; readonly module: WebAssembly.Module; readonly facts: EngineFacts }
 >;

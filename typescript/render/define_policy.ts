@@ -104,6 +104,7 @@ function checkDefinition(definition: unknown): void {
   }
 }
 
+/** A mark that no other object can carry. */
 const defined = new WeakSet<object>();
 
 /** Whether `definePolicy` made it: what else a module exports has no checks of its answers. */

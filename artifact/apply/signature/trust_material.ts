@@ -53,6 +53,7 @@ function logKeys(instances: readonly Instance[], what: string): readonly LogKey[
   });
 }
 
+/** Parsed once for each trust root, which all verifications of a process share. */
 const known = new WeakMap<TrustRoot, TrustMaterial>();
 
 /**

@@ -6,6 +6,7 @@ import { requireCheapDer } from "../../types/der.ts";
 import { ArtifactError } from "../../types/error.ts";
 import { loadSigstoreCore, type SigstoreCore, type X509Certificate } from "../../../deps.ts";
 
+/** Loaded once, and late: who verifies nothing need not load it. */
 let core: SigstoreCore | undefined;
 
 export async function loadX509(): Promise<void> {

@@ -17,6 +17,7 @@ const MAX_CACHED = 100;
 /** What all cached patterns may cost together: some 100 MB. */
 const MAX_CACHED_COST = 20 * MAX_PATTERN_COST;
 const MAX_PATTERN = 64 * 1024;
+/** Compiled once for a thread, as OPA does: patterns are mostly constants of policies. */
 const cache = new Map<string, { readonly regex: RE2JS; readonly cost: number }>();
 let cachedCost = 0;
 

@@ -30,6 +30,7 @@ function reasonOf(code: string): string | undefined {
 
 type Addresses = readonly { readonly address: string }[];
 
+/** Lookups share the runtime's four threads with all that reads files, whichever policy asks: so they are counted for the process. */
 let running = 0;
 const waiting: (() => void)[] = [];
 
