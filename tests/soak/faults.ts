@@ -186,27 +186,3 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     }
   },
 };
-
-/** So many clients at once, of all kinds that hold on to what they have or waste it. */
-export const crowd = (clients: number): Fault => async (server, signal) => {
-  const each = Math.ceil(clients / 4);
-  const slowly = (socket: Socket) => {
-    socket.write(head("loop", 1000));
-    const timer = setInterval(() => socket.write(" "), 2_000);
-    socket.once("close", () => clearInterval(timer));
-  };
-  const reset = FAULTS["resets in the midst of a body"]!;
-  const pipelined = FAULTS["pipelined requests"]!;
-  await Promise.all([
-    holding(tcp, () => {}, each)(server, signal),
-    holding(tcp, (socket) => void socket.end(), each)(server, signal),
-    holding(tls, (socket) => void socket.write("POST /validate/loop HTTP/1.1\r\nhost: lo"), each)(
-      server,
-      signal,
-    ),
-    holding(tls, slowly, each)(server, signal),
-    // These come and go, one after the other.
-    reset(server, signal),
-    pipelined(server, signal),
-  ]);
-};

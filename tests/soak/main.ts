@@ -2,12 +2,11 @@
  * Runs a policy server for a while under load and attack, checks every answer, and watches what it holds. Ends with 1 unless it
  * has held: no wrong, lost or late answer, descriptors and threads as before, memory flat, an end in time.
  *
- * usage: npm run soak -- [--minutes N] [--runtime node|bun] [--program FILE] [--faults NAME,... | --crowd N] [--connections N]
- *                        [--policies N] [--memory-limit MIB] [--html FILE] [--folder DIR] [--list]
+ * usage: npm run soak -- [--minutes N] [--runtime node|bun] [--program FILE] [--faults NAME,...] [--connections N] [--policies N]
+ *                        [--memory-limit MIB] [--html FILE] [--folder DIR] [--list]
  *
  * Without `--program`, the bundle that ships is made and run on the runtime; with it, that file is run by itself, and has to take
  * the flags of Kubewarden's policy server (`--faults` names those that it shall meet: one that does not know SIGHUP ends of it).
- * With `--crowd`, so many clients that are silent, half open, slow, resetting and pipelining take the place of the faults.
  * `--memory-limit` runs it in a memory cgroup of its own, like a container of that size (root only).
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -18,7 +17,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { bundleFile, imageEnvironmentOf } from "../programs.ts";
 import { checkedClients } from "./checked.ts";
-import { crowd, FAULTS } from "./faults.ts";
+import { FAULTS } from "./faults.ts";
 import { reportHtml } from "./html.ts";
 import { type Observed, startObserved } from "./observed.ts";
 import { memoryCgroup } from "./memory_cgroup.ts";
@@ -42,7 +41,6 @@ const { values } = parseArgs({
     runtime: { type: "string", default: "bun" in process.versions ? "bun" : "node" },
     program: { type: "string" },
     faults: { type: "string" },
-    crowd: { type: "string" },
     policies: { type: "string", default: "44" },
     connections: { type: "string", default: "8" },
     "memory-limit": { type: "string" },
@@ -106,10 +104,6 @@ async function main(): Promise<number> {
     throw new Error("--minutes, --connections and --policies take a number above 0");
   }
   const names = chosenFaults();
-  const crowded = values.crowd === undefined ? undefined : Number(values.crowd);
-  if (crowded !== undefined && !(Number.isInteger(crowded) && crowded > 0)) {
-    throw new Error("--crowd takes a number above 0");
-  }
   const { words, env } = command();
   const folder = values.folder === undefined
     ? mkdtempSync(join(tmpdir(), "portreeve-soak-"))
@@ -154,8 +148,7 @@ async function main(): Promise<number> {
   await pause(calmMs);
   const before = sample();
   clients.attack(true);
-  if (crowded === undefined) await attackFor(totalMs - calmMs, names, server);
-  else await crowd(crowded)(server, AbortSignal.timeout(totalMs - calmMs));
+  await attackFor(totalMs - calmMs, names, server);
   clients.attack(false);
   // The checked clients stay, as they were before the first attack.
   let after = sample();
