@@ -1,4 +1,5 @@
 /** Repeats what failed for a reason that may pass: a broken connection, 429, or a server's own trouble. */
+import { sleep } from "../../program/apply/sleep.ts";
 import { ArtifactError, type ArtifactErrorCode, messageOf } from "../types/error.ts";
 import type { OnEvent } from "../types/event.ts";
 import type { Limits } from "../types/options.ts";
@@ -22,22 +23,6 @@ export type RetrySettings = {
   /** Whether a connection that cannot be made, or breaks, is worth another try. */
   readonly retryConnect: boolean;
 };
-
-function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const done = () => {
-      signal?.removeEventListener("abort", stop);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    const stop = () => {
-      clearTimeout(timer);
-      reject(new ArtifactError("aborted", "stopped by the caller"));
-    };
-    if (signal?.aborted) stop();
-    else signal?.addEventListener("abort", stop, { once: true });
-  });
-}
 
 /** What was tried often enough already: a step that repeats parts of itself is not repeated as a whole for them. */
 const givenUp = new WeakSet<Error>();
@@ -66,6 +51,7 @@ export async function retrying<T>(settings: RetrySettings, step: () => Promise<T
         attempt: attempt + 1,
       });
       await sleep(delayMs, settings.signal);
+      if (settings.signal?.aborted) throw new ArtifactError("aborted", "stopped by the caller");
     }
   }
 }

@@ -5,8 +5,8 @@
 import type { KubeClient } from "../../kubernetes/apply/kube_client.ts";
 import { isConflict, isNotFound } from "../../kubernetes/apply/kube_client.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
+import { sleep } from "../../program/apply/sleep.ts";
 import { LEASES } from "../types/resources.ts";
-import { sleep } from "./sleep.ts";
 
 export const LEASE_NAME = "a4ddbf36.kubewarden.io";
 

@@ -7,9 +7,9 @@ import type { Store } from "../apply/store.ts";
 import { parseExactly } from "../../kubernetes/render/exact_json.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
-import { sleep } from "./sleep.ts";
 import type { SyncProblems } from "./sync_problems.ts";
 import { append } from "../../program/types/lists.ts";
+import { sleep } from "../../program/apply/sleep.ts";
 
 export type ReflectorOptions<T extends KubeObject> = {
   readonly client: KubeClient;

@@ -2,6 +2,7 @@
  * Profiles of the server's main thread, where requests are read, routed and answered; the evaluating threads are not in them.
  * Node's inspector has both kinds; Bun's has no heap sampling.
  */
+import { sleep } from "../../program/apply/sleep.ts";
 import { wallClockMs } from "../../program/apply/wall_clock.ts";
 import type { Session } from "node:inspector/promises";
 import process from "node:process";
@@ -56,15 +57,7 @@ export async function startProfiler(): Promise<Profiler> {
         await session.post("Profiler.setSamplingInterval", { interval: Math.round(1e6 / hertz) });
         const startNs = nowNs();
         await session.post("Profiler.start");
-        await new Promise<void>((resolve) => {
-          const done = () => {
-            clearTimeout(timer);
-            gone.removeEventListener("abort", done);
-            resolve();
-          };
-          const timer = setTimeout(done, seconds * 1000);
-          gone.addEventListener("abort", done);
-        });
+        await sleep(seconds * 1000, gone);
         const { profile } = await session.post("Profiler.stop") as { profile: CpuProfile };
         await session.post("Profiler.disable");
         const time = { startNs, durationNs: nowNs() - startNs };

@@ -1,5 +1,6 @@
 /** Questions to the Kubernetes API, answered in bytes: bounded in size and time, with errors that say what was asked. */
 import type { ApiResponse, ApiTransport } from "../../../kubernetes/apply/api_transport.ts";
+import { sleep } from "../../../program/apply/sleep.ts";
 
 /** The API server's answer when it is no success. */
 export class ApiFailure extends Error {
@@ -45,20 +46,6 @@ const THROTTLE_WAIT_MS = 2_000;
 /** An event holds one object; etcd takes up to 1.5 MiB, and a little more with all its options. */
 const LINE_BYTES = 16 * 1024 * 1024;
 const ERROR_BYTES = 64 * 1024;
-
-/** A wait that `signal` ends early. */
-export function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener("abort", done, { once: true });
-  });
-}
 
 function joined(pieces: readonly Uint8Array[], size: number): Uint8Array {
   if (pieces.length === 1) return pieces[0]!;
@@ -142,7 +129,7 @@ export function clusterApi(transport: ApiTransport): ClusterApi {
         const retryAfter = Number(response.headers["retry-after"] ?? NaN);
         const throttled = response.status === 429 || (response.status === 503 && !Number.isNaN(retryAfter));
         if (!throttled || attempt >= THROTTLE_RETRIES) throw failure;
-        await pause(Math.min((retryAfter || 1) * 1000, THROTTLE_WAIT_MS), signal);
+        await sleep(Math.min((retryAfter || 1) * 1000, THROTTLE_WAIT_MS), signal);
       }
     } catch (error) {
       // What the runtimes throw for an aborted request differs and says nothing.

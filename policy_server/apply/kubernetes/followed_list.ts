@@ -3,6 +3,7 @@
  * watch is too old (410 Gone), for as long as somebody asks for it (`spec/evaluator.md §5.8`). Objects are kept as the JSON
  * text that policies get, which takes a fraction of the memory that object trees take.
  */
+import { sleep } from "../../../program/apply/sleep.ts";
 import {
   type ClusterObject,
   type ListPage,
@@ -12,7 +13,7 @@ import {
   type ReadObject,
   readWatchEvent,
 } from "../../render/kubernetes_object.ts";
-import { ApiFailure, type ClusterApi, pause, TooLargeError } from "./api.ts";
+import { ApiFailure, type ClusterApi, TooLargeError } from "./api.ts";
 import { type ApiResource, objectPath } from "./discovery.ts";
 import { sharedBytes } from "./shared_bytes.ts";
 
@@ -323,17 +324,17 @@ export class FollowedList {
       try {
         version = version === undefined ? await this.#list() : await this.#watch(version);
         wait = FIRST_PAUSE_MS;
-        await pause(RENEWAL_PAUSE_MS, this.#stop.signal);
+        await sleep(RENEWAL_PAUSE_MS, this.#stop.signal);
       } catch (error) {
         if (this.#ended) return;
         onTrouble(`cannot follow ${apiVersion}/${kind}${of}`, error as Error);
         if (error instanceof BudgetError) return this.stop();
         if (error instanceof ApiFailure && error.refused) {
           // What may not be read is not served either; the next call hears why.
-          await pause(Math.max(0, listedAt + UNWATCHED_MS - performance.now()), this.#stop.signal);
+          await sleep(Math.max(0, listedAt + UNWATCHED_MS - performance.now()), this.#stop.signal);
           return this.stop();
         }
-        await pause(wait, this.#stop.signal);
+        await sleep(wait, this.#stop.signal);
         wait = Math.min(wait * 2, LAST_PAUSE_MS);
       }
     }
