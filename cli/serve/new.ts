@@ -3,6 +3,7 @@ import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { VERSION } from "../../policy_server/types/version.ts";
+import { newPolicyFiles, nextCommands } from "../render/new_policy/common.ts";
 import { POLICY_LANGUAGES } from "../render/new_policy/languages.ts";
 import { CliError, type Run } from "../types/command.ts";
 
@@ -29,7 +30,7 @@ export const run: Run = async (context, args) => {
     if (first !== undefined) {
       throw new CliError(`${given} is not empty, it has ${first}: choose another folder`);
     }
-    for (const [file, text] of language.files({ name, version: VERSION })) {
+    for (const [file, text] of newPolicyFiles(language, { name, version: VERSION })) {
       await mkdir(dirname(join(folder, file)), { recursive: true });
       // Never over what somebody else has just put there.
       await writeFile(join(folder, file), text, { flag: "wx" });
@@ -39,5 +40,5 @@ export const run: Run = async (context, args) => {
     if (error instanceof CliError) throw error;
     throw new CliError(`cannot write ${given}: ${osErrorText(error)}`);
   }
-  context.err(`next: ${[`cd ${given}`, ...language.next].join(" && ")}\n`);
+  context.err(`next: ${[`cd ${given}`, ...nextCommands(language)].join(" && ")}\n`);
 };

@@ -7,6 +7,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { newPolicyFiles, nextCommands } from "../../cli/render/new_policy/common.ts";
 import { POLICY_LANGUAGES } from "../../cli/render/new_policy/languages.ts";
 import { VERSION } from "../../policy_server/types/version.ts";
 import { freePort, REGISTRY_BINARY, startRegistry } from "../artifact/_registry.ts";
@@ -70,9 +71,9 @@ test("`reeve new` writes what the pages show, and names the commands that they r
   const pages = { ts: "typescript", rust: "rust", rego: "rego", go: "go", as: "assemblyscript" };
   assert.equal([...POLICY_LANGUAGES.keys()], Object.keys(pages));
   for (const [lang, page] of Object.entries(pages)) {
-    const { files, next } = POLICY_LANGUAGES.get(lang)!;
+    const language = POLICY_LANGUAGES.get(lang)!;
     const markdown = readFileSync(join(root, `docs/write/${page}.md`), "utf8");
-    const written = files({ name: "owner-label", version: VERSION });
+    const written = new Map(newPolicyFiles(language, { name: "owner-label", version: VERSION }));
     const shown = new Map(
       blocksOf(markdown).flatMap(({ file, text }) => file ? [[file, text] as const] : []),
     );
@@ -84,7 +85,9 @@ test("`reeve new` writes what the pages show, and names the commands that they r
     const missing = [...written.keys()].filter((file) => !shown.has(file) && !unshown.includes(file));
     assert.equal(missing, [], page);
     if (page === "typescript") continue;
-    for (const command of next) assert.ok(markdown.includes(`\n${command}\n`), `${page}: ${command}`);
+    for (const command of nextCommands(language)) {
+      assert.ok(markdown.includes(`\n${command}\n`), `${page}: ${command}`);
+    }
   }
 });
 

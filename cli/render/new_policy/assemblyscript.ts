@@ -1,14 +1,5 @@
 /** A new policy in AssemblyScript: an Extism plug-in, built by npm alone. */
-import {
-  ANNOTATE_AND_TEST,
-  json,
-  metadataFile,
-  type NewPolicy,
-  type PolicyLanguage,
-  REQUEST_FILE,
-  suiteFile,
-  text,
-} from "./common.ts";
+import { json, type NewPolicy, type PolicyLanguage, text } from "./common.ts";
 
 const POLICY = text(
   "/** Requires a label, except in some namespaces. */",
@@ -99,14 +90,9 @@ const PACKAGE = ({ name }: NewPolicy) => ({
 });
 
 export const ASSEMBLYSCRIPT: PolicyLanguage = {
-  files: (policy) =>
-    new Map([
-      [".gitignore", "node_modules\n*.wasm\n"],
-      ["metadata.yml", metadataFile(policy, "extism")],
-      ["package.json", json(PACKAGE(policy))],
-      ["policy.ts", POLICY],
-      ["request.json", REQUEST_FILE],
-      ["suite.yml", suiteFile("annotated.wasm", "label is missing")],
-    ]),
-  next: ["npm install", "npm run build", ...ANNOTATE_AND_TEST],
+  ignored: ["node_modules", "*.wasm"],
+  executionMode: "extism",
+  typo: "label is missing",
+  sources: (policy) => ({ "package.json": json(PACKAGE(policy)), "policy.ts": POLICY }),
+  commands: ["npm install", "npm run build"],
 };

@@ -10,12 +10,40 @@ export interface NewPolicy {
 
 /** What `reeve new` knows of a language. */
 export interface PolicyLanguage {
-  /** The files of a new policy, by their paths from its folder. */
-  readonly files: (policy: NewPolicy) => ReadonlyMap<string, string>;
-  /** The commands that build and test it, in its folder. */
-  readonly next: readonly string[];
+  /** What git passes over. */
+  readonly ignored: readonly string[];
+  /** Absent: that of the module, waPC. */
+  readonly executionMode?: "gatekeeper" | "wasi" | "extism";
+  /** What the policy says when a setting is misspelt, as the suite has it in YAML; absent where no settings are refused. */
+  readonly typo?: string;
+  /** Whether the build itself puts the metadata into the module. */
+  readonly annotates?: boolean;
+  /** The files that are the language's own, by their paths from the policy's folder. */
+  readonly sources: (policy: NewPolicy) => Readonly<Record<string, string>>;
+  /** The commands that build it, in its folder, and test it where {@link annotates}. */
+  readonly commands: readonly string[];
   /** Why this language can't take a name that all others take; undefined where it can. */
   readonly refusal?: (name: string) => string | undefined;
+}
+
+/** The files of a new policy, by their paths from its folder, in their order. */
+export function newPolicyFiles(
+  language: PolicyLanguage,
+  policy: NewPolicy,
+): readonly (readonly [string, string])[] {
+  const { ignored, executionMode, typo, annotates = false, sources } = language;
+  return Object.entries({
+    ".gitignore": text(...ignored),
+    "metadata.yml": metadataFile(policy, executionMode),
+    "request.json": REQUEST_FILE,
+    "suite.yml": suiteFile(annotates ? "policy.wasm" : "annotated.wasm", typo),
+    ...sources(policy),
+  }).sort(([one], [other]) => one < other ? -1 : 1);
+}
+
+/** The commands that build and test a new policy, in its folder. */
+export function nextCommands({ annotates = false, commands }: PolicyLanguage): readonly string[] {
+  return annotates ? commands : [...commands, ...ANNOTATE_AND_TEST];
 }
 
 /** Lines as a file's text. */
@@ -24,8 +52,7 @@ export const text = (...lines: readonly string[]): string => `${lines.join("\n")
 /** A value as a file of JSON. */
 export const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
-/** `metadata.yml`; without an execution mode, it is that of the module. */
-export function metadataFile({ name }: NewPolicy, executionMode?: "gatekeeper" | "wasi" | "extism"): string {
+function metadataFile({ name }: NewPolicy, executionMode: PolicyLanguage["executionMode"]): string {
   return `rules:
   - apiGroups: [""]
     apiVersions: [v1]
@@ -39,8 +66,7 @@ ${executionMode === undefined ? "" : `executionMode: ${executionMode}\n`}annotat
 `;
 }
 
-/** `suite.yml` for a module in the same folder. `typo` is what the policy says, in YAML, when a setting is misspelt. */
-export function suiteFile(module: string, typo: string | undefined): string {
+function suiteFile(module: string, typo: string | undefined): string {
   const cases = `policy: ${module}
 settings: { label: owner }
 cases:
@@ -63,13 +89,13 @@ cases:
 }
 
 /** How a module gets its metadata, and is tested with them. */
-export const ANNOTATE_AND_TEST: readonly string[] = [
+const ANNOTATE_AND_TEST: readonly string[] = [
   "reeve annotate policy.wasm -m metadata.yml -o annotated.wasm",
   "reeve test",
 ];
 
 /** `request.json`: a review of a Pod without labels. */
-export const REQUEST_FILE = `{
+const REQUEST_FILE = `{
   "apiVersion": "admission.k8s.io/v1",
   "kind": "AdmissionReview",
   "request": {

@@ -1,12 +1,5 @@
 /** A new policy in Go: a WASI program of the Go compiler. */
-import {
-  ANNOTATE_AND_TEST,
-  metadataFile,
-  type PolicyLanguage,
-  REQUEST_FILE,
-  suiteFile,
-  text,
-} from "./common.ts";
+import { type PolicyLanguage, text } from "./common.ts";
 
 const POLICY = text(
   "// Requires a label, except in some namespaces.",
@@ -96,14 +89,9 @@ const POLICY = text(
 );
 
 export const GO: PolicyLanguage = {
-  files: (policy) =>
-    new Map([
-      [".gitignore", "*.wasm\n"],
-      ["go.mod", text(`module ${policy.name}`, "", "go 1.24")],
-      ["main.go", POLICY],
-      ["metadata.yml", metadataFile(policy, "wasi")],
-      ["request.json", REQUEST_FILE],
-      ["suite.yml", suiteFile("annotated.wasm", `'unknown field "lable"'`)],
-    ]),
-  next: ['GOOS=wasip1 GOARCH=wasm go build -ldflags="-s -w" -o policy.wasm .', ...ANNOTATE_AND_TEST],
+  ignored: ["*.wasm"],
+  executionMode: "wasi",
+  typo: `'unknown field "lable"'`,
+  sources: ({ name }) => ({ "go.mod": text(`module ${name}`, "", "go 1.24"), "main.go": POLICY }),
+  commands: ['GOOS=wasip1 GOARCH=wasm go build -ldflags="-s -w" -o policy.wasm .'],
 };

@@ -1,12 +1,5 @@
 /** A new policy in Rego, as Gatekeeper has it, compiled by `opa`. */
-import {
-  ANNOTATE_AND_TEST,
-  metadataFile,
-  type PolicyLanguage,
-  REQUEST_FILE,
-  suiteFile,
-  text,
-} from "./common.ts";
+import { type PolicyLanguage, text } from "./common.ts";
 
 const POLICY = text(
   "# Requires a label, except in some namespaces.",
@@ -21,18 +14,11 @@ const POLICY = text(
 );
 
 export const REGO: PolicyLanguage = {
-  files: (policy) =>
-    new Map([
-      [".gitignore", "*.wasm\n*.tar.gz\n"],
-      ["metadata.yml", metadataFile(policy, "gatekeeper")],
-      ["policy.rego", POLICY],
-      ["request.json", REQUEST_FILE],
-      // A policy in Rego takes any settings, so that no typo is refused.
-      ["suite.yml", suiteFile("annotated.wasm", undefined)],
-    ]),
-  next: [
+  ignored: ["*.wasm", "*.tar.gz"],
+  executionMode: "gatekeeper",
+  sources: () => ({ "policy.rego": POLICY }),
+  commands: [
     "opa build -t wasm -e policy/violation -o bundle.tar.gz policy.rego",
     "tar -xzf bundle.tar.gz /policy.wasm",
-    ...ANNOTATE_AND_TEST,
   ],
 };

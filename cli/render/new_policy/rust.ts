@@ -1,13 +1,5 @@
 /** A new policy in Rust: Kubewarden's SDK, a waPC module. */
-import {
-  ANNOTATE_AND_TEST,
-  metadataFile,
-  type NewPolicy,
-  type PolicyLanguage,
-  REQUEST_FILE,
-  suiteFile,
-  text,
-} from "./common.ts";
+import { type NewPolicy, type PolicyLanguage, text } from "./common.ts";
 
 const CARGO = ({ name }: NewPolicy) =>
   `[package]
@@ -79,19 +71,12 @@ const POLICY = text(
 );
 
 export const RUST: PolicyLanguage = {
-  files: (policy) =>
-    new Map([
-      [".gitignore", "target\n*.wasm\n"],
-      ["Cargo.toml", CARGO(policy)],
-      ["metadata.yml", metadataFile(policy)],
-      ["request.json", REQUEST_FILE],
-      ["src/lib.rs", POLICY],
-      ["suite.yml", suiteFile("annotated.wasm", '"unknown field `lable`"')],
-    ]),
-  next: [
+  ignored: ["target", "*.wasm"],
+  typo: '"unknown field `lable`"',
+  sources: (policy) => ({ "Cargo.toml": CARGO(policy), "src/lib.rs": POLICY }),
+  commands: [
     "cargo build --release --target wasm32-wasip1",
     "cp target/wasm32-wasip1/release/policy.wasm .",
-    ...ANNOTATE_AND_TEST,
   ],
   refusal: (name) => /^[0-9]/.test(name) ? "the name of a Rust package begins with a letter" : undefined,
 };

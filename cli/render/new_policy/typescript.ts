@@ -1,13 +1,5 @@
 /** A new policy in TypeScript: `portreeve/policy`, and `reeve build`. */
-import {
-  json,
-  metadataFile,
-  type NewPolicy,
-  type PolicyLanguage,
-  REQUEST_FILE,
-  suiteFile,
-  text,
-} from "./common.ts";
+import { json, type NewPolicy, type PolicyLanguage, text } from "./common.ts";
 
 const POLICY = text(
   "/** Requires a label, except in some namespaces. */",
@@ -80,16 +72,14 @@ const COMPILER = {
 } as const;
 
 export const TYPESCRIPT: PolicyLanguage = {
-  files: (policy) =>
-    new Map([
-      [".gitignore", "node_modules\n*.wasm\n"],
-      ["metadata.yml", metadataFile(policy)],
-      ["package.json", json(PACKAGE(policy))],
-      ["policy.ts", POLICY],
-      ["policy.test.ts", TEST],
-      ["request.json", REQUEST_FILE],
-      ["suite.yml", suiteFile("policy.wasm", "label")],
-      ["tsconfig.json", json(COMPILER)],
-    ]),
-  next: ["npm install", "npm run build", "npm test"],
+  ignored: ["node_modules", "*.wasm"],
+  typo: "label",
+  annotates: true,
+  sources: (policy) => ({
+    "package.json": json(PACKAGE(policy)),
+    "policy.ts": POLICY,
+    "policy.test.ts": TEST,
+    "tsconfig.json": json(COMPILER),
+  }),
+  commands: ["npm install", "npm run build", "npm test"],
 };
