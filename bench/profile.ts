@@ -17,6 +17,7 @@ import { prepareBench, ROOT, startServer, writePolicies } from "./apply/servers.
 import { prepare } from "./apply/subjects.ts";
 import { type SourceOf, splitOf } from "./render/profile.ts";
 import { table } from "./render/report.ts";
+import { MAX_CONNECTIONS, MAX_SECONDS, oneOf, whole } from "./types/options.ts";
 import { WORKLOADS } from "./types/workloads.ts";
 
 const HELP = `usage: npm run bench:profile -- [options]
@@ -55,21 +56,11 @@ function sourcesOf(folder: string): SourceOf {
   };
 }
 
-function positive(name: "connections" | "duration"): number {
-  if (!/^[1-9]\d*$/.test(values[name])) {
-    throw new Error(`--${name}: ${values[name]} is not a whole number above 0`);
-  }
-  return Number(values[name]);
-}
-
 async function run(): Promise<void> {
-  const [connections, seconds] = [positive("connections"), positive("duration")];
-  const workload = WORKLOADS.find(({ policy }) => policy === values.policy);
-  if (workload === undefined) {
-    throw new Error(
-      `--policy: ${values.policy} is none of ${WORKLOADS.map(({ policy }) => policy).join(", ")}`,
-    );
-  }
+  const connections = whole("--connections", values.connections, MAX_CONNECTIONS);
+  const seconds = whole("--duration", values.duration, MAX_SECONDS);
+  const name = oneOf("--policy", values.policy, WORKLOADS.map(({ policy }) => policy));
+  const workload = WORKLOADS.find(({ policy }) => policy === name)!;
   const bench = await prepareBench(join(ROOT, "dist/policy_server.js"));
   const prepared = prepare(bench, workload);
   const policiesFile = join(bench.folder, "policies.yml");

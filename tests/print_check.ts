@@ -10,7 +10,11 @@ import { uncheckedLookups } from "./lookups.ts";
 
 const [check = "", folder = ".", pattern = ""] = process.argv.slice(2);
 const covered = new RegExp(pattern);
-const find = check === "lookups" ? uncheckedLookups : longPieces;
+const find = new Map<string, typeof uncheckedLookups | typeof longPieces>([
+  ["lookups", uncheckedLookups],
+  ["lengths", longPieces],
+]).get(check);
+if (find === undefined) throw new Error(`${check} is neither lookups nor lengths`);
 process.stdout.write(
   JSON.stringify(find(folder, join(folder, "tsconfig.json"), (file) => covered.test(file))),
 );

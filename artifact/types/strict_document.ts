@@ -4,6 +4,7 @@
  * the document is added.
  */
 import { own } from "../../program/types/own.ts";
+import { holdsPem } from "../../program/types/pem.ts";
 import { quoted } from "./quoted.ts";
 
 export type Mapping = Readonly<Record<string, unknown>>;
@@ -22,8 +23,8 @@ function ticked(names: readonly string[]): string {
 
 function describe(value: unknown): string {
   if (value === null || value === undefined) return "unit value";
-  // Somebody gave the file of a key in the place of the one that names it: it may be a private one.
-  if (typeof value === "string" && value.includes("-----BEGIN ")) return "string in PEM";
+  // Somebody gave the file of a key in the place of the one that names it.
+  if (typeof value === "string" && holdsPem(value)) return "string in PEM";
   if (typeof value === "string") return `string ${JSON.stringify(quoted(value))}`;
   if (typeof value === "boolean") return `boolean \`${value}\``;
   if (typeof value === "number") {

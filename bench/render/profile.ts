@@ -33,7 +33,7 @@ const PARTS: readonly (readonly [prefix: string, part: string])[] = [
 ];
 
 /** The part that a sample of this frame belongs to; undefined while nothing is done. */
-export function partOf(
+function partOf(
   frame: CpuProfile["nodes"][number]["callFrame"],
   sourceOf: SourceOf,
 ): string | undefined {

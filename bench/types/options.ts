@@ -19,8 +19,8 @@ export const SUBJECTS: readonly string[] = [
 
 /** A limit in the same place as `--workers` of the policy server has a use for: no machine that is measured has more. */
 const MAX_WORKERS = 64;
-const MAX_CONNECTIONS = 10_000;
-const MAX_SECONDS = 3_600;
+export const MAX_CONNECTIONS = 10_000;
+export const MAX_SECONDS = 3_600;
 const MAX_ROUNDS = 1_000;
 const MAX_THREADS = 64;
 
@@ -104,7 +104,8 @@ function someOf(option: string, text: string): string[] {
   return items;
 }
 
-function whole(option: string, text: string, most: number): number {
+/** A whole number from 1 to `most`. Throws an Error that names the option. */
+export function whole(option: string, text: string, most: number): number {
   const number = /^\d{1,9}$/.test(text) ? Number(text) : 0;
   if (number < 1 || number > most) {
     throw new Error(`${option}: ${JSON.stringify(text)} is not a whole number from 1 to ${most}`);
@@ -112,7 +113,8 @@ function whole(option: string, text: string, most: number): number {
   return number;
 }
 
-function oneOf<T extends string>(option: string, text: string, choices: readonly T[]): T {
+/** One of the choices. Throws an Error that names the option. */
+export function oneOf<T extends string>(option: string, text: string, choices: readonly T[]): T {
   const found = choices.find((choice) => choice === text);
   if (found === undefined) throw new Error(`${option}: ${text} is none of ${choices.join(", ")}`);
   return found;

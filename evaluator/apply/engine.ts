@@ -140,9 +140,8 @@ export class Engine {
       log: (entry) => this.#log(entry),
       turn: () => deadline.turn(),
       longWork: () => deadline.longWork(),
-      largeAnswer: (bytes) => {
-        deadline.longWork();
-        this.#kept.abandoned.addCopies(bytes);
+      answered: (bytes) => {
+        if (this.#leavesCopies(bytes)) deadline.longWork();
       },
       mayHold: (bytes) => this.#kept.mayHold(bytes),
       trap: (error) => {
@@ -213,11 +212,18 @@ export class Engine {
     }
     const { namespace, operation, payload } = call;
     needStackRoom();
-    if (payload.length > ANSWER.large) this.#kept.abandoned.addCopies(payload.length);
+    this.#leavesCopies(payload.length);
     const answer = this.#host.call(this.#current, { namespace, operation, payload }, this.#deadline.left());
     // Time spent in host calls counts; a guest that comes back late is stopped at its next step.
     if (this.#deadline.left() === 0) this.#deadline.expire();
     return answer;
+  }
+
+  /** Counts what the host makes of bytes that a guest gave. Returns whether they are many. */
+  #leavesCopies(bytes: number): boolean {
+    if (bytes <= ANSWER.large) return false;
+    this.#kept.abandoned.addCopies(bytes);
+    return true;
   }
 
   #inventory(inventory: InventoryRequest): HostCallAnswer {

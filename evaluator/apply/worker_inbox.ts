@@ -3,7 +3,7 @@ import { type MessagePort as NodePort, receiveMessageOnPort } from "node:worker_
 import { SIGNAL, type TaskHeader, type ToWorker } from "../types/protocol.ts";
 
 /** A task that has not begun. */
-export interface WaitingTask {
+interface WaitingTask {
   readonly header: TaskHeader;
   readonly bytes: Uint8Array;
 }

@@ -30,7 +30,7 @@ export interface EndedWorker {
 }
 
 /** What a supervisor asks of its pool, and tells it. */
-export interface SupervisorEvents {
+interface SupervisorEvents {
   /** What a new thread has to know before its first task. */
   readonly introduction: () => Iterable<ToWorker>;
   /** How long one call of a policy may take, in milliseconds. */

@@ -52,7 +52,7 @@ function quickWorker<W extends WorkerLoad>(among: readonly W[]): W | undefined {
 }
 
 /** The worker for a task of a policy. Undefined: the task has to wait. */
-export function workerFor<W extends WorkerLoad>(
+function chosenWorker<W extends WorkerLoad>(
   workers: readonly W[],
   policy: number,
   slow: boolean,
@@ -109,7 +109,7 @@ export class Turn<W extends WorkerLoad> {
   /** The worker for the next task of a policy. Undefined: it has to wait. */
   workerFor(policy: number, slow: boolean): W | undefined {
     if (this.#blocked.has(policy)) return undefined;
-    const worker = workerFor(slow ? this.#workers : this.#forQuick, policy, slow, this.#limits);
+    const worker = chosenWorker(slow ? this.#workers : this.#forQuick, policy, slow, this.#limits);
     if (worker) return worker;
     this.#blocked.add(policy);
     if (!this.#workers.some(({ tasksOf }) => tasksOf.has(policy))) {

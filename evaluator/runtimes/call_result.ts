@@ -4,7 +4,6 @@
  */
 import { AnswerError, settingsVerdictOf, verdictOf } from "../render/verdict.ts";
 import {
-  ANSWER,
   type EvaluationRequest,
   failure,
   type SettingsVerdict,
@@ -58,7 +57,7 @@ export function verdictFrom(
     case "failed":
       return failure(words.failed(result.error));
     case "answer":
-      if (result.bytes.length > ANSWER.large) host.largeAnswer(result.bytes.length);
+      host.answered(result.bytes.length);
       try {
         return verdictOf(result.bytes, request);
       } catch (error) {

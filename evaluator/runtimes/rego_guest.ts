@@ -74,6 +74,7 @@ class RegoGuest implements Guest {
       case "failed":
         return failure(`internal server error: ${result.error}`);
       case "result":
+        this.#host.answered(result.json.length);
         return verdict(result.json, { entryPoints: () => this.#module.entryPoints(), note: warn });
     }
   }

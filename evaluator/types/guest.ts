@@ -49,8 +49,8 @@ export interface GuestHost {
   turn(): boolean;
   /** Tells that the host itself is about to work long for this guest. */
   longWork(): void;
-  /** The same, on so many bytes that the guest gave: they are copied some times, and garbage when the request has ended. */
-  largeAnswer(bytes: number): void;
+  /** Tells how long the guest's answer is, before the host reads it: a large one is long work, and leaves its copies behind. */
+  answered(bytes: number): void;
   /** Whether the guest may hold so many bytes of what was prepared for it, until its next request. */
   mayHold(bytes: number): boolean;
   /** The text of what ended the guest's code; an exhausted call stack is remembered (`apply/engine.ts`). */

@@ -17,7 +17,7 @@ export interface Observers {
   readonly profiler: Profiler | undefined;
 }
 
-/** The last push may take this long. */
+/** The last push may take this long, also that of a start that fails. */
 const TELEMETRY_FLUSH_MS = 2_000;
 
 /** Starts them for as long as `lifetimes` last. Rejects when the environment's settings for telemetry can't be used. */

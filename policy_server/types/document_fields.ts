@@ -1,4 +1,5 @@
 /** The members of a document's maps by their names, as the types that they should have. */
+import { holdsPem } from "../../program/types/pem.ts";
 import { DocumentError, type DocumentValue, jsonText } from "./document.ts";
 import { nearestName } from "./nearest.ts";
 
@@ -82,8 +83,7 @@ export function mismatch(path: string, value: DocumentValue, expected: string): 
 function shown(value: DocumentValue): string {
   if (value.kind === "map" || value.kind === "list") return article(value.kind);
   const text = jsonText(value);
-  // It may be a private key.
-  if (text.includes("-----BEGIN ")) return "a string in PEM";
+  if (holdsPem(text)) return "a string in PEM";
   return text.length <= 80 ? text : `${text.slice(0, 80)}…`;
 }
 

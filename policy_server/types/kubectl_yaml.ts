@@ -12,14 +12,11 @@ const DECIMAL = /^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$/;
 /** Longest number in another base that is read; far beyond 64 bits, short enough to be converted at no cost. */
 const MAX_DIGITS = 64;
 
-/** A plain scalar as YAML 1.1 has it; undefined: as YAML 1.2's core schema has it, read from `decimal` where that is given. */
-export function kubectlScalar(
-  source: string,
-  at: number,
-): DocumentValue | { readonly decimal: string } | undefined {
-  if (YES.test(source)) return { kind: "boolean", at, weight: 4, value: true };
-  if (NO.test(source)) return { kind: "boolean", at, weight: 5, value: false };
-  if (!/^[-+]?[0-9]/.test(source)) return undefined;
+/** A plain scalar of YAML 1.1 as YAML 1.2 writes the same; the text itself where there is no difference. */
+export function kubectlScalar(source: string, at: number): string {
+  if (YES.test(source)) return "true";
+  if (NO.test(source)) return "false";
+  if (!/^[-+]?[0-9]/.test(source)) return source;
   const digits = source.replaceAll("_", "");
   const [, sign, octal, hexadecimal, binary] = DIGITS.exec(digits) ?? [];
   const prefixed = octal !== undefined
@@ -30,11 +27,10 @@ export function kubectlScalar(
   if (prefixed !== undefined) {
     if (digits.length > MAX_DIGITS) throw new DocumentError("number with too many digits", at);
     const value = BigInt(prefixed);
-    const json = String(sign === "-" ? -value : value);
-    return { kind: "number", at, weight: json.length, json, integer: true };
+    return String(sign === "-" ? -value : value);
   }
   // `08` is no number of base eight, and the decimal 8.
-  return DECIMAL.test(digits) ? { decimal: digits.replace(/^([-+]?)0+(?=[0-9])/, "$1") } : undefined;
+  return DECIMAL.test(digits) ? digits.replace(/^([-+]?)0+(?=[0-9])/, "$1") : source;
 }
 
 /** The name by which a key of a merged map is the same as another. */

@@ -123,11 +123,8 @@ export function parsePolicies(
       throw new DocumentError("EOF while parsing a value: the file is empty (`{}` = no policies)", 0);
     }
     if (root.kind !== "map") throw mismatch("", root, "a map of policy names to policies");
-    if (
-      ["apiVersion", "kind"].every((name) =>
-        root.entries.find(({ key }) => key === name)?.value.kind === "string"
-      )
-    ) {
+    const members = fieldsOf(root);
+    if (["apiVersion", "kind"].every((name) => members.get(name)?.kind === "string")) {
       throw new DocumentError(
         "it is a resource of Kubernetes, expected a map of policy names to policies: write the resource's name, and " +
           "below it module and settings of its spec",

@@ -172,14 +172,9 @@ function scalar(
   reading: YamlReading,
 ): DocumentValue {
   const resolves = tag === undefined ? plain : tag !== "!" && tag !== `${CORE}str`;
-  return (resolves ? plainScalar(source, at, reading) : undefined) ??
+  const plainly = () => coreScalar(reading === "kubectl" ? kubectlScalar(source, at) : source, at);
+  return (resolves ? plainly() : undefined) ??
     { kind: "string", at, weight: source.length + 2, value: source };
-}
-
-function plainScalar(source: string, at: number, reading: YamlReading): DocumentValue | undefined {
-  const read = reading === "kubectl" ? kubectlScalar(source, at) : undefined;
-  if (read === undefined) return coreScalar(source, at);
-  return "decimal" in read ? coreScalar(read.decimal, at) : read;
 }
 
 function coreScalar(source: string, at: number): DocumentValue | undefined {
