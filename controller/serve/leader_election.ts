@@ -112,9 +112,12 @@ class LeaderElector implements Leadership {
   async acquire(): Promise<void> {
     const { identity, signal, log } = this.#options;
     for (;;) {
-      this.#heldFrom = performance.now();
+      const began = performance.now();
       const attempt = await within(this.#limitMs, this.#attempt(() => this.#tryAcquire()));
-      if (attempt === "held" && !signal.aborted) break;
+      if (attempt === "held" && !signal.aborted) {
+        this.#heldFrom = began;
+        break;
+      }
       if (!signal.aborted) await sleep(this.#retryMs, signal);
       if (!signal.aborted) continue;
       // The last attempt may have taken it, also where no answer came in time.

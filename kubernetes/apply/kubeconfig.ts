@@ -108,7 +108,12 @@ async function readOne(file: string) {
 }
 
 /** An address without a name and password before its host. */
-const withoutLogin = (server: string): string => server.slice(0, 300).replace(/\/\/[^/]*@/, "//…@");
+function withoutLogin(server: string): string {
+  const [, scheme = "", rest = ""] = /^(https?:\/\/)?(.*)$/is.exec(server) ?? [];
+  // A password may hold any character, and a URL that can't be read may have it anywhere before the last `@`.
+  const host = rest.slice(rest.lastIndexOf("@") + 1).replace(/[?#].*$/s, "?…");
+  return `${scheme}${rest.includes("@") ? "…@" : ""}${host}`.slice(0, 300);
+}
 
 /**
  * A cluster's server. A name without a scheme is one of plain HTTP to kubectl, whatever else says that TLS is meant; here it is that on

@@ -83,12 +83,17 @@ function namedList(document: Fields, list: string, member: string, file: string)
 const INDENTED_TOO_LITTLE = [
   "as",
   "as-groups",
+  "as-uid",
+  "as-user-extra",
+  "auth-provider",
   "certificate-authority",
   "certificate-authority-data",
   "client-certificate",
   "client-certificate-data",
   "client-key",
   "client-key-data",
+  "cluster",
+  "disable-compression",
   "exec",
   "insecure-skip-tls-verify",
   "namespace",
@@ -98,6 +103,7 @@ const INDENTED_TOO_LITTLE = [
   "tls-server-name",
   "token",
   "tokenFile",
+  "user",
   "username",
 ];
 
@@ -129,7 +135,7 @@ export function readKubeconfigDocument(document: unknown, file: string): Kubecon
       }`,
     );
   }
-  const misplaced = INDENTED_TOO_LITTLE.find((name) => Object.hasOwn(document, name));
+  const misplaced = INDENTED_TOO_LITTLE.find((name) => (own(document, name) ?? null) !== null);
   if (misplaced !== undefined) {
     throw new KubeconfigError(
       `it has the field "${misplaced}" at its top, where kubectl passes it over: indent it below the cluster, user or context it is of`,

@@ -729,6 +729,30 @@ test("the text of a file, as kubectl 1.36 reads it (sigs.k8s.io/yaml, YAML 1.1) 
       /the field "proxy-url" at its top, where kubectl passes it over/,
     ],
     ["a namespace at its top", written(here, "{}", "namespace: team\n"), /the field "namespace" at its top/],
+    ...["as-uid: x", "as-user-extra: {a: [b]}", "auth-provider: {name: x}", "cluster: c", "user: u"].map((
+      field,
+    ) =>
+      [
+        `${field} at its top`,
+        written(here, "{}", `${field}\n`),
+        new RegExp(`the field "${field.split(":")[0]}" at its top`),
+      ] as const
+    ),
+    ["nothing at its top", written(here, "{token: t}", "namespace: null\nas: ~\n"), "Bearer t verified"],
+    ...[
+      ["https://admin:p/ssSECRET@127.0.0.1:1", "https://…@127.0.0.1:1"],
+      ["admin:SECRET@127.0.0.1:1", "…@127.0.0.1:1"],
+      ["https:/admin:SECRET@127.0.0.1:1", "…@127.0.0.1:1"],
+      ["https://admin:SEC@RET@h:1", "https://…@h:1"],
+      [`https://admin:${"SECRET".repeat(80)}@h:1`, "https://…@h:1"],
+      ["https://127.0.0.1:99999/?token=SECRET", "https://127.0.0.1:99999/?…"],
+    ].map(([server, shown]) =>
+      [
+        `a server with a secret: ${server!.slice(0, 40)}`,
+        written(`{server: ${JSON.stringify(server)}}`, "{}"),
+        new RegExp(`the server "${shown!.replace(/[?.]/g, "\\$&")}"`),
+      ] as const
+    ),
     [
       "what kubectl has at its top",
       written(here, "{token: t}", "preferences: {colors: true}\nextensions: []\n"),
@@ -742,6 +766,7 @@ test("the text of a file, as kubectl 1.36 reads it (sigs.k8s.io/yaml, YAML 1.1) 
     if (expected instanceof RegExp) {
       const said = await refusal(read);
       assert.match(said, expected, what);
+      assert.not.match(said, /SECRET/, what);
       assert.ok(said.startsWith(`the kubeconfig ${file}`), said);
       assert.not.match(said, "s3cret", what);
       continue;

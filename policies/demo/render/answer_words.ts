@@ -32,8 +32,8 @@ export function answerWords(body: string): string {
     }`;
   }
   if (response.patch === undefined) return "allowed";
-  const steps = JSON.parse(
-    new TextDecoder().decode(Uint8Array.fromBase64(response.patch)),
-  ) as readonly object[];
+  // Node 24 has no `Uint8Array.fromBase64`.
+  const patch = Uint8Array.from(atob(response.patch), (unit) => unit.charCodeAt(0));
+  const steps = JSON.parse(new TextDecoder().decode(patch)) as readonly object[];
   return `allowed and changed: ${boundedText(oneLine(steps.map(step).join(", ")), MAX_WORDS)}`;
 }
