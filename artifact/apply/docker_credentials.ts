@@ -79,10 +79,11 @@ function runHelper(name: string, server: string, env: Environment, signal: Abort
     const child = spawn(program, ["get"], {
       stdio: ["pipe", "pipe", "ignore"],
       env: { ...env } as NodeJS.ProcessEnv,
-      timeout: HELPER_MS,
       killSignal: "SIGKILL",
       ...(signal === undefined ? {} : { signal }),
     });
+    // Not by the `timeout` of `spawn`: Node 24 waits for it also where the program could not be started.
+    const limit = setTimeout(() => child.kill("SIGKILL"), HELPER_MS).unref();
     const output: Buffer[] = [];
     let size = 0;
     child.on("error", (cause) => reject(new Error(`${program}: ${cause.message}`)));
@@ -93,6 +94,7 @@ function runHelper(name: string, server: string, env: Environment, signal: Abort
       else output.push(piece);
     });
     child.on("close", (code, killed) => {
+      clearTimeout(limit);
       // What it printed may hold a secret: it is never part of a message.
       if (code !== 0) return reject(new Error(`${program} ended with ${killed ?? `code ${code}`}`));
       try {

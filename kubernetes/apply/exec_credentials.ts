@@ -151,9 +151,9 @@ export async function runExecPlugin(
         ...Object.fromEntries(exec.env.map(({ name, value }) => [name, value])),
         KUBERNETES_EXEC_INFO: execInfo(exec, cluster, caData),
       },
-      timeout: PLUGIN_MS,
-      killSignal: "SIGKILL",
     });
+    // Not by the `timeout` of `spawn`: Node 24 waits for it also where the program could not be started.
+    const limit = setTimeout(() => child.kill("SIGKILL"), PLUGIN_MS).unref();
     const output: Buffer[] = [];
     let size = 0;
     const failed = (reason: string) => reject(new KubeconfigError(`${plugin} ${reason}`));
@@ -170,6 +170,7 @@ export async function runExecPlugin(
       else output.push(piece);
     });
     child.on("close", (code, signal) => {
+      clearTimeout(limit);
       if (size > MAX_OUTPUT_BYTES) return failed(`printed more than ${MAX_OUTPUT_BYTES} bytes`);
       if (signal !== null) {
         return failed(`did not end within ${PLUGIN_MS / 1000} s, or was stopped (${signal})`);

@@ -311,7 +311,10 @@ test("what helpers answer", async () => {
       credsStore: "failing",
     }, "anonymous"],
   ];
-  for (const [what, config, expected] of rows) assert.is(await find(config), expected, what);
+  for (const [what, config, expected] of rows) {
+    assert.is(await find(config), expected, what);
+    assert.not(process.getActiveResourcesInfo().includes("Timeout"), `${what}: a timer holds the process`);
+  }
   assert.is(
     await find({ credsStore: "good" }, "docker.io"),
     "for https://index.docker.io/v1/",
