@@ -198,11 +198,12 @@ async function startEverything(): Promise<Stack> {
       scratch(values),
       ...args,
     );
-  const install: Stack["install"] = (release, chart, ...args) => {
-    installIn(NAMESPACE, release, chart, ...args);
+  const install: Stack["install"] = (release, chart, values = {}, ...args) => {
+    installIn(NAMESPACE, release, chart, values, ...args);
     // On the host's network the old pod goes first, and to Helm a Deployment that may miss a pod is ready without it.
     if (["portreeve", "portreeve-controller"].includes(chart)) {
-      kubectl("rollout", "status", `deployment/${release}`, "-n", NAMESPACE, "--timeout=240s");
+      const { fullnameOverride: name = release } = values as { readonly fullnameOverride?: string };
+      kubectl("rollout", "status", `deployment/${name}`, "-n", NAMESPACE, "--timeout=240s");
     }
   };
   const refused = (command: () => unknown): string => {
