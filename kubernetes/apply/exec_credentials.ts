@@ -4,9 +4,10 @@ import { access, constants } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
 import process from "node:process";
 import { isMap, parseDocument } from "../../deps.ts";
+import { boundedText } from "../../program/types/bounded_text.ts";
 import type { ClusterEntry } from "../types/kubeconfig.ts";
 import { type ExecEntry, isToken } from "../types/kubeconfig_user.ts";
-import { KubeconfigError } from "../types/kubeconfig_fields.ts";
+import { entryName, KubeconfigError } from "../types/kubeconfig_fields.ts";
 
 /** What a plugin answered. */
 export type ExecCredential = {
@@ -116,6 +117,10 @@ async function inPath(name: string): Promise<string | undefined> {
   return undefined;
 }
 
+/** A plugin, for messages. A command with its arguments is no program, and what follows its name may be a secret. */
+export const pluginName = (command: string, user: string): string =>
+  `the exec plugin "${boundedText(command.split(/\s+-|[\r\n]/)[0]!, 200)}" of ${entryName("user", user)}`;
+
 /**
  * Asks the plugin once. Nothing of what it prints is part of an error: it may be a secret, and errors are shown to clients.
  *
@@ -130,7 +135,7 @@ export async function runExecPlugin(
   cluster: ClusterEntry,
   caData: string | undefined,
 ): Promise<ExecCredential> {
-  const plugin = `the exec plugin "${exec.command}" of user "${user}"`;
+  const plugin = pluginName(exec.command, user);
   const refuse = (reason: string): never => {
     throw new KubeconfigError(`${plugin} ${reason}`);
   };
@@ -140,9 +145,17 @@ export async function runExecPlugin(
   // Looked up in our PATH, as Go does; `spawn` would take the one that the plugin is given.
   const program = isAbsolute(command) ? command : await inPath(command);
   return await new Promise<ExecCredential>((resolve, reject) => {
-    const hint = exec.installHint === undefined ? "" : `: ${exec.installHint.slice(0, 500)}`;
-    if (program === undefined) {
-      return reject(new KubeconfigError(`${plugin} is not there: install it, or correct its path${hint}`));
+    const hint = exec.installHint === undefined
+      ? ""
+      : `: ${boundedText(exec.installHint.replace(/\s+/g, " "), 500)}`;
+    const missing = /\s/.test(command)
+      ? `is not there: write what follows the program's name into args, or correct its path${hint}`
+      : `is not there: install it, or correct its path${hint}`;
+    if (program === undefined) return reject(new KubeconfigError(`${plugin} ${missing}`));
+    const given = [...exec.args, ...exec.env.flatMap(({ name, value }) => [name, value])];
+    if (given.some((one) => one.includes("\0"))) {
+      // The runtimes refuse it as well, and quote it.
+      return reject(new KubeconfigError(`${plugin} has a zero byte in its args or its env: remove it`));
     }
     const child = spawn(program, exec.args, {
       stdio: ["ignore", "pipe", "ignore"],
@@ -159,9 +172,7 @@ export async function runExecPlugin(
     const failed = (reason: string) => reject(new KubeconfigError(`${plugin} ${reason}`));
     child.on("error", (error: NodeJS.ErrnoException) => {
       failed(
-        error.code === "ENOENT"
-          ? `is not there: install it, or correct its path${hint}`
-          : `cannot be run (${error.code})`,
+        error.code === "ENOENT" ? missing : `cannot be run (${error.code})`,
       );
     });
     child.stdout.on("data", (piece: Buffer) => {

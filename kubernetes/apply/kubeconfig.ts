@@ -6,12 +6,11 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import process from "node:process";
-import { isScalar, parseAllDocuments } from "../../deps.ts";
 import { exempt } from "../../http/render/no_proxy.ts";
 import { homeFolder } from "../../program/apply/home.ts";
+import { boundedText } from "../../program/types/bounded_text.ts";
 import { decodedText } from "../../program/types/decoded_text.ts";
 import { own } from "../../program/types/own.ts";
-import { placeIn, yamlFaultText } from "../../program/types/yaml_fault.ts";
 import {
   type ClusterEntry,
   mergeKubeconfigs,
@@ -20,8 +19,9 @@ import {
   readKubeconfigDocument,
 } from "../types/kubeconfig.ts";
 import type { Named } from "../types/kubeconfig_fields.ts";
+import { parseKubeconfigText } from "../types/kubeconfig_text.ts";
 import { readUser } from "../types/kubeconfig_user.ts";
-import { KubeconfigError } from "../types/kubeconfig_fields.ts";
+import { entryName, KubeconfigError } from "../types/kubeconfig_fields.ts";
 import { type Credentials, credentialsOf, type Identity } from "./credentials.ts";
 
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -52,46 +52,6 @@ export function findKubeconfig(env: Environment = process.env): KubeconfigSource
 const firstLine = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split("\n")[0]!.slice(0, 300);
 
-/** Of YAML 1.1's types those that go-yaml has not: numbers by sixties, dates. */
-const isUnknownToKubectl = ({ tag, format }: { readonly tag: string; readonly format?: string }): boolean =>
-  format === "TIME" || tag.endsWith(":timestamp");
-
-/** The parsed file. What is wrong with its YAML is told by its place alone: the text may be a token. */
-function parsed(text: string): unknown {
-  const [document, ...others] = parseAllDocuments(text, {
-    logLevel: "error",
-    prettyErrors: false,
-    // What kubectl reads: `insecure-skip-tls-verify: yes` is true, and `<<` merges maps.
-    version: "1.1",
-    customTags: (tags) => tags.filter((tag) => typeof tag === "string" || !isUnknownToKubectl(tag)),
-  });
-  if (document === undefined) return undefined;
-  const other = others.find(({ contents }) =>
-    contents !== null && !(isScalar(contents) && contents.value === null)
-  );
-  if (other !== undefined) {
-    const { line, column } = placeIn(text, other.range[0]);
-    throw new Error(
-      "it has more than one document, of which kubectl reads the first alone: remove the others, " +
-        `at line ${line} column ${column}`,
-    );
-  }
-  const fault = document.errors[0];
-  if (fault !== undefined) {
-    const { line, column } = placeIn(text, fault.pos[0]);
-    const what = fault.code === "DUPLICATE_KEY"
-      ? "a key stands twice in its map"
-      : `it is not valid YAML (${fault.code})`;
-    throw new Error(`${what}, at line ${line} column ${column}`);
-  }
-  try {
-    return document.toJS({ maxAliasCount: 100 });
-  } catch (error) {
-    // Aliases are resolved here, and the message would name them.
-    throw new Error(error instanceof Error ? yamlFaultText(error) : "it is not valid YAML");
-  }
-}
-
 /** A file's document; undefined when there is no such file. */
 async function readOne(file: string) {
   try {
@@ -101,7 +61,7 @@ async function readOne(file: string) {
     });
     if (bytes === undefined) return undefined;
     if (bytes.length > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES} bytes`);
-    return readKubeconfigDocument(parsed(decodedText(bytes)), file);
+    return readKubeconfigDocument(parseKubeconfigText(decodedText(bytes)), file);
   } catch (error) {
     throw new KubeconfigError(`the kubeconfig ${file} cannot be read: ${firstLine(error)}`);
   }
@@ -158,7 +118,10 @@ function entryOf<T>(named: Named, read: (named: Named) => T): T {
 /** The current context and what it names. */
 function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): Chosen {
   const names = document.contexts.map(({ name }) => name);
-  const choice = names.length === 0 ? "it has no contexts" : `it has ${names.slice(0, 10).join(", ")}`;
+  const shown = (name: string) => boundedText(name, 100);
+  const choice = names.length === 0
+    ? "it has no contexts"
+    : `it has ${names.slice(0, 10).map(shown).join(", ")}`;
   const { currentContext: current } = document;
   if (current === undefined) {
     throw new KubeconfigError(
@@ -167,19 +130,25 @@ function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): 
   }
   const found = document.contexts.find(({ name }) => name === current);
   if (found === undefined) {
-    throw new KubeconfigError(`${origin} has no context "${current}", its current-context (${choice})`);
+    throw new KubeconfigError(
+      `${origin} has no context "${shown(current)}", its current-context (${choice})`,
+    );
   }
   const context = entryOf(found, readContext);
   const cluster = document.clusters.find(({ name }) => name === context.cluster);
   if (cluster === undefined) {
     throw new KubeconfigError(
-      `${origin}: context "${current}" names the cluster "${context.cluster}", which is absent`,
+      `${origin}: ${entryName("context", current)} names the ${
+        entryName("cluster", context.cluster)
+      }, which is absent`,
     );
   }
   const user = document.users.find(({ name }) => name === context.user);
   if (user === undefined) {
     throw new KubeconfigError(
-      `${origin}: context "${current}" names the user "${context.user}", which is absent`,
+      `${origin}: ${entryName("context", current)} names the ${
+        entryName("user", context.user)
+      }, which is absent`,
     );
   }
   const entry = entryOf(cluster, readCluster);
@@ -187,7 +156,9 @@ function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): 
   const server = serverUrl(entry);
   if (server === undefined || server.username !== "" || server.password !== "") {
     throw new KubeconfigError(
-      `${origin}: the cluster "${context.cluster}" has the server "${withoutLogin(entry.server)}", which ${
+      `${origin}: the ${entryName("cluster", context.cluster)} has the server "${
+        withoutLogin(entry.server)
+      }", which ${
         server === undefined
           ? "is no http or https URL: write https:// before it, if it is a name alone"
           : "has a name and a password in it, which is not supported here: write them as username and password of the user"
@@ -308,7 +279,7 @@ export async function loadKubeconfig(
   if (source.kind === "service account") return inCluster(env);
   const named = `the kubeconfig ${source.files.join(delimiter)}`;
   const chosen = choose(await readFiles(source.files), named);
-  const origin = `context "${chosen.context}" of ${named}`;
+  const origin = `${entryName("context", chosen.context)} of ${named}`;
   const { server, cluster: { proxyUrl } } = chosen;
   return {
     server,

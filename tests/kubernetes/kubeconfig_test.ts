@@ -18,6 +18,8 @@ import { startProxy } from "../artifact/_server.ts";
 import { createAuthority } from "../cluster/certificates.ts";
 import { config, put } from "./kubeconfig_file.ts";
 
+const V1 = "client.authentication.k8s.io/v1";
+
 type Seen = { readonly raw: readonly string[]; readonly url: string; readonly client: string | undefined };
 type Context = {
   folder: string;
@@ -89,6 +91,9 @@ const lines = ({ raw }: Seen, name: string): readonly string[] =>
     index % 2 === 1 && raw[index - 1]!.toLowerCase() === name.toLowerCase() ? [value] : []
   );
 
+/** A block that says it is a certificate. */
+const certificate = (content: string) =>
+  `-----BEGIN CERTIFICATE-----\n${content}\n-----END CERTIFICATE-----\n`;
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 const secured = (context: Context, more: object = {}) => ({
   server: context.https,
@@ -257,19 +262,46 @@ test("where the server is: plain HTTP, a path, another name in its certificate",
       ["text before it in its line", `ca: ${context.ca}`],
       ["another authority before it", `${stranger}\n${context.ca}`],
       ["no line end between two", `${context.ca.trimEnd()}${stranger}`],
+      // A block that can't be read spoils only itself (Go, `x509.CertPool.AppendCertsFromPEM`).
+      ["a block that is no certificate before it", `${certificate("AAAA")}${context.ca}`],
+      ["a block that is no base64 before it", `${certificate("%%%")}${context.ca}`],
+      ["an empty block behind it", `${context.ca}${certificate("")}`],
+      ["a block that was cut off before it", `${stranger.slice(0, 200)}\n${context.ca}`],
+      ["a certificate with another's end before it", `${certificate(stranger.slice(30, 300))}${context.ca}`],
+      ["a key before it", `${context.client.key}${context.ca}`],
+      ["all of its base64 in one line", certificate(context.ca.replace(/-----.*-----|\s/g, ""))],
     ] as const
   ) {
     const named = { server: context.https, "certificate-authority-data": base64(text) };
     assert.is((await ask(context, config(named, {}))).url, "/version", what);
   }
-  const unknown = { server: context.https, "certificate-authority-data": base64(`\uFEFF${stranger}`) };
-  const refused = await connect({ kubeconfig: put(context, config(unknown, {})) });
-  assert.is(
-    await refused.request({ method: "GET", path: "/version" }).then(() => "answered", () => "refused"),
-    "refused",
-    "nobody else is trusted in its place",
-  );
-  refused.close();
+  // Nobody else is trusted in the place of what can't be read.
+  for (
+    const text of [
+      `\uFEFF${stranger}`,
+      `${certificate("AAAA")}${stranger}`,
+      `${
+        context.ca.replace("CERTIFICATE-----\n", "CERTIFICATE-----\nProc-Type: 4,ENCRYPTED\n\n")
+      }${stranger}`,
+    ]
+  ) {
+    const unknown = { server: context.https, "certificate-authority-data": base64(text) };
+    const refused = await connect({ kubeconfig: put(context, config(unknown, {})) });
+    assert.is(
+      await refused.request({ method: "GET", path: "/version" }).then(() => "answered", () => "refused"),
+      "refused",
+      text.slice(0, 80),
+    );
+    refused.close();
+  }
+  for (const text of [certificate("AAAA"), context.client.key, certificate("AAAA") + context.client.key]) {
+    const none = { server: context.https, "certificate-authority-data": base64(text) };
+    const loaded = await loadKubeconfig(put(context, config(none, {})));
+    assert.match(
+      await refusal(loaded.credentials()),
+      /certificate-authority holds no certificate in PEM that can be read$/,
+    );
+  }
 });
 
 test("through which proxy", async (context) => {
@@ -365,6 +397,103 @@ test("several files: the first that says something counts", async (context) => {
   assert.match(await refusal(from("/nonexistent/a", "/nonexistent/b")), /does not exist/);
 });
 
+test("a secret in the place of something else is not quoted", async (context) => {
+  const { client } = context;
+  const jwt = `eyJhbGciOiJSUzI1NiJ9.${base64("s3cret".repeat(20)).replaceAll("=", "")}.c2lnbmF0dXJl`;
+  const fields = { "client-certificate-data": base64(client.cert) };
+  const rows: readonly (readonly [string, object, object, RegExp, string])[] = [
+    [
+      "a token in the place of its file",
+      {},
+      { tokenFile: jwt },
+      /tokenFile names no file .* or its content in token$/,
+      jwt,
+    ],
+    [
+      "a short token in the place of its file",
+      {},
+      { tokenFile: "abcdef.0123456789abcdef" },
+      /tokenFile names no file/,
+      "0123",
+    ],
+    [
+      "a key in the place of its file",
+      {},
+      { ...fields, "client-key": client.key },
+      /client-key names no file .* or its content in client-key-data$/,
+      "BEGIN",
+    ],
+    [
+      "base64 in the place of a file",
+      {},
+      { ...fields, "client-key": base64(client.key) },
+      /client-key names no file/,
+      base64(client.key).slice(0, 40),
+    ],
+    [
+      "an authority in the place of its file",
+      { server: context.https, "certificate-authority": context.ca },
+      {},
+      /certificate-authority names no file/,
+      "BEGIN",
+    ],
+    [
+      "a secret as a field",
+      {},
+      { "token=s3cret": true },
+      /user "u" has a key that is no field of a kubeconfig/,
+      "s3cret",
+    ],
+    [
+      "a secret as an extra",
+      {},
+      { as: "a", "as-user-extra": { s3cret: "x" } },
+      /as-user-extra, member 1, must be a list/,
+      "s3cret",
+    ],
+    [
+      "a secret in an extra's list",
+      {},
+      { as: "a", "as-user-extra": { s3cret: [7] } },
+      /as-user-extra, member 1,\[0\] must be a text/,
+      "s3cret",
+    ],
+    [
+      "a command with its arguments",
+      {},
+      { exec: { apiVersion: V1, command: "no-such-plugin --password=s3cret", interactiveMode: "Never" } },
+      /the exec plugin "no-such-plugin" of user "u" is not there: write what follows the program's name into args/,
+      "s3cret",
+    ],
+    [
+      "a zero byte in a plugin's environment",
+      {},
+      {
+        exec: {
+          apiVersion: V1,
+          command: "/bin/true",
+          interactiveMode: "Never",
+          env: [{ name: "A", value: "s3cret\0" }],
+        },
+      },
+      /has a zero byte in its args or its env: remove it/,
+      "s3cret",
+    ],
+  ];
+  for (const [what, cluster, user, expected, hidden] of rows) {
+    const file = put(context, config("server" in cluster ? cluster : secured(context, cluster), user));
+    const text = await refusal(loadKubeconfig(file).then(({ credentials }) => credentials()));
+    assert.match(text, expected, what);
+    assert.not.ok(text.includes(hidden), `${what}: ${text}`);
+    assert.ok(text.length < 700 && !text.includes("\n"), `${what}: ${text}`);
+  }
+  const named = `c${"x".repeat(5000)}`;
+  const long = await refusal(
+    loadKubeconfig(put(context, config(secured(context), {}, { "current-context": named }))),
+  );
+  assert.ok(long.length < 700, long.slice(0, 300));
+});
+
 const PLUGIN = `#!/bin/sh
 echo "$KUBERNETES_EXEC_INFO" > "$0.info"
 echo x >> "$0.runs"
@@ -373,7 +502,6 @@ echo "secret chatter" >&2
 exit \${PLUGIN_EXIT:-0}
 `;
 
-const V1 = "client.authentication.k8s.io/v1";
 const answerOf = (status: object, more: object = {}) =>
   JSON.stringify({ kind: "ExecCredential", apiVersion: V1, status, ...more });
 

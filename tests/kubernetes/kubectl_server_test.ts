@@ -20,6 +20,9 @@ import {
 } from "./kubectl.ts";
 import type { Proxy } from "./proxies.ts";
 
+/** A block that is no certificate. */
+const NONE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
 besideKubectl("where a kubeconfig leads", (test) => {
   test("where the server is", async (context) => {
     const { plane, port, gateway, tokens: { a, b } } = context;
@@ -63,6 +66,30 @@ besideKubectl("where a kubeconfig leads", (test) => {
           "an authority that is none",
           { server, "certificate-authority-data": base64("x") },
           /certificate-authority holds no certificate/,
+        ),
+        ...[
+          `${NONE}${plane.authority.cert}`,
+          `${plane.authority.cert}${NONE}`,
+          `${plane.authority.key}${NONE}${plane.authority.cert}`,
+        ]
+          .map((text, index) =>
+            row(
+              `an authority beside a block that is none, ${index}`,
+              { server, "certificate-authority-data": base64(text) },
+              A,
+            )
+          ),
+        row(
+          "an authority's block with headers",
+          {
+            server,
+            "certificate-authority-data": base64(
+              `${
+                plane.authority.cert.replace("CERTIFICATE-----\n", "CERTIFICATE-----\nA: b\n\n")
+              }${stranger.cert}`,
+            ),
+          },
+          /is not signed by the authority of context "c"/,
         ),
         row(
           "an authority that is no base64",
