@@ -1,9 +1,9 @@
 /** Runs the program that a kubeconfig names for credentials (Kubernetes, "client-go credential plugins"). */
-import { spawn } from "node:child_process";
 import { access, constants } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
 import process from "node:process";
 import { isMap, parseDocument } from "../../deps.ts";
+import { runProgram } from "../../program/apply/run_program.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
 import type { ClusterEntry } from "../types/kubeconfig.ts";
 import { type ExecEntry, isToken } from "../types/kubeconfig_user.ts";
@@ -136,7 +136,7 @@ export async function runExecPlugin(
   caData: string | undefined,
 ): Promise<ExecCredential> {
   const plugin = pluginName(exec.command, user);
-  const refuse = (reason: string): never => {
+  const refuse: (reason: string) => never = (reason) => {
     throw new KubeconfigError(`${plugin} ${reason}`);
   };
   if (exec.interactiveMode === "Always") {
@@ -144,53 +144,38 @@ export async function runExecPlugin(
   }
   // Looked up in our PATH, as Go does; `spawn` would take the one that the plugin is given.
   const program = isAbsolute(command) ? command : await inPath(command);
-  return await new Promise<ExecCredential>((resolve, reject) => {
-    const hint = exec.installHint === undefined
-      ? ""
-      : `: ${boundedText(exec.installHint.replace(/\s+/g, " "), 500)}`;
-    const missing = /\s/.test(command)
-      ? `is not there: write what follows the program's name into args, or correct its path${hint}`
-      : `is not there: install it, or correct its path${hint}`;
-    if (program === undefined) return reject(new KubeconfigError(`${plugin} ${missing}`));
-    const given = [...exec.args, ...exec.env.flatMap(({ name, value }) => [name, value])];
-    if (given.some((one) => one.includes("\0"))) {
-      // The runtimes refuse it as well, and quote it.
-      return reject(new KubeconfigError(`${plugin} has a zero byte in its args or its env: remove it`));
-    }
-    const child = spawn(program, exec.args, {
-      stdio: ["ignore", "pipe", "ignore"],
-      env: {
-        ...process.env,
-        ...Object.fromEntries(exec.env.map(({ name, value }) => [name, value])),
-        KUBERNETES_EXEC_INFO: execInfo(exec, cluster, caData),
-      },
-      timeout: PLUGIN_MS,
-      killSignal: "SIGKILL",
-    });
-    const output: Buffer[] = [];
-    let size = 0;
-    const failed = (reason: string) => reject(new KubeconfigError(`${plugin} ${reason}`));
-    child.on("error", (error: NodeJS.ErrnoException) => {
-      failed(
-        error.code === "ENOENT" ? missing : `cannot be run (${error.code})`,
-      );
-    });
-    child.stdout.on("data", (piece: Buffer) => {
-      size += piece.length;
-      if (size > MAX_OUTPUT_BYTES) child.kill("SIGKILL");
-      else output.push(piece);
-    });
-    child.on("close", (code, signal) => {
-      if (size > MAX_OUTPUT_BYTES) return failed(`printed more than ${MAX_OUTPUT_BYTES} bytes`);
-      if (signal !== null) {
-        return failed(`did not end within ${PLUGIN_MS / 1000} s, or was stopped (${signal})`);
-      }
-      if (code !== 0) return failed(`ended with code ${code}: run it by hand to see why`);
-      try {
-        resolve(readAnswer(Buffer.concat(output).toString("utf8"), exec, refuse));
-      } catch (error) {
-        reject(error);
-      }
-    });
+  const hint = exec.installHint === undefined
+    ? ""
+    : `: ${boundedText(exec.installHint.replace(/\s+/g, " "), 500)}`;
+  const missing = /\s/.test(command)
+    ? `is not there: write what follows the program's name into args, or correct its path${hint}`
+    : `is not there: install it, or correct its path${hint}`;
+  if (program === undefined) return refuse(missing);
+  if (
+    [...exec.args, ...exec.env.flatMap(({ name, value }) => [name, value])].some((one) => one.includes("\0"))
+  ) {
+    // The runtimes refuse it as well, and quote it.
+    refuse("has a zero byte in its args or its env: remove it");
+  }
+  const end = await runProgram(program, {
+    args: exec.args,
+    env: {
+      ...process.env,
+      ...Object.fromEntries(exec.env.map(({ name, value }) => [name, value])),
+      KUBERNETES_EXEC_INFO: execInfo(exec, cluster, caData),
+    },
+    timeoutMs: PLUGIN_MS,
+    maxBytes: MAX_OUTPUT_BYTES,
   });
+  switch (end.kind) {
+    case "not started":
+      return refuse(end.code === "ENOENT" ? missing : `cannot be run (${end.code})`);
+    case "too much output":
+      return refuse(`printed more than ${MAX_OUTPUT_BYTES} bytes`);
+    case "stopped":
+      return refuse(`did not end within ${PLUGIN_MS / 1000} s, or was stopped (${end.signal})`);
+    case "exited":
+      if (end.code !== 0) return refuse(`ended with code ${end.code}: run it by hand to see why`);
+      return readAnswer(end.output.toString("utf8"), exec, refuse);
+  }
 }

@@ -69,8 +69,8 @@ besideKubectl("where a kubeconfig leads", (test) => {
         ),
         ...[
           `${NONE}${plane.authority.cert}`,
-          `${plane.authority.cert}${NONE}`,
-          `${plane.authority.key}${NONE}${plane.authority.cert}`,
+          `${plane.authority.cert}\n${NONE}`,
+          `${plane.authority.key}\n${NONE}${plane.authority.cert}`,
         ]
           .map((text, index) =>
             row(
