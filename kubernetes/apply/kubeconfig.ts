@@ -7,6 +7,7 @@ import { readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { exempt } from "../../http/render/no_proxy.ts";
+import { isLoopback } from "../../http/types/ip_address.ts";
 import { homeFolder } from "../../program/apply/home.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
 import { decodedText } from "../../program/types/decoded_text.ts";
@@ -194,9 +195,6 @@ export interface LoadedKubeconfig {
    */
   readonly credentials: (refused?: boolean) => Promise<Credentials>;
 }
-
-const isLoopback = (host: string): boolean =>
-  host === "localhost" || /^127\./.test(host) || host === "[::1]" || host === "::1";
 
 /** The proxy that a cluster is reached through: its own, else the environment's, which is never asked for this machine itself. */
 function proxyOf(

@@ -158,6 +158,11 @@ besideKubectl("where a kubeconfig leads", (test) => {
           "admin",
         ),
         row(
+          "a name that begins as this machine's address does, without a scheme",
+          { server: `127.evil.test:${gateway.port}` },
+          /which is no http or https URL: write https:\/\/ before it/,
+        ),
+        row(
           "another machine without a scheme",
           { server: `api.test:${gateway.port}` },
           /which is no http or https URL: write https:\/\/ before it/,
@@ -358,11 +363,25 @@ besideKubectl("where a kubeconfig leads", (test) => {
       ),
       far("HTTP_PROXY is for plain http", "0.0.0.0", { HTTP_PROXY: gone, ALL_PROXY: gone }, ""),
       far("never for this machine", "127.0.0.1", { HTTPS_PROXY: gone }, ""),
-      ...["0.0.0.0", "0.0.0.0/8", `0.0.0.0:${port}`, "*", " other.test , 0.0.0.0 ", "::/0,0.0.0.0"].map((
-        list,
-      ) => far(`NO_PROXY ${list}`, "0.0.0.0", { HTTPS_PROXY: gone, NO_PROXY: list }, "")),
+      ...[
+        "0.0.0.0",
+        "0.0.0.0/8",
+        `0.0.0.0:${port}`,
+        "*",
+        " other.test , 0.0.0.0 ",
+        "::/0,0.0.0.0",
+        "0.0.0.0:",
+        "000.0.0.0/8",
+        "::ffff:0.0.0.0",
+        "::ffff:0.0.0.0/104",
+      ].map((list) => far(`NO_PROXY ${list}`, "0.0.0.0", { HTTPS_PROXY: gone, NO_PROXY: list }, "")),
       ...[
         "0.0.0.0:1",
+        "000.0.0.0",
+        " 000.0.0.0/8",
+        "0.0.0.0.",
+        "[0.0.0.0]",
+        "::ffff:0.0.0.0/95",
         "10.0.0.0/8",
         ".0.0.0",
         "0.0.0",
@@ -383,7 +402,9 @@ besideKubectl("where a kubeconfig leads", (test) => {
           tunnel("http", "0.0.0.0"),
         )
       ),
-      ...[".api.test", "*.api.test", "pi.test", "api.test:443", "other.test"].map((list) =>
+      ...[".api.test", "*.api.test", "api.test.", ":443", "pi.test", "api.test:443", "other.test"].map((
+        list,
+      ) =>
         far(
           `NO_PROXY ${list}`,
           "api.test",
