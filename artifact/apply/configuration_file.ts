@@ -14,7 +14,7 @@ import {
 } from "../types/verification_config.ts";
 import { readBounded, readBoundedText } from "./bounded_file.ts";
 import { log } from "./event.ts";
-import { countPemKeys, keyFromPem } from "./signature/public_key.ts";
+import { keyFromPem, publicKeyWarnings } from "./signature/public_key.ts";
 
 const NO_CERTIFICATE = "Invalid certificate: Raw certificate is not in PEM nor in DER encoding";
 const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]+?-----END \1-----/;
@@ -121,10 +121,7 @@ function keyWarnings(config: VerificationConfig, path: string): readonly string[
     } catch (cause) {
       throw new ArtifactError("config", `${path}: ${place}: ${messageOf(cause)}`, cause);
     }
-    const count = countPemKeys(key);
-    return count > 1
-      ? [`${place} holds ${count} keys, only the first is used: list each as an entry of its own`]
-      : [];
+    return publicKeyWarnings(key, "list each as an entry of its own").map((warning) => `${place} ${warning}`);
   });
 }
 
