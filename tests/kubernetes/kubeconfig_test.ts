@@ -721,7 +721,7 @@ test("what is not supported, or broken, is named with its file; a broken entry t
     const loaded = await loadKubeconfig(put(context, config(secured(context), user)));
     assert.match(
       await refusal(loaded.credentials()),
-      /are no pair in PEM that can be read: the key is encrypted, which is not supported: decrypt it/,
+      /are no pair in PEM that can be read: the key is encrypted, which is not supported: decrypt it with `openssl pkey -in/,
     );
   }
   const missing = put(context, config(secured(context), { tokenFile: "absent.txt" }));
