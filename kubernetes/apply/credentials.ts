@@ -2,11 +2,11 @@
  * What proves to an API server who we are, and to us who it is: read from files and asked of plugins as a kubeconfig's entries say.
  * Every error names the file in which the entry stands.
  */
-import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { checkServerIdentity, createSecureContext, type PeerCertificate } from "node:tls";
+import { certificatesIn } from "../../program/apply/certificates.ts";
 import { ENCRYPTED_KEY, isEncryptedKey } from "../../program/types/encrypted_key.ts";
 import { impersonationHeaders } from "../render/impersonation.ts";
 import type { ClusterEntry } from "../types/kubeconfig.ts";
@@ -92,25 +92,13 @@ function expired(answered: ExecCredential | undefined): boolean {
   return answered === undefined || (answered.expiresAt ?? Infinity) < Date.now() + EXPIRY_MARGIN_MS;
 }
 
-/** A certificate as PEM of the usual form; undefined where a block of base64 is none. */
-function certificateIn(base64: string): string | undefined {
-  try {
-    return new X509Certificate(Buffer.from(base64, "base64")).toString();
-  } catch {
-    // What is said of it may quote it.
-    return undefined;
-  }
-}
-
 /**
  * The certificates of an authority, without what stands around them: runtimes pass over what they can't read (a block behind a byte
- * order mark), and then trust others. A block that is no certificate, or has headers, spoils only itself, as for client-go (Go,
- * `x509.CertPool.AppendCertsFromPEM`).
+ * order mark), and then trust others.
  */
 function authority(pem: string, of: string, field: string): string {
-  const blocks = pem.matchAll(/-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----/g);
-  const certificates = [...blocks].flatMap(([, base64 = ""]) => certificateIn(base64) ?? []);
-  if (certificates.length > 0) return `${certificates.map((one) => one.trimEnd()).join("\n")}\n`;
+  const { certificates } = certificatesIn(pem);
+  if (certificates.length > 0) return certificates.join("");
   throw new KubeconfigError(`the kubeconfig ${of}: ${field} holds no certificate in PEM that can be read`);
 }
 
