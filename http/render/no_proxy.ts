@@ -15,7 +15,6 @@ function splitEntry(entry: string): { readonly name: string; readonly port: stri
 
 /** A domain as URLs have it: in lower case, and by IDNA. */
 function asciiDomain(domain: string): string {
-  // deno-lint-ignore no-control-regex
   if (/^[\0-\x7f]*$/.test(domain) || !URL.canParse(`http://${domain}`)) return domain;
   return new URL(`http://${domain}`).hostname;
 }

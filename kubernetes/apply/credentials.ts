@@ -50,7 +50,7 @@ const decoded = (base64: string): string => Buffer.from(base64, "base64").toStri
 const looksLikePath = (path: string): boolean =>
   // deno-lint-ignore no-control-regex
   path.length <= 300 && !/[\0-\x1f]|-----BEGIN/.test(path) &&
-  (isAbsolute(path) || /^\.{1,2}[/\\]|^[a-z._/\\-]{1,24}$|\.[a-z]{2,6}$/i.test(path));
+  (isAbsolute(path) || /^[.~]{1,2}[/\\]|^[a-z._/\\-]{1,24}$|\.[a-z]{2,6}$/i.test(path));
 
 /** A file that an entry names, relative to the file in which the entry stands. */
 async function fileText(path: string, of: string, field: string): Promise<string> {
@@ -115,8 +115,9 @@ function checkPair(cert: string, key: string, what: string): void {
 }
 
 /** By which name a certificate is checked; an address is not sent, as TLS knows no addresses there. */
-function serverName(name: string | undefined): Partial<Credentials["tls"]> {
-  if (name === undefined) return {};
+function serverName(given: string | undefined): Partial<Credentials["tls"]> {
+  if (given === undefined) return {};
+  const name = given.replace(/^\[(.*)\]$/, "$1");
   if (isIP(name) === 0) return { servername: name };
   return {
     servername: "",

@@ -2,12 +2,12 @@
 import { access, constants } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
 import process from "node:process";
-import { isMap, parseDocument } from "../../deps.ts";
 import { runProgram } from "../../program/apply/run_program.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
 import type { ClusterEntry } from "../types/kubeconfig.ts";
 import { type ExecEntry, isToken } from "../types/kubeconfig_user.ts";
-import { entryName, KubeconfigError } from "../types/kubeconfig_fields.ts";
+import { entryName, isFields, KubeconfigError } from "../types/kubeconfig_fields.ts";
+import { parseKubeconfigText } from "../types/kubeconfig_text.ts";
 
 /** What a plugin answered. */
 export type ExecCredential = {
@@ -56,14 +56,26 @@ function parsedAnswer(output: string): Readonly<Record<string, unknown>> | null 
   try {
     return JSON.parse(output) as Readonly<Record<string, unknown>> | null;
   } catch {
-    const document = parseDocument(output, { logLevel: "error", prettyErrors: false });
-    if (document.errors.length > 0 || !isMap(document.contents)) return undefined;
-    try {
-      return document.toJS({ maxAliasCount: 0 }) as Readonly<Record<string, unknown>>;
-    } catch {
-      return undefined;
-    }
+    // Told below.
   }
+  try {
+    const answer = parseKubeconfigText(output);
+    return isFields(answer) ? answer : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** RFC 3339, as a `metav1.Time` has it: `Date.parse` reads more than that, and days that no month has. */
+const TIME = /^(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:[.,]\d+)?([Zz]|[+-]\d\d:\d\d)$/;
+
+/** Milliseconds since the epoch; undefined for what is no time. */
+function timeOf(text: unknown): number | undefined {
+  const [, date, time, zone] = TIME.exec(typeof text === "string" ? text : "") ?? [];
+  const day = Date.parse(`${date}T00:00:00Z`);
+  if (Number.isNaN(day) || new Date(day).toISOString().slice(0, 10) !== date) return undefined;
+  const found = Date.parse(`${date}T${time}${zone?.toUpperCase()}`);
+  return Number.isNaN(found) ? undefined : found;
 }
 
 function readAnswer(
@@ -74,23 +86,19 @@ function readAnswer(
   const answer = parsedAnswer(output);
   if (answer === undefined) return refuse("did not answer with JSON");
   if (answer === null || typeof answer !== "object") return refuse("did not answer with an ExecCredential");
-  if (answer["kind"] !== "ExecCredential" || answer["apiVersion"] !== apiVersion) {
+  // client-go takes one without a kind for what it asked for.
+  if ((answer["kind"] ?? "ExecCredential") !== "ExecCredential" || answer["apiVersion"] !== apiVersion) {
     return refuse(`did not answer with an ExecCredential of ${apiVersion}`);
   }
   const status = (answer["status"] ?? {}) as Readonly<Record<string, unknown>>;
-  const expiry = text(status["expirationTimestamp"]);
+  const expiry = status["expirationTimestamp"] ?? "";
   const found = {
     token: text(status["token"]),
     certificate: text(status["clientCertificateData"]),
     key: text(status["clientKeyData"]),
-    expiresAt: expiry === undefined ? undefined : Date.parse(expiry),
+    expiresAt: expiry === "" ? undefined : timeOf(expiry),
   };
-  // RFC 3339, as a `metav1.Time` has it: `Date.parse` reads more than that.
-  if (
-    expiry !== undefined &&
-    (!/^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/.test(expiry) ||
-      Number.isNaN(found.expiresAt))
-  ) {
+  if (expiry !== "" && found.expiresAt === undefined) {
     return refuse("answered with an expirationTimestamp that is none");
   }
   if ((found.certificate === undefined) !== (found.key === undefined)) {

@@ -3,6 +3,7 @@
  * not know how to honour is an error that names the field: a field that is passed over would be another identity, another proxy, or
  * another server than the one that was configured.
  */
+import { ipAddress } from "../../http/types/ip_address.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
 import { own } from "../../program/types/own.ts";
 import {
@@ -210,6 +211,12 @@ export function readCluster({ name, value }: Named): ClusterEntry {
   };
   read.end();
   if (server === undefined) throw new KubeconfigError(`${where} has no server`);
+  const { tlsServerName = "" } = entry;
+  if (/[\s/:]/.test(tlsServerName) && ipAddress(tlsServerName.replace(/^\[(.*)\]$/, "$1")) === undefined) {
+    throw new KubeconfigError(
+      `${where}.tls-server-name must be a name or an address alone: write it without scheme, port, path and blanks`,
+    );
+  }
   eitherOf(where, entry.certificateAuthorityData, entry.certificateAuthority, "certificate-authority");
   if (
     entry.insecureSkipTlsVerify &&

@@ -241,6 +241,10 @@ test("where the server is: plain HTTP, a path, another name in its certificate",
   );
   const named = secured(context, { "tls-server-name": "api.test" });
   assert.is((await ask(context, config(named, {}))).url, "/version");
+  for (const name of ["127.0.0.1", "[127.0.0.1]", "API.test"]) {
+    const addressed = secured(context, { "tls-server-name": name });
+    assert.is((await ask(context, config(addressed, {}))).url, "/version", name);
+  }
   const other = await connect({
     kubeconfig: put(context, config(secured(context, { "tls-server-name": "other.test" }), {})),
   });
@@ -452,6 +456,13 @@ test("a secret in the place of something else is not quoted", async (context) =>
       "s3cret",
     ],
     [
+      "a token whose file begins in the home folder, as shells know it",
+      {},
+      { tokenFile: "~/token" },
+      /tokenFile names .*\/~\/token, which cannot be read \(ENOENT\)$/,
+      "secret",
+    ],
+    [
       "a secret in an extra's list",
       {},
       { as: "a", "as-user-extra": { s3cret: [7] } },
@@ -536,8 +547,30 @@ test("exec plugins: relative commands, what they are told, and how long their an
   await ask(context, config(cluster, user(answerOf({ token: "p" }))));
   assert.is(JSON.parse(readFileSync(`${plugin}.info`, "utf8")).spec.cluster, undefined);
   // client-go's decoder takes YAML as well.
-  const yaml = `apiVersion: ${V1}\nkind: ExecCredential\nstatus:\n  token: y\n`;
-  assert.is(lines(await ask(context, config(cluster, user(yaml))), "authorization")[0], "Bearer y");
+  const yaml = (more: string) => `apiVersion: ${V1}\nkind: ExecCredential\n${more}`;
+  for (
+    const [what, answer] of [
+      ["YAML", yaml("status:\n  token: tok\n")],
+      ["a flow at its key's column", yaml("status: {\ntoken: tok\n}\n")],
+      ["binary", yaml("status:\n  token: !!binary dG9r\n")],
+      ["a time without quotes", yaml("status:\n  token: tok\n  expirationTimestamp: 2099-01-01T00:00:00Z\n")],
+      ["no kind", JSON.stringify({ apiVersion: V1, status: { token: "tok" } })],
+      [
+        "a fraction behind a comma",
+        answerOf({ token: "tok", expirationTimestamp: "2099-01-01T00:00:00,5+02:00" }),
+      ],
+      [
+        "null members",
+        answerOf({ token: "tok", expirationTimestamp: null, clientKeyData: null }, { spec: null }),
+      ],
+    ] as const
+  ) {
+    assert.is(
+      lines(await ask(context, config(cluster, user(answer))), "authorization")[0],
+      "Bearer tok",
+      what,
+    );
+  }
   const certified = answerOf({
     clientCertificateData: context.client.cert,
     clientKeyData: context.client.key,
@@ -611,11 +644,22 @@ test("exec plugins that fail are named, and nothing of what they print is told",
     ],
     ["nothing in it", exec(answerOf({})), /neither a token nor a client certificate/],
     ["half a certificate", exec(answerOf({ clientCertificateData: "secret" })), /without its key/],
+    ...["soon", 4070908800, "2099-02-30T00:00:00Z", "2099-01-01T25:00:00Z", "2099-01-01T00:00:00", true, []]
+      .map((
+        expirationTimestamp,
+      ) =>
+        [
+          `a time that is none: ${expirationTimestamp}`,
+          exec(answerOf({ token: "secret", expirationTimestamp })),
+          /expirationTimestamp that is none/,
+        ] as const
+      ),
     [
-      "a date that is none",
-      exec(answerOf({ token: "secret", expirationTimestamp: "soon" })),
-      /expirationTimestamp that is none/,
+      "YAML whose token is true for kubectl",
+      exec(`apiVersion: ${V1}\nstatus: {token: yes}\n`),
+      /neither a token nor/,
     ],
+    ["YAML with no blank", exec(`apiVersion: ${V1}\nstatus: {token:secret}\n`), /neither a token nor/],
     [
       "one that must ask a person",
       exec(answerOf({ token: "secret" }), { interactiveMode: "Always" }),
@@ -684,6 +728,14 @@ test("what is not supported, or broken, is named with its file; a broken entry t
       {},
       /cluster "k"\.insecure-skip-tls-verify must be true or false/,
     ],
+    ...["https://api.test", "api.test:443", "api.test/", " api.test", "[::1]:443"].map((name) =>
+      [
+        `a tls-server-name ${name}`,
+        { "tls-server-name": name },
+        {},
+        /cluster "k"\.tls-server-name must be a name or an address alone/,
+      ] as const
+    ),
     [
       "an authority and none",
       { "insecure-skip-tls-verify": true, "certificate-authority": "x" },
