@@ -3,7 +3,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { homeFolder } from "../../program/apply/home.ts";
-import { runProgram } from "../../program/apply/run_program.ts";
+import { programInPath, runProgram } from "../../program/apply/run_program.ts";
 import { messageOf } from "../types/error.ts";
 import {
   ANONYMOUS,
@@ -85,7 +85,10 @@ async function runHelper(
     throw new Error(`what ${origin} names is no helper's name: letters, digits, '.', '_' and '-'`);
   }
   const program = `docker-credential-${name}`;
-  const end = await runProgram(program, {
+  const missing = `${program}, which ${origin} names, is not in PATH: install it, or remove its name`;
+  const file = await programInPath(program, env["PATH"]);
+  if (file === undefined) throw new Error(missing);
+  const end = await runProgram(file, {
     args: ["get"],
     env,
     input: server,
@@ -97,9 +100,7 @@ async function runHelper(
   switch (end.kind) {
     case "not started":
       throw new Error(
-        end.code === "ENOENT"
-          ? `${program}, which ${origin} names, is not in PATH: install it, or remove its name`
-          : `${program} cannot be run (${end.code})`,
+        end.code === "ENOENT" ? missing : `${program} cannot be run (${end.code})`,
       );
     case "too much output":
       throw new Error(`${program} printed more than ${HELPER_BYTES} bytes`);

@@ -211,13 +211,18 @@ export function isEmpty(auth: DockerAuth): boolean {
 const NOT_BASE64 = "`auth` is not base64 of user:password";
 
 function decodedAuth(auth: string, origin: string): string {
+  let binary: string;
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(
-      Uint8Array.from(atob(auth.trim()), (character) => character.charCodeAt(0)),
-    );
+    binary = atob(auth.trim());
   } catch {
     // What engines say of it may quote it.
     throw fault(origin, NOT_BASE64);
+  }
+  try {
+    const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw fault(origin, "`auth` holds a user and a password that are not UTF-8: log in again");
   }
 }
 

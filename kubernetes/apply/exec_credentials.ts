@@ -1,8 +1,7 @@
 /** Runs the program that a kubeconfig names for credentials (Kubernetes, "client-go credential plugins"). */
-import { access, constants } from "node:fs/promises";
-import { delimiter, isAbsolute, join } from "node:path";
+import { isAbsolute } from "node:path";
 import process from "node:process";
-import { runProgram } from "../../program/apply/run_program.ts";
+import { programInPath, runProgram } from "../../program/apply/run_program.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
 import type { ClusterEntry } from "../types/kubeconfig.ts";
 import { type ExecEntry, isToken } from "../types/kubeconfig_user.ts";
@@ -113,18 +112,6 @@ function readAnswer(
   return found;
 }
 
-/** Where a program of this name is in PATH; undefined: nowhere. */
-async function inPath(name: string): Promise<string | undefined> {
-  if (process.platform === "win32") return name;
-  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
-    // An empty entry means the working folder, which Go leaves out as well.
-    if (!isAbsolute(folder)) continue;
-    const path = join(folder, name);
-    if (await access(path, constants.X_OK).then(() => true, () => false)) return path;
-  }
-  return undefined;
-}
-
 /** A plugin, for messages. A command with its arguments is no program, and what follows its name may be a secret. */
 export const pluginName = (command: string, user: string): string =>
   `the exec plugin "${boundedText(command.split(/\s+-|[\r\n]/)[0]!, 200)}" of ${entryName("user", user)}`;
@@ -151,7 +138,7 @@ export async function runExecPlugin(
     refuse('has interactiveMode "Always", and there is no terminal to ask: use a plugin that needs none');
   }
   // Looked up in our PATH, as Go does; `spawn` would take the one that the plugin is given.
-  const program = isAbsolute(command) ? command : await inPath(command);
+  const program = isAbsolute(command) ? command : await programInPath(command, process.env["PATH"]);
   const hint = exec.installHint === undefined
     ? ""
     : `: ${boundedText(exec.installHint.replace(/\s+/g, " "), 500)}`;

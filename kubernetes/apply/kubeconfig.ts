@@ -43,8 +43,14 @@ const homeFile = (env: Environment): string => join(homeFolder(env), ".kube", "c
 
 /** Where the environment says that a cluster is described; undefined when it says nothing. Nothing is read yet. */
 export function findKubeconfig(env: Environment = process.env): KubeconfigSource | undefined {
-  const listed = (env["KUBECONFIG"] ?? "").split(delimiter).filter((file) => file !== "");
-  if (listed.length > 0) return { kind: "files", files: listed };
+  const variable = env["KUBECONFIG"] ?? "";
+  // A list that names nothing (`$A:$B` of unset variables) is no leave to take the home folder's cluster: kubectl doesn't, either.
+  if (variable !== "") {
+    return {
+      kind: "files",
+      files: variable.split(delimiter).filter((file) => file !== ""),
+    };
+  }
   if (existsSync(homeFile(env))) return { kind: "files", files: [homeFile(env)] };
   if (env["KUBERNETES_SERVICE_HOST"] && existsSync(SERVICE_ACCOUNT_TOKEN)) return { kind: "service account" };
   return undefined;
@@ -92,6 +98,9 @@ function serverUrl({ server, ...cluster }: ClusterEntry): URL | undefined {
 
 /** Reads and merges files; of several, those that don't exist are passed over, as kubectl does. */
 async function readFiles(listed: readonly string[]) {
+  if (listed.length === 0) {
+    throw new KubeconfigError("the variable KUBECONFIG names no file: name one, or unset it");
+  }
   const read = await Promise.all([...new Set(listed)].map(readOne));
   const documents = read.filter((document) => document !== undefined);
   if (documents.length === 0) {

@@ -1,5 +1,8 @@
 /** Runs a program whose standard output is its answer: exec plugins of kubeconfigs, docker's credential helpers. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { access, constants } from "node:fs/promises";
+import { delimiter, isAbsolute, join } from "node:path";
+import process from "node:process";
 
 /** How long what an ended program left behind, such as a daemon that keeps its output open, is waited for; Go's `exec.Cmd.WaitDelay`. */
 const LEFT_BEHIND_MS = 1_000;
@@ -68,4 +71,18 @@ export function runProgram(program: string, options: ProgramOptions): Promise<Pr
       else resolve({ kind: "exited", code, output: Buffer.concat(output) });
     });
   });
+}
+
+/**
+ * Where a program of this name is in `path`, a list as `PATH` has it; undefined: nowhere. Folders that are relative are left out, as Go's
+ * `exec.LookPath` does: what lies in the working folder is somebody else's.
+ */
+export async function programInPath(name: string, path: string | undefined): Promise<string | undefined> {
+  if (process.platform === "win32") return name;
+  for (const folder of (path ?? "").split(delimiter)) {
+    if (!isAbsolute(folder)) continue;
+    const file = join(folder, name);
+    if (await access(file, constants.X_OK).then(() => true, () => false)) return file;
+  }
+  return undefined;
 }

@@ -4,7 +4,7 @@
  * ports). Each row: the file, the image, and the user that is logged in.
  */
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -429,6 +429,11 @@ test("what is wrong is told with the place where it stands", async () => {
         /`auth` is not base64 of user/,
       ],
       [
+        "auth in Latin-1",
+        `{"auths":{"h.test":{"auth":"${btoa("u:s3cret\u00fc")}"}}}`,
+        /`auth` holds .* not UTF-8: log in again/,
+      ],
+      [
         "a token with blanks",
         '{"auths":{"h.test":{"registrytoken":"s3cret s3cret"}}}',
         /`registrytoken` is no token/,
@@ -463,6 +468,36 @@ test("what is wrong is told with the place where it stands", async () => {
       DOCKER_AUTH_CONFIG: JSON.stringify({ auths: { "h.test": login("u") } }),
     });
     assert.is(found, "with the credentials for h.test in the variable DOCKER_AUTH_CONFIG");
+  });
+});
+
+test("a helper in the working folder is somebody else's, whatever PATH says", async () => {
+  await inDirectory(async (directory) => {
+    await writeFile(
+      join(directory, "docker-credential-here"),
+      `#!/bin/sh\necho '{"Username": "u", "Secret": "p"}'\n`,
+    );
+    await chmod(join(directory, "docker-credential-here"), 0o755);
+    const here = relative(process.cwd(), directory);
+    for (const PATH of [here, `:${here}:/usr/bin:/bin`, "", "."]) {
+      const { options } = listening({
+        env: {
+          HOME: directory,
+          PATH,
+          DOCKER_AUTH_CONFIG: '{"credsStore":"here"}',
+          XDG_RUNTIME_DIR: directory,
+        },
+      });
+      const { credentials, explanation } = await findCredentials(
+        { registry: "h.test", repository: "a/b" },
+        options,
+      );
+      assert.is(credentials.kind, "anonymous", PATH);
+      assert.match(
+        explanation,
+        /docker-credential-here, which the variable DOCKER_AUTH_CONFIG names, is not in PATH/,
+      );
+    }
   });
 });
 

@@ -8,7 +8,7 @@ import { createServer as createHttpServer, type IncomingMessage } from "node:htt
 import { createServer as createHttpsServer } from "node:https";
 import { type AddressInfo, createServer as createTcpServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import process from "node:process";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -399,6 +399,16 @@ test("several files: the first that says something counts", async (context) => {
     new RegExp(`^the kubeconfig ${broken} cannot be read: it is not valid YAML`),
   );
   assert.match(await refusal(from("/nonexistent/a", "/nonexistent/b")), /does not exist/);
+  // As `$A:$B` of unset variables gives: another cluster than kubectl's must not be taken for it.
+  const home = put(context, config(secured(context), { token: "home" }), "home/.kube/config");
+  const HOME = dirname(dirname(home));
+  assert.is((await loadKubeconfig(undefined, { HOME, KUBECONFIG: "" })).server, context.https);
+  for (const KUBECONFIG of [delimiter, delimiter.repeat(3)]) {
+    assert.is(
+      await refusal(loadKubeconfig(undefined, { HOME, KUBECONFIG })),
+      "the variable KUBECONFIG names no file: name one, or unset it",
+    );
+  }
 });
 
 test("a secret in the place of something else is not quoted", async (context) => {
