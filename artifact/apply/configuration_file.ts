@@ -38,7 +38,7 @@ async function readAuthority(entry: AuthorityEntry, warn: (what: string) => void
     if (skipped > 0) {
       warn(`has ${skipped} PEM blocks that are no certificates, which are passed over: remove them`);
     }
-    return certificates.join("");
+    return `${certificates.join("\n")}\n`;
   }
   // TLS libraries pass over a block that does not begin its line: then nothing of the file would be trusted.
   if (OPENSSL_BLOCK.test(text)) return text.replace(/([^\r\n])(?=-----BEGIN )/g, "$1\n");

@@ -4,6 +4,7 @@
  */
 import { ipAddress, ipNetwork, networkHolds } from "../../http/types/ip_address.ts";
 import { ArtifactError, messageOf } from "./error.ts";
+import { quoted, quotedUri } from "./quoted.ts";
 
 /** Longer addresses are refused; presigned blob URLs have up to about 2,000 characters. */
 const MAX_CHARACTERS = 8192;
@@ -24,7 +25,7 @@ function isLinkLocal(hostname: string): boolean {
  *   password, or is link-local
  */
 export function namedAddress(text: string, base: string | undefined, who: string): URL {
-  const shown = text.length > 200 ? `${text.slice(0, 200)}…` : text;
+  const shown = quoted(quotedUri(text));
   const refuse = (reason: string, cause?: unknown): never => {
     throw new ArtifactError("protocol", `${who} ${reason}`, cause);
   };

@@ -98,7 +98,7 @@ function expired(answered: ExecCredential | undefined): boolean {
  */
 function authority(pem: string, of: string, field: string): string {
   const { certificates } = certificatesIn(pem);
-  if (certificates.length > 0) return certificates.join("");
+  if (certificates.length > 0) return `${certificates.join("\n")}\n`;
   throw new KubeconfigError(`the kubeconfig ${of}: ${field} holds no certificate in PEM that can be read`);
 }
 

@@ -7,9 +7,11 @@ import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import type { TlsPaths } from "../types/options.ts";
 import type { Log } from "./log.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
+import { certificatesIn } from "../../program/apply/certificates.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
 import { looseText } from "../../program/types/decoded_text.ts";
 import { ENCRYPTED_KEY, isEncryptedKey } from "../../program/types/encrypted_key.ts";
+import { append } from "../../program/types/lists.ts";
 
 /** Certificate (with its chain, leaf first) and key as PEM, with the state of the files that they came from. */
 export type ServerPair = {
@@ -141,14 +143,9 @@ export function loadClientCas(files: readonly string[], log: Log): ClientCas {
   for (const file of files) {
     const { text, fingerprint } = readTextFile(file, "client CA");
     fingerprints.set(file, fingerprint);
-    for (const { pem } of pemBlocks(text).filter(isCertificate)) {
-      try {
-        new X509Certificate(pem);
-        certificates.push(pem);
-      } catch {
-        ignored++;
-      }
-    }
+    const found = certificatesIn(text);
+    append(certificates, found.certificates);
+    ignored += found.skipped;
   }
   log.info(
     "Loaded client CA certificates",

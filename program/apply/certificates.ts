@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 
 /** What a file of authorities holds. */
 export interface Certificates {
-  /** Each in PEM of the usual form. */
+  /** Each in PEM of the usual form, without a line's end behind it. */
   readonly certificates: readonly string[];
   /** How many blocks say that they are certificates, and are none that can be read. */
   readonly skipped: number;
@@ -17,7 +17,7 @@ function certificateOf(block: string): string | undefined {
       [];
   if (base64 === undefined) return undefined;
   try {
-    return `${new X509Certificate(Buffer.from(base64, "base64")).toString().trimEnd()}\n`;
+    return new X509Certificate(Buffer.from(base64, "base64")).toString().trimEnd();
   } catch {
     // What is said of it may quote it.
     return undefined;

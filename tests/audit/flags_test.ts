@@ -253,7 +253,7 @@ test("--extra-ca: a block that is no certificate spoils only itself, as in the o
     for (const text of [`${none}${cert}`, `${cert}\n${none}`]) {
       writeFileSync(file, text);
       const { ca = [] } = tlsOf({ ...DEFAULTS, extraCa: file });
-      assert.is(ca.at(-1)?.trimEnd(), cert.trimEnd());
+      assert.is(ca.at(-1), cert.trimEnd());
       assert.not.ok(ca.some((one) => one.includes("AAAA\n-----END")));
     }
     writeFileSync(file, none);
