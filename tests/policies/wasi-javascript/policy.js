@@ -79,9 +79,7 @@ function validate() {
   if (found === undefined) return Validation.rejectRequest(`the label "${label}" is missing`, 422);
   const owner = ofNamespace ? ownerOf(request.namespace, label) : found;
   if (found !== owner) {
-    return Validation.rejectRequest(
-      `"${label}" is "${found}", in this namespace it is "${owner}": ünïcödé 🦜`,
-    );
+    return Validation.rejectRequest(`"${label}" is "${found}", in this namespace it is "${owner}": ünïcödé 🦜`);
   }
   return Validation.acceptRequest();
 }
