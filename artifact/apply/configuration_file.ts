@@ -14,7 +14,7 @@ import {
   type Signature,
   type VerificationConfig,
 } from "../types/verification_config.ts";
-import { readBounded, readBoundedText } from "./bounded_file.ts";
+import { readBounded, readBoundedText } from "../../program/apply/bounded_file.ts";
 import { log } from "./event.ts";
 import { keyFromPem, publicKeyWarnings } from "./signature/public_key.ts";
 

@@ -18,7 +18,7 @@ import {
 import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions, Environment } from "../types/options.ts";
 import { looseText } from "../../program/types/decoded_text.ts";
-import { readBounded } from "./bounded_file.ts";
+import { readBounded } from "../../program/apply/bounded_file.ts";
 import { log } from "./event.ts";
 import { environmentOf } from "./settings.ts";
 

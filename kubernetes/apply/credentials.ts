@@ -2,11 +2,12 @@
  * What proves to an API server who we are, and to us who it is: read from files and asked of plugins as a kubeconfig's entries say.
  * Every error names the file in which the entry stands.
  */
-import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { checkServerIdentity, createSecureContext, type PeerCertificate } from "node:tls";
+import { readBounded } from "../../program/apply/bounded_file.ts";
 import { certificatesIn } from "../../program/apply/certificates.ts";
+import { looseText } from "../../program/types/decoded_text.ts";
 import { ENCRYPTED_KEY, isEncryptedKey } from "../../program/types/encrypted_key.ts";
 import { impersonationHeaders } from "../render/impersonation.ts";
 import type { ClusterEntry } from "../types/kubeconfig.ts";
@@ -56,9 +57,9 @@ const looksLikePath = (path: string): boolean =>
 async function fileText(path: string, of: string, field: string): Promise<string> {
   const absolute = isAbsolute(path) ? path : resolve(dirname(of), path);
   try {
-    return await readFile(absolute, "utf8");
+    return looseText(await readBounded(absolute));
   } catch (error) {
-    const { code = "" } = error as NodeJS.ErrnoException;
+    const { code = "too large" } = error as NodeJS.ErrnoException;
     throw new KubeconfigError(
       looksLikePath(path)
         ? `the kubeconfig ${of}: ${field} names ${absolute}, which cannot be read (${code})`

@@ -3,11 +3,11 @@
  * pod's service account, in this order. Every error names the file and what to do about it.
  */
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { exempt } from "../../http/render/no_proxy.ts";
 import { isLoopback } from "../../http/types/ip_address.ts";
+import { readBounded } from "../../program/apply/bounded_file.ts";
 import { homeFolder } from "../../program/apply/home.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
 import { decodedText } from "../../program/types/decoded_text.ts";
@@ -62,12 +62,11 @@ const firstLine = (error: unknown): string =>
 /** A file's document; undefined when there is no such file. */
 async function readOne(file: string) {
   try {
-    const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+    const bytes = await readBounded(file, MAX_BYTES).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return undefined;
       throw error;
     });
     if (bytes === undefined) return undefined;
-    if (bytes.length > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES} bytes`);
     return readKubeconfigDocument(parseKubeconfigText(decodedText(bytes)), file);
   } catch (error) {
     throw new KubeconfigError(`the kubeconfig ${file} cannot be read: ${firstLine(error)}`);

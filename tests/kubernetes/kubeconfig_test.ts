@@ -794,6 +794,12 @@ test("what is not supported, or broken, is named with its file; a broken entry t
       join(context.folder, "absent.txt")
     }, which cannot be read (ENOENT)`,
   );
+  const endless = put(context, config(secured(context), { tokenFile: "/dev/zero" }));
+  assert.match(
+    await refusal((await loadKubeconfig(endless)).credentials()),
+    /tokenFile names \/dev\/zero, which cannot be read \(too large\)$/,
+  );
+  assert.match(await refusal(loadKubeconfig("/dev/zero")), /\/dev\/zero is larger than \d+ bytes$/);
   const spoiled = config(secured(context), { token: "t" }, {
     clusters: [null, 7, {}, { name: "x", cluster: null }, { name: "y", cluster: { server: 7 } }, {
       name: "k",
