@@ -60,7 +60,7 @@ export {
 } from "./apply/store.ts";
 export { keptDigests } from "./apply/stored_manifest.ts";
 export { listSignatures, type SignatureListing } from "./apply/signature_listing.ts";
-export { countPemKeys, publicKeyFault } from "./apply/signature/public_key.ts";
+export { publicKeyFault, publicKeyWarnings } from "./apply/signature/public_key.ts";
 export { loadTrustRoot, PUBLIC_MIRROR, type TrustRootSource } from "./apply/trust_root.ts";
 export {
   fetchVerifiedPolicy,

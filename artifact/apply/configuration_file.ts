@@ -1,10 +1,12 @@
 /** Reads the files that say where policies come from and who must have signed them. */
 import { X509Certificate } from "node:crypto";
+import { certificatesIn } from "../../program/apply/certificates.ts";
 import { looseText } from "../../program/types/decoded_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { ArtifactError, messageOf } from "../types/error.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { type AuthorityEntry, parseSources, type Sources } from "../types/sources.ts";
+import { quoted } from "../types/quoted.ts";
 import {
   configWarnings,
   parseVerificationConfig,
@@ -12,14 +14,16 @@ import {
   type Signature,
   type VerificationConfig,
 } from "../types/verification_config.ts";
-import { readBounded, readBoundedText } from "./bounded_file.ts";
+import { readBounded, readBoundedText } from "../../program/apply/bounded_file.ts";
 import { log } from "./event.ts";
-import { countPemKeys, keyFromPem } from "./signature/public_key.ts";
+import { keyFromPem, publicKeyWarnings } from "./signature/public_key.ts";
 
 const NO_CERTIFICATE = "Invalid certificate: Raw certificate is not in PEM nor in DER encoding";
-const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]+?-----END \1-----/;
+/** Certificates in forms that OpenSSL alone knows. */
+const OPENSSL_BLOCK = /-----BEGIN (TRUSTED |X509 )CERTIFICATE-----[\s\S]+?-----END \1CERTIFICATE-----/;
 
-async function readAuthority(entry: AuthorityEntry): Promise<string> {
+/** An authority's certificates in PEM; `warn` is told of blocks that are none, which are passed over. */
+async function readAuthority(entry: AuthorityEntry, warn: (what: string) => void): Promise<string> {
   let bytes: Uint8Array;
   if (entry.type === "Path") {
     try {
@@ -29,8 +33,15 @@ async function readAuthority(entry: AuthorityEntry): Promise<string> {
     }
   } else bytes = typeof entry.data === "string" ? new TextEncoder().encode(entry.data) : entry.data;
   const text = looseText(bytes);
+  const { certificates, skipped } = certificatesIn(text);
+  if (certificates.length > 0) {
+    if (skipped > 0) {
+      warn(`has ${skipped} PEM blocks that are no certificates, which are passed over: remove them`);
+    }
+    return `${certificates.join("\n")}\n`;
+  }
   // TLS libraries pass over a block that does not begin its line: then nothing of the file would be trusted.
-  if (PEM_BLOCK.test(text)) return text.replace(/([^\r\n])(?=-----BEGIN )/g, "$1\n");
+  if (OPENSSL_BLOCK.test(text)) return text.replace(/([^\r\n])(?=-----BEGIN )/g, "$1\n");
   try {
     // The structure alone: whether the key is strong enough is for the TLS library, when it is used.
     const der = new X509Certificate(bytes).raw;
@@ -62,10 +73,14 @@ export async function readSources(
     for (const warning of document.warnings) log(options, "warn", warning, { file: path });
     const authorities = new Map<string, string[]>();
     for (const { host, entry } of document.authorities) {
+      const at = `source_authorities.${host}${entry.type === "Path" ? `, ${quoted(entry.path)}` : ""}`;
       try {
-        authorities.set(host, [...authorities.get(host) ?? [], await readAuthority(entry)]);
+        const authority = await readAuthority(
+          entry,
+          (what) => log(options, "warn", `${at} ${what}`, { file: path }),
+        );
+        authorities.set(host, [...authorities.get(host) ?? [], authority]);
       } catch (cause) {
-        const at = `source_authorities.${host}${entry.type === "Path" ? `, ${entry.path}` : ""}`;
         throw new ArtifactError("config", `${messageOf(cause)} (${at})`, cause);
       }
     }
@@ -121,10 +136,7 @@ function keyWarnings(config: VerificationConfig, path: string): readonly string[
     } catch (cause) {
       throw new ArtifactError("config", `${path}: ${place}: ${messageOf(cause)}`, cause);
     }
-    const count = countPemKeys(key);
-    return count > 1
-      ? [`${place} holds ${count} keys, only the first is used: list each as an entry of its own`]
-      : [];
+    return publicKeyWarnings(key, "list each as an entry of its own").map((warning) => `${place} ${warning}`);
   });
 }
 

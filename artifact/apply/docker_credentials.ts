@@ -1,9 +1,9 @@
 /** Which credentials a registry gets: Docker's `config.json` and its helpers (`spec/fetch-verify.md §5`). */
-import { spawn } from "node:child_process";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { homeFolder } from "../../program/apply/home.ts";
+import { programInPath, runProgram } from "../../program/apply/run_program.ts";
 import { messageOf } from "../types/error.ts";
 import {
   ANONYMOUS,
@@ -18,7 +18,7 @@ import {
 import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions, Environment } from "../types/options.ts";
 import { looseText } from "../../program/types/decoded_text.ts";
-import { readBounded } from "./bounded_file.ts";
+import { readBounded } from "../../program/apply/bounded_file.ts";
 import { log } from "./event.ts";
 import { environmentOf } from "./settings.ts";
 
@@ -66,58 +66,68 @@ export function loginFiles(options: ArtifactOptions): readonly string[] {
   return [...named, docker, ...podmanRuntimeFile(env), podman];
 }
 
+/** What the helper of a file is asked with. */
+type Asking = {
+  /** The file or the variable that names it, for messages. */
+  readonly origin: string;
+  readonly env: Environment;
+  readonly signal: AbortSignal | undefined;
+};
+
 /** Runs `docker-credential-<name> get` with the server on its standard input. */
-function runHelper(name: string, server: string, env: Environment, signal: AbortSignal | undefined) {
-  return new Promise<Credentials>((resolve, reject) => {
-    if (!/^[A-Za-z0-9._-]{1,64}$/.test(name)) {
-      // A secret may have been put in the name's place: it is not quoted.
-      return reject(
-        new Error("what config.json names is no helper's name: letters, digits, '.', '_' and '-'"),
-      );
-    }
-    const program = `docker-credential-${name}`;
-    const child = spawn(program, ["get"], {
-      stdio: ["pipe", "pipe", "ignore"],
-      env: { ...env } as NodeJS.ProcessEnv,
-      killSignal: "SIGKILL",
-      ...(signal === undefined ? {} : { signal }),
-    });
-    // Not by the `timeout` of `spawn`: Node 24 waits for it also where the program could not be started.
-    const limit = setTimeout(() => child.kill("SIGKILL"), HELPER_MS).unref();
-    const output: Buffer[] = [];
-    let size = 0;
-    child.on("error", (cause) => reject(new Error(`${program}: ${cause.message}`)));
-    child.stdin.on("error", () => {});
-    child.stdout.on("data", (piece: Buffer) => {
-      size += piece.length;
-      if (size > HELPER_BYTES) child.kill("SIGKILL");
-      else output.push(piece);
-    });
-    child.on("close", (code, killed) => {
-      clearTimeout(limit);
-      // What it printed may hold a secret: it is never part of a message.
-      if (code !== 0) return reject(new Error(`${program} ended with ${killed ?? `code ${code}`}`));
-      try {
-        const { Username: username, Secret: secret } = parseJson(
-          Buffer.concat(output).toString("utf8"),
-          "the answer",
-        ) as Readonly<Record<string, unknown>>;
-        if (typeof username !== "string" || typeof secret !== "string") {
-          throw new Error("no Username and Secret");
-        }
-        // Some helpers answer so instead of failing where they have nothing.
-        if (username === "" && secret === "") return resolve(ANONYMOUS);
-        resolve(
-          username === "<token>"
-            ? { kind: "identity_token", token: secret }
-            : { kind: "basic", username, password: secret },
-        );
-      } catch {
-        reject(new Error(`${program} did not answer with {"Username": …, "Secret": …}`));
-      }
-    });
-    child.stdin.end(server);
+async function runHelper(
+  name: string,
+  server: string,
+  { origin, env, signal }: Asking,
+): Promise<Credentials> {
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(name)) {
+    // A secret may have been put in the name's place: it is not quoted.
+    throw new Error(`what ${origin} names is no helper's name: letters, digits, '.', '_' and '-'`);
+  }
+  const program = `docker-credential-${name}`;
+  const missing = `${program}, which ${origin} names, is not in PATH: install it, or remove its name`;
+  const file = await programInPath(program, env["PATH"]);
+  if (file === undefined) throw new Error(missing);
+  const end = await runProgram(file, {
+    args: ["get"],
+    env,
+    input: server,
+    timeoutMs: HELPER_MS,
+    maxBytes: HELPER_BYTES,
+    signal,
   });
+  // What it printed may hold a secret: it is never part of a message.
+  switch (end.kind) {
+    case "not started":
+      throw new Error(
+        end.code === "ENOENT" ? missing : `${program} cannot be run (${end.code})`,
+      );
+    case "too much output":
+      throw new Error(`${program} printed more than ${HELPER_BYTES} bytes`);
+    case "stopped":
+      throw new Error(`${program} did not end within ${HELPER_MS / 1000} s, or was stopped (${end.signal})`);
+    case "exited":
+      if (end.code !== 0) throw new Error(`${program} ended with code ${end.code}`);
+      return readHelperAnswer(end.output, program);
+  }
+}
+
+function readHelperAnswer(output: Buffer, program: string): Credentials {
+  let answer: unknown;
+  try {
+    answer = parseJson(output.toString("utf8"), "the answer");
+  } catch {
+    // Told below.
+  }
+  const { Username: username, Secret: secret } = (answer ?? {}) as Readonly<Record<string, unknown>>;
+  if (typeof username !== "string" || typeof secret !== "string") {
+    throw new Error(`${program} did not answer with {"Username": …, "Secret": …}`);
+  }
+  // Some helpers answer so instead of failing where they have nothing.
+  if (username === "" && secret === "") return ANONYMOUS;
+  return username === "<token>"
+    ? { kind: "identity_token", token: secret }
+    : { kind: "basic", username, password: secret };
 }
 
 /** The servers that a helper is asked for: the keys that stand in the file, as `docker login` gave them to it, then the registry. */
@@ -126,16 +136,11 @@ function helperServers(keys: readonly string[], registry: string): readonly stri
   return [...new Set([...keys.slice(0, 4), ...own])];
 }
 
-async function askHelper(
-  name: string,
-  servers: readonly string[],
-  env: Environment,
-  signal: AbortSignal | undefined,
-) {
+async function askHelper(name: string, servers: readonly string[], asking: Asking) {
   let failure: unknown;
   for (const server of servers) {
     try {
-      return await runHelper(name, server, env, signal);
+      return await runHelper(name, server, asking);
     } catch (error) {
       failure ??= error;
     }
@@ -146,19 +151,42 @@ async function askHelper(
 /** Docker's variable with the content of such a file, which comes before all files (docker/cli 28.3). */
 const AUTH_VARIABLE = "DOCKER_AUTH_CONFIG";
 
-async function lookUp(file: string, image: Image, options: ArtifactOptions): Promise<Credentials> {
-  const variable = file === AUTH_VARIABLE ? environmentOf(options)[AUTH_VARIABLE] : undefined;
-  const config = parseDockerConfig(variable ?? looseText(await readBounded(file)));
-  const env = environmentOf(options);
+/** Where logins may be: in a file, or in a variable itself. */
+type LoginPlace = {
+  /** For messages. */
+  readonly origin: string;
+  readonly read: () => Promise<string>;
+};
+
+/** All places that may hold logins, in the order in which they are asked; what the caller names is alone. */
+function loginPlaces(options: ArtifactOptions): readonly LoginPlace[] {
+  const content = options.dockerConfigDir ? undefined : environmentOf(options)[AUTH_VARIABLE];
+  const variable = content
+    ? [{ origin: `the variable ${AUTH_VARIABLE}`, read: () => Promise.resolve(content) }]
+    : [];
+  const files = loginFiles(options).map((file) => ({
+    origin: file,
+    read: async () => looseText(await readBounded(file)),
+  }));
+  return [...variable, ...files];
+}
+
+async function lookUp(
+  { origin, read }: LoginPlace,
+  image: Image,
+  options: ArtifactOptions,
+): Promise<Credentials> {
+  const config = parseDockerConfig(await read(), origin);
+  const asking = { origin, env: environmentOf(options), signal: options.signal };
   const entries = authsFor(config, image.registry, image.repository);
   const empty = entries.filter(({ auth }) => isEmpty(auth)).map(({ key }) => key);
   const servers = helperServers(empty, image.registry);
   const helper = helperFor(config, image.registry);
-  if (helper !== undefined) return await askHelper(helper, servers, env, options.signal);
+  if (helper !== undefined) return await askHelper(helper, servers, asking);
   const faults: unknown[] = [...config.faults];
   for (const { auth } of entries) {
     try {
-      const found = credentialsOf(auth);
+      const found = credentialsOf(auth, origin);
       if (found !== undefined) return found;
     } catch (error) {
       // A bad entry spoils only itself: the next one may hold for the image, too.
@@ -166,7 +194,7 @@ async function lookUp(file: string, image: Image, options: ArtifactOptions): Pro
     }
   }
   if (config.credsStore !== undefined) {
-    const found = await askHelper(config.credsStore, servers, env, options.signal);
+    const found = await askHelper(config.credsStore, servers, asking);
     if (found.kind !== "anonymous") return found;
   }
   if (faults.length > 0) throw faults[0];
@@ -193,31 +221,31 @@ function isMissing(file: string, error: unknown): boolean {
  * level: most registries want none.
  */
 export async function findCredentials(image: Image, options: ArtifactOptions): Promise<CredentialsFound> {
-  const env = environmentOf(options);
-  // What the caller names is alone, unless it only repeats the other variable.
-  const alone = options.dockerConfigDir !== undefined && options.dockerConfigDir !== env["DOCKER_CONFIG"];
-  const given = env[AUTH_VARIABLE] && !alone ? [AUTH_VARIABLE] : [];
-  const files = [...given, ...loginFiles(options)];
+  const places = loginPlaces(options);
   const failures: string[] = [];
-  for (const file of files) {
+  for (const place of places) {
+    const { origin } = place;
     try {
-      const credentials = await lookUp(file, image, options);
+      const credentials = await lookUp(place, image, options);
       if (credentials.kind !== "anonymous") {
-        return { credentials, explanation: `with the credentials for ${image.registry} in ${file}` };
+        return { credentials, explanation: `with the credentials for ${image.registry} in ${origin}` };
       }
     } catch (error) {
       if (options.signal?.aborted) throw error;
-      failures.push(isMissing(file, error) ? `${file} is not there` : messageOf(error));
+      failures.push(isMissing(origin, error) ? `${origin} is not there` : messageOf(error));
       log(options, "debug", "Couldn't fetch credentials. Using anonymous instead", {
         server: image.registry,
-        file,
+        file: origin,
         error: messageOf(error),
       });
     }
   }
-  const explanation = failures.length === files.length
+  const origins = places.map(({ origin }) => origin);
+  const explanation = failures.length === places.length
     ? `without credentials: ${failures.join("; ")}: log in with \`docker login ${image.registry}\``
-    : `${files.join(", ")} ${files.length === 1 ? "has" : "have"} no credentials for ${image.registry}: ` +
+    : `${origins.join(", ")} ${
+      origins.length === 1 ? "has" : "have"
+    } no credentials for ${image.registry}: ` +
       `log in with \`docker login ${image.registry}\`${
         failures.length === 0 ? "" : ` (${failures.join("; ")})`
       }`;

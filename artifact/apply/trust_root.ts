@@ -17,7 +17,7 @@ import { ArtifactError, codeOf, messageOf } from "../types/error.ts";
 import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { parseTrustConfig, type TrustRoot } from "../types/trust_root.ts";
-import { readBounded, readBoundedText } from "./bounded_file.ts";
+import { readBounded, readBoundedText } from "../../program/apply/bounded_file.ts";
 import { log } from "./event.ts";
 import { createHttpClient, readBytes } from "./http.ts";
 import { PassingError, retrying } from "./retry.ts";

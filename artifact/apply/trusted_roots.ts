@@ -2,15 +2,18 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import tls from "node:tls";
+import { certificatesIn } from "../../program/apply/certificates.ts";
+import { looseText } from "../../program/types/decoded_text.ts";
 import { ArtifactError } from "../types/error.ts";
 import type { Environment } from "../types/options.ts";
 import { append } from "../../program/types/lists.ts";
 
-const PEM_BLOCK =
-  /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[\s\S]*?-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
+/** Certificates in forms that OpenSSL alone knows. */
+const OPENSSL_BLOCK = /-----BEGIN (TRUSTED |X509 )CERTIFICATE-----[\s\S]*?-----END \1CERTIFICATE-----/g;
 
-function certificatesIn(file: string): readonly string[] {
-  return readFileSync(file, "utf8").match(PEM_BLOCK) ?? [];
+function authoritiesIn(file: string): readonly string[] {
+  const text = looseText(readFileSync(file));
+  return [...certificatesIn(text).certificates, ...text.match(OPENSSL_BLOCK) ?? []];
 }
 
 /** `SSL_CERT_FILE` and `SSL_CERT_DIR`, as OpenSSL and Go understand them: they replace the system's roots. */
@@ -20,7 +23,7 @@ function fromEnvironment(env: Environment): readonly string[] | undefined {
   const found: string[] = [];
   if (file) {
     try {
-      append(found, certificatesIn(file));
+      append(found, authoritiesIn(file));
     } catch (cause) {
       throw new ArtifactError("config", `SSL_CERT_FILE: cannot read ${file}`, cause);
     }
@@ -37,7 +40,7 @@ function fromEnvironment(env: Environment): readonly string[] | undefined {
     }
     for (const name of names) {
       try {
-        append(found, certificatesIn(join(directory, name)));
+        append(found, authoritiesIn(join(directory, name)));
       } catch {
         // A directory or an unreadable file among the certificates: OpenSSL passes over it as well.
       }

@@ -2,20 +2,19 @@
  * Addresses that a server names: redirects, token realms, a layer's own `urls`, upload locations. A server may send us to
  * other hosts, as registries with separate token and blob servers do, but not to places that only we can reach.
  */
-import { ipv4, ipv6 } from "../../http/types/ip_address.ts";
+import { ipAddress, ipNetwork, networkHolds } from "../../http/types/ip_address.ts";
 import { ArtifactError, messageOf } from "./error.ts";
+import { quoted, quotedUri } from "./quoted.ts";
 
 /** Longer addresses are refused; presigned blob URLs have up to about 2,000 characters. */
 const MAX_CHARACTERS = 8192;
 
-/** `169.254.0.0/16` and its IPv6 spellings, `fe80::/10`, and the IPv6 address of EC2's metadata: no registry is there. */
+/** Link-local networks, and the IPv6 address of EC2's metadata: no registry is there. */
+const LINK_LOCAL = ["169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128"].map((text) => ipNetwork(text)!);
+
 function isLinkLocal(hostname: string): boolean {
-  const four = ipv4(hostname);
-  if (four !== undefined) return four >>> 16 === 0xa9fe;
-  const six = ipv6(hostname.replace(/^\[|\]$/g, ""));
-  if (six === undefined) return false;
-  if (six >> 32n === 0xffffn) return (six >> 16n & 0xffffn) === 0xa9fen;
-  return six >> 118n === 0x3fan || six === 0xfd00_0ec2_0000_0000_0000_0000_0000_0254n;
+  const address = ipAddress(hostname.replace(/^\[|\]$/g, ""));
+  return address !== undefined && LINK_LOCAL.some((network) => networkHolds(network, address));
 }
 
 /**
@@ -26,7 +25,7 @@ function isLinkLocal(hostname: string): boolean {
  *   password, or is link-local
  */
 export function namedAddress(text: string, base: string | undefined, who: string): URL {
-  const shown = text.length > 200 ? `${text.slice(0, 200)}…` : text;
+  const shown = quoted(quotedUri(text));
   const refuse = (reason: string, cause?: unknown): never => {
     throw new ArtifactError("protocol", `${who} ${reason}`, cause);
   };

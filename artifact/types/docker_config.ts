@@ -38,17 +38,15 @@ function text(value: unknown): string | undefined {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const fault = (reason: string) => new ArtifactError("config", `Docker's config.json: ${reason}`);
+const DEFAULT_ORIGIN = "Docker's config.json";
 
-function refuse(reason: string): never {
-  throw fault(reason);
-}
+const fault = (origin: string, reason: string) => new ArtifactError("config", `${origin}: ${reason}`);
 
 /** An object of the file. Whatever stands in its place is named by its kind alone: everything in this file may be a secret. */
-function fields(value: unknown, what: string): Fields {
+function fields(value: unknown, what: string, origin: string): Fields {
   if (isFields(value)) return value;
   const kind = value === null ? "null" : Array.isArray(value) ? "a list" : `a ${typeof value}`;
-  refuse(`${what} must be an object, it is ${kind}`);
+  throw fault(origin, `${what} must be an object, it is ${kind}`);
 }
 
 function isFields(value: unknown): value is Fields {
@@ -56,14 +54,15 @@ function isFields(value: unknown): value is Fields {
 }
 
 /**
+ * @param origin the file or the variable that has it, for messages
  * @throws {ArtifactError} `config`: no JSON object of the known shape. The message holds no value of the file
  */
-export function parseDockerConfig(json: string): DockerConfig {
-  const root = fields(parseJson(json, "Docker's config.json", "config"), "the file");
+export function parseDockerConfig(json: string, origin = DEFAULT_ORIGIN): DockerConfig {
+  const root = fields(parseJson(json, origin, "config"), "it", origin);
   const faults: ArtifactError[] = [];
   const member = (name: string): Fields => {
     try {
-      return fields(own(root, name) ?? {}, name);
+      return fields(own(root, name) ?? {}, name, origin);
     } catch (error) {
       faults.push(error as ArtifactError);
       return {};
@@ -86,7 +85,7 @@ export function parseDockerConfig(json: string): DockerConfig {
     ([server, name]) => text(name) === undefined ? [] : [[server, name as string] as const],
   );
   if (isOldConfig(root)) {
-    faults.push(fault("it has no `auths`, as the older .dockercfg: put what it holds into `auths`"));
+    faults.push(fault(origin, "it has no `auths`, as the older .dockercfg: put what it holds into `auths`"));
   }
   return {
     auths: new Map(auths),
@@ -211,14 +210,19 @@ export function isEmpty(auth: DockerAuth): boolean {
 
 const NOT_BASE64 = "`auth` is not base64 of user:password";
 
-function decodedAuth(auth: string): string {
+function decodedAuth(auth: string, origin: string): string {
+  let binary: string;
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(
-      Uint8Array.from(atob(auth.trim()), (character) => character.charCodeAt(0)),
-    );
+    binary = atob(auth.trim());
   } catch {
     // What engines say of it may quote it.
-    return refuse(NOT_BASE64);
+    throw fault(origin, NOT_BASE64);
+  }
+  try {
+    const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw fault(origin, "`auth` holds a user and a password that are not UTF-8: log in again");
   }
 }
 
@@ -226,11 +230,12 @@ function decodedAuth(auth: string): string {
  * What an entry of `auths` says, `undefined` if it says nothing (`{}`: the password is in the credential store). `auth` counts where
  * `username` and `password` say something else, as for docker and the kubelet.
  *
+ * @param origin the file or the variable that has it, for messages
  * @throws {ArtifactError} `config`: `auth` is undecodable
  */
-export function credentialsOf(entry: DockerAuth): Credentials | undefined {
+export function credentialsOf(entry: DockerAuth, origin = DEFAULT_ORIGIN): Credentials | undefined {
   if (entry.registryToken !== undefined && !/^[\x21-\x7e]+$/.test(entry.registryToken)) {
-    refuse("`registrytoken` is no token: it has blanks or other characters that no header has");
+    throw fault(origin, "`registrytoken` is no token: it has blanks or other characters that no header has");
   }
   if (entry.registryToken !== undefined) return { kind: "registry_token", token: entry.registryToken };
   if (entry.identityToken !== undefined) return { kind: "identity_token", token: entry.identityToken };
@@ -239,9 +244,9 @@ export function credentialsOf(entry: DockerAuth): Credentials | undefined {
       ? undefined
       : { kind: "basic", username: entry.username, password: entry.password };
   }
-  const decoded = decodedAuth(entry.auth);
+  const decoded = decodedAuth(entry.auth, origin);
   const colon = decoded.indexOf(":");
-  if (colon < 0) refuse(NOT_BASE64);
+  if (colon < 0) throw fault(origin, NOT_BASE64);
   // Old clients filled it up with zeros, which docker leaves out.
   const password = decoded.slice(colon + 1).replace(/^\0+|\0+$/g, "");
   return { kind: "basic", username: decoded.slice(0, colon), password };

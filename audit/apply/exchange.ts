@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { createSecureContext, getCACertificates, rootCertificates } from "node:tls";
+import { certificatesIn } from "../../program/apply/certificates.ts";
 import { ENCRYPTED_KEY, isEncryptedKey } from "../../program/types/encrypted_key.ts";
 import { own } from "../../program/types/own.ts";
 import { loadUndici, type UndiciDispatcher } from "../../deps.ts";
@@ -41,10 +42,12 @@ export function tlsOf({ insecureSsl, extraCa, clientCert, clientKey }: AuditSett
   let ca: readonly string[] | undefined;
   if (extraCa !== undefined) {
     const text = read(extraCa, `failed to read file ${JSON.stringify(extraCa)} with CA cert`);
-    const extra = text.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
+    const { certificates: extra, skipped } = certificatesIn(text);
     try {
-      if (extra.length === 0) throw new Error("it holds no PEM certificate");
-      createSecureContext({ ca: extra });
+      if (extra.length === 0) {
+        throw new Error(`it holds no PEM certificate${skipped === 0 ? "" : " that can be read"}`);
+      }
+      createSecureContext({ ca: [...extra] });
     } catch (error) {
       throw new Error(
         `failed to create scanner: failed to append cert to in-app RootCAs trust store: ${extraCa}: ` +

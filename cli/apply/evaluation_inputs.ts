@@ -22,6 +22,7 @@ import { fetchChecked, type Fetching } from "./fetch_policy.ts";
 import { fetchingFromFlags } from "./fetching.ts";
 import { isGzip, moduleInBundle } from "./opa_bundle.ts";
 import { pathsOf } from "./paths.ts";
+import { shownUri } from "./resolve.ts";
 
 /** One request, as a file gives it. */
 export interface RequestInput extends GivenRequest {
@@ -130,13 +131,15 @@ export async function loadModules(
   const modules = new Map<string, LoadedModule>();
   for (const { uri, bytes } of files) {
     const module = isGzip(bytes) ? await moduleInBundle(bytes, uri) : bytes;
-    if (!isWasm(module)) throw new CliError(`${uri}: ${whatItIs(module)}`);
+    if (!isWasm(module)) throw new CliError(`${shownUri(uri)}: ${whatItIs(module)}`);
     try {
       modules.set(uri, lookAt(module, options.mode, uri));
     } catch (error) {
       // 1.36 names none; of several it has to be said which.
-      if (!(error instanceof CliError) || uris.length === 1 || error.message.includes(uri)) throw error;
-      throw new CliError(`${error.message} (${uri})`);
+      if (!(error instanceof CliError) || uris.length === 1 || error.message.includes(shownUri(uri))) {
+        throw error;
+      }
+      throw new CliError(`${error.message} (${shownUri(uri)})`);
     }
   }
   return modules;

@@ -21,6 +21,7 @@ import { CliError, type Context } from "../types/command.ts";
 import { type Definition, type ModuleDefinition, modulesOf, titleOf } from "../types/definition.ts";
 import { COMPATIBLE_VERSION } from "../types/version.ts";
 import type { HostWorld } from "./host_world.ts";
+import { shownUri } from "./resolve.ts";
 
 /** A module that was fetched and looked at. */
 export interface LoadedModule {
@@ -71,7 +72,7 @@ export function lookAt(bytes: Uint8Array, wanted: ExecutionMode | undefined, uri
   try {
     metadata = readMetadata(bytes);
   } catch (error) {
-    throw new CliError(`${(error as Error).message} (${uri})`);
+    throw new CliError(`${(error as Error).message} (${shownUri(uri)})`);
   }
   checkVersion(metadata, COMPATIBLE_VERSION);
   return { bytes, metadata, mode: executionMode(bytes, metadata, wanted) };
@@ -141,7 +142,7 @@ export class DefinitionEvaluator {
       prepared = prepareModule(bytes, { memoryMib }, mode).then(
         (module) => this.#evaluator.addModule(module),
         (error) => {
-          throw new CliError(`${uri}: ${(error as Error).message}`);
+          throw new CliError(`${shownUri(uri)}: ${(error as Error).message}`);
         },
       );
       this.#prepared.set(uri, prepared);
@@ -217,7 +218,7 @@ export class DefinitionEvaluator {
   /** Whether a policy takes its settings; the text says why not, undefined that it does. Throws {@link CliError}. */
   async #refusal(policy: number, uri: string): Promise<string | undefined> {
     const outcome = await this.#evaluator.validateSettings(policy);
-    if (outcome.kind === "error") throw new CliError(`${uri}: ${outcome.message}`);
+    if (outcome.kind === "error") throw new CliError(`${shownUri(uri)}: ${outcome.message}`);
     if (outcome.kind !== "settings" || outcome.settings.valid) return undefined;
     return outcome.settings.message ?? "";
   }

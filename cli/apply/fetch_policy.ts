@@ -10,7 +10,7 @@ import {
   type VerificationConfig,
 } from "../../artifact/mod.ts";
 import { CliError, type Context } from "../types/command.ts";
-import { localPath } from "./resolve.ts";
+import { localPath, shownUri } from "./resolve.ts";
 import type { TrustRootOf } from "./verification.ts";
 
 /** What policies are fetched with. */
@@ -27,7 +27,7 @@ const AFTER_VERIFICATION: ReadonlySet<ArtifactErrorCode> = new Set(["store", "no
 export function notValidated(uri: string, { code, message, cause }: ArtifactError): CliError {
   // What was wrong with single signatures says more than the message; of other failures it says all.
   return new CliError(
-    `Policy ${uri} cannot be validated\n${message}`,
+    `Policy ${shownUri(uri)} cannot be validated\n${message}`,
     code === "signature" ? { cause } : {},
   );
 }

@@ -4,6 +4,7 @@ import { readMetadata } from "../../evaluator/apply/prepare.ts";
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { CliError } from "../types/command.ts";
+import { shownUri } from "./resolve.ts";
 
 /** A module that is there, and its metadata; those are undefined where nobody annotated it. */
 export interface LocalModule {
@@ -29,6 +30,6 @@ export async function readLocalModule(path: string): Promise<LocalModule> {
 /** That a policy would have to be annotated, by its URI. */
 export const notAnnotated = (program: string, uri: string): CliError =>
   new CliError(
-    `No Kubewarden metadata found inside of '${uri}'.\n` +
+    `No Kubewarden metadata found inside of '${shownUri(uri)}'.\n` +
       `Policies can be annotated with the \`${program} annotate\` command.`,
   );

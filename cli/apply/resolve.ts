@@ -12,11 +12,17 @@ import {
   manifestComponents,
   parsePolicyUrl,
   parseReference,
+  quotedUri,
 } from "../../artifact/mod.ts";
+import { oneLine } from "../../program/render/terminal_text.ts";
 import { CliError, type Context } from "../types/command.ts";
 import { pathsOf } from "./paths.ts";
 
-export const notFound = (name: string): CliError => new CliError(`Cannot find policy with uri: ${name}`);
+/** A policy's URI in messages: in one line, bounded, without the password that it may hold. */
+export const shownUri = (uri: string): string => oneLine(quotedUri(uri));
+
+export const notFound = (name: string): CliError =>
+  new CliError(`Cannot find policy with uri: ${shownUri(name)}`);
 
 /** A registry URI with everything that was left out; other URIs, and references that are none, as they are. */
 export function normalised(uri: string): string {
@@ -115,13 +121,15 @@ export async function checkedPath(context: Context, uri: string): Promise<string
   const check = await checkStored(pathsOf(context.env).store, parsePolicyUrl(uri), path);
   if (check.kind === "changed") {
     throw new CliError(
-      `${uri}: the stored module is not what its digest names (${path} has sha256 ${check.sha256}, ` +
+      `${
+        shownUri(uri)
+      }: the stored module is not what its digest names (${path} has sha256 ${check.sha256}, ` +
         `${check.expected} is wanted): pull it again`,
     );
   }
   if (check.kind === "unknown") {
     context.log("WARN", "the store does not know what the digest stands for, the module was not checked", {
-      uri: JSON.stringify(uri),
+      uri: JSON.stringify(shownUri(uri)),
     });
   }
   return path;

@@ -35,7 +35,8 @@ async function sourcesFor(context: Context, path: string | undefined): Promise<S
 export async function artifactOptions(context: Context, args: Arguments): Promise<ArtifactOptions> {
   const { cwd, env, signal } = context;
   const given = args.value("docker-config-json-path");
-  const directory = given === undefined ? env["DOCKER_CONFIG"] : resolve(cwd, given);
+  const named = given === undefined ? undefined : resolve(cwd, given);
+  const directory = named ?? env["DOCKER_CONFIG"];
   if (directory && !existsSync(dockerConfigFile(directory))) {
     context.log(
       "WARN",
@@ -48,7 +49,8 @@ export async function artifactOptions(context: Context, args: Arguments): Promis
     sources: await sourcesFor(context, args.value("sources-path")),
     env,
     signal,
-    ...(directory ? { dockerConfigDir: directory } : {}),
+    // The variable is read where the logins are: the flag keeps all other places out, and it doesn't.
+    ...(named === undefined ? {} : { dockerConfigDir: named }),
     onEvent(event: ArtifactEvent) {
       if (event.kind === "progress") return progress(event);
       const fields = Object.fromEntries(

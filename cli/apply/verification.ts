@@ -5,9 +5,9 @@ import { resolve } from "node:path";
 import {
   type Annotations,
   type ArtifactOptions,
-  countPemKeys,
   loadTrustRoot,
   publicKeyFault,
+  publicKeyWarnings,
   readVerificationConfig,
   type Signature,
   type TrustRoot,
@@ -101,12 +101,8 @@ async function fromFlags(context: Context, args: Arguments): Promise<Verificatio
     }
     const fault = publicKeyFault(key);
     if (fault !== undefined) throw new CliError(`${path}: ${fault}`);
-    const count = countPemKeys(key);
-    if (count > 1) {
-      context.log(
-        "WARN",
-        `${path} holds ${count} keys, only the first is used: give a --verification-key for each`,
-      );
+    for (const warning of publicKeyWarnings(key, "give a --verification-key for each")) {
+      context.log("WARN", `${path} ${warning}`);
     }
     allOf.push({ kind: "pubKey", owner: undefined, key, annotations });
   }

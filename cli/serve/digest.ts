@@ -1,6 +1,6 @@
 /** `digest`: the digest of a policy's manifest in its registry. */
 import { manifestDigest } from "../../artifact/mod.ts";
-import { fetchUri } from "../apply/resolve.ts";
+import { fetchUri, shownUri } from "../apply/resolve.ts";
 import { artifactOptions } from "../apply/sources.ts";
 import { CliError, type Run } from "../types/command.ts";
 
@@ -8,7 +8,7 @@ export const run: Run = async (context, args) => {
   const typed = args.word("uri");
   const uri = fetchUri(typed);
   if (!uri.startsWith("registry://")) {
-    throw new CliError(`Invalid destination format: ${typed} is in no registry`);
+    throw new CliError(`Invalid destination format: ${shownUri(typed)} is in no registry`);
   }
   try {
     const digest = await manifestDigest(

@@ -4,6 +4,7 @@ import process from "node:process";
 import { DefinitionEvaluator } from "../apply/evaluator.ts";
 import { type EvaluationInputs, readInputs, type RequestInput } from "../apply/evaluation_inputs.ts";
 import { type HostWorld, worldFromFlags } from "../apply/host_world.ts";
+import { shownUri } from "../apply/resolve.ts";
 import { type ExplainedCall, type Explanation, explanationText } from "../render/explanation.ts";
 import type { Context, Run } from "../types/command.ts";
 import { type Definition, modulesOf, titleOf } from "../types/definition.ts";
@@ -118,7 +119,7 @@ async function explainDefinition(
       modules: modulesOf(definition).map(({ uri }) => {
         const { bytes, metadata, mode } = inputs.modules.get(uri)!;
         const sha256 = createHash("sha256").update(bytes).digest("hex");
-        return { uri, sha256, bytes: bytes.length, mode, metadata };
+        return { uri: shownUri(uri), sha256, bytes: bytes.length, mode, metadata };
       }),
       settings: {
         json: settingsText(definition),

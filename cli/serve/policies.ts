@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { listStore } from "../../artifact/mod.ts";
 import { readMetadata } from "../../evaluator/apply/prepare.ts";
 import { pathsOf } from "../apply/paths.ts";
+import { shownUri } from "../apply/resolve.ts";
 import { byteText } from "../render/bytes.ts";
 import { borderedTable } from "../render/table.ts";
 import { CliError, type Run } from "../types/command.ts";
@@ -26,7 +27,7 @@ export const run: Run = async (context) => {
         byteText(bytes.length),
       ]);
     } catch (error) {
-      throw new CliError(`error processing metadata of policy ${uri}: ${(error as Error).message}`);
+      throw new CliError(`error processing metadata of policy ${shownUri(uri)}: ${(error as Error).message}`);
     }
   }
   if (rows.length > 0) context.out(borderedTable(HEADER, rows));

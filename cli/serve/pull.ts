@@ -4,13 +4,13 @@ import { join, resolve } from "node:path";
 import { fetchingFromFlags } from "../apply/fetching.ts";
 import { fetchChecked } from "../apply/fetch_policy.ts";
 import { pathsOf } from "../apply/paths.ts";
-import { fetchUri } from "../apply/resolve.ts";
+import { fetchUri, shownUri } from "../apply/resolve.ts";
 import type { Run } from "../types/command.ts";
 
 export const run: Run = async (context, args) => {
   const uri = fetchUri(args.word("uri"));
   const fetching = await fetchingFromFlags(context, args);
-  if (context.terminal.err) context.err(`Pulling policy from ${uri}\n`);
+  if (context.terminal.err) context.err(`Pulling policy from ${shownUri(uri)}\n`);
   const output = args.value("output-path");
   if (output === undefined) {
     await fetchChecked(context, uri, { kind: "store", root: pathsOf(context.env).store }, fetching);
@@ -29,7 +29,7 @@ export const run: Run = async (context, args) => {
     }
     await fetchChecked(context, uri, { kind: "file", path }, fetching);
   }
-  if (context.terminal.err) context.err(`Successfully pulled policy from ${uri}\n`);
+  if (context.terminal.err) context.err(`Successfully pulled policy from ${shownUri(uri)}\n`);
 };
 
 const lastName = (uri: string) => uri.slice(uri.lastIndexOf("/") + 1);

@@ -6,7 +6,7 @@ import { PassThrough } from "node:stream";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { pack, type Packed } from "../apply/archive.ts";
 import { pathsOf } from "../apply/paths.ts";
-import { checkedPath, keptManifests, strictUri } from "../apply/resolve.ts";
+import { checkedPath, keptManifests, shownUri, strictUri } from "../apply/resolve.ts";
 import { CliError, type Context, type Run } from "../types/command.ts";
 
 async function packed(context: Context, name: string): Promise<readonly Packed[]> {
@@ -16,7 +16,7 @@ async function packed(context: Context, name: string): Promise<readonly Packed[]
     uri = await strictUri(context, name);
     path = await checkedPath(context, uri);
   } catch (error) {
-    throw new CliError(`cannot find policy ${name}: ${(error as Error).message}`);
+    throw new CliError(`cannot find policy ${shownUri(name)}: ${(error as Error).message}`);
   }
   const { store } = pathsOf(context.env);
   const place = relative(store, path).split(sep);

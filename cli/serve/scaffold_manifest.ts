@@ -6,7 +6,7 @@ import { fetchingFromFlags } from "../apply/fetching.ts";
 import { fetchChecked } from "../apply/fetch_policy.ts";
 import { notAnnotated, readLocalModule } from "../apply/local_metadata.ts";
 import { pathsOf } from "../apply/paths.ts";
-import { checkedPath, lenientUri, notFound } from "../apply/resolve.ts";
+import { checkedPath, lenientUri, notFound, shownUri } from "../apply/resolve.ts";
 import { isClusterScoped } from "../render/cluster_scoped.ts";
 import { metadataObject } from "../render/metadata_document.ts";
 import { plainValue, yamlText } from "../render/yaml.ts";
@@ -21,7 +21,10 @@ async function fileOf(context: Context, args: Arguments, uri: string): Promise<s
     return await checkedPath(context, uri);
   } catch (error) {
     if (uri.startsWith("file://") || (error as Error).message !== notFound(uri).message) throw error;
-    context.log("INFO", `cannot find policy with uri: ${uri}, trying to pull it from remote registry`);
+    context.log(
+      "INFO",
+      `cannot find policy with uri: ${shownUri(uri)}, trying to pull it from remote registry`,
+    );
     const destination = { kind: "store", root: pathsOf(context.env).store } as const;
     return (await fetchChecked(context, uri, destination, await fetchingFromFlags(context, args))).path;
   }
@@ -59,6 +62,13 @@ export const run: Run = async (context, args) => {
   const cluster = kind === "ClusterAdmissionPolicy";
   const granted = args.has("allow-context-aware");
   if (cluster && contextAwareResources.length > 0) warnOfGrants(context, granted);
+  if (metadata.policyType === "raw") {
+    context.log(
+      "WARN",
+      "The policy judges raw requests (policyType raw in its metadata), and API servers send none: by this manifest it is asked about " +
+        "admission requests, which it does not know. Serve it from a policies.yml, and ask it at /validate_raw/NAME",
+    );
+  }
   if (!cluster && isClusterScoped(metadata.rules)) {
     context.log(
       "WARN",

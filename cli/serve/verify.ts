@@ -2,7 +2,7 @@
 import { ArtifactError, verifyPolicy } from "../../artifact/mod.ts";
 import { fetchingFromFlags } from "../apply/fetching.ts";
 import { notValidated } from "../apply/fetch_policy.ts";
-import { fetchUri } from "../apply/resolve.ts";
+import { fetchUri, shownUri } from "../apply/resolve.ts";
 import { CliError, type Run } from "../types/command.ts";
 
 export const run: Run = async (context, args) => {
@@ -10,7 +10,9 @@ export const run: Run = async (context, args) => {
   const { options, verification, trustRoot } = await fetchingFromFlags(context, args);
   if (verification === undefined) {
     throw new CliError(
-      `could not retrieve sigstore options: say who must have signed ${uri}, by --verification-config-path, ` +
+      `could not retrieve sigstore options: say who must have signed ${
+        shownUri(uri)
+      }, by --verification-config-path, ` +
         "--verification-key, --github-owner, or --cert-email with --cert-oidc-issuer",
     );
   }

@@ -1,54 +1,76 @@
 /** Which hosts a `no_proxy` list keeps from the proxy, as curl, Go and Kubernetes read it. */
-import { ipv4, ipv6 } from "../types/ip_address.ts";
+import { type IpAddress, ipAddress, ipNetwork, networkHolds } from "../types/ip_address.ts";
 
-/** An IPv4 address, also one that is written as IPv6 (`::ffff:10.0.0.1`). */
-function address4(host: string): number | undefined {
-  const host6 = ipv6(host);
-  return host6 !== undefined && host6 >> 32n === 0xffffn ? Number(host6 & 0xffffffffn) : ipv4(host);
+/** By which rules a list is read; where they differ it is said below. */
+type Reading = "curl" | "go";
+
+/**
+ * What an entry names, and the port that it is bound to: `host:5000`, `[::1]:5000`; of `::1` the last part is no port. `host:` is of all
+ * ports (Go's `net.SplitHostPort`).
+ */
+function splitEntry(entry: string): { readonly name: string; readonly port: string } {
+  const [, name = entry, port = ""] = /^(\[[^\]]*\]|[^:]*):(\d*)$/.exec(entry) ?? [];
+  return { name, port };
 }
 
-/** A length that is none would be a network of everything: such an entry is of no address. */
-function inNetwork(host: string, entry: string): boolean {
-  const [, network = "", length] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(entry) ?? [];
-  const [host4, network4] = [address4(host), ipv4(network)];
-  if (host4 !== undefined && network4 !== undefined) {
-    const bits = Number(length ?? 32);
-    const size = 2 ** (32 - bits);
-    return bits <= 32 && Math.floor(host4 / size) === Math.floor(network4 / size);
-  }
-  const [host6, network6] = [ipv6(host), ipv6(network)];
-  if (host6 === undefined || network6 === undefined) return false;
-  const bits = Number(length ?? 128);
-  const shift = BigInt(128 - Math.min(128, bits));
-  return bits <= 128 && host6 >> shift === network6 >> shift;
+/** A domain as URLs have it: in lower case, and by IDNA. */
+function asciiDomain(domain: string): string {
+  if (/^[\0-\x7f]*$/.test(domain) || !URL.canParse(`http://${domain}`)) return domain;
+  return new URL(`http://${domain}`).hostname;
+}
+
+/** An entry as client-go reads networks (`utilnet.NewProxierWithNoProxyCIDR`): with zeros before their decimals, and without blanks. */
+const withoutZeros = (entry: string): string =>
+  /^[\d.]+\/\d+$/.test(entry) ? entry.replace(/(^|\.)0+(?=\d)/g, "$1") : entry;
+
+function holdsAddress(entry: string, address: IpAddress, port: string, reading: Reading): boolean {
+  const network = ipNetwork(entry);
+  if (network !== undefined) return networkHolds(network, address);
+  const { name, port: wanted } = splitEntry(entry);
+  if (wanted !== "" && wanted !== port) return false;
+  const isBare = name === entry;
+  // Go has no brackets without a port, and binds no networks to one.
+  if (reading === "go" && (name.includes("/") || (isBare && name.startsWith("[")))) return false;
+  const text = name.replace(/^\[|\]$/g, "");
+  const named = ipAddress(text);
+  if (named !== undefined) return named.bits === address.bits && named.value === address.value;
+  const bound = ipNetwork(text);
+  return bound !== undefined && networkHolds(bound, address);
+}
+
+/** Of a name with a dot at its end the same one without it is meant, for curl; for Go each is another name. */
+const withoutDot = (name: string, reading: Reading): string =>
+  reading === "curl" ? name.replace(/\.$/, "") : name;
+
+function holdsName(entry: string, host: string, port: string, reading: Reading): boolean {
+  const { name, port: wanted } = splitEntry(entry);
+  if (name === "" || (wanted !== "" && wanted !== port)) return false;
+  const domain = asciiDomain(withoutDot(name, reading).replace(/^\*?\./, ""));
+  const itself = reading === "curl" || !/^\*?\./.test(name);
+  return domain !== "" && ((itself && host === domain) || host.endsWith(`.${domain}`));
 }
 
 /**
  * Whether a `no_proxy` list exempts a host: `*`, IP, CIDR, or a domain and its subdomains; each may be bound to a port.
  *
- * @param reading by `curl`, a domain that begins with a dot means itself too; by `go` (`golang.org/x/net/http/httpproxy`) its subdomains
- *   alone
+ * @param hostname as a URL has it
+ * @param reading by `curl`, a domain that begins with a dot means itself too, and a dot at a name's end nothing; by `go`
+ *   (`golang.org/x/net/http/httpproxy`) its subdomains alone, and another name
  */
 export function exempt(
   noProxy: string | undefined,
   hostname: string,
   port: string,
-  reading: "curl" | "go" = "curl",
+  reading: Reading = "curl",
 ): boolean {
   const host = hostname.replace(/^\[|\]$/g, "").toLowerCase();
-  return (noProxy ?? "").split(",").map((entry) => entry.trim().toLowerCase()).some((entry) => {
-    if (entry === "") return false;
+  const address = ipAddress(host);
+  const entries = (noProxy ?? "").split(",").map((entry) => reading === "go" ? withoutZeros(entry) : entry);
+  return entries.map((entry) => entry.trim().toLowerCase()).some((entry) => {
     if (entry === "*") return true;
-    // `host:5000`, `[::1]:5000`; of `::1` the last part is no port.
-    const [, named = entry, wantedPort] = /^(\[[^\]]*\]|[^:]*):(\d+)$/.exec(entry) ?? [];
-    if (wantedPort !== undefined && wantedPort !== port) return false;
-    const domain = named.replace(/^\[|\]$/g, "").replace(/^\*?\./, "");
-    // Go binds addresses to a port, and no networks.
-    if (reading === "go" && wantedPort !== undefined && named.includes("/")) return false;
-    if (inNetwork(host, named.replace(/^\[|\]$/g, ""))) return true;
     // An address is no part of a domain, though its text ends like one.
-    if (ipv4(host) !== undefined || ipv6(host) !== undefined) return false;
-    const itself = reading === "curl" || !/^\*?\./.test(named);
-    return (itself && host === domain) || host.endsWith(`.${domain}`);
+    return address === undefined
+      ? holdsName(entry, withoutDot(host, reading), port, reading)
+      : holdsAddress(entry, address, port, reading);
   });
 }

@@ -2,17 +2,18 @@
  * What proves to an API server who we are, and to us who it is: read from files and asked of plugins as a kubeconfig's entries say.
  * Every error names the file in which the entry stands.
  */
-import { X509Certificate } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { checkServerIdentity, createSecureContext, type PeerCertificate } from "node:tls";
+import { readBounded } from "../../program/apply/bounded_file.ts";
+import { certificatesIn } from "../../program/apply/certificates.ts";
+import { looseText } from "../../program/types/decoded_text.ts";
 import { ENCRYPTED_KEY, isEncryptedKey } from "../../program/types/encrypted_key.ts";
 import { impersonationHeaders } from "../render/impersonation.ts";
 import type { ClusterEntry } from "../types/kubeconfig.ts";
 import { type ExecEntry, isToken, NO_TOKEN, type UserEntry } from "../types/kubeconfig_user.ts";
-import { KubeconfigError } from "../types/kubeconfig_fields.ts";
-import { type ExecCredential, runExecPlugin } from "./exec_credentials.ts";
+import { entryName, KubeconfigError } from "../types/kubeconfig_fields.ts";
+import { type ExecCredential, pluginName, runExecPlugin } from "./exec_credentials.ts";
 
 /** A cluster and who we are to it, each with the file that says so. */
 export type Identity = {
@@ -43,15 +44,29 @@ export type Credentials = {
 
 const decoded = (base64: string): string => Buffer.from(base64, "base64").toString("utf8");
 
+/**
+ * Whether what stands in a path's place looks like one. Otherwise it may be the key or the token itself, which somebody wrote into the
+ * field of the file.
+ */
+const looksLikePath = (path: string): boolean =>
+  // deno-lint-ignore no-control-regex
+  path.length <= 300 && !/[\0-\x1f]|-----BEGIN/.test(path) &&
+  (isAbsolute(path) || /^[.~]{1,2}[/\\]|^[a-z._/\\-]{1,24}$|\.[a-z]{2,6}$/i.test(path));
+
 /** A file that an entry names, relative to the file in which the entry stands. */
 async function fileText(path: string, of: string, field: string): Promise<string> {
   const absolute = isAbsolute(path) ? path : resolve(dirname(of), path);
   try {
-    return await readFile(absolute, "utf8");
+    return looseText(await readBounded(absolute));
   } catch (error) {
-    const { code = "" } = error as NodeJS.ErrnoException;
+    const { code = "too large" } = error as NodeJS.ErrnoException;
     throw new KubeconfigError(
-      `the kubeconfig ${of}: ${field} names ${absolute}, which cannot be read (${code})`,
+      looksLikePath(path)
+        ? `the kubeconfig ${of}: ${field} names ${absolute}, which cannot be read (${code})`
+        : `the kubeconfig ${of}: ${field} names no file that can be read (${code}; what it names is not shown, as it may be a ` +
+          `secret): give a file's path, or its content in ${
+            field === "tokenFile" ? "token" : `${field}-data`
+          }`,
     );
   }
 }
@@ -79,17 +94,12 @@ function expired(answered: ExecCredential | undefined): boolean {
 }
 
 /**
- * The certificates of an authority, checked, without what stands around them: runtimes pass over what they can't read (a block behind a
- * byte order mark), and then trust others.
+ * The certificates of an authority, without what stands around them: runtimes pass over what they can't read (a block behind a byte
+ * order mark), and then trust others.
  */
 function authority(pem: string, of: string, field: string): string {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
-  try {
-    for (const block of blocks) void new X509Certificate(block);
-    if (blocks.length > 0) return `${blocks.join("\n")}\n`;
-  } catch {
-    // What is said of it may quote it.
-  }
+  const { certificates } = certificatesIn(pem);
+  if (certificates.length > 0) return `${certificates.join("\n")}\n`;
   throw new KubeconfigError(`the kubeconfig ${of}: ${field} holds no certificate in PEM that can be read`);
 }
 
@@ -106,8 +116,9 @@ function checkPair(cert: string, key: string, what: string): void {
 }
 
 /** By which name a certificate is checked; an address is not sent, as TLS knows no addresses there. */
-function serverName(name: string | undefined): Partial<Credentials["tls"]> {
-  if (name === undefined) return {};
+function serverName(given: string | undefined): Partial<Credentials["tls"]> {
+  if (given === undefined) return {};
+  const name = given.replace(/^\[(.*)\]$/, "$1");
   if (isIP(name) === 0) return { servername: name };
   return {
     servername: "",
@@ -137,7 +148,7 @@ async function clientPairOf({ user, userName, userFile }: Identity): Promise<Cli
   const { clientCertificateData, clientCertificate, clientKeyData, clientKey } = user;
   const cert = await dataOrFile(clientCertificateData, clientCertificate, userFile, "client-certificate");
   const key = await dataOrFile(clientKeyData, clientKey, userFile, "client-key");
-  checkPair(cert ?? "", key ?? "", `the kubeconfig ${userFile}: user "${userName}"`);
+  checkPair(cert ?? "", key ?? "", `the kubeconfig ${userFile}: ${entryName("user", userName)}`);
   return { cert, key };
 }
 
@@ -150,7 +161,7 @@ async function askPlugin(
   const answered = await runExecPlugin(exec, commandOf(exec.command, userFile), userName, cluster, caData);
   const { certificate, key } = answered;
   if (certificate !== undefined && key !== undefined) {
-    checkPair(certificate, key, `the exec plugin "${exec.command}" of user "${userName}"`);
+    checkPair(certificate, key, pluginName(exec.command, userName));
   }
   return answered;
 }

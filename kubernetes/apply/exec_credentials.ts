@@ -1,12 +1,12 @@
 /** Runs the program that a kubeconfig names for credentials (Kubernetes, "client-go credential plugins"). */
-import { spawn } from "node:child_process";
-import { access, constants } from "node:fs/promises";
-import { delimiter, isAbsolute, join } from "node:path";
+import { isAbsolute } from "node:path";
 import process from "node:process";
-import { isMap, parseDocument } from "../../deps.ts";
+import { programInPath, runProgram } from "../../program/apply/run_program.ts";
+import { boundedText } from "../../program/types/bounded_text.ts";
 import type { ClusterEntry } from "../types/kubeconfig.ts";
 import { type ExecEntry, isToken } from "../types/kubeconfig_user.ts";
-import { KubeconfigError } from "../types/kubeconfig_fields.ts";
+import { entryName, isFields, KubeconfigError } from "../types/kubeconfig_fields.ts";
+import { parseKubeconfigText } from "../types/kubeconfig_text.ts";
 
 /** What a plugin answered. */
 export type ExecCredential = {
@@ -55,14 +55,26 @@ function parsedAnswer(output: string): Readonly<Record<string, unknown>> | null 
   try {
     return JSON.parse(output) as Readonly<Record<string, unknown>> | null;
   } catch {
-    const document = parseDocument(output, { logLevel: "error", prettyErrors: false });
-    if (document.errors.length > 0 || !isMap(document.contents)) return undefined;
-    try {
-      return document.toJS({ maxAliasCount: 0 }) as Readonly<Record<string, unknown>>;
-    } catch {
-      return undefined;
-    }
+    // Told below.
   }
+  try {
+    const answer = parseKubeconfigText(output);
+    return isFields(answer) ? answer : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** RFC 3339, as a `metav1.Time` has it: `Date.parse` reads more than that, and days that no month has. */
+const TIME = /^(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:[.,]\d+)?([Zz]|[+-]\d\d:\d\d)$/;
+
+/** Milliseconds since the epoch; undefined for what is no time. */
+function timeOf(text: unknown): number | undefined {
+  const [, date, time, zone] = TIME.exec(typeof text === "string" ? text : "") ?? [];
+  const day = Date.parse(`${date}T00:00:00Z`);
+  if (Number.isNaN(day) || new Date(day).toISOString().slice(0, 10) !== date) return undefined;
+  const found = Date.parse(`${date}T${time}${zone?.toUpperCase()}`);
+  return Number.isNaN(found) ? undefined : found;
 }
 
 function readAnswer(
@@ -73,23 +85,19 @@ function readAnswer(
   const answer = parsedAnswer(output);
   if (answer === undefined) return refuse("did not answer with JSON");
   if (answer === null || typeof answer !== "object") return refuse("did not answer with an ExecCredential");
-  if (answer["kind"] !== "ExecCredential" || answer["apiVersion"] !== apiVersion) {
+  // client-go takes one without a kind for what it asked for.
+  if ((answer["kind"] ?? "ExecCredential") !== "ExecCredential" || answer["apiVersion"] !== apiVersion) {
     return refuse(`did not answer with an ExecCredential of ${apiVersion}`);
   }
   const status = (answer["status"] ?? {}) as Readonly<Record<string, unknown>>;
-  const expiry = text(status["expirationTimestamp"]);
+  const expiry = status["expirationTimestamp"] ?? "";
   const found = {
     token: text(status["token"]),
     certificate: text(status["clientCertificateData"]),
     key: text(status["clientKeyData"]),
-    expiresAt: expiry === undefined ? undefined : Date.parse(expiry),
+    expiresAt: expiry === "" ? undefined : timeOf(expiry),
   };
-  // RFC 3339, as a `metav1.Time` has it: `Date.parse` reads more than that.
-  if (
-    expiry !== undefined &&
-    (!/^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/.test(expiry) ||
-      Number.isNaN(found.expiresAt))
-  ) {
+  if (expiry !== "" && found.expiresAt === undefined) {
     return refuse("answered with an expirationTimestamp that is none");
   }
   if ((found.certificate === undefined) !== (found.key === undefined)) {
@@ -104,17 +112,9 @@ function readAnswer(
   return found;
 }
 
-/** Where a program of this name is in PATH; undefined: nowhere. */
-async function inPath(name: string): Promise<string | undefined> {
-  if (process.platform === "win32") return name;
-  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
-    // An empty entry means the working folder, which Go leaves out as well.
-    if (!isAbsolute(folder)) continue;
-    const path = join(folder, name);
-    if (await access(path, constants.X_OK).then(() => true, () => false)) return path;
-  }
-  return undefined;
-}
+/** A plugin, for messages. A command with its arguments is no program, and what follows its name may be a secret. */
+export const pluginName = (command: string, user: string): string =>
+  `the exec plugin "${boundedText(command.split(/\s+-|[\r\n]/)[0]!, 200)}" of ${entryName("user", user)}`;
 
 /**
  * Asks the plugin once. Nothing of what it prints is part of an error: it may be a secret, and errors are shown to clients.
@@ -130,57 +130,47 @@ export async function runExecPlugin(
   cluster: ClusterEntry,
   caData: string | undefined,
 ): Promise<ExecCredential> {
-  const plugin = `the exec plugin "${exec.command}" of user "${user}"`;
-  const refuse = (reason: string): never => {
+  const plugin = pluginName(exec.command, user);
+  const refuse: (reason: string) => never = (reason) => {
     throw new KubeconfigError(`${plugin} ${reason}`);
   };
   if (exec.interactiveMode === "Always") {
     refuse('has interactiveMode "Always", and there is no terminal to ask: use a plugin that needs none');
   }
   // Looked up in our PATH, as Go does; `spawn` would take the one that the plugin is given.
-  const program = isAbsolute(command) ? command : await inPath(command);
-  return await new Promise<ExecCredential>((resolve, reject) => {
-    const hint = exec.installHint === undefined ? "" : `: ${exec.installHint.slice(0, 500)}`;
-    if (program === undefined) {
-      return reject(new KubeconfigError(`${plugin} is not there: install it, or correct its path${hint}`));
-    }
-    const child = spawn(program, exec.args, {
-      stdio: ["ignore", "pipe", "ignore"],
-      env: {
-        ...process.env,
-        ...Object.fromEntries(exec.env.map(({ name, value }) => [name, value])),
-        KUBERNETES_EXEC_INFO: execInfo(exec, cluster, caData),
-      },
-    });
-    // Not by the `timeout` of `spawn`: Node 24 waits for it also where the program could not be started.
-    const limit = setTimeout(() => child.kill("SIGKILL"), PLUGIN_MS).unref();
-    const output: Buffer[] = [];
-    let size = 0;
-    const failed = (reason: string) => reject(new KubeconfigError(`${plugin} ${reason}`));
-    child.on("error", (error: NodeJS.ErrnoException) => {
-      failed(
-        error.code === "ENOENT"
-          ? `is not there: install it, or correct its path${hint}`
-          : `cannot be run (${error.code})`,
-      );
-    });
-    child.stdout.on("data", (piece: Buffer) => {
-      size += piece.length;
-      if (size > MAX_OUTPUT_BYTES) child.kill("SIGKILL");
-      else output.push(piece);
-    });
-    child.on("close", (code, signal) => {
-      clearTimeout(limit);
-      if (size > MAX_OUTPUT_BYTES) return failed(`printed more than ${MAX_OUTPUT_BYTES} bytes`);
-      if (signal !== null) {
-        return failed(`did not end within ${PLUGIN_MS / 1000} s, or was stopped (${signal})`);
-      }
-      if (code !== 0) return failed(`ended with code ${code}: run it by hand to see why`);
-      try {
-        resolve(readAnswer(Buffer.concat(output).toString("utf8"), exec, refuse));
-      } catch (error) {
-        reject(error);
-      }
-    });
+  const program = isAbsolute(command) ? command : await programInPath(command, process.env["PATH"]);
+  const hint = exec.installHint === undefined
+    ? ""
+    : `: ${boundedText(exec.installHint.replace(/\s+/g, " "), 500)}`;
+  const missing = /\s/.test(command)
+    ? `is not there: write what follows the program's name into args, or correct its path${hint}`
+    : `is not there: install it, or correct its path${hint}`;
+  if (program === undefined) return refuse(missing);
+  if (
+    [...exec.args, ...exec.env.flatMap(({ name, value }) => [name, value])].some((one) => one.includes("\0"))
+  ) {
+    // The runtimes refuse it as well, and quote it.
+    refuse("has a zero byte in its args or its env: remove it");
+  }
+  const end = await runProgram(program, {
+    args: exec.args,
+    env: {
+      ...process.env,
+      ...Object.fromEntries(exec.env.map(({ name, value }) => [name, value])),
+      KUBERNETES_EXEC_INFO: execInfo(exec, cluster, caData),
+    },
+    timeoutMs: PLUGIN_MS,
+    maxBytes: MAX_OUTPUT_BYTES,
   });
+  switch (end.kind) {
+    case "not started":
+      return refuse(end.code === "ENOENT" ? missing : `cannot be run (${end.code})`);
+    case "too much output":
+      return refuse(`printed more than ${MAX_OUTPUT_BYTES} bytes`);
+    case "stopped":
+      return refuse(`did not end within ${PLUGIN_MS / 1000} s, or was stopped (${end.signal})`);
+    case "exited":
+      if (end.code !== 0) return refuse(`ended with code ${end.code}: run it by hand to see why`);
+      return readAnswer(end.output.toString("utf8"), exec, refuse);
+  }
 }

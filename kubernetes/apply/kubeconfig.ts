@@ -3,15 +3,15 @@
  * pod's service account, in this order. Every error names the file and what to do about it.
  */
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import process from "node:process";
-import { isScalar, parseAllDocuments } from "../../deps.ts";
 import { exempt } from "../../http/render/no_proxy.ts";
+import { isLoopback } from "../../http/types/ip_address.ts";
+import { readBounded } from "../../program/apply/bounded_file.ts";
 import { homeFolder } from "../../program/apply/home.ts";
+import { boundedText } from "../../program/types/bounded_text.ts";
 import { decodedText } from "../../program/types/decoded_text.ts";
 import { own } from "../../program/types/own.ts";
-import { placeIn, yamlFaultText } from "../../program/types/yaml_fault.ts";
 import {
   type ClusterEntry,
   mergeKubeconfigs,
@@ -20,8 +20,9 @@ import {
   readKubeconfigDocument,
 } from "../types/kubeconfig.ts";
 import type { Named } from "../types/kubeconfig_fields.ts";
+import { parseKubeconfigText } from "../types/kubeconfig_text.ts";
 import { readUser } from "../types/kubeconfig_user.ts";
-import { KubeconfigError } from "../types/kubeconfig_fields.ts";
+import { entryName, KubeconfigError } from "../types/kubeconfig_fields.ts";
 import { type Credentials, credentialsOf, type Identity } from "./credentials.ts";
 
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -42,8 +43,14 @@ const homeFile = (env: Environment): string => join(homeFolder(env), ".kube", "c
 
 /** Where the environment says that a cluster is described; undefined when it says nothing. Nothing is read yet. */
 export function findKubeconfig(env: Environment = process.env): KubeconfigSource | undefined {
-  const listed = (env["KUBECONFIG"] ?? "").split(delimiter).filter((file) => file !== "");
-  if (listed.length > 0) return { kind: "files", files: listed };
+  const variable = env["KUBECONFIG"] ?? "";
+  // A list that names nothing (`$A:$B` of unset variables) is no leave to take the home folder's cluster: kubectl doesn't, either.
+  if (variable !== "") {
+    return {
+      kind: "files",
+      files: variable.split(delimiter).filter((file) => file !== ""),
+    };
+  }
   if (existsSync(homeFile(env))) return { kind: "files", files: [homeFile(env)] };
   if (env["KUBERNETES_SERVICE_HOST"] && existsSync(SERVICE_ACCOUNT_TOKEN)) return { kind: "service account" };
   return undefined;
@@ -52,56 +59,15 @@ export function findKubeconfig(env: Environment = process.env): KubeconfigSource
 const firstLine = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split("\n")[0]!.slice(0, 300);
 
-/** Of YAML 1.1's types those that go-yaml has not: numbers by sixties, dates. */
-const isUnknownToKubectl = ({ tag, format }: { readonly tag: string; readonly format?: string }): boolean =>
-  format === "TIME" || tag.endsWith(":timestamp");
-
-/** The parsed file. What is wrong with its YAML is told by its place alone: the text may be a token. */
-function parsed(text: string): unknown {
-  const [document, ...others] = parseAllDocuments(text, {
-    logLevel: "error",
-    prettyErrors: false,
-    // What kubectl reads: `insecure-skip-tls-verify: yes` is true, and `<<` merges maps.
-    version: "1.1",
-    customTags: (tags) => tags.filter((tag) => typeof tag === "string" || !isUnknownToKubectl(tag)),
-  });
-  if (document === undefined) return undefined;
-  const other = others.find(({ contents }) =>
-    contents !== null && !(isScalar(contents) && contents.value === null)
-  );
-  if (other !== undefined) {
-    const { line, column } = placeIn(text, other.range[0]);
-    throw new Error(
-      "it has more than one document, of which kubectl reads the first alone: remove the others, " +
-        `at line ${line} column ${column}`,
-    );
-  }
-  const fault = document.errors[0];
-  if (fault !== undefined) {
-    const { line, column } = placeIn(text, fault.pos[0]);
-    const what = fault.code === "DUPLICATE_KEY"
-      ? "a key stands twice in its map"
-      : `it is not valid YAML (${fault.code})`;
-    throw new Error(`${what}, at line ${line} column ${column}`);
-  }
-  try {
-    return document.toJS({ maxAliasCount: 100 });
-  } catch (error) {
-    // Aliases are resolved here, and the message would name them.
-    throw new Error(error instanceof Error ? yamlFaultText(error) : "it is not valid YAML");
-  }
-}
-
 /** A file's document; undefined when there is no such file. */
 async function readOne(file: string) {
   try {
-    const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+    const bytes = await readBounded(file, MAX_BYTES).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return undefined;
       throw error;
     });
     if (bytes === undefined) return undefined;
-    if (bytes.length > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES} bytes`);
-    return readKubeconfigDocument(parsed(decodedText(bytes)), file);
+    return readKubeconfigDocument(parseKubeconfigText(decodedText(bytes)), file);
   } catch (error) {
     throw new KubeconfigError(`the kubeconfig ${file} cannot be read: ${firstLine(error)}`);
   }
@@ -131,6 +97,9 @@ function serverUrl({ server, ...cluster }: ClusterEntry): URL | undefined {
 
 /** Reads and merges files; of several, those that don't exist are passed over, as kubectl does. */
 async function readFiles(listed: readonly string[]) {
+  if (listed.length === 0) {
+    throw new KubeconfigError("the variable KUBECONFIG names no file: name one, or unset it");
+  }
   const read = await Promise.all([...new Set(listed)].map(readOne));
   const documents = read.filter((document) => document !== undefined);
   if (documents.length === 0) {
@@ -158,7 +127,10 @@ function entryOf<T>(named: Named, read: (named: Named) => T): T {
 /** The current context and what it names. */
 function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): Chosen {
   const names = document.contexts.map(({ name }) => name);
-  const choice = names.length === 0 ? "it has no contexts" : `it has ${names.slice(0, 10).join(", ")}`;
+  const shown = (name: string) => boundedText(name, 100);
+  const choice = names.length === 0
+    ? "it has no contexts"
+    : `it has ${names.slice(0, 10).map(shown).join(", ")}`;
   const { currentContext: current } = document;
   if (current === undefined) {
     throw new KubeconfigError(
@@ -167,19 +139,25 @@ function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): 
   }
   const found = document.contexts.find(({ name }) => name === current);
   if (found === undefined) {
-    throw new KubeconfigError(`${origin} has no context "${current}", its current-context (${choice})`);
+    throw new KubeconfigError(
+      `${origin} has no context "${shown(current)}", its current-context (${choice})`,
+    );
   }
   const context = entryOf(found, readContext);
   const cluster = document.clusters.find(({ name }) => name === context.cluster);
   if (cluster === undefined) {
     throw new KubeconfigError(
-      `${origin}: context "${current}" names the cluster "${context.cluster}", which is absent`,
+      `${origin}: ${entryName("context", current)} names the ${
+        entryName("cluster", context.cluster)
+      }, which is absent`,
     );
   }
   const user = document.users.find(({ name }) => name === context.user);
   if (user === undefined) {
     throw new KubeconfigError(
-      `${origin}: context "${current}" names the user "${context.user}", which is absent`,
+      `${origin}: ${entryName("context", current)} names the ${
+        entryName("user", context.user)
+      }, which is absent`,
     );
   }
   const entry = entryOf(cluster, readCluster);
@@ -187,7 +165,9 @@ function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): 
   const server = serverUrl(entry);
   if (server === undefined || server.username !== "" || server.password !== "") {
     throw new KubeconfigError(
-      `${origin}: the cluster "${context.cluster}" has the server "${withoutLogin(entry.server)}", which ${
+      `${origin}: the ${entryName("cluster", context.cluster)} has the server "${
+        withoutLogin(entry.server)
+      }", which ${
         server === undefined
           ? "is no http or https URL: write https:// before it, if it is a name alone"
           : "has a name and a password in it, which is not supported here: write them as username and password of the user"
@@ -223,9 +203,6 @@ export interface LoadedKubeconfig {
    */
   readonly credentials: (refused?: boolean) => Promise<Credentials>;
 }
-
-const isLoopback = (host: string): boolean =>
-  host === "localhost" || /^127\./.test(host) || host === "[::1]" || host === "::1";
 
 /** The proxy that a cluster is reached through: its own, else the environment's, which is never asked for this machine itself. */
 function proxyOf(
@@ -308,7 +285,7 @@ export async function loadKubeconfig(
   if (source.kind === "service account") return inCluster(env);
   const named = `the kubeconfig ${source.files.join(delimiter)}`;
   const chosen = choose(await readFiles(source.files), named);
-  const origin = `context "${chosen.context}" of ${named}`;
+  const origin = `${entryName("context", chosen.context)} of ${named}`;
   const { server, cluster: { proxyUrl } } = chosen;
   return {
     server,

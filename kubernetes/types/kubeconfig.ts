@@ -3,10 +3,13 @@
  * not know how to honour is an error that names the field: a field that is passed over would be another identity, another proxy, or
  * another server than the one that was configured.
  */
+import { ipAddress } from "../../http/types/ip_address.ts";
+import { boundedText } from "../../program/types/bounded_text.ts";
 import { own } from "../../program/types/own.ts";
 import {
   base64,
   eitherOf,
+  entryName,
   type Fields,
   isFields,
   kindOf,
@@ -14,6 +17,7 @@ import {
   type Named,
   readerOf,
   refuse,
+  unsupportedField,
 } from "./kubeconfig_fields.ts";
 
 /** Where the API server is. */
@@ -64,17 +68,19 @@ function namedList(document: Fields, list: string, member: string, file: string)
     seen.set(name, index);
     const unknown = Object.entries(item).find(([field, held]) =>
       field !== "name" && field !== member && (held ?? null) !== null
-    )?.[0];
+    );
     const where = `${list}[${index}]`;
     const fault = typeof given !== "string"
       ? `${where}.name must be a text, it is ${kindOf(given)}: put it in quotes`
       : unknown === undefined
       ? undefined
       // Fields of a user that stand beside its "user" are nobody's: kubectl is then somebody else, in silence.
-      : `${where} has the field "${
-        unknown.slice(0, 100)
-      }" beside "name" and "${member}", which is not supported here: ` +
-        `correct its name, or indent it below "${member}"`;
+      : unsupportedField(
+        unknown,
+        where,
+        ` beside "name" and "${member}"`,
+        `correct its name, or indent it below "${member}"`,
+      );
     return [{ name, value: own(item, member) ?? {}, fault, file }];
   });
 }
@@ -165,7 +171,7 @@ export function mergeKubeconfigs(documents: readonly KubeconfigDocument[]): Kube
 }
 
 export function readContext({ name, value }: Named): ContextEntry {
-  const where = `context "${name}"`;
+  const where = entryName("context", name);
   const read = readerOf(value, where);
   read.member("extensions");
   const cluster = read.text("cluster");
@@ -175,7 +181,9 @@ export function readContext({ name, value }: Named): ContextEntry {
   if (cluster === undefined) throw new KubeconfigError(`${where} names no cluster`);
   if (user === undefined) {
     throw new KubeconfigError(
-      `${where} names no user: run kubectl config set-context ${name} --user=NAME (of a user without fields for none)`,
+      `${where} names no user: run kubectl config set-context ${
+        boundedText(name, 100)
+      } --user=NAME (of a user without fields for none)`,
     );
   }
   return { cluster, user, namespace };
@@ -184,7 +192,7 @@ export function readContext({ name, value }: Named): ContextEntry {
 const EXEC_EXTENSION = "client.authentication.k8s.io/exec";
 
 export function readCluster({ name, value }: Named): ClusterEntry {
-  const where = `cluster "${name}"`;
+  const where = entryName("cluster", name);
   const read = readerOf(value, where);
   const server = read.text("server");
   const extension = read.list("extensions").find((one) => isFields(one) && one["name"] === EXEC_EXTENSION);
@@ -203,6 +211,12 @@ export function readCluster({ name, value }: Named): ClusterEntry {
   };
   read.end();
   if (server === undefined) throw new KubeconfigError(`${where} has no server`);
+  const { tlsServerName = "" } = entry;
+  if (/[\s/:]/.test(tlsServerName) && ipAddress(tlsServerName.replace(/^\[(.*)\]$/, "$1")) === undefined) {
+    throw new KubeconfigError(
+      `${where}.tls-server-name must be a name or an address alone: write it without scheme, port, path and blanks`,
+    );
+  }
   eitherOf(where, entry.certificateAuthorityData, entry.certificateAuthority, "certificate-authority");
   if (
     entry.insecureSkipTlsVerify &&

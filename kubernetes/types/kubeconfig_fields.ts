@@ -1,4 +1,5 @@
 /** The fields of a kubeconfig's entries: each is read as what it must be, and none is passed over. */
+import { boundedText } from "../../program/types/bounded_text.ts";
 import { PortreeveError } from "../../program/types/error.ts";
 import { own } from "../../program/types/own.ts";
 
@@ -15,7 +16,11 @@ export type Fields = Readonly<Record<string, unknown>>;
 export const isFields = (value: unknown): value is Fields =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
+/** The value of a key behind which not even a colon stands, as in `{token}`, or no blank behind the colon, as in `{token:s3cret}`. */
+export const NO_VALUE = Symbol("no value");
+
 export function kindOf(value: unknown): string {
+  if (value === NO_VALUE) return "a key alone: write a colon, a blank and its value behind it";
   if (value === null) return "null";
   return Array.isArray(value) ? "a list" : typeof value === "object" ? "a map" : `a ${typeof value}`;
 }
@@ -23,6 +28,26 @@ export function kindOf(value: unknown): string {
 export function refuse(where: string, expected: string, value: unknown): never {
   throw new KubeconfigError(`${where} must be ${expected}, it is ${kindOf(value)}`);
 }
+
+/**
+ * What is said of a field that nobody knows. What can't be the name of one is not quoted: it may be a secret, as in `token:s3cret`.
+ *
+ * @param beside what it stands beside, empty or with a blank before it
+ */
+export const unsupportedField = (
+  [name, value]: readonly [string, unknown],
+  where: string,
+  beside: string,
+  remedy: string,
+): string =>
+  /^[A-Za-z][A-Za-z-]{0,39}$/.test(name) && value !== NO_VALUE
+    ? `${where} has the field "${name}"${beside}, which is not supported here: ${remedy}`
+    : `${where} has a key${beside} that is no field of a kubeconfig (it is not shown, as it may be a secret): ` +
+      "write a colon and a blank behind each field's name, or remove it";
+
+/** An entry by its kind and name, for messages. */
+export const entryName = (kind: "cluster" | "context" | "user", name: string): string =>
+  `${kind} "${boundedText(name, 100)}"`;
 
 /** A reader of a map's members, none of which it takes from a prototype, that knows which it was asked for. */
 export function readerOf(value: unknown, where: string) {
@@ -57,15 +82,11 @@ export function readerOf(value: unknown, where: string) {
     },
     /** Refuses what was not asked for. */
     end(): void {
-      const [unknown] =
-        Object.entries(value).find(([name, held]) => !asked.has(name) && (held ?? null) !== null) ?? [];
-      if (unknown !== undefined) {
-        throw new KubeconfigError(
-          `${where} has the field "${
-            unknown.slice(0, 100)
-          }", which is not supported here: remove it, or correct its name`,
-        );
-      }
+      const unknown = Object.entries(value).find(([name, held]) =>
+        !asked.has(name) && (held ?? null) !== null
+      );
+      if (unknown === undefined) return;
+      throw new KubeconfigError(unsupportedField(unknown, where, "", "remove it, or correct its name"));
     },
   };
 }

@@ -2,6 +2,7 @@
 import {
   base64,
   eitherOf,
+  entryName,
   type Fields,
   isFields,
   KubeconfigError,
@@ -119,8 +120,9 @@ function refuseProvider(provider: unknown, where: string): never {
 
 function readExtra(extra: Fields, where: string): UserEntry["asUserExtra"] {
   return new Map(
-    Object.entries(extra).map(([key, values]) => {
-      const place = `${where}.${key}`;
+    Object.entries(extra).map(([key, values], index) => {
+      // The key may be a secret that stands in the wrong place.
+      const place = `${where}, member ${index + 1},`;
       return [key, texts(Array.isArray(values) ? values : refuse(place, "a list", values), place)];
     }),
   );
@@ -183,7 +185,7 @@ function checkSent(entry: UserEntry, where: string): void {
 }
 
 export function readUser({ name, value }: Named): UserEntry {
-  const where = `user "${name}"`;
+  const where = entryName("user", name);
   const read = readerOf(value, where);
   read.member("extensions");
   const provider = read.member("auth-provider");

@@ -3,6 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import { MAX_TEXT_LENGTH } from "../types/document.ts";
 import { parsePolicies, policiesFilePrefix, type PolicyEntry } from "../types/policies.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
+import { decodedText } from "../../program/types/decoded_text.ts";
 
 /**
  * Reads and parses the file. Throws `PoliciesFileError` for what it holds, and an `Error` with the same prefix where it
@@ -21,9 +22,8 @@ function readText(path: string): string {
     if (statSync(path).size > 4 * MAX_TEXT_LENGTH) {
       throw new Error(`longer than ${MAX_TEXT_LENGTH} characters`);
     }
-    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
+    return decodedText(readFileSync(path));
   } catch (error) {
-    const reason = error instanceof TypeError ? "the file is not valid UTF-8" : osErrorText(error);
-    throw new Error(`${policiesFilePrefix(path)}${reason}`, { cause: error });
+    throw new Error(`${policiesFilePrefix(path)}${osErrorText(error)}`, { cause: error });
   }
 }

@@ -7,7 +7,11 @@ import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import type { TlsPaths } from "../types/options.ts";
 import type { Log } from "./log.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
+import { certificatesIn } from "../../program/apply/certificates.ts";
+import { boundedText } from "../../program/types/bounded_text.ts";
+import { looseText } from "../../program/types/decoded_text.ts";
 import { ENCRYPTED_KEY, isEncryptedKey } from "../../program/types/encrypted_key.ts";
+import { append } from "../../program/types/lists.ts";
 
 /** Certificate (with its chain, leaf first) and key as PEM, with the state of the files that they came from. */
 export type ServerPair = {
@@ -52,7 +56,6 @@ export function loadServerPair({ certFile, keyFile }: TlsPaths): ServerPair {
   const cert = readTextFile(certFile, "certificate");
   const key = readTextFile(keyFile, "key");
   const certificates = pemBlocks(cert.text).filter(isCertificate);
-  const keys = pemBlocks(key.text).filter((block) => PRIVATE_KEYS.includes(block.label));
   const [leaf, ...chain] = certificates.map((block, i) => {
     return parsed(
       () => new X509Certificate(block.pem),
@@ -61,21 +64,13 @@ export function loadServerPair({ certFile, keyFile }: TlsPaths): ServerPair {
   });
   // A chain behind the certificate is welcome (spec/policy-server.md §19 row 22), so only too few can be wrong.
   if (leaf === undefined) {
-    const exchanged = pemBlocks(cert.text).some(({ label }) => PRIVATE_KEYS.includes(label));
     throw new TlsMaterialError(
       `Expected exactly one certificate in certificate file, found 0: "${certFile}" ${
-        exchanged ? "has a private key, are the two files exchanged?" : "has no PEM certificate"
+        whyNoCertificate(cert)
       }`,
     );
   }
-  const [keyBlock] = keys;
-  const encrypted = isEncryptedKey(keyBlock?.pem ?? key.text);
-  if (keyBlock === undefined || keys.length > 1 || encrypted) {
-    const why = encrypted ? ` ${ENCRYPTED_KEY}` : ` has ${keys.length} unencrypted PEM private keys`;
-    throw new TlsMaterialError(
-      `Expected exactly one key in key file, found ${encrypted ? 0 : keys.length}: "${keyFile}"${why}`,
-    );
-  }
+  const keyBlock = onlyKey(key, keyFile);
   const privateKey = parsed(() => createPrivateKey(keyBlock.pem), `private key in key file "${keyFile}"`);
   if (!leaf.checkPrivateKey(privateKey)) {
     const inChain = chain.some((certificate) => certificate.checkPrivateKey(privateKey));
@@ -91,6 +86,55 @@ export function loadServerPair({ certFile, keyFile }: TlsPaths): ServerPair {
   };
 }
 
+/** The only private key of a file. Throws {@link TlsMaterialError}. */
+function onlyKey(file: TextFile, path: string): PemBlock {
+  const keys = pemBlocks(file.text).filter(({ label }) => PRIVATE_KEYS.includes(label));
+  const readable = keys.filter(({ pem }) => !isEncryptedKey(pem));
+  const [key] = readable;
+  if (key !== undefined && keys.length === 1) return key;
+  const why = key === undefined
+    ? whyNoKey(file)
+    : `has ${keys.length} PEM private keys, leave the server's own`;
+  throw new TlsMaterialError(
+    `Expected exactly one key in key file, found ${keys.length && readable.length}: "${path}" ${why}`,
+  );
+}
+
+/** What is in a file without PEM of the kind that is wanted; DER begins with a sequence, and so does PKCS#12. */
+const isDer = ({ bytes }: TextFile): boolean => bytes[0] === 0x30 && (bytes[1] ?? 0) >= 0x80;
+
+function whyNoCertificate(file: TextFile): string {
+  const blocks = pemBlocks(file.text);
+  if (blocks.some(({ label }) => label.endsWith("PRIVATE KEY"))) {
+    return "has a private key, are the two files exchanged?";
+  }
+  if (isDer(file)) {
+    return "is no PEM, perhaps DER: convert it with `openssl x509 -inform DER -in FILE -out NEW_FILE`, or, of PKCS#12, with " +
+      "`openssl pkcs12 -nokeys -in FILE -out NEW_FILE`";
+  }
+  const [other] = blocks;
+  return other === undefined
+    ? "has no PEM certificate"
+    : `has no PEM certificate, but a block of ${boundedText(other.label, 60)}`;
+}
+
+function whyNoKey(file: TextFile): string {
+  if (isEncryptedKey(file.text)) return ENCRYPTED_KEY;
+  if (isDer(file)) {
+    return "is no PEM, perhaps DER: convert it with `openssl pkey -inform DER -in FILE -out NEW_FILE`, or, of PKCS#12, with " +
+      "`openssl pkcs12 -nocerts -noenc -in FILE -out NEW_FILE`";
+  }
+  const blocks = pemBlocks(file.text);
+  if (blocks.some(({ label }) => label === "OPENSSH PRIVATE KEY")) {
+    return "has a key of OpenSSH: make one of PEM with `ssh-keygen -p -m PKCS8 -f FILE`";
+  }
+  if (blocks.some(isCertificate)) return "has certificates and no private key, are the two files exchanged?";
+  const [other] = blocks;
+  return other === undefined
+    ? "has no PEM private key"
+    : `has no PEM private key, but a block of ${boundedText(other.label, 60)}`;
+}
+
 /** Reads all CA files as one set; certificates that can't be parsed are counted and left out. */
 export function loadClientCas(files: readonly string[], log: Log): ClientCas {
   const fingerprints = new Map<string, string>();
@@ -99,14 +143,9 @@ export function loadClientCas(files: readonly string[], log: Log): ClientCas {
   for (const file of files) {
     const { text, fingerprint } = readTextFile(file, "client CA");
     fingerprints.set(file, fingerprint);
-    for (const { pem } of pemBlocks(text).filter(isCertificate)) {
-      try {
-        new X509Certificate(pem);
-        certificates.push(pem);
-      } catch {
-        ignored++;
-      }
-    }
+    const found = certificatesIn(text);
+    append(certificates, found.certificates);
+    ignored += found.skipped;
   }
   log.info(
     "Loaded client CA certificates",
@@ -148,10 +187,12 @@ function readFile(path: string): { readonly bytes: Uint8Array; readonly fingerpr
   }
 }
 
-function readTextFile(path: string, what: string): { readonly text: string; readonly fingerprint: string } {
+type TextFile = { readonly text: string; readonly bytes: Uint8Array; readonly fingerprint: string };
+
+function readTextFile(path: string, what: string): TextFile {
   try {
     const { bytes, fingerprint } = readFile(path);
-    return { text: new TextDecoder().decode(bytes), fingerprint };
+    return { text: looseText(bytes), bytes, fingerprint };
   } catch (error) {
     throw new TlsMaterialError(`cannot read TLS ${what} file "${path}": ${osErrorText(error)}`, {
       cause: error,

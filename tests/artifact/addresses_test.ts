@@ -460,6 +460,15 @@ test("hosts are listed in any case, and with the port that is the scheme's own",
     assert.not.match(tried.message, REFUSED);
   }));
 
+const refusalOf = (attempt: () => unknown): Error => {
+  try {
+    attempt();
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error("it should have failed");
+};
+
 test("addresses that a server names: what is refused before anybody is asked", () => {
   const base = "https://registry.test/v2/x";
   for (
@@ -487,6 +496,19 @@ test("addresses that a server names: what is refused before anybody is asked", (
     ]
   ) {
     assert.throws(() => namedAddress(text, base, "it names"), /^it names /, text);
+  }
+  for (
+    const text of [
+      "ftp://me:s3cret@h.test/",
+      "https://me:s3cret@[",
+      "http://me:s3cret@h.test/",
+      "//me:s3cret@h.test:99999/",
+      `ftp://me:s3cret@${"x".repeat(8000)}`,
+    ]
+  ) {
+    const { message } = refusalOf(() => namedAddress(text, base, "it names"));
+    assert.not.match(message, "s3cret", text);
+    assert.ok(message.length < 500, message);
   }
   for (
     const text of ["/v2/y?z", "https://cdn.test:8443/x", "http://other.test/", "https://[fec0::1]/", "../y"]

@@ -57,6 +57,8 @@ test("only one document is read, so a file of several is refused: what stands in
   assert.match((await sources("insecure_sources: [a.test]\n---\nproxies: {}\n")).message, several);
 });
 
+const NO_CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
+
 test("sources: everything that may be written", async () => {
   const { read, message } = await sources(
     `
@@ -139,6 +141,14 @@ test("sources: what is passed over is told", async () => {
     ["insecure_sources: ['h.test:http']", /^warn entry of insecure_sources 1/],
     ["insecure_sources: [' h.test']", /^warn entry of insecure_sources 1/],
     ["insecure_sources: ['']", /^warn entry of insecure_sources 1/],
+    ...[0, 1].map((at) =>
+      [
+        `source_authorities: { h.test: [{ type: Data, data: ${
+          JSON.stringify([authority.ca, authority.ca].toSpliced(at, 0, NO_CERTIFICATE).join("\n"))
+        } }] }`,
+        /^warn source_authorities\.h\.test has 1 PEM blocks that are no certificates, which are passed over: remove them/,
+      ] as const
+    ),
     ["source_authorities: { 'https://h.test': [] }", /^warn host of source_authorities 1 is passed over/],
   ];
   for (const [content, expected] of rows) {
@@ -170,6 +180,12 @@ test("sources: one bad entry fails the whole file, with its place", async () => 
       "source_authorities: { h: [{ type: Path, path: '@DIR@/no.pem' }] }",
       "Invalid certificate: Raw certificate is not in PEM nor in DER encoding (source_authorities.h, D/no.pem)",
     ],
+    ...[NO_CERTIFICATE, authority.ca.replaceAll("CERTIFICATE", "PRIVATE KEY")].map((text) =>
+      [
+        `source_authorities: { h: [{ type: Data, data: ${JSON.stringify(text)} }] }`,
+        "Invalid certificate: Raw certificate is not in PEM nor in DER encoding (source_authorities.h)",
+      ] as const
+    ),
     [
       "source_authorities: { h: [{ type: Data, data: x }] }",
       "Invalid certificate: Raw certificate is not in PEM nor in DER encoding",

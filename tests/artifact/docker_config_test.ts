@@ -3,8 +3,8 @@
  * containers/image `docker/config` (longest path, `auth.json`, `REGISTRY_AUTH_FILE`), kubernetes `pkg/credentialprovider` (globs, paths,
  * ports). Each row: the file, the image, and the user that is logged in.
  */
-import { chmod, mkdir, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -385,7 +385,12 @@ test("which files are asked, in which order", async () => {
     );
     const named = { ...runtime, DOCKER_CONFIG: other, DOCKER_AUTH_CONFIG: variable("variable") };
     assert.is(await user(named), "variable", "docker's variable comes before all files");
-    assert.is(await user(named, other), "variable", "the caller names what the variable does");
+    assert.is(await user(named, other), "other", "the caller names what the variable does, alone");
+    assert.is(
+      await user({ DOCKER_CONFIG: join(directory, "nowhere"), REGISTRY_AUTH_FILE: file }),
+      "named",
+      "podman's variable beside docker's",
+    );
     assert.is(
       await user({ ...named, DOCKER_CONFIG: "/x" }, other),
       "other",
@@ -400,6 +405,127 @@ test("which files are asked, in which order", async () => {
     assert.is(await user({}, file), "named", "the file itself, by the caller");
     for (const wrong of [join(file, "below"), "\0", "x".repeat(5000)]) {
       assert.is(await user({}, wrong), "anonymous", "a path that cannot be looked at");
+    }
+  });
+});
+
+test("what is wrong is told with the place where it stands", async () => {
+  await inDirectory(async (directory) => {
+    const explanation = async (env: Readonly<Record<string, string>>) => {
+      const { options } = listening({
+        env: { HOME: directory, PATH: directory, XDG_RUNTIME_DIR: directory, ...env },
+      });
+      return (await findCredentials({ registry: "h.test", repository: "a/b" }, options)).explanation;
+    };
+    const broken: readonly (readonly [string, string, RegExp])[] = [
+      ["no JSON", "{s3cret", /is no JSON/],
+      ["a list", '["s3cret"]', /it must be an object, it is a list/],
+      ["auths that are a text", '{"auths":"s3cret"}', /auths must be an object, it is a string/],
+      [
+        "auth that is no base64",
+        '{"auths":{"h.test":{"auth":"s3cret%"}}}',
+        /`auth` is not base64 of user:password/,
+      ],
+      [
+        "auth without a colon",
+        `{"auths":{"h.test":{"auth":"${btoa("s3cret")}"}}}`,
+        /`auth` is not base64 of user/,
+      ],
+      [
+        "auth in Latin-1",
+        `{"auths":{"h.test":{"auth":"${btoa("u:s3cret\u00fc")}"}}}`,
+        /`auth` holds .* not UTF-8: log in again/,
+      ],
+      [
+        "a token with blanks",
+        '{"auths":{"h.test":{"registrytoken":"s3cret s3cret"}}}',
+        /`registrytoken` is no token/,
+      ],
+      [
+        "the older form",
+        `{"h.test":{"auth":"${btoa("u:s3cret")}"}}`,
+        /it has no `auths`, as the older \.dockercfg/,
+      ],
+      ["no name of a helper", '{"credsStore":"/s3cret"}', /is no helper's name/],
+      [
+        "a helper that is not there",
+        '{"credHelpers":{"h.test":"absent"}}',
+        /docker-credential-absent, which .* names, is not in PATH: install it, or remove its name/,
+      ],
+    ];
+    for (const [what, text, expected] of broken) {
+      await writeFile(join(directory, "auth.json"), text);
+      for (
+        const [env, place] of [
+          [{ DOCKER_AUTH_CONFIG: text }, "the variable DOCKER_AUTH_CONFIG"],
+          [{ REGISTRY_AUTH_FILE: join(directory, "auth.json") }, join(directory, "auth.json")],
+        ] as const
+      ) {
+        const said = await explanation(env);
+        assert.match(said, expected, what);
+        assert.ok(said.includes(place), `${what}: ${said}`);
+        assert.not.match(said, /s3cret|config\.json: (?!.*is not there)/, what);
+      }
+    }
+    const found = await explanation({
+      DOCKER_AUTH_CONFIG: JSON.stringify({ auths: { "h.test": login("u") } }),
+    });
+    assert.is(found, "with the credentials for h.test in the variable DOCKER_AUTH_CONFIG");
+  });
+});
+
+test("a helper in the working folder is somebody else's, whatever PATH says", async () => {
+  await inDirectory(async (directory) => {
+    await writeFile(
+      join(directory, "docker-credential-here"),
+      `#!/bin/sh\necho '{"Username": "u", "Secret": "p"}'\n`,
+    );
+    await chmod(join(directory, "docker-credential-here"), 0o755);
+    const here = relative(process.cwd(), directory);
+    for (const PATH of [here, `:${here}:/usr/bin:/bin`, "", "."]) {
+      const { options } = listening({
+        env: {
+          HOME: directory,
+          PATH,
+          DOCKER_AUTH_CONFIG: '{"credsStore":"here"}',
+          XDG_RUNTIME_DIR: directory,
+        },
+      });
+      const { credentials, explanation } = await findCredentials(
+        { registry: "h.test", repository: "a/b" },
+        options,
+      );
+      assert.is(credentials.kind, "anonymous", PATH);
+      assert.match(
+        explanation,
+        /docker-credential-here, which the variable DOCKER_AUTH_CONFIG names, is not in PATH/,
+      );
+    }
+  });
+});
+
+test("a helper that leaves a program behind, which keeps its output open, has answered", async () => {
+  await inDirectory(async (directory) => {
+    const helper = join(directory, "docker-credential-daemon");
+    const left = join(directory, "left");
+    await writeFile(
+      helper,
+      `#!/bin/sh\nsleep 600 &\necho $! > ${left}\necho '{"Username": "u", "Secret": "s3cret"}'\n`,
+    );
+    await chmod(helper, 0o755);
+    const { options } = listening({
+      env: {
+        HOME: directory,
+        PATH: `${directory}:/usr/bin:/bin`,
+        DOCKER_AUTH_CONFIG: '{"credsStore":"daemon"}',
+      },
+    });
+    try {
+      const { credentials } = await findCredentials({ registry: "h.test", repository: "a/b" }, options);
+      assert.equal(credentials, { kind: "basic", username: "u", password: "s3cret" });
+    } finally {
+      // It still runs: nobody waited for it.
+      process.kill(Number(await readFile(left, "utf8")));
     }
   });
 });

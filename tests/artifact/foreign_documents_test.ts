@@ -25,7 +25,7 @@ import {
   verifyPolicy,
 } from "../../artifact/mod.ts";
 import { findCredentials } from "../../artifact/apply/docker_credentials.ts";
-import { MAX_FILE_BYTES, readBounded } from "../../artifact/apply/bounded_file.ts";
+import { MAX_FILE_BYTES, readBounded } from "../../program/apply/bounded_file.ts";
 import { parseJson } from "../../artifact/types/json_text.ts";
 import { digestOf, OCI_INDEX, OCI_MANIFEST, WASM_LAYER, wasmModule } from "./_image.ts";
 import { type Answer, memoryRegistry, startServer, type TestServer } from "./_server.ts";

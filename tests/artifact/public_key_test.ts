@@ -37,6 +37,8 @@ const p256 = (point: Uint8Array) => {
 };
 const [x, y] = [der.subarray(27, 59), der.subarray(59, 91)];
 
+const pkcs8 = (key: KeyObject) => key.export({ type: "pkcs8", format: "pem" }).toString();
+
 const READ: Readonly<Record<string, readonly [string, KeyObject]>> = {
   "PUBLIC KEY": [key, ec.publicKey],
   "Windows' line ends": [key.replaceAll("\n", "\r\n"), ec.publicKey],
@@ -71,10 +73,11 @@ const READ: Readonly<Record<string, readonly [string, KeyObject]>> = {
     ec.publicKey,
   ],
   "Ed25519": [spki(ed.publicKey), ed.publicKey],
-  "its private key before it": [
-    `${ec.privateKey.export({ type: "pkcs8", format: "pem" }).toString()}${key}`,
+  "a certificate behind it": [
+    `${key}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n`,
     ec.publicKey,
   ],
+  "its private key behind it, which is warned of": [`${key}${pkcs8(ec.privateKey)}`, ec.publicKey],
   "parameters before it, as openssl ecparam writes them": [
     `-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n${key}`,
     ec.publicKey,
@@ -99,6 +102,30 @@ const UNREADABLE: Readonly<Record<string, readonly [string, RegExp]>> = {
     "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\neyJrZGYiOnt9fQ==\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n",
     /it is a private key: give the public one, as `cosign public-key/,
   ],
+  ...Object.fromEntries(
+    ([
+      ["PKCS#8", pkcs8(ec.privateKey)],
+      ["SEC1", ec.privateKey.export({ type: "sec1", format: "pem" }).toString()],
+      ["PKCS#1", rsa.privateKey.export({ type: "pkcs1", format: "pem" }).toString()],
+      ["encrypted", pem(der).replaceAll("PUBLIC KEY", "ENCRYPTED PRIVATE KEY")],
+      ["encrypted by cosign", pem(der).replaceAll("PUBLIC KEY", "ENCRYPTED SIGSTORE PRIVATE KEY")],
+      ["of OpenSSH", pem(der).replaceAll("PUBLIC KEY", "OPENSSH PRIVATE KEY")],
+      ["of PGP", pem(der).replaceAll("PUBLIC KEY", "PGP PRIVATE KEY BLOCK")],
+      ["without its end", pkcs8(ec.privateKey).replace(/-----END.*\n/, "")],
+      ["indented", pkcs8(ec.privateKey).replace(/^/gm, "  ")],
+      [
+        "behind parameters",
+        `-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n${
+          pkcs8(ec.privateKey)
+        }`,
+      ],
+    ] as const).map(([what, text]) =>
+      [
+        `a private key before the public one: ${what}`,
+        [`${text}${key}`, /a private key stands before the public one: remove it/],
+      ] as const
+    ),
+  ),
   "a key of SSH": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHcW me@host", /it is a key of SSH/],
   "a key of PGP": [
     "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQENBF\n-----END PGP PUBLIC KEY BLOCK-----\n",
@@ -268,14 +295,23 @@ test("what is no key is refused when the configuration is loaded, with its place
   });
 });
 
-test("several keys in one entry: the first is used, and said so", async () => {
+test("what stands behind the key of an entry is warned of, and not quoted", async () => {
   await inDirectory(async (directory) => {
     const path = join(directory, "verification.yml");
-    const both = `${key}${spki(other.publicKey)}`;
-    await writeFile(path, JSON.stringify({ apiVersion: "v1", allOf: [{ kind: "pubKey", key: both }] }));
-    const { options, lines } = listening();
-    await readVerificationConfig(path, options);
-    assert.match(lines().join("\n"), /warn allOf\[0\]\.key holds 2 keys, only the first is used/);
+    const warnings = async (text: string) => {
+      await writeFile(path, JSON.stringify({ apiVersion: "v1", allOf: [{ kind: "pubKey", key: text }] }));
+      const { options, lines } = listening();
+      await readVerificationConfig(path, options);
+      return lines().join("\n");
+    };
+    assert.match(
+      await warnings(`${key}${spki(other.publicKey)}`),
+      /^warn allOf\[0\]\.key holds 2 keys, only the first is used/,
+    );
+    const leaked = await warnings(`${key}${pkcs8(ec.privateKey)}`);
+    assert.match(leaked, /^warn allOf\[0\]\.key holds a private key behind the public one: remove it/);
+    assert.not.match(leaked, /MI[GHIE]/);
+    assert.is(await warnings(key), "");
   });
 });
 

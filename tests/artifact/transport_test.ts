@@ -138,7 +138,8 @@ test("SSL_CERT_FILE and SSL_CERT_DIR replace the system's roots", () =>
     const server = await startServer(file, await authority.issue());
     try {
       const path = join(directory, "roots.pem");
-      await writeFile(path, `a comment\n${authority.ca}`);
+      const none = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+      await writeFile(path, `a comment\n${none}${authority.ca}${none}`);
       const uri = `${server.base}/policies/policy.wasm`;
       for (const env of [{ SSL_CERT_FILE: path }, { SSL_CERT_DIR: directory }]) {
         const target = { kind: "file", path: join(directory, "out.wasm") } as const;

@@ -6,8 +6,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { tlsOf } from "../../audit/apply/exchange.ts";
 import { BOTH_SCOPES, parseFlags, usage } from "../../audit/render/flags.ts";
 import type { AuditSettings } from "../../audit/types/settings.ts";
+import { createAuthority } from "../cluster/certificates.ts";
 import { programFile } from "../programs.ts";
 
 const main = programFile("audit");
@@ -237,6 +239,28 @@ test("every end of a process that cannot begin: one line on stderr, exit code 1"
     });
     const help = await run(["--help"], env);
     assert.equal([help.code, help.stdout, help.stderr], [0, usage(), ""]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("--extra-ca: a block that is no certificate spoils only itself, as in the original (x509.CertPool)", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "portreeve-extra-ca-"));
+  const file = join(folder, "ca.pem");
+  const none = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+  const { cert } = await createAuthority("extra");
+  try {
+    for (const text of [`${none}${cert}`, `${cert}\n${none}`]) {
+      writeFileSync(file, text);
+      const { ca = [] } = tlsOf({ ...DEFAULTS, extraCa: file });
+      assert.is(ca.at(-1), cert.trimEnd());
+      assert.not.ok(ca.some((one) => one.includes("AAAA\n-----END")));
+    }
+    writeFileSync(file, none);
+    assert.throws(
+      () => tlsOf({ ...DEFAULTS, extraCa: file }),
+      /failed to append cert to in-app RootCAs trust store: .*: it holds no PEM certificate that can be read$/,
+    );
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

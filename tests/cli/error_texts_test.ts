@@ -3,8 +3,9 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { withCustomSection } from "../../evaluator/render/custom_section.ts";
 import { startServer } from "../artifact/_server.ts";
-import { inPlace, POLICY } from "./place.ts";
+import { inPlace, PLAIN, POLICY } from "./place.ts";
 import { signingKey } from "./signing.ts";
 
 const METADATA = `rules: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]
@@ -204,6 +205,57 @@ test("that signatures can't be asked for is not that there are none", () =>
       assert.is(exit, 0);
       assert.match(stdout, "Cannot determine if the policy has been signed.");
       assert.not.match(stdout, "No sigstore signatures");
+    } finally {
+      await server.stop();
+    }
+  }));
+
+test("a policy's URI is shown in one line, bounded, and without the password in it", () =>
+  inPlace(async ({ reeve, file }) => {
+    const bodies: Readonly<Record<string, Uint8Array>> = {
+      "/page.wasm": Buffer.from("<html>login</html>"),
+      "/version.wasm": withCustomSection(
+        readFileSync(PLAIN),
+        "io.kubewarden.metadata",
+        Buffer.from("{"),
+      ),
+      "/plain.wasm": readFileSync(PLAIN),
+    };
+    const server = await startServer((request, response) => {
+      const body = bodies[(request.url ?? "").split("?")[0]!];
+      response.writeHead(body === undefined ? 404 : 200);
+      response.end(body);
+    });
+    try {
+      file("sources.yaml", `insecure_sources: ["${server.host}"]`);
+      file("request.json", "{}");
+      const at = (path: string) => `${server.base.replace("//", "//me:s3cret@")}${path}`;
+      const sources = ["--sources-path", "sources.yaml"];
+      const long = at(`/absent.wasm?${"x".repeat(50_000)}`);
+      for (
+        const words of [
+          ["run", "-r", "request.json", ...sources, at("/page.wasm")],
+          ["run", "-r", "request.json", ...sources, at("/version.wasm")],
+          ["run", "-r", "request.json", ...sources, at("/absent.wasm")],
+          ["pull", ...sources, at("/absent.wasm")],
+          ["pull", ...sources, long],
+          ["verify", at("/plain.wasm")],
+          ["inspect", at("/plain.wasm")],
+          ["rm", at("/plain.wasm")],
+          ["save", "-o", "x.tar", at("/plain.wasm")],
+          ["push", at("/plain.wasm"), "localhost:1/x:v1"],
+          ["scaffold", "manifest", "-t", "AdmissionPolicy", ...sources, at("/absent.wasm")],
+          ["digest", at("/plain.wasm")],
+          ["inspect", at("/a\nError: forged")],
+        ]
+      ) {
+        const { exit, stdout, stderr } = await reeve(...words);
+        const what = words.join(" ").slice(0, 100);
+        assert.is.not(exit, 0, what);
+        assert.not.match(stdout + stderr, "s3cret", what);
+        assert.ok(stderr.length < 5_000, `${what}: ${stderr.length} characters`);
+        assert.not.match(stderr, /^Error: forged/m, what);
+      }
     } finally {
       await server.stop();
     }

@@ -87,6 +87,20 @@ test("manifest: an AdmissionPolicy for what has no namespace is warned of", () =
     }
   }));
 
+test("manifest: a policy for raw requests is warned of, as no API server sends any", () =>
+  inPlace(async (place) => {
+    for (const [type, warned] of [["raw", 1], ["kubernetes", 0]] as const) {
+      await policyWith(place, `policyType: ${type}\n${rules("", "pods")}`);
+      for (const kind of ["AdmissionPolicy", "ClusterAdmissionPolicy"]) {
+        const { exit, stdout, stderr } = await place.reeve("scaffold", "manifest", "-t", kind, "p.wasm");
+        assert.equal([exit, yaml(stdout).kind], [0, kind]);
+        const said = warnings(stderr);
+        assert.is(said.length, warned, `${kind} ${type}`);
+        if (warned) assert.match(said[0]!, /judges raw requests .* API servers send none/);
+      }
+    }
+  }));
+
 test("manifest: titles are names of resources", () =>
   inPlace(async ({ reeve, file }) => {
     file("policy.wasm", readFileSync(POLICY));

@@ -8,7 +8,7 @@ import { createServer as createHttpServer, type IncomingMessage } from "node:htt
 import { createServer as createHttpsServer } from "node:https";
 import { type AddressInfo, createServer as createTcpServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import process from "node:process";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -17,6 +17,8 @@ import { loadKubeconfig } from "../../kubernetes/apply/kubeconfig.ts";
 import { startProxy } from "../artifact/_server.ts";
 import { createAuthority } from "../cluster/certificates.ts";
 import { config, put } from "./kubeconfig_file.ts";
+
+const V1 = "client.authentication.k8s.io/v1";
 
 type Seen = { readonly raw: readonly string[]; readonly url: string; readonly client: string | undefined };
 type Context = {
@@ -89,6 +91,9 @@ const lines = ({ raw }: Seen, name: string): readonly string[] =>
     index % 2 === 1 && raw[index - 1]!.toLowerCase() === name.toLowerCase() ? [value] : []
   );
 
+/** A block that says it is a certificate. */
+const certificate = (content: string) =>
+  `-----BEGIN CERTIFICATE-----\n${content}\n-----END CERTIFICATE-----\n`;
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 const secured = (context: Context, more: object = {}) => ({
   server: context.https,
@@ -236,6 +241,10 @@ test("where the server is: plain HTTP, a path, another name in its certificate",
   );
   const named = secured(context, { "tls-server-name": "api.test" });
   assert.is((await ask(context, config(named, {}))).url, "/version");
+  for (const name of ["127.0.0.1", "[127.0.0.1]", "API.test"]) {
+    const addressed = secured(context, { "tls-server-name": name });
+    assert.is((await ask(context, config(addressed, {}))).url, "/version", name);
+  }
   const other = await connect({
     kubeconfig: put(context, config(secured(context, { "tls-server-name": "other.test" }), {})),
   });
@@ -257,19 +266,46 @@ test("where the server is: plain HTTP, a path, another name in its certificate",
       ["text before it in its line", `ca: ${context.ca}`],
       ["another authority before it", `${stranger}\n${context.ca}`],
       ["no line end between two", `${context.ca.trimEnd()}${stranger}`],
+      // A block that can't be read spoils only itself (Go, `x509.CertPool.AppendCertsFromPEM`).
+      ["a block that is no certificate before it", `${certificate("AAAA")}${context.ca}`],
+      ["a block that is no base64 before it", `${certificate("%%%")}${context.ca}`],
+      ["an empty block behind it", `${context.ca}${certificate("")}`],
+      ["a block that was cut off before it", `${stranger.slice(0, 200)}\n${context.ca}`],
+      ["a certificate with another's end before it", `${certificate(stranger.slice(30, 300))}${context.ca}`],
+      ["a key before it", `${context.client.key}${context.ca}`],
+      ["all of its base64 in one line", certificate(context.ca.replace(/-----.*-----|\s/g, ""))],
     ] as const
   ) {
     const named = { server: context.https, "certificate-authority-data": base64(text) };
     assert.is((await ask(context, config(named, {}))).url, "/version", what);
   }
-  const unknown = { server: context.https, "certificate-authority-data": base64(`\uFEFF${stranger}`) };
-  const refused = await connect({ kubeconfig: put(context, config(unknown, {})) });
-  assert.is(
-    await refused.request({ method: "GET", path: "/version" }).then(() => "answered", () => "refused"),
-    "refused",
-    "nobody else is trusted in its place",
-  );
-  refused.close();
+  // Nobody else is trusted in the place of what can't be read.
+  for (
+    const text of [
+      `\uFEFF${stranger}`,
+      `${certificate("AAAA")}${stranger}`,
+      `${
+        context.ca.replace("CERTIFICATE-----\n", "CERTIFICATE-----\nProc-Type: 4,ENCRYPTED\n\n")
+      }${stranger}`,
+    ]
+  ) {
+    const unknown = { server: context.https, "certificate-authority-data": base64(text) };
+    const refused = await connect({ kubeconfig: put(context, config(unknown, {})) });
+    assert.is(
+      await refused.request({ method: "GET", path: "/version" }).then(() => "answered", () => "refused"),
+      "refused",
+      text.slice(0, 80),
+    );
+    refused.close();
+  }
+  for (const text of [certificate("AAAA"), context.client.key, certificate("AAAA") + context.client.key]) {
+    const none = { server: context.https, "certificate-authority-data": base64(text) };
+    const loaded = await loadKubeconfig(put(context, config(none, {})));
+    assert.match(
+      await refusal(loaded.credentials()),
+      /certificate-authority holds no certificate in PEM that can be read$/,
+    );
+  }
 });
 
 test("through which proxy", async (context) => {
@@ -363,6 +399,120 @@ test("several files: the first that says something counts", async (context) => {
     new RegExp(`^the kubeconfig ${broken} cannot be read: it is not valid YAML`),
   );
   assert.match(await refusal(from("/nonexistent/a", "/nonexistent/b")), /does not exist/);
+  // As `$A:$B` of unset variables gives: another cluster than kubectl's must not be taken for it.
+  const home = put(context, config(secured(context), { token: "home" }), "home/.kube/config");
+  const HOME = dirname(dirname(home));
+  assert.is((await loadKubeconfig(undefined, { HOME, KUBECONFIG: "" })).server, context.https);
+  for (const KUBECONFIG of [delimiter, delimiter.repeat(3)]) {
+    assert.is(
+      await refusal(loadKubeconfig(undefined, { HOME, KUBECONFIG })),
+      "the variable KUBECONFIG names no file: name one, or unset it",
+    );
+  }
+});
+
+test("a secret in the place of something else is not quoted", async (context) => {
+  const { client } = context;
+  const jwt = `eyJhbGciOiJSUzI1NiJ9.${base64("s3cret".repeat(20)).replaceAll("=", "")}.c2lnbmF0dXJl`;
+  const fields = { "client-certificate-data": base64(client.cert) };
+  const rows: readonly (readonly [string, object, object, RegExp, string])[] = [
+    [
+      "a token in the place of its file",
+      {},
+      { tokenFile: jwt },
+      /tokenFile names no file .* or its content in token$/,
+      jwt,
+    ],
+    [
+      "a short token in the place of its file",
+      {},
+      { tokenFile: "abcdef.0123456789abcdef" },
+      /tokenFile names no file/,
+      "0123",
+    ],
+    [
+      "a key in the place of its file",
+      {},
+      { ...fields, "client-key": client.key },
+      /client-key names no file .* or its content in client-key-data$/,
+      "BEGIN",
+    ],
+    [
+      "base64 in the place of a file",
+      {},
+      { ...fields, "client-key": base64(client.key) },
+      /client-key names no file/,
+      base64(client.key).slice(0, 40),
+    ],
+    [
+      "an authority in the place of its file",
+      { server: context.https, "certificate-authority": context.ca },
+      {},
+      /certificate-authority names no file/,
+      "BEGIN",
+    ],
+    [
+      "a secret as a field",
+      {},
+      { "token=s3cret": true },
+      /user "u" has a key that is no field of a kubeconfig/,
+      "s3cret",
+    ],
+    [
+      "a secret as an extra",
+      {},
+      { as: "a", "as-user-extra": { s3cret: "x" } },
+      /as-user-extra, member 1, must be a list/,
+      "s3cret",
+    ],
+    [
+      "a token whose file begins in the home folder, as shells know it",
+      {},
+      { tokenFile: "~/token" },
+      /tokenFile names .*\/~\/token, which cannot be read \(ENOENT\)$/,
+      "secret",
+    ],
+    [
+      "a secret in an extra's list",
+      {},
+      { as: "a", "as-user-extra": { s3cret: [7] } },
+      /as-user-extra, member 1,\[0\] must be a text/,
+      "s3cret",
+    ],
+    [
+      "a command with its arguments",
+      {},
+      { exec: { apiVersion: V1, command: "no-such-plugin --password=s3cret", interactiveMode: "Never" } },
+      /the exec plugin "no-such-plugin" of user "u" is not there: write what follows the program's name into args/,
+      "s3cret",
+    ],
+    [
+      "a zero byte in a plugin's environment",
+      {},
+      {
+        exec: {
+          apiVersion: V1,
+          command: "/bin/true",
+          interactiveMode: "Never",
+          env: [{ name: "A", value: "s3cret\0" }],
+        },
+      },
+      /has a zero byte in its args or its env: remove it/,
+      "s3cret",
+    ],
+  ];
+  for (const [what, cluster, user, expected, hidden] of rows) {
+    const file = put(context, config("server" in cluster ? cluster : secured(context, cluster), user));
+    const text = await refusal(loadKubeconfig(file).then(({ credentials }) => credentials()));
+    assert.match(text, expected, what);
+    assert.not.ok(text.includes(hidden), `${what}: ${text}`);
+    assert.ok(text.length < 700 && !text.includes("\n"), `${what}: ${text}`);
+  }
+  const named = `c${"x".repeat(5000)}`;
+  const long = await refusal(
+    loadKubeconfig(put(context, config(secured(context), {}, { "current-context": named }))),
+  );
+  assert.ok(long.length < 700, long.slice(0, 300));
 });
 
 const PLUGIN = `#!/bin/sh
@@ -373,7 +523,6 @@ echo "secret chatter" >&2
 exit \${PLUGIN_EXIT:-0}
 `;
 
-const V1 = "client.authentication.k8s.io/v1";
 const answerOf = (status: object, more: object = {}) =>
   JSON.stringify({ kind: "ExecCredential", apiVersion: V1, status, ...more });
 
@@ -408,8 +557,30 @@ test("exec plugins: relative commands, what they are told, and how long their an
   await ask(context, config(cluster, user(answerOf({ token: "p" }))));
   assert.is(JSON.parse(readFileSync(`${plugin}.info`, "utf8")).spec.cluster, undefined);
   // client-go's decoder takes YAML as well.
-  const yaml = `apiVersion: ${V1}\nkind: ExecCredential\nstatus:\n  token: y\n`;
-  assert.is(lines(await ask(context, config(cluster, user(yaml))), "authorization")[0], "Bearer y");
+  const yaml = (more: string) => `apiVersion: ${V1}\nkind: ExecCredential\n${more}`;
+  for (
+    const [what, answer] of [
+      ["YAML", yaml("status:\n  token: tok\n")],
+      ["a flow at its key's column", yaml("status: {\ntoken: tok\n}\n")],
+      ["binary", yaml("status:\n  token: !!binary dG9r\n")],
+      ["a time without quotes", yaml("status:\n  token: tok\n  expirationTimestamp: 2099-01-01T00:00:00Z\n")],
+      ["no kind", JSON.stringify({ apiVersion: V1, status: { token: "tok" } })],
+      [
+        "a fraction behind a comma",
+        answerOf({ token: "tok", expirationTimestamp: "2099-01-01T00:00:00,5+02:00" }),
+      ],
+      [
+        "null members",
+        answerOf({ token: "tok", expirationTimestamp: null, clientKeyData: null }, { spec: null }),
+      ],
+    ] as const
+  ) {
+    assert.is(
+      lines(await ask(context, config(cluster, user(answer))), "authorization")[0],
+      "Bearer tok",
+      what,
+    );
+  }
   const certified = answerOf({
     clientCertificateData: context.client.cert,
     clientKeyData: context.client.key,
@@ -483,11 +654,22 @@ test("exec plugins that fail are named, and nothing of what they print is told",
     ],
     ["nothing in it", exec(answerOf({})), /neither a token nor a client certificate/],
     ["half a certificate", exec(answerOf({ clientCertificateData: "secret" })), /without its key/],
+    ...["soon", 4070908800, "2099-02-30T00:00:00Z", "2099-01-01T25:00:00Z", "2099-01-01T00:00:00", true, []]
+      .map((
+        expirationTimestamp,
+      ) =>
+        [
+          `a time that is none: ${expirationTimestamp}`,
+          exec(answerOf({ token: "secret", expirationTimestamp })),
+          /expirationTimestamp that is none/,
+        ] as const
+      ),
     [
-      "a date that is none",
-      exec(answerOf({ token: "secret", expirationTimestamp: "soon" })),
-      /expirationTimestamp that is none/,
+      "YAML whose token is true for kubectl",
+      exec(`apiVersion: ${V1}\nstatus: {token: yes}\n`),
+      /neither a token nor/,
     ],
+    ["YAML with no blank", exec(`apiVersion: ${V1}\nstatus: {token:secret}\n`), /neither a token nor/],
     [
       "one that must ask a person",
       exec(answerOf({ token: "secret" }), { interactiveMode: "Always" }),
@@ -558,6 +740,14 @@ test("what is not supported, or broken, is named with its file; a broken entry t
       {},
       /cluster "k"\.insecure-skip-tls-verify must be true or false/,
     ],
+    ...["https://api.test", "api.test:443", "api.test/", " api.test", "[::1]:443"].map((name) =>
+      [
+        `a tls-server-name ${name}`,
+        { "tls-server-name": name },
+        {},
+        /cluster "k"\.tls-server-name must be a name or an address alone/,
+      ] as const
+    ),
     [
       "an authority and none",
       { "insecure-skip-tls-verify": true, "certificate-authority": "x" },
@@ -595,7 +785,7 @@ test("what is not supported, or broken, is named with its file; a broken entry t
     const loaded = await loadKubeconfig(put(context, config(secured(context), user)));
     assert.match(
       await refusal(loaded.credentials()),
-      /are no pair in PEM that can be read: the key is encrypted, which is not supported: decrypt it/,
+      /are no pair in PEM that can be read: the key is encrypted, which is not supported: decrypt it with `openssl pkey -in/,
     );
   }
   const missing = put(context, config(secured(context), { tokenFile: "absent.txt" }));
@@ -606,6 +796,12 @@ test("what is not supported, or broken, is named with its file; a broken entry t
       join(context.folder, "absent.txt")
     }, which cannot be read (ENOENT)`,
   );
+  const endless = put(context, config(secured(context), { tokenFile: "/dev/zero" }));
+  assert.match(
+    await refusal((await loadKubeconfig(endless)).credentials()),
+    /tokenFile names \/dev\/zero, which cannot be read \(too large\)$/,
+  );
+  assert.match(await refusal(loadKubeconfig("/dev/zero")), /\/dev\/zero is larger than \d+ bytes$/);
   const spoiled = config(secured(context), { token: "t" }, {
     clusters: [null, 7, {}, { name: "x", cluster: null }, { name: "y", cluster: { server: 7 } }, {
       name: "k",

@@ -20,6 +20,9 @@ import {
 } from "./kubectl.ts";
 import type { Proxy } from "./proxies.ts";
 
+/** A block that is no certificate. */
+const NONE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
 besideKubectl("where a kubeconfig leads", (test) => {
   test("where the server is", async (context) => {
     const { plane, port, gateway, tokens: { a, b } } = context;
@@ -63,6 +66,30 @@ besideKubectl("where a kubeconfig leads", (test) => {
           "an authority that is none",
           { server, "certificate-authority-data": base64("x") },
           /certificate-authority holds no certificate/,
+        ),
+        ...[
+          `${NONE}${plane.authority.cert}`,
+          `${plane.authority.cert}\n${NONE}`,
+          `${plane.authority.key}\n${NONE}${plane.authority.cert}`,
+        ]
+          .map((text, index) =>
+            row(
+              `an authority beside a block that is none, ${index}`,
+              { server, "certificate-authority-data": base64(text) },
+              A,
+            )
+          ),
+        row(
+          "an authority's block with headers",
+          {
+            server,
+            "certificate-authority-data": base64(
+              `${
+                plane.authority.cert.replace("CERTIFICATE-----\n", "CERTIFICATE-----\nA: b\n\n")
+              }${stranger.cert}`,
+            ),
+          },
+          /is not signed by the authority of context "c"/,
         ),
         row(
           "an authority that is no base64",
@@ -129,6 +156,11 @@ besideKubectl("where a kubeconfig leads", (test) => {
           "a name of this machine without a scheme",
           { server: `localhost:${gateway.port}` },
           "admin",
+        ),
+        row(
+          "a name that begins as this machine's address does, without a scheme",
+          { server: `127.evil.test:${gateway.port}` },
+          /which is no http or https URL: write https:\/\/ before it/,
         ),
         row(
           "another machine without a scheme",
@@ -331,11 +363,25 @@ besideKubectl("where a kubeconfig leads", (test) => {
       ),
       far("HTTP_PROXY is for plain http", "0.0.0.0", { HTTP_PROXY: gone, ALL_PROXY: gone }, ""),
       far("never for this machine", "127.0.0.1", { HTTPS_PROXY: gone }, ""),
-      ...["0.0.0.0", "0.0.0.0/8", `0.0.0.0:${port}`, "*", " other.test , 0.0.0.0 ", "::/0,0.0.0.0"].map((
-        list,
-      ) => far(`NO_PROXY ${list}`, "0.0.0.0", { HTTPS_PROXY: gone, NO_PROXY: list }, "")),
+      ...[
+        "0.0.0.0",
+        "0.0.0.0/8",
+        `0.0.0.0:${port}`,
+        "*",
+        " other.test , 0.0.0.0 ",
+        "::/0,0.0.0.0",
+        "0.0.0.0:",
+        "000.0.0.0/8",
+        "::ffff:0.0.0.0",
+        "::ffff:0.0.0.0/104",
+      ].map((list) => far(`NO_PROXY ${list}`, "0.0.0.0", { HTTPS_PROXY: gone, NO_PROXY: list }, "")),
       ...[
         "0.0.0.0:1",
+        "000.0.0.0",
+        " 000.0.0.0/8",
+        "0.0.0.0.",
+        "[0.0.0.0]",
+        "::ffff:0.0.0.0/95",
         "10.0.0.0/8",
         ".0.0.0",
         "0.0.0",
@@ -356,7 +402,9 @@ besideKubectl("where a kubeconfig leads", (test) => {
           tunnel("http", "0.0.0.0"),
         )
       ),
-      ...[".api.test", "*.api.test", "pi.test", "api.test:443", "other.test"].map((list) =>
+      ...[".api.test", "*.api.test", "api.test.", ":443", "pi.test", "api.test:443", "other.test"].map((
+        list,
+      ) =>
         far(
           `NO_PROXY ${list}`,
           "api.test",

@@ -24,8 +24,11 @@ function refusal(load: () => unknown): string {
 
 test("a file is read", () => {
   const path = join(folder, "policies.yml");
-  writeFileSync(path, "psp: {module: m}\n");
-  assert.is(loadPolicies(path).size, 1);
+  const text = "psp: {module: m}\n";
+  for (const content of [text, `\uFEFF${text}`, Buffer.from(`\uFEFF${text}`, "utf16le")]) {
+    writeFileSync(path, content);
+    assert.equal([...loadPolicies(path).keys()], ["psp"]);
+  }
 });
 
 test("a file that can't be read", () => {
@@ -34,8 +37,18 @@ test("a file that can't be read", () => {
   assert.is(refusal(() => loadPolicies(absent)), `${prefix(absent)}No such file or directory (os error 2)`);
   assert.is(refusal(() => loadPolicies(folder)), `${prefix(folder)}Is a directory (os error 21)`);
   const binary = join(folder, "binary.yml");
-  writeFileSync(binary, new Uint8Array([0x61, 0x3a, 0xff]));
-  assert.is(refusal(() => loadPolicies(binary)), `${prefix(binary)}the file is not valid UTF-8`);
+  for (
+    const [bytes, reason] of [
+      [new Uint8Array([0x61, 0x3a, 0xff]), "it is not UTF-8: save it as UTF-8"],
+      [
+        Buffer.from("psp: {module: m}\n", "utf16le"),
+        "it holds zero bytes, as UTF-16 without a mark or a binary file does: save it as UTF-8",
+      ],
+    ] as const
+  ) {
+    writeFileSync(binary, bytes);
+    assert.is(refusal(() => loadPolicies(binary)), `${prefix(binary)}${reason}`);
+  }
   const large = join(folder, "large.yml");
   writeFileSync(large, new Uint8Array(17 * 1024 * 1024));
   assert.is(refusal(() => loadPolicies(large)), `${prefix(large)}longer than 4194304 characters`);

@@ -81,37 +81,97 @@ test("files that hold no or too much", () => {
   const none = file("nothing");
   assert.is(
     refusal(() => pair(certPath, none)),
-    `Expected exactly one key in key file, found 0: "${none}" has 0 unencrypted PEM private keys`,
+    `Expected exactly one key in key file, found 0: "${none}" has no PEM private key`,
   );
   assert.match(
     refusal(() => pair(certPath, file(other.key, server.key))),
     /^Expected exactly one key in key file, found 2: /,
   );
-  const encrypted = createPrivateKey(other.key).export({
-    format: "pem",
-    type: "pkcs8",
-    cipher: "aes-256-cbc",
-    passphrase: "x",
-  }).toString();
-  assert.match(
-    refusal(() => pair(certPath, file(encrypted))),
-    /^Expected exactly one key in key file, found 0: .* is encrypted, which is not supported: decrypt it with `openssl pkey`$/,
-  );
-  const elder = createPrivateKey(other.key).export({
-    type: "sec1",
-    format: "pem",
-    cipher: "aes-128-cbc",
-    passphrase: "secret",
-  }).toString();
-  assert.match(elder, "Proc-Type: 4,ENCRYPTED");
-  assert.match(
-    refusal(() => pair(certPath, file(elder))),
-    /^Expected exactly one key in key file, found 0: .* is encrypted, which is not supported: decrypt it/,
-  );
   assert.match(
     refusal(() => pair(file(other.key), certPath)),
     /found 0: "[^"]+" has a private key, are the two files exchanged\?$/,
   );
+});
+
+const exported = (options: object): string =>
+  String(
+    createPrivateKey(other.key).export({ format: "pem", ...options } as { format: "pem"; type: "pkcs8" }),
+  );
+const secret = { passphrase: "s3cret", cipher: "aes-256-cbc" };
+const der = (pem: string) => Buffer.from(pem.replace(/-----.*-----|\s/g, ""), "base64");
+const labelled = (label: string) => `-----BEGIN ${label}-----\nAAAA\n-----END ${label}-----`;
+
+test("keys that can't be used: what they are, and what to do", () => {
+  const certPath = file(other.cert);
+  const elder = exported({ type: "sec1", ...secret });
+  assert.match(elder, "Proc-Type: 4,ENCRYPTED");
+  const decrypt =
+    /found 0: .* is encrypted, which is not supported: decrypt it with `openssl pkey -in FILE -out NEW_FILE`$/;
+  const rows: readonly (readonly [string, string | Uint8Array, RegExp])[] = [
+    ["encrypted", exported({ type: "pkcs8", ...secret }), decrypt],
+    ["encrypted, in the elder form", elder, decrypt],
+    ["encrypted, with line ends of Windows", elder.replaceAll("\n", "\r\n"), decrypt],
+    ["encrypted, with line ends of old", elder.replaceAll("\n", "\r"), decrypt],
+    ["encrypted, indented", elder.replace(/^/gm, "  "), decrypt],
+    ["encrypted, in UTF-16", Buffer.from(`\uFEFF${elder}`, "utf16le"), decrypt],
+    ["encrypted, behind its certificate", `${other.cert}\n${elder}`, decrypt],
+    ["encrypted twice", `${elder}${elder}`, decrypt],
+    [
+      "one of two encrypted",
+      `${elder}${other.key}`,
+      /found 1: .* has 2 PEM private keys, leave the server's own$/,
+    ],
+    ["DER", der(other.key), /found 0: .* is no PEM, perhaps DER: convert it with `openssl pkey -inform DER/],
+    [
+      "of OpenSSH",
+      labelled("OPENSSH PRIVATE KEY"),
+      /found 0: .* has a key of OpenSSH: make one of PEM with `ssh-keygen/,
+    ],
+    [
+      "a certificate",
+      other.cert,
+      /found 0: .* has certificates and no private key, are the two files exchanged\?$/,
+    ],
+    [
+      "a public key",
+      labelled("PUBLIC KEY"),
+      /found 0: .* has no PEM private key, but a block of PUBLIC KEY$/,
+    ],
+    ["a block that does not end", other.key.slice(0, 100), /found 0: .* has no PEM private key$/],
+  ];
+  for (const [what, content, expected] of rows) {
+    const path = file();
+    writeFileSync(path, content);
+    const said = refusal(() => pair(certPath, path));
+    assert.match(said, expected, what);
+    assert.ok(said.startsWith("Expected exactly one key in key file, ") && said.includes(`"${path}"`), said);
+    assert.not.match(said, "s3cret", what);
+  }
+  const utf16 = file();
+  writeFileSync(utf16, Buffer.from(`\uFEFF${other.key}`, "utf16le"));
+  assert.match(pair(certPath, utf16).key, "PRIVATE KEY", "as Windows PowerShell writes it");
+});
+
+test("certificates that can't be used: what they are, and what to do", () => {
+  const keyPath = file(other.key);
+  const rows: readonly (readonly [string, string | Uint8Array, RegExp])[] = [
+    ["DER", der(other.cert), /is no PEM, perhaps DER: convert it with `openssl x509 -inform DER/],
+    [
+      "an encrypted key",
+      exported({ type: "pkcs8", ...secret }),
+      /has a private key, are the two files exchanged\?$/,
+    ],
+    [
+      "a request",
+      labelled("CERTIFICATE REQUEST"),
+      /has no PEM certificate, but a block of CERTIFICATE REQUEST$/,
+    ],
+  ];
+  for (const [what, content, expected] of rows) {
+    const path = file();
+    writeFileSync(path, content);
+    assert.match(refusal(() => pair(path, keyPath)), expected, what);
+  }
 });
 
 test("blocks that hold no certificate or key", () => {
@@ -157,12 +217,17 @@ test("files that can't be read", () => {
 test("client CAs: several files, several certificates in one, the bad ones counted", () => {
   const { log, text } = recorded();
   const bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-  const loaded = loadClientCas([file(root.cert, intermediate.cert), file(other.cert, bad)], log);
-  assert.is(loaded.certificates.length, 3);
+  // A block that was cut off takes no other with it.
+  const cut = file(other.cert.slice(0, 100), root.cert);
+  const loaded = loadClientCas([file(intermediate.cert), file(bad, other.cert), cut], log);
+  assert.equal(
+    loaded.certificates,
+    [intermediate, other, root].map(({ cert }) => cert.trim()),
+  );
   createSecureContext({ ca: [...loaded.certificates] });
   assert.match(
     text(),
-    /certs: Loaded client CA certificates client_ca_certs_added=3 client_ca_certs_ignored=1\n$/,
+    /certs: Loaded client CA certificates client_ca_certs_added=3 client_ca_certs_ignored=2\n$/,
   );
 });
 

@@ -60,32 +60,30 @@ const UNSUPPORTED_CURVES: ReadonlyMap<string, string> = new Map([
   ["2b240303020801010d", "brainpoolP512r1"],
 ]);
 
-/** Whether a sequence of DER ends where its bytes do: sigstore refuses what has more behind it, the runtimes' libraries don't. */
-function endsWhole(der: Uint8Array): boolean {
-  const length = der[1] ?? 0;
+/** The value of DER at an offset, if its tag is `tag`: where its content begins and ends. */
+function valueAt(der: Uint8Array, at: number, tag: number) {
+  if (der[at] !== tag) return undefined;
+  const length = der[at + 1] ?? 0;
   const count = length & 0x80 ? length & 0x7f : 0;
-  const size = count === 0 ? length : der.subarray(2, 2 + count).reduce((sum, byte) => sum * 256 + byte, 0);
-  return der.length === 2 + count + size;
+  const start = at + 2 + count;
+  const size = count === 0 ? length : der.subarray(at + 2, start).reduce((sum, byte) => sum * 256 + byte, 0);
+  return { start, end: start + size };
 }
+
+const SEQUENCE = 0x30;
+const OBJECT_IDENTIFIER = 0x06;
+
+/** Whether a sequence ends where its bytes do: sigstore refuses what has more behind it, the runtimes' libraries don't. */
+const endsWhole = (der: Uint8Array): boolean => valueAt(der, 0, SEQUENCE)?.end === der.length;
 
 /** What keeps a SubjectPublicKeyInfo from being supported, as far as its algorithm says; the same on every runtime. */
 function algorithmFault(der: Uint8Array): string | undefined {
-  /** A value whose tag is `tag`: where its content begins and ends. */
-  const valueAt = (at: number, tag: number) => {
-    const length = der[at + 1] ?? 0;
-    const count = length & 0x80 ? length & 0x7f : 0;
-    const size = count === 0
-      ? length
-      : der.subarray(at + 2, at + 2 + count).reduce((sum, byte) => sum * 256 + byte, 0);
-    const start = at + 2 + count;
-    return der[at] === tag ? { start, end: start + size } : undefined;
-  };
   const identifier = (at: number) => {
-    const value = valueAt(at, 0x06);
+    const value = valueAt(der, at, OBJECT_IDENTIFIER);
     return value &&
       { hex: Buffer.from(der.subarray(value.start, value.end)).toString("hex"), end: value.end };
   };
-  const algorithm = valueAt(valueAt(0, 0x30)?.start ?? der.length, 0x30);
+  const algorithm = valueAt(der, valueAt(der, 0, SEQUENCE)?.start ?? der.length, SEQUENCE);
   const type = algorithm && identifier(algorithm.start);
   if (type === undefined) return undefined;
   if (type.hex !== EC_PUBLIC_KEY) return UNSUPPORTED.get(type.hex);
@@ -167,9 +165,22 @@ function whyNone(blocks: readonly PemBlock[], text: string): string {
     `it is a PEM block of ${label}, PUBLIC KEY is wanted`;
 }
 
-/** How many public keys a text holds; only the first is used, as sigstore does. */
-export function countPemKeys(text: string): number {
-  return pemBlocks(text).filter(({ label }) => isPublicKey(label)).length;
+/** A private key's first line, of whatever kind, whether or not its block ends. */
+const PRIVATE_KEY = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----/;
+
+/**
+ * What a text of PEM with a public key holds besides, which is accepted as sigstore does, but hardly meant.
+ *
+ * @param remedy what to do with several keys
+ */
+export function publicKeyWarnings(text: string, remedy: string): readonly string[] {
+  const count = pemBlocks(text).filter(({ label }) => isPublicKey(label)).length;
+  return [
+    ...(count > 1 ? [`holds ${count} keys, only the first is used: ${remedy}`] : []),
+    ...(PRIVATE_KEY.test(text)
+      ? ["holds a private key behind the public one: remove it, whoever reads it there can sign"]
+      : []),
+  ];
 }
 
 const isPublicKey = (label: string): boolean => label === "PUBLIC KEY" || label === "RSA PUBLIC KEY";
@@ -183,6 +194,10 @@ export function keyFromPem(pem: string): VerificationKey {
   const blocks = pemBlocks(pem);
   const block = blocks.find(({ label }) => isPublicKey(label));
   if (block === undefined) unreadable(whyNone(blocks, pem));
+  // sigstore reads the first block, and refuses it.
+  if (PRIVATE_KEY.test(pem.slice(0, pem.indexOf(`-----BEGIN ${block.label}-----`)))) {
+    unreadable("a private key stands before the public one: remove it, whoever reads it there can sign");
+  }
   if (block.der === undefined) unreadable(`what stands between BEGIN and END ${block.label} is not base64`);
   const fault = algorithmFault(block.der);
   if (fault !== undefined) unreadable(fault);
