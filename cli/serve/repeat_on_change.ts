@@ -1,6 +1,7 @@
 /** Runs something now and whenever files change: `build --watch`, `test --watch`. */
 import { existsSync, type FSWatcher, watch } from "node:fs";
 import { resolve } from "node:path";
+import { sleep } from "../../program/apply/sleep.ts";
 import { CliError, type Context } from "../types/command.ts";
 
 /** Folders that are watched until they are closed. */
@@ -64,7 +65,7 @@ export async function repeatOnChange(
       }
       context.err("waiting for changes…\n");
       await changed;
-      await new Promise((resolve) => setTimeout(resolve, settleMs));
+      await sleep(settleMs);
     }
   } finally {
     folders.close();

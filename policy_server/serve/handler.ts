@@ -4,6 +4,7 @@ import { Router } from "../../deps.ts";
 import { BodyError, type HttpHandler, type HttpRequest, type HttpResponse } from "../../http/types.ts";
 import { JsonSyntaxError, position } from "../../evaluator/render/json_scan.ts";
 import { readRawReview, readReview, type Review, ReviewShapeError } from "../../evaluator/render/review.ts";
+import { within } from "../../program/apply/within.ts";
 import type { TraceSpan } from "../../telemetry/types/spans.ts";
 import { evaluate, type Evaluated, type EvaluationContext } from "../apply/evaluate.ts";
 import type { Log } from "../apply/log.ts";
@@ -214,12 +215,7 @@ async function answerMany(
     );
     return `{"policy":${JSON.stringify(policy)},"status":${status},"answer":${body}}\n`;
   });
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), SLOW_POLICY_MS);
-  });
-  const whole = await Promise.race([Promise.all(lines), late]);
-  clearTimeout(timer);
+  const whole = await within<string[] | undefined>(SLOW_POLICY_MS, Promise.all(lines), () => undefined);
   return {
     status: 200,
     headers: { "content-type": LINES_TYPE },
