@@ -160,6 +160,8 @@ class RunningController implements Controller {
   #metricsServer: HttpListener | undefined;
   #webhookServer: HttpListener | undefined;
   #synced = false;
+  /** Settles when it leads, or will not, and then holds no Lease. */
+  #candidature: Promise<void> | undefined;
   #leadership: Leadership | undefined;
   #reconcilers: Reconcilers | undefined;
 
@@ -217,7 +219,7 @@ class RunningController implements Controller {
       await followAll(this.world, this.#syncProblems, this.#ending.signal);
       this.#synced = true;
       log("info", "the cluster's objects are known");
-      if (election !== undefined) await this.#becomeLeader(election);
+      if (election !== undefined) await (this.#candidature = this.#becomeLeader(election));
       if (this.#candidacy.signal.aborted) return;
       this.#showLeadership(1);
       this.#reconcilers = startReconcilers(this.world, this.metrics);
@@ -244,6 +246,7 @@ class RunningController implements Controller {
     // Webhooks answer on meanwhile: the API server finds the next controller by and by.
     const webhooksEnded = this.#webhookServer?.end(webhooks);
     await this.#reconcilers?.stop();
+    await this.#candidature?.catch(() => {});
     await this.#leadership?.release();
     await webhooksEnded;
     this.#ending.abort();

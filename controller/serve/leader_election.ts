@@ -94,9 +94,12 @@ class LeaderElector implements Leadership {
 
   async release(): Promise<void> {
     this.#released.abort();
-    if (this.lost.aborted) return;
-    const lease = await this.#read().catch(() => undefined);
-    if (lease?.spec?.holderIdentity === this.#options.identity) await this.#write(lease, "").catch(() => {});
+    if (!this.lost.aborted) await within(this.#limitMs, this.#letGo().catch(() => {}), () => {});
+  }
+
+  async #letGo(): Promise<void> {
+    const lease = await this.#read();
+    if (lease?.spec?.holderIdentity === this.#options.identity) await this.#write(lease, "");
   }
 
   async acquire(): Promise<void> {
