@@ -1,10 +1,10 @@
 /** `--check-admission`: has a policy reject a Pod through the API server, as `helm test` does, and leaves nothing behind. */
-import type { ClusterAdmissionPolicy } from "../../crd/types.ts";
+import { type ClusterAdmissionPolicy, customResource } from "../../crd/types.ts";
 import { ApiError, type KubeClient } from "../../kubernetes/apply/kube_client.ts";
 import { sleep } from "../../program/apply/sleep.ts";
 import { checkPod, checkPolicy } from "../render/admission_check.ts";
 import type { Values } from "../render/flags.ts";
-import { customResource, PODS } from "../types/resources.ts";
+import { PODS } from "../types/resources.ts";
 import type { ControllerSettings } from "../types/settings.ts";
 import { withClient } from "./one_off.ts";
 import type { World } from "./world.ts";

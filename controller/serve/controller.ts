@@ -2,6 +2,7 @@
  * The controller as a running thing: it follows the cluster, answers its webhooks, and while it is the leader brings everything
  * to what the resources say.
  */
+import { customResource, POLICY_KINDS } from "../../crd/types.ts";
 import type { MetricsPush } from "../../telemetry/apply/metrics_push.ts";
 import type { ApiTransport } from "../../kubernetes/apply/api_transport.ts";
 import { AT_ONCE, type Ending, type HttpListener } from "../../http/mod.ts";
@@ -21,11 +22,9 @@ import type { KubeObject } from "../../kubernetes/types/object.ts";
 import {
   BUDGETS,
   CONFIG_MAPS,
-  customResource,
   DEPLOYMENTS,
   MUTATING,
   PODS,
-  POLICY_KINDS,
   REPLICA_SETS,
   SECRETS,
   SERVICES,

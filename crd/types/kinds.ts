@@ -166,9 +166,22 @@ export const KINDS: readonly KindDescription[] = [
   },
 ];
 
+/** The kinds that are policies. */
+export const POLICY_KINDS: readonly PolicyKind[] = KINDS.flatMap(({ kind }) =>
+  kind === "PolicyServer" ? [] : [kind]
+);
+
 /** The description of a kind. */
 export function kindDescription(kind: Kind): KindDescription {
   return KINDS.find((entry) => entry.kind === kind)!;
+}
+
+/** A kind's place in the API, in v1. */
+export function customResource(
+  kind: Kind,
+): Pick<KindDescription, "kind" | "plural" | "namespaced"> & { readonly apiVersion: string } {
+  const { plural, namespaced } = kindDescription(kind);
+  return { apiVersion: `${API_GROUP}/v1`, kind, plural, namespaced };
 }
 
 /** Whether the policy is a group of policies. */

@@ -1,10 +1,10 @@
 // A cluster that misbehaves: leaders that die, an API server that restarts, throttles or forgets, objects that no rule ever checked,
 // and what an earlier release left behind.
+import { customResource } from "../../crd/types.ts";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import {
   CONFIG_MAPS,
-  customResource,
   DEPLOYMENTS,
   LEASES,
   MUTATING,
