@@ -1,4 +1,5 @@
 /** Gets the bytes of a module from a path or a URL. */
+import { joined } from "../../program/types/bytes.ts";
 import { PolicyError } from "../types/policy_error.ts";
 
 /** No policy comes near; a module is held in memory twice while it is prepared. */
@@ -56,11 +57,5 @@ async function download(url: URL): Promise<Uint8Array> {
     }
     chunks.push(read.value);
   }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
+  return joined(chunks, length);
 }

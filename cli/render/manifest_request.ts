@@ -272,7 +272,7 @@ function requestsInText(
         `Error parsing request ${from}: it is a list, give its objects as several documents or as the items of a List`,
       );
     }
-    if (first!.kind !== "map") return [asItIs(encoder.encode(text), from, admission)];
+    if (first!.kind !== "map") return [asItIs(jsonBytes(encoder.encode(text), from), from, admission)];
     requireRequest(plainValue(first!) as Readonly<Record<string, unknown>>, from);
     return [asItIs(encoder.encode(jsonText(first!)), from, admission)];
   }

@@ -1,4 +1,5 @@
 /** The ConfigMap of a PolicyServer: its policies and its sources (spec/controller.md §5.2). */
+import { isObject } from "../../program/types/json_object.ts";
 import {
   isGroup,
   isNamespaced,
@@ -293,7 +294,7 @@ export function readPolicies(configMap: ConfigMap): ReadonlyMap<string, ServedPo
   } catch {
     return undefined;
   }
-  if (typeof file !== "object" || file === null || Array.isArray(file)) return undefined;
+  if (!isObject(file)) return undefined;
   const entries = Object.entries(file).flatMap(([id, value]) => {
     const policy = served(value);
     return policy === undefined ? [] : [[id, policy] as const];
