@@ -143,7 +143,7 @@ function legacyIds(policies: readonly Policy[], upgrading: ReadonlySet<string>):
  *
  * Policies of namespaces share `room` bytes, less what cluster-wide ones take: see {@link shareRoom}.
  */
-export function writePolicies(
+function writePolicies(
   server: PolicyServer,
   policies: readonly Policy[],
   upgrading: ReadonlySet<string>,
@@ -186,15 +186,6 @@ export function writePolicies(
     text: byBytes(kept.flatMap(({ names, text }) => names.map((name) => [name, text] as const))),
     leftOut,
   };
-}
-
-/** The text of `policies.yml` where room is no matter. */
-export function policiesFile(
-  server: PolicyServer,
-  policies: readonly Policy[],
-  upgrading: ReadonlySet<string> = new Set(),
-): string {
-  return writePolicies(server, policies, upgrading, Infinity).text;
 }
 
 /** `sources.yml`. */
@@ -245,16 +236,6 @@ export function renderConfiguration(
     data: { "policies.yml": text, "sources.yml": sources },
   } as const;
   return { configMap, leftOut };
-}
-
-/** The ConfigMap `policy-server-<name>`. */
-export function renderConfigMap(
-  server: PolicyServer,
-  policies: readonly Policy[],
-  settings: ControllerSettings,
-  upgrading: ReadonlySet<string> = new Set(),
-): RenderedConfigMap {
-  return renderConfiguration(server, policies, settings, upgrading).configMap;
 }
 
 /** What a policy server was told of one policy. */

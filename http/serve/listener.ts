@@ -7,8 +7,6 @@
  * from 1.4.0 on.
  */
 import { type AddressInfo, createServer, type ListenOptions as Address, type Server } from "node:net";
-import { sleep } from "../../program/apply/sleep.ts";
-import { within } from "../../program/apply/within.ts";
 import { descriptorLimit } from "../apply/descriptor_limit.ts";
 import { type ConnectionLimits, type HttpListener, LIMITS, type ListenOptions } from "../types/listener.ts";
 import { arrivingBodies } from "./arriving_bodies.ts";
@@ -28,6 +26,8 @@ const MIN_CONNECTIONS = 8;
  * to go that had no chance to send something.
  */
 const MAX_BACKLOG = 511;
+
+const delay = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms).unref());
 
 function withinDescriptors(limits: ConnectionLimits): ConnectionLimits {
   const share = Math.floor(descriptorLimit() * limits.descriptorShare);
@@ -68,11 +68,11 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
       const until = performance.now() + graceMs;
       ending = true;
       connections.leave();
-      if (stillAcceptingMs > 0) await sleep(Math.min(stillAcceptingMs, graceMs));
+      if (stillAcceptingMs > 0) await delay(Math.min(stillAcceptingMs, graceMs));
       const closed = new Promise<void>((resolve) => front.close(() => resolve()));
       connections.hurry();
       await connections.gone(Math.max(0, until - performance.now()));
-      await within(CLOSING_MS, closed, () => {});
+      await Promise.race([closed, delay(CLOSING_MS)]);
     },
   };
 }
