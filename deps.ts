@@ -112,11 +112,7 @@ export const loadOtlp = () => byName(import("@opentelemetry/otlp-transformer"));
 export type PprofLibrary = typeof import("pprof-format");
 export const loadPprof = () => byName(import("pprof-format"));
 
-// Command lines of people and scripts (`cli/`).
-export type Commander = typeof import("commander");
-export type { Command as CommanderCommand } from "commander";
-export const loadCommander = () => byName(import("commander"));
-/** Archives of policies. */
+// Archives of policies (`cli/`).
 export const loadTar = () => byName(import("tar-stream"));
 
 // Regular expressions with the syntax and the linear time of RE2, for Rego's builtins.
