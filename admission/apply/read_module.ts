@@ -1,5 +1,4 @@
 /** Gets the bytes of a module from a path or a URL. */
-import { joined } from "../../program/types/bytes.ts";
 import { PolicyError } from "../types/policy_error.ts";
 
 /** No policy comes near; a module is held in memory twice while it is prepared. */
@@ -57,5 +56,11 @@ async function download(url: URL): Promise<Uint8Array> {
     }
     chunks.push(read.value);
   }
-  return joined(chunks, length);
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
 }

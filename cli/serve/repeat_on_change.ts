@@ -1,7 +1,6 @@
 /** Runs something now and whenever files change: `build --watch`, `test --watch`. */
 import { existsSync, type FSWatcher, watch } from "node:fs";
 import { resolve } from "node:path";
-import { sleep } from "../../program/apply/sleep.ts";
 import { CliError, type Context } from "../types/command.ts";
 
 /** Folders that are watched until they are closed. */
@@ -65,7 +64,7 @@ export async function repeatOnChange(
       }
       context.err("waiting for changes…\n");
       await changed;
-      await sleep(settleMs);
+      await new Promise((resolve) => setTimeout(resolve, settleMs));
     }
   } finally {
     folders.close();
