@@ -94,9 +94,15 @@ const FAMILIES: { readonly [name: string]: readonly [ShownFamily["kind"], string
 
 /** An empty collection of the families above. */
 export function createMetrics(): Metrics {
-  const families = new Map(Object.keys(FAMILIES).map((name) => [name, new Map<string, Series>()]));
+  const families = new Map(
+    Object.entries(FAMILIES).map(([name, [kind, description]]) => {
+      const series = new Map<string, Series>();
+      return [name, { kind, description, series }];
+    }),
+  );
+  const seriesOf = (name: string) => families.get(name)!.series;
   const series = (name: string, labels: Labels): Series => {
-    const family = families.get(name)!;
+    const family = seriesOf(name);
     const sorted = Object.entries(labels).sort(([a], [b]) => a < b ? -1 : 1);
     const key = JSON.stringify(sorted);
     let found = family.get(key);
@@ -105,22 +111,17 @@ export function createMetrics(): Metrics {
     if (family.size < MAX_SERIES) family.set(key, found);
     return found;
   };
-  const shown = (name: string): ShownFamily => {
-    const [kind, description] = FAMILIES[name]!;
-    const all = [...families.get(name)!.values()];
-    if (kind !== "histogram") return { kind, name, description, points: all };
-    return {
-      kind,
-      name,
-      description,
-      bounds: BOUNDS,
-      points: all.map((one) => ({ ...one, sum: one.value })),
-    };
-  };
+  const shown = (): readonly ShownFamily[] =>
+    [...families].filter(([, { series }]) => series.size > 0).map(([name, { kind, description, series }]) => {
+      const all = [...series.values()];
+      return kind === "histogram"
+        ? { kind, name, description, bounds: BOUNDS, points: all.map((one) => ({ ...one, sum: one.value })) }
+        : { kind, name, description, points: all };
+    });
   return {
     add: (name, labels, by = 1) => series(name, labels).value += by,
     set: (name, labels, value) => series(name, labels).value = value,
-    clear: (name) => families.get(name)!.clear(),
+    clear: (name) => seriesOf(name).clear(),
     observe(name, labels, seconds) {
       const found = series(name, labels);
       found.value += seconds;
@@ -128,8 +129,7 @@ export function createMetrics(): Metrics {
       const index = BOUNDS.findIndex((bound) => seconds <= bound);
       if (index >= 0) found.counts[index] = (found.counts[index] ?? 0) + 1;
     },
-    points: (name) =>
-      [...families.get(name)!.values()].map(({ attributes, value }) => ({ attributes, value })),
-    text: () => prometheusText([...families.keys()].map(shown).filter(({ points }) => points.length > 0)),
+    points: (name) => [...seriesOf(name).values()].map(({ attributes, value }) => ({ attributes, value })),
+    text: () => prometheusText(shown()),
   };
 }
