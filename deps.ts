@@ -87,10 +87,6 @@ export const loadSigstoreSeeds = () => import("@sigstore/tuf/seeds.json", { with
 /** What the TUF client must see for a missing file; its front door does not export it. */
 export const loadTufErrors = () => byName(import("tuf-js/dist/error.js"));
 
-// Kubernetes: kubeconfig files, in-cluster credentials and exec plugins. Heavy (hundreds of generated API classes), so a loader.
-export type { HttpLibrary as KubernetesHttpLibrary } from "@kubernetes/client-node";
-export const loadKubernetesClient = () => byName(import("@kubernetes/client-node"));
-
 /**
  * Telemetry over OTLP/gRPC (`telemetry/`). Only a process that is told to send it loads this: a third of a second and some 30 MB.
  */
@@ -116,11 +112,7 @@ export const loadOtlp = () => byName(import("@opentelemetry/otlp-transformer"));
 export type PprofLibrary = typeof import("pprof-format");
 export const loadPprof = () => byName(import("pprof-format"));
 
-// Command lines of people and scripts (`cli/`).
-export type Commander = typeof import("commander");
-export type { Command as CommanderCommand } from "commander";
-export const loadCommander = () => byName(import("commander"));
-/** Archives of policies. */
+// Archives of policies (`cli/`).
 export const loadTar = () => byName(import("tar-stream"));
 
 // Regular expressions with the syntax and the linear time of RE2, for Rego's builtins.

@@ -34,7 +34,7 @@ export async function main(
 ): Promise<number> {
   const plain = printing(context({ verbose: false, colour: true }));
   try {
-    const parsed = await parseCommandLine(program, words);
+    const parsed = parseCommandLine(program, words);
     if (parsed.kind === "version") {
       const more = parsed.long ? "\nUse the `info` command to display system information.\n\n" : "";
       plain.out(`${program} ${COMPATIBLE_VERSION}\n${more}`);

@@ -110,11 +110,6 @@ export const requiredBuiltins = (getter: string): Plugin => ({
 
 /** What is used of packages that come as a whole otherwise, by the names of the packages. */
 const LEAN: Readonly<Record<string, (folder: string) => string>> = {
-  // What an exchange of requests is made of; kubeconfigs are read by ourselves.
-  "@kubernetes/client-node": (folder) =>
-    `export { ResponseContext, wrapHttpLibrary } from ${
-      JSON.stringify(join(folder, "dist/gen/http/http.js"))
-    };`,
   // Its dispatchers, and `request` as its front door has it, for a given dispatcher. Not its fetch, caches and mocks.
   undici: (folder) => {
     const required = (file: string) => `require(${JSON.stringify(join(folder, "lib", file))})`;
@@ -123,8 +118,6 @@ const LEAN: Readonly<Record<string, (folder: string) => string>> = {
       export const Client = ${required("dispatcher/client.js")};
       export const ProxyAgent = ${required("dispatcher/proxy-agent.js")};
       export const EnvHttpProxyAgent = ${required("dispatcher/env-http-proxy-agent.js")};
-      // For the Kubernetes client's own requests, which nothing here makes.
-      export const fetch = (...words) => globalThis.fetch(...words);
       const send = ${required("api/api-request.js")};
       export const request = (url, { dispatcher, ...options }) => {
         const { origin, pathname, search } = new URL(url);
@@ -137,7 +130,7 @@ const LEAN: Readonly<Record<string, (folder: string) => string>> = {
 export const leanPackages = (root: string): Plugin => ({
   name: "lean-packages",
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^(undici|@kubernetes\/client-node)$/ }, ({ path }) => ({ path, namespace: "lean" }));
+    onResolve({ filter: /^undici$/ }, ({ path }) => ({ path, namespace: "lean" }));
     onLoad({ filter: /.*/, namespace: "lean" }, ({ path }) => ({
       contents: LEAN[path]!(join(root, "node_modules", path)),
       resolveDir: root,

@@ -1,4 +1,5 @@
 /** What runs the modules of a policy or of a group, with threads or without, and what each module is given. */
+import { isObject } from "../../program/types/json_object.ts";
 import { hostCallHandler, noInventory } from "../../evaluator/apply/host_calls.ts";
 import type { PolicyEvaluator } from "../../evaluator/apply/inline.ts";
 import { InlineFirstEvaluator } from "../../evaluator/apply/inline_first.ts";
@@ -91,9 +92,7 @@ function settingsJson(settings: ModuleOptions["settings"]): Uint8Array {
   } catch {
     throw invalid("settings: they are no JSON");
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw invalid("settings: they are no JSON object");
-  }
+  if (!isObject(value)) throw invalid("settings: they are no JSON object");
   return json;
 }
 

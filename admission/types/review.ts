@@ -1,37 +1,16 @@
 /** The requests and answers of Kubernetes' admission webhooks (`admission.k8s.io/v1`), as this library takes and gives them. */
+import type {
+  GroupVersionKind,
+  GroupVersionResource,
+  UserInfo,
+} from "../../evaluator/types/admission_request.ts";
 import type { AdmissionStatus } from "../../evaluator/types/evaluation.ts";
 
-/** A kind of objects by its group and version; `group` is empty for the core API. */
-export interface GroupVersionKind {
-  /** The API group, as in `apps`. */
-  readonly group: string;
-  /** The version, as in `v1`. */
-  readonly version: string;
-  /** The kind, as in `Deployment`. */
-  readonly kind: string;
-}
-
-/** A resource by its group and version; `group` is empty for the core API. */
-export interface GroupVersionResource {
-  /** The API group, as in `apps`. */
-  readonly group: string;
-  /** The version, as in `v1`. */
-  readonly version: string;
-  /** The resource as paths name it, as in `deployments`. */
-  readonly resource: string;
-}
-
-/** Who makes the request. */
-export interface UserInfo {
-  /** The name, as in `alice` or `system:serviceaccount:kube-system:default`. */
-  readonly username?: string;
-  /** A unique id, if there is one. */
-  readonly uid?: string;
-  /** The groups that the user is in. */
-  readonly groups?: readonly string[];
-  /** What the authenticator says besides. */
-  readonly extra?: Readonly<Record<string, readonly string[]>>;
-}
+export type {
+  GroupVersionKind,
+  GroupVersionResource,
+  UserInfo,
+} from "../../evaluator/types/admission_request.ts";
 
 /** The `request` of an AdmissionReview. Members that the API does not know are not passed on to policies. */
 export interface AdmissionRequest {

@@ -12,23 +12,15 @@ import { type FetchedManifest, getManifest, getReferrers } from "./registry_pull
 import { hasBlob, putBlob, putManifest } from "./registry_push.ts";
 import { attachedSignatures } from "./signature/attached_signatures.ts";
 
-type Route = {
-  readonly from: Registry;
-  readonly fromRepository: string;
-  readonly to: Registry;
-  readonly toRepository: string;
-};
+type Route = { readonly from: Registry; readonly to: Registry };
 
 /** Streams one blob from registry to registry; nothing is kept on disk, and the digest is checked before it counts. */
-async function copyBlob(
-  { from, fromRepository, to, toRepository }: Route,
-  blob: Descriptor,
-): Promise<void> {
-  if (await hasBlob(to, toRepository, blob.digest)) return;
+async function copyBlob({ from, to }: Route, blob: Descriptor): Promise<void> {
+  if (await hasBlob(to, blob.digest)) return;
   async function* checked() {
-    const response = await from.send(fromRepository, {
+    const response = await from.send({
       method: "GET",
-      url: `${from.base}/v2/${fromRepository}/blobs/${blob.digest}`,
+      url: from.url(`blobs/${blob.digest}`),
       headers: {},
       large: true,
     });
@@ -43,27 +35,27 @@ async function copyBlob(
     }
     requireDigest(blob.digest, hash, response.url);
   }
-  await putBlob(to, toRepository, blob.digest, checked);
+  await putBlob(to, blob.digest, checked);
 }
 
 async function copyManifest(route: Route, source: FetchedManifest, name: string, depth = 0): Promise<string> {
-  const { from, fromRepository, to, toRepository } = route;
+  const { from, to } = route;
   const manifest: Manifest = source.manifest;
   if (manifest.kind === "index") {
     if (depth > 0) {
-      throw new ArtifactError("protocol", `${fromRepository}@${source.digest} is an index inside an index`);
+      throw new ArtifactError("protocol", `${from.repository}@${source.digest} is an index inside an index`);
     }
     const listed = manifest.document["manifests"];
     if (Array.isArray(listed) && listed.length !== manifest.manifests.length) {
       throw new ArtifactError(
         "protocol",
-        `${fromRepository}@${source.digest} has entries that are no descriptors`,
+        `${from.repository}@${source.digest} has entries that are no descriptors`,
       );
     }
     for (const entry of manifest.manifests) {
       await copyManifest(
         route,
-        await getManifest(from, fromRepository, entry.digest),
+        await getManifest(from, entry.digest),
         entry.digest,
         depth + 1,
       );
@@ -73,7 +65,7 @@ async function copyManifest(route: Route, source: FetchedManifest, name: string,
       await copyBlob(route, blob);
     }
   }
-  return await putManifest(to, toRepository, name, source.mediaType || MEDIA_TYPE.ociManifest, source.bytes);
+  return await putManifest(to, name, source.mediaType || MEDIA_TYPE.ociManifest, source.bytes);
 }
 
 /**
@@ -81,15 +73,15 @@ async function copyManifest(route: Route, source: FetchedManifest, name: string,
  * OCI distribution specification asks of whoever pushes such a manifest.
  */
 async function copyReferrers(route: Route, digest: string, options: ArtifactOptions): Promise<void> {
-  const { from, fromRepository, to, toRepository } = route;
-  const { images, failures } = await attachedSignatures(from, fromRepository, digest);
+  const { from, to } = route;
+  const { images, failures } = await attachedSignatures(from, digest);
   for (const error of failures) {
     log(options, "warn", "cannot look for signatures everywhere", { error, digest });
   }
   const referring = images.filter(({ manifest }) => (manifest.document["subject"] ?? null) !== null);
   const entries: Record<string, unknown>[] = [];
   for (const image of referring) {
-    const source = await getManifest(from, fromRepository, image.digest);
+    const source = await getManifest(from, image.digest);
     await copyManifest(route, source, image.digest);
     entries.push({
       mediaType: source.mediaType || MEDIA_TYPE.ociManifest,
@@ -100,10 +92,10 @@ async function copyReferrers(route: Route, digest: string, options: ArtifactOpti
     });
   }
   if (entries.length === 0) return;
-  const { referrers } = await getReferrers(to, toRepository, digest);
+  const { referrers } = await getReferrers(to, digest);
   const missing = entries.filter((entry) => !referrers.some((known) => known.digest === entry["digest"]));
   if (missing.length === 0) return;
-  const known = await getManifest(to, toRepository, digest.replace(":", "-")).then(
+  const known = await getManifest(to, digest.replace(":", "-")).then(
     ({ manifest }) => manifest.kind === "index" ? manifest.document["manifests"] : [],
     (error) => {
       if (codeOf(error) === "not_found") return [];
@@ -116,7 +108,7 @@ async function copyReferrers(route: Route, digest: string, options: ArtifactOpti
     manifests: [...(Array.isArray(known) ? known : []), ...missing],
   };
   const bytes = new TextEncoder().encode(JSON.stringify(index));
-  await putManifest(to, toRepository, digest.replace(":", "-"), MEDIA_TYPE.ociIndex, bytes);
+  await putManifest(to, digest.replace(":", "-"), MEDIA_TYPE.ociIndex, bytes);
 }
 
 /**
@@ -138,20 +130,15 @@ export async function copyArtifact(
       source,
       "pull",
       options,
-      (fromRegistry) =>
-        withRegistry(target, "push", options, async (toRegistry) => {
-          const route = {
-            from: fromRegistry,
-            fromRepository: source.repository,
-            to: toRegistry,
-            toRepository: target.repository,
-          };
-          const manifest = await getManifest(fromRegistry, source.repository, manifestName(source));
+      (from) =>
+        withRegistry(target, "push", options, async (to) => {
+          const route = { from, to };
+          const manifest = await getManifest(from, manifestName(source));
           const pushed = await copyManifest(route, manifest, manifestName(target));
           const base = manifest.digest.replace(":", "-");
           for (const tag of [`${base}.sig`, base]) {
             try {
-              await copyManifest(route, await getManifest(fromRegistry, source.repository, tag), tag);
+              await copyManifest(route, await getManifest(from, tag), tag);
             } catch (error) {
               if (codeOf(error) === "not_found") continue;
               // Artifactory forbids what is not there.

@@ -117,7 +117,6 @@ function tooLarge(what: string, maxBytes: number): ArtifactError {
  */
 export async function downloadLayer(
   registry: Registry,
-  repository: string,
   layer: Descriptor,
   path: string,
   reference: string,
@@ -130,7 +129,7 @@ export async function downloadLayer(
     const known = algorithm === "sha256" ? hex : undefined;
     const module = new ModuleSink(file, path, reference, options.onEvent, known);
     module.expect(layer.size);
-    await streamBlob(registry, repository, layer, module);
+    await streamBlob(registry, layer, module);
     return await module.finish();
   });
 }

@@ -101,8 +101,7 @@ async function pull(
   const name = formatReference(reference);
   try {
     return await withRegistry(reference, "pull", options, async (registry) => {
-      const { repository } = reference;
-      const image = await getImage(registry, repository, manifestName(reference), policyManifestEntry());
+      const image = await getImage(registry, manifestName(reference), policyManifestEntry());
       const layer = moduleLayer(image.manifest);
       if (root !== undefined && reference.digest !== undefined) {
         await keepImage(root, reference, image, options);
@@ -112,7 +111,7 @@ async function pull(
         }
       }
       return {
-        sha256: await downloadLayer(registry, repository, layer, path, name, options),
+        sha256: await downloadLayer(registry, layer, path, name, options),
         downloaded: true,
       };
     });

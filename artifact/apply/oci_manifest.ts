@@ -17,11 +17,7 @@ export type OciDocument = Readonly<Record<string, unknown>>;
  * @throws {ArtifactError}
  */
 export function manifestDigest(image: string, options: ArtifactOptions = {}): Promise<string> {
-  return askRegistry(
-    image,
-    options,
-    (registry, reference) => getDigest(registry, reference.repository, manifestName(reference)),
-  );
+  return askRegistry(image, options, (registry, reference) => getDigest(registry, manifestName(reference)));
 }
 
 /**
@@ -34,7 +30,7 @@ export function ociManifest(image: string, options: ArtifactOptions = {}): Promi
     image,
     options,
     async (registry, reference) =>
-      typedDocument((await getManifest(registry, reference.repository, manifestName(reference))).manifest),
+      typedDocument((await getManifest(registry, manifestName(reference))).manifest),
   );
 }
 
@@ -47,18 +43,13 @@ export function ociManifestAndConfig(
   image: string,
   options: ArtifactOptions = {},
 ): Promise<{ readonly manifest: OciDocument; readonly digest: string; readonly config: unknown }> {
-  return askRegistry(image, options, async (registry, { repository, ...reference }) => {
-    const found = await getImage(
-      registry,
-      repository,
-      manifestName({ repository, ...reference }),
-      imageEntry(),
-    );
+  return askRegistry(image, options, async (registry, reference) => {
+    const found = await getImage(registry, manifestName(reference), imageEntry());
     const described = found.manifest.config;
     if (described === undefined) {
       throw new ArtifactError("protocol", `the manifest of ${image} names no configuration`);
     }
-    const blob = await getBlob(registry, repository, described);
+    const blob = await getBlob(registry, described);
     const config = parseJson(new TextDecoder().decode(blob), `the configuration of ${image}`);
     return { manifest: typedDocument(found.manifest), digest: found.digest, config };
   });

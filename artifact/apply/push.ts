@@ -56,20 +56,13 @@ export async function pushPolicy(
     });
   }
   const manifest = new TextEncoder().encode(policyManifest(layer, kept));
-  const { repository } = reference;
   try {
     const digest = await withRegistry(reference, "push", options, async (registry) => {
       const open = () => createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Uint8Array>;
-      await putBlob(registry, repository, layer.digest, open);
+      await putBlob(registry, layer.digest, open);
       const config = [new TextEncoder().encode(EMPTY_CONFIG.content)];
-      await putBlob(registry, repository, EMPTY_CONFIG.digest, () => config);
-      return await putManifest(
-        registry,
-        repository,
-        manifestName(reference),
-        MEDIA_TYPE.ociManifest,
-        manifest,
-      );
+      await putBlob(registry, EMPTY_CONFIG.digest, () => config);
+      return await putManifest(registry, manifestName(reference), MEDIA_TYPE.ociManifest, manifest);
     });
     return { digest, immutableReference: immutableReference(reference, digest) };
   } catch (error) {
@@ -83,5 +76,5 @@ export async function pushPolicy(
  * @throws {ArtifactError}
  */
 export function listTags(image: string, options: ArtifactOptions = {}): Promise<readonly string[]> {
-  return askRegistry(image, options, (registry, { repository }) => getTags(registry, repository));
+  return askRegistry(image, options, getTags);
 }

@@ -33,12 +33,15 @@ export function registryFailure(reference: Reference, error: unknown): ArtifactE
   return new ArtifactError(codeOf(error) ?? "protocol", `${REGISTRY_PREFIX}${message}${about}${hint}`, error);
 }
 
-/** A registry, spoken to over one protocol for one operation. */
+/** A repository's registry, spoken to over one protocol for one operation. */
 export type Registry = {
   readonly base: string;
+  readonly repository: string;
+  /** An address of the repository, such as that of `tags/list`. */
+  readonly url: (path: string) => string;
   readonly limits: Limits;
   /** Sends with the repository's authorization. */
-  readonly send: (repository: string, request: HttpRequest) => Promise<HttpResponse>;
+  readonly send: (request: HttpRequest) => Promise<HttpResponse>;
   /** Sends as it is: for addresses that are not the registry's. */
   readonly sendAnonymously: (request: HttpRequest) => Promise<HttpResponse>;
   /** Repeats a step that has no effect on the registry. */
@@ -140,24 +143,23 @@ function registryOver(
       log(options, "warn", reason, { registry: reference.registry });
     },
   };
-  const authorizations = new Map<string, Promise<Authorization>>();
+  const { repository } = reference;
+  let authorization: Promise<Authorization> | undefined;
   /** Answers what the registry asks of whoever wants this repository, or `undefined` where it asks nothing. */
-  const authorize = (repository: string, question: () => Promise<string | undefined>) => {
-    const answer = retry(async () => {
+  const authorize = (question: () => Promise<string | undefined>) =>
+    authorization = retry(async () => {
       const asked = await question();
       return asked === undefined
         ? { asked: false, value: undefined }
         : { asked: true, value: await authorizationFor(settings, repository, asked) };
     });
-    authorizations.set(repository, answer);
-    return answer;
-  };
   return {
     base,
+    repository,
+    url: (path) => `${base}/v2/${repository}/${path}`,
     limits: limitsOf(options),
-    send: async (repository, request) => {
-      const known = authorizations.get(repository) ?? authorize(repository, () => askedAtBase(settings));
-      const { asked, value } = await known;
+    send: async (request) => {
+      const { asked, value } = await (authorization ?? authorize(() => askedAtBase(settings)));
       const response = await http.send(authorized(request, value));
       const header = response.header("www-authenticate");
       // Credentials are the registry's: who answers in its place, after a redirect, asks in vain.
@@ -165,7 +167,7 @@ function registryOver(
       if (asked || !own || response.status !== 401 || !header || request.body !== undefined) return response;
       // Where anybody may ask for something (Artifactory, Nexus), only the repositories that not everybody may read ask who it is.
       response.discard();
-      const answer = await authorize(repository, () => Promise.resolve(header));
+      const answer = await authorize(() => Promise.resolve(header));
       return await http.send(authorized(request, answer.value));
     },
     sendAnonymously: http.send,

@@ -36,9 +36,9 @@ function contentDigest(response: HttpResponse): string | undefined {
   return digest;
 }
 
-function askForManifest(registry: Registry, method: HttpMethod, repository: string, name: string) {
-  const url = `${registry.base}/v2/${repository}/manifests/${name}`;
-  return registry.send(repository, { method, url, headers: { accept: ACCEPT } });
+function askForManifest(registry: Registry, method: HttpMethod, name: string) {
+  const url = registry.url(`manifests/${name}`);
+  return registry.send({ method, url, headers: { accept: ACCEPT } });
 }
 
 async function requireOk(registry: Registry, response: HttpResponse): Promise<HttpResponse> {
@@ -49,16 +49,15 @@ async function requireOk(registry: Registry, response: HttpResponse): Promise<Ht
 /** Fetches a manifest or index by tag or digest; the bytes are checked against every digest that is known. */
 export async function getManifest(
   registry: Registry,
-  repository: string,
   name: string,
   accept: Parameters<typeof parseManifest>[1] = "whole",
 ): Promise<FetchedManifest> {
   return await registry.retry(async () => {
-    const response = await requireOk(registry, await askForManifest(registry, "GET", repository, name));
+    const response = await requireOk(registry, await askForManifest(registry, "GET", name));
     const bytes = await readBytes(
       response,
       registry.limits.manifestBytes,
-      `the manifest of ${repository}:${name}`,
+      `the manifest of ${registry.repository}:${name}`,
     );
     const announced = contentDigest(response);
     for (const digest of [announced, isDigest(name) ? name : undefined]) {
@@ -77,20 +76,20 @@ export async function getManifest(
 }
 
 /** The digest that a tag or digest stands for; the manifest is only read when the registry does not tell. */
-export async function getDigest(registry: Registry, repository: string, name: string): Promise<string> {
+export async function getDigest(registry: Registry, name: string): Promise<string> {
   const announced = await registry.retry(async () => {
-    const response = await askForManifest(registry, "HEAD", repository, name);
+    const response = await askForManifest(registry, "HEAD", name);
     response.discard();
     return response.status === 200 ? contentDigest(response) : undefined;
   });
-  if (announced === undefined) return (await getManifest(registry, repository, name)).digest;
+  if (announced === undefined) return (await getManifest(registry, name)).digest;
   if (!isDigest(name) || name === announced) return announced;
   const [algorithm] = announced.split(":");
   if (name.split(":")[0] === algorithm) {
     throw new ArtifactError("digest", `Digest error: Invalid digest. Expected ${name}, got ${announced}`);
   }
   // Only the bytes tell whether digests of two algorithms stand for the same manifest.
-  return (await getManifest(registry, repository, name)).digest;
+  return (await getManifest(registry, name)).digest;
 }
 
 /** An image's manifest, and the index that led to it, if there was one. */
@@ -109,11 +108,10 @@ export type ChooseEntry = {
 /** The image that an index holds; an image stands for itself. */
 export async function getImage(
   registry: Registry,
-  repository: string,
   name: string,
   { choose, wanted }: ChooseEntry,
 ): Promise<FetchedImage> {
-  const fetched = await getManifest(registry, repository, name);
+  const fetched = await getManifest(registry, name);
   if (fetched.manifest.kind === "image") return { ...fetched, manifest: fetched.manifest, index: undefined };
   const { manifests } = fetched.manifest;
   const entry = choose(manifests);
@@ -121,12 +119,12 @@ export async function getImage(
     throw new ArtifactError(
       "media_type",
       "Image manifest not found: no entry found in image index manifest matching client's default platform " +
-        `(${wanted}; ${repository}:${name} has ${offeredPlatforms(manifests)})`,
+        `(${wanted}; ${registry.repository}:${name} has ${offeredPlatforms(manifests)})`,
     );
   }
-  const image = await getManifest(registry, repository, entry.digest);
+  const image = await getManifest(registry, entry.digest);
   if (image.manifest.kind === "image") return { ...image, manifest: image.manifest, index: fetched };
-  throw new ArtifactError("protocol", `${repository}@${entry.digest} is an index inside an index`);
+  throw new ArtifactError("protocol", `${registry.repository}@${entry.digest} is an index inside an index`);
 }
 
 /** Takes a blob's bytes as they come. */
@@ -176,16 +174,15 @@ async function transfer(response: HttpResponse, descriptor: Descriptor, sink: Si
  */
 export async function streamBlob(
   registry: Registry,
-  repository: string,
   descriptor: Descriptor,
   sink: Sink,
 ): Promise<void> {
-  const url = `${registry.base}/v2/${repository}/blobs/${descriptor.digest}`;
+  const url = registry.url(`blobs/${descriptor.digest}`);
   const headers = { accept: ACCEPT };
   const large = sink.large ?? false;
   try {
     await registry.retry(async () => {
-      const response = await registry.send(repository, { method: "GET", url, headers, large });
+      const response = await registry.send({ method: "GET", url, headers, large });
       await transfer(await requireOk(registry, response), descriptor, sink);
     });
   } catch (error) {
@@ -194,7 +191,7 @@ export async function streamBlob(
     const refused: string[] = [];
     for (const address of descriptor.urls) {
       try {
-        const { href } = namedAddress(address, undefined, `the manifest of ${repository} offers`);
+        const { href } = namedAddress(address, undefined, `the manifest of ${registry.repository} offers`);
         const response = await registry.sendAnonymously({ method: "GET", url: href, headers: {}, large });
         return await transfer(await requireOk(registry, response), descriptor, sink);
       } catch (second) {
@@ -214,18 +211,17 @@ export async function streamBlob(
 /** Reads a small blob into memory. */
 export async function getBlob(
   registry: Registry,
-  repository: string,
   descriptor: Descriptor,
 ): Promise<Uint8Array> {
   const { blobBytes } = registry.limits;
   if (descriptor.size > blobBytes) {
     throw new ArtifactError(
       "limit",
-      `blob ${descriptor.digest} of ${repository} is larger than ${blobBytes} bytes`,
+      `blob ${descriptor.digest} of ${registry.repository} is larger than ${blobBytes} bytes`,
     );
   }
   let pieces: Uint8Array[] = [];
-  await streamBlob(registry, repository, descriptor, {
+  await streamBlob(registry, descriptor, {
     start: () => {
       pieces = [];
       return Promise.resolve();
@@ -269,7 +265,6 @@ function nextPage(response: HttpResponse): { readonly href: string } | "elsewher
  */
 async function readPages(
   registry: Registry,
-  repository: string,
   first: string,
   what: string,
   headers: Readonly<Record<string, string>>,
@@ -282,7 +277,7 @@ async function readPages(
     visited.add(at);
     const { body, next } = await registry.retry(async () => {
       const request = { method: "GET", url: at, headers } as const;
-      const response = await requireAnswer(registry, await registry.send(repository, request));
+      const response = await requireAnswer(registry, await registry.send(request));
       return {
         next: nextPage(response),
         body: await readBytes(response, registry.limits.manifestBytes, what),
@@ -297,11 +292,11 @@ async function readPages(
 }
 
 /** All tags of a repository, page after page. */
-export async function getTags(registry: Registry, repository: string): Promise<readonly string[]> {
+export async function getTags(registry: Registry): Promise<readonly string[]> {
   const tags: string[] = [];
-  const what = `the list of tags of ${repository}`;
-  const url = `${registry.base}/v2/${repository}/tags/list`;
-  await readPages(registry, repository, url, what, {}, (body) => {
+  const what = `the list of tags of ${registry.repository}`;
+  const url = registry.url("tags/list");
+  await readPages(registry, url, what, {}, (body) => {
     const list = parseJson(Buffer.from(body).toString("utf8"), what);
     const names = (list as { readonly tags?: unknown } | null)?.tags;
     // One by one: a list of a million is too long for a call's arguments.
@@ -336,14 +331,13 @@ async function requireReferrers(registry: Registry, response: HttpResponse): Pro
 /** The registry's own list; empty, and no failure, where the registry has none. */
 async function listedReferrers(
   registry: Registry,
-  repository: string,
   digest: string,
 ): Promise<Referrers> {
-  const what = `the referrers of ${repository}@${digest}`;
+  const what = `the referrers of ${registry.repository}@${digest}`;
   const referrers: Descriptor[] = [];
   try {
-    const url = `${registry.base}/v2/${repository}/referrers/${digest}`;
-    const whole = await readPages(registry, repository, url, what, { accept: ACCEPT }, (body) => {
+    const url = registry.url(`referrers/${digest}`);
+    const whole = await readPages(registry, url, what, { accept: ACCEPT }, (body) => {
       const page = parseManifest(new TextDecoder().decode(body), "list");
       if (page.kind === "index") { for (const entry of page.manifests) referrers.push(entry); }
       return referrers.length < MAX_REFERRERS ? "more" : "enough";
@@ -357,9 +351,9 @@ async function listedReferrers(
 }
 
 /** What stands under the fallback tag `sha256-<hex>`; empty, and no failure, where there is none. */
-async function taggedReferrers(registry: Registry, repository: string, digest: string): Promise<Referrers> {
+async function taggedReferrers(registry: Registry, digest: string): Promise<Referrers> {
   try {
-    const { manifest } = await getManifest(registry, repository, digest.replace(":", "-"));
+    const { manifest } = await getManifest(registry, digest.replace(":", "-"));
     return { referrers: manifest.kind === "index" ? manifest.manifests : [], failure: undefined };
   } catch (error) {
     if (codeOf(error) === "aborted") throw error;
@@ -374,11 +368,10 @@ async function taggedReferrers(registry: Registry, repository: string, digest: s
  */
 export async function getReferrers(
   registry: Registry,
-  repository: string,
   digest: string,
 ): Promise<Referrers> {
-  const listed = await listedReferrers(registry, repository, digest);
-  const tagged = await taggedReferrers(registry, repository, digest);
+  const listed = await listedReferrers(registry, digest);
+  const tagged = await taggedReferrers(registry, digest);
   const known = new Set(listed.referrers.map((referrer) => referrer.digest));
   return {
     referrers: [...listed.referrers, ...tagged.referrers.filter((referrer) => !known.has(referrer.digest))],

@@ -51,24 +51,23 @@ async function* chunksOf(
 
 type Pieces = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
-function startUpload(registry: Registry, repository: string): Promise<HttpResponse> {
-  return registry.send(repository, {
+function startUpload(registry: Registry): Promise<HttpResponse> {
+  return registry.send({
     method: "POST",
-    url: `${registry.base}/v2/${repository}/blobs/uploads/`,
+    url: registry.url("blobs/uploads/"),
     headers: { "content-length": "0" },
   });
 }
 
 async function endUpload(
   registry: Registry,
-  repository: string,
   location: string,
   digest: string,
   body: Uint8Array | undefined,
 ): Promise<void> {
   const target = new URL(location);
   target.searchParams.set("digest", digest);
-  const end = await registry.send(repository, {
+  const end = await registry.send({
     method: "PUT",
     url: target.href,
     headers: { "content-type": OCTETS, "content-length": String(body?.length ?? 0) },
@@ -80,14 +79,13 @@ async function endUpload(
 
 async function putInChunks(
   registry: Registry,
-  repository: string,
   digest: string,
   pieces: Pieces,
 ): Promise<void> {
-  let location = await locationOf(registry, await startUpload(registry, repository), 202);
+  let location = await locationOf(registry, await startUpload(registry), 202);
   let sent = 0;
   for await (const chunk of chunksOf(pieces)) {
-    const response = await registry.send(repository, {
+    const response = await registry.send({
       method: "PATCH",
       url: location,
       headers: {
@@ -100,7 +98,7 @@ async function putInChunks(
     location = await locationOf(registry, response, 202);
     sent += chunk.length;
   }
-  await endUpload(registry, repository, location, digest, undefined);
+  await endUpload(registry, location, digest, undefined);
 }
 
 /**
@@ -111,26 +109,25 @@ async function putInChunks(
  */
 export async function putBlob(
   registry: Registry,
-  repository: string,
   digest: string,
   open: () => Pieces,
 ): Promise<void> {
   try {
-    return await putInChunks(registry, repository, digest, open());
+    return await putInChunks(registry, digest, open());
   } catch (error) {
     if (codeOf(error) !== "protocol") throw error;
   }
   const pieces: Uint8Array[] = [];
   for await (const piece of open()) pieces.push(piece);
-  const location = await locationOf(registry, await startUpload(registry, repository), 202);
-  await endUpload(registry, repository, location, digest, Buffer.concat(pieces));
+  const location = await locationOf(registry, await startUpload(registry), 202);
+  await endUpload(registry, location, digest, Buffer.concat(pieces));
 }
 
 /** Whether the registry holds a blob already. */
-export async function hasBlob(registry: Registry, repository: string, digest: string): Promise<boolean> {
-  const response = await registry.send(repository, {
+export async function hasBlob(registry: Registry, digest: string): Promise<boolean> {
+  const response = await registry.send({
     method: "HEAD",
-    url: `${registry.base}/v2/${repository}/blobs/${digest}`,
+    url: registry.url(`blobs/${digest}`),
     headers: {},
   });
   response.discard();
@@ -167,15 +164,14 @@ export function digestOfLocation(location: string): string {
  */
 export async function putManifest(
   registry: Registry,
-  repository: string,
   name: string,
   mediaType: string,
   body: Uint8Array,
 ): Promise<string> {
   const own = `sha256:${sha256Hex(body)}`;
-  const response = await registry.send(repository, {
+  const response = await registry.send({
     method: "PUT",
-    url: `${registry.base}/v2/${repository}/manifests/${name}`,
+    url: registry.url(`manifests/${name}`),
     headers: { "content-type": mediaType, "content-length": String(body.length) },
     body,
   });

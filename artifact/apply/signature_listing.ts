@@ -21,8 +21,8 @@ export type SignatureListing = {
  */
 export function listSignatures(image: string, options: ArtifactOptions = {}): Promise<SignatureListing> {
   return askRegistry(image, options, async (registry, reference) => {
-    const digest = await getDigest(registry, reference.repository, manifestName(reference));
-    const { images, failures } = await attachedSignatures(registry, reference.repository, digest);
+    const digest = await getDigest(registry, manifestName(reference));
+    const { images, failures } = await attachedSignatures(registry, digest);
     const signatures = images.filter(({ attestation, layers }) => !attestation && layers.length > 0);
     return { manifests: signatures.map(({ manifest }) => typedDocument(manifest)), failures };
   });

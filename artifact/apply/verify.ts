@@ -51,7 +51,7 @@ async function lookForSignatures(
     return await withRegistry(reference, "pull", options, async (registry: Registry) => {
       let digest: string;
       try {
-        digest = await getDigest(registry, reference.repository, manifestName(reference));
+        digest = await getDigest(registry, manifestName(reference));
       } catch (error) {
         throw prefixed(`Cannot fetch manifest of ${name}: `, error, "signature");
       }
@@ -61,7 +61,7 @@ async function lookForSignatures(
           `${name} has the digest ${digest}: signatures are looked up by sha256 only`,
         );
       }
-      return { digest, found: await findSignatures(registry, reference.repository, digest, trust, options) };
+      return { digest, found: await findSignatures(registry, digest, trust, options) };
     });
   } catch (error) {
     if (codeOf(error) === "aborted") throw error;
@@ -162,8 +162,8 @@ export async function verifyPolicy(
 }
 
 /** The one Wasm layer of a verified manifest; an index is resolved to this platform. */
-async function signedLayer(registry: Registry, repository: string, digest: string) {
-  const image = await getImage(registry, repository, digest, policyManifestEntry());
+async function signedLayer(registry: Registry, digest: string) {
+  const image = await getImage(registry, digest, policyManifestEntry());
   const { manifest } = image;
   const layers = manifest.layers.filter(({ mediaType }) =>
     mediaType === MEDIA_TYPE.wasmLayer || mediaType === MEDIA_TYPE.wasm
@@ -212,7 +212,7 @@ export async function verifyLocalChecksum(
     reference,
     "pull",
     options,
-    (registry) => signedLayer(registry, reference.repository, digest),
+    (registry) => signedLayer(registry, digest),
   );
   const expected = layer.digest.slice("sha256:".length);
   const actual = await moduleSha256(path);
@@ -253,7 +253,7 @@ export async function fetchVerifiedPolicy(
       options,
       () =>
         withRegistry(reference, "pull", options, async (registry) => {
-          const { image, layer } = await signedLayer(registry, reference.repository, digest);
+          const { image, layer } = await signedLayer(registry, digest);
           // Under the digest of the reference, which a reference with another algorithm than the verified one can't name.
           if (destination.kind === "store" && reference.digest === digest) {
             await keepImage(destination.root, reference, image, options);
@@ -269,7 +269,7 @@ export async function fetchVerifiedPolicy(
             });
           }
           downloaded = true;
-          return await downloadLayer(registry, reference.repository, layer, path, name, options);
+          return await downloadLayer(registry, layer, path, name, options);
         }),
     );
     log(options, "info", "Local file checksum verification passed", { path, sha256 });

@@ -2,6 +2,7 @@
  * Manifests as they are handed to policies and pushed to registries: only the fields that the specification knows, in its
  * order (`spec/fetch-verify.md §7`, `§12.1`).
  */
+import { isObject } from "../../program/types/json_object.ts";
 import { own } from "../../program/types/own.ts";
 import { type Manifest, MEDIA_TYPE } from "../types/manifest.ts";
 
@@ -24,8 +25,7 @@ function pick(source: unknown, names: readonly string[]): Record<string, unknown
 
 /** The objects in a list of descriptors: an entry of another kind, `null` above all, says nothing. */
 function descriptors(value: unknown): readonly Fields[] {
-  if (!Array.isArray(value)) return [];
-  return value.filter((entry) => typeof entry === "object" && entry !== null && !Array.isArray(entry));
+  return Array.isArray(value) ? value.filter(isObject) : [];
 }
 
 function indexEntry(entry: Fields): Record<string, unknown> {

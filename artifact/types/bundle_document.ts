@@ -3,6 +3,7 @@
  * in what is null: so everything that it looks at is compared with this first. As everywhere in Protobuf's JSON, a member that is null
  * is one that is not there; an item of a list may not be null. Members that are not listed are left to the package, which ignores them.
  */
+import { isObject } from "../../program/types/json_object.ts";
 import { own } from "../../program/types/own.ts";
 import { ArtifactError } from "./error.ts";
 
@@ -81,9 +82,9 @@ function check(value: unknown, shape: Shape, place: string): void {
     if (!Array.isArray(value)) return refuse("a list");
     value.forEach((item, index) => check(item, shape.items, `${place}[${index}]`));
   } else {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return refuse("an object");
+    if (!isObject(value)) return refuse("an object");
     for (const [name, of] of Object.entries(shape.members)) {
-      const member = own(value as Readonly<Record<string, unknown>>, name) ?? null;
+      const member = own(value, name) ?? null;
       if (member !== null) check(member, of, place === "it" ? name : `${place}.${name}`);
     }
   }

@@ -95,7 +95,7 @@ export function parseDockerConfig(json: string, origin = DEFAULT_ORIGIN): Docker
   };
 }
 
-/** Whether registries stand where \`auths\` should: so was the file before Docker 1.7, and the kubelet still knows it (\`.dockercfg\`). */
+/** Whether registries stand where `auths` should: so was the file before Docker 1.7, and the kubelet still knows it (`.dockercfg`). */
 function isOldConfig(root: Fields): boolean {
   const members = Object.values(root);
   return members.length > 0 &&

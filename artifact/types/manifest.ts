@@ -1,4 +1,5 @@
 /** OCI manifests and indexes, Docker's included, read from bytes that a registry sent (`spec/fetch-verify.md §6.2`). */
+import { isObject, type JsonObject } from "../../program/types/json_object.ts";
 import { ArtifactError } from "./error.ts";
 import { parseJson } from "./json_text.ts";
 import { isDigest } from "./reference.ts";
@@ -70,25 +71,19 @@ const MAX_DESCRIPTORS = 4096;
 /** What a media type may hold, parameters included; everything else must not reach messages. */
 const MEDIA_TYPE_TEXT = /^[\x20-\x7e]{1,255}$/;
 
-type Fields = Readonly<Record<string, unknown>>;
-
 function refuse(reason: string): never {
   throw new ArtifactError("protocol", `Failed to parse the manifest: ${reason}`);
 }
 
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function readStrings(value: unknown): Readonly<Record<string, string>> {
-  if (!isFields(value)) return {};
+  if (!isObject(value)) return {};
   return Object.fromEntries(
     Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
   );
 }
 
 function readDescriptor(value: unknown, where: string): Descriptor {
-  if (!isFields(value)) refuse(`${where} is no descriptor`);
+  if (!isObject(value)) refuse(`${where} is no descriptor`);
   const { mediaType, digest, size, urls, annotations, artifactType, platform } = value;
   if (typeof mediaType !== "string") refuse(`${where} has no mediaType`);
   if (!MEDIA_TYPE_TEXT.test(mediaType)) refuse(`${where} has no valid mediaType`);
@@ -106,7 +101,7 @@ function readDescriptor(value: unknown, where: string): Descriptor {
     annotations: readStrings(annotations),
     artifactType: typeof artifactType === "string" ? artifactType : undefined,
     // Go's programs write a platform that is not there as one of empty names.
-    platform: isFields(platform) && typeof platform["os"] === "string" &&
+    platform: isObject(platform) && typeof platform["os"] === "string" &&
         typeof platform["architecture"] === "string" && platform["os"] + platform["architecture"] !== ""
       ? { os: platform["os"], architecture: platform["architecture"] }
       : undefined,
@@ -152,10 +147,10 @@ const unsaid = (value: unknown): boolean => absent(value) || value === "";
 /** Go's programs write a descriptor that is not there as one without a type, a digest and a size. */
 function isNoDescriptor(value: unknown): boolean {
   return absent(value) ||
-    isFields(value) && unsaid(value["mediaType"]) && unsaid(value["digest"]) && (value["size"] ?? 0) === 0;
+    isObject(value) && unsaid(value["mediaType"]) && unsaid(value["digest"]) && (value["size"] ?? 0) === 0;
 }
 
-function isIndex(document: Fields): boolean {
+function isIndex(document: JsonObject): boolean {
   const { mediaType, config, layers, manifests } = document;
   if (mediaType === MEDIA_TYPE.ociIndex || mediaType === MEDIA_TYPE.dockerList) return true;
   return isNoDescriptor(config) && absent(layers) && manifests !== undefined;
@@ -171,7 +166,7 @@ function isIndex(document: Fields): boolean {
  */
 export function parseManifest(text: string, accept: "whole" | "readable" | "list" = "whole"): Manifest {
   const document = parseJson(text, "Failed to parse the manifest: it");
-  if (!isFields(document)) refuse("it is no JSON object");
+  if (!isObject(document)) refuse("it is no JSON object");
   const { schemaVersion, mediaType, config, layers } = document;
   if (schemaVersion !== 2 && !(accept === "list" && absent(schemaVersion))) {
     throw new ArtifactError(

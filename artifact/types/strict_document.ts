@@ -3,6 +3,7 @@
  * because people and tests look for them (`spec/fetch-verify.md §8` rule 3); where that wording is free, the place in
  * the document is added.
  */
+import { isObject } from "../../program/types/json_object.ts";
 import { own } from "../../program/types/own.ts";
 import { holdsPem } from "../../program/types/pem.ts";
 import { quoted } from "./quoted.ts";
@@ -46,10 +47,7 @@ export function unknownVariant(name: string, known: readonly string[], where: st
 }
 
 export function readMapping(value: unknown, expected: string, where: string): Mapping {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    invalidType(value, expected, where);
-  }
-  return value as Mapping;
+  return isObject(value) ? value : invalidType(value, expected, where);
 }
 
 /** Refuses keys that are not in `known`. */

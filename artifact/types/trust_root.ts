@@ -1,4 +1,5 @@
 /** Whom signatures may ultimately come from: certificate authorities and logs (`spec/fetch-verify.md §10`). */
+import { isObject } from "../../program/types/json_object.ts";
 import { ArtifactError, messageOf } from "./error.ts";
 import { parseJson } from "./json_text.ts";
 import { type Mapping, readMapping } from "./strict_document.ts";
@@ -78,8 +79,8 @@ export function parseTrustConfig(text: string, path: string): Mapping {
     throw new ArtifactError("trust_root", message, cause);
   }
   const root = document["trustedRoot"];
-  if (typeof root !== "object" || root === null || Array.isArray(root)) {
+  if (!isObject(root)) {
     throw new ArtifactError("trust_root", `Sigstore trust config file ${path} missing trusted_root field`);
   }
-  return root as Mapping;
+  return root;
 }

@@ -1,21 +1,10 @@
 /** What the API server serves, asked group by group and only for what policies name (spec/audit.md §6). */
 import type { Policy } from "../../crd/types.ts";
 import { isNotFound, type KubeClient } from "../../kubernetes/apply/kube_client.ts";
+import { listedResources } from "../../kubernetes/render/resource_list.ts";
 import type { Lookup } from "../render/classify.ts";
 import { versionRank } from "../render/version_rank.ts";
 import type { Served } from "../types/policies.ts";
-
-/** Go writes an empty list as null; an aggregated API may write anything. */
-type ResourceList = {
-  readonly resources?:
-    | readonly ({
-      readonly name?: unknown;
-      readonly singularName?: unknown;
-      readonly kind?: unknown;
-      readonly namespaced?: unknown;
-    } | null)[]
-    | null;
-};
 
 export type Discovery = {
   /** Learns of all groups that the rules of these policies name, and answers from what it knows. */
@@ -37,23 +26,15 @@ export function createDiscovery(
     if (!GROUP.test(group) || !VERSION.test(version)) return [];
     try {
       const path = group === "" ? `/api/${version}` : `/apis/${group}/${version}`;
-      const { resources } = JSON.parse(await client.text(path)) as ResourceList;
-      return (resources ?? []).flatMap((one): readonly Served[] => {
-        const { name, kind, singularName, namespaced } = one ?? {};
-        // An entry that is none takes no other with it; subresources have no objects of their own.
-        if (typeof name !== "string" || typeof kind !== "string" || name.includes("/")) return [];
-        return [{
-          group,
-          version,
-          kind,
-          plural: name,
-          singular: typeof singularName === "string" && singularName !== ""
-            ? singularName
-            : kind.toLowerCase(),
-          namespaced: namespaced === true,
-          rank: versionRank(version),
-        }];
-      });
+      return listedResources(await client.text(path)).map(({ name, kind, singularName, namespaced }) => ({
+        group,
+        version,
+        kind,
+        plural: name,
+        singular: singularName ?? kind.toLowerCase(),
+        namespaced,
+        rank: versionRank(version),
+      }));
     } catch (error) {
       if (!isNotFound(error)) trouble(group === "" ? version : `${group}/${version}`, error);
       return [];

@@ -2,16 +2,13 @@
 import {
   type AdmissionPolicy,
   type AdmissionPolicyGroup,
-  API_GROUP,
   type ClusterAdmissionPolicy,
   type ClusterAdmissionPolicyGroup,
-  KINDS,
+  customResource,
   type Policy,
   policyId,
-  type PolicyKind,
 } from "../../crd/types.ts";
 import type { KubeClient } from "../../kubernetes/apply/kube_client.ts";
-import type { Resource } from "../../kubernetes/types/resource.ts";
 import { auditable, classify, planOf, severityOf } from "../render/classify.ts";
 import { labelMatcher } from "../render/label_selector.ts";
 import { errorText } from "../render/log_line.ts";
@@ -29,13 +26,6 @@ export type PolicySource = {
   /** What is audited in a scope. Throws when policies cannot be listed or a namespaceSelector is wrong. */
   plan(scope: Scope): Promise<Plan>;
 };
-
-const RESOURCES = Object.fromEntries(
-  KINDS.map(({ kind, plural, namespaced }) => [
-    kind,
-    { kind, apiVersion: `${API_GROUP}/v1`, plural, namespaced } satisfies Resource,
-  ]),
-) as { readonly [K in PolicyKind]: Resource };
 
 const UNKNOWN =
   "failed to obtain unknown GroupVersion resources. The policy may be misconfigured, skipping as error...";
@@ -123,9 +113,10 @@ function targetsText(targets: readonly Target[]): string {
 /** Reads the candidates of a scope in their order (spec/audit.md §5.1). */
 function candidateReader(client: KubeClient): (scope: Scope) => Promise<readonly Policy[]> {
   async function list<T extends Policy>(kind: T["kind"], namespace?: string): Promise<readonly T[]> {
-    const { items } = await client.list<T>(RESOURCES[kind], namespace, {});
+    const resource = customResource(kind);
+    const { items } = await client.list<T>(resource, namespace, {});
     // Built-in lists and those of custom resources differ in whether their items say what they are.
-    return items.map((item) => ({ ...item, apiVersion: `${API_GROUP}/v1`, kind }));
+    return items.map((item) => ({ ...item, apiVersion: resource.apiVersion, kind }));
   }
 
   let policies: Promise<readonly ClusterAdmissionPolicy[]> | undefined;

@@ -3,73 +3,50 @@ import { own } from "../../program/types/own.ts";
 import { type AuditSettings, type LogLevel, REPORT_KINDS, type ReportKind } from "../types/settings.ts";
 
 type Flag = {
+  readonly shown: string;
   readonly name: string;
-  readonly short?: string;
-  readonly type: "string" | "bool" | "int" | "list";
-  readonly preset?: string;
+  readonly short: string | undefined;
+  readonly type: "string" | "bool" | "int" | "strings";
+  readonly preset: string | undefined;
   readonly help: string;
 };
 
+/** A flag as help shows it: `-n, --namespace string`; one without a type is a switch. */
+function flag(shown: string, help: string, preset?: string): Flag {
+  const [, short, name = "", type = "bool"] = /^(?:-(\w), )?--([\w-]+)(?: (\w+))?$/.exec(shown)!;
+  return { shown, name, short, type: type as Flag["type"], preset, help };
+}
+
 const FLAGS: readonly Flag[] = [
-  { name: "namespace", short: "n", type: "string", help: "audit only this namespace" },
-  { name: "cluster", short: "c", type: "bool", help: "audit only cluster-scoped resources" },
-  {
-    name: "kubewarden-namespace",
-    short: "k",
-    type: "string",
-    preset: "kubewarden",
-    help: "namespace of the policy servers; it is skipped when all namespaces are audited",
-  },
-  {
-    name: "policy-server-url",
-    short: "u",
-    type: "string",
-    help: "base URL that takes the place of the policy servers' Services",
-  },
-  {
-    name: "loglevel",
-    short: "l",
-    type: "string",
-    help: "debug, info, warning or error (default info; warning where the log goes to a terminal)",
-  },
-  { name: "output-scan", short: "o", type: "bool", help: "log each report as JSON" },
-  {
-    name: "ignore-namespaces",
-    short: "i",
-    type: "list",
-    help: "namespaces to leave out, by commas; may be repeated",
-  },
-  { name: "insecure-ssl", type: "bool", help: "do not verify the policy servers' certificates" },
-  {
-    name: "extra-ca",
-    short: "f",
-    type: "string",
-    help: "PEM file with certificate authorities to trust as well",
-  },
-  { name: "client-cert", type: "string", help: "PEM client certificate for mTLS; needs --client-key" },
-  { name: "client-key", type: "string", help: "PEM key of the client certificate; needs --client-cert" },
-  { name: "disable-store", type: "bool", help: "create, change and delete no reports" },
-  { name: "parallel-namespaces", type: "int", preset: "1", help: "namespaces audited at once" },
-  {
-    name: "parallel-resources",
-    type: "int",
-    preset: "100",
-    help: "resources audited at once in a namespace",
-  },
-  { name: "parallel-policies", type: "int", preset: "5", help: "policies asked at once about a resource" },
-  { name: "page-size", type: "int", preset: "100", help: "resources per list request; 0: all in one" },
-  {
-    name: "report-kind",
-    type: "string",
-    preset: "policyreport",
-    help: "openreports or policyreport",
-  },
-  {
-    name: "incremental",
-    type: "bool",
-    help: "keep the reports of objects and policies that have not changed since they were written",
-  },
-  { name: "help", short: "h", type: "bool", help: "show this" },
+  flag("-n, --namespace string", "audit only this namespace"),
+  flag("-c, --cluster", "audit only cluster-scoped resources"),
+  flag(
+    "-k, --kubewarden-namespace string",
+    "namespace of the policy servers; it is skipped when all namespaces are audited",
+    "kubewarden",
+  ),
+  flag("-u, --policy-server-url string", "base URL that takes the place of the policy servers' Services"),
+  flag(
+    "-l, --loglevel string",
+    "debug, info, warning or error (default info; warning where the log goes to a terminal)",
+  ),
+  flag("-o, --output-scan", "log each report as JSON"),
+  flag("-i, --ignore-namespaces strings", "namespaces to leave out, by commas; may be repeated"),
+  flag("--insecure-ssl", "do not verify the policy servers' certificates"),
+  flag("-f, --extra-ca string", "PEM file with certificate authorities to trust as well"),
+  flag("--client-cert string", "PEM client certificate for mTLS; needs --client-key"),
+  flag("--client-key string", "PEM key of the client certificate; needs --client-cert"),
+  flag("--disable-store", "create, change and delete no reports"),
+  flag("--parallel-namespaces int", "namespaces audited at once", "1"),
+  flag("--parallel-resources int", "resources audited at once in a namespace", "100"),
+  flag("--parallel-policies int", "policies asked at once about a resource", "5"),
+  flag("--page-size int", "resources per list request; 0: all in one", "100"),
+  flag("--report-kind string", "openreports or policyreport", "policyreport"),
+  flag(
+    "--incremental",
+    "keep the reports of objects and policies that have not changed since they were written",
+  ),
+  flag("-h, --help", "show this"),
 ];
 
 export type ParsedFlags =
@@ -112,7 +89,7 @@ function put(values: Values, flag: Flag, text: string): void {
     throw problem("it is neither true nor false");
   }
   if (flag.type === "int" && !/^[+-]?\d{1,9}$/.test(text)) throw problem("it is no whole number");
-  if (flag.type === "list") values.set(flag.name, [...values.get(flag.name) ?? [], ...csv(text)]);
+  if (flag.type === "strings") values.set(flag.name, [...values.get(flag.name) ?? [], ...csv(text)]);
   else values.set(flag.name, [text]);
 }
 
@@ -231,9 +208,8 @@ export function parseFlags(args: readonly string[]): ParsedFlags {
 
 /** The text of `--help`. */
 export function usage(): string {
-  const lines = FLAGS.map(({ name, short, type, preset, help }) => {
-    const value = type === "bool" ? "" : type === "list" ? " strings" : ` ${type}`;
-    const left = `${short === undefined ? "    " : `-${short}, `}--${name}${value}`;
+  const lines = FLAGS.map(({ shown, short, preset, help }) => {
+    const left = short === undefined ? `    ${shown}` : shown;
     return `  ${left.padEnd(36)} ${help}${preset === undefined ? "" : ` (default ${preset})`}`;
   });
   return "Judges the objects of a cluster by its policies and writes a report on each.\n\n" +

@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { readModule } from "../../artifact/mod.ts";
 import type { Review } from "../../evaluator/render/review.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
-import { type GivenRequest, requestsIn, textOf } from "../render/manifest_request.ts";
+import { type GivenRequest, requestsIn, requestText } from "../render/manifest_request.ts";
 import { reviewOf } from "../render/review_body.ts";
 import type { Admission, Operation } from "../types/admission.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
@@ -20,7 +20,7 @@ import {
 } from "./evaluator.ts";
 import { fetchChecked, type Fetching } from "./fetch_policy.ts";
 import { fetchingFromFlags } from "./fetching.ts";
-import { isGzip, moduleInBundle } from "./opa_bundle.ts";
+import { isGzip, isWasm, moduleInBundle } from "./opa_bundle.ts";
 import { pathsOf } from "./paths.ts";
 import { shownUri } from "./resolve.ts";
 
@@ -50,7 +50,7 @@ async function admissionFromFlags(context: Context, args: Arguments): Promise<Ad
     namespace: args.value("namespace"),
     oldObject: old === undefined
       ? undefined
-      : { text: textOf(await requestBytes(context, old), old), from: old },
+      : { text: requestText(await requestBytes(context, old), old), from: old },
   };
 }
 
@@ -68,8 +68,6 @@ async function requestBytes(context: Context, path: string): Promise<Uint8Array>
     throw new CliError(`Error opening request file ${path}; ${osErrorText(error)}`);
   }
 }
-
-const isWasm = (bytes: Uint8Array): boolean => Buffer.from(bytes.subarray(0, 4)).equals(Buffer.from("\0asm"));
 
 /** How other files begin that are given in a module's place, and what to do about it. */
 const OTHER_FILES: readonly (readonly [RegExp, string])[] = [

@@ -10,6 +10,10 @@ import { CliError } from "../types/command.ts";
 const MAX_MODULE_BYTES = 128 * 1024 * 1024;
 const MAX_BUNDLE_BYTES = 256 * 1024 * 1024;
 
+/** Whether a file begins as modules do. */
+export const isWasm = (file: Uint8Array): boolean =>
+  Buffer.from(file.subarray(0, 4)).equals(Buffer.from("\0asm"));
+
 export const isGzip = ([first, second]: Uint8Array): boolean => first === 0x1f && second === 0x8b;
 
 /**
@@ -33,7 +37,7 @@ export async function moduleInBundle(bytes: Uint8Array, name: string): Promise<U
     createGunzip(),
     async function* (source: AsyncIterable<Uint8Array>) {
       for await (const piece of source) {
-        if (read === 0) isModule = Buffer.from(piece.subarray(0, 4)).equals(Buffer.from("\0asm"));
+        if (read === 0) isModule = isWasm(piece);
         read += piece.length;
         if (read > MAX_BUNDLE_BYTES) refuse(`the bundle unpacks to more than ${MAX_BUNDLE_BYTES} bytes`);
         yield piece;

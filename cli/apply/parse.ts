@@ -1,9 +1,10 @@
 /**
- * Reads command lines with Commander, which knows where options may stand and how their values are attached. What is required,
- * repeated or excluded is checked here, so that errors name everything that is wrong at once, in 1.36's words.
+ * Reads command lines by the tokens of `node:util`'s `parseArgs`. What is required, repeated or excluded is checked here, so that
+ * errors name everything that is wrong at once, in 1.36's words.
  */
+import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
+import { nearestName } from "../../policy_server/types/nearest.ts";
 import { own } from "../../program/types/own.ts";
-import type { Commander, CommanderCommand } from "../../deps.ts";
 import { flagText, positionalText, shortUsage } from "../render/help.ts";
 import type { Arguments, CommandDescription, Flag } from "../types/command.ts";
 import { COMMANDS, ROOT_FLAGS } from "../types/commands.ts";
@@ -76,72 +77,35 @@ function chosen(flag: Flag, value: string, usage: string): string {
   );
 }
 
-function addFlag(
-  commander: Commander,
-  to: CommanderCommand,
-  flag: Flag,
-  given: Given,
+/** A flag where it stands on a command line. */
+type Occurrence = {
+  readonly name: string;
+  readonly rawName: string;
+  readonly value?: string | undefined;
+  /** Whether the value is attached: `--flag=value`, `-fvalue`. */
+  readonly inlineValue?: boolean | undefined;
+};
+
+function unknownFlag(
+  { name, rawName, value, inlineValue }: Occurrence,
+  flags: readonly Flag[],
   usage: string,
-): void {
-  const short = flag.short === undefined ? "" : `-${flag.short}, `;
-  const value = flag.value === undefined ? "" : flag.greedy ? " [values...]" : " <value>";
-  const option = new commander.Option(`${short}--${flag.name}${value}`);
-  // Each occurrence comes by here, but for switches and a greedy flag without a value, which raise an event.
-  if (flag.value !== undefined) {
-    option.argParser((text: string) => {
-      const values = given.get(flag.name) ?? [];
-      if (values.length > 0 && !flag.repeatable && !flag.greedy) {
-        throw new UsageError(`the argument '${flagText(flag)}' cannot be used multiple times`, usage);
-      }
-      given.set(flag.name, [...values, chosen(flag, text, usage)]);
-      return text;
-    });
-  }
-  to.addOption(option);
-  to.on(`option:${flag.name}`, () => {
-    if (flag.value === undefined && given.has(flag.name)) {
-      throw new UsageError(`the argument '--${flag.name}' cannot be used multiple times`, usage);
-    }
-    if (!given.has(flag.name)) given.set(flag.name, []);
-  });
+) {
+  const near = rawName.startsWith("--") ? nearestName(name, flags.map((flag) => flag.name)) : undefined;
+  return new UsageError(
+    `unexpected argument '${rawName}${inlineValue ? `=${value}` : ""}' found`,
+    usage,
+    near === undefined ? [] : [`  tip: a similar argument exists: '--${near}'`],
+  );
 }
 
-/** Commander's own complaints, in our words. */
-function translated(error: { code?: string; message: string }, usage: string): UsageError | undefined {
-  const suggestion = /\(Did you mean (?:one of )?(.*?)\?\)/.exec(error.message)?.[1]?.split(", ")[0];
-  const quoted = /'(.*?)'/.exec(error.message)?.[1] ?? "";
-  switch (error.code) {
-    case "commander.unknownOption":
-      return new UsageError(
-        `unexpected argument '${quoted}' found`,
-        usage,
-        suggestion === undefined ? [] : [`  tip: a similar argument exists: '${suggestion}'`],
-      );
-    case "commander.optionMissingArgument": {
-      const name = /--([\w-]+)/.exec(quoted)?.[1] ?? quoted;
-      return new UsageError(`a value is required for '--${name}' but none was supplied`, usage);
-    }
-    default:
-      return undefined;
+/** The value of a flag: what begins with a dash is nobody's unless it is attached, and `-f=value` is `-fvalue`. */
+function valueOf(flag: Flag, { rawName, value, inlineValue }: Occurrence, usage: string): string {
+  if (value === undefined || (!inlineValue && /^-./.test(value))) {
+    throw new UsageError(`a value is required for '${flagText(flag)}' but none was supplied`, usage);
   }
-}
-
-/**
- * The words as Commander reads them like 1.36's parser: `-f=value` is `-fvalue`, and what begins with a dash is nobody's value
- * unless it is attached. Throws {@link UsageError}.
- */
-function withPlainValues(flags: readonly Flag[], words: readonly string[], usage: string): readonly string[] {
-  const end = words.includes("--") ? words.indexOf("--") : words.length;
-  const valued = flags.filter(({ value, greedy }) => value !== undefined && !greedy);
-  return words.map((word, index) => {
-    if (index >= end) return word;
-    const flag = valued.find(({ name, short }) => word === `--${name}` || word === `-${short}`);
-    if (flag !== undefined && /^-./.test(words[index + 1] ?? "")) {
-      throw new UsageError(`a value is required for '${flagText(flag)}' but none was supplied`, usage);
-    }
-    const attached = valued.find(({ short }) => short !== undefined && word.startsWith(`-${short}=`));
-    return attached === undefined ? word : `-${attached.short}${word.slice(3)}`;
-  });
+  const text = inlineValue && !rawName.startsWith("--") ? value.replace(/^=/, "") : value;
+  return chosen(flag, text, usage);
 }
 
 function unknownCommand(
@@ -150,27 +114,13 @@ function unknownCommand(
   command: CommandDescription | undefined,
 ): UsageError {
   const names = (command?.commands ?? COMMANDS).map(({ name }) => name);
-  const near = names.find((name) =>
-    name.startsWith(word) || word.startsWith(name) || distance(name, word) <= 2
-  );
+  const near = names.find((name) => name.startsWith(word) || word.startsWith(name)) ??
+    nearestName(word, names);
   return new UsageError(
     `unrecognized subcommand '${word}'`,
     shortUsage(path, command),
     near === undefined ? [] : [`  tip: a similar subcommand exists: '${near}'`],
   );
-}
-
-/** Levenshtein's distance. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }
 
 function checkRequired(
@@ -225,36 +175,51 @@ function helpQuestion(
   return { kind: "help", path: [program, ...path], command, long: flag !== "-h", asked: true };
 }
 
-/** Reads the words of one command with Commander. Throws {@link UsageError}. */
-function readFlags(
-  commander: Commander,
-  flags: readonly Flag[],
-  words: readonly string[],
-  usage: string,
-): { readonly given: Given; readonly words: readonly string[] } {
-  const given: Given = new Map();
-  const reader = new commander.Command().exitOverride().helpOption(false).allowExcessArguments()
-    .configureOutput({ writeOut: () => {}, writeErr: () => {} }).argument("[words...]").action(() => {});
-  for (const flag of flags) addFlag(commander, reader, flag, given, usage);
-  try {
-    reader.parse([...words], { from: "user" });
-  } catch (error) {
-    throw translated(error as { code?: string; message: string }, usage) ?? error;
-  }
-  return { given, words: reader.args };
+/** The words with what is attached to the short names of switches that take anything cut off. */
+function withoutToleratedValues(flags: readonly Flag[], words: readonly string[]): string[] {
+  const end = words.includes("--") ? words.indexOf("--") : words.length;
+  const tolerated = flags.flatMap(({ tolerant, short }) => tolerant && short ? [`-${short}=`] : []);
+  return words.map((word, index) =>
+    index < end && tolerated.some((start) => word.startsWith(start)) ? word.slice(0, 2) : word
+  );
 }
 
-/** Cuts what is attached to switches that take anything. */
-function withoutToleratedValues(flags: readonly Flag[], words: readonly string[]): readonly string[] {
-  const end = words.includes("--") ? words.indexOf("--") : words.length;
-  const tolerant = flags.filter((flag) => flag.tolerant);
-  return words.map((word, index) => {
-    if (index >= end) return word;
-    const flag = tolerant.find(({ name, short }) =>
-      word.startsWith(`--${name}=`) || (short !== undefined && word.startsWith(`-${short}=`))
-    );
-    return flag === undefined ? word : `--${flag.name}`;
-  });
+/** Reads the words of one command. Throws {@link UsageError}. */
+function readFlags(
+  flags: readonly Flag[],
+  given: readonly string[],
+  usage: string,
+): { readonly given: Given; readonly words: readonly string[] } {
+  const options: ParseArgsOptionsConfig = Object.fromEntries(
+    flags.map(({ name, short, value, greedy }) => [
+      name,
+      { type: value === undefined || greedy ? "boolean" : "string", ...(short && { short }) },
+    ]),
+  );
+  const args = withoutToleratedValues(flags, given);
+  const { tokens } = parseArgs({ args, options, strict: false, allowPositionals: true, tokens: true });
+  const found: Given = new Map();
+  const words: string[] = [];
+  /** The values of a greedy flag, as long as words come that are no flags. */
+  let open: string[] | undefined;
+  for (const token of tokens) {
+    if (token.kind === "positional") (open ?? words).push(token.value);
+    else open = undefined;
+    if (token.kind !== "option") continue;
+    const flag = flags.find(({ name }) => name === token.name);
+    if (flag === undefined || (token.inlineValue && flag.value === undefined && !flag.tolerant)) {
+      throw unknownFlag(token, flags, usage);
+    }
+    const before = found.get(flag.name);
+    if (before !== undefined && !flag.repeatable && !flag.greedy) {
+      throw new UsageError(`the argument '${flagText(flag)}' cannot be used multiple times`, usage);
+    }
+    const values = before ?? [];
+    found.set(flag.name, values);
+    if (flag.greedy && !token.inlineValue) open = values;
+    else if (flag.value !== undefined) values.push(valueOf(flag, token, usage));
+  }
+  return { given: found, words };
 }
 
 function argumentsOf(command: CommandDescription, given: Given, words: readonly string[]): Arguments {
@@ -270,16 +235,14 @@ function argumentsOf(command: CommandDescription, given: Given, words: readonly 
 }
 
 /** Reads `words`, the command line without the program's name. Throws {@link UsageError}. */
-export async function parseCommandLine(program: string, words: readonly string[]): Promise<Parsed> {
+export function parseCommandLine(program: string, words: readonly string[]): Parsed {
   const leading = leadingFlags(words);
   const [rootWords, rest] = [words.slice(0, leading), words.slice(leading)];
   if (rootWords.includes("-V")) return { kind: "version", long: false };
   if (rootWords.includes("--version")) return { kind: "version", long: true };
   const help = helpQuestion(program, words, rest);
   if (help !== undefined) return help;
-  // On demand, for `deps.ts` brings more than questions for the version or for help need.
-  const commander = await (await import("../../deps.ts")).loadCommander();
-  const root = readFlags(commander, ROOT_FLAGS, rootWords, shortUsage([program], undefined));
+  const root = readFlags(ROOT_FLAGS, rootWords, shortUsage([program], undefined));
   const { path, command } = descend(rest);
   const fullPath = [program, ...path];
   if (command === undefined || command.commands !== undefined) {
@@ -289,8 +252,7 @@ export async function parseCommandLine(program: string, words: readonly string[]
   }
   const flags = command.flags ?? [];
   const usage = shortUsage(fullPath, command);
-  const plain = withPlainValues(flags, withoutToleratedValues(flags, rest.slice(path.length)), usage);
-  const found = readFlags(commander, flags, plain, usage);
+  const found = readFlags(flags, rest.slice(path.length), usage);
   checkRequired(command, found.given, found.words, usage);
   return {
     kind: "command",

@@ -6,6 +6,7 @@ import {
   DocumentError,
   type DocumentValue,
   jsonText,
+  memberOf,
   requireUniqueKeys,
 } from "../../policy_server/types/document.ts";
 import type { YamlReading } from "../../policy_server/types/yaml_document.ts";
@@ -156,19 +157,16 @@ function expectationsOf(given: Fields, where: string): SuiteCase["expectations"]
     if (!given.has("request") && !OF_SETTINGS.includes(member)) {
       throw new CliError(`${where}: ${member} is expected of a request, and there is none`);
     }
-    const pattern = value.kind === "map" ? value.entries.find(({ key }) => key === "matches") : undefined;
-    if (pattern?.value.kind !== "string") continue;
+    const pattern = memberOf(value, "matches");
+    if (pattern?.kind !== "string") continue;
     try {
-      new RegExp(pattern.value.value, "u");
+      new RegExp(pattern.value, "u");
     } catch (error) {
       throw new CliError(`${where}: ${member}: matches: ${(error as Error).message}`);
     }
   }
   return expectations;
 }
-
-const memberOf = (value: DocumentValue, name: string): DocumentValue | undefined =>
-  value.kind === "map" ? value.entries.find(({ key }) => key === name)?.value : undefined;
 
 /** A member of each of a suite's cases. */
 function inCases(suite: DocumentValue, member: string): readonly (DocumentValue | undefined)[] {
@@ -180,11 +178,12 @@ function inCases(suite: DocumentValue, member: string): readonly (DocumentValue 
 export async function readSuite(path: string): Promise<Suite> {
   const folder = dirname(path);
   const text = await fileText(path, "suite");
-  const fields = fieldsOf(parsed(text, path), SUITE, path);
+  const suite = parsed(text, path);
+  const fields = fieldsOf(suite, SUITE, path);
   const raw = flagOf(fields, "raw", path, false);
   // What stands in a request is an object of Kubernetes, and means what it means to kubectl.
   const reading = raw ? "core" : "kubectl";
-  const applied = parsed(text, path, reading);
+  const applied = raw ? suite : parsed(text, path, reading);
   const [requests, contexts] = [inCases(applied, "request"), inCases(applied, "context")];
   const items = fields.get("cases");
   if (items?.kind !== "list" || items.items.length === 0) {

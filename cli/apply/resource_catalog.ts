@@ -2,6 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { makeFolder } from "../../program/apply/make_folder.ts";
+import { listedResources } from "../../kubernetes/render/resource_list.ts";
+import { isObject } from "../../program/types/json_object.ts";
 import { own, setOwn } from "../../program/types/own.ts";
 import { type ApiTransport, connect } from "../../kubernetes/apply/api_transport.ts";
 import type { Context } from "../types/command.ts";
@@ -27,16 +29,14 @@ async function get(
   path: string,
   signal: AbortSignal,
   limitMs = ANSWER_MS,
-): Promise<Record<string, unknown>> {
+): Promise<string> {
   const either = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
   const answer = await transport.request({ method: "GET", path, signal: either });
   const text = await answer.text();
   if (answer.status !== 200) throw new Error(`GET ${path}: HTTP status ${answer.status}`);
-  return JSON.parse(text) as Record<string, unknown>;
+  return text;
 }
 
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null;
 const objectsIn = (value: unknown) => Array.isArray(value) ? value.filter(isObject) : [];
 
 /** What the cluster has. A group whose server does not answer, as of an aggregated API that is down, takes no other with it. */
@@ -49,14 +49,13 @@ async function discover({ env, signal, log }: Context): Promise<ResourceCatalog>
   try {
     const found: Record<string, ApiResource> = {};
     const add = async (path: string, group: string, version: string, limitMs?: number) => {
-      const { resources } = await get(transport, path, signal, limitMs);
-      for (const { name, kind, namespaced } of objectsIn(resources)) {
-        if (typeof name !== "string" || typeof kind !== "string" || typeof namespaced !== "boolean") continue;
-        if (!name.includes("/")) setOwn(found, `${group}|${version}|${kind}`, { name, kind, namespaced });
+      const text = await get(transport, path, signal, limitMs);
+      for (const { name, kind, namespaced } of listedResources(text)) {
+        setOwn(found, `${group}|${version}|${kind}`, { name, kind, namespaced });
       }
     };
     await add("/api/v1", "", "v1", FIRST_ANSWER_MS);
-    const { groups } = await get(transport, "/apis", signal);
+    const { groups } = JSON.parse(await get(transport, "/apis", signal)) as { readonly groups?: unknown };
     for (const { name, preferredVersion } of objectsIn(groups)) {
       const version = isObject(preferredVersion) ? preferredVersion["version"] : undefined;
       if (typeof name !== "string" || typeof version !== "string") continue;

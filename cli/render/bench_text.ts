@@ -14,10 +14,6 @@ export interface Measured {
   readonly summary: Summary;
 }
 
-/** A recorded text without the colours that 1.36 prints into pipes too. */
-// deno-lint-ignore no-control-regex
-export const withoutColours = (text: string): string => text.replace(/\u001b\[[0-9;]*m/g, "");
-
 export const warmUpText = (label: string, milliseconds: number): Text =>
   text`${styled("32", oneLine(label))} ${styled("33", "warming up")} for ${
     styled("34", timeText(milliseconds))

@@ -1,13 +1,13 @@
 /** From the documents of a YAML file to the policies that they define (`spec/cli.md §7.3`). */
 import { own } from "../../program/types/own.ts";
 import { KINDS } from "../../crd/types.ts";
-import { type DocumentValue, jsonText } from "../../policy_server/types/document.ts";
+import { type DocumentValue, jsonText, memberOf, textOf } from "../../policy_server/types/document.ts";
 import { CliError } from "../types/command.ts";
 import type { Definition, Grants, ModuleDefinition } from "../types/definition.ts";
 
 const API_VERSION = "policies.kubewarden.io/v1";
 const TOP_FIELDS = ["apiVersion", "kind", "metadata", "spec", "status"];
-const POLICY_KINDS = KINDS.filter(({ policy }) => policy);
+const POLICIES = KINDS.filter(({ policy }) => policy);
 
 type Fields = ReadonlyMap<string, DocumentValue>;
 type JsonSchema = {
@@ -21,14 +21,11 @@ type JsonSchema = {
 const fieldsOf = (value: DocumentValue): Fields =>
   new Map(value.kind === "map" ? value.entries.map((entry) => [entry.key, entry.value]) : []);
 
-const textOf = (value: DocumentValue | undefined): string | undefined =>
-  value?.kind === "string" ? value.value : undefined;
-
 const quoted = (value: DocumentValue | undefined): string =>
   value === undefined ? "None" : `Some(${jsonText(value)})`;
 
-/** `List`, as \`kubectl get\` writes it, and the lists of the API: `ClusterAdmissionPolicyList`. */
-const LISTS: readonly string[] = ["List", ...POLICY_KINDS.map(({ kind }) => `${kind}List`)];
+/** `List`, as `kubectl get` writes it, and the lists of the API: `ClusterAdmissionPolicyList`. */
+const LISTS: readonly string[] = ["List", ...POLICIES.map(({ kind }) => `${kind}List`)];
 
 /** The documents of a stream, with lists taken apart. */
 function flattened(documents: readonly DocumentValue[]): readonly DocumentValue[] {
@@ -152,7 +149,7 @@ function definitionOf(document: DocumentValue, fetchUri: (module: string) => str
   if (textOf(resource.get("apiVersion")) !== API_VERSION) {
     throw new CliError(`invalid apiVersion ${quoted(resource.get("apiVersion"))}`);
   }
-  const description = POLICY_KINDS.find(({ kind }) => kind === textOf(resource.get("kind")));
+  const description = POLICIES.find(({ kind }) => kind === textOf(resource.get("kind")));
   if (description === undefined) {
     throw new CliError(`unknown kind ${quoted(resource.get("kind"))}, not a Kubewarden policy`);
   }
@@ -163,8 +160,7 @@ function definitionOf(document: DocumentValue, fetchUri: (module: string) => str
   }
   const required = group ? REQUIRED_OF_GROUPS : REQUIRED;
   const spec = checkSpec(specValue, description.v1.spec.json as JsonSchema, required, kind);
-  const metadata = resource.get("metadata");
-  const id = textOf(metadata && fieldsOf(metadata).get("name")) ?? "crd-without-name";
+  const id = textOf(memberOf(resource.get("metadata"), "name")) ?? "crd-without-name";
   const mode = textOf(spec.get("mode")) === "monitor" ? "monitor" : "protect";
   const where = `cannot parse value into ${kind}`;
   if (!group) {
@@ -208,9 +204,8 @@ export function repeatedPolicies(documents: readonly DocumentValue[]): readonly 
   const seen = new Map<string, number>();
   return flattened(documents).flatMap((document): readonly RepeatedPolicy[] => {
     const fields = fieldsOf(document);
-    const holder = fields.get("metadata");
-    const metadata: Fields = holder === undefined ? new Map() : fieldsOf(holder);
-    const [namespace, name] = [textOf(metadata.get("namespace")), textOf(metadata.get("name"))];
+    const metadata = fields.get("metadata");
+    const [namespace, name] = ["namespace", "name"].map((field) => textOf(memberOf(metadata, field)));
     if (name === undefined) return [];
     const title = `${textOf(fields.get("kind"))} "${namespace === undefined ? "" : `${namespace}/`}${name}"`;
     const firstAt = seen.get(title);
@@ -230,12 +225,11 @@ export type PassedOver = { readonly text: string; readonly at: number };
 export function passedOver(documents: readonly DocumentValue[]): readonly PassedOver[] {
   return flattened(documents).flatMap((document) => {
     const resource = fieldsOf(document);
-    const description = POLICY_KINDS.find(({ kind }) => kind === textOf(resource.get("kind")));
+    const description = POLICIES.find(({ kind }) => kind === textOf(resource.get("kind")));
     const spec = resource.get("spec");
     if (description === undefined || spec?.kind !== "map") return [];
     const { properties } = description.v1.spec.json as JsonSchema;
-    const metadata = resource.get("metadata");
-    const name = metadata === undefined ? undefined : fieldsOf(metadata).get("name");
+    const name = memberOf(resource.get("metadata"), "name");
     return [
       ...[...resource.keys()].filter((key) => !TOP_FIELDS.includes(key)).map((key) =>
         `unknown field \`${key}\``

@@ -1,18 +1,14 @@
 /** Exchanges between policies and their host, as sessions record them (`spec/cli.md §8`). */
+import { isObject, type JsonObject } from "../../program/types/json_object.ts";
 import { own } from "../../program/types/own.ts";
 import { isMap, parseDocument, stringifyYaml } from "../../deps.ts";
 import { CliError } from "../types/command.ts";
 import type { Exchange, ExchangeRequest, ExchangeResponse } from "../types/exchange.ts";
 import { yamlFaultAt } from "../../program/types/yaml_fault.ts";
 
-type Json = Readonly<Record<string, unknown>>;
-
 const LIST_FIELDS = ["api_version", "kind", "label_selector", "field_selector", "field_masks"];
 
-const isObject = (value: unknown): value is Json =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-const pick = (value: unknown, names: readonly string[], presets: Json = {}): Json =>
+const pick = (value: unknown, names: readonly string[], presets: JsonObject = {}): JsonObject =>
   Object.fromEntries(
     names.map((
       name,
@@ -129,7 +125,7 @@ function readRequest(text: string): ExchangeRequest {
   const value: unknown = document.toJS();
   const tag = document.contents?.tag;
   if (isMap(document.contents) && tag?.startsWith("!") && !tag.startsWith("!!")) {
-    return { variant: tag.slice(1), fields: value as Json };
+    return { variant: tag.slice(1), fields: value as JsonObject };
   }
   if (isObject(value) && Object.keys(value).length === 1) {
     const [variant, fields] = Object.entries(value)[0]!;
@@ -191,7 +187,7 @@ export function sameRequest(a: ExchangeRequest, b: ExchangeRequest): boolean {
 }
 
 /** Field masks are a set. */
-function masksOf({ field_masks: masks }: Json): unknown {
+function masksOf({ field_masks: masks }: JsonObject): unknown {
   return Array.isArray(masks) ? [...masks as readonly string[]].sort() : masks;
 }
 

@@ -7,7 +7,9 @@ import {
   DocumentError,
   type DocumentValue,
   jsonText,
+  memberOf,
   requireUniqueKeys,
+  textOf,
 } from "../../policy_server/types/document.ts";
 import { own } from "../../program/types/own.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
@@ -35,13 +37,7 @@ const MAX_OBJECTS = 10_000;
 
 const encoder = new TextEncoder();
 
-const field = (value: DocumentValue, name: string): DocumentValue | undefined =>
-  value.kind === "map" ? value.entries.find(({ key }) => key === name)?.value : undefined;
-
-const textField = (value: DocumentValue, name: string): string | undefined => {
-  const found = field(value, name);
-  return found?.kind === "string" ? found.value : undefined;
-};
+const textField = (value: DocumentValue | undefined, name: string) => textOf(memberOf(value, name));
 
 /** An object of Kubernetes: a request's `kind` is a map, and a review is a request. */
 function isManifest(value: DocumentValue): boolean {
@@ -56,10 +52,10 @@ function isManifest(value: DocumentValue): boolean {
 function itemKind(value: DocumentValue): string | undefined {
   const kind = textField(value, "kind");
   if (textField(value, "apiVersion") === undefined || kind === undefined) return undefined;
-  const items = field(value, "items");
+  const items = memberOf(value, "items");
   if (!kind.endsWith("List") || (items?.kind !== "list" && items?.kind !== "null")) return undefined;
-  const metadata = field(value, "metadata");
-  return metadata && textField(metadata, "name") !== undefined ? undefined : kind.slice(0, -"List".length);
+  const named = textField(memberOf(value, "metadata"), "name") !== undefined;
+  return named ? undefined : kind.slice(0, -"List".length);
 }
 
 /** An item with the apiVersion and kind that its list says for it. */
@@ -72,16 +68,16 @@ function namedItem(item: DocumentValue, list: DocumentValue, kind: string): Docu
     value,
   });
   const added = [
-    entry("apiVersion", field(list, "apiVersion")!),
+    entry("apiVersion", memberOf(list, "apiVersion")!),
     entry("kind", { kind: "string", value: kind, at: item.at, weight: kind.length + 2 }),
-  ].filter(({ key }) => field(item, key) === undefined);
+  ].filter(({ key }) => memberOf(item, key) === undefined);
   return added.length === 0 ? item : { ...item, entries: [...added, ...item.entries] };
 }
 
 function flattened(value: DocumentValue): readonly DocumentValue[] {
   const kind = itemKind(value);
   if (kind === undefined) return [value];
-  const items = field(value, "items");
+  const items = memberOf(value, "items");
   return items?.kind === "list" ? items.items.flatMap((item) => flattened(namedItem(item, value, kind))) : [];
 }
 
@@ -121,14 +117,12 @@ function objectOf(value: DocumentValue, from: string): AdmittedObject {
       } is neither VERSION nor GROUP/VERSION`,
     );
   }
-  const fieldIn = (holder: DocumentValue | undefined, key: string) =>
-    holder?.kind === "map" ? holder.entries.find((entry) => entry.key === key)?.value : undefined;
-  const metadata = fieldIn(value, "metadata");
+  const metadata = memberOf(value, "metadata");
   for (
     const [path, field, kind] of [
       ["metadata", metadata, "map"],
-      ["metadata.name", fieldIn(metadata, "name"), "string"],
-      ["metadata.namespace", fieldIn(metadata, "namespace"), "string"],
+      ["metadata.name", memberOf(metadata, "name"), "string"],
+      ["metadata.namespace", memberOf(metadata, "namespace"), "string"],
     ] as const
   ) {
     if (field === undefined || field.kind === "null" || field.kind === kind) continue;
@@ -172,7 +166,7 @@ function requestFor(
 
 /** Whether a document is a review, or the request in one. */
 const isReview = (value: DocumentValue): boolean =>
-  textField(value, "kind") === "AdmissionReview" || field(value, "uid") !== undefined;
+  textField(value, "kind") === "AdmissionReview" || memberOf(value, "uid") !== undefined;
 
 /** Refuses what is meant as a manifest, and names its apiVersion or its kind otherwise or not at all. */
 function requireRequest(value: Readonly<Record<string, unknown>>, from: string): void {
@@ -214,8 +208,8 @@ export function requestsIn(
   raw: boolean,
   admission: Admission = {},
 ): readonly GivenRequest[] {
-  const text = textOf(file, from);
-  if (raw) return [asItIs(encoder.encode(text), from, admission)];
+  const text = requestText(file, from);
+  if (raw) return [asItIs(jsonBytes(encoder.encode(text), from), from, admission)];
   try {
     return requestsInText(text, from, admission);
   } catch (error) {
@@ -227,7 +221,7 @@ export function requestsIn(
 }
 
 /** The text of a file of requests. Throws {@link CliError}. */
-export function textOf(file: Uint8Array, from: string): string {
+export function requestText(file: Uint8Array, from: string): string {
   try {
     return decodedText(file);
   } catch (error) {
@@ -235,7 +229,7 @@ export function textOf(file: Uint8Array, from: string): string {
   }
 }
 
-/** A request that is in the file as it is: nothing is made of it. */
+/** A request that is in the file as it is, JSON: nothing is made of it. */
 function asItIs(json: Uint8Array, from: string, admission: Admission): GivenRequest {
   if (says(admission)) {
     throw new CliError(
@@ -243,7 +237,7 @@ function asItIs(json: Uint8Array, from: string, admission: Admission): GivenRequ
         "--operation, --old-object, --user, --group and --namespace are for manifests",
     );
   }
-  return { about: undefined, json: jsonBytes(json, from) };
+  return { about: undefined, json };
 }
 
 /** Whether a text has what Go's templates have and neither JSON nor YAML does: `{{ .Values.x }}`, `{{- if … }}`. */
@@ -259,8 +253,8 @@ function requestsInText(
   if (/^\s*[{[]/.test(text)) {
     const stream = jsonStream(text);
     if (stream.length > 1) return streamed(stream.map(({ json }) => json), from, admission);
-    const json = encoder.encode(text);
-    const value: unknown = JSON.parse(new TextDecoder().decode(jsonBytes(json, from)));
+    const json = jsonBytes(encoder.encode(text), from);
+    const value: unknown = JSON.parse(new TextDecoder().decode(json));
     const fields = (value ?? {}) as Readonly<Record<string, unknown>>;
     const { apiVersion, kind } = fields;
     if (!Array.isArray(value)) requireRequest(fields, from);
@@ -278,7 +272,7 @@ function requestsInText(
         `Error parsing request ${from}: it is a list, give its objects as several documents or as the items of a List`,
       );
     }
-    if (first!.kind !== "map") return [asItIs(encoder.encode(text), from, admission)];
+    if (first!.kind !== "map") return [asItIs(jsonBytes(encoder.encode(text), from), from, admission)];
     requireRequest(plainValue(first!) as Readonly<Record<string, unknown>>, from);
     return [asItIs(encoder.encode(jsonText(first!)), from, admission)];
   }

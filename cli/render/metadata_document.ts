@@ -5,7 +5,7 @@ import type {
   PolicyMetadata,
   PolicyRule,
 } from "../../evaluator/types/metadata.ts";
-import type { DocumentValue } from "../../policy_server/types/document.ts";
+import { type DocumentValue, memberOf } from "../../policy_server/types/document.ts";
 import { append } from "../../program/types/lists.ts";
 
 /** What is wrong, and where in the text. */
@@ -184,9 +184,7 @@ export function unknownMetadataFields(document: DocumentValue | null): readonly 
       ? value.entries.map(({ key }) => key).filter((key) => !known.includes(key)).map((key) => path + key)
       : [];
   const ofItems = (name: string, known: readonly string[]) => {
-    const list = document?.kind === "map"
-      ? document.entries.find(({ key }) => key === name)?.value
-      : undefined;
+    const list = memberOf(document ?? undefined, name);
     return list?.kind === "list"
       ? list.items.flatMap((item, index) => within(item, known, `${name}[${index}].`))
       : [];

@@ -43,7 +43,7 @@ function section(program: string, node: CommandNode): string {
   ].join("");
 }
 
-/** The whole reference of \`program\`. */
+/** The whole reference of `program`. */
 export function referenceText(program: string): string {
   const tree = commandTree();
   const overview = tree.map(({ path }) => {

@@ -1,4 +1,6 @@
 /** From a request file to the review that the evaluator reads (`spec/cli.md §7.5`). */
+import { joined } from "../../program/types/bytes.ts";
+import { isObject } from "../../program/types/json_object.ts";
 import { oneLine } from "../../program/render/terminal_text.ts";
 import { JsonSyntaxError } from "../../evaluator/render/json_scan.ts";
 import { readRawReview, readReview, type Review, ReviewShapeError } from "../../evaluator/render/review.ts";
@@ -8,12 +10,7 @@ const encoder = new TextEncoder();
 
 /** The bytes as `{"request":…}`: numbers keep their form. */
 function wrapped(json: Uint8Array): Uint8Array {
-  const start = encoder.encode('{"request":');
-  const body = new Uint8Array(start.length + json.length + 1);
-  body.set(start);
-  body.set(json, start.length);
-  body[body.length - 1] = 0x7d;
-  return body;
+  return joined([encoder.encode('{"request":'), json, encoder.encode("}")]);
 }
 
 /** The JSON text in `file`, without a mark before it; `from` names it in errors. Throws {@link CliError} for what is no JSON. */
@@ -45,7 +42,7 @@ export function reviewOf(bytes: Uint8Array, raw: boolean): Review {
   const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
   try {
     if (raw) return readRawReview(wrapped(bytes));
-    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    if (!isObject(value)) {
       const advice = Array.isArray(value)
         ? ": it is a list, give its objects as several documents or as the items of a List"
         : "";

@@ -14,10 +14,3 @@ export function borderedTable(header: readonly string[], unsafe: readonly (reado
     `|${widths.map((width, column) => ` ${(row[column] ?? "").padEnd(width)} `).join("|")}|`;
   return `${[line, text(header), line, ...rows.map(text), line].join("\n")}\n`;
 }
-
-/** Two columns without borders below a title. */
-export function plainTable(title: string, unsafe: readonly (readonly [string, string])[]): string {
-  const rows = unsafe.map(([name, value]) => [oneLine(name), oneLine(value)] as const);
-  const width = greatest(rows.map(([name]) => name.length), title.length);
-  return `${[title, ...rows.map(([name, value]) => `${name.padEnd(width)} ${value}`)].join("\n")}\n`;
-}

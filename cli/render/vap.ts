@@ -1,15 +1,14 @@
 /** From a ValidatingAdmissionPolicy and its binding to a ClusterAdmissionPolicy of the CEL policy (`spec/cli.md §16.2`). */
+import { isObject, type JsonObject } from "../../program/types/json_object.ts";
 import { CliError } from "../types/command.ts";
 import { BINDING_SPEC, POLICY_SPEC, shaped } from "./vap_shape.ts";
-
-type Json = Readonly<Record<string, unknown>>;
 
 const GROUP = "admissionregistration.k8s.io";
 const OPERATIONS = ["*", "CREATE", "UPDATE", "DELETE", "CONNECT"];
 const SCOPES = ["Cluster", "Namespaced", "*"];
 
 export interface Converted {
-  readonly policy: Json;
+  readonly policy: JsonObject;
   /** What was left out, and what may surprise. */
   readonly warnings: readonly string[];
 }
@@ -17,16 +16,14 @@ export interface Converted {
 /** What a resource has beside its spec. */
 const TOP_FIELDS: readonly string[] = ["apiVersion", "kind", "metadata", "spec", "status"];
 
-const isObject = (value: unknown): value is Json =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-const objectOf = (value: unknown): Json => isObject(value) ? value : {};
+const objectOf = (value: unknown): JsonObject => isObject(value) ? value : {};
 const listOf = (value: unknown): readonly unknown[] => Array.isArray(value) ? value : [];
 
 function specOf(
   document: unknown,
   kind: string,
   shape: typeof POLICY_SPEC,
-): { readonly spec: Json; readonly metadata: Json } {
+): { readonly spec: JsonObject; readonly metadata: JsonObject } {
   const failed = (reason: string): never => {
     throw new CliError(`cannot convert given data into a ${kind}: ${reason}`);
   };
@@ -44,14 +41,14 @@ function specOf(
   }
   if (!isObject(spec)) failed("missing field `spec`");
   try {
-    return { spec: shaped(spec, shape, "spec") as Json, metadata: objectOf(metadata) };
+    return { spec: shaped(spec, shape, "spec") as JsonObject, metadata: objectOf(metadata) };
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     return failed(error.message);
   }
 }
 
-function ruleOf(rule: unknown, index: number): Json {
+function ruleOf(rule: unknown, index: number): JsonObject {
   const { apiGroups, apiVersions, resources, operations, resourceNames, scope } = objectOf(rule);
   for (const [name, values] of Object.entries({ apiGroups, apiVersions, resources, operations })) {
     if (listOf(values).length > 0) continue;
@@ -119,7 +116,7 @@ const TEXT_OR_COMMENT = new RegExp(
  * Conditions are evaluated by the API server in both resources, before anything is asked: they are kept as they are.
  * Throws {@link CliError} for those that a webhook cannot have.
  */
-function conditionsOf(vap: Json): readonly Json[] {
+function conditionsOf(vap: JsonObject): readonly JsonObject[] {
   return listOf(vap["matchConditions"]).map((condition, index) => {
     const { name, expression, ...others } = objectOf(condition);
     const where = `matchConditions[${index}]${typeof name === "string" ? ` (${name})` : ""}`;
@@ -142,7 +139,7 @@ function conditionsOf(vap: Json): readonly Json[] {
 }
 
 /** Both selectors have to match. Throws {@link CliError} where they contradict each other. */
-function both(first: unknown, second: unknown, name: string): Json | undefined {
+function both(first: unknown, second: unknown, name: string): JsonObject | undefined {
   const selectors = [first, second].filter(isObject).filter((one) => Object.keys(one).length > 0);
   if (selectors.length < 2) return selectors[0];
   const matchLabels = new Map<string, unknown>();
@@ -161,7 +158,7 @@ function both(first: unknown, second: unknown, name: string): Json | undefined {
   };
 }
 
-function parametersOf(vap: Json, binding: Json, warnings: string[]): Json {
+function parametersOf(vap: JsonObject, binding: JsonObject, warnings: string[]): JsonObject {
   const { paramKind } = vap;
   const { paramRef } = binding;
   if ((paramKind === undefined) !== (paramRef === undefined)) {
@@ -174,7 +171,7 @@ function parametersOf(vap: Json, binding: Json, warnings: string[]): Json {
 }
 
 /** The API server takes neither, and a policy without them would be enforced for nothing, in silence. */
-function requireContent(vap: Json): void {
+function requireContent(vap: JsonObject): void {
   for (
     const [name, list] of [
       ["spec.matchConstraints.resourceRules", objectOf(vap["matchConstraints"])["resourceRules"]],
@@ -190,7 +187,7 @@ function requireContent(vap: Json): void {
 }
 
 /** Without Deny nothing was ever rejected, and nothing is from now on. */
-function modeOf(binding: Json, warnings: string[]): "monitor" | undefined {
+function modeOf(binding: JsonObject, warnings: string[]): "monitor" | undefined {
   const actions = listOf(binding["validationActions"]);
   const others = actions.filter((action) => action !== "Deny");
   if (others.length === 0) return undefined;
@@ -206,7 +203,7 @@ function modeOf(binding: Json, warnings: string[]): "monitor" | undefined {
 }
 
 /** What the policy and its binding match, together. Throws {@link CliError} for what a webhook cannot have. */
-function matchingOf(vap: Json, binding: Json): Json {
+function matchingOf(vap: JsonObject, binding: JsonObject): JsonObject {
   const constraints = objectOf(vap["matchConstraints"]);
   const matched = objectOf(binding["matchResources"]);
   for (const [where, one] of [["matchConstraints", constraints], ["matchResources", matched]] as const) {
@@ -230,7 +227,7 @@ function matchingOf(vap: Json, binding: Json): Json {
   };
 }
 
-const present = (object: Json): Json =>
+const present = (object: JsonObject): JsonObject =>
   Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined && value !== null));
 
 /** Converts. `module` is where the CEL policy is. Throws {@link CliError}. */

@@ -3,7 +3,7 @@ import { readMetadata } from "../../evaluator/apply/prepare.ts";
 import { sections } from "../../evaluator/render/wasm_binary.ts";
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import { annotatedModule, USAGE } from "../apply/annotated_module.ts";
-import { readGiven, writeGiven } from "../apply/given_files.ts";
+import { readGiven, readGivenText, writeGiven } from "../apply/given_files.ts";
 import { readMetadataFile } from "../apply/metadata_file.ts";
 import { isGzip, moduleInBundle } from "../apply/opa_bundle.ts";
 import { warnOfRepeated } from "../apply/verification.ts";
@@ -44,9 +44,7 @@ async function givenAnnotations(
     warnOfRepeated(context, "annotation", pair.slice(0, at), annotations);
     annotations.set(
       pair.slice(0, at),
-      value.startsWith("@")
-        ? new TextDecoder().decode(await readGiven(context, value.slice(1), "annotation"))
-        : value,
+      value.startsWith("@") ? await readGivenText(context, value.slice(1), "annotation") : value,
     );
   }
   return Object.fromEntries(annotations);
@@ -63,7 +61,7 @@ export const run: Run = async (context, args) => {
   }
   const annotations = await givenAnnotations(context, args);
   const usagePath = args.value("usage-path");
-  const usage = usagePath === undefined ? undefined : await readGiven(context, usagePath, "usage");
+  const usage = usagePath === undefined ? undefined : await readGivenText(context, usagePath, "usage");
   const file = new Uint8Array(await readGiven(context, args.word("wasm-path"), "wasm"));
   const module = isGzip(file) ? await moduleInBundle(file, args.word("wasm-path")) : file;
   try {
@@ -74,7 +72,7 @@ export const run: Run = async (context, args) => {
   const given = await givenMetadata(context, args, module);
   const annotated = await annotatedModule(context, module, given, {
     ...annotations,
-    ...(usage === undefined ? {} : { [USAGE]: new TextDecoder().decode(usage) }),
+    ...(usage === undefined ? {} : { [USAGE]: usage }),
   });
   await writeGiven(context, args.value("output-path")!, annotated);
 };

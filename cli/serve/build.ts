@@ -5,7 +5,7 @@ import { buildPolicy, requireSource } from "../../typescript/apply/build_policy.
 import { checkTypes } from "../../typescript/apply/check_types.ts";
 import { PolicyBuildError } from "../../typescript/types/build_error.ts";
 import { annotatedModule, USAGE } from "../apply/annotated_module.ts";
-import { readGiven, writeGiven } from "../apply/given_files.ts";
+import { readGivenText, writeGiven } from "../apply/given_files.ts";
 import { readMetadataFile } from "../apply/metadata_file.ts";
 import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
 import { repeatOnChange, WatchedFolders } from "./repeat_on_change.ts";
@@ -44,7 +44,7 @@ async function buildOnce(context: Context, args: Arguments): Promise<readonly st
   if (metadata !== undefined) requireMode(metadata, metadataPath!);
   const usage: Readonly<Record<string, string>> = usagePath === undefined
     ? {}
-    : { [USAGE]: (await readGiven(context, usagePath, "usage")).toString() };
+    : { [USAGE]: await readGivenText(context, usagePath, "usage") };
   const built = await buildPolicy(
     resolve(context.cwd, source),
     (line) => context.log("INFO", line, { source: basename(source) }),

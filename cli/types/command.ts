@@ -28,6 +28,12 @@ export interface Flag {
   readonly conflicts?: readonly string[];
 }
 
+/** A flag as help shows it: `-o, --output <FILE>`, without `<…>` a switch. */
+export function flag(shown: string, help: string, more: Omit<Flag, "name" | "help"> = {}): Flag {
+  const [, short, name = "", value] = /^(?:-(\w), )?--([\w-]+)(?: <(.+)>)?$/.exec(shown)!;
+  return { name, ...(short && { short }), ...(value && { value }), help, ...more };
+}
+
 /** A word without dashes. */
 export interface Positional {
   readonly name: string;

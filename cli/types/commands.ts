@@ -1,6 +1,6 @@
 /** The command lines of all commands (`spec/cli.md`), in the order in which help lists them. */
 import { OPERATIONS } from "./admission.ts";
-import type { CommandDescription, Flag } from "./command.ts";
+import { type CommandDescription, type Flag, flag } from "./command.ts";
 import {
   EVALUATION_FLAGS,
   POLICY,
@@ -17,36 +17,25 @@ const SCAFFOLD: readonly CommandDescription[] = [
     name: "admission-request",
     about: "Scaffold an AdmissionRequest object",
     flags: [
-      { name: "object", value: "PATH", help: "The file containing the new object being admitted" },
-      { name: "old-object", value: "PATH", help: "The file containing the existing object" },
-      {
-        name: "operation",
-        short: "o",
-        value: "TYPE",
+      flag("--object <PATH>", "The file containing the new object being admitted"),
+      flag("--old-object <PATH>", "The file containing the existing object"),
+      flag("-o, --operation <TYPE>", "Kubernetes Admission Request operation", {
         required: true,
         choices: OPERATIONS,
-        help: "Kubernetes Admission Request operation",
-      },
+      }),
     ],
   },
   {
     name: "artifacthub",
     about: "Output an artifacthub-pkg.yml file from a metadata.yml file",
     flags: [
-      {
-        name: "metadata-path",
-        short: "m",
-        value: "PATH",
-        help: "File containing the metadata of the policy [default: metadata.yml or metadata.yaml]",
-      },
-      { name: "output", short: "o", value: "FILE", help: "Path where the artifact-pkg.yml file is stored" },
-      {
-        name: "questions-path",
-        short: "q",
-        value: "PATH",
-        help: "File containing the questions-ui content of the policy",
-      },
-      { name: "version", short: "v", value: "VALUE", help: "Deprecated: the metadata holds the version" },
+      flag(
+        "-m, --metadata-path <PATH>",
+        "File containing the metadata of the policy [default: metadata.yml or metadata.yaml]",
+      ),
+      flag("-o, --output <FILE>", "Path where the artifact-pkg.yml file is stored"),
+      flag("-q, --questions-path <PATH>", "File containing the questions-ui content of the policy"),
+      flag("-v, --version <VALUE>", "Deprecated: the metadata holds the version"),
     ],
   },
   {
@@ -55,23 +44,18 @@ const SCAFFOLD: readonly CommandDescription[] = [
     flags: [
       ...REGISTRY_FLAGS,
       ...SIGNATURE_FLAGS,
-      {
-        name: "allow-context-aware",
-        help:
-          "Uses the policy metadata to define which Kubernetes resources can be accessed by the policy. " +
+      flag(
+        "--allow-context-aware",
+        "Uses the policy metadata to define which Kubernetes resources can be accessed by the policy. " +
           "Warning: review the list of resources carefully to avoid abuses. Disabled by default",
-      },
+      ),
       { ...SETTINGS_JSON, conflicts: ["settings-path"] },
       { ...SETTINGS_PATH, conflicts: ["settings-json"] },
-      { name: "title", value: "VALUE", help: "Policy title" },
-      {
-        name: "type",
-        short: "t",
-        value: "VALUE",
+      flag("--title <VALUE>", "Policy title"),
+      flag("-t, --type <VALUE>", "Kubewarden Custom Resource type", {
         required: true,
         choices: ["ClusterAdmissionPolicy", "AdmissionPolicy"],
-        help: "Kubewarden Custom Resource type",
-      },
+      }),
     ],
     positionals: [POLICY],
   },
@@ -79,26 +63,19 @@ const SCAFFOLD: readonly CommandDescription[] = [
     name: "vap",
     about: "Convert a Kubernetes ValidatingAdmissionPolicy into a Kubewarden ClusterAdmissionPolicy",
     flags: [
-      {
-        name: "binding",
-        short: "b",
-        value: "VALIDATING-ADMISSION-POLICY-BINDING.yaml",
-        required: true,
-        help: "The file containing the ValidatingAdmissionPolicyBinding definition",
-      },
-      {
-        name: "cel-policy",
-        value: "URI",
+      flag(
+        "-b, --binding <VALIDATING-ADMISSION-POLICY-BINDING.yaml>",
+        "The file containing the ValidatingAdmissionPolicyBinding definition",
+        { required: true },
+      ),
+      flag("--cel-policy <URI>", "The CEL policy module to use", {
         preset: "ghcr.io/kubewarden/policies/cel-policy:latest",
-        help: "The CEL policy module to use",
-      },
-      {
-        name: "policy",
-        short: "p",
-        value: "VALIDATING-ADMISSION-POLICY.yaml",
-        required: true,
-        help: "The file containing the ValidatingAdmissionPolicy definition",
-      },
+      }),
+      flag(
+        "-p, --policy <VALIDATING-ADMISSION-POLICY.yaml>",
+        "The file containing the ValidatingAdmissionPolicy definition",
+        { required: true },
+      ),
     ],
   },
   { name: "verification-config", about: "Output a default Sigstore verification configuration file" },
@@ -109,34 +86,22 @@ export const COMMANDS: readonly CommandDescription[] = [
     name: "annotate",
     about: "Add Kubewarden metadata to a WebAssembly module",
     flags: [
-      {
-        name: "annotation",
-        short: "a",
-        value: "KEY=VALUE",
-        repeatable: true,
-        help:
-          "Annotation to add to the metadata, over one of the same key; KEY=@PATH takes the text of a file",
-      },
-      {
-        name: "force",
-        short: "f",
-        help: "Accepted for scripts of newer releases: metadata that the module has is always replaced",
-      },
-      {
-        name: "metadata-path",
-        short: "m",
-        value: "PATH",
-        help:
-          "File containing the metadata. Required unless --annotation or --usage-path changes the metadata " +
+      flag(
+        "-a, --annotation <KEY=VALUE>",
+        "Annotation to add to the metadata, over one of the same key; KEY=@PATH takes the text of a file",
+        { repeatable: true },
+      ),
+      flag(
+        "-f, --force",
+        "Accepted for scripts of newer releases: metadata that the module has is always replaced",
+      ),
+      flag(
+        "-m, --metadata-path <PATH>",
+        "File containing the metadata. Required unless --annotation or --usage-path changes the metadata " +
           "that the module has",
-      },
-      { name: "output-path", short: "o", value: "PATH", required: true, help: "Output file" },
-      {
-        name: "usage-path",
-        short: "u",
-        value: "PATH",
-        help: "File containing the usage information of the policy",
-      },
+      ),
+      flag("-o, --output-path <PATH>", "Output file", { required: true }),
+      flag("-u, --usage-path <PATH>", "File containing the usage information of the policy"),
     ],
     positionals: [{ name: "wasm-path", help: "Path to WebAssembly module to be annotated" }],
   },
@@ -145,42 +110,29 @@ export const COMMANDS: readonly CommandDescription[] = [
     about: "Benchmarks a Kubewarden policy",
     flags: [
       ...EVALUATION_FLAGS,
-      {
-        name: "against",
-        value: "POLICY",
-        help: "Measure another policy beside this one, with the same request and settings, and compare them",
-      },
-      {
-        name: "against-runtime",
-        value: "PATH",
-        help: "Measure the same on another runtime, an executable like `node` or `bun`, and compare them",
-      },
-      {
-        name: "dump-results-to-disk",
-        tolerant: true,
-        help:
-          "Puts results in target/tiny-bench/label/.. if target can be found. Used for comparing previous runs",
-      },
-      {
-        name: "measurement-time",
-        value: "SECONDS",
-        preset: "5",
-        help:
-          "How long the bench 'should' run, num_samples is prioritized so benching will take longer to be " +
+      flag(
+        "--against <POLICY>",
+        "Measure another policy beside this one, with the same request and settings, and compare them",
+      ),
+      flag(
+        "--against-runtime <PATH>",
+        "Measure the same on another runtime, an executable like `node` or `bun`, and compare them",
+      ),
+      flag(
+        "--dump-results-to-disk",
+        "Puts results in target/tiny-bench/label/.. if target can be found. Used for comparing previous runs",
+        { tolerant: true },
+      ),
+      flag(
+        "--measurement-time <SECONDS>",
+        "How long the bench 'should' run, num_samples is prioritized so benching will take longer to be " +
           "able to collect num_samples if the code to be benched is slower than this time limit allowed",
-      },
-      {
-        name: "json",
-        help: "Print one line of JSON for each measurement instead of text",
-      },
-      { name: "num-resamples", value: "NUM", preset: "100000", help: "How many resamples should be done" },
-      { name: "num-samples", value: "NUM", preset: "100", help: "How many samples should be taken" },
-      {
-        name: "warm-up-time",
-        value: "SECONDS",
-        preset: "3",
-        help: "How long the bench should warm up",
-      },
+        { preset: "5" },
+      ),
+      flag("--json", "Print one line of JSON for each measurement instead of text"),
+      flag("--num-resamples <NUM>", "How many resamples should be done", { preset: "100000" }),
+      flag("--num-samples <NUM>", "How many samples should be taken", { preset: "100" }),
+      flag("--warm-up-time <SECONDS>", "How long the bench should warm up", { preset: "3" }),
     ],
     positionals: [POLICY_OR_YAML],
   },
@@ -191,26 +143,14 @@ export const COMMANDS: readonly CommandDescription[] = [
       "Needs the package esbuild beside the policy, and checks types where the package typescript is. " +
       "docs/write/typescript.md shows how a policy is written.",
     flags: [
-      {
-        name: "metadata-path",
-        short: "m",
-        value: "PATH",
-        help: "File containing the metadata, which are put into the module",
-      },
-      {
-        name: "output",
-        short: "o",
-        value: "FILE",
-        help: "Path where the module is stored [default: the source's name, ending in .wasm]",
-      },
-      { name: "skip-type-check", help: "Build without checking types" },
-      {
-        name: "usage-path",
-        short: "u",
-        value: "PATH",
-        help: "File containing the usage information of the policy",
-      },
-      { name: "watch", help: "Build again whenever a file beside the source changes, until interrupted" },
+      flag("-m, --metadata-path <PATH>", "File containing the metadata, which are put into the module"),
+      flag(
+        "-o, --output <FILE>",
+        "Path where the module is stored [default: the source's name, ending in .wasm]",
+      ),
+      flag("--skip-type-check", "Build without checking types"),
+      flag("-u, --usage-path <PATH>", "File containing the usage information of the policy"),
+      flag("--watch", "Build again whenever a file beside the source changes, until interrupted"),
     ],
     positionals: [{ name: "source", help: "The module whose default export is the policy" }],
   },
@@ -218,14 +158,10 @@ export const COMMANDS: readonly CommandDescription[] = [
     name: "completions",
     about: "Generate shell completions",
     flags: [
-      {
-        name: "shell",
-        short: "s",
-        value: "VALUE",
+      flag("-s, --shell <VALUE>", "Shell type", {
         required: true,
         choices: ["bash", "elvish", "fish", "powershell", "zsh"],
-        help: "Shell type",
-      },
+      }),
     ],
   },
   {
@@ -238,13 +174,7 @@ export const COMMANDS: readonly CommandDescription[] = [
     name: "docs",
     about: "Generate the Markdown documentation of all commands",
     flags: [
-      {
-        name: "output",
-        short: "o",
-        value: "FILE",
-        required: true,
-        help: "Path where the documentation file is stored",
-      },
+      flag("-o, --output <FILE>", "Path where the documentation file is stored", { required: true }),
     ],
   },
   {
@@ -262,29 +192,26 @@ export const COMMANDS: readonly CommandDescription[] = [
     about: "Inspect a Kubewarden policy",
     flags: [
       ...REGISTRY_FLAGS,
-      { name: "output", short: "o", value: "FORMAT", choices: ["yaml"], help: "Output format" },
-      { name: "show-signatures", help: "Show sigstore signatures" },
+      flag("-o, --output <FORMAT>", "Output format", { choices: ["yaml"] }),
+      flag("--show-signatures", "Show sigstore signatures"),
     ],
     positionals: [POLICY],
   },
   {
     name: "load",
     about: "Load policies from a tar.gz file",
-    flags: [{ name: "input", value: "input", required: true, help: "Load policies from a tarball" }],
+    flags: [flag("--input <input>", "Load policies from a tarball", { required: true })],
   },
   {
     name: "new",
     about: "Writes the folder of a new policy",
     details: "The policy requires a label, and comes with its metadata and tests.",
     flags: [
-      {
-        name: "lang",
-        short: "l",
-        value: "LANGUAGE",
-        choices: ["ts", "rust", "rego", "go", "as"],
-        preset: "ts",
-        help: "What the policy is written in: TypeScript, Rust, Rego, Go, AssemblyScript",
-      },
+      flag(
+        "-l, --lang <LANGUAGE>",
+        "What the policy is written in: TypeScript, Rust, Rego, Go, AssemblyScript",
+        { choices: ["ts", "rust", "rego", "go", "as"], preset: "ts" },
+      ),
     ],
     positionals: [{ name: "name", help: "The policy's name, and the folder's; a path before it is kept" }],
   },
@@ -295,12 +222,7 @@ export const COMMANDS: readonly CommandDescription[] = [
     flags: [
       ...REGISTRY_FLAGS,
       ...SIGNATURE_FLAGS,
-      {
-        name: "output-path",
-        short: "o",
-        value: "PATH",
-        help: "Output file. If not provided will be downloaded to the store",
-      },
+      flag("-o, --output-path <PATH>", "Output file. If not provided will be downloaded to the store"),
     ],
     positionals: [URI],
   },
@@ -310,15 +232,8 @@ export const COMMANDS: readonly CommandDescription[] = [
     details: "The annotations of the policy's metadata become annotations of the OCI manifest.",
     flags: [
       ...REGISTRY_FLAGS,
-      { name: "force", short: "f", tolerant: true, help: "Push also a policy that is not annotated" },
-      {
-        name: "output",
-        short: "o",
-        value: "FORMAT",
-        choices: ["text", "json"],
-        preset: "text",
-        help: "Output format",
-      },
+      flag("-f, --force", "Push also a policy that is not annotated", { tolerant: true }),
+      flag("-o, --output <FORMAT>", "Output format", { choices: ["text", "json"], preset: "text" }),
     ],
     positionals: [
       { name: "policy", help: "Policy to push: a path, a URI or a SHA prefix" },
@@ -336,13 +251,7 @@ export const COMMANDS: readonly CommandDescription[] = [
   {
     name: "save",
     about: "Save policies to a tar.gz file",
-    flags: [{
-      name: "output",
-      short: "o",
-      value: "FILE",
-      required: true,
-      help: "Path where the file is stored",
-    }],
+    flags: [flag("-o, --output <FILE>", "Path where the file is stored", { required: true })],
     positionals: [{ name: "policies", many: true, help: "Policies to save" }],
   },
   { name: "scaffold", about: "Scaffold a Kubernetes resource or configuration file", commands: SCAFFOLD },
@@ -354,9 +263,9 @@ export const COMMANDS: readonly CommandDescription[] = [
     flags: [
       ...REGISTRY_FLAGS,
       ...SIGNATURE_FLAGS,
-      { name: "filter", value: "TEXT", help: "Run only the cases whose name contains this text" },
-      { name: "junit", value: "FILE", help: "Write the results as JUnit XML, too" },
-      { name: "watch", help: "Run again whenever a file beside a suite changes, until interrupted" },
+      flag("--filter <TEXT>", "Run only the cases whose name contains this text"),
+      flag("--junit <FILE>", "Write the results as JUnit XML, too"),
+      flag("--watch", "Run again whenever a file beside a suite changes, until interrupted"),
     ],
     positionals: [
       {
@@ -377,6 +286,6 @@ export const COMMANDS: readonly CommandDescription[] = [
 
 /** The flags that stand before a command. */
 export const ROOT_FLAGS: readonly Flag[] = [
-  { name: "no-color", help: "Disable output coloring" },
-  { name: "verbose", short: "v", help: "Enable verbose output" },
+  flag("--no-color", "Disable output coloring"),
+  flag("-v, --verbose", "Enable verbose output"),
 ];

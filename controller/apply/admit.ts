@@ -1,4 +1,5 @@
 /** Defaulting and validating one admission request of our own kinds (spec/controller.md §2.3). */
+import { isObject } from "../../program/types/json_object.ts";
 import { defaultingPatch } from "../../crd/render/defaults.ts";
 import { validatePolicy } from "../../crd/render/validate_policy.ts";
 import { type Found, validatePolicyServer } from "../../crd/render/validate_policy_server.ts";
@@ -23,9 +24,9 @@ import type { World } from "./world.ts";
 
 type Review = Pick<AdmissionRequest, "operation" | "object" | "oldObject" | "name">;
 
-function isObject(value: unknown): value is KubeObject & { readonly spec?: object } {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  const { metadata, spec } = value as { metadata?: unknown; spec?: unknown };
+function isKubeObject(value: unknown): value is KubeObject & { readonly spec?: object } {
+  if (!isObject(value)) return false;
+  const { metadata, spec } = value;
   return typeof metadata === "object" && metadata !== null &&
     (spec === undefined || spec === null || (typeof spec === "object" && !Array.isArray(spec)));
 }
@@ -108,10 +109,10 @@ async function validateOne(world: World, policy: Policy, old: Policy | undefined
 /** The validating webhook's answer. */
 export async function admitValid(world: World, kind: Kind, review: Review): Promise<Verdict> {
   if (review.operation === "DELETE") return { allowed: true };
-  if (!isObject(review.object)) {
+  if (!isKubeObject(review.object)) {
     return { allowed: false, code: 400, message: `the request's object is no ${kind}` };
   }
-  const updating = review.operation === "UPDATE" && isObject(review.oldObject);
+  const updating = review.operation === "UPDATE" && isKubeObject(review.oldObject);
   const old = updating ? review.oldObject as KubeObject & { readonly spec?: object } : undefined;
   if (kind === "PolicyServer") {
     return await validateServer(

@@ -2,12 +2,12 @@
  * Applies the default resources of the unified chart and deletes those that it no longer names. One run compares everything, so
  * it may be cut off after any step.
  */
-import { type Kind, KINDS } from "../../crd/types.ts";
+import { customResource, type Kind, KINDS } from "../../crd/types.ts";
 import { isNotFound } from "../../kubernetes/apply/kube_client.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 import { type DefaultResource, DEFAULTS_LABEL, readDefaults } from "../render/read_defaults.ts";
 import type { ConfigMap } from "../types/objects.ts";
-import { CONFIG_MAPS, customResource } from "../types/resources.ts";
+import { CONFIG_MAPS } from "../types/resources.ts";
 import type { World } from "./world.ts";
 
 /** What Helm wrote on a resource that its release made; with these left, a later release would take the resource back. */

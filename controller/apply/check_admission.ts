@@ -1,9 +1,10 @@
 /** `--check-admission`: has a policy reject a Pod through the API server, as `helm test` does, and leaves nothing behind. */
-import type { ClusterAdmissionPolicy } from "../../crd/types.ts";
+import { type ClusterAdmissionPolicy, customResource } from "../../crd/types.ts";
 import { ApiError, type KubeClient } from "../../kubernetes/apply/kube_client.ts";
+import { sleep } from "../../program/apply/sleep.ts";
 import { checkPod, checkPolicy } from "../render/admission_check.ts";
 import type { Values } from "../render/flags.ts";
-import { customResource, PODS } from "../types/resources.ts";
+import { PODS } from "../types/resources.ts";
 import type { ControllerSettings } from "../types/settings.ts";
 import { withClient } from "./one_off.ts";
 import type { World } from "./world.ts";
@@ -28,7 +29,6 @@ const PAUSE_MS = 500;
 const ACTIVE_WITHIN_MS = 240_000;
 const ENFORCED_WITHIN_MS = 10_000;
 const POLICIES = customResource("ClusterAdmissionPolicy");
-const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 
 async function waitUntilActive({ client, id, activeWithinMs }: AdmissionCheck): Promise<void> {
   const limit = performance.now() + activeWithinMs;
@@ -44,7 +44,7 @@ async function waitUntilActive({ client, id, activeWithinMs }: AdmissionCheck): 
           `${activeWithinMs / 1000} s: ${reasons.join("; ") || "the controller said nothing of it"}`,
       );
     }
-    await pause();
+    await sleep(PAUSE_MS);
   }
 }
 
@@ -92,7 +92,7 @@ async function waitUntilRejected(check: AdmissionCheck): Promise<string> {
           `${check.enforcedWithinMs / 1000} s`,
       );
     }
-    await pause();
+    await sleep(PAUSE_MS);
   }
 }
 
@@ -108,7 +108,7 @@ async function createPolicy({ client, id, module, activeWithinMs }: AdmissionChe
         error.answer.includes("failed calling webhook");
       if (!unanswered || performance.now() >= limit) throw error;
     }
-    await pause();
+    await sleep(PAUSE_MS);
   }
 }
 

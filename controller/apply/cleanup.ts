@@ -2,16 +2,16 @@
  * Takes everything out of the cluster that would be left behind, or would stand in the way, once the controller is gone: what the
  * charts' hook runs before an uninstallation. Every step may be repeated, so a run that failed half-way is simply run again.
  */
-import { type Kind, KINDS } from "../../crd/types.ts";
+import { customResource, type Kind, KINDS } from "../../crd/types.ts";
 import { isConflict, isNotFound, type KubeClient } from "../../kubernetes/apply/kube_client.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
+import { sleep } from "../../program/apply/sleep.ts";
 import { POLICY_SERVER_LABEL } from "../render/names.ts";
 import { DEFAULTS_LABEL } from "../render/read_defaults.ts";
 import {
   BUDGETS,
   CONFIG_MAPS,
-  customResource,
   DEPLOYMENTS,
   MUTATING,
   PODS,
@@ -78,7 +78,7 @@ async function endController(
       const names = items.map(({ metadata }) => metadata.name).join(", ");
       throw new Error(`the controller's pods have not ended after ${endLimitMs / 1000} s: ${names}`);
     }
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
+    await sleep(pollMs);
   }
 }
 

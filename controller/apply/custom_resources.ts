@@ -1,8 +1,14 @@
 /** What is written to our own resources: their status, and the finalizers by which they wait for us when they are deleted. */
-import { FINALIZER, type Kind, LEGACY_FINALIZER, type Policy, type PolicyServer } from "../../crd/types.ts";
+import {
+  customResource,
+  FINALIZER,
+  type Kind,
+  LEGACY_FINALIZER,
+  type Policy,
+  type PolicyServer,
+} from "../../crd/types.ts";
 import { isNotFound } from "../../kubernetes/apply/kube_client.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
-import { customResource } from "../types/resources.ts";
 import type { Store } from "./store.ts";
 import { policyStore, type World } from "./world.ts";
 

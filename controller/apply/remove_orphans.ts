@@ -1,8 +1,8 @@
 /** Webhook configurations whose policy is gone although its finalizer should have seen to them. */
-import { type Policy, policyId, type PolicyKind } from "../../crd/types.ts";
+import { customResource, type Policy, POLICY_KINDS, policyId, type PolicyKind } from "../../crd/types.ts";
 import { POLICY_NAME_ANNOTATION, POLICY_NAMESPACE_ANNOTATION } from "../render/names.ts";
 import type { WebhookConfiguration, WebhookKind } from "../types/objects.ts";
-import { customResource, POLICY_KINDS, WEBHOOK_RESOURCES } from "../types/resources.ts";
+import { WEBHOOK_RESOURCES } from "../types/resources.ts";
 import { ensureAbsent } from "./ensure.ts";
 import { isNotFound } from "../../kubernetes/apply/kube_client.ts";
 import { policyStore, type World } from "./world.ts";

@@ -2,6 +2,8 @@
  * Which resources policies of a namespace may target: the list in the controller's own configuration, and what becomes of a policy
  * that targets another one (spec/crds.md §10; GHSA-3ppr-x76g-fjjm).
  */
+import { own } from "../../program/types/own.ts";
+import { isObject, type JsonObject } from "../../program/types/json_object.ts";
 import { parseAllDocuments } from "../../deps.ts";
 import { yamlFaultAt, yamlFaultText } from "../../program/types/yaml_fault.ts";
 import { isNamespaced, type Policy, type Rule } from "../../crd/types.ts";
@@ -36,13 +38,6 @@ export interface ReadList {
   readonly problems: readonly string[];
 }
 
-type Fields = { readonly [name: string]: unknown };
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-const field = (fields: Fields, name: string): unknown =>
-  Object.hasOwn(fields, name) ? fields[name] : undefined;
-
 /** A configuration of which nothing can be used. */
 class UnusableError extends Error {}
 
@@ -52,7 +47,7 @@ function list(value: unknown, place: string): readonly unknown[] {
   return value;
 }
 
-function parse(text: string): Fields {
+function parse(text: string): JsonObject {
   if (text.length > MAX_CONFIG_LENGTH) {
     throw new UnusableError(`it is longer than ${MAX_CONFIG_LENGTH} characters`);
   }
@@ -63,7 +58,7 @@ function parse(text: string): Fields {
   if (fault !== undefined) throw new UnusableError(`it is not valid YAML: ${yamlFaultAt(text, fault)}`);
   const config: unknown = documents[0]!.toJS();
   if (config === null) return {};
-  if (!isFields(config)) throw new UnusableError("it is no object");
+  if (!isObject(config)) throw new UnusableError("it is no object");
   return config;
 }
 
@@ -79,11 +74,16 @@ function resourceProblem(resource: string): string | undefined {
     : undefined;
 }
 
-function readEntries(config: Fields): ReadList {
+function readEntries(config: JsonObject): ReadList {
   const allowed = new Map<string, ReadonlySet<string>[]>();
   const problems: string[] = [];
-  const names = (entry: Fields, name: string, place: string, check: (name: string) => string | undefined) => {
-    const usable = list(field(entry, name), `${place}.${name}`).filter((value, index): value is string => {
+  const names = (
+    entry: JsonObject,
+    name: string,
+    place: string,
+    check: (name: string) => string | undefined,
+  ) => {
+    const usable = list(own(entry, name), `${place}.${name}`).filter((value, index): value is string => {
       const at = `${place}.${name}[${index}]`;
       if (typeof value !== "string") throw new UnusableError(`${at} is no string`);
       const problem = check(value);
@@ -95,10 +95,10 @@ function readEntries(config: Fields): ReadList {
     if (usable.length === 0) problems.push(`${place} is left out: ${name} has no valid item`);
     return usable;
   };
-  list(field(config, ALLOWED_RESOURCES), ALLOWED_RESOURCES).forEach((value, index) => {
+  list(own(config, ALLOWED_RESOURCES), ALLOWED_RESOURCES).forEach((value, index) => {
     const place = `${ALLOWED_RESOURCES}[${index}]`;
     const entry = value ?? {};
-    if (!isFields(entry)) throw new UnusableError(`${place} is no object`);
+    if (!isObject(entry)) throw new UnusableError(`${place} is no object`);
     const groups = names(entry, "apiGroups", place, groupProblem);
     const resources = new Set(names(entry, "resources", place, resourceProblem));
     if (resources.size === 0) return;

@@ -1,4 +1,5 @@
 /** The ConfigMap of a PolicyServer: its policies and its sources (spec/controller.md §5.2). */
+import { isObject } from "../../program/types/json_object.ts";
 import {
   isGroup,
   isNamespaced,
@@ -142,7 +143,7 @@ function legacyIds(policies: readonly Policy[], upgrading: ReadonlySet<string>):
  *
  * Policies of namespaces share `room` bytes, less what cluster-wide ones take: see {@link shareRoom}.
  */
-export function writePolicies(
+function writePolicies(
   server: PolicyServer,
   policies: readonly Policy[],
   upgrading: ReadonlySet<string>,
@@ -185,15 +186,6 @@ export function writePolicies(
     text: byBytes(kept.flatMap(({ names, text }) => names.map((name) => [name, text] as const))),
     leftOut,
   };
-}
-
-/** The text of `policies.yml` where room is no matter. */
-export function policiesFile(
-  server: PolicyServer,
-  policies: readonly Policy[],
-  upgrading: ReadonlySet<string> = new Set(),
-): string {
-  return writePolicies(server, policies, upgrading, Infinity).text;
 }
 
 /** `sources.yml`. */
@@ -246,16 +238,6 @@ export function renderConfiguration(
   return { configMap, leftOut };
 }
 
-/** The ConfigMap `policy-server-<name>`. */
-export function renderConfigMap(
-  server: PolicyServer,
-  policies: readonly Policy[],
-  settings: ControllerSettings,
-  upgrading: ReadonlySet<string> = new Set(),
-): RenderedConfigMap {
-  return renderConfiguration(server, policies, settings, upgrading).configMap;
-}
-
 /** What a policy server was told of one policy. */
 export type ServedPolicy = {
   readonly namespace: string;
@@ -293,7 +275,7 @@ export function readPolicies(configMap: ConfigMap): ReadonlyMap<string, ServedPo
   } catch {
     return undefined;
   }
-  if (typeof file !== "object" || file === null || Array.isArray(file)) return undefined;
+  if (!isObject(file)) return undefined;
   const entries = Object.entries(file).flatMap(([id, value]) => {
     const policy = served(value);
     return policy === undefined ? [] : [[id, policy] as const];

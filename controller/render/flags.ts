@@ -6,102 +6,55 @@ import { defaultSettings } from "../types/settings.ts";
 type FlagKind = "bool" | "int" | "string";
 type Flag = { readonly kind: FlagKind; readonly preset: string; readonly help: string };
 
+const bool = (help: string): Flag => ({ kind: "bool", preset: "false", help });
+const int = (help: string, preset = ""): Flag => ({ kind: "int", preset, help });
+const string = (help: string, preset = ""): Flag => ({ kind: "string", preset, help });
+
 export const FLAGS: { readonly [name: string]: Flag } = {
-  "deployments-namespace": {
-    kind: "string",
-    preset: "",
-    help: "Namespace of the policy servers; default: the pod's own.",
-  },
-  "leader-elect": { kind: "bool", preset: "false", help: "Let only one of several controllers write." },
-  "metrics-bind-address": { kind: "string", preset: ":8088", help: "Address of /metrics; 0 turns it off." },
-  "health-probe-bind-address": { kind: "string", preset: ":8081", help: "Address of /healthz and /readyz." },
-  "webhook-server-port": { kind: "int", preset: "9443", help: "Port of the controller's own webhooks." },
-  "webhook-service-name": {
-    kind: "string",
-    preset: "kubewarden-controller-webhook-service",
-    help: "Service in front of the controller's webhooks; its certificate is made out to it.",
-  },
-  "always-accept-admission-reviews-on-deployments-namespace": {
-    kind: "bool",
-    preset: "false",
-    help: "Policy servers accept every request of the deployments namespace.",
-  },
-  "client-ca-configmap-name": {
-    kind: "string",
-    preset: "",
-    help: "ConfigMap whose client-ca.crt signs the API server's client certificate; turns mutual TLS on.",
-  },
-  "image-pull-secrets": {
-    kind: "string",
-    preset: "",
-    help: "imagePullSecrets of the policy servers' pods, by commas.",
-  },
-  "host-network": { kind: "bool", preset: "false", help: "Policy servers use their node's network." },
-  "enable-metrics": { kind: "bool", preset: "false", help: "Policy servers emit metrics." },
-  "enable-tracing": { kind: "bool", preset: "false", help: "Policy servers emit logs and traces by OTLP." },
-  "enable-otel-sidecar": { kind: "bool", preset: "false", help: "Telemetry goes to a sidecar of each pod." },
-  "opentelemetry-certificate-secret": {
-    kind: "string",
-    preset: "",
-    help: "Secret with the collector's authority.",
-  },
-  "opentelemetry-client-certificate-secret": {
-    kind: "string",
-    preset: "",
-    help: "Secret with the certificate and key for the collector.",
-  },
-  "policy-server-metrics-port": {
-    kind: "int",
-    preset: "",
-    help: "Metrics port of the policy servers; default 8080.",
-  },
-  "defaults-configmap-name": {
-    kind: "string",
-    preset: "kubewarden-defaults",
-    help: "ConfigMap with the default resources to apply.",
-  },
-  "controller-configmap-name": {
-    kind: "string",
-    preset: "",
-    help: "ConfigMap with the resources that namespaced policies may target; default: they may target any.",
-  },
-  cleanup: {
-    kind: "bool",
-    preset: "false",
-    help: "Take everything out of the cluster that an uninstallation would leave behind, and end.",
-  },
-  "cleanup-policy-servers": {
-    kind: "bool",
-    preset: "false",
-    help: "With -cleanup: delete all policy servers too.",
-  },
-  restart: { kind: "bool", preset: "false", help: "Have the controller's pods replaced, and end." },
-  "controller-deployment-name": {
-    kind: "string",
-    preset: "",
-    help: "The controller's own Deployment; needed by -cleanup and -restart.",
-  },
-  "check-admission": {
-    kind: "string",
-    preset: "",
-    help:
-      "Instead of running: has a policy of this module, which rejects privileged Pods, reject one (helm test).",
-  },
-  "check-admission-namespace": {
-    kind: "string",
-    preset: "default",
-    help: "Where --check-admission tries to create Pods, as a dry run.",
-  },
-  kubeconfig: { kind: "string", preset: "", help: "A kubeconfig file; default: the pod's service account." },
-  "zap-devel": { kind: "bool", preset: "false", help: "Accepted for compatibility." },
-  "zap-encoder": { kind: "string", preset: "json", help: "Accepted for compatibility." },
-  "zap-log-level": {
-    kind: "string",
-    preset: "info",
-    help: "debug, info, error, panic or a positive number.",
-  },
-  "zap-stacktrace-level": { kind: "string", preset: "error", help: "Accepted for compatibility." },
-  "zap-time-encoding": { kind: "string", preset: "rfc3339", help: "Accepted for compatibility." },
+  "deployments-namespace": string("Namespace of the policy servers; default: the pod's own."),
+  "leader-elect": bool("Let only one of several controllers write."),
+  "metrics-bind-address": string("Address of /metrics; 0 turns it off.", ":8088"),
+  "health-probe-bind-address": string("Address of /healthz and /readyz.", ":8081"),
+  "webhook-server-port": int("Port of the controller's own webhooks.", "9443"),
+  "webhook-service-name": string(
+    "Service in front of the controller's webhooks; its certificate is made out to it.",
+    "kubewarden-controller-webhook-service",
+  ),
+  "always-accept-admission-reviews-on-deployments-namespace": bool(
+    "Policy servers accept every request of the deployments namespace.",
+  ),
+  "client-ca-configmap-name": string(
+    "ConfigMap whose client-ca.crt signs the API server's client certificate; turns mutual TLS on.",
+  ),
+  "image-pull-secrets": string("imagePullSecrets of the policy servers' pods, by commas."),
+  "host-network": bool("Policy servers use their node's network."),
+  "enable-metrics": bool("Policy servers emit metrics."),
+  "enable-tracing": bool("Policy servers emit logs and traces by OTLP."),
+  "enable-otel-sidecar": bool("Telemetry goes to a sidecar of each pod."),
+  "opentelemetry-certificate-secret": string("Secret with the collector's authority."),
+  "opentelemetry-client-certificate-secret": string("Secret with the certificate and key for the collector."),
+  "policy-server-metrics-port": int("Metrics port of the policy servers; default 8080."),
+  "defaults-configmap-name": string("ConfigMap with the default resources to apply.", "kubewarden-defaults"),
+  "controller-configmap-name": string(
+    "ConfigMap with the resources that namespaced policies may target; default: they may target any.",
+  ),
+  cleanup: bool("Take everything out of the cluster that an uninstallation would leave behind, and end."),
+  "cleanup-policy-servers": bool("With -cleanup: delete all policy servers too."),
+  restart: bool("Have the controller's pods replaced, and end."),
+  "controller-deployment-name": string("The controller's own Deployment; needed by -cleanup and -restart."),
+  "check-admission": string(
+    "Instead of running: has a policy of this module, which rejects privileged Pods, reject one (helm test).",
+  ),
+  "check-admission-namespace": string(
+    "Where --check-admission tries to create Pods, as a dry run.",
+    "default",
+  ),
+  kubeconfig: string("A kubeconfig file; default: the pod's service account."),
+  "zap-devel": bool("Accepted for compatibility."),
+  "zap-encoder": string("Accepted for compatibility.", "json"),
+  "zap-log-level": string("debug, info, error, panic or a positive number.", "info"),
+  "zap-stacktrace-level": string("Accepted for compatibility.", "error"),
+  "zap-time-encoding": string("Accepted for compatibility.", "rfc3339"),
 };
 
 export type Values = { readonly [name: string]: string };

@@ -1,14 +1,12 @@
 /** Prometheus text of the controller's metrics, with the names that dashboards know (spec/controller.md §1.5). */
 
-import { own } from "../../program/types/own.ts";
+import { prometheusText, type ShownFamily } from "../../telemetry/render/prometheus.ts";
 import type { CounterValue } from "../../telemetry/types/metrics.ts";
-import { append } from "../../program/types/lists.ts";
 
 /** Prometheus shows all values as text; OTLP keeps their types. */
 export type Labels = { readonly [name: string]: string | boolean };
-type Kind = "counter" | "gauge" | "histogram";
-type Series = { readonly labels: Labels; value: number; buckets?: number[]; count?: number };
-type Family = { readonly kind: Kind; readonly help: string; readonly series: Map<string, Series> };
+/** `value` is the sum of a histogram's observations. */
+type Series = { readonly attributes: Labels; value: number; count: number; readonly counts: number[] };
 
 export type Metrics = {
   /** Adds to a counter or a gauge. */
@@ -32,7 +30,7 @@ export const POLICY_TOTAL_TEXT = "How many policies are installed in the cluster
 /** Series of one family; policies that come and go must not fill the memory. Further series are not counted. */
 const MAX_SERIES = 50_000;
 
-const FAMILIES: { readonly [name: string]: readonly [Kind, string] } = {
+const FAMILIES: { readonly [name: string]: readonly [ShownFamily["kind"], string] } = {
   controller_runtime_reconcile_total: ["counter", "Total number of reconciliations per controller"],
   controller_runtime_reconcile_errors_total: [
     "counter",
@@ -94,68 +92,44 @@ const FAMILIES: { readonly [name: string]: readonly [Kind, string] } = {
   process_start_time_seconds: ["gauge", "Start time of the process since unix epoch in seconds"],
 };
 
-const escaped = (value: string) =>
-  value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
-
-function labelText(labels: Labels, extra: readonly string[] = []): string {
-  const parts = Object.keys(labels).sort().map((name) => `${name}="${escaped(String(own(labels, name)))}"`);
-  const all = [...parts, ...extra];
-  return all.length === 0 ? "" : `{${all.join(",")}}`;
-}
-
-function histogramText(name: string, { labels, value, buckets = [], count = 0 }: Series): string[] {
-  let sum = 0;
-  const lines = BOUNDS.map((bound, index) => {
-    sum += buckets[index] ?? 0;
-    return `${name}_bucket${labelText(labels, [`le="${bound}"`])} ${sum}`;
-  });
-  return [
-    ...lines,
-    `${name}_bucket${labelText(labels, ['le="+Inf"'])} ${count}`,
-    `${name}_sum${labelText(labels)} ${value}`,
-    `${name}_count${labelText(labels)} ${count}`,
-  ];
-}
-
 /** An empty collection of the families above. */
 export function createMetrics(): Metrics {
-  const families = new Map<string, Family>(
-    Object.entries(FAMILIES).map(([name, [kind, help]]) => [name, { kind, help, series: new Map() }]),
+  const families = new Map(
+    Object.entries(FAMILIES).map(([name, [kind, description]]) => {
+      const series = new Map<string, Series>();
+      return [name, { kind, description, series }];
+    }),
   );
+  const seriesOf = (name: string) => families.get(name)!.series;
   const series = (name: string, labels: Labels): Series => {
-    const family = families.get(name)!;
-    const key = labelText(labels);
-    let found = family.series.get(key);
+    const family = seriesOf(name);
+    const sorted = Object.entries(labels).sort(([a], [b]) => a < b ? -1 : 1);
+    const key = JSON.stringify(sorted);
+    let found = family.get(key);
     if (found !== undefined) return found;
-    found = { labels, value: 0 };
-    if (family.series.size < MAX_SERIES) family.series.set(key, found);
+    found = { attributes: Object.fromEntries(sorted), value: 0, count: 0, counts: [] };
+    if (family.size < MAX_SERIES) family.set(key, found);
     return found;
   };
+  const shown = (): readonly ShownFamily[] =>
+    [...families].filter(([, { series }]) => series.size > 0).map(([name, { kind, description, series }]) => {
+      const all = [...series.values()];
+      return kind === "histogram"
+        ? { kind, name, description, bounds: BOUNDS, points: all.map((one) => ({ ...one, sum: one.value })) }
+        : { kind, name, description, points: all };
+    });
   return {
     add: (name, labels, by = 1) => series(name, labels).value += by,
     set: (name, labels, value) => series(name, labels).value = value,
-    clear: (name) => families.get(name)!.series.clear(),
+    clear: (name) => seriesOf(name).clear(),
     observe(name, labels, seconds) {
       const found = series(name, labels);
       found.value += seconds;
-      found.count = (found.count ?? 0) + 1;
-      found.buckets ??= BOUNDS.map(() => 0);
+      found.count += 1;
       const index = BOUNDS.findIndex((bound) => seconds <= bound);
-      if (index >= 0) found.buckets[index]! += 1;
+      if (index >= 0) found.counts[index] = (found.counts[index] ?? 0) + 1;
     },
-    points: (name) =>
-      [...families.get(name)!.series.values()].map(({ labels, value }) => ({ attributes: labels, value })),
-    text() {
-      const lines: string[] = [];
-      for (const [name, { kind, help, series }] of families) {
-        if (series.size === 0) continue;
-        lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`);
-        for (const entry of series.values()) {
-          if (kind === "histogram") append(lines, histogramText(name, entry));
-          else lines.push(`${name}${labelText(entry.labels)} ${entry.value}`);
-        }
-      }
-      return `${lines.join("\n")}\n`;
-    },
+    points: (name) => [...seriesOf(name).values()].map(({ attributes, value }) => ({ attributes, value })),
+    text: () => prometheusText(shown()),
   };
 }

@@ -1,4 +1,5 @@
 /** The default resources that the unified chart hands to the controller in a ConfigMap, one YAML document per key. */
+import { isObject } from "../../program/types/json_object.ts";
 import { parseAllDocuments } from "../../deps.ts";
 import { yamlFaultAt, yamlFaultText } from "../../program/types/yaml_fault.ts";
 import { API_GROUP, type Kind, KINDS } from "../../crd/types.ts";
@@ -21,9 +22,6 @@ export interface Defaults {
   readonly problems: readonly string[];
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
 function readEntry(text: string): DefaultResource | string {
   const documents = parseAllDocuments(text, { merge: false, prettyErrors: false });
   if (!Array.isArray(documents) || documents.length !== 1) {
@@ -32,16 +30,16 @@ function readEntry(text: string): DefaultResource | string {
   const [fault] = documents[0]!.errors;
   if (fault !== undefined) return `it is not valid YAML: ${yamlFaultAt(text, fault)}`;
   const object: unknown = documents[0]!.toJS();
-  if (!isRecord(object)) return "it is no object";
+  if (!isObject(object)) return "it is no object";
   const { apiVersion, kind, metadata } = object;
   const known = KINDS.find((candidate) => candidate.kind === kind);
   if (typeof apiVersion !== "string" || !apiVersion.startsWith(`${API_GROUP}/`) || known === undefined) {
     return `${String(apiVersion)} ${String(kind)} is none of the kinds of ${API_GROUP}`;
   }
-  if (!isRecord(metadata) || typeof metadata["name"] !== "string") return "it has no metadata.name";
+  if (!isObject(metadata) || typeof metadata["name"] !== "string") return "it has no metadata.name";
   if (known.namespaced && typeof metadata["namespace"] !== "string") return "it has no metadata.namespace";
   const { status: _, ...rest } = object;
-  const labels = { ...(isRecord(metadata["labels"]) ? metadata["labels"] : {}), ...DEFAULTS_LABEL };
+  const labels = { ...(isObject(metadata["labels"]) ? metadata["labels"] : {}), ...DEFAULTS_LABEL };
   return {
     kind: known.kind,
     object: {

@@ -40,27 +40,19 @@ export const POLICY_LOADED = "PolicyLoaded";
 /** Longest part of a load error that a condition repeats; the API's own limit is 32768. */
 const LOAD_ERROR_LIMIT = 4096;
 
-function rejectedFinding(message: string): Finding {
-  return { type: POLICY_ACTIVE, status: "False", reason: RESOURCES_NOT_ALLOWED, message };
+function finding(type: string, holds: boolean, reason: string, message: string): Finding {
+  return { type, status: holds ? "True" : "False", reason, message };
 }
 
 function activeFinding(active: boolean): Finding {
-  return {
-    type: POLICY_ACTIVE,
-    status: active ? "True" : "False",
-    reason: POLICY_ACTIVE,
-    message: active ? "The policy webhook has been created" : "The policy webhook has not been created",
-  };
+  const message = `The policy webhook has ${active ? "" : "not "}been created`;
+  return finding(POLICY_ACTIVE, active, POLICY_ACTIVE, message);
 }
 
 function reachableFinding(reachable: boolean): Finding {
-  const not = reachable ? "" : "not ";
-  return {
-    type: UNIQUELY_REACHABLE,
-    status: reachable ? "True" : "False",
-    reason: reachable ? "LatestReplicaSetIsUniquelyReachable" : "LatestReplicaSetIsNotUniquelyReachable",
-    message: `The latest replica set is ${not}uniquely reachable`,
-  };
+  const reason = reachable ? "LatestReplicaSetIsUniquelyReachable" : "LatestReplicaSetIsNotUniquelyReachable";
+  const message = `The latest replica set is ${reachable ? "" : "not "}uniquely reachable`;
+  return finding(UNIQUELY_REACHABLE, reachable, reason, message);
 }
 
 export type ConfigurationState = "match" | "mismatch" | "unknown";
@@ -73,40 +65,20 @@ export function configurationState(deployment: Deployment, configMap: ConfigMap)
 }
 
 function configurationFinding(state: ConfigurationState, deployment: string): Finding {
-  const type = CONFIGURATION_UP_TO_DATE;
-  switch (state) {
-    case "match":
-      return {
-        type,
-        status: "True",
-        reason: "ConfigurationVersionMatch",
-        message: "Configuration for this policy is up to date",
-      };
-    case "mismatch":
-      return {
-        type,
-        status: "False",
-        reason: "ConfigurationVersionMismatch",
-        message: "Configuration for this policy is not up to date",
-      };
-    case "unknown":
-      return {
-        type,
-        status: "False",
-        reason: "UnknownConfigurationVersion",
-        message:
-          `Configuration version annotation (${CONFIG_VERSION}) in deployment ${deployment} is missing`,
-      };
-  }
+  const [reason, message] = {
+    match: ["ConfigurationVersionMatch", "Configuration for this policy is up to date"],
+    mismatch: ["ConfigurationVersionMismatch", "Configuration for this policy is not up to date"],
+    unknown: [
+      "UnknownConfigurationVersion",
+      `Configuration version annotation (${CONFIG_VERSION}) in deployment ${deployment} is missing`,
+    ],
+  }[state] as [string, string];
+  return finding(CONFIGURATION_UP_TO_DATE, state === "match", reason, message);
 }
 
 function loadedFinding(error: string): Finding {
-  return {
-    type: POLICY_LOADED,
-    status: "False",
-    reason: "PolicyLoadFailed",
-    message: error.length > LOAD_ERROR_LIMIT ? `${error.slice(0, LOAD_ERROR_LIMIT)}…` : error,
-  };
+  const message = error.length > LOAD_ERROR_LIMIT ? `${error.slice(0, LOAD_ERROR_LIMIT)}…` : error;
+  return finding(POLICY_LOADED, false, "PolicyLoadFailed", message);
 }
 
 /** What was found about a policy; it alone decides the status. */
@@ -143,8 +115,10 @@ export function renderPolicyStatus(
 ): PolicyStatus {
   const before = previous?.conditions ?? [];
   if (!("webhook" in found)) {
-    const finding = found.state === "rejected" ? rejectedFinding(found.message) : activeFinding(false);
-    return { policyStatus: found.state, conditions: stampConditions([finding], before, now) };
+    const inactive = found.state === "rejected"
+      ? finding(POLICY_ACTIVE, false, RESOURCES_NOT_ALLOWED, found.message)
+      : activeFinding(false);
+    return { policyStatus: found.state, conditions: stampConditions([inactive], before, now) };
   }
   const { server, loadError } = found;
   const findings = [
@@ -187,12 +161,8 @@ export const HOST_PORTS_AVAILABLE = "HostPortsAvailable";
 export const PODS_RUNNING = "PodsRunning";
 
 function outcome(type: string, problem: string | undefined): Finding {
-  return {
-    type,
-    status: problem === undefined ? "True" : "False",
-    reason: problem === undefined ? "ReconciliationSucceeded" : "ReconciliationFailed",
-    message: problem ?? "",
-  };
+  const reason = problem === undefined ? "ReconciliationSucceeded" : "ReconciliationFailed";
+  return finding(type, problem === undefined, reason, problem ?? "");
 }
 
 /** Findings of a pass: one per step that was reached; the last may be the one that failed. */
@@ -211,18 +181,14 @@ export function webhooksCleanedUpFinding(remaining: readonly string[]): Finding 
 
 /** Whether the server's ports can be bound on the host's network; only reported in that mode. */
 export function hostPortsFinding(problems: readonly string[]): Finding {
-  return {
-    type: HOST_PORTS_AVAILABLE,
-    status: problems.length === 0 ? "True" : "False",
-    reason: problems.length === 0 ? "NoConflict" : "PortConflict",
-    message: problems.join("; "),
-  };
+  const free = problems.length === 0;
+  return finding(HOST_PORTS_AVAILABLE, free, free ? "NoConflict" : "PortConflict", problems.join("; "));
 }
 
 /** Why pods don't run; there is no such condition while there is nothing to say. */
 export function podsFinding(problems: readonly string[]): readonly Finding[] {
   if (problems.length === 0) return [];
-  return [{ type: PODS_RUNNING, status: "False", reason: "PodsNotRunning", message: problemText(problems) }];
+  return [finding(PODS_RUNNING, false, "PodsNotRunning", problemText(problems))];
 }
 
 /** Conditions of a PolicyServer: those found now, and of the earlier ones those that this pass did not reach. */

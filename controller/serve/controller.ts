@@ -2,6 +2,7 @@
  * The controller as a running thing: it follows the cluster, answers its webhooks, and while it is the leader brings everything
  * to what the resources say.
  */
+import { customResource, POLICY_KINDS } from "../../crd/types.ts";
 import type { MetricsPush } from "../../telemetry/apply/metrics_push.ts";
 import type { ApiTransport } from "../../kubernetes/apply/api_transport.ts";
 import { AT_ONCE, type Ending, type HttpListener } from "../../http/mod.ts";
@@ -21,11 +22,9 @@ import type { KubeObject } from "../../kubernetes/types/object.ts";
 import {
   BUDGETS,
   CONFIG_MAPS,
-  customResource,
   DEPLOYMENTS,
   MUTATING,
   PODS,
-  POLICY_KINDS,
   REPLICA_SETS,
   SECRETS,
   SERVICES,
@@ -160,6 +159,8 @@ class RunningController implements Controller {
   #metricsServer: HttpListener | undefined;
   #webhookServer: HttpListener | undefined;
   #synced = false;
+  /** Settles when it leads, or will not, and then holds no Lease. */
+  #candidature: Promise<void> | undefined;
   #leadership: Leadership | undefined;
   #reconcilers: Reconcilers | undefined;
 
@@ -217,7 +218,7 @@ class RunningController implements Controller {
       await followAll(this.world, this.#syncProblems, this.#ending.signal);
       this.#synced = true;
       log("info", "the cluster's objects are known");
-      if (election !== undefined) await this.#becomeLeader(election);
+      if (election !== undefined) await (this.#candidature = this.#becomeLeader(election));
       if (this.#candidacy.signal.aborted) return;
       this.#showLeadership(1);
       this.#reconcilers = startReconcilers(this.world, this.metrics);
@@ -244,6 +245,7 @@ class RunningController implements Controller {
     // Webhooks answer on meanwhile: the API server finds the next controller by and by.
     const webhooksEnded = this.#webhookServer?.end(webhooks);
     await this.#reconcilers?.stop();
+    await this.#candidature?.catch(() => {});
     await this.#leadership?.release();
     await webhooksEnded;
     this.#ending.abort();

@@ -6,6 +6,7 @@ import type { KubeClient } from "../../kubernetes/apply/kube_client.ts";
 import { isConflict, isNotFound } from "../../kubernetes/apply/kube_client.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 import { sleep } from "../../program/apply/sleep.ts";
+import { within } from "../../program/apply/within.ts";
 import { LEASES } from "../types/resources.ts";
 
 export const LEASE_NAME = "a4ddbf36.kubewarden.io";
@@ -53,17 +54,6 @@ function microTime(): string {
 /** How an attempt to hold the Lease ended. */
 type Attempt = "held" | "held by another" | "failed";
 
-/** What `attempt` resolves to, or "failed" when it takes longer than `limitMs`: a frozen connection may never answer. */
-async function within(limitMs: number, attempt: Promise<Attempt>): Promise<Attempt> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<Attempt>((resolve) => timer = setTimeout(resolve, limitMs, "failed"));
-  try {
-    return await Promise.race([attempt, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 /**
  * Waits to become the leader. Rejects only when `signal` ends the wait.
  *
@@ -104,16 +94,19 @@ class LeaderElector implements Leadership {
 
   async release(): Promise<void> {
     this.#released.abort();
-    if (this.lost.aborted) return;
-    const lease = await this.#read().catch(() => undefined);
-    if (lease?.spec?.holderIdentity === this.#options.identity) await this.#write(lease, "").catch(() => {});
+    if (!this.lost.aborted) await within(this.#limitMs, this.#letGo().catch(() => {}), () => {});
+  }
+
+  async #letGo(): Promise<void> {
+    const lease = await this.#read();
+    if (lease?.spec?.holderIdentity === this.#options.identity) await this.#write(lease, "");
   }
 
   async acquire(): Promise<void> {
     const { identity, signal, log } = this.#options;
     for (;;) {
       const began = performance.now();
-      const attempt = await within(this.#limitMs, this.#attempt(() => this.#tryAcquire()));
+      const attempt = await this.#attempt(this.#limitMs, () => this.#tryAcquire());
       if (attempt === "held" && !signal.aborted) {
         this.#heldFrom = began;
         break;
@@ -137,7 +130,7 @@ class LeaderElector implements Leadership {
       const began = performance.now();
       const attempt = this.#remainingMs() <= 0
         ? "failed"
-        : await within(this.#remainingMs(), this.#attempt(() => this.#tryRenew()));
+        : await this.#attempt(this.#remainingMs(), () => this.#tryRenew());
       if (attempt === "held" && this.#remainingMs() > 0) {
         this.#heldFrom = began;
         continue;
@@ -158,15 +151,15 @@ class LeaderElector implements Leadership {
     return this.#heldFrom + this.#limitMs - performance.now();
   }
 
-  async #attempt(work: () => Promise<Attempt>): Promise<Attempt> {
-    try {
-      return await work();
-    } catch (error) {
+  /** What an attempt comes to; "failed" when it takes longer than `limitMs`: a frozen connection may never answer. */
+  #attempt(limitMs: number, work: () => Promise<Attempt>): Promise<Attempt> {
+    const attempt = work().catch((error): Attempt => {
       if (!isConflict(error)) {
         this.#options.log("error", "cannot read or write the leader's Lease", { error: String(error) });
       }
       return "failed";
-    }
+    });
+    return within(limitMs, attempt, () => "failed");
   }
 
   /** Takes the Lease when nobody holds it, or its holder has not renewed it in time. */

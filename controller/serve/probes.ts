@@ -8,6 +8,7 @@ import {
   PROBE_LIMITS,
 } from "../../http/mod.ts";
 import { listenError } from "../../program/render/listen_error.ts";
+import { PROMETHEUS_CONTENT_TYPE } from "../../telemetry/render/prometheus.ts";
 import type { World } from "../apply/world.ts";
 
 type Log = World["log"];
@@ -95,7 +96,7 @@ export function startMetrics(address: string, log: Log, render: () => string): P
       path === "/metrics"
         ? {
           status: 200,
-          headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
+          headers: { "content-type": PROMETHEUS_CONTENT_TYPE },
           body: render(),
         }
         : text(404, "404 page not found\n"),

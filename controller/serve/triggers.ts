@@ -1,5 +1,12 @@
 /** What has to be looked at when something changes: from events of any object to the keys of the work queues. */
-import { isNamespaced, kindDescription, type Policy, policyId, type PolicyKind } from "../../crd/types.ts";
+import {
+  isNamespaced,
+  kindDescription,
+  type Policy,
+  POLICY_KINDS,
+  policyId,
+  type PolicyKind,
+} from "../../crd/types.ts";
 import { rejectionOf } from "../apply/allowed_resources.ts";
 import { policyOfWebhook } from "../apply/remove_orphans.ts";
 import { boundPolicies, policyStore, type World } from "../apply/world.ts";
@@ -16,7 +23,7 @@ import {
 } from "../render/names.ts";
 import { DEFAULTS_LABEL } from "../render/read_defaults.ts";
 import type { WebhookConfiguration, WebhookKind } from "../types/objects.ts";
-import { POLICY_KINDS, WEBHOOK_KINDS } from "../types/resources.ts";
+import { WEBHOOK_KINDS } from "../types/resources.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
 
 /** Where keys of each kind of work go. */

@@ -1,5 +1,4 @@
 /** The resources that the controller reads and writes, and their places in the API. */
-import { API_GROUP, type Kind, KINDS, type PolicyKind } from "../../crd/types.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
 import type { WebhookKind } from "./objects.ts";
 
@@ -34,16 +33,3 @@ export const WEBHOOK_RESOURCES: { readonly [K in WebhookKind]: Resource } = {
   MutatingWebhookConfiguration: MUTATING,
 };
 export const WEBHOOK_KINDS = Object.keys(WEBHOOK_RESOURCES) as readonly WebhookKind[];
-
-export const POLICY_KINDS: readonly PolicyKind[] = KINDS.flatMap(({ kind }) =>
-  kind === "PolicyServer" ? [] : [kind]
-);
-
-const OWN: { readonly [kind: string]: Resource } = Object.fromEntries(
-  KINDS.map(({ kind, plural, namespaced }) => [kind, resource(`${API_GROUP}/v1`, kind, plural, namespaced)]),
-);
-
-/** The resource of one of our five kinds, in v1. */
-export function customResource(kind: Kind): Resource {
-  return OWN[kind]!;
-}

@@ -22,53 +22,46 @@ const DEPRECATION_WARNING = "This version is deprecated. Please, consider using 
 /** Existing tools look for this annotation; its value is the one that 1.36 carries. */
 const ANNOTATIONS = { "controller-gen.kubebuilder.io/version": "v0.18.0" } as const;
 
-type Column = { readonly name: string; readonly type: string; readonly jsonPath: string };
+type Column = {
+  readonly name: string;
+  readonly type: string;
+  readonly jsonPath: string;
+  readonly description?: string;
+  readonly priority?: number;
+};
 
-const POLICY_COLUMNS: readonly (Column & { description?: string; priority?: number })[] = [
-  {
-    name: "Policy Server",
-    type: "string",
-    jsonPath: ".spec.policyServer",
-    description: "Bound to Policy Server",
-  },
-  {
-    name: "Mutating",
-    type: "boolean",
-    jsonPath: ".spec.mutating",
-    description: "Whether the policy is mutating",
-  },
-  {
-    name: "BackgroundAudit",
-    type: "boolean",
-    jsonPath: ".spec.backgroundAudit",
-    description: "Used in audits",
-  },
-  { name: "Mode", type: "string", jsonPath: ".spec.mode", description: "Policy deployment mode" },
-  {
-    name: "Observed mode",
-    type: "string",
-    jsonPath: ".status.mode",
-    description: "Policy deployment mode observed on the assigned Policy Server",
-  },
-  { name: "Status", type: "string", jsonPath: ".status.policyStatus", description: "Status of the policy" },
-  { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" },
-  {
-    name: "Severity",
-    type: "string",
-    jsonPath: ".metadata.annotations['io\\.kubewarden\\.policy\\.severity']",
-    priority: 1,
-  },
-  {
-    name: "Category",
-    type: "string",
-    jsonPath: ".metadata.annotations['io\\.kubewarden\\.policy\\.category']",
-    priority: 1,
-  },
+const column = (name: string, type: string, jsonPath: string, description?: string): Column => ({
+  name,
+  type,
+  jsonPath,
+  ...(description !== undefined && { description }),
+});
+/** A column of an annotation, shown by `kubectl get -o wide`. */
+const annotated = (name: string): Column => ({
+  ...column(name, "string", `.metadata.annotations['io\\.kubewarden\\.policy\\.${name.toLowerCase()}']`),
+  priority: 1,
+});
+
+const POLICY_COLUMNS: readonly Column[] = [
+  column("Policy Server", "string", ".spec.policyServer", "Bound to Policy Server"),
+  column("Mutating", "boolean", ".spec.mutating", "Whether the policy is mutating"),
+  column("BackgroundAudit", "boolean", ".spec.backgroundAudit", "Used in audits"),
+  column("Mode", "string", ".spec.mode", "Policy deployment mode"),
+  column(
+    "Observed mode",
+    "string",
+    ".status.mode",
+    "Policy deployment mode observed on the assigned Policy Server",
+  ),
+  column("Status", "string", ".status.policyStatus", "Status of the policy"),
+  column("Age", "date", ".metadata.creationTimestamp"),
+  annotated("Severity"),
+  annotated("Category"),
 ];
 const ALPHA_COLUMNS = ["Policy Server", "Mutating", "Mode", "Observed mode", "Status"];
-const SERVER_COLUMNS: readonly (Column & { description: string })[] = [
-  { name: "Replicas", type: "string", jsonPath: ".spec.replicas", description: "Policy Server replicas" },
-  { name: "Image", type: "string", jsonPath: ".spec.image", description: "Policy Server image" },
+const SERVER_COLUMNS: readonly Column[] = [
+  column("Replicas", "string", ".spec.replicas", "Policy Server replicas"),
+  column("Image", "string", ".spec.image", "Policy Server image"),
 ];
 
 function openApi(kind: KindDescription, spec: Schema<unknown>, status: Schema<unknown>): Json {

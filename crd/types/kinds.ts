@@ -113,62 +113,68 @@ export type KindDescription = {
   readonly v1alpha2: { readonly spec: Schema<unknown>; readonly status: Schema<unknown> } | undefined;
 };
 
+type Version = KindDescription["v1"];
+
+const describe = (
+  kind: Kind,
+  plural: string,
+  short: string,
+  v1: Version,
+  v1alpha2?: Version,
+): KindDescription => ({
+  kind,
+  plural,
+  short,
+  namespaced: kind.startsWith("Admission"),
+  policy: kind !== "PolicyServer",
+  group: kind.endsWith("Group"),
+  v1,
+  v1alpha2,
+});
+const server = (spec: Schema<unknown>): Version => ({ spec, status: policyServerStatus });
+const policy = (spec: Schema<unknown>): Version => ({ spec, status: policyStatus });
+
 export const KINDS: readonly KindDescription[] = [
-  {
-    kind: "PolicyServer",
-    plural: "policyservers",
-    short: "ps",
-    namespaced: false,
-    policy: false,
-    group: false,
-    v1: { spec: policyServerSpec, status: policyServerStatus },
-    v1alpha2: { spec: alphaPolicyServerSpec, status: policyServerStatus },
-  },
-  {
-    kind: "AdmissionPolicy",
-    plural: "admissionpolicies",
-    short: "ap",
-    namespaced: true,
-    policy: true,
-    group: false,
-    v1: { spec: admissionPolicySpec, status: policyStatus },
-    v1alpha2: { spec: alphaAdmissionPolicySpec, status: policyStatus },
-  },
-  {
-    kind: "ClusterAdmissionPolicy",
-    plural: "clusteradmissionpolicies",
-    short: "cap",
-    namespaced: false,
-    policy: true,
-    group: false,
-    v1: { spec: clusterAdmissionPolicySpec, status: policyStatus },
-    v1alpha2: { spec: alphaClusterAdmissionPolicySpec, status: policyStatus },
-  },
-  {
-    kind: "AdmissionPolicyGroup",
-    plural: "admissionpolicygroups",
-    short: "apg",
-    namespaced: true,
-    policy: true,
-    group: true,
-    v1: { spec: admissionPolicyGroupSpec, status: policyStatus },
-    v1alpha2: undefined,
-  },
-  {
-    kind: "ClusterAdmissionPolicyGroup",
-    plural: "clusteradmissionpolicygroups",
-    short: "capg",
-    namespaced: false,
-    policy: true,
-    group: true,
-    v1: { spec: clusterAdmissionPolicyGroupSpec, status: policyStatus },
-    v1alpha2: undefined,
-  },
+  describe("PolicyServer", "policyservers", "ps", server(policyServerSpec), server(alphaPolicyServerSpec)),
+  describe(
+    "AdmissionPolicy",
+    "admissionpolicies",
+    "ap",
+    policy(admissionPolicySpec),
+    policy(alphaAdmissionPolicySpec),
+  ),
+  describe(
+    "ClusterAdmissionPolicy",
+    "clusteradmissionpolicies",
+    "cap",
+    policy(clusterAdmissionPolicySpec),
+    policy(alphaClusterAdmissionPolicySpec),
+  ),
+  describe("AdmissionPolicyGroup", "admissionpolicygroups", "apg", policy(admissionPolicyGroupSpec)),
+  describe(
+    "ClusterAdmissionPolicyGroup",
+    "clusteradmissionpolicygroups",
+    "capg",
+    policy(clusterAdmissionPolicyGroupSpec),
+  ),
 ];
+
+/** The kinds that are policies. */
+export const POLICY_KINDS: readonly PolicyKind[] = KINDS.flatMap(({ kind }) =>
+  kind === "PolicyServer" ? [] : [kind]
+);
 
 /** The description of a kind. */
 export function kindDescription(kind: Kind): KindDescription {
   return KINDS.find((entry) => entry.kind === kind)!;
+}
+
+/** A kind's place in the API, in v1. */
+export function customResource(
+  kind: Kind,
+): Pick<KindDescription, "kind" | "plural" | "namespaced"> & { readonly apiVersion: string } {
+  const { plural, namespaced } = kindDescription(kind);
+  return { apiVersion: `${API_GROUP}/v1`, kind, plural, namespaced };
 }
 
 /** Whether the policy is a group of policies. */

@@ -28,24 +28,18 @@ export async function pushLayout(
   const top = (readJson(join(layout, "index.json")) as { readonly manifests: readonly Descriptor[] })
     .manifests[0]!;
   const index = readJson(blob(top.digest)) as { readonly manifests: readonly Descriptor[] };
-  const { repository } = target;
   const put = async (registry: Registry, digest: string) => {
-    if (await hasBlob(registry, repository, digest)) return;
-    await putBlob(
-      registry,
-      repository,
-      digest,
-      () => createReadStream(blob(digest)) as AsyncIterable<Uint8Array>,
-    );
+    if (await hasBlob(registry, digest)) return;
+    await putBlob(registry, digest, () => createReadStream(blob(digest)) as AsyncIterable<Uint8Array>);
   };
   return await withRegistry(target, "push", options, async (registry) => {
     for (const { mediaType, digest } of index.manifests) {
       const { config, layers } = readJson(blob(digest)) as Manifest;
       for (const part of [...layers, config]) await put(registry, part.digest);
-      await putManifest(registry, repository, digest, mediaType, readFileSync(blob(digest)));
+      await putManifest(registry, digest, mediaType, readFileSync(blob(digest)));
     }
     const name = target.tag ?? top.digest;
-    await putManifest(registry, repository, name, top.mediaType, readFileSync(blob(top.digest)));
+    await putManifest(registry, name, top.mediaType, readFileSync(blob(top.digest)));
     return top.digest;
   });
 }

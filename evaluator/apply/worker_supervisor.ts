@@ -1,4 +1,5 @@
 /** The workers of a pool: opens them, replaces those that end or get stuck, and opens and closes extra ones. */
+import { within } from "../../program/apply/within.ts";
 import { HELD_UP_MS } from "../render/schedule.ts";
 import type { FromWorker, ThreadMemory, ToWorker } from "../types/protocol.ts";
 import { PoolWorker, type WorkerEvents } from "./pool_worker.ts";
@@ -121,10 +122,7 @@ export class WorkerSupervisor {
     clearInterval(this.#watch);
     clearTimeout(this.#relief);
     for (const worker of this.#workers) worker.close(false);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_MS));
-    await Promise.race([this.#threads.close(), late]);
-    clearTimeout(timer);
+    await within(CLOSE_MS, this.#threads.close(), () => {});
   }
 
   #open(extra = false): PoolWorker {

@@ -1,4 +1,5 @@
 /** The entry points of a Rego module, which `opa build -e` names; the first of them is evaluated. */
+import { isObject } from "../../program/types/json_object.ts";
 import { boundedText } from "./bounded_text.ts";
 import { jsonExcess } from "./json_size.ts";
 
@@ -18,8 +19,8 @@ export function readEntryPoints(json: string): readonly string[] | undefined {
   } catch {
     return undefined;
   }
-  if (typeof numbers !== "object" || numbers === null || Array.isArray(numbers)) return undefined;
-  const entries = Object.entries(numbers as Readonly<Record<string, unknown>>);
+  if (!isObject(numbers)) return undefined;
+  const entries = Object.entries(numbers);
   if (!entries.every(([, number]) => Number.isInteger(number))) return undefined;
   return entries.sort(([, a], [, b]) => (a as number) - (b as number)).map(([name]) => name);
 }

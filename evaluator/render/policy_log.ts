@@ -1,4 +1,5 @@
 /** Log entries that policies send through the host call `tracing/log` (`spec/evaluator.md §5.3`). */
+import { isObject } from "../../program/types/json_object.ts";
 import type { PolicyLogEntry } from "../types/evaluation.ts";
 import { jsonExcess } from "./json_size.ts";
 import { boundedText } from "./bounded_text.ts";
@@ -33,10 +34,8 @@ export function policyLogEntry(payload: Uint8Array): PolicyLogEntry {
   } catch {
     return wrong("the entry is not JSON");
   }
-  if (typeof entry !== "object" || entry === null || Array.isArray(entry)) {
-    return wrong("the entry is not an object");
-  }
-  const { level, message, ...rest } = entry as Record<string, unknown>;
+  if (!isObject(entry)) return wrong("the entry is not an object");
+  const { level, message, ...rest } = entry;
   const known = typeof level === "string" ? LEVELS.get(level.toLowerCase()) : undefined;
   if (!known) return wrong(`unknown level ${boundedText(JSON.stringify(level) ?? "undefined", 100)}`);
   return {

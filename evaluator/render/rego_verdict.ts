@@ -1,4 +1,5 @@
 /** What Rego policies answered, as a verdict (`spec/evaluator.md §7.3, §7.4`). What can't be read refuses the request. */
+import { isObject, type JsonObject } from "../../program/types/json_object.ts";
 import { own } from "../../program/types/own.ts";
 import {
   type AdmissionStatus,
@@ -22,12 +23,6 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 const reasonOf = (error: unknown): string =>
   boundedText(error instanceof Error ? error.message : String(error), 1000);
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /** `result[0].result` of the evaluation. */
 function resultOf(json: Uint8Array): unknown {
   if (json.length > ANSWER.max) {
@@ -37,7 +32,7 @@ function resultOf(json: Uint8Array): unknown {
   if (excess !== undefined) throw new ShapeError(`the result is too large: ${excess}`);
   const results: unknown = JSON.parse(decoder.decode(json));
   const first: unknown = Array.isArray(results) ? results[0] : undefined;
-  return isFields(first) ? first["result"] : undefined;
+  return isObject(first) ? first["result"] : undefined;
 }
 
 function wrong(path: string, value: unknown, expected: string): never {
@@ -46,7 +41,7 @@ function wrong(path: string, value: unknown, expected: string): never {
   throw new ShapeError(`${path}: invalid type: ${shown}, expected ${expected}`);
 }
 
-function optional<T>(fields: Fields, name: string, read: (value: unknown) => T): T | undefined {
+function optional<T>(fields: JsonObject, name: string, read: (value: unknown) => T): T | undefined {
   const value = own(fields, name);
   return value === undefined || value === null ? undefined : read(value);
 }
@@ -77,7 +72,7 @@ const CAUSES = [
 ];
 
 function cause(value: unknown): StatusCause {
-  if (!isFields(value)) return wrong("status.details.causes", value, "an object");
+  if (!isObject(value)) return wrong("status.details.causes", value, "an object");
   return {
     reason: optional(value, "reason", choice("status.details.causes.reason", CAUSES)) ?? null,
     message: optional(value, "message", text("status.details.causes.message")) ?? null,
@@ -90,7 +85,7 @@ function checkEntries(name: string, count: number): void {
 }
 
 function details(value: unknown): StatusDetails {
-  if (!isFields(value)) return wrong("status.details", value, "an object");
+  if (!isObject(value)) return wrong("status.details", value, "an object");
   const causes = value["causes"];
   if (causes === undefined) throw new ShapeError("missing field `causes`");
   if (!Array.isArray(causes)) return wrong("status.details.causes", causes, "a list");
@@ -113,7 +108,7 @@ function details(value: unknown): StatusDetails {
 }
 
 function statusOf(value: unknown): AdmissionStatus {
-  if (!isFields(value)) return wrong("status", value, "an object");
+  if (!isObject(value)) return wrong("status", value, "an object");
   const given = {
     status: optional(value, "status", choice("status.status", ["Success", "Failure"])),
     message: optional(value, "message", text("status.message")),
@@ -151,7 +146,7 @@ function patchOf(value: unknown): string {
 }
 
 function annotations(value: unknown): Readonly<Record<string, string>> {
-  if (!isFields(value)) return wrong("auditAnnotations", value, "an object of strings");
+  if (!isObject(value)) return wrong("auditAnnotations", value, "an object of strings");
   checkEntries("auditAnnotations", Object.keys(value).length);
   for (const [name, annotation] of Object.entries(value)) {
     text(`auditAnnotations.${boundedText(name, 100)}`)(annotation);
@@ -166,7 +161,7 @@ function warnings(value: unknown): readonly string[] {
 }
 
 function admissionResponse(value: unknown): Verdict {
-  if (!isFields(value)) return wrong("response", value, "an object");
+  if (!isObject(value)) return wrong("response", value, "an object");
   for (const name of ["uid", "allowed"]) {
     if (own(value, name) === undefined) throw new ShapeError(`missing field \`${name}\``);
   }
@@ -207,10 +202,10 @@ function strayAnswer(
   const other = mode === "opa" ? "gatekeeper" : "opa";
   const isOther = mode === "opa"
     ? Array.isArray(result)
-    : isFields(result) && own(result, "response") !== undefined;
+    : isObject(result) && own(result, "response") !== undefined;
   const kind = Array.isArray(result)
     ? "answers with a list"
-    : isFields(result)
+    : isObject(result)
     ? "answers with an object"
     : result === undefined
     ? "is undefined for this request"
@@ -228,7 +223,7 @@ function strayAnswer(
 export function opaVerdict(json: Uint8Array, context = NO_CONTEXT): Verdict {
   try {
     const result = resultOf(json);
-    const response = isFields(result) ? result["response"] : undefined;
+    const response = isObject(result) ? result["response"] : undefined;
     if (response !== undefined) return admissionResponse(response);
     return strayAnswer(result, "opa", UNREADABLE_OPA, context);
   } catch (error) {
@@ -247,7 +242,7 @@ export function gatekeeperVerdict(json: Uint8Array, context = NO_CONTEXT): Verdi
     }
     if (violations.length === 0) return { allowed: true, auditAnnotations: null, warnings: null };
     const messages = violations.map((violation, at) => {
-      if (!isFields(violation)) return wrong(`violation ${at}`, violation, "an object");
+      if (!isObject(violation)) return wrong(`violation ${at}`, violation, "an object");
       return optional(violation, "msg", text(`violation ${at}: msg`));
     });
     const message = messages.filter((given) => given !== undefined).join(", ");

@@ -6,6 +6,7 @@
  * Extism's SDK creates the plug-in; its exports are called directly, because `Plugin.call` hides what an export returns and
  * keeps what a call leaves behind (`apply/extism_memory.ts`).
  */
+import { joined } from "../../program/types/bytes.ts";
 import { ExtismError, ExtismMemory } from "../apply/extism_memory.ts";
 import { GuestMemory } from "../apply/guest_memory.ts";
 import { GuestOutput } from "../apply/guest_output.ts";
@@ -52,16 +53,6 @@ function errorText(bytes: Uint8Array): string {
   const { max } = GUEST_LIMIT.error;
   const text = new TextDecoder().decode(bytes.subarray(0, max), { stream: bytes.length > max });
   return bytes.length > max ? `${text}… (${bytes.length - max} more bytes were dropped)` : text;
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }
 
 class ExtismGuest implements Guest {
@@ -184,7 +175,7 @@ class ExtismGuest implements Guest {
   }
 
   validate(request: EvaluationRequest, policy: EvaluablePolicy): Verdict {
-    const result = this.#call("validate", concat(validationPayload(request, policy)), policy.limitMs);
+    const result = this.#call("validate", joined(validationPayload(request, policy)), policy.limitMs);
     return verdictFrom(result, request, this.#host, WORDS);
   }
 

@@ -1,4 +1,5 @@
 /** What a policy's module says of itself in its custom section (`spec/evaluator.md §9`). */
+import { isObject } from "../../program/types/json_object.ts";
 import { own } from "../../program/types/own.ts";
 
 /** Name of the custom section that holds the metadata as JSON. */
@@ -60,10 +61,6 @@ export class MetadataError extends Error {
 
 type Json = unknown;
 
-function isRecord(value: Json): value is Record<string, Json> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function fail(path: string, expected: string): never {
   throw new MetadataError(`${path}: expected ${expected}`);
 }
@@ -87,7 +84,7 @@ function boolean(value: Json, path: string): boolean {
 function rules(value: Json): readonly PolicyRule[] {
   if (!Array.isArray(value)) fail("rules", "a list");
   return value.map((rule: Json, index) => {
-    if (!isRecord(rule)) fail(`rules[${index}]`, "an object");
+    if (!isObject(rule)) fail(`rules[${index}]`, "an object");
     const list = (name: string) => strings(own(rule, name), `rules[${index}].${name}`);
     return {
       apiGroups: list("apiGroups"),
@@ -100,7 +97,7 @@ function rules(value: Json): readonly PolicyRule[] {
 
 function annotations(value: Json): Readonly<Record<string, string>> {
   if (value === undefined || value === null) return {};
-  if (!isRecord(value)) fail("annotations", "an object of strings");
+  if (!isObject(value)) fail("annotations", "an object of strings");
   for (const [name, text] of Object.entries(value)) {
     if (typeof text !== "string") fail(`annotations.${name.slice(0, 100)}`, "a string");
   }
@@ -111,7 +108,7 @@ function resources(value: Json): readonly ContextAwareResource[] {
   if (value === undefined) return [];
   if (!Array.isArray(value)) fail("contextAwareResources", "a list");
   return value.map((resource: Json, index) => {
-    if (!isRecord(resource)) fail(`contextAwareResources[${index}]`, "an object");
+    if (!isObject(resource)) fail(`contextAwareResources[${index}]`, "an object");
     const { apiVersion, kind } = resource;
     if (typeof apiVersion !== "string" || typeof kind !== "string") {
       fail(`contextAwareResources[${index}]`, "the strings apiVersion and kind");
@@ -122,7 +119,7 @@ function resources(value: Json): readonly ContextAwareResource[] {
 
 /** Reads metadata from the parsed JSON (or YAML) document. Throws {@link MetadataError}. */
 export function parseMetadata(document: Json): PolicyMetadata {
-  if (!isRecord(document)) fail("the metadata", "an object");
+  if (!isObject(document)) fail("the metadata", "an object");
   const version = document["minimumKubewardenVersion"];
   if (version !== undefined && version !== null && typeof version !== "string") {
     fail("minimumKubewardenVersion", "a string");

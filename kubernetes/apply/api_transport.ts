@@ -1,7 +1,6 @@
 /**
  * HTTP to a Kubernetes API server, alike on Node and on Bun: private certificate authorities, client certificates, tokens,
- * streaming bodies (watches). Bun's own `undici` ignores the TLS settings that `@kubernetes/client-node` gives it, hence one
- * small transport for both.
+ * streaming bodies (watches). Bun's own `undici` ignores TLS settings, hence one small transport for both.
  *
  * @example
  * ```ts

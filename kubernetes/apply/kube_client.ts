@@ -1,4 +1,5 @@
 /** Calls to the Kubernetes API: what is sent, what comes back, and errors that say what was tried. */
+import { sleep } from "../../program/apply/sleep.ts";
 import { describeApiFailure } from "../render/api_failure.ts";
 import { parseExactly } from "../render/exact_json.ts";
 import { linesOf } from "../render/lines.ts";
@@ -290,8 +291,7 @@ export class KubeClient {
       if (!throttled || attempt >= THROTTLE_RETRIES) {
         throw problem(`${call.method} ${call.path.split("?")[0]}`, status, text, this.#transport);
       }
-      const wait = Math.min((retryAfter || 1) * 1000, THROTTLE_WAIT_LIMIT_MS);
-      await new Promise((resolve) => setTimeout(resolve, wait));
+      await sleep(Math.min((retryAfter || 1) * 1000, THROTTLE_WAIT_LIMIT_MS));
     }
   }
 

@@ -3,12 +3,8 @@
  * composed key. What clients can choose freely (kind, operation, namespace) has a bounded number of values; beyond it
  * a value is counted as `other`, so that nobody can fill the memory by inventing namespaces.
  */
-import {
-  type Attributes,
-  type Evaluation,
-  LATENCY_BOUNDS_MS,
-  type MetricsSnapshot,
-} from "../types/metrics.ts";
+import type { MetricAttributes } from "../../telemetry/types/metrics.ts";
+import { type Evaluation, LATENCY_BOUNDS_MS, type MetricsSnapshot } from "../types/metrics.ts";
 
 /** Where a value goes that has no place of its own any more. */
 export const OTHER = "other";
@@ -40,7 +36,7 @@ const MAX_VALUE_LENGTH = 253;
 const MAX_ERROR_LENGTH = 1024;
 
 /** Evaluations with the same attributes. */
-type Series = Counting & { readonly attributes: Attributes };
+type Series = Counting & { readonly attributes: MetricAttributes };
 
 /** Evaluations that are alike, counted together. */
 export type Latencies = { readonly counts: readonly number[]; readonly sum: number; readonly count: number };
@@ -71,7 +67,7 @@ export function createMetrics(
   } = {},
 ): Metrics {
   const series = new EvaluationSeries(limits, onOverflow);
-  const errors = new Map<string, { readonly attributes: Attributes; count: number }>();
+  const errors = new Map<string, { readonly attributes: MetricAttributes; count: number }>();
   const cancelled = new Map<string, number>();
   return {
     recordEvaluation: (evaluation, latencyMs) => count(series.of(evaluation), latencyMs),
@@ -204,7 +200,7 @@ type Values = {
 function attributesOf(
   { policyName, policyMode, accepted, mutated, review }: Evaluation,
   { kind = "", operation = "", namespace, errorCode }: Values,
-): Attributes {
+): MetricAttributes {
   return {
     policy_name: policyName,
     policy_mode: policyMode,

@@ -1,4 +1,5 @@
 /** The fields of the server's spans (spec/policy-server.md §13); absent texts are empty ones. */
+import { joined } from "../../program/types/bytes.ts";
 import { setOwn } from "../../program/types/own.ts";
 import { decodeText, scanObject, skipValue, stringValue } from "../../evaluator/render/json_scan.ts";
 import type { Review } from "../../evaluator/render/review.ts";
@@ -29,12 +30,7 @@ type Group = {
 
 /** The members of a review's request that are {@link SHOWN}. */
 function shownMembers(review: Review): Readonly<Record<string, unknown>> {
-  const bytes = new Uint8Array(review.length);
-  let end = 0;
-  for (const piece of review.pieces) {
-    bytes.set(piece, end);
-    end += piece.length;
-  }
+  const bytes = joined(review.pieces, review.length);
   const members: Record<string, unknown> = {};
   scanObject(bytes, 0, (keyStart, keyEnd, start) => {
     const behind = skipValue(bytes, start, Infinity);

@@ -4,6 +4,8 @@ import { Router } from "../../deps.ts";
 import { BodyError, type HttpHandler, type HttpRequest, type HttpResponse } from "../../http/types.ts";
 import { JsonSyntaxError, position } from "../../evaluator/render/json_scan.ts";
 import { readRawReview, readReview, type Review, ReviewShapeError } from "../../evaluator/render/review.ts";
+import { within } from "../../program/apply/within.ts";
+import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "../../telemetry/render/prometheus.ts";
 import type { TraceSpan } from "../../telemetry/types/spans.ts";
 import { evaluate, type Evaluated, type EvaluationContext } from "../apply/evaluate.ts";
 import type { Log } from "../apply/log.ts";
@@ -13,7 +15,7 @@ import { pprofRoutes } from "./pprof.ts";
 import type { UsedPolicies } from "../apply/current_policies.ts";
 import { rawAnswer, reviewAnswer } from "../../admission/render/admission_response.ts";
 import { errorAnswer } from "../render/error_answer.ts";
-import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "../render/metrics.ts";
+import { metricFamilies } from "../render/metrics.ts";
 import { REVIEW_SPAN, reviewFields } from "../render/spans.ts";
 import { LINES_TYPE, MANY_HEADER, MOST_POLICIES, type RequestOrigin } from "../types/admission.ts";
 
@@ -214,12 +216,7 @@ async function answerMany(
     );
     return `{"policy":${JSON.stringify(policy)},"status":${status},"answer":${body}}\n`;
   });
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), SLOW_POLICY_MS);
-  });
-  const whole = await Promise.race([Promise.all(lines), late]);
-  clearTimeout(timer);
+  const whole = await within<string[] | undefined>(SLOW_POLICY_MS, Promise.all(lines), () => undefined);
   return {
     status: 200,
     headers: { "content-type": LINES_TYPE },
@@ -315,7 +312,7 @@ export function readinessHandler(context: ReadinessContext): HttpHandler {
     return {
       status: 200,
       headers: { "content-type": PROMETHEUS_CONTENT_TYPE },
-      body: prometheusText(context.metrics.snapshot()),
+      body: prometheusText(metricFamilies(context.metrics.snapshot())),
     };
   };
   router.get("/metrics", metrics).head("/metrics", metrics).all("/metrics", () => READ_ONLY);

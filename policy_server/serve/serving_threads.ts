@@ -4,13 +4,13 @@
  * connections are closed by that, and their clients connect anew.
  */
 import process from "node:process";
-import { setTimeout as delay } from "node:timers/promises";
 import { createSecureContext } from "node:tls";
 import { MessageChannel, type MessagePort as NodePort } from "node:worker_threads";
 import { EvaluatorPool, OverloadedError, wholeRequest } from "../../evaluator/apply/pool.ts";
 import { pooledThreads } from "../../evaluator/apply/pooled_threads.ts";
 import type { Threads } from "../../evaluator/apply/thread.ts";
 import type { Ending, TlsSettings } from "../../http/types.ts";
+import { within } from "../../program/apply/within.ts";
 import type { SharedLog } from "../apply/log.ts";
 import type { Metrics } from "../apply/metrics.ts";
 import { addCounted } from "../apply/metrics_relay.ts";
@@ -165,16 +165,14 @@ export class ServingThreads {
   /** Resolves when threads have done what they were told so far, and handed on what they have counted. */
   async settled(): Promise<void> {
     const listening = [...this.#all].filter(({ state }) => state === "listening");
-    await Promise.race([
-      Promise.all(listening.map((thread) =>
-        new Promise<void>((resolve) => {
-          const id = ++this.#ids;
-          thread.relays.set(id, resolve);
-          post(thread, { kind: "relay", id });
-        })
-      )),
-      passed(RELAY_MS),
-    ]);
+    const relayed = listening.map((thread) =>
+      new Promise<void>((resolve) => {
+        const id = ++this.#ids;
+        thread.relays.set(id, resolve);
+        post(thread, { kind: "relay", id });
+      })
+    );
+    await within<unknown>(RELAY_MS, Promise.all(relayed), () => {});
   }
 
   /** Lets requests that have begun end, as a listener does, and then the threads. Called again, it waits for the same end. */
@@ -186,12 +184,10 @@ export class ServingThreads {
     clearInterval(this.#watch);
     const left = [...this.#all];
     this.#tellAll({ kind: "end", ending });
-    await Promise.race([
-      Promise.all(left.map((thread) => until(thread, () => thread.state === "gone"))),
-      passed(ending.graceMs + END_MS),
-    ]);
+    const gone = left.map((thread) => until(thread, () => thread.state === "gone"));
+    await within<unknown>(ending.graceMs + END_MS, Promise.all(gone), () => {});
     for (const thread of [...this.#all]) this.#gone(thread);
-    await Promise.race([this.#threads.close(), passed(END_MS)]);
+    await within(END_MS, this.#threads.close(), () => {});
   }
 
   #know(id: number, message: ToServing): void {
@@ -358,9 +354,6 @@ export class ServingThreads {
     process.exit(1);
   }
 }
-
-/** Resolves after so many milliseconds, for which the process is not kept alive. */
-const passed = (ms: number): Promise<void> => delay(ms, undefined, { ref: false });
 
 function post({ state, port }: Serving, message: ToServing): void {
   if (state !== "gone") port.postMessage(message);

@@ -105,6 +105,16 @@ export function requireUniqueKeys<T extends DocumentValue | null>(document: T, t
   );
 }
 
+/** A map's member; undefined where there is none, and for what is no map. */
+export function memberOf(value: DocumentValue | undefined, name: string): DocumentValue | undefined {
+  return value?.kind === "map" ? value.entries.find(({ key }) => key === name)?.value : undefined;
+}
+
+/** The text of a string; undefined for everything else. */
+export function textOf(value: DocumentValue | undefined): string | undefined {
+  return value?.kind === "string" ? value.value : undefined;
+}
+
 /** The list of `items`. */
 export function listOf(items: readonly DocumentValue[], at: number): DocumentValue {
   return bounded({

@@ -19,221 +19,135 @@ export type Flag = {
   readonly hidden?: true;
 };
 
+/** A flag, its variable and what it takes. */
+const flag = <const Name extends `--${string}`>(
+  name: Name,
+  variable: string,
+  value: FlagValue,
+  more: Omit<Flag, "name" | "variable" | "value">,
+) => ({ name, variable, value, ...more });
+
+const SWITCH: FlagValue = { kind: "boolean" };
+const text = (placeholder: string): FlagValue => ({ kind: "text", placeholder });
+const path = (placeholder: string): FlagValue => ({ kind: "path", placeholder });
+const paths = (placeholder: string): FlagValue => ({ kind: "paths", placeholder });
+
 const TABLE = [
-  {
-    name: "--addr",
-    variable: "KUBEWARDEN_BIND_ADDRESS",
-    value: { kind: "text", placeholder: "ADDRESS" },
+  flag("--addr", "KUBEWARDEN_BIND_ADDRESS", text("ADDRESS"), {
     defaultText: "0.0.0.0",
     help: "Bind against this IP address; IPv6 in brackets, e.g. [::]",
-  },
-  {
-    name: "--port",
-    variable: "KUBEWARDEN_PORT",
-    value: { kind: "text", placeholder: "PORT" },
-    defaultText: "3000",
-    help: "Listen on this port",
-  },
-  {
-    name: "--readiness-probe-port",
-    variable: "KUBEWARDEN_READINESS_PROBE_PORT",
-    value: { kind: "text", placeholder: "PORT" },
+  }),
+  flag("--port", "KUBEWARDEN_PORT", text("PORT"), { defaultText: "3000", help: "Listen on this port" }),
+  flag("--readiness-probe-port", "KUBEWARDEN_READINESS_PROBE_PORT", text("PORT"), {
     defaultText: "8081",
     help: "Answer readiness probes and GET /metrics on this port, always over plain HTTP",
-  },
-  {
-    name: "--workers",
-    variable: "KUBEWARDEN_WORKERS",
-    value: { kind: "text", placeholder: "NUMBER" },
+  }),
+  flag("--workers", "KUBEWARDEN_WORKERS", text("NUMBER"), {
     help: "How many policies are evaluated at the same time [default: number of CPUs]",
-  },
-  {
-    name: "--cert-file",
-    variable: "KUBEWARDEN_CERT_FILE",
-    value: { kind: "path", placeholder: "FILE" },
+  }),
+  flag("--cert-file", "KUBEWARDEN_CERT_FILE", path("FILE"), {
     help: "TLS certificate in PEM, with its chain if it has one; needs --key-file",
-  },
-  {
-    name: "--key-file",
-    variable: "KUBEWARDEN_KEY_FILE",
-    value: { kind: "path", placeholder: "FILE" },
+  }),
+  flag("--key-file", "KUBEWARDEN_KEY_FILE", path("FILE"), {
     help: "TLS private key in PEM; needs --cert-file",
-  },
-  {
-    name: "--client-ca-file",
-    variable: "KUBEWARDEN_CLIENT_CA_FILE",
-    value: { kind: "paths", placeholder: "FILE,..." },
+  }),
+  flag("--client-ca-file", "KUBEWARDEN_CLIENT_CA_FILE", paths("FILE,..."), {
     help: "Demand client certificates issued by one of the CAs in these PEM files",
-  },
-  {
-    name: "--policies",
-    variable: "KUBEWARDEN_POLICIES",
-    value: { kind: "text", placeholder: "FILE" },
+  }),
+  flag("--policies", "KUBEWARDEN_POLICIES", text("FILE"), {
     defaultText: "policies.yml",
     help: "YAML file that names the policies to serve and their settings",
-  },
-  {
-    name: "--policies-download-dir",
-    variable: "KUBEWARDEN_POLICIES_DOWNLOAD_DIR",
-    value: { kind: "text", placeholder: "DIRECTORY" },
+  }),
+  flag("--policies-download-dir", "KUBEWARDEN_POLICIES_DOWNLOAD_DIR", text("DIRECTORY"), {
     defaultText: ".",
     help: "Where downloaded policies are kept",
-  },
-  {
-    name: "--sources-path",
-    variable: "KUBEWARDEN_SOURCES_PATH",
-    value: { kind: "text", placeholder: "FILE" },
+  }),
+  flag("--sources-path", "KUBEWARDEN_SOURCES_PATH", text("FILE"), {
     help: "YAML file with insecure sources, certificate authorities and proxies of registries",
-  },
-  {
-    name: "--verification-path",
-    variable: "KUBEWARDEN_VERIFICATION_CONFIG_PATH",
-    value: { kind: "text", placeholder: "FILE" },
+  }),
+  flag("--verification-path", "KUBEWARDEN_VERIFICATION_CONFIG_PATH", text("FILE"), {
     help: "YAML file with the signatures that policies must have; turns verification on",
-  },
-  {
-    name: "--sigstore-cache-dir",
-    variable: "KUBEWARDEN_SIGSTORE_CACHE_DIR",
-    value: { kind: "text", placeholder: "DIRECTORY" },
+  }),
+  flag("--sigstore-cache-dir", "KUBEWARDEN_SIGSTORE_CACHE_DIR", text("DIRECTORY"), {
     defaultText: "sigstore-data",
     help: "Where Sigstore's trust root is kept; made if missing",
-  },
-  {
-    name: "--sigstore-trust-config",
-    variable: "KUBEWARDEN_SIGSTORE_TRUST_CONFIG_PATH",
-    value: { kind: "path", placeholder: "FILE" },
+  }),
+  flag("--sigstore-trust-config", "KUBEWARDEN_SIGSTORE_TRUST_CONFIG_PATH", path("FILE"), {
     help: "JSON file with Sigstore's ClientTrustConfig, used instead of the public trust root",
-  },
-  {
-    name: "--docker-config-json-path",
-    variable: "KUBEWARDEN_DOCKER_CONFIG_JSON_PATH",
-    value: { kind: "text", placeholder: "DIRECTORY" },
+  }),
+  flag("--docker-config-json-path", "KUBEWARDEN_DOCKER_CONFIG_JSON_PATH", text("DIRECTORY"), {
     help: "Directory that holds the config.json with registry credentials",
-  },
-  {
-    name: "--log-level",
-    variable: "KUBEWARDEN_LOG_LEVEL",
-    value: { kind: "choice", placeholder: "LEVEL", choices: ["trace", "debug", "info", "warn", "error"] },
-    defaultText: "info",
-    help: "Log lines below this level are left out",
-  },
-  {
-    name: "--log-fmt",
-    variable: "KUBEWARDEN_LOG_FMT",
-    value: { kind: "choice", placeholder: "FORMAT", choices: ["text", "json", "otlp"] },
-    defaultText: "text",
-    help: "Format of the log; otlp: text, and spans to an OpenTelemetry collector",
-  },
-  {
-    name: "--log-no-color",
-    variable: "NO_COLOR",
-    value: { kind: "boolean", anyNonEmptyVariable: true },
+  }),
+  flag("--log-level", "KUBEWARDEN_LOG_LEVEL", {
+    kind: "choice",
+    placeholder: "LEVEL",
+    choices: ["trace", "debug", "info", "warn", "error"],
+  }, { defaultText: "info", help: "Log lines below this level are left out" }),
+  flag("--log-fmt", "KUBEWARDEN_LOG_FMT", {
+    kind: "choice",
+    placeholder: "FORMAT",
+    choices: ["text", "json", "otlp"],
+  }, { defaultText: "text", help: "Format of the log; otlp: text, and spans to an OpenTelemetry collector" }),
+  flag("--log-no-color", "NO_COLOR", { kind: "boolean", anyNonEmptyVariable: true }, {
     help: "Accepted for compatibility: the log never has colours",
-  },
-  {
-    name: "--enable-metrics",
-    variable: "KUBEWARDEN_ENABLE_METRICS",
-    value: { kind: "boolean" },
+  }),
+  flag("--enable-metrics", "KUBEWARDEN_ENABLE_METRICS", SWITCH, {
     help: "Push metrics to an OpenTelemetry collector (OTLP over gRPC, OTEL_EXPORTER_OTLP_* variables)",
-  },
-  {
-    name: "--enable-pprof",
-    variable: "KUBEWARDEN_ENABLE_PPROF",
-    value: { kind: "boolean" },
+  }),
+  flag("--enable-pprof", "KUBEWARDEN_ENABLE_PPROF", SWITCH, {
     help: "Serve profiles of the main thread below /debug/pprof",
-  },
-  {
-    name: "--always-accept-admission-reviews-on-namespace",
-    variable: "KUBEWARDEN_ALWAYS_ACCEPT_ADMISSION_REVIEWS_ON_NAMESPACE",
-    value: { kind: "text", placeholder: "NAMESPACE" },
-    help: "Accept every request about this namespace without asking the policy",
-  },
-  {
-    name: "--policy-timeout",
-    variable: "KUBEWARDEN_POLICY_TIMEOUT",
-    value: { kind: "text", placeholder: "SECONDS" },
+  }),
+  flag(
+    "--always-accept-admission-reviews-on-namespace",
+    "KUBEWARDEN_ALWAYS_ACCEPT_ADMISSION_REVIEWS_ON_NAMESPACE",
+    text("NAMESPACE"),
+    { help: "Accept every request about this namespace without asking the policy" },
+  ),
+  flag("--policy-timeout", "KUBEWARDEN_POLICY_TIMEOUT", text("SECONDS"), {
     defaultText: "2",
     help: "How long a policy may take, unless it has a timeout of its own",
-  },
-  {
-    name: "--disable-timeout-protection",
-    variable: "KUBEWARDEN_DISABLE_TIMEOUT_PROTECTION",
-    value: { kind: "boolean" },
+  }),
+  flag("--disable-timeout-protection", "KUBEWARDEN_DISABLE_TIMEOUT_PROTECTION", SWITCH, {
     help: "Let policies run without any time limit",
-  },
-  {
-    name: "--ignore-kubernetes-connection-failure",
-    variable: "KUBEWARDEN_IGNORE_KUBERNETES_CONNECTION_FAILURE",
-    value: { kind: "boolean" },
+  }),
+  flag("--ignore-kubernetes-connection-failure", "KUBEWARDEN_IGNORE_KUBERNETES_CONNECTION_FAILURE", SWITCH, {
     help: "Start though Kubernetes can't be reached; context-aware policies will not work",
-  },
-  {
-    name: "--continue-on-errors",
-    variable: "KUBEWARDEN_CONTINUE_ON_ERRORS",
-    value: { kind: "boolean" },
+  }),
+  flag("--continue-on-errors", "KUBEWARDEN_CONTINUE_ON_ERRORS", SWITCH, {
     help: "Start though policies are broken; they refuse every request",
     hidden: true,
-  },
-  {
-    name: "--daemon",
-    variable: "KUBEWARDEN_DAEMON",
-    value: { kind: "boolean" },
-    help: "Run in the background",
-  },
-  {
-    name: "--daemon-pid-file",
-    variable: "KUBEWARDEN_DAEMON_PID_FILE",
-    value: { kind: "text", placeholder: "FILE" },
+  }),
+  flag("--daemon", "KUBEWARDEN_DAEMON", SWITCH, { help: "Run in the background" }),
+  flag("--daemon-pid-file", "KUBEWARDEN_DAEMON_PID_FILE", text("FILE"), {
     defaultText: "policy-server.pid",
     help: "Where a daemon writes its process id; a relative name counts from /",
-  },
-  {
-    name: "--daemon-stdout-file",
-    variable: "KUBEWARDEN_DAEMON_STDOUT_FILE",
-    value: { kind: "text", placeholder: "FILE" },
+  }),
+  flag("--daemon-stdout-file", "KUBEWARDEN_DAEMON_STDOUT_FILE", text("FILE"), {
     help: "Where a daemon's standard output goes",
-  },
-  {
-    name: "--daemon-stderr-file",
-    variable: "KUBEWARDEN_DAEMON_STDERR_FILE",
-    value: { kind: "text", placeholder: "FILE" },
+  }),
+  flag("--daemon-stderr-file", "KUBEWARDEN_DAEMON_STDERR_FILE", text("FILE"), {
     help: "Where a daemon's standard error goes",
-  },
-  {
-    name: "--watch-policies",
-    variable: "KUBEWARDEN_WATCH_POLICIES",
-    value: { kind: "boolean" },
+  }),
+  flag("--watch-policies", "KUBEWARDEN_WATCH_POLICIES", SWITCH, {
     help: "Load the policies anew when the policies file changes (SIGHUP does so at any time)",
-  },
-  {
-    name: "--policy-memory-limit-mib",
-    variable: "KUBEWARDEN_POLICY_MEMORY_LIMIT_MIB",
-    value: { kind: "text", placeholder: "MIB" },
+  }),
+  flag("--policy-memory-limit-mib", "KUBEWARDEN_POLICY_MEMORY_LIMIT_MIB", text("MIB"), {
     defaultText: "256",
     help: "How much memory one evaluation may use, from 1 to 4096 MiB",
-  },
-  {
-    name: "--memory-limit-mib",
-    variable: "KUBEWARDEN_MEMORY_LIMIT_MIB",
-    value: { kind: "text", placeholder: "MIB" },
+  }),
+  flag("--memory-limit-mib", "KUBEWARDEN_MEMORY_LIMIT_MIB", text("MIB"), {
     help: "How much memory the whole process may use [default: the limit of its container]",
-  },
-  {
-    name: "--serving-threads",
-    variable: "KUBEWARDEN_SERVING_THREADS",
-    value: { kind: "text", placeholder: "NUMBER" },
+  }),
+  flag("--serving-threads", "KUBEWARDEN_SERVING_THREADS", text("NUMBER"), {
     help:
       "How many threads read requests and evaluate quick policies, from 0 (the main thread reads them all) " +
       "to 64 [default: as --workers, at most 8; 0 with fewer than 4 workers]",
-  },
-  {
-    name: "--max-body-bytes",
-    variable: "KUBEWARDEN_MAX_BODY_BYTES",
-    value: { kind: "text", placeholder: "BYTES" },
+  }),
+  flag("--max-body-bytes", "KUBEWARDEN_MAX_BODY_BYTES", text("BYTES"), {
     defaultText: "8388608",
     help: "Requests with a larger body are answered 413",
-  },
-] as const satisfies readonly Flag[];
+  }),
+];
 
 /** The name of a flag of the table. */
 export type FlagName = typeof TABLE[number]["name"];

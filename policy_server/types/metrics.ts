@@ -1,4 +1,5 @@
 /** The policy server's two instruments (spec/policy-server.md §12): names, buckets, attributes. */
+import type { CounterValue, HistogramValue } from "../../telemetry/types/metrics.ts";
 import type { PolicyMode } from "./policies.ts";
 
 /** Monotonic counter of evaluations and of requests to policies that could not be made ready. */
@@ -47,23 +48,9 @@ export type EvaluatedReview = {
   readonly namespace?: string | undefined;
 };
 
-/** Attributes of a series with their types, as OTLP has them; Prometheus shows all of them as text. */
-export type Attributes = Readonly<Record<string, string | number | boolean>>;
-
-/** One counter value. */
-export type CounterPoint = { readonly attributes: Attributes; readonly value: number };
-
-/** One histogram: `counts[i]` is the number of values in bucket i, not cumulated, one longer than the bounds. */
-export type HistogramPoint = {
-  readonly attributes: Attributes;
-  readonly counts: readonly number[];
-  readonly sum: number;
-  readonly count: number;
-};
-
 /** All values at one moment. */
 export type MetricsSnapshot = {
-  readonly evaluations: readonly CounterPoint[];
-  readonly latency: readonly HistogramPoint[];
-  readonly cancelled: readonly CounterPoint[];
+  readonly evaluations: readonly CounterValue[];
+  readonly latency: readonly HistogramValue[];
+  readonly cancelled: readonly CounterValue[];
 };

@@ -14,6 +14,7 @@
  * ```
  */
 import { wallClockMs } from "../../program/apply/wall_clock.ts";
+import { within } from "../../program/apply/within.ts";
 import { loadOtelApi, loadOtelMetrics, loadOtlp } from "../../deps.ts";
 import {
   type Arrived,
@@ -27,7 +28,6 @@ import {
 import { type Environment, exportIntervalMs, otlpSettings, temporality } from "../render/otlp_settings.ts";
 import type { MetricFamily, Temporality } from "../types/metrics.ts";
 import type { Report } from "../types/report.ts";
-import { deadline } from "./deadline.ts";
 import { openOtlpChannel } from "./otlp_channel.ts";
 import { resource } from "./resource.ts";
 
@@ -105,7 +105,7 @@ export async function startMetricsPush(options: MetricsPushOptions): Promise<Met
         if (pushing !== undefined) await pushing;
         return await pushOnce();
       };
-      const done = await deadline(last(), limitMs, false);
+      const done = await within(limitMs, last(), () => false);
       channel.close();
       return done;
     },

@@ -1,10 +1,10 @@
 /** Traces over OTLP: spans as the programs make them (`types/spans.ts`) become OpenTelemetry's and are sent in batches. */
+import { within } from "../../program/apply/within.ts";
 import { own, setOwn } from "../../program/types/own.ts";
 import { loadOtelApi, loadOtelTraces, loadOtlp, type OtelSpan } from "../../deps.ts";
 import { batchSettings, type Environment, otlpSettings } from "../render/otlp_settings.ts";
 import type { Report } from "../types/report.ts";
 import type { SpanFields, Tracer, TraceSpan } from "../types/spans.ts";
-import { deadline } from "./deadline.ts";
 import { openOtlpChannel } from "./otlp_channel.ts";
 import { resource } from "./resource.ts";
 import { spanBatches } from "./span_batches.ts";
@@ -72,7 +72,7 @@ export async function startTraces({ serviceName, environment, report }: TracesOp
     root: (name, fields) =>
       wrap(tracer.startSpan(name, { root: true, attributes: defined(fields) }, ROOT_CONTEXT)),
     async stop(limitMs) {
-      await deadline(processor.shutdown(), limitMs, undefined);
+      await within(limitMs, processor.shutdown(), () => {});
       channel.close();
     },
   };

@@ -175,7 +175,7 @@ test("what an entry says", async () => {
     ],
     ["auth beside null", { auths: { "h.test": { ...login("u"), username: null, password: null } } }, "u"],
     ["an identity token", { auths: { "h.test": { ...login("u"), identitytoken: "t" } } }, "identity_token"],
-    // Sent as it is (docker/cli \`AuthConfig.RegistryToken\`).
+    // Sent as it is (docker/cli `AuthConfig.RegistryToken`).
     ["a token of the registry", { auths: { "h.test": { registrytoken: "t" } } }, "registry_token"],
     [
       "a token of the registry before a login",

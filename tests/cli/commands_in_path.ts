@@ -1,11 +1,11 @@
-/** A folder to put into PATH in which \`kwctl\` and \`reeve\` are this tool, on the runtime that runs the test. */
+/** A folder to put into PATH in which `kwctl` and `reeve` are this tool, on the runtime that runs the test. */
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { programFile } from "../programs.ts";
 
-/** Makes the folder \`bin\` below \`base\`. */
+/** Makes the folder `bin` below `base`. */
 export function commandsInPath(base: string): string {
   const [bin, programs] = [join(base, "bin"), join(base, "programs")];
   for (const folder of [bin, programs]) mkdirSync(folder);

@@ -6,7 +6,6 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseAllDocuments } from "../../deps.ts";
-import { withoutColours } from "../../cli/render/bench_text.ts";
 import { DELIBERATE } from "./deliberate_differences.ts";
 import { reeve } from "./reeve.ts";
 
@@ -21,6 +20,10 @@ const vectors = fileURLToPath(new URL("../vectors/", import.meta.url));
 const recordings = JSON.parse(readFileSync(join(vectors, "cli/cli.json"), "utf8")) as readonly Recording[];
 const folder = mkdtempSync(join(tmpdir(), "reeve-replay-"));
 const home = mkdtempSync(join(tmpdir(), "reeve-home-"));
+
+/** A recorded text without the colours that 1.36 prints into pipes too. */
+// deno-lint-ignore no-control-regex
+const withoutColours = (text: string): string => text.replace(/\u001b\[[0-9;]*m/g, "");
 
 /** Standard output as data: JSON lines, YAML, or a table's cells. */
 function data(stdout: string, args: readonly string[]): unknown {

@@ -2,10 +2,9 @@
 // the controller's process from start to signal.
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { LEASES } from "../../controller/types/resources.ts";
+import { CONFIG_MAPS, LEASES, SECRETS } from "../../controller/types/resources.ts";
 import { connect } from "../../kubernetes/apply/api_transport.ts";
-import { clientNodeHttp } from "../../kubernetes/apply/client_node_http.ts";
-import { loadKubernetesClient } from "../../deps.ts";
+import { isNotFound, kubeClient } from "../../kubernetes/apply/kube_client.ts";
 import {
   type Any,
   certificateFolder,
@@ -27,24 +26,22 @@ if (binariesFolder() === undefined) {
   });
   test.after(async ({ harness }) => await harness?.stop());
 
-  test("the client's own API classes work over the transport", async ({ harness }) => {
+  test("a kubeconfig's connection lists, creates, and tells what is not there", async ({ harness }) => {
     const transport = await connect({ kubeconfig: harness.plane.kubeconfig });
-    const { CoreV1Api, createConfiguration, ServerConfiguration } = await loadKubernetesClient();
-    const api = new CoreV1Api(createConfiguration({
-      baseServer: new ServerConfiguration(transport.server, {}),
-      httpApi: await clientNodeHttp(transport),
-    }));
-    const { items } = await api.listNamespace();
-    assert.ok(items.some(({ metadata }) => metadata?.name === NAMESPACE));
-    const created = await api.createNamespacedConfigMap({
-      namespace: NAMESPACE,
-      body: { metadata: { name: "made" }, data: { u: "ü" } },
-    });
+    const client = kubeClient(transport, "test");
+    const namespaces = { apiVersion: "v1", kind: "Namespace", plural: "namespaces", namespaced: false };
+    const { items } = await client.list(namespaces, undefined, {});
+    assert.ok(items.some(({ metadata }) => metadata.name === NAMESPACE));
+    const made = {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "made", namespace: NAMESPACE },
+      data: { u: "ü" },
+    };
+    const created = await client.create<Any>(CONFIG_MAPS, made);
     assert.equal(created.data, { u: "ü" });
-    const missing = await api.readNamespacedSecret({ namespace: NAMESPACE, name: "absent" }).catch((error) =>
-      error
-    );
-    assert.is(missing.code, 404);
+    const missing = await client.get(SECRETS, NAMESPACE, "absent").catch((error) => error);
+    assert.ok(isNotFound(missing));
     transport.close();
   });
 

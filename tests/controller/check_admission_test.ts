@@ -1,4 +1,5 @@
 // `--check-admission`, which `helm test` runs, against a real API server; the controller and the policy server are played.
+import { customResource } from "../../crd/types.ts";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { test } from "uvu";
@@ -9,7 +10,7 @@ import {
   runAdmissionCheck,
 } from "../../controller/apply/check_admission.ts";
 import { parseFlags, settingsFrom } from "../../controller/render/flags.ts";
-import { customResource, VALIDATING } from "../../controller/types/resources.ts";
+import { VALIDATING } from "../../controller/types/resources.ts";
 import { customResourceDefinitions } from "../../crd/mod.ts";
 import { type KubeClient, kubeClient } from "../../kubernetes/apply/kube_client.ts";
 import { binariesFolder, HOW_TO_GET_BINARIES } from "../cluster/binaries/locate.ts";

@@ -3,15 +3,9 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Controller } from "../../controller/serve/controller.ts";
-import {
-  CONFIG_MAPS,
-  customResource,
-  MUTATING,
-  SERVICES,
-  VALIDATING,
-} from "../../controller/types/resources.ts";
+import { CONFIG_MAPS, MUTATING, SERVICES, VALIDATING } from "../../controller/types/resources.ts";
 import type { ApiTransport } from "../../kubernetes/apply/api_transport.ts";
-import type { Kind } from "../../crd/types.ts";
+import { customResource, type Kind } from "../../crd/types.ts";
 import { binariesFolder, HOW_TO_GET_BINARIES } from "../cluster/binaries/locate.ts";
 import { type Any, type Harness, NAMESPACE, startHarness, until } from "./harness.ts";
 import { type Player, startPlayer } from "./player.ts";

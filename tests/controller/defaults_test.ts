@@ -1,5 +1,6 @@
 // The unified chart's default resources, and what its hook does before an uninstallation: through the shipped controller, on a
 // real API server.
+import { customResource } from "../../crd/types.ts";
 import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { suite } from "uvu";
@@ -8,7 +9,6 @@ import { readDefaults } from "../../controller/render/read_defaults.ts";
 import {
   BUDGETS,
   CONFIG_MAPS,
-  customResource,
   DEPLOYMENTS,
   MUTATING,
   PODS,

@@ -1,4 +1,5 @@
 /** A control plane with our CRDs, our webhooks and our controller, for one test file. */
+import { customResource } from "../../crd/types.ts";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -10,7 +11,7 @@ import {
   startController,
 } from "../../controller/serve/controller.ts";
 import type { KubeObject } from "../../kubernetes/types/object.ts";
-import { customResource, MUTATING, VALIDATING } from "../../controller/types/resources.ts";
+import { MUTATING, VALIDATING } from "../../controller/types/resources.ts";
 import { type Resource, resourcePath } from "../../kubernetes/types/resource.ts";
 import { type ControllerSettings, defaultSettings } from "../../controller/types/settings.ts";
 import { customResourceDefinitions, type Kind, KINDS } from "../../crd/mod.ts";

@@ -2,7 +2,6 @@
 // made of them, field by field as the API server stores it, and the statuses are the same.
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { customResource } from "../../controller/types/resources.ts";
 import {
   BUDGETS,
   CONFIG_MAPS,
@@ -14,7 +13,7 @@ import {
 } from "../../controller/types/resources.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
 import type { Controller } from "../../controller/serve/controller.ts";
-import { type Kind, KINDS, type Policy, policyId } from "../../crd/types.ts";
+import { customResource, type Kind, KINDS, type Policy, policyId } from "../../crd/types.ts";
 import { binariesFolder, HOW_TO_GET_BINARIES } from "../cluster/binaries/locate.ts";
 import { STATUS_DIFFERENCES } from "./deliberate_differences.ts";
 import { type Any, type Harness, NAMESPACE, startHarness, startWithWebhooks, until } from "./harness.ts";

@@ -2,6 +2,7 @@
  * Plays the parts of the cluster that the tests' API server lacks: the Deployment controller and the kubelet (ReplicaSets and
  * ready pods for each Deployment) and the garbage collector (what a PolicyServer owned goes with it).
  */
+import { customResource } from "../../crd/types.ts";
 import { FIELD_MANAGER } from "../../controller/render/names.ts";
 import { kubeClient } from "../../kubernetes/apply/kube_client.ts";
 import { createStore, type Store } from "../../controller/apply/store.ts";
@@ -10,7 +11,6 @@ import { follow } from "../../controller/serve/reflector.ts";
 import {
   BUDGETS,
   CONFIG_MAPS,
-  customResource,
   DEPLOYMENTS,
   PODS,
   REPLICA_SETS,

@@ -3,7 +3,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { policyId } from "../../crd/types.ts";
-import { readPolicies, renderConfigMap } from "../../controller/render/config_map.ts";
+import { readPolicies, renderConfiguration } from "../../controller/render/config_map.ts";
 import { renderDeployment } from "../../controller/render/deployment.ts";
 import { covers, needsApply, removeForeign } from "../../controller/render/differences.ts";
 import { OTEL_VARIABLES } from "../../controller/render/environment.ts";
@@ -130,7 +130,7 @@ test("namespaced capabilities: absent grants all, an empty list none", () => {
     spec: { module: "m", mutating: false },
   };
   const granted = (spec: Any) =>
-    JSON.parse(renderConfigMap(server(spec), [policy], base).data["policies.yml"]!)["kw.ap.n.p"]
+    JSON.parse(renderConfiguration(server(spec), [policy], base).configMap.data["policies.yml"]!)["kw.ap.n.p"]
       .hostCapabilities;
   assert.equal(granted({}), ["*"]);
   assert.equal(granted({ namespacedPoliciesCapabilities: [] }), []);
@@ -165,7 +165,8 @@ test("an old id stays with the policy whose webhook of before the upgrade asks f
   for (const [old, first, newcomer] of pairs) {
     const file = (policies: Any[], ...upgrading: Any[]) =>
       JSON.parse(
-        renderConfigMap(server(), policies, base, new Set(upgrading.map(policyId))).data["policies.yml"]!,
+        renderConfiguration(server(), policies, base, new Set(upgrading.map(policyId))).configMap
+          .data["policies.yml"]!,
       );
     for (const policies of [[first, newcomer], [newcomer, first]]) {
       const found = file(policies, first);

@@ -1,7 +1,7 @@
 // Every object that the original's controller made for the recorded resources, field by field, against what we render.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { renderConfigMap } from "../../controller/render/config_map.ts";
+import { renderConfiguration } from "../../controller/render/config_map.ts";
 import { renderDeployment } from "../../controller/render/deployment.ts";
 import { renderPodDisruptionBudget } from "../../controller/render/pod_disruption_budget.ts";
 import { renderServerSecret } from "../../controller/render/secret.ts";
@@ -63,7 +63,7 @@ function rendered(vector: Vector, recorded: Recorded): Recorded {
   const { settings } = vector;
   switch (recorded.kind) {
     case "ConfigMap":
-      return renderConfigMap(owned, policies, settings);
+      return renderConfiguration(owned, policies, settings).configMap;
     case "Deployment":
       return renderDeployment({
         server: owned,

@@ -1,7 +1,6 @@
 /** Resources as users write them, and what to do with them and wait for through the API server. */
 import * as assert from "uvu/assert";
-import { customResource } from "../../controller/types/resources.ts";
-import type { Kind } from "../../crd/types.ts";
+import { customResource, type Kind } from "../../crd/types.ts";
 import type { Resource } from "../../kubernetes/types/resource.ts";
 import { type Any, type Harness, NAMESPACE, until } from "./harness.ts";
 

@@ -1,9 +1,9 @@
 // What many policies cost: time until they are active, writes as the API server counts them, memory of the controller's process. The
 // figures are printed; what is asserted are counts and bounds that no machine's speed changes.
+import { customResource } from "../../crd/types.ts";
 import process from "node:process";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { customResource } from "../../controller/types/resources.ts";
 import { binariesFolder, HOW_TO_GET_BINARIES } from "../cluster/binaries/locate.ts";
 import {
   type Any,

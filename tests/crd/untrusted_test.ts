@@ -3,7 +3,7 @@
 import { performance } from "node:perf_hooks";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { policiesFile } from "../../controller/render/config_map.ts";
+import { renderConfiguration } from "../../controller/render/config_map.ts";
 import { renderReview } from "../../controller/render/admission_review.ts";
 import { covers, needsApply, removeForeign } from "../../controller/render/differences.ts";
 import { hostPortProblems } from "../../controller/render/host_network.ts";
@@ -165,6 +165,9 @@ test("a quantity of more characters than any is no quantity", () => {
   assert.ok(parseQuantity(`${"0".repeat(127)}1`) !== undefined);
 });
 
+const policiesFile = (server: Any, policy: Any): string =>
+  renderConfiguration(server, [policy], defaultSettings("kubewarden")).configMap.data["policies.yml"]!;
+
 test("members, settings, labels and variables may have names that objects inherit something under", () => {
   for (const name of INHERITED) {
     // As a member of a group: declared it is known, undeclared it isn't.
@@ -173,7 +176,7 @@ test("members, settings, labels and variables may have names that objects inheri
     const members = JSON.parse(`{"${name}": {"module": "m", "settings": {"${name}": {"${name}": 1}}}}`);
     const own = group({ policies: members, expression: `${name}()` });
     assert.equal(validatePolicy(own), [], name);
-    const file = JSON.parse(policiesFile(server({}), [own]));
+    const file = JSON.parse(policiesFile(server({}), own));
     const entry = file["kw.apg.n.p"];
     assert.equal(Object.keys(entry.policies), [name]);
     assert.equal(
@@ -202,7 +205,7 @@ test("policies and servers may be called so too", () => {
   for (const name of ["constructor", "tostring", "valueof"]) {
     const own = policy("AdmissionPolicy", {}, { name, namespace: name });
     assert.equal(validatePolicy(own), []);
-    const file = JSON.parse(policiesFile(server({}, name), [own]));
+    const file = JSON.parse(policiesFile(server({}, name), own));
     assert.equal(Object.keys(file), [policyId(own)]);
     assert.is(
       renderWebhookConfiguration(own, { namespace: "kubewarden", caBundle: "" }).metadata.name,

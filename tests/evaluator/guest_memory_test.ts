@@ -124,7 +124,7 @@ const extism = (body: string) =>
 /** A block of 100 MB. */
 const BIG = "(call $alloc (i64.const 100000000))";
 
-/** A Rego module by hand: values are texts. \`eval\` runs \`body\`. */
+/** A Rego module by hand: values are texts. `eval` runs `body`. */
 const rego = (
   mode: "opa" | "gatekeeper",
   body: string,

@@ -8,7 +8,8 @@ import { evaluate, type EvaluationContext } from "../../policy_server/apply/eval
 import { createLog } from "../../policy_server/apply/log.ts";
 import { createMetrics } from "../../policy_server/apply/metrics.ts";
 import type { Evaluable, PolicySet } from "../../policy_server/apply/policy_set.ts";
-import { prometheusText } from "../../policy_server/render/metrics.ts";
+import { metricFamilies } from "../../policy_server/render/metrics.ts";
+import { prometheusText } from "../../telemetry/render/prometheus.ts";
 import { evaluation, testPolicy } from "../evaluator/evaluation.ts";
 
 const review = (annotations: Readonly<Record<string, string>>) =>
@@ -68,7 +69,7 @@ for (const expression of ["first() && second()", "first() || second()", "!first(
         assert.is((await judged({})).kind, "response");
       }
       assert.match(
-        prometheusText(metrics.snapshot()),
+        prometheusText(metricFamilies(metrics.snapshot())),
         /\nkubewarden_policy_evaluations_cancelled_total\{policy_name="group"\} 2\n/,
       );
       assert.is(metrics.snapshot().evaluations.reduce((sum, { value }) => sum + value, 0), 3);

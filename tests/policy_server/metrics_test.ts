@@ -2,7 +2,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createMetrics, METRICS_LIMITS } from "../../policy_server/apply/metrics.ts";
-import { prometheusText } from "../../policy_server/render/metrics.ts";
+import { metricFamilies } from "../../policy_server/render/metrics.ts";
+import { prometheusText } from "../../telemetry/render/prometheus.ts";
 import type { Evaluation } from "../../policy_server/types/metrics.ts";
 
 const REVIEW = { requestOrigin: "validate", kind: "Pod", operation: "CREATE" } as const;
@@ -108,7 +109,7 @@ test("Prometheus text", () => {
   metrics.recordInitializationError("bad", "why");
   const own =
     'policy_name="a\\"\\\\\\nb",policy_mode="protect",accepted="true",mutated="false",error_code="403"';
-  const text = prometheusText(metrics.snapshot());
+  const text = prometheusText(metricFamilies(metrics.snapshot()));
   const lines = text.split("\n");
   assert.is(lines.at(-1), "");
   assert.is(lines[1], "# TYPE kubewarden_policy_evaluations_total counter");
@@ -125,7 +126,7 @@ test("Prometheus text", () => {
 });
 
 test("nothing recorded is still a valid exposition", () => {
-  const text = prometheusText(createMetrics().snapshot());
+  const text = prometheusText(metricFamilies(createMetrics().snapshot()));
   assert.ok(text.split("\n").every((line) => line === "" || line.startsWith("# ")));
 });
 

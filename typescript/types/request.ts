@@ -1,37 +1,16 @@
 /** What a policy is asked. */
+import type {
+  GroupVersionKind,
+  GroupVersionResource,
+  UserInfo,
+} from "../../evaluator/types/admission_request.ts";
 import type { KubernetesObject } from "./workloads.ts";
 
-/** Group, version and kind. */
-export interface GroupVersionKind {
-  /** Empty for the core group. */
-  readonly group: string;
-  /** For example `v1`. */
-  readonly version: string;
-  /** For example `Pod`. */
-  readonly kind: string;
-}
-
-/** Group, version and resource. */
-export interface GroupVersionResource {
-  /** Empty for the core group. */
-  readonly group: string;
-  /** For example `v1`. */
-  readonly version: string;
-  /** The plural, for example `pods`. */
-  readonly resource: string;
-}
-
-/** Who asks the API server. */
-export interface UserInfo {
-  /** The user's name. */
-  readonly username?: string;
-  /** Tells users of one name apart. */
-  readonly uid?: string;
-  /** The user's groups. */
-  readonly groups?: readonly string[];
-  /** What the authenticator says besides. */
-  readonly extra?: Readonly<Record<string, readonly string[]>>;
-}
+export type {
+  GroupVersionKind,
+  GroupVersionResource,
+  UserInfo,
+} from "../../evaluator/types/admission_request.ts";
 
 /** An admission request. `Object` is what `object` and `oldObject` hold. */
 export interface AdmissionRequest<Object = KubernetesObject> {

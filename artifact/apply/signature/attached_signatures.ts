@@ -82,7 +82,6 @@ export function timeLimit(ms: number): () => boolean {
 /** One look for the signatures of an image. What cannot be read takes nothing else with it. */
 class SignatureSearch {
   readonly #registry: Registry;
-  readonly #repository: string;
   readonly #imageDigest: string;
   readonly #tooLate: () => boolean;
   readonly #images = new Map<string, SignatureImage>();
@@ -92,9 +91,8 @@ class SignatureSearch {
   #layersFound = 0;
   #fetched = 0;
 
-  constructor(registry: Registry, repository: string, imageDigest: string, tooLate: () => boolean) {
+  constructor(registry: Registry, imageDigest: string, tooLate: () => boolean) {
     this.#registry = registry;
-    this.#repository = repository;
     this.#imageDigest = imageDigest;
     this.#tooLate = tooLate;
   }
@@ -106,7 +104,7 @@ class SignatureSearch {
   async readSignatureTag(): Promise<void> {
     try {
       const tag = `${this.#imageDigest.replace(":", "-")}.sig`;
-      const { digest, manifest } = await getManifest(this.#registry, this.#repository, tag, "readable");
+      const { digest, manifest } = await getManifest(this.#registry, tag, "readable");
       if (manifest.kind === "image") this.#keep(digest, manifest);
       else await this.#readAll(manifest.manifests, "the entries of the signature index");
     } catch (error) {
@@ -116,7 +114,7 @@ class SignatureSearch {
 
   async readReferrers(): Promise<void> {
     try {
-      const { referrers, failure } = await getReferrers(this.#registry, this.#repository, this.#imageDigest);
+      const { referrers, failure } = await getReferrers(this.#registry, this.#imageDigest);
       if (failure !== undefined) this.#failed(failure);
       await this.#readAll(inOrderOfPromise(referrers), "the referrers");
     } catch (error) {
@@ -134,7 +132,7 @@ class SignatureSearch {
       }
       this.#fetched++;
       try {
-        const { manifest } = await getManifest(this.#registry, this.#repository, digest, "readable");
+        const { manifest } = await getManifest(this.#registry, digest, "readable");
         if (manifest.kind === "image") this.#keep(digest, manifest);
       } catch (error) {
         this.#failed(error);
@@ -180,11 +178,10 @@ class SignatureSearch {
  */
 export async function attachedSignatures(
   registry: Registry,
-  repository: string,
   imageDigest: string,
   tooLate: () => boolean = timeLimit(registry.limits.signaturesMs),
 ): Promise<AttachedSignatures> {
-  const search = new SignatureSearch(registry, repository, imageDigest, tooLate);
+  const search = new SignatureSearch(registry, imageDigest, tooLate);
   await search.readSignatureTag();
   await search.readReferrers();
   return search.found;

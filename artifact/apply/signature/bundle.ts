@@ -19,7 +19,8 @@ import type { Identity, SignedLayer } from "../../types/signed_layer.ts";
 import { derOf, keyOf, requireIdentity } from "./certificate.ts";
 import { keyFromDer, type VerificationKey, verifies } from "./public_key.ts";
 import { type RecordedKey, recordedKey } from "./rekor_entry.ts";
-import { type Fields, fields, refusal, refuse, text } from "./fields.ts";
+import type { JsonObject } from "../../../program/types/json_object.ts";
+import { fields, refusal, refuse, text } from "./fields.ts";
 import { certificateFromDer } from "./x509.ts";
 import type { TrustMaterial } from "./trust_material.ts";
 
@@ -35,7 +36,7 @@ function preAuthEncoding(type: string, payload: Uint8Array): Uint8Array {
 }
 
 /** The statement's annotations, once it is clear that it is a signature of this image. */
-function readStatement(payload: Uint8Array, imageDigest: string): Fields {
+function readStatement(payload: Uint8Array, imageDigest: string): JsonObject {
   const json = new TextDecoder("utf-8", { fatal: true }).decode(payload);
   // Numbers stay the texts that they are written as: annotations are compared as text.
   const statement = fields(
@@ -64,7 +65,7 @@ function readStatement(payload: Uint8Array, imageDigest: string): Fields {
   return annotations === null ? {} : fields(annotations, "the subject's annotations");
 }
 
-function first(value: unknown): Fields {
+function first(value: unknown): JsonObject {
   return fields(Array.isArray(value) ? value[0] : undefined, "the log entry's signature");
 }
 

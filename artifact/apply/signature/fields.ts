@@ -1,8 +1,7 @@
 /** Reading JSON of which nothing is known yet: each reader names the place of what is wrong in one bounded error. */
+import { isObject, type JsonObject } from "../../../program/types/json_object.ts";
 import { ArtifactError, messageOf } from "../../types/error.ts";
 import { quoted } from "../../types/quoted.ts";
-
-export type Fields = Readonly<Record<string, unknown>>;
 
 /** Refuses a signature. */
 export function refuse(reason: string, cause?: unknown): never {
@@ -10,11 +9,8 @@ export function refuse(reason: string, cause?: unknown): never {
 }
 
 /** The members of an object. `what` names it in the error: `the statement`. */
-export function fields(value: unknown, what: string): Fields {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    refuse(`${what} is no JSON object`);
-  }
-  return value as Fields;
+export function fields(value: unknown, what: string): JsonObject {
+  return isObject(value) ? value : refuse(`${what} is no JSON object`);
 }
 
 export function text(value: unknown, what: string): string {

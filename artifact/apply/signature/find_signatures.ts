@@ -27,7 +27,6 @@ export type FoundSignatures = {
  */
 export async function findSignatures(
   registry: Registry,
-  repository: string,
   imageDigest: string,
   trust: TrustMaterial,
   options: ArtifactOptions,
@@ -35,7 +34,7 @@ export async function findSignatures(
   const reasons: string[] = [];
   const { signatures: limit, signaturesMs } = registry.limits;
   const tooLate = timeLimit(signaturesMs);
-  const { images, failures } = await attachedSignatures(registry, repository, imageDigest, tooLate);
+  const { images, failures } = await attachedSignatures(registry, imageDigest, tooLate);
   for (const error of failures) {
     log(options, "warn", "cannot look for signatures everywhere", { error, digest: imageDigest });
   }
@@ -58,7 +57,7 @@ export async function findSignatures(
     };
     const anonymous = (reason: string) => note("signature without trusted identity", reason);
     try {
-      const bytes = await getBlob(registry, repository, descriptor);
+      const bytes = await getBlob(registry, descriptor);
       layers.push(
         format === "bundle"
           ? await readBundle(descriptor.digest, bytes, imageDigest, trust, anonymous)

@@ -6,7 +6,8 @@ import { messageOf } from "../../types/error.ts";
 import { parseJson } from "../../types/json_text.ts";
 import type { Identity, SignedLayer } from "../../types/signed_layer.ts";
 import { certificateFromPem, derOf, requireIdentity, signedByCertificate } from "./certificate.ts";
-import { type Fields, fields, refusal } from "./fields.ts";
+import type { JsonObject } from "../../../program/types/json_object.ts";
+import { fields, refusal } from "./fields.ts";
 import { fromBase64 } from "./public_key.ts";
 import {
   type RecordedKey,
@@ -24,7 +25,7 @@ export const ANNOTATION = {
 } as const;
 
 /** The payload's annotations, once it is clear that it speaks of this image. */
-function readPayload(bytes: Uint8Array, imageDigest: string): Fields {
+function readPayload(bytes: Uint8Array, imageDigest: string): JsonObject {
   const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   const payload = fields(
     // Numbers stay the texts that they are written as: annotations are compared as text (`spec/fetch-verify.md §9.3`).

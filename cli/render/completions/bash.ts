@@ -26,7 +26,7 @@ function branch(node: CommandNode): string {
     `      flags="${flags}"\n      words="${words}"\n      ;;\n`;
 }
 
-/** The script for the command \`program\`. */
+/** The script for the command `program`. */
 export function bashCompletions(program: string): string {
   const tree = commandTree();
   const steps = tree.filter(({ path }) => path.length > 0).map(({ path }) =>

@@ -27,7 +27,7 @@ function flagLine(program: string, node: CommandNode, flag: Flag): string {
   }\n`;
 }
 
-/** The script for the command \`program\`. */
+/** The script for the command `program`. */
 export function fishCompletions(program: string): string {
   const lines = commandTree().flatMap((node) => [
     ...node.commands.map(({ name, about }) =>

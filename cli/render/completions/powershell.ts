@@ -3,7 +3,7 @@ import { commandTree, spellings } from "../command_tree.ts";
 
 const quoted = (text: string) => `'${text.replaceAll("'", "''")}'`;
 
-/** The script for the command \`program\`. */
+/** The script for the command `program`. */
 export function powershellCompletions(program: string): string {
   const cases = commandTree().map(({ path, commands, flags }) => {
     const candidates = [

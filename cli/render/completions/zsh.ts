@@ -2,7 +2,7 @@
 import type { Flag } from "../../types/command.ts";
 import { type CommandNode, commandTree, spellings, valueOf } from "../command_tree.ts";
 
-/** Text between the brackets of an \`_arguments\` specification, inside of single quotes. */
+/** Text between the brackets of an `_arguments` specification, inside of single quotes. */
 function described(text: string): string {
   return text.replaceAll("\\", "\\\\").replaceAll("'", "'\\''").replaceAll("[", "\\[").replaceAll("]", "\\]")
     .replaceAll(":", "\\:");
@@ -66,7 +66,7 @@ ${cases}
 `;
 }
 
-/** The script for the command \`program\`. */
+/** The script for the command `program`. */
 export function zshCompletions(program: string): string {
   const functions = commandTree().map((node) =>
     node.commands.length > 0 ? group(program, node) : leaf(program, node)

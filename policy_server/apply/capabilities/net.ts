@@ -1,6 +1,7 @@
 /** `net/v1/dns_lookup_host` (`spec/evaluator.md §5.6`): asks the system's resolver, as every other program on the machine does. */
 import { lookup } from "node:dns/promises";
 import type { Capabilities } from "../../../evaluator/apply/host_calls.ts";
+import { within } from "../../../program/apply/within.ts";
 import { asString, readPayload } from "../../render/payload.ts";
 import { answerCache } from "./answer_cache.ts";
 
@@ -64,28 +65,19 @@ async function resolve(host: string): Promise<Addresses> {
   }
 }
 
-function withinLimit<T>(host: string, task: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    const error = new Error(`${FAILED}no answer for ${host.slice(0, MAX_NAME)} within ${LIMIT_MS / 1000} s`);
-    timer = setTimeout(() => reject(error), LIMIT_MS);
-  });
-  return Promise.race([task, late]).finally(() => clearTimeout(timer));
-}
-
 /** The capability. Found addresses are kept for a minute, as the original documents. */
 export function netCapabilities(): Capabilities {
   const cache = answerCache({ ttlMs: 60_000, maxEntries: 1_000, maxBytes: 1024 * 1024 });
   return {
     "net/v1/dns_lookup_host": (payload) => {
       const host = asString(readPayload(payload));
-      return withinLimit(
-        host,
-        cache(host, async () => {
-          const addresses = await inTurn(() => resolve(host));
-          return new TextEncoder().encode(JSON.stringify({ ips: addresses.map(({ address }) => address) }));
-        }),
-      );
+      const found = cache(host, async () => {
+        const addresses = await inTurn(() => resolve(host));
+        return new TextEncoder().encode(JSON.stringify({ ips: addresses.map(({ address }) => address) }));
+      });
+      return within(LIMIT_MS, found, () => {
+        throw new Error(`${FAILED}no answer for ${host.slice(0, MAX_NAME)} within ${LIMIT_MS / 1000} s`);
+      });
     },
   };
 }

@@ -1,5 +1,6 @@
 /** The namespace `oci` (`spec/evaluator.md §5.4, §5.5`): manifests and signatures of images, through `artifact/`. */
 import { createHash } from "node:crypto";
+import { isObject } from "../../../program/types/json_object.ts";
 import {
   type ArtifactOptions,
   DocumentError,
@@ -137,6 +138,6 @@ function warnedRoot(trustRoot: TrustRootGetter, log: Log): TrustRootGetter {
 /** JSON of maps and of objects with sorted members. */
 function sorted(_key: string, value: unknown): unknown {
   if (value instanceof Map) return [...value].sort(([a], [b]) => (a < b ? -1 : 1));
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  if (!isObject(value)) return value;
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -1,4 +1,5 @@
 /** Questions to the Kubernetes API, answered in bytes: bounded in size and time, with errors that say what was asked. */
+import { joined } from "../../../program/types/bytes.ts";
 import type { ApiResponse, ApiTransport } from "../../../kubernetes/apply/api_transport.ts";
 import { sleep } from "../../../program/apply/sleep.ts";
 
@@ -47,17 +48,6 @@ const THROTTLE_WAIT_MS = 2_000;
 const LINE_BYTES = 16 * 1024 * 1024;
 const ERROR_BYTES = 64 * 1024;
 
-function joined(pieces: readonly Uint8Array[], size: number): Uint8Array {
-  if (pieces.length === 1) return pieces[0]!;
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
-}
-
 async function readAll(response: ApiResponse, maxBytes: number): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   let size = 0;
@@ -66,7 +56,7 @@ async function readAll(response: ApiResponse, maxBytes: number): Promise<Uint8Ar
     if (size > maxBytes) throw new TooLargeError(`the answer has more than ${maxBytes} bytes`);
     pieces.push(piece);
   }
-  return joined(pieces, size);
+  return pieces.length === 1 ? pieces[0]! : joined(pieces, size);
 }
 
 async function failureOf(response: ApiResponse): Promise<ApiFailure> {

@@ -1,4 +1,5 @@
 /** Where the API server keeps the objects of a kind (`spec/evaluator.md §5.8`). */
+import { type ListedResource, listedResources } from "../../../kubernetes/render/resource_list.ts";
 import type { ClusterApi } from "./api.ts";
 
 /** A kind as the API serves it. */
@@ -52,23 +53,17 @@ export function discoveryOf(api: ClusterApi): Discovery {
 
   async function find(apiVersion: string, kind: string): Promise<ApiResource> {
     const path = groupVersionPath(apiVersion);
-    let found: { readonly name?: unknown; readonly namespaced?: unknown } | undefined;
+    let found: ListedResource | undefined;
     try {
       const bytes = await api.get(path, { maxBytes: MAX_BYTES, limitMs: LIMIT_MS });
-      const list = JSON.parse(new TextDecoder().decode(bytes)) as {
-        readonly resources?: readonly ({ readonly name?: unknown; readonly kind?: unknown } | null)[] | null;
-      };
-      // Sub-resources (`pods/eviction`) have no objects of their own.
-      found = list.resources?.find((entry) =>
-        entry?.kind === kind && typeof entry.name === "string" && !entry.name.includes("/")
-      ) ?? undefined;
+      found = listedResources(new TextDecoder().decode(bytes)).find((entry) => entry.kind === kind);
     } catch (error) {
       throw new Error(`error finding resource ${apiVersion} / ${kind}: ${(error as Error).message}`, {
         cause: error,
       });
     }
     if (!found) throw new Error(`Cannot find resource ${apiVersion}/${kind}`);
-    return { apiVersion, kind, plural: String(found.name), namespaced: found.namespaced === true };
+    return { apiVersion, kind, plural: found.name, namespaced: found.namespaced };
   }
 
   return (apiVersion, kind) => {

@@ -1,8 +1,8 @@
 /**
- * A list that is kept equal to what the API server holds: a paged list, then a watch from there, and a new list where the
- * watch is too old (410 Gone), for as long as somebody asks for it (`spec/evaluator.md §5.8`). Objects are kept as the JSON
- * text that policies get, which takes a fraction of the memory that object trees take.
+ * A list that is kept equal to what the API server holds, for as long as somebody asks for it (`spec/evaluator.md §5.8`). Objects are
+ * kept as the JSON text that policies get, which takes a fraction of the memory that object trees take.
  */
+import { listAndWatch } from "../../../kubernetes/apply/list_watch.ts";
 import { sleep } from "../../../program/apply/sleep.ts";
 import {
   type ClusterObject,
@@ -53,9 +53,6 @@ const LIST_LIMIT_MS = 60_000;
 const WATCH_SECONDS = 290;
 /** The API server sends a bookmark every minute: a connection that is silent for this long is dead. */
 const SILENCE_MS = 150_000;
-const RENEWAL_PAUSE_MS = 50;
-const FIRST_PAUSE_MS = 200;
-const LAST_PAUSE_MS = 15_000;
 /** Who may list but not watch gets a list of this age, in milliseconds. */
 const UNWATCHED_MS = 5_000;
 /** What an object costs besides its text: the entry, its key, its place in the map. */
@@ -266,77 +263,47 @@ export class FollowedList {
     this.#changed();
   }
 
-  /** Watches from a version. Returns the version to go on from; undefined when a new list is needed. */
-  async #watch(from: string): Promise<string | undefined> {
-    const { api, resource, selection, form } = this.#options;
-    const silence = new AbortController();
-    let timer: NodeJS.Timeout | undefined;
-    const heard = () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => silence.abort(), SILENCE_MS);
-    };
-    let version = from;
-    try {
-      const path = listPath(resource, selection, {
-        watch: "true",
-        allowWatchBookmarks: "true",
-        timeoutSeconds: String(WATCH_SECONDS),
-        resourceVersion: from,
-      });
-      heard();
-      for await (const line of api.lines(path, AbortSignal.any([this.#stop.signal, silence.signal]))) {
-        heard();
-        if (this.#ended) return undefined;
-        const event = readWatchEvent(line, form);
-        switch (event.kind) {
-          case "error":
-            if (event.code === 410) return undefined;
-            throw new ApiFailure(event.code, event.message);
-          case "bookmark":
-            version = event.resourceVersion ?? version;
-            break;
-          default:
-            this.#apply(event.kind, event.object);
-            version = event.object.resourceVersion ?? version;
-        }
-      }
-      return version;
-    } catch (error) {
-      if (error instanceof ApiFailure && error.status === 410) return undefined;
-      // A connection that broke: what was seen so far was seen.
-      if (!(error instanceof ApiFailure) && !(error instanceof BudgetError) && version !== from) {
-        return version;
-      }
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
+  /** What a watch is asked. */
+  #lines(resourceVersion: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    const { api, resource, selection } = this.#options;
+    const path = listPath(resource, selection, {
+      watch: "true",
+      allowWatchBookmarks: "true",
+      timeoutSeconds: String(WATCH_SECONDS),
+      resourceVersion,
+    });
+    return api.lines(path, signal);
   }
 
-  async #follow(first: string): Promise<void> {
+  #take(line: Uint8Array): string | undefined {
+    const event = readWatchEvent(line, this.#options.form);
+    if (event.kind === "error") throw new ApiFailure(event.code, event.message);
+    if (event.kind === "bookmark") return event.resourceVersion;
+    this.#apply(event.kind, event.object);
+    return event.object.resourceVersion;
+  }
+
+  async #follow(listed: string): Promise<void> {
     const { onTrouble, selection } = this.#options;
     const { apiVersion, kind } = this.resource;
     const listedAt = performance.now();
     const of = selection.namespace === undefined ? "" : ` of namespace ${selection.namespace}`;
-    let version: string | undefined = first;
-    let wait = FIRST_PAUSE_MS;
-    while (!this.#ended) {
-      try {
-        version = version === undefined ? await this.#list() : await this.#watch(version);
-        wait = FIRST_PAUSE_MS;
-        await sleep(RENEWAL_PAUSE_MS, this.#stop.signal);
-      } catch (error) {
-        if (this.#ended) return;
+    const { signal } = this.#stop;
+    await listAndWatch({
+      signal,
+      silenceMs: SILENCE_MS,
+      list: () => this.#list(),
+      lines: (from, ending) => this.#lines(from, ending),
+      take: (line) => this.#take(line),
+      isAnswer: (error) => error instanceof ApiFailure || error instanceof BudgetError,
+      failed: async (error) => {
         onTrouble(`cannot follow ${apiVersion}/${kind}${of}`, error as Error);
-        if (error instanceof BudgetError) return this.stop();
-        if (error instanceof ApiFailure && error.refused) {
-          // What may not be read is not served either; the next call hears why.
-          await sleep(Math.max(0, listedAt + UNWATCHED_MS - performance.now()), this.#stop.signal);
-          return this.stop();
-        }
-        await sleep(wait, this.#stop.signal);
-        wait = Math.min(wait * 2, LAST_PAUSE_MS);
-      }
-    }
+        const refused = error instanceof ApiFailure && error.refused;
+        // What may not be read is not served either; the next call hears why.
+        if (refused) await sleep(Math.max(0, listedAt + UNWATCHED_MS - performance.now()), signal);
+        if (refused || error instanceof BudgetError) this.stop();
+        return !this.#ended;
+      },
+    }, listed);
   }
 }

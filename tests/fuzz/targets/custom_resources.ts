@@ -4,12 +4,7 @@
  */
 import { admitDefaults } from "../../../controller/apply/admit.ts";
 import { readReview, renderReview, type Verdict } from "../../../controller/render/admission_review.ts";
-import {
-  isServable,
-  policiesFile,
-  renderConfigMap,
-  sourcesFile,
-} from "../../../controller/render/config_map.ts";
+import { isServable, renderConfiguration, sourcesFile } from "../../../controller/render/config_map.ts";
 import { renderDeployment } from "../../../controller/render/deployment.ts";
 import { renderPodDisruptionBudget } from "../../../controller/render/pod_disruption_budget.ts";
 import { renderService } from "../../../controller/render/service.ts";
@@ -161,7 +156,7 @@ function checkPolicy(policy: Policy): void {
   renderWebhookConfiguration(policy, { namespace: "kubewarden", caBundle: "" });
   if (!isServable(policy)) return;
   const owner = { metadata: { name: "default", uid: "x" }, spec: {} } as unknown as PolicyServer;
-  const written = policiesFile(owner, [policy]);
+  const written = renderConfiguration(owner, [policy], settings).configMap.data["policies.yml"]!;
   const read = parsePolicies(written, "policies.yml");
   same("the policies that the server reads", policyId(policy), [...read.keys()].join());
 }
@@ -169,7 +164,7 @@ function checkPolicy(policy: Policy): void {
 function checkServer(server: PolicyServer): void {
   renderDeployment({ server, settings, configVersion: "1" });
   renderService(server, settings);
-  renderConfigMap(server, [], settings);
+  renderConfiguration(server, [], settings);
   renderPodDisruptionBudget(server, settings.namespace);
   parseSources(sourcesFile(server));
 }

@@ -80,26 +80,32 @@ test("a list in pages is whole", async () => {
 
 test("a watch that is too old begins with a new list, and the old one serves until then", async () => {
   let lists = 0;
+  let watched = "";
   list = (_query, response) => response.end(page([pod(`list${++lists}`, lists * 10)], lists * 10));
   watch = (query, response) => {
-    if (query.get("resourceVersion") === "10") {
+    watched = query.get("resourceVersion")!;
+    if (watched === "10") {
       response.end(event("ERROR", { kind: "Status", code: 410, message: "too old resource version" }));
     } else response.writeHead(200).flushHeaders();
   };
   assert.equal(await names(), ["list1"]);
   await until("the new list", async () => (await names())[0] === "list2");
+  await until("it is watched", () => watched === "20");
   assert.equal(troubles, []);
 });
 
 test("so does one that is refused with 410", async () => {
   let lists = 0;
+  let watched = "";
   list = (_query, response) => response.end(page([pod(`list${++lists}`, lists * 10)], lists * 10));
   watch = (query, response) => {
-    if (query.get("resourceVersion") === "10") response.writeHead(410).end("{}");
+    watched = query.get("resourceVersion")!;
+    if (watched === "10") response.writeHead(410).end("{}");
     else response.writeHead(200).flushHeaders();
   };
   assert.equal(await names(), ["list1"]);
   await until("the new list", async () => (await names())[0] === "list2");
+  await until("it is watched", () => watched === "20");
 });
 
 test("a watch that ends goes on where it was, bookmarks included", async () => {
