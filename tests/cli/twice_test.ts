@@ -112,7 +112,19 @@ test("each is refused with its file and both places", () =>
       ["{a: 0644}", /spec\.settings\.a is "0644" here, and 420 for kubectl/],
       ["{a: 1_000}", /spec\.settings\.a is "1_000" here, and 1000 for kubectl/],
       ["{<<: *d}", /spec\.settings\.<< is a key here, and merges maps for kubectl: write the keys out/],
-      ["{a: 'yes', b: true, c: 0o644, d: 0x10, e: 1e3, f: ~, g: 1:30, h: '0644'}", undefined],
+      ["{1.10: a}", /the key of spec\.settings\.1\.10 is "1\.1" for kubectl: write it in quotes/],
+      ["{yes: a}", /the key of spec\.settings\.yes is "true" for kubectl/],
+      ["{1: a, '1': b}", /spec\.settings\.1 is given twice for kubectl: remove one \(r\.yml line 7\)/],
+      [
+        "{a: 18446744073709551615}",
+        /spec\.settings\.a is 18446744073709551615 here, and 18446744073709552000 for kubectl/,
+      ],
+      [
+        "{a: {<<: 1}, b: yes}",
+        /kubectl reads this file otherwise or not at all: `<<` merges maps, .* \(r\.yml line 7\)/,
+      ],
+      ["{a: {~: 1}}", /kubectl reads this file otherwise or not at all: a null as a key/],
+      ["{a: 'yes', b: true, c: 0o644, d: 0x10, e: 1e3, e2: 80.0, 1: 1, f: ~, g: 1:30, h: '0644'}", undefined],
     ];
     for (const [settings, expected] of readings) {
       file("r.yml", read(settings));

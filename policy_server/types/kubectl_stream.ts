@@ -1,0 +1,104 @@
+/**
+ * How `kubectl` takes a stream apart (apimachinery's `YAMLReader`), and where the grammar of its parser (go-yaml 2, YAML 1.1) is another
+ * than that of ours: there a text is refused, because it would be read otherwise in silence.
+ */
+import { DocumentError } from "./document.ts";
+
+/** A line that ends a document for kubectl, whatever it stands in. */
+const SEPARATOR = /(?:^|\n)---([^\n]*)/g;
+/** What YAML 1.1 has not, what it takes for an end of line within a text, marks that begin a line, and line ends that Windows doubled. */
+// deno-lint-ignore no-control-regex
+const FORBIDDEN = /[\0-\x08\v\f\x0e-\x1f\x7f-\x84\x86-\x9f\u2028\u2029\ufffe\uffff]|(?<![^\n])\ufeff|\r\r\n/;
+
+/**
+ * The documents of a stream as kubectl takes it apart, before it reads any as YAML; `at` is the offset in the stream. Their lines end
+ * with line feeds.
+ */
+export function kubectlDocuments(text: string): readonly { readonly at: number; readonly text: string }[] {
+  const documents: { readonly at: number; readonly text: string }[] = [];
+  const take = (start: number, end: number) => {
+    // A mark may stand behind a separator, but for the one that begins the stream: that one is part of its document.
+    const at = text[start] === "\ufeff" && documents.length > 0 ? start + 1 : start;
+    const document = text.slice(at, end);
+    requireAllowed(document, at);
+    if (document[0] === "%") throw new DocumentError("kubectl takes no directives, remove the line", at);
+    if (/\S/.test(document)) documents.push({ at, text: `${document.replace(/\r(?!\n)|\x85/g, "\n")}\n` });
+  };
+  let start = 0;
+  for (const { index, 0: line, 1: rest = "" } of text.matchAll(SEPARATOR)) {
+    const end = index + line.length;
+    if (!/^[ \t]*(?:[ \t]#.*)?\r?$/.test(rest)) {
+      throw new DocumentError(
+        "`---` stands alone on its line for kubectl, write what follows below it",
+        end - rest.length,
+      );
+    }
+    take(start, index);
+    start = end + 1;
+  }
+  take(start, text.endsWith("\n") ? text.length - 1 : text.length);
+  return documents;
+}
+
+function requireAllowed(document: string, at: number): void {
+  const match = FORBIDDEN.exec(document);
+  if (match === null) return;
+  const { 0: found, index } = match;
+  if (found === "\r\r\n") {
+    throw new DocumentError("a line has two ends (CR CR LF), save the file with single ones", at + index);
+  }
+  const code = found.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
+  throw new DocumentError(
+    `U+${code} may not stand here, remove it or write \\u${code} in double quotes`,
+    at + index,
+  );
+}
+
+/** An escape for half of a character. */
+const HALF_CHARACTER = /(?<!\\)(?:\\\\)*\\(?:u|U0000)[dD][89a-fA-F]/;
+/** An escaped end of line before an empty line. */
+const ESCAPED_EMPTY = /\\\r?\n[ \t]*\r?\n/;
+
+/** A block scalar that says how far it is indented, and nothing else; the parser passes over lines of blanks at the end of one. */
+const BLANK_BLOCK = /^[|>][-+]?[1-9][^\n]*\n\s*$/;
+const INDENTED_BLOCK = /^[|>]-?[1-9]/;
+
+/** Of a node of the YAML package, what is looked at here. */
+export type ScalarNode = {
+  readonly range?: readonly [number, number, number] | null;
+  readonly tag?: string;
+  readonly anchor?: string;
+  readonly source?: string;
+  readonly type?: string | null;
+};
+
+/**
+ * Why a scalar is another one to kubectl; `undefined` where it is the same.
+ *
+ * @param text of the document that the node is of
+ * @param inFlow whether it stands in `[…]` or `{…}`
+ */
+export function kubectlObjection(node: ScalarNode, text: string, inFlow: boolean): string | undefined {
+  const { source = "", type, tag, range } = node;
+  const [start = 0, end = 0] = range ?? [];
+  const raw = text.slice(start, end);
+  if (type === "QUOTE_DOUBLE") {
+    if (HALF_CHARACTER.test(raw)) return "half of a character as an escape, write the character";
+    return ESCAPED_EMPTY.test(raw) ? "an empty line behind `\\`, write \\n for it" : undefined;
+  }
+  if (type?.startsWith("BLOCK_")) {
+    const blank = INDENTED_BLOCK.test(raw) && /^(?:\r?\n)* +\r?\n/.test(text.slice(end));
+    return blank || BLANK_BLOCK.test(raw)
+      ? "a block with a number and lines of blanks, remove these lines"
+      : undefined;
+  }
+  if (type !== "PLAIN") return undefined;
+  if (/^:[,[\]{}]/.test(text.slice(end, end + 2))) {
+    return "`:` is part of a key for kubectl, write a blank behind it";
+  }
+  if (!inFlow) return undefined;
+  if (tag !== undefined && source === "") return "a tag without a value, write the value";
+  return /^:|\?/.test(source)
+    ? "`?` and `:` are signs within […] and {…} for kubectl, write the text in quotes"
+    : undefined;
+}
