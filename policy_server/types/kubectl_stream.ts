@@ -4,25 +4,26 @@
  */
 import { DocumentError } from "./document.ts";
 
+/** One document of a stream; `at` is its offset there. */
+export type StreamPart = { readonly at: number; readonly text: string };
+
 /** A line that ends a document for kubectl, whatever it stands in. */
 const SEPARATOR = /(?:^|\n)---([^\n]*)/g;
 /** What YAML 1.1 has not, what it takes for an end of line within a text, marks that begin a line, and line ends that Windows doubled. */
 // deno-lint-ignore no-control-regex
 const FORBIDDEN = /[\0-\x08\v\f\x0e-\x1f\x7f-\x84\x86-\x9f\u2028\u2029\ufffe\uffff]|(?<![^\n])\ufeff|\r\r\n/;
 
-/**
- * The documents of a stream as kubectl takes it apart, before it reads any as YAML; `at` is the offset in the stream. Their lines end
- * with line feeds.
- */
-export function kubectlDocuments(text: string): readonly { readonly at: number; readonly text: string }[] {
-  const documents: { readonly at: number; readonly text: string }[] = [];
+/** The documents of a stream as kubectl takes it apart, before it reads any as YAML. Their lines end with line feeds. */
+export function kubectlDocuments(text: string): readonly StreamPart[] {
+  const documents: StreamPart[] = [];
   const take = (start: number, end: number) => {
     // A mark may stand behind a separator, but for the one that begins the stream: that one is part of its document.
     const at = text[start] === "\ufeff" && documents.length > 0 ? start + 1 : start;
     const document = text.slice(at, end);
     requireAllowed(document, at);
     if (document[0] === "%") throw new DocumentError("kubectl takes no directives, remove the line", at);
-    if (/\S/.test(document)) documents.push({ at, text: `${document.replace(/\r(?!\n)|\x85/g, "\n")}\n` });
+    const lines = document.replace(/\r(?!\n)|\x85/g, "\n");
+    if (/\S/.test(lines)) documents.push({ at, text: lines.endsWith("\n") ? lines : `${lines}\n` });
   };
   let start = 0;
   for (const { index, 0: line, 1: rest = "" } of text.matchAll(SEPARATOR)) {
@@ -33,10 +34,10 @@ export function kubectlDocuments(text: string): readonly { readonly at: number; 
         end - rest.length,
       );
     }
-    take(start, index);
+    take(start, line[0] === "\n" ? index + 1 : index);
     start = end + 1;
   }
-  take(start, text.endsWith("\n") ? text.length - 1 : text.length);
+  take(start, text.length);
   return documents;
 }
 
@@ -54,12 +55,10 @@ function requireAllowed(document: string, at: number): void {
   );
 }
 
-/** An escape for half of a character. */
-const HALF_CHARACTER = /(?<!\\)(?:\\\\)*\\(?:u|U0000)[dD][89a-fA-F]/;
-/** An escaped end of line before an empty line. */
-const ESCAPED_EMPTY = /\\\r?\n[ \t]*\r?\n/;
+/** An escape in double quotes; longer than two characters is half of a character, or an end of line before an empty line. */
+const ESCAPE = /\\(?:(?:u|U0000)[dD][89a-fA-F]|\r?\n[ \t]*\r?\n|[^])/g;
 
-/** A block scalar that says how far it is indented, and nothing else; the parser passes over lines of blanks at the end of one. */
+/** A block scalar that says how far it is indented, of blanks only or at all: our parser passes over blanks at the end of one. */
 const BLANK_BLOCK = /^[|>][-+]?[1-9][^\n]*\n\s*$/;
 const INDENTED_BLOCK = /^[|>]-?[1-9]/;
 
@@ -67,7 +66,6 @@ const INDENTED_BLOCK = /^[|>]-?[1-9]/;
 export type ScalarNode = {
   readonly range?: readonly [number, number, number] | null;
   readonly tag?: string;
-  readonly anchor?: string;
   readonly source?: string;
   readonly type?: string | null;
 };
@@ -82,12 +80,9 @@ export function kubectlObjection(node: ScalarNode, text: string, inFlow: boolean
   const { source = "", type, tag, range } = node;
   const [start = 0, end = 0] = range ?? [];
   const raw = text.slice(start, end);
-  if (type === "QUOTE_DOUBLE") {
-    if (HALF_CHARACTER.test(raw)) return "half of a character as an escape, write the character";
-    return ESCAPED_EMPTY.test(raw) ? "an empty line behind `\\`, write \\n for it" : undefined;
-  }
+  if (type?.startsWith("QUOTE_")) return quotedObjection(raw.slice(1, -1), type);
   if (type?.startsWith("BLOCK_")) {
-    const blank = INDENTED_BLOCK.test(raw) && /^(?:\r?\n)* +\r?\n/.test(text.slice(end));
+    const blank = INDENTED_BLOCK.test(raw) && /^[\r\n]* +\r?\n/.test(text.slice(end));
     return blank || BLANK_BLOCK.test(raw)
       ? "a block with a number and lines of blanks, remove these lines"
       : undefined;
@@ -101,4 +96,20 @@ export function kubectlObjection(node: ScalarNode, text: string, inFlow: boolean
   return /^:|\?/.test(source)
     ? "`?` and `:` are signs within […] and {…} for kubectl, write the text in quotes"
     : undefined;
+}
+
+function quotedObjection(inner: string, type: string): string | undefined {
+  let odd: string | undefined;
+  const rest = type === "QUOTE_SINGLE" ? inner.replaceAll("''", "") : inner.replace(ESCAPE, (escape) => {
+    if (escape.length > 2) odd ??= escape;
+    return "";
+  });
+  // Our parser ends a text before a line that is indented too little, and may take an escaped quote there for its end.
+  if (type === "QUOTE_SINGLE" ? rest.includes("'") : /["\\]/.test(rest)) {
+    return "a text in quotes, indent its lines more than the key";
+  }
+  if (odd === undefined) return undefined;
+  return /^\\[uU]/.test(odd)
+    ? "half of a character as an escape, write the character"
+    : "an empty line behind `\\`, write \\n for it";
 }

@@ -54,21 +54,16 @@ export function kubectlScalar(source: string, at: number): DocumentValue | undef
   return { kind: "number", at, weight: json.length, json, integer: integer !== undefined };
 }
 
-/** A key as the text that kubectl makes of it. Throws {@link DocumentError} where it makes none. */
-export function kubectlKey(key: DocumentValue): string {
+/** A key as the text that kubectl makes of it; `undefined` where it makes none, or writes a number otherwise. */
+export function kubectlKey(key: DocumentValue): string | undefined {
   if (key.kind === "string") return key.value;
   if (key.kind === "boolean") return String(key.value);
-  if (key.kind === "number") {
-    const value = key.integer ? integerOf(key.json) : Number(key.json);
-    const same = typeof value === "bigint"
-      ? value < INT64_BOUND
-      // Go writes it with the digits of 32 bits: six of them are always right.
-      : value !== undefined && Math.abs(value) >= 1e-4 && Math.abs(value) < 1e6 &&
-        Number(value.toPrecision(6)) === value;
-    if (same) return key.json;
-  }
-  const what = key.kind === "number" ? "number that kubectl writes otherwise" : key.kind;
-  throw new DocumentError(`a ${what} as a key, write a text in quotes`, key.at);
+  if (key.kind !== "number") return undefined;
+  const value = key.integer ? integerOf(key.json) : Number(key.json);
+  if (typeof value === "bigint") return value < INT64_BOUND ? key.json : undefined;
+  if (value === undefined || Math.abs(value) < 1e-4 || Math.abs(value) >= 1e6) return undefined;
+  // Go writes it with the digits of 32 bits: six of them are always right.
+  return Number(value.toPrecision(6)) === value ? key.json : undefined;
 }
 
 /** The kinds that a tag's scalar may have; of other tags it is a text. */

@@ -10,6 +10,7 @@ import {
   type DocumentEntry,
   DocumentError,
   type DocumentValue,
+  jsonText,
   listOf,
   mapOf,
   MAX_DEPTH,
@@ -17,7 +18,7 @@ import {
 } from "./document.ts";
 import { readJson } from "./json_document.ts";
 import { kubectlKey, kubectlScalar, kubectlTagged, mergedEntries, notMaps } from "./kubectl_yaml.ts";
-import { kubectlDocuments, kubectlObjection, type ScalarNode } from "./kubectl_stream.ts";
+import { kubectlDocuments, kubectlObjection, type ScalarNode, type StreamPart } from "./kubectl_stream.ts";
 
 const CORE = "tag:yaml.org,2002:";
 const TAGS: Readonly<Record<string, readonly DocumentValue["kind"][]>> = {
@@ -64,7 +65,7 @@ export type YamlReading = "core" | "kubectl";
 
 /** Reads the only document of `text`; `null` where there is none. Throws {@link DocumentError}. */
 export function readYaml(text: string, reading: YamlReading = "core"): DocumentValue | null {
-  return readParsed(guarded(() => parseDocument(text, OPTIONS)), reading, text);
+  return readParsed(guarded(() => parseDocument(text, OPTIONS)), reading);
 }
 
 /** Reads all documents of `text`, those that hold something. Throws {@link DocumentError}. */
@@ -76,56 +77,47 @@ export function readYamlStream(text: string, reading: YamlReading = "core"): rea
   if (json !== undefined) return [json];
   const documents = reading === "core"
     ? [...guarded(() => parseAllDocuments(text, OPTIONS))].map((document) =>
-      readParsed(document as Parsed, reading, text)
+      readParsed(document as Parsed, reading)
     )
-    : kubectlDocuments(text).map((document) => {
-      const parsed = guarded(() => parseDocument(document.text, OPTIONS), document.at);
-      return readParsed(parsed, reading, document.text, document.at);
-    });
+    : kubectlDocuments(text).map((part) =>
+      readParsed(guarded(() => parseDocument(part.text, OPTIONS), part.at), reading, part)
+    );
   return documents.filter((value) => value !== null && value.kind !== "null") as DocumentValue[];
 }
 
-function faultText(fault: Parsed["errors"][0], reading: YamlReading, inStream: boolean): string {
-  if (fault.code !== "MULTIPLE_DOCS") {
-    const text = yamlFaultText(fault);
-    return reading === "kubectl" && text.startsWith("Missing closing")
-      ? `${text}, or its lines are not indented more than the key`
-      : text;
+function faultText(fault: Parsed["errors"][0], inStream: boolean): string {
+  if (fault.code === "MULTIPLE_DOCS") {
+    return inStream
+      ? "kubectl passes over what stands behind `...`, begin a document by a line of `---`"
+      : "more than one document, expected one";
   }
-  return inStream
-    ? "kubectl passes over what stands behind `...`, begin a document by a line of `---`"
-    : "more than one document, expected one";
+  const text = yamlFaultText(fault);
+  return inStream && text.startsWith("Missing closing")
+    ? `${text}, or its lines are not indented more than the key`
+    : text;
 }
 
-/** @param base where the document begins in what it is a part of */
-function readParsed(
-  document: Parsed,
-  reading: YamlReading,
-  text: string,
-  base?: number,
-): DocumentValue | null {
+/** @param part the document's text, where it is one of a stream that kubectl would read */
+function readParsed(document: Parsed, reading: YamlReading, part?: StreamPart): DocumentValue | null {
   const fault = document.errors[0];
-  if (fault !== undefined) {
-    throw new DocumentError(faultText(fault, reading, base !== undefined), fault.pos[0] + (base ?? 0));
-  }
-  if (document.contents === null) return null;
-  return new NodeReader(reading, text, base ?? 0).value(document.contents, base ?? 0, 0);
+  const base = part?.at ?? 0;
+  if (fault !== undefined) throw new DocumentError(faultText(fault, part !== undefined), fault.pos[0] + base);
+  return document.contents === null ? null : new NodeReader(reading, part).value(document.contents, base, 0);
 }
 
 /** Reads the nodes of one document. */
 class NodeReader {
   readonly #reading: YamlReading;
-  readonly #text: string;
-  readonly #base: number;
+  /** Where it is given, what kubectl would read otherwise than it is read here is refused. */
+  readonly #part: StreamPart | undefined;
   readonly #anchors = new Map<string, DocumentValue | "open">();
   #inFlow = false;
   /** Keys that merges may still add. */
   #unspent = MAX_MERGED;
 
-  constructor(reading: YamlReading, text: string, base: number) {
+  constructor(reading: YamlReading, part: StreamPart | undefined) {
     this.#reading = reading;
-    this.#text = text;
-    this.#base = base;
+    this.#part = part;
   }
 
   value(node: unknown, at: number, depth: number): DocumentValue {
@@ -133,7 +125,12 @@ class NodeReader {
     if (!isScalar(node) && !isMap(node) && !isSeq(node)) return { kind: "null", at, weight: 4 };
     const start = this.#start(node, at);
     if (depth > MAX_DEPTH) throw new DocumentError(`nested more than ${MAX_DEPTH} levels deep`, start);
-    if (node.anchor !== undefined) this.#anchors.set(node.anchor, "open");
+    if (node.anchor !== undefined) {
+      if (this.#part !== undefined && !/^[\w-]+$/.test(node.anchor)) {
+        throw new DocumentError("an anchor is named by letters, digits, `-` and `_` for kubectl", start);
+      }
+      this.#anchors.set(node.anchor, "open");
+    }
     const inFlow = this.#inFlow;
     if (!isScalar(node) && node.flow) this.#inFlow = true;
     const result = isScalar(node)
@@ -151,13 +148,13 @@ class NodeReader {
   }
 
   #start(node: Pick<ScalarNode, "range">, at: number): number {
-    return node.range ? node.range[0] + this.#base : at;
+    return node.range ? node.range[0] + (this.#part?.at ?? 0) : at;
   }
 
   #scalar(node: ScalarNode, at: number): DocumentValue {
     const { source = "", tag, type } = node;
     if (this.#reading === "core") return scalar(source, type === "PLAIN", tag, at);
-    const objection = kubectlObjection(node, this.#text, this.#inFlow);
+    const objection = this.#part && kubectlObjection(node, this.#part.text, this.#inFlow);
     if (objection !== undefined) throw new DocumentError(objection, at);
     const resolved = tag === undefined
       ? type === "PLAIN" ? kubectlScalar(source, at) : undefined
@@ -173,11 +170,8 @@ class NodeReader {
     const entries = pairs.map((pair) => this.#entry(pair.key, pair.value, at, depth));
     if (this.#reading === "core") return entries;
     const spend = (count: number, place: number) => this.#spend(count, place);
-    const merged = pairs.some(isMerge)
-      ? mergedEntries(entries, (index) => isMerge(pairs[index]!), spend)
-      : entries;
-    // Keys are texts in the end: `1` and `"1"` are the same.
-    return merged.map((entry) => ({ ...entry, keyKind: "string" }));
+    if (!pairs.some(isMerge)) return entries;
+    return mergedEntries(entries, (index) => isMerge(pairs[index]!), spend);
   }
 
   #spend(count: number, at: number): void {
@@ -188,7 +182,7 @@ class NodeReader {
   #entry(keyNode: unknown, valueNode: unknown, at: number, depth: number): DocumentEntry {
     const key = this.value(keyNode, at, depth + 1);
     const text = this.#reading === "kubectl"
-      ? kubectlKey(key)
+      ? this.#kubectlKey(key)
       : key.kind === "string"
       ? key.value
       : isScalar(keyNode)
@@ -197,6 +191,13 @@ class NodeReader {
     const value = this.value(valueNode, key.at, depth + 1);
     if (isAlias(valueNode) && value.kind === "list" && isMerge({ key: keyNode })) throw notMaps(value.at);
     return { key: text, keyKind: key.kind, keyAt: key.at, value };
+  }
+
+  #kubectlKey(key: DocumentValue): string {
+    const text = kubectlKey(key);
+    if (text !== undefined || this.#part === undefined) return text ?? jsonText(key);
+    const what = key.kind === "number" ? "number that kubectl writes otherwise" : key.kind;
+    throw new DocumentError(`a ${what} as a key, write a text in quotes`, key.at);
   }
 
   #aliased(name: string, at: number): DocumentValue {

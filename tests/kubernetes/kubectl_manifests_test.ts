@@ -109,6 +109,8 @@ const READ: readonly Read[] = [
   // Ends of lines and marks.
   [of("1").replaceAll("\n", "\r"), "1"],
   [of("1").replaceAll("\n", "\x85"), "1"],
+  [of("|+\n  a\n").replaceAll("\n", "\r\n"), '"a\\n\\n"'],
+  [`${of("|+\n  a").replaceAll("\n", "\r\n")}---\n`, '"a\\n"'],
   [`${P}# c\rspec: 1\n`, "1"],
   [`${P}# c\x85spec: 1\n`, "1"],
   [of('"a\x85 b"'), '"a b"'],
@@ -161,6 +163,7 @@ const REFUSED: readonly Refused[] = [
   [of("!e!x y"), /Could not resolve tag/],
   [of("%x"), /Plain value cannot start with directive indicator/],
   [of("{a:[b]}"), /`:` is part of a key for kubectl, write a blank behind it/],
+  [of("&a.b 1"), /an anchor is named by letters/],
   [of("[a?]"), /`\?` and `:` are signs within/],
   [of("&a {x: *a}"), /an alias stands inside what it names/],
   [J('{"a":1e999}'), /number 1e999 is out of range/],
@@ -207,6 +210,17 @@ const DECLINED: readonly Declined[] = [
     ['"a b"'],
     /Missing closing 'quote, or its lines are not indented more than the key at line 3/,
   ],
+  [
+    of("'it''\ns : b\n  c'"),
+    ['"it\' s : b c"'],
+    /a text in quotes, indent its lines more than the key at line 3/,
+  ],
+  [
+    of('"it\\"\ns : b\n  c"'),
+    ['"it\\" s : b c"'],
+    /a text in quotes, indent its lines more than the key at line 3/,
+  ],
+  [of("&a:b c"), ['":b c"'], /an anchor is named by letters, digits, `-` and `_` for kubectl/],
   [of("[\n{\n}]"), ["[{}]"], /must be sufficiently indented/],
   [of('"a"#c'), ['"a"'], /Comments must be separated/],
   // What the parser would read otherwise.
