@@ -76,14 +76,16 @@ const TAGGED: Readonly<Record<string, (value: DocumentValue | undefined) => bool
 
 /** What a scalar with a tag means. Throws {@link DocumentError}. */
 export function kubectlTagged(source: string, tag: string, at: number): DocumentValue | undefined {
-  const name = tag.replace(/^tag:yaml\.org,2002:/, "");
+  const prefix = "tag:yaml.org,2002:";
+  if (!tag.startsWith(prefix)) return undefined;
+  const name = tag.slice(prefix.length);
   if (name === "timestamp") throw new DocumentError(`tag ${tag} is not supported, write a text`, at);
   if (name === "binary") {
     const value = binaryText(source);
     if (value !== undefined) return { kind: "string", at, weight: value.length + 2, value };
     throw new DocumentError(`tag ${tag} does not fit the value, expected a text in base64`, at);
   }
-  const fits = tag === name ? undefined : own(TAGGED, name);
+  const fits = own(TAGGED, name);
   if (fits === undefined) return undefined;
   const value = kubectlScalar(source, at);
   if (!fits(value)) throw new DocumentError(`tag ${tag} does not fit the value`, at);
