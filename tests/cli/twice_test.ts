@@ -8,6 +8,7 @@ test("each is refused with its file and both places", () =>
   inPlace(async ({ reeve, file, recorded }) => {
     recorded("plain.wasm", "ok.json", "meta.yml", "vap.yml", "binding.yml");
     file("settings.yml", "a: 1\nb: 2\na: 3\n");
+    file("keys.yml", `{1: a, "1": b}\n`);
     file("suite.yml", "policy: plain.wasm\ncases:\n  - name: one\n    name: two\n    request: ok.json\n");
     file("metadata.yml", "rules: []\nmutating: false\nrules: []\n");
     file(
@@ -20,6 +21,11 @@ test("each is refused with its file and both places", () =>
       [
         ["run", "plain.wasm", "-r", "ok.json", "-s", "settings.yml"],
         /settings\.yml.*: a is given twice, first at line 1 column 1 and again at line 3 column 1/,
+      ],
+      // Keys are texts in the JSON that a guest reads.
+      [
+        ["run", "plain.wasm", "-r", "ok.json", "-s", "keys.yml"],
+        /keys\.yml.*: 1 is given twice, first at line 1 column 2 and again at line 1 column 8/,
       ],
       [
         ["run", "plain.wasm", "-r", "ok.json", "--settings-json", '{"a":1,"a":2}'],
@@ -114,7 +120,10 @@ test("each is refused with its file and both places", () =>
       ["{<<: *d}", /spec\.settings\.<< is a key here, and merges maps for kubectl: write the keys out/],
       ["{1.10: a}", /the key of spec\.settings\.1\.10 is "1\.1" for kubectl: write it in quotes/],
       ["{yes: a}", /the key of spec\.settings\.yes is "true" for kubectl/],
-      ["{1: a, '1': b}", /spec\.settings\.1 is given twice for kubectl: remove one \(r\.yml line 7\)/],
+      [
+        "{yes: a, 'true': b}",
+        /spec\.settings\.true is given twice for kubectl: remove one \(r\.yml line 7\)/,
+      ],
       [
         "{a: 18446744073709551615}",
         /spec\.settings\.a is 18446744073709551615 here, and 18446744073709552000 for kubectl/,
