@@ -44,7 +44,7 @@ export function kubectlDifferences(
           } for kubectl: write it in quotes`;
           found.push({ text, at: keyAt });
         }
-        // One that merges is none of kubectl's.
+        // To kubectl a `<<` that merges is no key.
         if (entry === undefined && key === "<<") {
           found.push({
             text: `${below(key)} is a key here, and merges maps for kubectl: write the keys out`,

@@ -1,15 +1,15 @@
 /**
- * How `kubectl` takes a stream apart (apimachinery's `YAMLReader`), and where the grammar of its parser (go-yaml 2, YAML 1.1) is another
- * than that of ours: there a text is refused, because it would be read otherwise in silence.
+ * How `kubectl` splits a stream into documents (apimachinery's `YAMLReader`), and where its parser (go-yaml 2, YAML 1.1) reads the same
+ * characters as something else than ours does: they are refused, because a policy would be asked about another object than is applied.
  */
 import { DocumentError } from "./document.ts";
 
 /** One document of a stream; `at` is its offset there. */
 export type StreamPart = { readonly at: number; readonly text: string };
 
-/** A line that ends a document for kubectl, whatever it stands in. */
+/** A line that ends a document for kubectl, also within a text in quotes. */
 const SEPARATOR = /(?:^|\n)---([^\n]*)/g;
-/** What YAML 1.1 has not, what it takes for an end of line within a text, marks that begin a line, and line ends that Windows doubled. */
+/** Characters that YAML 1.1 does not have, two that end a line there and not here, byte order marks that begin a line, and CR CR LF. */
 // deno-lint-ignore no-control-regex
 const FORBIDDEN = /[\0-\x08\v\f\x0e-\x1f\x7f-\x84\x86-\x9f\u2028\u2029\ufffe\uffff]|(?<![^\n])\ufeff|\r\r\n/;
 
@@ -17,7 +17,7 @@ const FORBIDDEN = /[\0-\x08\v\f\x0e-\x1f\x7f-\x84\x86-\x9f\u2028\u2029\ufffe\uff
 export function kubectlDocuments(text: string): readonly StreamPart[] {
   const documents: StreamPart[] = [];
   const take = (start: number, end: number) => {
-    // A mark may stand behind a separator, but for the one that begins the stream: that one is part of its document.
+    // kubectl passes over a byte order mark that begins a document, and reads the first `---` as a part of its document.
     const at = text[start] === "\ufeff" && documents.length > 0 ? start + 1 : start;
     const document = text.slice(at, end);
     requireAllowed(document, at);
@@ -55,10 +55,10 @@ function requireAllowed(document: string, at: number): void {
   );
 }
 
-/** An escape in double quotes; longer than two characters is half of a character, or an end of line before an empty line. */
+/** An escape in double quotes. Those of more than two characters are read otherwise: surrogates, and a line end before an empty line. */
 const ESCAPE = /\\(?:(?:u|U0000)[dD][89a-fA-F]|\r?\n[ \t]*\r?\n|[^])/g;
 
-/** A block scalar that says how far it is indented, of blanks only or at all: our parser passes over blanks at the end of one. */
+/** Block scalars with a number for their indentation, of blanks only or of anything: our parser drops blanks at the end of them. */
 const BLANK_BLOCK = /^[|>][-+]?[1-9][^\n]*\n\s*$/;
 const INDENTED_BLOCK = /^[|>]-?[1-9]/;
 
