@@ -40,7 +40,7 @@ export function kubectlDifferences(
         const entry = applied.get(keyAt);
         if (entry !== undefined && entry.key !== key) {
           const text = `the key of ${below(key)} is ${
-            JSON.stringify(entry.key)
+            boundedText(JSON.stringify(entry.key), 40)
           } for kubectl: write it in quotes`;
           found.push({ text, at: keyAt });
         }
