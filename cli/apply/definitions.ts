@@ -6,6 +6,7 @@ import { readText } from "../../program/apply/read_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import {
   DocumentError,
+  type DocumentValue,
   jsonText,
   positionOf,
   requireUniqueKeys,
@@ -13,7 +14,7 @@ import {
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { readYamlStream } from "../../policy_server/types/yaml_document.ts";
 import { definitionsOf, passedOver, repeatedPolicies } from "../render/custom_resource.ts";
-import { kubectlDifferences } from "../render/kubectl_difference.ts";
+import { type KubectlDifference, kubectlDifferences } from "../render/kubectl_difference.ts";
 import { located } from "../render/located.ts";
 import { type Arguments, CliError, type Context } from "../types/command.ts";
 import type { Definition } from "../types/definition.ts";
@@ -65,13 +66,13 @@ export async function settingsFromFlags(context: Context, args: Arguments): Prom
 export const isYamlFile = (name: string): boolean =>
   /\.(?:ya?ml|json)$/.test(name) && !/^(https?|registry):\/\//.test(name);
 
-/** The documents as they would be applied; none where `kubectl` would refuse them, which says so itself. */
-function asKubectlReads(text: string) {
+/** Where the documents would be applied as others than they are. */
+function differencesOf(documents: readonly DocumentValue[], text: string): readonly KubectlDifference[] {
   try {
-    return readYamlStream(text, "kubectl");
+    return kubectlDifferences(documents, readYamlStream(text, "kubectl"));
   } catch (error) {
     if (!(error instanceof DocumentError)) throw error;
-    return [];
+    return [{ text: `kubectl reads this file otherwise or not at all: ${error.message}`, at: error.at }];
   }
 }
 
@@ -94,7 +95,7 @@ async function fromYaml(context: Context, name: string, args: Arguments): Promis
     for (const { text: what, at } of passedOver(documents)) {
       context.log("WARN", `${oneLine(what)}: passed over, correct or remove it (${placeOf(at)})`);
     }
-    for (const { text: what, at } of kubectlDifferences(documents, asKubectlReads(text))) {
+    for (const { text: what, at } of differencesOf(documents, text)) {
       context.log("WARN", `${oneLine(what)} (${placeOf(at)})`);
     }
     if (definitions.length === 0) {

@@ -1,10 +1,9 @@
-/** Reads a YAML or JSON file of one document. */
+/** Reads a YAML or JSON file of one object, as kubectl does. */
 import { resolve } from "node:path";
 import { readText } from "../../program/apply/read_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { DocumentError, type DocumentValue, requireUniqueKeys } from "../../policy_server/types/document.ts";
-import { readDocument } from "../../policy_server/types/read_document.ts";
-import type { YamlReading } from "../../policy_server/types/yaml_document.ts";
+import { readYamlStream } from "../../policy_server/types/yaml_document.ts";
 import { located } from "../render/located.ts";
 import { CliError, type Context } from "../types/command.ts";
 
@@ -14,7 +13,6 @@ export async function readYamlFile(
   path: string,
   opening: string,
   parsing: string,
-  reading?: YamlReading,
 ): Promise<DocumentValue | null> {
   let text: string;
   try {
@@ -23,7 +21,9 @@ export async function readYamlFile(
     throw new CliError(`${opening}: ${osErrorText(error)}`);
   }
   try {
-    return requireUniqueKeys(readDocument(text, reading), text);
+    const [document, second] = readYamlStream(text, "kubectl");
+    if (second !== undefined) throw new DocumentError("more than one document, expected one", second.at);
+    return requireUniqueKeys(document ?? null, text);
   } catch (error) {
     if (!(error instanceof DocumentError)) throw error;
     throw new CliError(`${parsing}: ${located(text, error)}`);

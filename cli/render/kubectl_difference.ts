@@ -1,9 +1,17 @@
 /** Where a custom resource says something else to `kubectl apply`, which reads YAML 1.1, than it does here and to kwctl. */
-import { type DocumentValue, jsonText } from "../../policy_server/types/document.ts";
+import { type DocumentValue, jsonText, repeatedKeys } from "../../policy_server/types/document.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
 
 /** A value that is read in two ways; `at` is its offset in the text. */
 export type KubectlDifference = { readonly text: string; readonly at: number };
+
+/** Whether two values are read as the same; `1.0` and `1` are the same number. */
+function same(own: DocumentValue, other: DocumentValue): boolean {
+  if (own.kind !== "number" || other.kind !== "number" || own.integer) {
+    return jsonText(own) === jsonText(other);
+  }
+  return Number(own.json) === Number(other.json);
+}
 
 /** More of them say no more. */
 const MAX_TOLD = 10;
@@ -27,16 +35,24 @@ export function kubectlDifferences(
     if (own.kind === "list" && other.kind === "list") {
       own.items.forEach((item, index) => visit(item, other.items[index], `${path}[${index}]`));
     } else if (own.kind === "map" && other.kind === "map") {
-      const applied = new Map(other.entries.map((entry) => [entry.keyAt, entry.value]));
+      const applied = new Map(other.entries.map((entry) => [entry.keyAt, entry]));
       for (const { key, keyAt, value } of own.entries) {
-        if (key === "<<") {
+        const entry = applied.get(keyAt);
+        if (entry !== undefined && entry.key !== key) {
+          const text = `the key of ${below(key)} is ${
+            boundedText(JSON.stringify(entry.key), 40)
+          } for kubectl: write it in quotes`;
+          found.push({ text, at: keyAt });
+        }
+        // To kubectl a `<<` that merges is no key.
+        if (entry === undefined && key === "<<") {
           found.push({
             text: `${below(key)} is a key here, and merges maps for kubectl: write the keys out`,
             at: keyAt,
           });
-        } else visit(value, applied.get(keyAt), below(key));
+        } else visit(value, entry?.value, below(key));
       }
-    } else if (jsonText(own) !== jsonText(other)) {
+    } else if (!same(own, other)) {
       const shown = (value: DocumentValue) => boundedText(jsonText(value), 40);
       found.push({
         text: `${path} is ${shown(own)} here, and ${
@@ -47,5 +63,8 @@ export function kubectlDifferences(
     }
   };
   here.forEach((document, index) => visit(document, applied[index], ""));
-  return found;
+  for (const { path, againAt } of applied.flatMap(repeatedKeys)) {
+    found.push({ text: `${path} is given twice for kubectl: remove one`, at: againAt });
+  }
+  return found.slice(0, MAX_TOLD);
 }

@@ -244,22 +244,44 @@ function asItIs(json: Uint8Array, from: string, admission: Admission): GivenRequ
 const isTemplate = (text: string): boolean =>
   /\{\{-?\s*(?:\.|\$|\/\*|(?:if|else|end|range|with|define|include|template|block|tpl|toYaml)\b)/.test(text);
 
+/** The requests of JSON; undefined for one manifest, which is read as YAML is. */
+function jsonRequests(
+  text: string,
+  from: string,
+  admission: Admission,
+): readonly GivenRequest[] | undefined {
+  const stream = jsonStream(text);
+  if (stream.length > 1) return streamed(stream.map(({ json }) => json), from, admission);
+  const json = jsonBytes(encoder.encode(text), from);
+  const value: unknown = JSON.parse(new TextDecoder().decode(json));
+  const fields = (value ?? {}) as Readonly<Record<string, unknown>>;
+  const { apiVersion, kind } = fields;
+  if (!Array.isArray(value)) requireRequest(fields, from);
+  const isManifest = typeof apiVersion === "string" && typeof kind === "string" && kind !== "AdmissionReview";
+  return isManifest ? undefined : [asItIs(json, from, admission)];
+}
+
+function holdsManifests(text: string, from: string): boolean {
+  try {
+    const documents = documentsIn(text, from);
+    return documents.length > 0 && documents.every(isManifest);
+  } catch {
+    return false;
+  }
+}
+
 function requestsInText(
   text: string,
   from: string,
   admission: Admission,
 ): readonly GivenRequest[] {
-  // What begins so is meant as JSON, and its errors are told as such.
+  // What begins so is meant as JSON, and its errors are told as such, unless it is YAML in braces, which kubectl takes as well.
   if (/^\s*[{[]/.test(text)) {
-    const stream = jsonStream(text);
-    if (stream.length > 1) return streamed(stream.map(({ json }) => json), from, admission);
-    const json = jsonBytes(encoder.encode(text), from);
-    const value: unknown = JSON.parse(new TextDecoder().decode(json));
-    const fields = (value ?? {}) as Readonly<Record<string, unknown>>;
-    const { apiVersion, kind } = fields;
-    if (!Array.isArray(value)) requireRequest(fields, from);
-    if (typeof apiVersion !== "string" || typeof kind !== "string" || kind === "AdmissionReview") {
-      return [asItIs(json, from, admission)];
+    try {
+      const given = jsonRequests(text, from, admission);
+      if (given !== undefined) return given;
+    } catch (error) {
+      if (!holdsManifests(text, from)) throw error;
     }
   }
   const documents = documentsIn(text, from);

@@ -12,7 +12,6 @@ async function objectIn(context: Context, path: string): Promise<AdmittedObject>
     path,
     `failed to open object file ${path}`,
     `failed to parse object file ${path}`,
-    "kubectl",
   );
   const value = document === null ? undefined : plainValue(document) as AdmittedObject;
   if (typeof value?.apiVersion !== "string" || typeof value.kind !== "string") {

@@ -27,7 +27,6 @@ async function read(context: Context, path: string, kind: string): Promise<unkno
     path,
     `cannot open ${path}`,
     `cannot parse ${path}`,
-    "kubectl",
   );
   if (document === null) throw new CliError(`cannot convert given data into a ${kind}: ${path} is empty`);
   return plainValue(document);

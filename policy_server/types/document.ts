@@ -61,12 +61,12 @@ export function mapOf(entries: Iterable<DocumentEntry>, at: number): DocumentVal
   const repeated: RepeatedKey[] = [];
   let weight = 2;
   for (const entry of entries) {
-    const name = `${entry.keyKind} ${entry.key}`;
-    const first = byKey.get(name);
+    // Keys are texts in the end: `1` and `"1"` are the same.
+    const first = byKey.get(entry.key);
     if (first !== undefined && repeated.length < MAX_REPEATED) {
       repeated.push({ key: entry.key, firstAt: first.keyAt, againAt: entry.keyAt });
     }
-    byKey.set(name, entry);
+    byKey.set(entry.key, entry);
     weight += entry.key.length + 4 + entry.value.weight;
   }
   return bounded({ kind: "map", at, weight, entries: [...byKey.values()], repeated });

@@ -7,6 +7,8 @@ import {
   mapOf,
   MAX_DEPTH,
 } from "./document.ts";
+import { kubectlNumber } from "./kubectl_yaml.ts";
+import type { YamlReading } from "./yaml_document.ts";
 
 const SPACE = /[ \t\r\n]*/y;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/y;
@@ -17,7 +19,7 @@ const WORDS = { true: true, false: false } as const;
 
 /** What the text holds, or `undefined` where it is not JSON. Throws {@link DocumentError} when nested too deeply. */
 // In one piece: the grammar of JSON, a function for each rule, which all move one position.
-export function readJson(text: string): DocumentValue | undefined {
+export function readJson(text: string, reading: YamlReading = "core"): DocumentValue | undefined {
   let at = 0;
 
   function take(pattern: RegExp): RegExpExecArray | undefined {
@@ -44,7 +46,9 @@ export function readJson(text: string): DocumentValue | undefined {
     if (text[at] !== '"') return undefined;
     at++;
     const raw = text.slice(start, at);
-    return raw.includes("\\") ? JSON.parse(raw) as string : raw.slice(1, -1);
+    const value = raw.includes("\\") ? JSON.parse(raw) as string : raw.slice(1, -1);
+    if (reading === "core" || value.isWellFormed()) return value;
+    throw new DocumentError("half of a character (a surrogate alone)", start);
   }
 
   function scalar(start: number): DocumentValue | undefined {
@@ -63,10 +67,15 @@ export function readJson(text: string): DocumentValue | undefined {
       return { kind: "boolean", at: start, weight: word.length, value };
     }
     const number = take(NUMBER);
-    if (number === undefined || !Number.isFinite(Number(number[0]))) return undefined;
+    if (number === undefined) return undefined;
+    if (!Number.isFinite(Number(number[0]))) {
+      // YAML has its own answer, which is a text to kubectl; in JSON it is refused there.
+      if (reading === "core") return undefined;
+      throw new DocumentError(`number ${number[0]} is out of range`, start);
+    }
     const integer = number[1] === undefined && number[2] === undefined;
     // `-0` would be a float to the readers of guests; as an integer it is 0.
-    const json = number[0] === "-0" ? "0" : number[0];
+    const json = reading === "kubectl" ? kubectlNumber(number[0]) : number[0] === "-0" ? "0" : number[0];
     return { kind: "number", at: start, weight: json.length, json, integer };
   }
 

@@ -14,5 +14,5 @@ export function readDocument(text: string, reading: YamlReading = "core"): Docum
   if (text.length > MAX_TEXT_LENGTH) {
     throw new DocumentError(`longer than ${MAX_TEXT_LENGTH} characters`, MAX_TEXT_LENGTH);
   }
-  return /^\s*[{]/.test(text) ? readJson(text) ?? readYaml(text, reading) : readYaml(text, reading);
+  return /^\s*[{]/.test(text) ? readJson(text, reading) ?? readYaml(text, reading) : readYaml(text, reading);
 }

@@ -16,7 +16,9 @@ import {
   MAX_DEPTH,
   MAX_TEXT_LENGTH,
 } from "./document.ts";
-import { kubectlScalar, mergedEntries } from "./kubectl_yaml.ts";
+import { readJson } from "./json_document.ts";
+import { kubectlKey, kubectlScalar, kubectlTagged, mergedEntries, notMaps } from "./kubectl_yaml.ts";
+import { kubectlDocuments, kubectlObjection, type ScalarNode, type StreamPart } from "./kubectl_stream.ts";
 
 const CORE = "tag:yaml.org,2002:";
 const TAGS: Readonly<Record<string, readonly DocumentValue["kind"][]>> = {
@@ -36,10 +38,9 @@ const MAX_RADIX_DIGITS = 64;
 /** Keys that the merges of one document may add in all. */
 const MAX_MERGED = 1_000_000;
 
-type YamlNode = { readonly range?: readonly [number, number, number] | null; readonly tag?: string };
-
 const OPTIONS = {
   schema: "failsafe",
+  resolveKnownTags: false,
   merge: false,
   uniqueKeys: false,
   keepSourceTokens: false,
@@ -49,12 +50,12 @@ const OPTIONS = {
 
 type Parsed = Pick<ReturnType<typeof parseDocument>, "errors" | "contents">;
 
-function guarded<T>(parse: () => T): T {
+function guarded<T>(parse: () => T, at = 0): T {
   try {
     return parse();
   } catch (error) {
     // The package's own recursion has no limit but the stack.
-    if (error instanceof RangeError) throw new DocumentError(`nested more than ${MAX_DEPTH} levels deep`, 0);
+    if (error instanceof RangeError) throw new DocumentError(`nested more than ${MAX_DEPTH} levels deep`, at);
     throw error;
   }
 }
@@ -72,49 +73,93 @@ export function readYamlStream(text: string, reading: YamlReading = "core"): rea
   if (text.length > MAX_TEXT_LENGTH) {
     throw new DocumentError(`longer than ${MAX_TEXT_LENGTH} characters`, MAX_TEXT_LENGTH);
   }
-  const documents = guarded(() => parseAllDocuments(text, OPTIONS));
-  return [...documents].map((document) => readParsed(document as Parsed, reading)).filter((value) =>
-    value !== null && value.kind !== "null"
-  ) as DocumentValue[];
+  const json = reading === "kubectl" && /^\s*[{]/.test(text) ? readJson(text, reading) : undefined;
+  if (json !== undefined) return [json];
+  const documents = reading === "core"
+    ? [...guarded(() => parseAllDocuments(text, OPTIONS))].map((document) =>
+      readParsed(document as Parsed, reading)
+    )
+    : kubectlDocuments(text).map((part) =>
+      readParsed(guarded(() => parseDocument(part.text, OPTIONS), part.at), reading, part)
+    );
+  return documents.filter((value) => value !== null && value.kind !== "null") as DocumentValue[];
 }
 
-function readParsed(document: Parsed, reading: YamlReading): DocumentValue | null {
-  const fault = document.errors[0];
-  if (fault !== undefined) {
-    const text = fault.code === "MULTIPLE_DOCS"
-      ? "more than one document, expected one"
-      : yamlFaultText(fault);
-    throw new DocumentError(text, fault.pos[0]);
+function faultText(fault: Parsed["errors"][0], inStream: boolean): string {
+  if (fault.code === "MULTIPLE_DOCS") {
+    return inStream
+      ? "kubectl passes over what stands behind `...`, begin a document by a line of `---`"
+      : "more than one document, expected one";
   }
-  if (document.contents === null) return null;
-  return new NodeReader(reading).value(document.contents, 0, 0);
+  const text = yamlFaultText(fault);
+  return inStream && text.startsWith("Missing closing")
+    ? `${text}, or its lines are not indented more than the key`
+    : text;
+}
+
+/** @param part the document's text, where it is one of a stream that kubectl would read */
+function readParsed(document: Parsed, reading: YamlReading, part?: StreamPart): DocumentValue | null {
+  const fault = document.errors[0];
+  const base = part?.at ?? 0;
+  if (fault !== undefined) throw new DocumentError(faultText(fault, part !== undefined), fault.pos[0] + base);
+  return document.contents === null ? null : new NodeReader(reading, part).value(document.contents, base, 0);
 }
 
 /** Reads the nodes of one document. */
 class NodeReader {
   readonly #reading: YamlReading;
+  /** Where it is given, what kubectl would read otherwise than it is read here is refused. */
+  readonly #part: StreamPart | undefined;
   readonly #anchors = new Map<string, DocumentValue | "open">();
+  #inFlow = false;
   /** Keys that merges may still add. */
   #unspent = MAX_MERGED;
 
-  constructor(reading: YamlReading) {
+  constructor(reading: YamlReading, part: StreamPart | undefined) {
     this.#reading = reading;
+    this.#part = part;
   }
 
   value(node: unknown, at: number, depth: number): DocumentValue {
-    if (isAlias(node)) return this.#aliased(node.source, node.range?.[0] ?? at);
+    if (isAlias(node)) return this.#aliased(node.source, this.#start(node, at));
     if (!isScalar(node) && !isMap(node) && !isSeq(node)) return { kind: "null", at, weight: 4 };
-    const start = (node as YamlNode).range?.[0] ?? at;
+    const start = this.#start(node, at);
     if (depth > MAX_DEPTH) throw new DocumentError(`nested more than ${MAX_DEPTH} levels deep`, start);
-    if (node.anchor !== undefined) this.#anchors.set(node.anchor, "open");
+    if (node.anchor !== undefined) {
+      if (this.#part !== undefined && !/^[\w-]+$/.test(node.anchor)) {
+        throw new DocumentError("an anchor is named by letters, digits, `-` and `_` for kubectl", start);
+      }
+      this.#anchors.set(node.anchor, "open");
+    }
+    const inFlow = this.#inFlow;
+    if (!isScalar(node) && node.flow) this.#inFlow = true;
     const result = isScalar(node)
-      ? scalar(node.source ?? "", node.type === "PLAIN", node.tag, start, this.#reading)
+      ? this.#scalar(node, start)
       : isSeq(node)
       ? listOf(node.items.map((item) => this.value(item, start, depth + 1)), start)
       : mapOf(this.#entries(node.items, start, depth), start);
-    checkTag(node.tag, result);
-    if (node.anchor !== undefined) this.#anchors.set(node.anchor, result);
+    this.#inFlow = inFlow;
+    if (this.#reading === "core") checkTag(node.tag, result);
+    // Of two anchors of one name the later begun counts, which may be in the node of the first.
+    if (node.anchor !== undefined && this.#anchors.get(node.anchor) === "open") {
+      this.#anchors.set(node.anchor, result);
+    }
     return result;
+  }
+
+  #start(node: Pick<ScalarNode, "range">, at: number): number {
+    return node.range ? node.range[0] + (this.#part?.at ?? 0) : at;
+  }
+
+  #scalar(node: ScalarNode, at: number): DocumentValue {
+    const { source = "", tag, type } = node;
+    if (this.#reading === "core") return scalar(source, type === "PLAIN", tag, at);
+    const objection = this.#part && kubectlObjection(node, this.#part.text, this.#inFlow);
+    if (objection !== undefined) throw new DocumentError(objection, at);
+    const resolved = tag === undefined
+      ? type === "PLAIN" ? kubectlScalar(source, at) : undefined
+      : kubectlTagged(source, tag, at);
+    return resolved ?? textOf(source, at);
   }
 
   #entries(
@@ -124,10 +169,8 @@ class NodeReader {
   ): readonly DocumentEntry[] {
     const entries = pairs.map((pair) => this.#entry(pair.key, pair.value, at, depth));
     if (this.#reading === "core") return entries;
-    const isMerge = ({ key }: { readonly key: unknown }) =>
-      isScalar(key) && key.type === "PLAIN" && key.source === "<<";
-    if (!pairs.some(isMerge)) return entries;
     const spend = (count: number, place: number) => this.#spend(count, place);
+    if (!pairs.some(isMerge)) return entries;
     return mergedEntries(entries, (index) => isMerge(pairs[index]!), spend);
   }
 
@@ -138,14 +181,23 @@ class NodeReader {
 
   #entry(keyNode: unknown, valueNode: unknown, at: number, depth: number): DocumentEntry {
     const key = this.value(keyNode, at, depth + 1);
-    const text = key.kind === "string"
+    const text = this.#reading === "kubectl"
+      ? this.#kubectlKey(key)
+      : key.kind === "string"
       ? key.value
-      : this.#reading === "kubectl"
-      ? jsonText(key)
       : isScalar(keyNode)
       ? keyNode.source ?? ""
       : "";
-    return { key: text, keyKind: key.kind, keyAt: key.at, value: this.value(valueNode, key.at, depth + 1) };
+    const value = this.value(valueNode, key.at, depth + 1);
+    if (isAlias(valueNode) && value.kind === "list" && isMerge({ key: keyNode })) throw notMaps(value.at);
+    return { key: text, keyKind: key.kind, keyAt: key.at, value };
+  }
+
+  #kubectlKey(key: DocumentValue): string {
+    const text = kubectlKey(key);
+    if (text !== undefined || this.#part === undefined) return text ?? jsonText(key);
+    const what = key.kind === "number" ? "number that kubectl writes otherwise" : key.kind;
+    throw new DocumentError(`a ${what} as a key, write a text in quotes`, key.at);
   }
 
   #aliased(name: string, at: number): DocumentValue {
@@ -156,6 +208,12 @@ class NodeReader {
   }
 }
 
+/** Whether a pair merges maps. */
+function isMerge({ key }: { readonly key: unknown }): boolean {
+  if (!isScalar(key) || key.source !== "<<") return false;
+  return key.tag === undefined ? key.type === "PLAIN" : key.tag === "!" || key.tag === `${CORE}merge`;
+}
+
 function checkTag(tag: string | undefined, value: DocumentValue): void {
   if (tag === undefined || tag === "!") return;
   const kinds = own(TAGS, tag);
@@ -163,18 +221,17 @@ function checkTag(tag: string | undefined, value: DocumentValue): void {
   if (!kinds.includes(value.kind)) throw new DocumentError(`tag ${tag} does not fit the value`, value.at);
 }
 
+const textOf = (value: string, at: number): DocumentValue => ({
+  kind: "string",
+  at,
+  weight: value.length + 2,
+  value,
+});
+
 /** `source` is the scalar's text without quotes and escapes. */
-function scalar(
-  source: string,
-  plain: boolean,
-  tag: string | undefined,
-  at: number,
-  reading: YamlReading,
-): DocumentValue {
+function scalar(source: string, plain: boolean, tag: string | undefined, at: number): DocumentValue {
   const resolves = tag === undefined ? plain : tag !== "!" && tag !== `${CORE}str`;
-  const plainly = () => coreScalar(reading === "kubectl" ? kubectlScalar(source, at) : source, at);
-  return (resolves ? plainly() : undefined) ??
-    { kind: "string", at, weight: source.length + 2, value: source };
+  return (resolves ? coreScalar(source, at) : undefined) ?? textOf(source, at);
 }
 
 function coreScalar(source: string, at: number): DocumentValue | undefined {

@@ -6,17 +6,19 @@ import * as assert from "uvu/assert";
 import { startServer } from "../artifact/_server.ts";
 import { inPlace } from "./place.ts";
 
-test("admission-request: numbers as they were written, and objects that are none", () =>
+test("admission-request: numbers as kubectl sends them, and objects that are none", () =>
   inPlace(async ({ reeve, file, cwd }) => {
     file(
       "new.yml",
       "apiVersion: example.org/v1\nkind: Thing\nmetadata: {name: t}\nspec: {big: 12345678901234567890, one: 1.0}\n",
     );
+    file("odd.yml", "apiVersion: v1\nkind: Pod\nspec: {a:}\n");
+    file("two.yml", "---\napiVersion: v1\nkind: Pod\n---\napiVersion: v1\nkind: Pod\n");
     const before = readFileSync(file("kept.yml", "apiVersion: v1\nkind: Pod\n"));
     const request = (...words: string[]) => reeve("scaffold", "admission-request", ...words);
     const create = await request("-o", "CREATE", "--object", "new.yml");
     assert.is(create.exit, 0);
-    assert.match(create.stdout, '"big": 12345678901234567890,\n      "one": 1.0\n');
+    assert.match(create.stdout, '"big": 12345678901234567000,\n      "one": 1\n');
     const { object, ...rest } = JSON.parse(create.stdout);
     assert.equal([object.metadata.name, rest.operation, "namespace" in rest], ["t", "CREATE", false]);
     assert.equal(rest.kind, { group: "example.org", version: "v1", kind: "Thing" });
@@ -30,6 +32,14 @@ test("admission-request: numbers as they were written, and objects that are none
         [
           ["-o", "CREATE", "--object", "kept.yml", "--old-object", "kept.yml"],
           "CREATE operation does not require an old_object",
+        ],
+        [
+          ["-o", "CREATE", "--object", "odd.yml"],
+          "failed to parse object file odd.yml: `:` is part of a key for kubectl, write a blank behind it at line 3 column 8",
+        ],
+        [
+          ["-o", "CREATE", "--object", "two.yml"],
+          "failed to parse object file two.yml: more than one document, expected one at line 5 column 1",
         ],
         [
           ["-o", "CREATE", "--object", "absent.yml"],

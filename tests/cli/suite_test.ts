@@ -242,13 +242,16 @@ test("objects and requests mean what they mean to kubectl, all else is YAML 1.2;
   const suite = (raw: boolean) =>
     readSuite(folder.file(
       "kubectl.yml",
-      `policy: x.wasm\nraw: ${raw}\nsettings: {a: yes, b: 0644}\ncontext: {objects: [{kind: ConfigMap, immutable: on}]}\n` +
+      `policy: x.wasm\nraw: ${raw}\nsettings: {a: yes, b: 0644, c: [d?], 1.23456789: e}\ncontext: {objects: [{kind: ConfigMap, immutable: on}]}\n` +
         "cases:\n- {name: no, request: {a: yes, b: 0644}, allowed: true}\n" +
         "- {name: own, request: {x: &x {c: 1}, <<: *x}, context: {objects: [{kind: Pod, mode: 0x10}]}, allowed: true}\n",
     ));
   const { cases } = await suite(false);
   assert.equal(cases.map(({ name }) => name), ["no", "own"]);
-  assert.equal(cases.map(({ settings }) => settings), Array(2).fill('{"a":"yes","b":"0644"}'));
+  assert.equal(
+    cases.map(({ settings }) => settings),
+    Array(2).fill('{"a":"yes","b":"0644","c":["d?"],"1.23456789":"e"}'),
+  );
   assert.equal(cases.map(({ request }) => request), ['{"a":true,"b":420}', '{"x":{"c":1},"c":1}']);
   const objects = cases.map(({ context }) => context.kind === "declared" && context.objects);
   assert.equal(objects, [['{"kind":"ConfigMap","immutable":true}'], ['{"kind":"Pod","mode":16}']]);

@@ -8,6 +8,7 @@ test("each is refused with its file and both places", () =>
   inPlace(async ({ reeve, file, recorded }) => {
     recorded("plain.wasm", "ok.json", "meta.yml", "vap.yml", "binding.yml");
     file("settings.yml", "a: 1\nb: 2\na: 3\n");
+    file("keys.yml", `{1: a, "1": b}\n`);
     file("suite.yml", "policy: plain.wasm\ncases:\n  - name: one\n    name: two\n    request: ok.json\n");
     file("metadata.yml", "rules: []\nmutating: false\nrules: []\n");
     file(
@@ -20,6 +21,11 @@ test("each is refused with its file and both places", () =>
       [
         ["run", "plain.wasm", "-r", "ok.json", "-s", "settings.yml"],
         /settings\.yml.*: a is given twice, first at line 1 column 1 and again at line 3 column 1/,
+      ],
+      // Keys are texts in the JSON that a guest reads.
+      [
+        ["run", "plain.wasm", "-r", "ok.json", "-s", "keys.yml"],
+        /keys\.yml.*: 1 is given twice, first at line 1 column 2 and again at line 1 column 8/,
       ],
       [
         ["run", "plain.wasm", "-r", "ok.json", "--settings-json", '{"a":1,"a":2}'],
@@ -112,7 +118,22 @@ test("each is refused with its file and both places", () =>
       ["{a: 0644}", /spec\.settings\.a is "0644" here, and 420 for kubectl/],
       ["{a: 1_000}", /spec\.settings\.a is "1_000" here, and 1000 for kubectl/],
       ["{<<: *d}", /spec\.settings\.<< is a key here, and merges maps for kubectl: write the keys out/],
-      ["{a: 'yes', b: true, c: 0o644, d: 0x10, e: 1e3, f: ~, g: 1:30, h: '0644'}", undefined],
+      ["{1.10: a}", /the key of spec\.settings\.1\.10 is "1\.1" for kubectl: write it in quotes/],
+      ["{yes: a}", /the key of spec\.settings\.yes is "true" for kubectl/],
+      [
+        "{yes: a, 'true': b}",
+        /spec\.settings\.true is given twice for kubectl: remove one \(r\.yml line 7\)/,
+      ],
+      [
+        "{a: 18446744073709551615}",
+        /spec\.settings\.a is 18446744073709551615 here, and 18446744073709552000 for kubectl/,
+      ],
+      [
+        "{a: {<<: 1}, b: yes}",
+        /kubectl reads this file otherwise or not at all: `<<` merges maps, .* \(r\.yml line 7\)/,
+      ],
+      ["{a: {~: 1}}", /kubectl reads this file otherwise or not at all: a null as a key/],
+      ["{a: 'yes', b: true, c: 0o644, d: 0x10, e: 1e3, e2: 80.0, 1: 1, f: ~, g: 1:30, h: '0644'}", undefined],
     ];
     for (const [settings, expected] of readings) {
       file("r.yml", read(settings));
