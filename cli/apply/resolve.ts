@@ -14,6 +14,7 @@ import {
   parseReference,
 } from "../../artifact/mod.ts";
 import { CliError, type Context } from "../types/command.ts";
+import { buildFirst } from "./build_first.ts";
 import { pathsOf } from "./paths.ts";
 
 export const notFound = (name: string): CliError => new CliError(`Cannot find policy with uri: ${name}`);
@@ -49,7 +50,7 @@ export async function strictUri({ cwd, env }: Context, name: string): Promise<st
     });
     if (stored) return stored.uri;
   }
-  throw notFound(name);
+  throw notFound(`${name}${await buildFirst(resolve(cwd, name))}`);
 }
 
 /** As {@link strictUri}; what is none of those is taken for an image's name. */
@@ -59,6 +60,7 @@ export async function lenientUri(context: Context, name: string): Promise<string
   } catch (error) {
     // An ambiguous prefix is no image (spec/cli.md, sharp edge 23).
     if ((error as Error).message.startsWith("multiple policies")) throw error;
+    if (await buildFirst(resolve(context.cwd, name)) !== "") throw error;
     try {
       return `registry://${formatReference(parseReference(name.trim()))}`;
     } catch {

@@ -1,8 +1,10 @@
 /** `new`: writes the folder of a new policy. */
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import process from "node:process";
 import { osErrorText } from "../../program/render/os_error.ts";
-import { VERSION } from "../../policy_server/types/version.ts";
+import { shellWord } from "../../program/render/shell_word.ts";
+import { ownPackage } from "../apply/own_package.ts";
 import { newPolicyFiles, nextCommands } from "../render/new_policy/common.ts";
 import { POLICY_LANGUAGES } from "../render/new_policy/languages.ts";
 import { CliError, type Run } from "../types/command.ts";
@@ -24,13 +26,14 @@ export const run: Run = async (context, args) => {
   if (refusal !== undefined) {
     throw new CliError(`${JSON.stringify(name)} can't be this policy's name: ${refusal}`);
   }
+  const portreeve = ownPackage();
   try {
     await mkdir(folder, { recursive: true });
     const [first] = await readdir(folder);
     if (first !== undefined) {
       throw new CliError(`${given} is not empty, it has ${first}: choose another folder`);
     }
-    for (const [file, text] of newPolicyFiles(language, { name, version: VERSION })) {
+    for (const [file, text] of newPolicyFiles(language, { name, portreeve })) {
       await mkdir(dirname(join(folder, file)), { recursive: true });
       // Never over what somebody else has just put there.
       await writeFile(join(folder, file), text, { flag: "wx" });
@@ -40,5 +43,6 @@ export const run: Run = async (context, args) => {
     if (error instanceof CliError) throw error;
     throw new CliError(`cannot write ${given}: ${osErrorText(error)}`);
   }
-  context.err(`next: ${[`cd ${given}`, ...nextCommands(language)].join(" && ")}\n`);
+  const enter = `cd ${shellWord(given, process.platform === "win32")}`;
+  context.err(`next: ${[enter, ...nextCommands(language, portreeve)].join(" && ")}\n`);
 };

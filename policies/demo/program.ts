@@ -1,7 +1,7 @@
 /** Serves sample policies and shows on one screen what to do with them. The server is the policy server, in this process. */
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join, relative } from "node:path";
+import { join, relative, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { REGO_BUILTINS } from "../../evaluator/types/rego_builtin_names.ts";
@@ -115,17 +115,12 @@ const parse = (words: readonly string[], values: Values) =>
     regoBuiltins: REGO_BUILTINS,
   });
 
-/** A path as people type it from here. */
-function shellPath(path: string): string {
-  const near = relative(process.cwd(), path);
-  const short = near !== "" && near.length < path.length && !near.startsWith("..") ? near : path;
-  return /[^\w@%+=:,./\\-]/.test(short) ? `"${short}"` : short;
-}
+const WINDOWS = process.platform === "win32";
 
 function nextToRead(): string {
   const map = fileURLToPath(new URL("../docs/README.md", import.meta.url));
   const help = "--help lists the flags, --open shows the answers in the browser";
-  return existsSync(map) ? `${shellPath(map)}; ${help}` : help;
+  return existsSync(map) ? `${relative(process.cwd(), map)}; ${help}` : help;
 }
 
 const movedPorts = (ports: ReadonlyMap<FlagName, number>): readonly Moved[] =>
@@ -146,10 +141,10 @@ function facts(
     readinessUrl: `http://${listenAddress(host, options.readinessProbePort)}`,
     policies: [...loadPolicies(options.policiesPath).keys()],
     moved: movedPorts(ports),
-    caFile: asks ? shellPath(material.certFile) : undefined,
+    caFile: asks ? resolve(material.certFile) : undefined,
     answers: [],
     asking: asks || options.tls !== null ? undefined : "request.json",
-    windows: process.platform === "win32",
+    windows: WINDOWS,
     proxied: ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].some((name) => process.env[name]),
     stop: "Ctrl-C",
     next: nextToRead(),
@@ -195,10 +190,10 @@ async function show(
     answers.push(await ask(sample, { file, url, caFile: material.certFile }));
   }
   print(
-    screen({ ...known, answers: answers.map((answer) => ({ ...answer, file: shellPath(answer.file) })) }),
+    screen({ ...known, answers }),
   );
   if (!open) return;
-  const page = join(material.folder, "answers.html");
+  const page = resolve(material.folder, "answers.html");
   writeFileSync(page, answersPage(known.url, answers, answers.map(({ file }) => readFileSync(file, "utf8"))));
   const opened = await openBrowser(pathToFileURL(page).href);
   print(opened ? `Opened   ${page}\n` : `No browser could be started; open this page in one: ${page}\n`);

@@ -9,7 +9,6 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { newPolicyFiles, nextCommands } from "../../cli/render/new_policy/common.ts";
 import { POLICY_LANGUAGES } from "../../cli/render/new_policy/languages.ts";
-import { VERSION } from "../../policy_server/types/version.ts";
 import { freePort, REGISTRY_BINARY, startRegistry } from "../artifact/_registry.ts";
 import { blocksOf, type PageSetting, runPage } from "./_page.ts";
 
@@ -70,10 +69,11 @@ const UNSHOWN = [".gitignore", "policy.test.ts", "tsconfig.json"];
 test("`reeve new` writes what the pages show, and names the commands that they run", () => {
   const pages = { ts: "typescript", rust: "rust", rego: "rego", go: "go", as: "assemblyscript" };
   assert.equal([...POLICY_LANGUAGES.keys()], Object.keys(pages));
+  const portreeve = { from: "^1.0.0", commands: [] };
   for (const [lang, page] of Object.entries(pages)) {
     const language = POLICY_LANGUAGES.get(lang)!;
     const markdown = readFileSync(join(root, `docs/write/${page}.md`), "utf8");
-    const written = new Map(newPolicyFiles(language, { name: "owner-label", version: VERSION }));
+    const written = new Map(newPolicyFiles(language, { name: "owner-label", portreeve }));
     const shown = new Map(
       blocksOf(markdown).flatMap(({ file, text }) => file ? [[file, text] as const] : []),
     );
@@ -85,7 +85,7 @@ test("`reeve new` writes what the pages show, and names the commands that they r
     const missing = [...written.keys()].filter((file) => !shown.has(file) && !unshown.includes(file));
     assert.equal(missing, [], page);
     if (page === "typescript") continue;
-    for (const command of nextCommands(language)) {
+    for (const command of nextCommands(language, portreeve)) {
       assert.ok(markdown.includes(`\n${command}\n`), `${page}: ${command}`);
     }
   }

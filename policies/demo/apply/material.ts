@@ -3,6 +3,7 @@ import { copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "no
 import { isIP } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { loadX509, stringifyYaml } from "../../../deps.ts";
 import { osErrorText } from "../../../program/render/os_error.ts";
@@ -63,7 +64,9 @@ export async function makeMaterial(host: string): Promise<Material> {
     throw new Error(
       `cannot make a folder in ${base}: ${
         osErrorText(error)
-      }; name one that can be written to with the variable TMPDIR`,
+      }; name one that can be written to with the variable ${
+        process.platform === "win32" ? "TEMP" : "TMPDIR"
+      }`,
     );
   }
   const remove = () => rmSync(folder, { recursive: true, force: true });
