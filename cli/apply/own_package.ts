@@ -31,7 +31,9 @@ function ownFolder(): string | undefined {
 /** What a new policy names as its dependency on this package. A version only where a registry is known to have it, or nothing else is known. */
 export function ownPackage(): OwnPackage {
   const folder = ownFolder();
-  if (folder === undefined || existsSync(join(folder, PUBLISHED))) return { from: `^${VERSION}`, commands: [] };
+  if (folder === undefined || existsSync(join(folder, PUBLISHED))) {
+    return { from: `^${VERSION}`, commands: [] };
+  }
   const windows = process.platform === "win32";
   if (!existsSync(join(folder, BUILD))) {
     return { from: `file:${folder.replaceAll("\\", "/")}`, commands: [] };

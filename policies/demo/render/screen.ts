@@ -31,7 +31,9 @@ function command(
   { file, url }: Pick<Answered, "file" | "url">,
 ): string {
   const word = (text: string) => shellWord(text, windows);
-  const trust = `${proxied ? ' --noproxy "*"' : ""}${caFile === undefined ? "" : ` --cacert ${word(caFile)}`}`;
+  const trust = `${proxied ? ' --noproxy "*"' : ""}${
+    caFile === undefined ? "" : ` --cacert ${word(caFile)}`
+  }`;
   const next = windows ? " " : " \\\n    ";
   // In PowerShell `curl` alone is another program.
   const curl = windows ? "curl.exe" : "curl";

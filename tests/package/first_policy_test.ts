@@ -1,0 +1,113 @@
+/** A policy's first five commands, as `reeve new` prints them: by a package that no registry has, with a real npm. */
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { BIN, copyCheckout, succeed, tarball, write } from "./consumer.ts";
+import { type NpmRegistry, startNpmRegistry } from "./npm_registry.ts";
+
+const BUN = "bun" in process.versions;
+
+let home: string;
+let registry: NpmRegistry;
+test.before(async () => {
+  home = mkdtempSync(join(tmpdir(), "portreeve-first-policy-"));
+  for (const name of ["packed", "global", "bin", "work"]) mkdirSync(join(home, name));
+  for (const name of ["node", "bun"]) symlinkSync(join(BIN, name), join(home, "bin", name));
+  registry = await startNpmRegistry(join(home, "packed"));
+});
+test.after(async () => {
+  await registry.stop();
+  rmSync(home, { recursive: true, force: true });
+});
+
+/** What somebody types into a shell. Resolves to what it printed; it must succeed. */
+function type(command: string, path: readonly string[] = []): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn("sh", ["-c", command], {
+      cwd: join(home, "work"),
+      stdio: ["ignore", "pipe", "pipe"],
+      env: {
+        PATH: [...path, join(home, "bin"), process.env["PATH"]].join(":"),
+        HOME: home,
+        NO_COLOR: "1",
+        npm_config_registry: registry.url,
+        npm_config_audit: "false",
+      },
+    });
+    let printed = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (piece: string) => void (printed += piece));
+    }
+    child.on("error", reject);
+    child.on("close", (code) => {
+      if (code === 0) resolve(printed);
+      else reject(new Error(`${command} ended with ${code}:\n${printed}`));
+    });
+  });
+}
+
+/** The commands behind `next:`, and what package.json says of this package. */
+function printed(text: string, folder: string): readonly [next: string, dependency: string] {
+  const { devDependencies } = JSON.parse(
+    readFileSync(join(home, "work", folder, "package.json"), "utf8"),
+  );
+  return [/^next: (.*)$/m.exec(text)![1]!, devDependencies.portreeve];
+}
+
+/** On Bun, the commands of npm that run this package are Bun's; npm itself is a program of Node's. */
+const onRuntime = (next: string) =>
+  BUN
+    ? next.replace("npm run build", "bun --bun run build").replace(
+      "npm test",
+      "bun test && bun --bun run reeve test",
+    )
+    : next;
+
+const MADE = /policy\.wasm: \d+ bytes[^]*3 passed, 0 failed/;
+
+test("with the packed package, from an empty folder to a tested module", async () => {
+  succeed(home, "npm", "install", "--silent", "--global", "--prefix", join(home, "global"), tarball());
+  const bin = join(home, "global/bin");
+  const [next, dependency] = printed(await type("reeve new 'my policies/first'", [bin]), "my policies/first");
+  assert.is(dependency, `file:${join(home, "global/lib/node_modules/portreeve")}`);
+  assert.is(next, "cd 'my policies/first' && npm install && npm run build && npm test");
+  assert.match(await type(onRuntime(next), [bin]), MADE);
+});
+
+test("in a checkout, the package is packed into the policy's folder", async () => {
+  const checkout = copyCheckout(join(home, "check out"));
+  const reeve = `${BUN ? "bun" : "node"} '${join(checkout, "cli/main.ts")}'`;
+  const [next, dependency] = printed(await type(`${reeve} new second`), "second");
+  const { version } = JSON.parse(readFileSync(join(checkout, "package.json"), "utf8"));
+  assert.is(dependency, `file:portreeve-${version}.tgz`);
+  assert.is(
+    next,
+    `cd second && npm pack --silent '${checkout}' && npm install && npm run build && npm test`,
+  );
+  assert.match(await type(onRuntime(next)), MADE);
+});
+
+test("a published package is named by its version", async () => {
+  const own = join(home, "global/lib/node_modules/portreeve");
+  writeFileSync(join(own, "npm/published"), "");
+  const { version } = JSON.parse(readFileSync(join(own, "package.json"), "utf8"));
+  const [, dependency] = printed(await type("reeve new third", [join(home, "global/bin")]), "third");
+  assert.is(dependency, `^${version}`);
+  // So it is without a package around it, as in an image.
+  const program = join(home, "alone");
+  write(program, {});
+  await type(`cp -R '${join(own, "npm")}' '${program}'`);
+  const [, unknown] = printed(await type(`node '${program}/reeve.js' new fourth`), "fourth");
+  assert.is(unknown, `^${version}`);
+});
+
+test("no registry was asked for this package", () => {
+  assert.ok(registry.asked.has("valibot"));
+  assert.not.ok(registry.asked.has("portreeve"));
+});
+
+test.run();
