@@ -13,8 +13,6 @@ import { append } from "../../program/types/lists.ts";
 import { repeatOnChange, WatchedFolders } from "./repeat_on_change.ts";
 
 const SUITE_NAME = "suite.yml";
-/** Editors write a file in several steps. */
-const SETTLE_MS = 150;
 
 async function suitePaths({ cwd }: Context, names: readonly string[]): Promise<readonly string[]> {
   const paths: string[] = [];
@@ -51,7 +49,7 @@ async function runForEver(
   context: Context,
   args: Arguments,
   paths: readonly string[],
-): Promise<number | void> {
+): Promise<0 | 1> {
   const junit = args.value("junit");
   // The report is no reason for another one, nor the file that becomes it.
   const report = junit === undefined ? undefined : resolve(context.cwd, junit);
@@ -60,8 +58,7 @@ async function runForEver(
     (path === report || path.startsWith(join(dirname(report), `.${basename(report)}-`)));
   const folders = new WatchedFolders((path) => !isReport(path));
   for (const path of paths) folders.add(dirname(path), true);
-  await repeatOnChange(context, folders, SETTLE_MS, () => runAll(context, args, paths));
-  if (!context.signal.aborted) return 1;
+  return await repeatOnChange(context, folders, () => runAll(context, args, paths));
 }
 
 export const run: Run = async (context, args) => {
