@@ -43,6 +43,7 @@ export const run: Run = async (context, args) => {
     if (error instanceof CliError) throw error;
     throw new CliError(`cannot write ${given}: ${osErrorText(error)}`);
   }
+  if (language.annotates && portreeve.note !== undefined) context.err(`note: ${portreeve.note}\n`);
   const enter = `cd ${shellWord(given, process.platform === "win32")}`;
   context.err(`next: ${[enter, ...nextCommands(language, portreeve)].join(" && ")}\n`);
 };

@@ -97,12 +97,13 @@ test("a published package is named by its version", async () => {
   const { version } = JSON.parse(readFileSync(join(own, "package.json"), "utf8"));
   const [, dependency] = printed(await type("reeve new third", [join(home, "global/bin")]), "third");
   assert.is(dependency, `^${version}`);
-  // So it is without a package around it, as in an image.
+  // So it is without a package around it, as in an image, which says what to do where no registry has it.
   const program = join(home, "alone");
   write(program, {});
   await type(`cp -R '${join(own, "npm")}' '${program}'`);
-  const [, unknown] = printed(await type(`node '${program}/reeve.js' new fourth`), "fourth");
-  assert.is(unknown, `^${version}`);
+  const said = await type(`node '${program}/reeve.js' new fourth`);
+  assert.is(printed(said, "fourth")[1], `^${version}`);
+  assert.match(said, /^note: package\.json names portreeve \^[^]*pack it in a checkout with npm pack/m);
 });
 
 test("no registry was asked for this package", () => {

@@ -14,6 +14,8 @@ export interface OwnPackage {
   readonly from: string;
   /** The commands that put it there, in the policy's folder. */
   readonly commands: readonly string[];
+  /** What its author has to know besides. */
+  readonly note?: string;
 }
 
 /** What `reeve new` knows of a language. */
