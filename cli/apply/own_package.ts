@@ -31,9 +31,14 @@ function ownFolder(): string | undefined {
 /** What a new policy names as its dependency on this package. A version only where a registry is known to have it, or nothing else is known. */
 export function ownPackage(): OwnPackage {
   const folder = ownFolder();
-  if (folder === undefined || existsSync(join(folder, PUBLISHED))) {
-    return { from: `^${VERSION}`, commands: [] };
+  const version = { from: `^${VERSION}`, commands: [] };
+  if (folder === undefined) {
+    const note =
+      `package.json names portreeve ^${VERSION}; where no registry of npm has it, pack it in a checkout ` +
+      "with npm pack, and npm install --save-dev that file";
+    return { ...version, note };
   }
+  if (existsSync(join(folder, PUBLISHED))) return version;
   const windows = process.platform === "win32";
   if (!existsSync(join(folder, BUILD))) {
     return { from: `file:${folder.replaceAll("\\", "/")}`, commands: [] };

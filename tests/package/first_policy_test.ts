@@ -6,16 +6,19 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { BIN, copyCheckout, succeed, tarball, write } from "./consumer.ts";
+import { blocksOf } from "../docs/_page.ts";
+import { BIN, copyCheckout, ROOT } from "./consumer.ts";
 import { type NpmRegistry, startNpmRegistry } from "./npm_registry.ts";
 
 const BUN = "bun" in process.versions;
 
 let home: string;
+let checkout: string;
 let registry: NpmRegistry;
 test.before(async () => {
   home = mkdtempSync(join(tmpdir(), "portreeve-first-policy-"));
-  for (const name of ["packed", "global", "bin", "work"]) mkdirSync(join(home, name));
+  for (const name of ["packed", "bin", "work"]) mkdirSync(join(home, name));
+  checkout = copyCheckout(join(home, "check out"));
   for (const name of ["node", "bun"]) symlinkSync(join(BIN, name), join(home, "bin", name));
   registry = await startNpmRegistry(join(home, "packed"));
 });
@@ -25,10 +28,10 @@ test.after(async () => {
 });
 
 /** What somebody types into a shell. Resolves to what it printed; it must succeed. */
-function type(command: string, path: readonly string[] = []): Promise<string> {
+function type(command: string, path: readonly string[] = [], cwd = join(home, "work")): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn("sh", ["-c", command], {
-      cwd: join(home, "work"),
+      cwd,
       stdio: ["ignore", "pipe", "pipe"],
       env: {
         PATH: [...path, join(home, "bin"), process.env["PATH"]].join(":"),
@@ -36,6 +39,7 @@ function type(command: string, path: readonly string[] = []): Promise<string> {
         NO_COLOR: "1",
         npm_config_registry: registry.url,
         npm_config_audit: "false",
+        npm_config_prefix: join(home, "global"),
       },
     });
     let printed = "";
@@ -69,8 +73,11 @@ const onRuntime = (next: string) =>
 
 const MADE = /policy\.wasm: \d+ bytes[^]*3 passed, 0 failed/;
 
-test("with the packed package, from an empty folder to a tested module", async () => {
-  succeed(home, "npm", "install", "--silent", "--global", "--prefix", join(home, "global"), tarball());
+test("with the package that README.md has packed and installed, from an empty folder to a tested module", async () => {
+  const blocks = blocksOf(readFileSync(join(ROOT, "README.md"), "utf8"));
+  const get = blocks.find(({ text }) => text.includes("npm pack"))!.text;
+  // The copy has its packages.
+  await type(get.replace("npm ci && ", ""), [], checkout);
   const bin = join(home, "global/bin");
   const [next, dependency] = printed(await type("reeve new 'my policies/first'", [bin]), "my policies/first");
   assert.is(dependency, `file:${join(home, "global/lib/node_modules/portreeve")}`);
@@ -79,7 +86,6 @@ test("with the packed package, from an empty folder to a tested module", async (
 });
 
 test("in a checkout, the package is packed into the policy's folder", async () => {
-  const checkout = copyCheckout(join(home, "check out"));
   const reeve = `${BUN ? "bun" : "node"} '${join(checkout, "cli/main.ts")}'`;
   const [next, dependency] = printed(await type(`${reeve} new second`), "second");
   const { version } = JSON.parse(readFileSync(join(checkout, "package.json"), "utf8"));
@@ -99,8 +105,7 @@ test("a published package is named by its version", async () => {
   assert.is(dependency, `^${version}`);
   // So it is without a package around it, as in an image, which says what to do where no registry has it.
   const program = join(home, "alone");
-  write(program, {});
-  await type(`cp -R '${join(own, "npm")}' '${program}'`);
+  await type(`mkdir '${program}' && cp -R '${join(own, "npm")}/.' '${program}'`);
   const said = await type(`node '${program}/reeve.js' new fourth`);
   assert.is(printed(said, "fourth")[1], `^${version}`);
   assert.match(said, /^note: package\.json names portreeve \^[^]*pack it in a checkout with npm pack/m);
