@@ -1,7 +1,7 @@
 /** Serves sample policies and shows on one screen what to do with them. The server is the policy server, in this process. */
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join, relative, resolve } from "node:path";
+import { join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { REGO_BUILTINS } from "../../evaluator/types/rego_builtin_names.ts";
@@ -141,7 +141,7 @@ function facts(
     readinessUrl: `http://${listenAddress(host, options.readinessProbePort)}`,
     policies: [...loadPolicies(options.policiesPath).keys()],
     moved: movedPorts(ports),
-    caFile: asks ? resolve(material.certFile) : undefined,
+    caFile: asks ? material.certFile : undefined,
     answers: [],
     asking: asks || options.tls !== null ? undefined : "request.json",
     windows: WINDOWS,
@@ -193,7 +193,7 @@ async function show(
     screen({ ...known, answers }),
   );
   if (!open) return;
-  const page = resolve(material.folder, "answers.html");
+  const page = join(material.folder, "answers.html");
   writeFileSync(page, answersPage(known.url, answers, answers.map(({ file }) => readFileSync(file, "utf8"))));
   const opened = await openBrowser(pathToFileURL(page).href);
   print(opened ? `Opened   ${page}\n` : `No browser could be started; open this page in one: ${page}\n`);

@@ -1,7 +1,16 @@
 // The pages on writing a policy, each from an empty folder to a verdict: built, tested, pushed, served and asked.
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
-import { homedir } from "node:os";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -90,6 +99,27 @@ test("`reeve new` writes what the pages show, and names the commands that they r
     }
   }
 });
+
+const go = has("go") ? test : test.skip;
+go(
+  `a new policy in Go is built whatever its name${has("go") ? "" : " (needs Go, https://go.dev/dl)"}`,
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), "go-names-"));
+    for (const name of ["go", "toolchain", "fmt", "std", "cmd", "1st", "main"]) {
+      const portreeve = { from: "^1.0.0", commands: [] };
+      for (const [file, text] of newPolicyFiles(POLICY_LANGUAGES.get("go")!, { name, portreeve })) {
+        writeFileSync(join(folder, file), text);
+      }
+      const { status, stderr } = spawnSync("go", ["vet", "."], {
+        cwd: folder,
+        encoding: "utf8",
+        env: { ...process.env, GOTOOLCHAIN: "local" },
+      });
+      assert.is(status, 0, `${name}: ${stderr}`);
+    }
+    rmSync(folder, { recursive: true, force: true });
+  },
+);
 
 for (const { name, missing: toolchain, setting = {} } of PAGES) {
   const missing = REGISTRY_BINARY === undefined ? "apt-get install docker-registry" : toolchain;
