@@ -32,6 +32,15 @@ export function readGivenText(context: Context, path: string, what: string): Pro
   return reading(context, path, what, readText);
 }
 
+const REFUSED = new Set(["EROFS", "EACCES", "EPERM"]);
+
+/** The error of what can't be written, and what to do where it isn't allowed. */
+export function cannotWrite(path: string, error: unknown): CliError {
+  const refused = REFUSED.has((error as NodeJS.ErrnoException).code ?? "");
+  const remedy = refused ? "; choose a folder that you may write to" : "";
+  return new CliError(`cannot write ${path}: ${osErrorText(error)}${remedy}`);
+}
+
 /** Writes a file. Throws {@link CliError}. */
 export async function writeGiven(
   { cwd }: Context,
@@ -41,6 +50,6 @@ export async function writeGiven(
   try {
     await writeWhole(resolve(cwd, path), content);
   } catch (error) {
-    throw new CliError(`cannot write ${path}: ${osErrorText(error)}`);
+    throw cannotWrite(path, error);
   }
 }

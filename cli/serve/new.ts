@@ -2,8 +2,8 @@
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
-import { osErrorText } from "../../program/render/os_error.ts";
 import { shellWord } from "../../program/render/shell_word.ts";
+import { cannotWrite } from "../apply/given_files.ts";
 import { ownPackage } from "../apply/own_package.ts";
 import { newPolicyFiles, nextCommands } from "../render/new_policy/common.ts";
 import { POLICY_LANGUAGES } from "../render/new_policy/languages.ts";
@@ -28,7 +28,11 @@ export const run: Run = async (context, args) => {
   }
   const portreeve = ownPackage();
   try {
-    await mkdir(folder, { recursive: true });
+    await mkdir(dirname(folder), { recursive: true });
+    // Not with the folders above: there Node says of a read-only file system that a folder is absent.
+    await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+    });
     const [first] = await readdir(folder);
     if (first !== undefined) {
       throw new CliError(`${given} is not empty, it has ${first}: choose another folder`);
@@ -41,7 +45,7 @@ export const run: Run = async (context, args) => {
     }
   } catch (error) {
     if (error instanceof CliError) throw error;
-    throw new CliError(`cannot write ${given}: ${osErrorText(error)}`);
+    throw cannotWrite(given, error);
   }
   if (language.annotates && portreeve.note !== undefined) context.err(`note: ${portreeve.note}\n`);
   const enter = `cd ${shellWord(given, process.platform === "win32")}`;

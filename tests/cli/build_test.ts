@@ -1,6 +1,8 @@
 // `reeve build` and `reeve new`: from TypeScript to a module, and what is said when that can't be.
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { REQUEST } from "../typescript/building.ts";
@@ -220,6 +222,40 @@ test("a module that is not built yet: every command says what to build first", a
   const nowhere = await folder.run(["run", "unbuilt/policy.wasm", "-r", "request.json"]);
   assert.is(nowhere.stderr, "Error: Cannot find policy with uri: unbuilt/policy.wasm\n");
 });
+
+const canMount = process.platform === "linux" && process.getuid?.() === 0 &&
+  spawnSync("unshare", ["--mount", "true"]).status === 0;
+const mounted = (canMount ? test : test.skip) as typeof test;
+mounted(
+  `in a read-only folder it is one line that says what to do${canMount ? "" : " (needs root, to mount it)"}`,
+  () => {
+    folder.file("read.ts", POLICY);
+    folder.file("metadata.yml", METADATA);
+    const commands = [
+      "new mine",
+      "build read.ts --skip-type-check",
+      "annotate made.wasm -m metadata.yml -o a.wasm",
+    ];
+    const at = `'${folder.path}'`;
+    for (const command of commands) {
+      const { status, stderr } = spawnSync("unshare", [
+        "--mount",
+        "sh",
+        "-c",
+        `mount --bind ${at} ${at} && mount -o remount,ro,bind ${at} && cd ${at} && exec "$@"`,
+        "sh",
+        process.execPath,
+        policy("cli/main.ts"),
+        ...command.split(" "),
+      ], { encoding: "utf8", env: { PATH: process.env["PATH"], HOME: folder.home } });
+      assert.is(status, 1, command);
+      assert.match(
+        stderr,
+        /^Error: cannot write \S+: Read-only file system \(os error 30\); choose a folder that you may write to\n$/,
+      );
+    }
+  },
+);
 
 test("a new policy is written over nothing, and has a name that all take", async () => {
   mkdirSync(join(folder.path, "full"));
