@@ -14,6 +14,9 @@ import { repeatOnChange, WatchedFolders } from "./repeat_on_change.ts";
 
 const SUITE_NAME = "suite.yml";
 
+/** No suite reads sources, nor what compilers and npm keep: what is built of them starts the next run. */
+const UNREAD = /\.([cm]?[jt]sx?|rs|go|rego)$|(^|[\\/])(node_modules|target|\.git)([\\/]|$)/;
+
 async function suitePaths({ cwd }: Context, names: readonly string[]): Promise<readonly string[]> {
   const paths: string[] = [];
   for (const name of names.length > 0 ? names : ["."]) {
@@ -44,7 +47,7 @@ async function runAll(context: Context, args: Arguments, paths: readonly string[
   return results.every(({ faults }) => faults.length === 0);
 }
 
-/** Runs again on every change below the suites' folders, until interrupted, or until nobody reads the results. */
+/** Runs again on every change that a suite may see below the suites' folders, until interrupted, or until nobody reads the results. */
 async function runForEver(
   context: Context,
   args: Arguments,
@@ -56,7 +59,8 @@ async function runForEver(
   const isReport = (path: string) =>
     report !== undefined &&
     (path === report || path.startsWith(join(dirname(report), `.${basename(report)}-`)));
-  const folders = new WatchedFolders((path) => !isReport(path));
+  const isRead = (path: string) => paths.some((suite) => !UNREAD.test(relative(dirname(suite), path)));
+  const folders = new WatchedFolders((path) => isRead(path) && !isReport(path));
   for (const path of paths) folders.add(dirname(path), true);
   return await repeatOnChange(context, folders, () => runAll(context, args, paths));
 }
