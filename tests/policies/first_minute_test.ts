@@ -309,7 +309,7 @@ withNetwork(`--open shows requests and answers in the browser${hint}`, async () 
     [join(folder, "absent"), NOT_OPENED],
     ["false", NOT_OPENED],
     [folder, NOT_OPENED],
-    [script("fails-later", "sleep 1; exit 3"), NOT_OPENED],
+    [script("fails", "exit 3"), NOT_OPENED],
     [script("is-killed", "kill -9 $$"), NOT_OPENED],
     ["true", /^Opened {3}(.*)\n/m],
     [script("runs-on", "exec sleep 20"), /^Opened {3}(.*)\n/m],

@@ -17,7 +17,7 @@ function opener(): readonly [command: string, ...words: string[]] {
 }
 
 /** A browser that runs for so long has opened the page. */
-const RUNNING_MS = 3000;
+const RUNNING_MS = 5000;
 /** Its exit code is 1 also when it has opened something. */
 const WITHOUT_CODE = "explorer";
 
