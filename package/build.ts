@@ -228,5 +228,9 @@ const quickjs = "node_modules/quickjs-wasi/quickjs.wasm";
 const licenses = thirdPartyLicenses(root, [...inputs, quickjs]);
 const engineLicense = readFileSync(join(root, "package/policy_engine/LICENSE.quickjs-ng.txt"), "utf8");
 write(join(outdir, "THIRD_PARTY_LICENSES.txt"), `${licenses}\n${"-".repeat(80)}\n\n${engineLicense}`);
+// `reeve new` writes the version where a registry has it, and else where the package lies.
+if (process.env["npm_command"] === "publish" || process.env["PORTREEVE_RELEASE"] !== undefined) {
+  write(join(outdir, "published"), "");
+}
 // Which files are in which part, for who wonders what is large.
 write(join(mapdir, "metafile.json"), JSON.stringify({ outputs }));

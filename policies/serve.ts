@@ -5,6 +5,7 @@
  * usage: serve.ts [--runtime node|bun] [--open] [flags of the policy server ...]
  */
 import "../program/check_script.ts";
+import { FLAGS } from "../policy_server/types/flags.ts";
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -80,6 +81,12 @@ function build(): void {
     if (!isBuilt()) throw error;
   }
 }
+
+/** Flags that npm took for its own: it does with all that are not behind `--`, and says so in variables. */
+const kept = ["--open", "--runtime", ...FLAGS.map(({ name }) => name)].filter((flag) =>
+  process.env[`npm_config_${flag.slice(2).replaceAll("-", "_")}`] !== undefined
+);
+if (kept.length > 0) fail(`npm kept ${kept.join(", ")} for itself: write npm start -- in front of all flags`);
 
 const words = process.argv.slice(2);
 const at = words.indexOf("--runtime");

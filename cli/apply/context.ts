@@ -7,6 +7,8 @@ import type { RootFlags } from "./parse.ts";
 
 /** Whether whoever read an output has gone. */
 const gone: Record<1 | 2, boolean> = { 1: false, 2: false };
+/** Whether the command has printed anything: some say all they have to say beside it. */
+let printed = false;
 
 /**
  * Writes all of `data`. What nobody reads any more is dropped, and the command goes on to its end: how that went is what its
@@ -33,8 +35,11 @@ export function processContext(program: string, root: RootFlags, signal: AbortSi
     program,
     env,
     cwd: process.cwd(),
-    out: (text) => writeAll(1, text),
-    outputRead: () => !gone[1],
+    out: (text) => {
+      printed = true;
+      writeAll(1, text);
+    },
+    outputRead: () => !gone[printed ? 1 : 2],
     err,
     log(level, message, fields = {}) {
       if (level === "DEBUG" && !root.verbose) return;

@@ -4,24 +4,41 @@ import { resolve } from "node:path";
 import { readText } from "../../program/apply/read_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { CliError, type Context } from "../types/command.ts";
+import { buildFirst } from "./build_first.ts";
 import { writeWhole } from "./write_whole.ts";
 
-async function reading<T>(path: string, what: string, content: Promise<T>): Promise<T> {
+async function reading<T>(
+  { cwd }: Context,
+  path: string,
+  what: string,
+  read: (whole: string) => Promise<T>,
+): Promise<T> {
+  const whole = resolve(cwd, path);
   try {
-    return await content;
+    return await read(whole);
   } catch (error) {
-    throw new CliError(`Error reading ${what} file: ${osErrorText(error)}: ${path}`);
+    const remedy = (error as NodeJS.ErrnoException).code === "ENOENT" ? await buildFirst(whole) : "";
+    throw new CliError(`Error reading ${what} file: ${osErrorText(error)}: ${path}${remedy}`);
   }
 }
 
 /** Reads a file; `what` is its name in the error. Throws {@link CliError}. */
-export function readGiven({ cwd }: Context, path: string, what: string): Promise<Buffer> {
-  return reading(path, what, readFile(resolve(cwd, path)));
+export function readGiven(context: Context, path: string, what: string): Promise<Buffer> {
+  return reading(context, path, what, (whole) => readFile(whole));
 }
 
 /** As {@link readGiven}, for what has to be text. */
-export function readGivenText({ cwd }: Context, path: string, what: string): Promise<string> {
-  return reading(path, what, readText(resolve(cwd, path)));
+export function readGivenText(context: Context, path: string, what: string): Promise<string> {
+  return reading(context, path, what, readText);
+}
+
+const REFUSED = new Set(["EROFS", "EACCES", "EPERM"]);
+
+/** The error of what can't be written, and what to do where it isn't allowed. */
+export function cannotWrite(path: string, error: unknown): CliError {
+  const refused = REFUSED.has((error as NodeJS.ErrnoException).code ?? "");
+  const remedy = refused ? "; choose a folder that you may write to" : "";
+  return new CliError(`cannot write ${path}: ${osErrorText(error)}${remedy}`);
 }
 
 /** Writes a file. Throws {@link CliError}. */
@@ -33,6 +50,6 @@ export async function writeGiven(
   try {
     await writeWhole(resolve(cwd, path), content);
   } catch (error) {
-    throw new CliError(`cannot write ${path}: ${osErrorText(error)}`);
+    throw cannotWrite(path, error);
   }
 }

@@ -16,6 +16,7 @@ import {
 } from "../../artifact/mod.ts";
 import { oneLine } from "../../program/render/terminal_text.ts";
 import { CliError, type Context } from "../types/command.ts";
+import { buildFirst } from "./build_first.ts";
 import { pathsOf } from "./paths.ts";
 
 /** A policy's URI in messages: in one line, bounded, without the password that it may hold. */
@@ -55,7 +56,7 @@ export async function strictUri({ cwd, env }: Context, name: string): Promise<st
     });
     if (stored) return stored.uri;
   }
-  throw notFound(name);
+  throw notFound(`${name}${await buildFirst(resolve(cwd, name))}`);
 }
 
 /** As {@link strictUri}; what is none of those is taken for an image's name. */
@@ -65,6 +66,7 @@ export async function lenientUri(context: Context, name: string): Promise<string
   } catch (error) {
     // An ambiguous prefix is no image (spec/cli.md, sharp edge 23).
     if ((error as Error).message.startsWith("multiple policies")) throw error;
+    if (await buildFirst(resolve(context.cwd, name)) !== "") throw error;
     try {
       return `registry://${formatReference(parseReference(name.trim()))}`;
     } catch {

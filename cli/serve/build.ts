@@ -10,9 +10,6 @@ import { readMetadataFile } from "../apply/metadata_file.ts";
 import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
 import { repeatOnChange, WatchedFolders } from "./repeat_on_change.ts";
 
-/** Editors write a file in several steps. */
-const SETTLE_MS = 50;
-
 /** A build's error as the command's. */
 const failed = (error: unknown): unknown =>
   error instanceof PolicyBuildError ? new CliError(`cannot build the policy: ${error.message}`) : error;
@@ -79,7 +76,7 @@ function isElsewhere(folder: string, file: string): boolean {
  * Builds again whenever something changes that the policy is made of, until interrupted. Other files in its folder, such as what this
  * command prints into one, start nothing. Types are checked when the module is there.
  */
-async function buildForEver(context: Context, args: Arguments): Promise<void> {
+async function buildForEver(context: Context, args: Arguments): Promise<0 | 1> {
   const source = resolve(context.cwd, args.word("source"));
   const folder = dirname(source);
   const named = [args.value("metadata-path"), args.value("usage-path")]
@@ -97,7 +94,7 @@ async function buildForEver(context: Context, args: Arguments): Promise<void> {
     }
   };
   watchAll();
-  await repeatOnChange(context, folders, SETTLE_MS, async () => {
+  return await repeatOnChange(context, folders, async () => {
     try {
       // Until it is known what this build reads.
       files = undefined;
@@ -107,6 +104,7 @@ async function buildForEver(context: Context, args: Arguments): Promise<void> {
     } catch (error) {
       if (!context.signal.aborted) throw failed(error);
     }
+    return true;
   });
 }
 

@@ -3,6 +3,9 @@ import { existsSync, type FSWatcher, watch } from "node:fs";
 import { resolve } from "node:path";
 import { CliError, type Context } from "../types/command.ts";
 
+/** Editors write a file in several steps. */
+const SETTLE_MS = 50;
+
 /** Folders that are watched until they are closed. */
 export class WatchedFolders {
   readonly #watchers = new Map<string, FSWatcher>();
@@ -42,30 +45,32 @@ export class WatchedFolders {
 
 /**
  * Runs `work` now and after each change, until interrupted, or until nobody reads the output. A {@link CliError} of it is shown, and
- * ends nothing. Closes `folders` at the end.
- *
- * @param settleMs how long editors may take to write a file in several steps
+ * ends nothing. Closes `folders` at the end. Resolves to the exit code: 0 where
+ * it was interrupted, else how the last run went, by what `work` says of it.
  */
 export async function repeatOnChange(
   context: Context,
   folders: WatchedFolders,
-  settleMs: number,
-  work: () => Promise<unknown>,
-): Promise<void> {
+  work: () => Promise<boolean>,
+): Promise<0 | 1> {
   const { signal } = context;
+  let right = false;
   try {
-    while (!signal.aborted && context.outputRead?.() !== false) {
+    while (!signal.aborted) {
       const changed = folders.change(signal);
       try {
-        await work();
+        right = await work();
       } catch (error) {
         if (!(error instanceof CliError)) throw error;
+        right = false;
         context.err(`Error: ${error.message}\n`);
       }
       context.err("waiting for changes…\n");
+      if (context.outputRead?.() === false) return right ? 0 : 1;
       await changed;
-      await new Promise((resolve) => setTimeout(resolve, settleMs));
+      await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     }
+    return 0;
   } finally {
     folders.close();
   }

@@ -13,8 +13,9 @@ import { append } from "../../program/types/lists.ts";
 import { repeatOnChange, WatchedFolders } from "./repeat_on_change.ts";
 
 const SUITE_NAME = "suite.yml";
-/** Editors write a file in several steps. */
-const SETTLE_MS = 150;
+
+/** No suite reads sources, nor what compilers and npm keep: what is built of them starts the next run. */
+const UNREAD = /\.([cm]?[jt]sx?|rs|go|rego)$|(^|[\\/])(node_modules|target|\.git)([\\/]|$)/;
 
 async function suitePaths({ cwd }: Context, names: readonly string[]): Promise<readonly string[]> {
   const paths: string[] = [];
@@ -46,22 +47,22 @@ async function runAll(context: Context, args: Arguments, paths: readonly string[
   return results.every(({ faults }) => faults.length === 0);
 }
 
-/** Runs again on every change below the suites' folders, until interrupted, or until nobody reads the results. */
+/** Runs again on every change that a suite may see below the suites' folders, until interrupted, or until nobody reads the results. */
 async function runForEver(
   context: Context,
   args: Arguments,
   paths: readonly string[],
-): Promise<number | void> {
+): Promise<0 | 1> {
   const junit = args.value("junit");
   // The report is no reason for another one, nor the file that becomes it.
   const report = junit === undefined ? undefined : resolve(context.cwd, junit);
   const isReport = (path: string) =>
     report !== undefined &&
     (path === report || path.startsWith(join(dirname(report), `.${basename(report)}-`)));
-  const folders = new WatchedFolders((path) => !isReport(path));
+  const isRead = (path: string) => paths.some((suite) => !UNREAD.test(relative(dirname(suite), path)));
+  const folders = new WatchedFolders((path) => isRead(path) && !isReport(path));
   for (const path of paths) folders.add(dirname(path), true);
-  await repeatOnChange(context, folders, SETTLE_MS, () => runAll(context, args, paths));
-  if (!context.signal.aborted) return 1;
+  return await repeatOnChange(context, folders, () => runAll(context, args, paths));
 }
 
 export const run: Run = async (context, args) => {

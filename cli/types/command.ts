@@ -79,7 +79,7 @@ export interface ProcessContext {
   readonly cwd: string;
   /** Writes what the command was asked for. Commands print through {@link Context}. */
   readonly out: (text: string | Uint8Array) => void;
-  /** False once whoever read what {@link Context.out} writes has gone. */
+  /** False once whoever read what {@link Context.out} writes has gone; where nothing was written, what {@link Context.err} does. */
   readonly outputRead?: () => boolean;
   /** Writes beside it, unadorned: progress, warnings without a log line's dress. */
   readonly err: (text: string) => void;

@@ -61,7 +61,8 @@ function helm(): string {
 }
 
 const PARTS: Readonly<Record<string, (out: string) => void>> = {
-  package: (out) => void run("npm", ["pack", "--silent", "--pack-destination", out]),
+  package: (out) =>
+    void run("npm", ["pack", "--silent", "--pack-destination", out], { PORTREEVE_RELEASE: version }),
   executables: (out) => {
     for (const [target, name] of EXECUTABLES) {
       run(process.execPath, ["build_executable.ts", "--target", target, join(out, name)]);

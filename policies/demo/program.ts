@@ -115,17 +115,12 @@ const parse = (words: readonly string[], values: Values) =>
     regoBuiltins: REGO_BUILTINS,
   });
 
-/** A path as people type it from here. */
-function shellPath(path: string): string {
-  const near = relative(process.cwd(), path);
-  const short = near !== "" && near.length < path.length && !near.startsWith("..") ? near : path;
-  return /[^\w@%+=:,./\\-]/.test(short) ? `"${short}"` : short;
-}
+const WINDOWS = process.platform === "win32";
 
 function nextToRead(): string {
   const map = fileURLToPath(new URL("../docs/README.md", import.meta.url));
   const help = "--help lists the flags, --open shows the answers in the browser";
-  return existsSync(map) ? `${shellPath(map)}; ${help}` : help;
+  return existsSync(map) ? `${relative(process.cwd(), map)}; ${help}` : help;
 }
 
 const movedPorts = (ports: ReadonlyMap<FlagName, number>): readonly Moved[] =>
@@ -146,10 +141,10 @@ function facts(
     readinessUrl: `http://${listenAddress(host, options.readinessProbePort)}`,
     policies: [...loadPolicies(options.policiesPath).keys()],
     moved: movedPorts(ports),
-    caFile: asks ? shellPath(material.certFile) : undefined,
+    caFile: asks ? material.certFile : undefined,
     answers: [],
     asking: asks || options.tls !== null ? undefined : "request.json",
-    windows: process.platform === "win32",
+    windows: WINDOWS,
     proxied: ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].some((name) => process.env[name]),
     stop: "Ctrl-C",
     next: nextToRead(),
@@ -195,7 +190,7 @@ async function show(
     answers.push(await ask(sample, { file, url, caFile: material.certFile }));
   }
   print(
-    screen({ ...known, answers: answers.map((answer) => ({ ...answer, file: shellPath(answer.file) })) }),
+    screen({ ...known, answers }),
   );
   if (!open) return;
   const page = join(material.folder, "answers.html");

@@ -1,6 +1,8 @@
 // `reeve build` and `reeve new`: from TypeScript to a module, and what is said when that can't be.
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { REQUEST } from "../typescript/building.ts";
@@ -162,7 +164,7 @@ test("a new policy's folder has all that it takes, and its suite passes", async 
   const made = await folder.run(["new", "made/owner-label"]);
   assert.is(made.exit, 0, made.stderr);
   assert.match(made.stdout, /^made\/owner-label\/policy\.ts$/m);
-  assert.match(made.stderr, /next: cd made\/owner-label && npm install/);
+  assert.match(made.stderr, /next: cd made\/owner-label && npm pack --silent \S+ && npm install/);
   const cwd = join(folder.path, "made/owner-label");
   const built = await folder.run(["build", "policy.ts", "-m", "metadata.yml", "--skip-type-check"], { cwd });
   assert.is(built.exit, 0, built.stderr);
@@ -170,6 +172,90 @@ test("a new policy's folder has all that it takes, and its suite passes", async 
   assert.is(tested.exit, 0, tested.stdout + tested.stderr);
   assert.match(tested.stdout, /3 passed, 0 failed/);
 });
+
+test("a module that is not built yet: every command says what to build first", async () => {
+  const languages: readonly (readonly [lang: string, build: string])[] = [
+    ["ts", "npm run build"],
+    ["as", "npm run build && reeve annotate"],
+    ["rust", "cargo build --release [^&]+ && cp [^&]+ && reeve annotate"],
+    ["go", "GOOS=wasip1 GOARCH=wasm go build [^&]+ && reeve annotate"],
+    ["rego", "opa build [^&]+ && tar [^&]+ && reeve annotate"],
+  ];
+  for (const [lang, build] of languages) {
+    assert.is((await folder.run(["new", `unbuilt/${lang}`, "--lang", lang])).exit, 0);
+    const cwd = join(folder.path, "unbuilt", lang);
+    const { exit, stderr } = await folder.run(["test"], { cwd });
+    assert.is(exit, 1);
+    assert.match(
+      stderr,
+      new RegExp(`^Error: Cannot find policy with uri: (policy|annotated)\\.wasm; build first: ${build}`),
+    );
+  }
+  const commands: readonly (readonly string[])[] = [
+    ["run", "policy.wasm", "-r", "request.json"],
+    ["explain", "policy.wasm", "-r", "request.json"],
+    ["bench", "policy.wasm", "-r", "request.json"],
+    ["annotate", "policy.wasm", "-m", "metadata.yml", "-o", "annotated.wasm"],
+    ["push", "policy.wasm", "127.0.0.1:1/policy:v1"],
+    ["inspect", "policy.wasm"],
+    ["save", "policy.wasm", "-o", "policies.tar.gz"],
+    ["scaffold", "manifest", "-t", "ClusterAdmissionPolicy", "policy.wasm"],
+  ];
+  for (const words of commands) {
+    const { exit, stderr } = await folder.run(words, { cwd: join(folder.path, "unbuilt/go") });
+    assert.is(exit, 1, words[0]);
+    assert.match(stderr, /policy\.wasm; build first: GOOS=wasip1 [^&]+\n$/, words.join(" "));
+  }
+  const shown: readonly (readonly [lang: string, files: Readonly<Record<string, string>>, said: RegExp])[] = [
+    // What is built and has no metadata yet.
+    ["go", { "policy.wasm": "" }, /: annotated\.wasm; build first: reeve annotate policy\.wasm -m metadata/],
+    // As the page on TypeScript has it: no script, and a package.json that npm wrote.
+    ["ts", { "package.json": "{}" }, /; build first: reeve build policy\.ts -m metadata\.yml\n/],
+    ["ts", { "package.json": "[" }, /; build first: reeve build policy\.ts -m metadata\.yml\n/],
+  ];
+  for (const [lang, files, said] of shown) {
+    const cwd = join(folder.path, "unbuilt", lang);
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(cwd, name), text);
+    assert.match((await folder.run(["test"], { cwd })).stderr, said);
+  }
+  // Where no source is, nothing is said of building.
+  const nowhere = await folder.run(["run", "unbuilt/policy.wasm", "-r", "request.json"]);
+  assert.is(nowhere.stderr, "Error: Cannot find policy with uri: unbuilt/policy.wasm\n");
+});
+
+const canMount = process.platform === "linux" && process.getuid?.() === 0 &&
+  spawnSync("unshare", ["--mount", "true"]).status === 0;
+const mounted = (canMount ? test : test.skip) as typeof test;
+mounted(
+  `in a read-only folder it is one line that says what to do${canMount ? "" : " (needs root, to mount it)"}`,
+  () => {
+    folder.file("read.ts", POLICY);
+    folder.file("metadata.yml", METADATA);
+    const commands = [
+      "new mine",
+      "build read.ts --skip-type-check",
+      "annotate made.wasm -m metadata.yml -o a.wasm",
+    ];
+    const at = `'${folder.path}'`;
+    for (const command of commands) {
+      const { status, stderr } = spawnSync("unshare", [
+        "--mount",
+        "sh",
+        "-c",
+        `mount --bind ${at} ${at} && mount -o remount,ro,bind ${at} && cd ${at} && exec "$@"`,
+        "sh",
+        process.execPath,
+        policy("cli/main.ts"),
+        ...command.split(" "),
+      ], { encoding: "utf8", env: { PATH: process.env["PATH"], HOME: folder.home } });
+      assert.is(status, 1, command);
+      assert.match(
+        stderr,
+        /^Error: cannot write \S+: Read-only file system \(os error 30\); choose a folder that you may write to\n$/,
+      );
+    }
+  },
+);
 
 test("a new policy is written over nothing, and has a name that all take", async () => {
   mkdirSync(join(folder.path, "full"));

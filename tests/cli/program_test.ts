@@ -69,6 +69,38 @@ test("a reader that has had enough ends it quietly", () => {
   assert.is(status, 0);
 });
 
+const SOURCE = `import { accept, definePolicy } from "portreeve/policy";
+export default definePolicy({ validate: () => accept() });
+`;
+const SUITE = `policy: ${policy("policies/pod-privileged/policy.wasm")}
+cases: [{ name: one, request: ${
+  policy("policies/pod-privileged/requests/unprivileged-3500-bytes.json")
+}, allowed: true }]
+`;
+
+test("what watches ends when its readers have gone, with the code of its last run", async () => {
+  folder.file("right.ts", SOURCE);
+  folder.file("wrong.ts", "const = 1;\n");
+  folder.file("right.yml", SUITE);
+  folder.file("wrong.yml", SUITE.replace("allowed: true", "allowed: false"));
+  const cases: readonly (readonly [words: readonly string[], code: number])[] = [
+    [["build", "right.ts", "--skip-type-check"], 0],
+    [["build", "wrong.ts", "--skip-type-check"], 1],
+    [["test", "right.yml"], 0],
+    [["test", "wrong.yml"], 1],
+    [["test", "absent.yml"], 1],
+  ];
+  for (const [words, code] of cases) {
+    const child = spawn(process.execPath, [MAIN, ...words, "--watch"], {
+      cwd: folder.path,
+      env: environment(),
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    for (const output of [child.stdout, child.stderr]) output.destroy();
+    assert.is(await ended(child), code, words.join(" "));
+  }
+});
+
 /** A file server that sends the beginning of a module and then nothing. */
 async function stuckServer(): Promise<
   { readonly server: Server; readonly host: string; readonly asked: Promise<void> }

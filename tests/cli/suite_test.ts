@@ -1,4 +1,6 @@
 // `reeve test`: suites, declared contexts, reports, exit codes, and watching.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { readSuite } from "../../cli/apply/read_suite.ts";
@@ -348,8 +350,13 @@ test("--watch judges again when a file changes, until it is interrupted", async 
     },
   });
   await until(/0 passed, 1 failed[^]*waiting/);
+  // What no suite reads starts nothing.
+  for (const name of ["policy.ts", "lib.rs", "main.go", "policy.rego"]) folder.file(name, "");
+  for (const name of ["node_modules", "target", ".git"]) mkdirSync(join(folder.path, name));
+  for (const name of ["node_modules/a.json", "target/a.wasm", ".git/index"]) folder.file(name, "");
   folder.file("watched.json", { ...POD, object: { metadata: { labels: { owner: "a" } } } });
   await until(/1 passed, 0 failed/);
+  assert.is(seen.join("").match(/\d passed, \d failed/g)!.length, 2);
   stop.abort();
   heard();
   await running;

@@ -1,7 +1,16 @@
 // The pages on writing a policy, each from an empty folder to a verdict: built, tested, pushed, served and asked.
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
-import { homedir } from "node:os";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -9,7 +18,6 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { newPolicyFiles, nextCommands } from "../../cli/render/new_policy/common.ts";
 import { POLICY_LANGUAGES } from "../../cli/render/new_policy/languages.ts";
-import { VERSION } from "../../policy_server/types/version.ts";
 import { freePort, REGISTRY_BINARY, startRegistry } from "../artifact/_registry.ts";
 import { blocksOf, type PageSetting, runPage } from "./_page.ts";
 
@@ -70,10 +78,11 @@ const UNSHOWN = [".gitignore", "policy.test.ts", "tsconfig.json"];
 test("`reeve new` writes what the pages show, and names the commands that they run", () => {
   const pages = { ts: "typescript", rust: "rust", rego: "rego", go: "go", as: "assemblyscript" };
   assert.equal([...POLICY_LANGUAGES.keys()], Object.keys(pages));
+  const portreeve = { from: "^1.0.0", commands: [] };
   for (const [lang, page] of Object.entries(pages)) {
     const language = POLICY_LANGUAGES.get(lang)!;
     const markdown = readFileSync(join(root, `docs/write/${page}.md`), "utf8");
-    const written = new Map(newPolicyFiles(language, { name: "owner-label", version: VERSION }));
+    const written = new Map(newPolicyFiles(language, { name: "owner-label", portreeve }));
     const shown = new Map(
       blocksOf(markdown).flatMap(({ file, text }) => file ? [[file, text] as const] : []),
     );
@@ -85,11 +94,32 @@ test("`reeve new` writes what the pages show, and names the commands that they r
     const missing = [...written.keys()].filter((file) => !shown.has(file) && !unshown.includes(file));
     assert.equal(missing, [], page);
     if (page === "typescript") continue;
-    for (const command of nextCommands(language)) {
+    for (const command of nextCommands(language, portreeve)) {
       assert.ok(markdown.includes(`\n${command}\n`), `${page}: ${command}`);
     }
   }
 });
+
+const go = has("go") ? test : test.skip;
+go(
+  `a new policy in Go is built whatever its name${has("go") ? "" : " (needs Go, https://go.dev/dl)"}`,
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), "go-names-"));
+    for (const name of ["go", "toolchain", "fmt", "std", "cmd", "1st", "main"]) {
+      const portreeve = { from: "^1.0.0", commands: [] };
+      for (const [file, text] of newPolicyFiles(POLICY_LANGUAGES.get("go")!, { name, portreeve })) {
+        writeFileSync(join(folder, file), text);
+      }
+      const { status, stderr } = spawnSync("go", ["vet", "."], {
+        cwd: folder,
+        encoding: "utf8",
+        env: { ...process.env, GOTOOLCHAIN: "local" },
+      });
+      assert.is(status, 0, `${name}: ${stderr}`);
+    }
+    rmSync(folder, { recursive: true, force: true });
+  },
+);
 
 for (const { name, missing: toolchain, setting = {} } of PAGES) {
   const missing = REGISTRY_BINARY === undefined ? "apt-get install docker-registry" : toolchain;

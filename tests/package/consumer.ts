@@ -95,19 +95,23 @@ function sourcesDigest(): string {
   return hash.digest("hex").slice(0, 24);
 }
 
+/** Copies what `npm pack` needs of this checkout, so that test files that run at the same time don't build into one folder. */
+export function copyCheckout(to: string): string {
+  cpSync(ROOT, to, {
+    recursive: true,
+    filter: (path) => !/\/(node_modules|npm|npm-maps|dist|\.git|target|tests|bench)$/.test(path),
+  });
+  symlinkSync(join(ROOT, "node_modules"), join(to, "node_modules"));
+  return to;
+}
+
 /** The packed package: what `npm pack` makes of the sources as they are. Made once for all test files. */
 export function tarball(): string {
   const file = join(tmpdir(), "portreeve-package", sourcesDigest(), "portreeve.tgz");
   if (existsSync(file)) return file;
   const folder = mkdtempSync(join(tmpdir(), "portreeve-pack-"));
   try {
-    // A copy, so that test files that run at the same time don't build into one folder.
-    const copy = join(folder, "checkout");
-    cpSync(ROOT, copy, {
-      recursive: true,
-      filter: (path) => !/\/(node_modules|npm|npm-maps|dist|\.git|target|tests|bench)$/.test(path),
-    });
-    symlinkSync(join(ROOT, "node_modules"), join(copy, "node_modules"));
+    const copy = copyCheckout(join(folder, "checkout"));
     const packed = succeed(copy, "npm", "pack", "--silent", "--pack-destination", folder).trim().split("\n")
       .at(-1)!;
     mkdirSync(dirname(dirname(file)), { recursive: true });

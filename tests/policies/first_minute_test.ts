@@ -36,7 +36,13 @@ const quoted = (words: readonly string[]) =>
   words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
 
 let folder: string;
-test.before(() => void (folder = mkdtempSync(join(tmpdir(), "first-minute-"))));
+/** Where another terminal is, in which commands are pasted. */
+let elsewhere: string;
+test.before(() => {
+  folder = mkdtempSync(join(tmpdir(), "first-minute-"));
+  elsewhere = join(folder, "elsewhere");
+  mkdirSync(elsewhere);
+});
 test.after(() => rmSync(folder, { recursive: true, force: true }));
 
 interface Terminal {
@@ -127,7 +133,7 @@ const commandsOf = (screen: string) =>
 /** Runs a copied command in a terminal's network; parsed. */
 function answerTo(copied: string, { pid }: Terminal) {
   const text = execFileSync("nsenter", [`--net=/proc/${pid}/ns/net`, "sh", "-c", copied], {
-    cwd: folder,
+    cwd: elsewhere,
     encoding: "utf8",
   });
   return JSON.parse(text).response as { allowed: boolean; status?: { message: string }; patch?: string };
@@ -141,19 +147,22 @@ withNetwork(
   () =>
     atTerminal(command(), async (terminal) => {
       const screen = await terminal.shows(READY);
-      const known = screen.replaceAll(/portreeve-\w+/g, "portreeve-RUN").replace(/0\.\d+\.\d+/, "VERSION");
+      const known = screen.replaceAll(/\/\S+portreeve-\w+/g, "/TMP/portreeve-RUN").replace(
+        /0\.\d+\.\d+/,
+        "VERSION",
+      );
       assert.is(
         known,
         `Portreeve VERSION serves 3 policies default-seccomp, raw-quota, required-labels on https://127.0.0.1:8443
 
 Try a Pod without the label \`owner\`:
-  curl -s --cacert portreeve-RUN/tls.crt -H "Content-Type: application/json" \\
-    -d @portreeve-RUN/unlabelled.json https://127.0.0.1:8443/validate/required-labels
+  curl -s --cacert /TMP/portreeve-RUN/tls.crt -H "Content-Type: application/json" \\
+    -d @/TMP/portreeve-RUN/unlabelled.json https://127.0.0.1:8443/validate/required-labels
 It is rejected (code 422): label "owner" is required
 
 Try a Pod without a seccomp profile:
-  curl -s --cacert portreeve-RUN/tls.crt -H "Content-Type: application/json" \\
-    -d @portreeve-RUN/no-context.json https://127.0.0.1:8443/validate/default-seccomp
+  curl -s --cacert /TMP/portreeve-RUN/tls.crt -H "Content-Type: application/json" \\
+    -d @/TMP/portreeve-RUN/no-context.json https://127.0.0.1:8443/validate/default-seccomp
 It is allowed and changed: set /spec/securityContext to {"seccompProfile":{"type":"RuntimeDefault"}}
 
 Metrics  http://127.0.0.1:8081/metrics
@@ -241,14 +250,19 @@ const waiting: (() => void)[] = [];
 
 withNetwork(`every flag and variable passes through${hint}`, async () => {
   const module = pathToFileURL(join(root, "policies/required-labels/policy.wasm")).href;
-  copyFileSync(join(root, "policies/required-labels/requests/unlabelled.json"), join(folder, "request.json"));
+  copyFileSync(
+    join(root, "policies/required-labels/requests/unlabelled.json"),
+    join(elsewhere, "request.json"),
+  );
+  const spaced = join(folder, "it's a folder");
+  mkdirSync(spaced);
   writeFileSync(join(folder, "own.yml"), JSON.stringify({ mine: { module, settings: { required: ["a"] } } }));
   const cases: readonly (readonly [words: readonly string[], env: NodeJS.ProcessEnv, shown: RegExp])[] = [
     [["--port", "9443"], {}, /on https:\/\/127\.0\.0\.1:9443\n/],
     [["--port=9443"], {}, /on https:\/\/127\.0\.0\.1:9443\n/],
     [[], { KUBEWARDEN_PORT: "9444" }, /on https:\/\/127\.0\.0\.1:9444\n/],
     [["--readiness-probe-port", "9081"], {}, /http:\/\/127\.0\.0\.1:9081\/metrics/],
-    [["--addr", "[::1]"], {}, /-d @\S+ https:\/\/\[::1\]:8443\/validate\/required-labels\nIt is rejected/],
+    [["--addr", "[::1]"], {}, /-d @\S+ 'https:\/\/\[::1\]:8443\/validate\/required-labels'\nIt is rejected/],
     [["--addr", "0.0.0.0"], {}, /on https:\/\/127\.0\.0\.1:8443\n[^]*It is rejected/],
     [
       ["--policies", "own.yml"],
@@ -257,13 +271,17 @@ withNetwork(`every flag and variable passes through${hint}`, async () => {
     ],
     [["--log-level", "info"], {}, /policy server is ready/],
     [["--workers", "1", "--policy-timeout", "5"], {}, /It is rejected/],
+    [[], { TMPDIR: spaced }, /--cacert '\/\S+\/it'\\''s a folder\/portreeve-/],
+    [[], { TMPDIR: "elsewhere" }, /--cacert \/\S+\/elsewhere\/portreeve-/],
     [[], { HTTPS_PROXY: "http://127.0.0.1:1" }, /curl -s --noproxy "\*" --cacert/],
   ];
   for (const [words, env, shown] of cases) {
     await atTerminal(command(...words), async (terminal) => {
       const screen = await terminal.shows(READY);
       assert.match(screen, shown);
-      for (const copied of commandsOf(screen)) assert.type(answerTo(copied, terminal).allowed, "boolean");
+      for (const copied of commandsOf(screen)) {
+        assert.type(answerTo(copied, terminal)?.allowed, "boolean", copied);
+      }
     }, { env });
   }
 });
@@ -281,11 +299,29 @@ withNetwork(`--open shows requests and answers in the browser${hint}`, async () 
     assert.not.match(html, "<script");
     assert.ok(page.startsWith(join(folder, "portreeve-")));
   }, { env: { BROWSER: browser } });
-  await atTerminal(command("--open"), async (terminal) => {
-    const screen = await terminal.shows(/No browser could be started; open this page in one: .*\n/);
-    assert.ok(existsSync(/one: (.*)\n/.exec(screen)![1]!));
-  }, { env: { BROWSER: join(folder, "absent") } });
+  // The last one is still running when the page is said to be open.
+  const script = (name: string, text: string) => {
+    writeFileSync(join(folder, name), `#!/bin/sh\n${text}\n`);
+    chmodSync(join(folder, name), 0o755);
+    return join(folder, name);
+  };
+  const cases: readonly (readonly [browser: string, shown: RegExp])[] = [
+    [join(folder, "absent"), NOT_OPENED],
+    ["false", NOT_OPENED],
+    [folder, NOT_OPENED],
+    [script("fails", "exit 3"), NOT_OPENED],
+    [script("is-killed", "kill -9 $$"), NOT_OPENED],
+    ["true", /^Opened {3}(.*)\n/m],
+    [script("runs-on", "exec sleep 20"), /^Opened {3}(.*)\n/m],
+  ];
+  for (const [BROWSER, shown] of cases) {
+    await atTerminal(command("--open"), async (terminal) => {
+      const screen = await terminal.shows(shown);
+      assert.ok(existsSync(shown.exec(screen)![1]!), screen);
+    }, { env: { BROWSER } });
+  }
 });
+const NOT_OPENED = /^No browser could be started; open this page in one: (.*)\n/m;
 
 const onBun = "bun" in process.versions;
 
@@ -314,6 +350,30 @@ withNetwork(
       { cwd: root },
     ),
 );
+
+withNetwork(`npm start says which flags npm kept for itself${hint}`, async () => {
+  const cases: readonly (readonly [words: readonly string[], kept: string])[] = [
+    [["--port", "9443"], "--port"],
+    [["--port=9443"], "--port"],
+    [["--open"], "--open"],
+    [
+      ["--log-level", "info", "--readiness-probe-port=1", "--", "--open"],
+      "--readiness-probe-port, --log-level",
+    ],
+  ];
+  for (const [words, kept] of cases) {
+    await atTerminal(["npm", "start", ...words], async (terminal) => {
+      assert.is(await terminal.ended, 1);
+      assert.match(
+        terminal.text(),
+        new RegExp(
+          `^(?:\\W*)Error: npm kept ${kept} for itself: write npm start -- in front of all flags$`,
+          "m",
+        ),
+      );
+    }, { cwd: root });
+  }
+});
 
 withNetwork(`npm start in a folder that can't be written to: one line${hint}`, () => {
   const readOnly = `mount --bind ${root} ${root} && mount -o remount,ro,bind ${root} && cd ${root} && ` +
@@ -436,7 +496,7 @@ withNetwork(
     await atTerminal(inside("portreeve.js"), async (terminal) => {
       const screen = await terminal.shows(READY);
       assert.match(screen, "It is rejected (code 422)");
-      assert.match(screen, "--cacert tmp/portreeve-");
+      assert.match(screen, "--cacert /tmp/portreeve-");
       terminal.interrupt();
       assert.is(await terminal.ended, 0);
       assert.equal(readdirSync(join(place, "tmp")).filter((name) => name.startsWith("portreeve-")), []);

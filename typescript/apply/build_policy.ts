@@ -30,7 +30,7 @@ export async function buildPolicy(file: string, log: (line: string) => void): Pr
   await requireSource(file);
   if (!existsSync(engineUrl())) {
     throw new PolicyBuildError(
-      "this program can't build policies, the npm package can: npm install --save-dev portreeve, then npx reeve build",
+      "this program can't build policies, the npm package portreeve can: install it as README.md says, then npx reeve build",
     );
   }
   const bundle = await bundlePolicy(file, (line) => log(`warning: ${line}`));

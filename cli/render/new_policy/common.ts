@@ -4,8 +4,18 @@
 export interface NewPolicy {
   /** The policy's name, and the folder's. */
   readonly name: string;
-  /** The version of this package. */
-  readonly version: string;
+  /** Where it gets this package from. */
+  readonly portreeve: OwnPackage;
+}
+
+/** This package as a dependency of a new policy. */
+export interface OwnPackage {
+  /** As `package.json` names it: a version, or `file:` and a path. */
+  readonly from: string;
+  /** The commands that put it there, in the policy's folder. */
+  readonly commands: readonly string[];
+  /** What its author has to know besides. */
+  readonly note?: string;
 }
 
 /** What `reeve new` knows of a language. */
@@ -16,7 +26,7 @@ export interface PolicyLanguage {
   readonly executionMode?: "gatekeeper" | "wasi" | "extism";
   /** What the policy says when a setting is misspelt, as the suite has it in YAML; absent where no settings are refused. */
   readonly typo?: string;
-  /** Whether the build itself puts the metadata into the module. */
+  /** Whether it is built by this package, which puts the metadata into the module as well. */
   readonly annotates?: boolean;
   /** The files that are the language's own, by their paths from the policy's folder. */
   readonly sources: (policy: NewPolicy) => Readonly<Record<string, string>>;
@@ -34,16 +44,19 @@ export function newPolicyFiles(
   const { ignored, executionMode, typo, annotates = false, sources } = language;
   return Object.entries({
     ".gitignore": text(...ignored),
-    "metadata.yml": metadataFile(policy, executionMode),
+    [METADATA]: metadataFile(policy, executionMode),
     "request.json": REQUEST_FILE,
-    "suite.yml": suiteFile(annotates ? "policy.wasm" : "annotated.wasm", typo),
+    "suite.yml": suiteFile(annotates ? MODULE : ANNOTATED, typo),
     ...sources(policy),
   }).sort(([one], [other]) => one < other ? -1 : 1);
 }
 
 /** The commands that build and test a new policy, in its folder. */
-export function nextCommands({ annotates = false, commands }: PolicyLanguage): readonly string[] {
-  return annotates ? commands : [...commands, ...ANNOTATE_AND_TEST];
+export function nextCommands(
+  { annotates = false, commands }: PolicyLanguage,
+  portreeve: OwnPackage,
+): readonly string[] {
+  return annotates ? [...portreeve.commands, ...commands] : [...commands, ANNOTATE, "reeve test"];
 }
 
 /** Lines as a file's text. */
@@ -88,11 +101,10 @@ cases:
 `;
 }
 
-/** How a module gets its metadata, and is tested with them. */
-const ANNOTATE_AND_TEST: readonly string[] = [
-  "reeve annotate policy.wasm -m metadata.yml -o annotated.wasm",
-  "reeve test",
-];
+/** What a new policy's build makes, and with its metadata in it. */
+export const MODULE = "policy.wasm", ANNOTATED = "annotated.wasm", METADATA = "metadata.yml";
+/** How a module gets its metadata. */
+export const ANNOTATE = `reeve annotate ${MODULE} -m ${METADATA} -o ${ANNOTATED}`;
 
 /** `request.json`: a review of a Pod without labels. */
 const REQUEST_FILE = `{

@@ -92,6 +92,7 @@ export const GO: PolicyLanguage = {
   ignored: ["*.wasm"],
   executionMode: "wasi",
   typo: `'unknown field "lable"'`,
-  sources: ({ name }) => ({ "go.mod": text(`module ${name}`, "", "go 1.24"), "main.go": POLICY }),
+  // Alone, some names are Go's own: `go`, `std`, those of packages.
+  sources: ({ name }) => ({ "go.mod": text(`module example.com/${name}`, "", "go 1.24"), "main.go": POLICY }),
   commands: ['GOOS=wasip1 GOARCH=wasm go build -ldflags="-s -w" -o policy.wasm .'],
 };

@@ -39,7 +39,7 @@ const TEST = text(
   "});",
 );
 
-const PACKAGE = ({ name, version }: NewPolicy) => ({
+const PACKAGE = ({ name, portreeve }: NewPolicy) => ({
   name,
   version: "0.1.0",
   private: true,
@@ -53,7 +53,7 @@ const PACKAGE = ({ name, version }: NewPolicy) => ({
   devDependencies: {
     "@types/node": "^26.0.0",
     esbuild: "^0.28.0",
-    portreeve: `^${version}`,
+    portreeve: portreeve.from,
     typescript: "^7.0.0",
   },
 });

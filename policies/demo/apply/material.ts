@@ -2,7 +2,8 @@
 import { copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { loadX509, stringifyYaml } from "../../../deps.ts";
 import { osErrorText } from "../../../program/render/os_error.ts";
@@ -42,7 +43,7 @@ async function makeCertificate(host: string): Promise<{ readonly cert: string; r
   };
 }
 
-/** The files of a run. */
+/** The files of a run, by their whole paths. */
 export interface Material {
   readonly folder: string;
   readonly policiesFile: string;
@@ -55,7 +56,7 @@ export interface Material {
 
 /** Makes the folder. Throws an Error for the user when it can't. `host`: what the server binds to. */
 export async function makeMaterial(host: string): Promise<Material> {
-  const base = tmpdir();
+  const base = resolve(tmpdir());
   let folder: string;
   try {
     folder = mkdtempSync(join(base, "portreeve-"));
@@ -63,7 +64,9 @@ export async function makeMaterial(host: string): Promise<Material> {
     throw new Error(
       `cannot make a folder in ${base}: ${
         osErrorText(error)
-      }; name one that can be written to with the variable TMPDIR`,
+      }; name one that can be written to with the variable ${
+        process.platform === "win32" ? "TEMP" : "TMPDIR"
+      }`,
     );
   }
   const remove = () => rmSync(folder, { recursive: true, force: true });

@@ -1,4 +1,5 @@
 /** The first screen: what runs, where, what to try, how to stop, what next. */
+import { shellWord } from "../../../program/render/shell_word.ts";
 import type { Answered, Moved } from "../types/demo.ts";
 import { answerWords } from "./answer_words.ts";
 
@@ -11,7 +12,7 @@ export interface ScreenFacts {
   readonly readinessUrl: string;
   readonly policies: readonly string[];
   readonly moved: readonly Moved[];
-  /** The certificate to trust, as a shell takes it; undefined: plain HTTP, or a certificate of the user's. */
+  /** The whole path of the certificate to trust; undefined: plain HTTP, or a certificate of the user's. */
   readonly caFile: string | undefined;
   readonly answers: readonly Answered[];
   /** Where nothing was asked: the file of a request that the user may have. */
@@ -29,9 +30,14 @@ function command(
   { caFile, windows, proxied }: ScreenFacts,
   { file, url }: Pick<Answered, "file" | "url">,
 ): string {
-  const trust = `${proxied ? ' --noproxy "*"' : ""}${caFile === undefined ? "" : ` --cacert ${caFile}`}`;
+  const word = (text: string) => shellWord(text, windows);
+  const trust = `${proxied ? ' --noproxy "*"' : ""}${
+    caFile === undefined ? "" : ` --cacert ${word(caFile)}`
+  }`;
   const next = windows ? " " : " \\\n    ";
-  return `  curl -s${trust} -H "Content-Type: application/json"${next}-d @${file} ${url}`;
+  // In PowerShell `curl` alone is another program.
+  const curl = windows ? "curl.exe" : "curl";
+  return `  ${curl} -s${trust} -H "Content-Type: application/json"${next}-d ${word(`@${file}`)} ${word(url)}`;
 }
 
 /** The screen's text, without styles; it ends with a line break. */

@@ -27,7 +27,7 @@ export const POLICIES: Readonly<Record<string, Readonly<Record<string, unknown>>
 /** A sample with what the server answered. */
 export interface Answered {
   readonly sample: Sample;
-  /** The file that holds the request, as a shell takes it. */
+  /** The whole path of the file that holds the request. */
   readonly file: string;
   readonly url: string;
   /** The body of the answer, an AdmissionReview. */
