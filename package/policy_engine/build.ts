@@ -51,6 +51,8 @@ const BUILDER = [
   "JS_RunGC",
   "JS_AddIntrinsicEval",
 ] as const;
+/** QuickJS's own stack is in front of its data. */
+const STACK_END = 1 << 20;
 /** What QuickJS is compiled with, and nothing newer, so that every engine of the field reads it. */
 const FEATURES = [
   "--mvp-features",
@@ -66,11 +68,39 @@ const FEATURES = [
 function tool(name: string, ...words: readonly string[]): void {
   const { status, stderr, error } = spawnSync(
     process.execPath,
-    [join(root, "node_modules/.bin", name), ...FEATURES, ...words],
+    [join(root, "node_modules/.bin", name), ...(name === "asc" ? [] : FEATURES), ...words],
     { encoding: "utf8" },
   );
   if (error) throw error;
   if (status !== 0) throw new Error(`${name} failed: ${stderr}`);
+}
+
+/** `assembly/json.ts` as a module; its file. */
+function jsonReader(folder: string): string {
+  const file = (name: string) => join(folder, name);
+  const source = join(root, "package/policy_engine/assembly/json.ts");
+  const options = [
+    "--optimizeLevel",
+    "3",
+    "--shrinkLevel",
+    "2",
+    "--runtime",
+    "stub",
+    "--importMemory",
+    "--noExportMemory",
+    "--noAssert",
+    "--textFile",
+    file("json.wat"),
+  ];
+  tool("asc", source, ...options);
+  // Its compiler knows other names for where things are imported from.
+  const text = readFileSync(file("json.wat"), "utf8").replaceAll(
+    /\(import "(?:env|json)" /g,
+    '(import "engine" ',
+  );
+  writeFileSync(file("json.wat"), text);
+  tool("wasm-as", file("json.wat"), "-o", file("json.wasm"));
+  return file("json.wasm");
 }
 
 /** Merged and optimised, with all that building needs. */
@@ -86,7 +116,17 @@ function merged(folder: string): Uint8Array {
   );
   tool("wasm-as", join(root, "package/policy_engine/shim.wat"), "-o", file("shim.wasm"));
   const quickjs = join(root, "node_modules/quickjs-wasi/quickjs.wasm");
-  tool("wasm-merge", quickjs, "engine", file("shim.wasm"), "env", "-o", file("merged.wasm"));
+  tool(
+    "wasm-merge",
+    quickjs,
+    "engine",
+    file("shim.wasm"),
+    "env",
+    jsonReader(folder),
+    "json",
+    "-o",
+    file("merged.wasm"),
+  );
   tool("wasm-metadce", file("merged.wasm"), "-f", file("roots.json"), "-o", file("kept.wasm"));
   const strip = ["--strip-debug", "--strip-producers", "--strip-target-features"];
   tool("wasm-opt", "-Oz", ...strip, file("kept.wasm"), "-o", file("engine.wasm"));
@@ -127,7 +167,8 @@ function factsOf(engine: Uint8Array): EngineFacts {
     { length: module.getNumFunctions() },
     (_, index) => binaryen.getFunctionInfo(module.getFunctionByIndex(index)).name,
   );
-  const { field, slot } = compilerOf(module.emitText());
+  const text = module.emitText();
+  const { field, slot } = compilerOf(text);
   const compiler = tableOf(module).get(slot);
   if (compiler === undefined) throw new Error(`the table has no element ${slot}`);
   const info = binaryen.getFunctionInfo(module.getFunction(compiler));
@@ -144,7 +185,49 @@ function factsOf(engine: Uint8Array): EngineFacts {
   return {
     compilerField: field,
     unused: names.flatMap((name, index) => live.has(name) ? [] : [index]),
+    unusedTexts: unusedTexts(engine, text, live),
   };
+}
+
+/** What is put into memory when an instance is made. */
+function staticMemory(engine: Uint8Array): Uint8Array {
+  const compiled = new WebAssembly.Module(engine as BufferSource);
+  const imports: Record<string, Record<string, () => number>> = {};
+  for (const { module, name } of WebAssembly.Module.imports(compiled)) {
+    (imports[module] ??= {})[name] = () => 0;
+  }
+  return new Uint8Array(
+    (new WebAssembly.Instance(compiled, imports).exports["memory"] as WebAssembly.Memory).buffer,
+  );
+}
+
+/**
+ * Where texts stand, each up to its zero, that are named by functions for building alone: what the compiler says of code that is
+ * wrong. Nothing else may name an address in them, neither a number in the code of other functions nor a word of the memory.
+ */
+function unusedTexts(
+  engine: Uint8Array,
+  text: string,
+  live: ReadonlySet<string>,
+): EngineFacts["unusedTexts"] {
+  const named = { byLive: new Set<number>(), byUnused: new Set<number>() };
+  for (const code of text.split("\n (func ").slice(1)) {
+    const name = /^\$(\S+)/.exec(code)![1]!;
+    const addresses = live.has(name) ? named.byLive : named.byUnused;
+    for (const [, number] of code.matchAll(/(?:i32\.const |offset=)(\d+)/g)) addresses.add(Number(number));
+  }
+  const memory = staticMemory(engine);
+  for (const word of new Uint32Array(memory.buffer)) named.byLive.add(word);
+  const texts: [start: number, end: number][] = [];
+  for (const start of [...named.byUnused].sort((a, b) => a - b)) {
+    const end = memory.indexOf(0, start);
+    const isText = start > STACK_END && end - start >= 8 && memory[start - 1] === 0 &&
+      memory.subarray(start, end).every((byte) => byte >= 0x20 && byte < 0x7f);
+    let free = isText;
+    for (let at = start; free && at < end; at++) free = !named.byLive.has(at);
+    if (free) texts.push([start, end]);
+  }
+  return texts;
 }
 
 /** The whole file. */

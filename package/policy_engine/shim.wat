@@ -10,6 +10,7 @@
 ;;    40  i64  the two arguments of the function
 ;;    56  i32  a length that QuickJS writes
 ;;    64  i64  which lengths a host call takes, in three i32
+;;    80  i64  what the function returned last, at 88 its text, and at 92 what was allocated for the call
 ;;   128       texts
 ;;
 ;; The function gets the operation (a string) and the payload (what JSON it holds), or undefined and an error that it could not
@@ -19,7 +20,7 @@
   (import "engine" "malloc" (func $malloc (param i32) (result i32)))
   (import "engine" "free" (func $free (param i32)))
   (import "engine" "JS_NewStringLen" (func $newString (param i32 i32 i32) (result i64)))
-  (import "engine" "JS_ParseJSON" (func $parseJson (param i32 i32 i32 i32) (result i64)))
+  (import "json" "parse" (func $parseJson (param i32 i32 i32 i32) (result i64)))
   (import "engine" "JS_Call" (func $call (param i32 i64 i64 i32 i32) (result i64)))
   (import "engine" "JS_ToCStringLen2" (func $toCString (param i32 i32 i64 i32) (result i32)))
   (import "engine" "JS_FreeCString" (func $freeCString (param i32 i32)))
@@ -72,6 +73,17 @@
     (call $guestError (local.get $text) (i32.load (i32.const 56)))
     (i32.const 0))
 
+  ;; Lets go of what the last call left. Hosts that call one instance twice would run out of memory otherwise; for those that take all
+  ;; memory back after a call, nothing is freed in vain.
+  (func $release (param $context i32)
+    (if (i32.eqz (i32.load (i32.const 92))) (then (return)))
+    (call $freeCString (local.get $context) (i32.load (i32.const 88)))
+    (call $freeValue (local.get $context) (i64.load (i32.const 80)))
+    (call $freeValue (local.get $context) (i64.load (i32.const 40)))
+    (call $freeValue (local.get $context) (i64.load (i32.const 48)))
+    (call $free (i32.load (i32.const 92)))
+    (i32.store (i32.const 92) (i32.const 0)))
+
   (func (export "__guest_call") (param $operationLength i32) (param $payloadLength i32) (result i32)
     (local $context i32)
     (local $operation i32)
@@ -81,6 +93,7 @@
     (local $length i32)
     (local $succeeded i32)
     (local.set $context (i32.load (i32.const 16)))
+    (call $release (local.get $context))
     (local.set $operation
       (call $malloc (i32.add (i32.add (local.get $operationLength) (local.get $payloadLength)) (i32.const 2))))
     (if (i32.eqz (local.get $operation)) (then (return (call $outOfMemory))))
@@ -109,12 +122,9 @@
     (if (local.get $succeeded)
       (then (call $guestResponse (i32.add (local.get $text) (i32.const 1)) (local.get $length)))
       (else (call $guestError (i32.add (local.get $text) (i32.const 1)) (local.get $length))))
-    ;; Hosts that call one instance twice would run out of memory otherwise.
-    (call $freeCString (local.get $context) (local.get $text))
-    (call $freeValue (local.get $context) (local.get $result))
-    (call $freeValue (local.get $context) (i64.load (i32.const 40)))
-    (call $freeValue (local.get $context) (i64.load (i32.const 48)))
-    (call $free (local.get $operation))
+    (i64.store (i32.const 80) (local.get $result))
+    (i32.store (i32.const 88) (local.get $text))
+    (i32.store (i32.const 92) (local.get $operation))
     (local.get $succeeded))
 
   ;; The text of the argument `index`; its length goes to 64 + 4 * index.

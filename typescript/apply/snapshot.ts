@@ -9,7 +9,7 @@ import { brotliDecompressSync } from "node:zlib";
 import { Deadline } from "../../evaluator/apply/deadline.ts";
 import { customSections } from "../../evaluator/render/custom_section.ts";
 import { GUARD, instrument } from "../../evaluator/render/instrument.ts";
-import { clearFreeMemory } from "../render/free_memory.ts";
+import { clearFreeMemory, clearTexts } from "../render/free_memory.ts";
 import { policyModule } from "../render/policy_module.ts";
 import { authorStack, type LineMap } from "../render/stack.ts";
 import { PolicyBuildError } from "../types/build_error.ts";
@@ -289,7 +289,7 @@ class Building {
   }
 
   /** The memory as a policy finds it. `called` is the function that it calls. */
-  snapshot(called: bigint, compilerField: number): Uint8Array {
+  snapshot(called: bigint, { compilerField, unusedTexts }: EngineFacts): Uint8Array {
     const runtime = this.#exports.qjs_get_runtime_ptr();
     this.#exports.JS_RunGC(runtime);
     this.#exports.JS_SetGCThreshold(runtime, GC_THRESHOLD);
@@ -297,6 +297,7 @@ class Building {
     const memory = new Uint8Array(this.#exports.memory.buffer.slice(0, pages * PAGE));
     memory.fill(0, FREE_PAGE, STACK_END);
     clearFreeMemory(memory, this.#heap);
+    clearTexts(memory, unusedTexts);
     const view = new DataView(memory.buffer);
     view.setUint32(CONTEXT_AT, this.#context, true);
     view.setBigInt64(FUNCTION_AT, called, true);
@@ -318,7 +319,7 @@ export async function snapshotModule(bundle: Bundle, log: (line: string) => void
     building.define("__portreeveCall", "call");
     building.define("__portreevePayload", "payload");
     const called = building.evaluate(compiled, bundle.map);
-    return policyModule(bytes, facts, building.snapshot(called, facts.compilerField));
+    return policyModule(bytes, facts, building.snapshot(called, facts));
   } catch (error) {
     if (deadline.expired) {
       throw new PolicyBuildError(

@@ -60,27 +60,44 @@ export const writers: WeakMap<Answer, (object: unknown, payload: string) => stri
  * would refuse.
  */
 export function exactAnswer(answer: Answer): Answer {
-  const exact: { -readonly [Name in keyof typeof MUST]?: unknown } = {};
-  for (const [name, must] of Object.entries(MUST)) {
-    let value = own(answer as unknown as Readonly<Record<string, unknown>>, name);
+  const exact: Record<string, unknown> = {};
+  for (let index = 0; index < MEMBERS.length; index++) {
+    const name = MEMBERS[index]!;
+    const value = own(answer as unknown as Readonly<Record<string, unknown>>, name);
     if (value === undefined || value === null) continue;
-    let right = name === "accepted" ? typeof value === "boolean" : typeof value === "string";
     // Half a pair is no text in UTF-8: the policy server would refuse the answer for it.
-    if (name === "message" && right) value = (value as Text).toWellFormed();
-    if (name === "code") right = Number.isInteger(value) && value as number >= 0 && value as number < 65_536;
-    if (name === "mutated_object") right = writers.has(answer) && exact.accepted === true;
-    if (name === "warnings" || name === "audit_annotations") {
-      // A Map would be written as nothing.
-      right = Array.isArray(value) === (name === "warnings") && typeof value === "object" &&
-        !(value instanceof Map);
-      for (const one of Object.values(value as object)) right &&= typeof one === "string";
+    exact[name] = name === "message" && typeof value === "string" ? (value as Text).toWellFormed() : value;
+    if (!isRight(name, value, exact, answer)) {
+      throw new TypeError(`an answer's \`${name}\` must be ${MUST[name]}`);
     }
-    if (!right) throw new TypeError(`an answer's \`${name}\` must be ${must}`);
-    exact[name as keyof typeof MUST] = value;
   }
   const write = writers.get(answer);
   if (write) writers.set(exact as unknown as Answer, write);
   return exact as unknown as Answer;
+}
+
+/** Whether the member `name` may be `value`. */
+function isRight(
+  name: keyof typeof MUST,
+  value: unknown,
+  exact: Readonly<Record<string, unknown>>,
+  answer: Answer,
+): boolean {
+  switch (name) {
+    case "accepted":
+      return typeof value === "boolean";
+    case "message":
+      return typeof value === "string";
+    case "code":
+      return Number.isInteger(value) && value as number >= 0 && value as number < 65_536;
+    case "mutated_object":
+      return writers.has(answer) && exact["accepted"] === true;
+    default:
+      // A Map would be written as nothing.
+      return typeof value === "object" && Array.isArray(value) === (name === "warnings") &&
+        !(value instanceof Map) &&
+        Object.values(value as object).every((one) => typeof one === "string");
+  }
 }
 
 /** What the members of answers are, in the words of whoever writes them. */
@@ -92,3 +109,5 @@ const MUST = {
   warnings: "[text, ...]",
   audit_annotations: "{name: text}",
 } as const;
+
+const MEMBERS = Object.keys(MUST) as readonly (keyof typeof MUST)[];

@@ -82,3 +82,16 @@ export function clearFreeMemory(memory: Uint8Array, heap: number): void {
     at = end;
   }
 }
+
+/** Clears texts that nothing names but functions which are gone; not those that a word of the memory, or what looks like one, names. */
+export function clearTexts(
+  memory: Uint8Array,
+  texts: readonly (readonly [start: number, end: number])[],
+): void {
+  const first = texts[0]?.[0] ?? 0, last = texts.at(-1)?.[1] ?? 0;
+  const named = new Uint32Array(memory.buffer, memory.byteOffset, memory.length >> 2)
+    .filter((word) => word >= first && word < last);
+  for (const [start, end] of texts) {
+    if (!named.some((word) => word >= start && word < end)) memory.fill(0, start, end);
+  }
+}

@@ -122,10 +122,12 @@ function validate(policy: DefinedPolicy, payload: unknown): string {
   const { request, settings } = payload as { request: AdmissionRequest<never>; settings: unknown };
   const answer = policy.validate(request, { settings, host });
   const write = writers.get(answer);
+  // The policy's own copy by now. What its author makes of all objects' toJSON is nothing that it answers.
+  Object.setPrototypeOf(answer, null);
+  if (write === undefined) return JSON.stringify(answer);
   const { mutated_object: changed, ...rest } = answer;
-  // What a policy makes of all objects' toJSON is nothing that it answers.
   const text = JSON.stringify(Object.setPrototypeOf(rest, null));
-  return write === undefined ? text : `{"mutated_object":${write(changed, payloadText())},${text.slice(1)}`;
+  return `{"mutated_object":${write(changed, payloadText())},${text.slice(1)}`;
 }
 
 /** What a call ends with that threw: at length in the log, and shortly for the client. */

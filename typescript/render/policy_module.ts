@@ -6,7 +6,7 @@ const PAGE = 65_536;
 /** What a policy's module exports; everything else of the engine serves building. */
 const EXPORTED: ReadonlySet<string> = new Set(["memory", "__guest_call"]);
 /** Shorter runs of zeros are written: the head of a segment takes eight bytes, and compresses worse than they do. */
-const MIN_GAP = 12;
+const MIN_GAP = 14;
 
 const I32_CONST = 0x41, END = 0x0b;
 

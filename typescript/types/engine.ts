@@ -8,4 +8,6 @@ export interface EngineFacts {
   readonly compilerField: number;
   /** Indices of the functions, imported ones included, that a policy never reaches. */
   readonly unused: readonly number[];
+  /** From where to where the texts stand that only they name. */
+  readonly unusedTexts: readonly (readonly [start: number, end: number])[];
 }
