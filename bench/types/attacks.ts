@@ -213,7 +213,7 @@ export const ATTACKS: readonly Attack[] = [
   ...everyMode("floods", write(1, MIB), { name: "standard output of WASI", refused: /./ }, ["wasi"]),
   waPC("floods", "small writes to standard error", write(2, 1), { refused: INTERRUPTED }),
   waPC("floods", "denied host calls", hostCall("kubernetes", "can_i", 10), { refused: INTERRUPTED }),
-  waPC("floods", "denied host calls of 16 MiB", hostCall("kubernetes", "can_i", 16 * MIB), {
+  waPC("floods", "denied host calls of 4 MiB", hostCall("kubernetes", "can_i", 4 * MIB), {
     refused: INTERRUPTED,
   }),
   waPC("floods", "one denied host call in every quick request", hostCall("kubernetes", "can_i", 10, false), {
