@@ -4,7 +4,8 @@ import {
   type Expression,
   ExpressionError,
 } from "../../evaluator/render/group_expression.ts";
-import { failure, type StatusCause, type Verdict } from "../../evaluator/types/evaluation.ts";
+import { boundedText } from "../../evaluator/render/bounded_text.ts";
+import { ANSWER, failure, type StatusCause, type Verdict } from "../../evaluator/types/evaluation.ts";
 import { ALLOWED } from "./admission_response.ts";
 
 /** What came of asking a member: its verdict, or why it could not be run at all. */
@@ -31,6 +32,9 @@ export async function groupVerdict(
   /** The last verdict of each member that was asked. */
   const asked = new Map<string, Verdict>();
   const failed = new Set<string>();
+  /** What a member says, cut so that all of them together say no more than one policy may. */
+  const messageOf = ({ status }: Verdict): string | undefined =>
+    status?.message && boundedText(status.message, Math.floor(ANSWER.max / asked.size));
   const ask = async (name: string): Promise<boolean> => {
     const answer = await askMember(name);
     if (answer.kind === "error") {
@@ -47,7 +51,7 @@ export async function groupVerdict(
   try {
     accepted = await evaluateExpression(expression, ask);
     if (accepted && failed.size > 0 && !await acceptedWhatever(expression, failed, asked, ask)) {
-      const reasons = [...failed].map((name) => `${name}: ${asked.get(name)!.status?.message ?? ""}`);
+      const reasons = [...failed].map((name) => `${name}: ${messageOf(asked.get(name)!) ?? ""}`);
       throw new ExpressionError(`it depends on members that failed: ${reasons.join(", ")}`);
     }
   } catch (error) {
@@ -57,7 +61,7 @@ export async function groupVerdict(
   if (accepted) return ALLOWED;
   const causes = [...asked].filter(([, verdict]) => !verdict.allowed).map(([name, verdict]): StatusCause => ({
     reason: null,
-    message: verdict.status?.message ?? null,
+    message: messageOf(verdict) ?? null,
     field: `spec.policies.${name}`,
   }));
   return {

@@ -195,13 +195,14 @@ export const ATTACKS: readonly Attack[] = [
       (i32.const 65536) (i32.const 10)))`,
   }, { refused: FAILED }),
   waPC("large answers", "a response of 250 MB", message(250_000_000), { refused: FAILED }),
-  waPC("large answers", "a response of 15 MiB", message(15 * MIB), {
+  waPC("large answers", "a response of 15 MiB", message(15 * MIB), { refused: FAILED }),
+  waPC("large answers", "a response of 4 MiB", message(4 * MIB), {
     refused: /^a+$/,
-    maxAnswer: 16 * MIB,
+    maxAnswer: 5 * MIB,
   }),
-  waPC("large answers", "a response of 16 MiB that is no JSON", {
+  waPC("large answers", "a response of 4 MiB that is no JSON", {
     pages: 4090,
-    hostile: `${fill(16 * MIB)} (call $respond (i32.const 65536) (i32.const ${16 * MIB}))
+    hostile: `${fill(4 * MIB)} (call $respond (i32.const 65536) (i32.const ${4 * MIB}))
       (global.set $responded (i32.const 1))`,
   }, { refused: /invalid response|exceeded/ }),
   waPC("floods", "logs for ever", log(), { refused: INTERRUPTED }),
@@ -212,7 +213,7 @@ export const ATTACKS: readonly Attack[] = [
   ...everyMode("floods", write(1, MIB), { name: "standard output of WASI", refused: /./ }, ["wasi"]),
   waPC("floods", "small writes to standard error", write(2, 1), { refused: INTERRUPTED }),
   waPC("floods", "denied host calls", hostCall("kubernetes", "can_i", 10), { refused: INTERRUPTED }),
-  waPC("floods", "denied host calls of 16 MiB", hostCall("kubernetes", "can_i", 16 * MIB), {
+  waPC("floods", "denied host calls of 4 MiB", hostCall("kubernetes", "can_i", 4 * MIB), {
     refused: INTERRUPTED,
   }),
   waPC("floods", "one denied host call in every quick request", hostCall("kubernetes", "can_i", 10, false), {

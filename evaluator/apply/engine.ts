@@ -25,6 +25,7 @@ import {
   InstantiationError,
   type Runtime,
 } from "../types/guest.ts";
+import { allows } from "../types/host_capabilities.ts";
 import type { ExecutionMode } from "../types/metadata.ts";
 import type { PreparedModule } from "../types/module.ts";
 import type { EvaluablePolicy } from "../types/policy.ts";
@@ -74,6 +75,7 @@ export interface EngineHost {
 /** What a policy may log while it judges one request, in characters; each entry counts {@link ENTRY_COST} besides. */
 const MAX_LOGGED = 2 << 20;
 const ENTRY_COST = 100;
+const NOTHING = new Uint8Array(0);
 
 class OutOfTime extends Error {}
 
@@ -208,9 +210,13 @@ export class Engine {
     if (call.binding !== "kubewarden") return { ok: false, error: `unknown binding: ${call.binding}` };
     if (call.namespace === "tracing" && call.operation === "log") {
       this.#log(policyLogEntry(call.payload));
-      return { ok: true, payload: new Uint8Array(0) };
+      return { ok: true, payload: NOTHING };
     }
-    const { namespace, operation, payload } = call;
+    const { namespace, operation } = call;
+    const { hostCapabilities } = this.#policies.get(this.#current) ?? {};
+    const refused = hostCapabilities && !allows(hostCapabilities, `${namespace}/${operation}`);
+    // The handler refuses it before it looks at the payload (spec/evaluator.md §5.1).
+    const payload = refused ? NOTHING : call.payload;
     needStackRoom();
     this.#leavesCopies(payload.length);
     const answer = this.#host.call(this.#current, { namespace, operation, payload }, this.#deadline.left());
@@ -227,7 +233,7 @@ export class Engine {
   }
 
   #inventory(inventory: InventoryRequest): HostCallAnswer {
-    const call = { namespace: "rego", operation: "inventory", payload: new Uint8Array(0), inventory };
+    const call = { namespace: "rego", operation: "inventory", payload: NOTHING, inventory };
     needStackRoom();
     const answer = this.#host.call(this.#current, call, this.#deadline.left());
     if (this.#deadline.left() === 0) this.#deadline.expire();

@@ -3,6 +3,7 @@
  * (`spec/evaluator.md §4.2`): keys in the order of their bytes, additions before removals, array elements by index.
  */
 import { own } from "../../program/types/own.ts";
+import { ANSWER } from "../types/evaluation.ts";
 import { equalNumbers, isRawNumber, type LosslessJson } from "./lossless_json.ts";
 import { work, workOn } from "./work.ts";
 
@@ -34,9 +35,6 @@ export function compareBytes(a: string, b: string): number {
   return a.codePointAt(at)! - b.codePointAt(at)!;
 }
 
-/** Characters of all paths of one patch: each operation repeats the keys that lead to it. */
-const MAX_PATHS = 16 * 1024 * 1024;
-
 /** Raised when a patch would be too long; the message is for the client. */
 export class PatchLimitError extends Error {
   override readonly name = "PatchLimitError";
@@ -49,10 +47,9 @@ class Operations {
   push(operation: PatchOperation): void {
     work();
     this.#length += operation.path.length;
-    if (this.#length > MAX_PATHS) {
-      throw new PatchLimitError(
-        `the patch that makes the mutated object of the request's has paths of more than ${MAX_PATHS} characters`,
-      );
+    // Each operation repeats the keys that lead to it.
+    if (this.#length > ANSWER.max) {
+      throw new PatchLimitError(`the patch to it has paths of more than ${ANSWER.max} characters`);
     }
     this.list.push(operation);
   }

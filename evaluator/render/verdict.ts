@@ -32,6 +32,7 @@ export class AnswerError extends Error {
   override readonly name = "AnswerError";
 }
 
+const encoder = new TextEncoder();
 /** Characters of a guest's key in an error. */
 const MAX_KEY = 100;
 const QUOTE = 0x22, NULL = 0x6e, OPEN_BRACE = 0x7b, OPEN_BRACKET = 0x5b;
@@ -190,7 +191,14 @@ function document(json: Uint8Array, start: number, end: number, what: string): L
 function patchText(before: LosslessJson, after: LosslessJson): string | undefined {
   try {
     const operations = jsonPatch(before, after);
-    return operations.length > 0 ? JSON.stringify(operations) : undefined;
+    if (operations.length === 0) return undefined;
+    const text = JSON.stringify(operations);
+    // No character has more than three bytes for each of its units.
+    const bytes = 3 * text.length > ANSWER.max ? encoder.encode(text).length : 0;
+    if (bytes > ANSWER.max) {
+      throw new PatchLimitError(`the patch to it has ${bytes} bytes, the limit is ${ANSWER.max}`);
+    }
+    return text;
   } catch (error) {
     if (error instanceof PatchLimitError) throw new AnswerError(`mutated_object: ${error.message}`);
     throw error;

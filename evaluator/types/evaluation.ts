@@ -134,8 +134,12 @@ export type HostCallHandler = (call: HostCall) => HostCallAnswer | Promise<HostC
 
 /** Sizes of what a guest answers: bytes, unless they say what. */
 export const ANSWER = {
-  /** Twice the largest request that the server takes by default: an answer has to be parsed, copied and sent. */
-  max: 16 << 20,
+  /**
+   * More than an object can have that an API server takes: it refuses requests of over 3 MiB, and etcd stores 1.5 MiB. An answer is
+   * parsed, copied into the thread that serves all policies, and sent: answers of 15 MiB kept that thread from the others for 0.2 s.
+   * The patch that is made of an answer has no more either.
+   */
+  max: 4 << 20,
   /** To convert an answer of this size takes long enough that nothing should wait behind it. */
   large: 256 << 10,
   /**

@@ -14,6 +14,8 @@ export interface GuestLimit {
 const KIB = 1024;
 /** What becomes a message in a response or in the log: a screenful of screenfuls, and small beside a request. */
 const TEXT = 64 * KIB;
+/** What a Rego policy hands over of its input: twice the largest request that the server takes by default. */
+const REGO = 16 * KIB * KIB;
 
 const limit = (what: string, max: number): GuestLimit => ({ what, max });
 
@@ -34,7 +36,7 @@ export const GUEST_LIMIT = {
   /** Becomes a line of the log. */
   logMessage: limit("log message", TEXT),
   /** Rego: what `opa_println` and `opa_abort` give ends at a zero, which is looked for so far; what is shown is a log message. */
-  printed: limit("text to print", ANSWER.max),
+  printed: limit("text to print", REGO),
   /** WASI: one call of `fd_read` or `random_get`; guests go round again. */
   transfer: limit("transfer", 1024 * KIB),
   /**
@@ -45,7 +47,7 @@ export const GUEST_LIMIT = {
   /** WASI: a structure of a fixed size, or the arguments, which are the host's words. */
   structure: limit("structure", 4 * KIB),
   /** Rego: an operand of a builtin as JSON; the whole input may be one. */
-  operand: limit("operand of a builtin", ANSWER.max),
+  operand: limit("operand of a builtin", REGO),
   /** Rego: the lists of builtins and entry points; a module with a thousand rules has 40 KiB. */
   list: limit("list", 1024 * KIB),
 } as const;

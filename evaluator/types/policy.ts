@@ -1,4 +1,5 @@
 /** A module with what one policy makes of it. */
+import type { CapabilityAllowList } from "./host_capabilities.ts";
 import type { ContextAwareResource } from "./metadata.ts";
 
 /** What an engine has to know of a policy to evaluate it. */
@@ -13,6 +14,11 @@ export interface EvaluablePolicy {
   readonly limitMs: number;
   /** The kinds that a Rego policy finds in its inventory; other modes ask for what they need. */
   readonly contextAwareResources?: readonly ContextAwareResource[];
+  /**
+   * What the handler of its host calls is going to refuse: all but these. The payload of such a call is not sent to the handler's thread.
+   * Unless given, every payload is.
+   */
+  readonly hostCapabilities?: CapabilityAllowList;
 }
 
 /** A policy before any engine knows its module. */

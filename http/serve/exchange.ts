@@ -52,9 +52,20 @@ export function adapted(
 type Sending = EventEmitter & {
   readonly destroyed: boolean;
   writeHead(status: number, headers: Readonly<Record<string, string | number>>): unknown;
-  write(piece: string): boolean;
+  write(piece: string | Uint8Array): boolean;
   end(body?: string | Uint8Array): unknown;
 };
+
+/**
+ * Longer answers are sent in parts of this many bytes, each when the one before is on its way: to encrypt and copy 4 MiB at once keeps
+ * all other clients waiting, and its buffers stay with the process.
+ */
+const PART = 128 * 1024;
+
+/** Waits until a response takes more, or nobody takes it any more. */
+async function taken(response: Sending): Promise<void> {
+  await Promise.race([once(response, "drain"), once(response, "close")]);
+}
 
 /** Sends an answer with `more` headers; pieces as they come, no faster than they are taken. */
 export async function send(
@@ -71,11 +82,20 @@ export async function send(
     ...more,
   });
   connections.enter(exchange, "send", limits.sendMs);
-  if (!pieces) return void (body.length === 0 ? response.end() : response.end(body));
+  if (!pieces) {
+    if (body.length <= PART) return void (body.length === 0 ? response.end() : response.end(body));
+    const bytes = typeof body === "string" ? Buffer.from(body) : body;
+    let sent = 0;
+    for (; sent + PART < bytes.length; sent += PART) {
+      if (!response.write(bytes.subarray(sent, sent + PART))) await taken(response);
+      if (response.destroyed) return;
+    }
+    return void response.end(bytes.subarray(sent));
+  }
   for await (const piece of body) {
     if (response.destroyed) return;
     connections.enter(exchange, "send", limits.sendMs);
-    if (!response.write(piece)) await Promise.race([once(response, "drain"), once(response, "close")]);
+    if (!response.write(piece)) await taken(response);
     // The next piece is not the client's business.
     connections.enter(exchange, "answer", Infinity);
   }

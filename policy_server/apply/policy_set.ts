@@ -294,6 +294,7 @@ class Builder {
       settings: new TextEncoder().encode(entry.settingsJson),
       limitMs: limitSeconds * 1000,
       contextAwareResources: entry.contextAwareResources,
+      hostCapabilities: allowed,
     };
     const caller = { policy: id, contextAwareResources: entry.contextAwareResources };
     const onViolation: OnViolation = (policy, capability, list) =>

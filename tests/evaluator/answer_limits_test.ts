@@ -1,7 +1,9 @@
 // Issue 13: what the host makes of answers, log entries and operands pays from the time of the guest that sent them, and is bounded.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { groupVerdict } from "../../admission/render/group_verdict.ts";
 import { readMetadata } from "../../evaluator/apply/prepare.ts";
+import { parseExpression } from "../../evaluator/render/group_expression.ts";
 import { policyLogEntry } from "../../evaluator/render/policy_log.ts";
 import { parseJson, parseRego, regoText } from "../../evaluator/render/rego_text.ts";
 import { gatekeeperVerdict, opaVerdict } from "../../evaluator/render/rego_verdict.ts";
@@ -112,12 +114,12 @@ test("a mutation of very many values, or one whose patch repeats a long key, is 
       [
         `{"${key}":[]}`,
         repeated,
-        /^mutated_object: the patch .* has paths of more than 16777216 characters$/,
+        /^mutated_object: the patch to it has paths of more than 4194304 characters$/,
       ],
       [
         repeated,
         `{"${key}":[]}`,
-        /^mutated_object: the patch .* has paths of more than 16777216 characters$/,
+        /^mutated_object: the patch to it has paths of more than 4194304 characters$/,
       ],
     ] as const
   ) {
@@ -126,6 +128,50 @@ test("a mutation of very many values, or one whose patch repeats a long key, is 
       (error: Error) => error instanceof AnswerError && expected.test(error.message),
     );
   }
+});
+
+test("answers and patches have 4 MiB at most, whatever makes them long", () => {
+  const most = 4 * MIB;
+  const whole = '[{"op":"replace","path":"/a","value":""}]'.length;
+  const value = (length: number) => `{"a":"${fill("v", length)}"}`;
+  assert.is(verdictOf(mutation(value(most - whole)), request('{"a":""}')).patch!.length, most);
+  const long = /^mutated_object: the patch to it has (\d+) bytes, the limit is 4194304$/;
+  for (
+    const [what, before, after, bytes] of [
+      ["a value", '{"a":""}', value(most - whole + 1), most + 1],
+      ["characters of three bytes", '{"a":""}', `{"a":"${fill("\u20ac", 2 * MIB)}"}`, 3 * 2 * MIB + whole],
+      ["numbers in normal form", '{"a":0}', `{"a":[${fill("1e20,", 2 * MIB)}1]}`, undefined],
+      ["paths", `{"${fill("k", 1000)}":[]}`, `{"${fill("k", 1000)}":[${fill("1,", 8100)}1]}`, undefined],
+    ] as const
+  ) {
+    assert.throws(
+      () => verdictOf(mutation(after), request(before)),
+      (error: Error) => {
+        const found = long.exec(error.message)?.[1];
+        return error instanceof AnswerError && found !== undefined &&
+          Number(found) === (bytes ?? Number(found));
+      },
+      what,
+    );
+  }
+});
+
+test("the members of a group together say no more than one policy may", async () => {
+  const rules = { name: "g", message: "no" };
+  const said = (message: string) => ({
+    kind: "verdict" as const,
+    verdict: { allowed: false, status: { message }, auditAnnotations: null, warnings: null },
+  });
+  const expression = parseExpression("a() || b() || c()");
+  const long = await groupVerdict(rules, expression, () => Promise.resolve(said(fill("m", 4 * MIB))));
+  const messages = long.status!.details!.causes!.map(({ message }) => message!);
+  assert.is(messages.length, 3);
+  for (const message of messages) assert.match(message, /^m{1398101}… \(2796203 more characters\)$/);
+  const usual = await groupVerdict(rules, expression, (name) => Promise.resolve(said(fill(name, 100_000))));
+  assert.equal(
+    usual.status!.details!.causes!.map(({ message }) => message),
+    ["a", "b", "c"].map((name) => fill(name, 100_000)),
+  );
 });
 
 test("comparing objects ends with the time of the guest, and what is taken is not changed by it", () => {
@@ -156,21 +202,21 @@ test("texts of many megabytes in answers and reviews take neither long nor many 
 });
 
 test("results of Rego policies are bounded before they become objects", () => {
-  const many = bytes(`[{"result":[${fill("[],", 6 * MIB)}1]}]`);
+  const many = bytes(`[{"result":[${fill("[],", 3 * MIB)}1]}]`);
   const large = bytes(`[{"result":"${fill("a", 17 * MIB)}"}]`);
   const deep = bytes(`[{"result":${fill("[", 100_000)}${fill("]", 100_000)}}]`);
   for (const verdict of [opaVerdict, gatekeeperVerdict]) {
     timed("many", () => assert.match(verdict(many).status!.message!, "more than 500000 values"));
-    timed("large", () => assert.match(verdict(large).status!.message!, "the limit is 16777216"));
+    timed("large", () => assert.match(verdict(large).status!.message!, "the limit is 4194304"));
     timed("deep", () => assert.is(verdict(deep).allowed, false));
   }
 });
 
 test("so is a patch that an OPA policy gives in base64", () => {
   const patches = {
-    deep: `${fill("[", 3 * MIB)}${fill("]", 3 * MIB)}`,
-    wide: `[${fill("{},", 9 * MIB)}1]`,
-    names: `[{${Array.from({ length: 600_000 }, (_, at) => `"${at.toString(36)}/":1`).join(",")}}]`,
+    deep: `${fill("[", MIB)}${fill("]", MIB)}`,
+    wide: `[${fill("{},", 2 * MIB)}1]`,
+    names: `[{${Array.from({ length: 280_000 }, (_, at) => `"${at.toString(36)}/":1`).join(",")}}]`,
   };
   for (const [what, patch] of Object.entries(patches)) {
     const answer = bytes(

@@ -9,6 +9,8 @@ import { GuestMemory, GuestMemoryError } from "../../evaluator/apply/guest_memor
 import { GuestOutput } from "../../evaluator/apply/guest_output.ts";
 import { hostCallHandler } from "../../evaluator/apply/host_calls.ts";
 import { Input, Output } from "../../evaluator/apply/pipes.ts";
+import { wholeRequest } from "../../evaluator/apply/pool.ts";
+import { prepareModule } from "../../evaluator/apply/prepare.ts";
 import { boundedText } from "../../evaluator/render/bounded_text.ts";
 import { readHostCall } from "../../evaluator/render/extism_call.ts";
 import { instrument } from "../../evaluator/render/instrument.ts";
@@ -17,6 +19,7 @@ import { AnswerError, verdictOf } from "../../evaluator/render/verdict.ts";
 import { opaVerdict } from "../../evaluator/render/rego_verdict.ts";
 import { escapeControls, jsonLine, textLine } from "../../policy_server/render/log_line.ts";
 import { GUEST_LIMIT } from "../../evaluator/types/guest_limits.ts";
+import { type CapabilityAllowList, parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
 import { evaluation, type LoadedPolicy } from "./evaluation.ts";
 import { policyText, wasm, withMetadata } from "./wasm_text.ts";
 
@@ -176,7 +179,7 @@ const ATTACKS: Readonly<Record<string, readonly [module: () => Uint8Array, answe
   ],
   "a response of 240 MB": [
     () => wapc("(call $respond (i32.const 1000000) (i32.const 240000000)) (return (i32.const 1))"),
-    /the response has 240000000 bytes, the limit is 16777216/,
+    /the response has 240000000 bytes, the limit is 4194304/,
   ],
   "names of 100 MB in a host call": [
     () => wapc(`(drop (call $host_call ${hostCall(0, 100 * MEGA, 100 * MEGA, 0)}))`),
@@ -202,7 +205,7 @@ const ATTACKS: Readonly<Record<string, readonly [module: () => Uint8Array, answe
     () => wasi(`${shout(2, 200)} (call $exit (i32.const 1))`),
     /^A{65536}… \(\d+ more bytes were dropped\)$/,
   ],
-  "WASI: 200 MB of answer": [() => wasi(shout(1, 200)), /over 16777216 bytes to standard output/],
+  "WASI: 200 MB of answer": [() => wasi(shout(1, 200)), /over 4194304 bytes to standard output/],
   "WASI: names of 100 MB in a host call": [
     () => wasi(`(drop (call $host_call ${hostCall(0, 100 * MEGA, 100 * MEGA, 0)}))`),
     /^$/,
@@ -222,7 +225,7 @@ const ATTACKS: Readonly<Record<string, readonly [module: () => Uint8Array, answe
   ],
   "Extism: a host call of 100 MB": [
     () => extism(`(drop (call $host_call ${BIG}))`),
-    /has 100000000 bytes, the limit is 16781312/,
+    /has 100000000 bytes, the limit is 4198400/,
   ],
   "Extism: AssemblyScript's abort with 200 MB": [
     () =>
@@ -245,7 +248,7 @@ const ATTACKS: Readonly<Record<string, readonly [module: () => Uint8Array, answe
   ],
   "OPA: a result of 240 MB": [
     () => rego("opa", "", { dumped: MEGA }),
-    /the response has over 16777216 bytes/,
+    /the response has over 4194304 bytes/,
   ],
   "OPA: a list of builtins of 240 MB": [
     () => rego("opa", "", { builtins: MEGA }),
@@ -257,7 +260,7 @@ const ATTACKS: Readonly<Record<string, readonly [module: () => Uint8Array, answe
   ],
   "Gatekeeper: a result of 240 MB": [
     () => rego("gatekeeper", "", { dumped: MEGA }),
-    /the response has over 16777216 bytes/,
+    /the response has over 4194304 bytes/,
   ],
 };
 
@@ -402,6 +405,37 @@ test("log levels are looked up among the levels, not among what objects inherit"
     "warn",
   );
 });
+
+test("what is refused anyhow does not carry its payload to the thread that refuses it", () =>
+  evaluation(async ({ pool }) => {
+    const call = `(drop (call $host_call ${hostCall(0, 0, 0, MEGA)}))`;
+    const lists = [[["kubernetes/can_i"], MEGA], [["*"], MEGA], [["oci/*"], 0], [[], 0], [
+      undefined,
+      MEGA,
+    ]] as const;
+    for (const [mode, module] of Object.entries({ waPC: wapc(call), WASI: wasi(call) })) {
+      const prepared = pool.addModule(await prepareModule(module, { memoryMib: 512 }));
+      for (const [list, expected] of lists) {
+        const allowed = list && parseCapabilities(list) as CapabilityAllowList;
+        const received: number[] = [];
+        const policy = pool.addPolicy(
+          {
+            id: "p",
+            module: prepared,
+            settings: encoder.encode("{}"),
+            limitMs: 10_000,
+            ...(allowed && { hostCapabilities: allowed }),
+          },
+          ({ payload }) => {
+            received.push(payload.length);
+            return { ok: true, payload };
+          },
+        );
+        await pool.validate(policy, wholeRequest({ json: encoder.encode("{}"), object: undefined }));
+        assert.equal(received, [expected], `${mode}, ${list ?? "no list"}`);
+      }
+    }
+  }));
 
 test("errors repeat no more than a part of a guest's words", async () => {
   const long = "x".repeat(10 * MEGA);

@@ -1,5 +1,6 @@
 // Every state of a connection, as drawn in http/serve/connections.ts: what clients do in it, and that it ends.
 import { readdirSync } from "node:fs";
+import { connect as connectHttp2 } from "node:http2";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { suite } from "uvu";
@@ -28,6 +29,16 @@ const SHORT: ConnectionLimits = {
 const HEAD = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n";
 const GET = "GET /hello HTTP/1.1\r\nhost: x\r\n\r\n";
 const LARGE = 32 * 1024 * 1024;
+
+/** A text in which no two parts are alike; its length is in UTF-16 units, and it has more bytes. */
+function counted(length: number): string {
+  let text = "";
+  for (let at = 0; text.length < length; at++) text += `\u20ac${at} `;
+  return text.slice(0, length);
+}
+
+/** Around the length of the parts in which long answers are sent, and beyond. */
+const LENGTHS = [1, 131_071, 131_072, 131_073, 262_144, 500_000, 4_194_304];
 
 type Peer = {
   readonly socket: Socket;
@@ -84,8 +95,12 @@ async function serving(
           request.signal.addEventListener("abort", () => gone++);
           await released;
           return answer(200, "waited");
-        default:
-          return answer(200, "hello");
+        default: {
+          const [, form, length] = /^\/(text|bytes)\/(\d+)$/.exec(request.target) ?? [];
+          if (length === undefined) return answer(200, "hello");
+          const text = counted(Number(length));
+          return answer(200, form === "text" ? text : Buffer.from(text));
+        }
       }
     },
   });
@@ -226,6 +241,37 @@ for (const tls of [true, false]) {
     });
     await until(() => descriptors() <= before, () => `${before} descriptors, now ${descriptors()}`);
   });
+
+  test("answers of any length arrive whole, one behind the other and between others", () =>
+    serving(tls, async ({ connect }) => {
+      const paths = [
+        "/hello",
+        ...LENGTHS.flatMap((length) => [`/text/${length}`, `/bytes/${length}`]),
+        "/hello",
+      ];
+      const bodies = ["hello", ...LENGTHS.flatMap((length) => [counted(length), counted(length)]), "hello"];
+      const peers = await Promise.all([connect(), connect()]);
+      for (const { socket } of peers) {
+        socket.write(paths.map((path) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`).join(""));
+      }
+      const wanted = bodies.reduce((sum, body) => sum + Buffer.byteLength(body), 0);
+      for (const { received } of peers) {
+        // The heads besides.
+        await until(
+          () => received().length > wanted && received().endsWith("hello"),
+          () => `${received().length}`,
+        );
+        let text = received();
+        for (const [index, body] of bodies.entries()) {
+          const start = text.indexOf("\r\n\r\n") + 4;
+          const length = Number(/content-length: (\d+)/i.exec(text.slice(0, start))?.[1]);
+          assert.is(length, Buffer.byteLength(body), paths[index]);
+          const end = start + length;
+          assert.ok(Buffer.from(text.slice(start, end), "latin1").toString() === body, paths[index]);
+          text = text.slice(end);
+        }
+      }
+    }, { ...LIMITS }));
 
   test("a client that does not take its answer is cut", async () => {
     const before = descriptors();
@@ -376,6 +422,32 @@ for (const tls of [true, false]) {
 
   test.run();
 }
+
+const framed = suite("over HTTP/2");
+framed("answers of any length arrive whole, all at once", async () => {
+  const listener = await listen({
+    host: "127.0.0.1",
+    port: 0,
+    tls: { cert: server.cert, key: server.key, clientCas: undefined },
+    http2: true,
+    maxBodyBytes: 1_000_000,
+    handler: ({ target }) =>
+      Promise.resolve({ status: 200, headers: {}, body: counted(Number(target.slice(1))) }),
+  });
+  const client = connectHttp2(`https://127.0.0.1:${listener.port}`, { rejectUnauthorized: false });
+  try {
+    await Promise.all(LENGTHS.map(async (length) => {
+      const stream = client.request({ ":path": `/${length}` });
+      const chunks: Buffer[] = [];
+      for await (const chunk of stream) chunks.push(chunk);
+      assert.ok(Buffer.concat(chunks).toString() === counted(length), `${length}`);
+    }));
+  } finally {
+    client.close();
+    await listener.end({ stillAcceptingMs: 0, graceMs: 0 });
+  }
+});
+framed.run();
 
 async function refused(port: number): Promise<void> {
   const code = await new Promise((resolve) => {
