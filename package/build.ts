@@ -44,8 +44,11 @@ const common: BuildOptions = {
   bundle: true,
   format: "esm",
   minify: true,
-  // Classes and functions are told apart by their names in errors and in profiles.
-  keepNames: false,
+  // Classes and functions are told apart by their names in errors and in profiles; an uncaught error shows the line it was thrown in.
+  keepNames: true,
+  lineLimit: 120,
+  // Packages as ES modules, where they have them: of CommonJS a bundle gets all.
+  mainFields: ["module", "main"],
   legalComments: "none",
   logLevel: "warning",
   metafile: true,

@@ -8,6 +8,7 @@ import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions, Limits } from "../types/options.ts";
 import { quotedUri } from "../types/quoted.ts";
 import { parseImage, type Reference } from "../types/reference.ts";
+import { checkArtifactOptions } from "./check_options.ts";
 import { type Connection, plainAllowed, registryAttempts, withProtocols } from "./connection.ts";
 import { type CredentialsFound, findCredentials } from "./docker_credentials.ts";
 import { log } from "./event.ts";
@@ -185,6 +186,7 @@ export async function withRegistry<T>(
   options: ArtifactOptions,
   operation: (registry: Registry) => Promise<T>,
 ): Promise<T> {
+  checkArtifactOptions(options);
   const found = await findCredentials(reference, options);
   const attempts = registryAttempts(reference.registry, options);
   return await withProtocols(

@@ -18,6 +18,7 @@ import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { parseTrustConfig, type TrustRoot } from "../types/trust_root.ts";
 import { readBounded, readBoundedText } from "./bounded_file.ts";
+import { checkArtifactOptions, checkTrustRootSource } from "./check_options.ts";
 import { log } from "./event.ts";
 import { createHttpClient, readBytes } from "./http.ts";
 import { PassingError, retrying } from "./retry.ts";
@@ -239,6 +240,8 @@ export async function loadTrustRoot(
   source: TrustRootSource,
   options: ArtifactOptions = {},
 ): Promise<TrustRoot> {
+  checkTrustRootSource(source);
+  checkArtifactOptions(options);
   if (source.kind === "file") return await fromFile(source.path);
   try {
     return await fromTuf(source, options);

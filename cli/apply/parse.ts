@@ -2,6 +2,7 @@
  * Reads command lines with Commander, which knows where options may stand and how their values are attached. What is required,
  * repeated or excluded is checked here, so that errors name everything that is wrong at once, in 1.36's words.
  */
+import { editDistance } from "../../program/types/nearest.ts";
 import { own } from "../../program/types/own.ts";
 import type { Commander, CommanderCommand } from "../../deps.ts";
 import { flagText, positionalText, shortUsage } from "../render/help.ts";
@@ -151,26 +152,13 @@ function unknownCommand(
 ): UsageError {
   const names = (command?.commands ?? COMMANDS).map(({ name }) => name);
   const near = names.find((name) =>
-    name.startsWith(word) || word.startsWith(name) || distance(name, word) <= 2
+    name.startsWith(word) || word.startsWith(name) || editDistance(name, word) <= 2
   );
   return new UsageError(
     `unrecognized subcommand '${word}'`,
     shortUsage(path, command),
     near === undefined ? [] : [`  tip: a similar subcommand exists: '${near}'`],
   );
-}
-
-/** Levenshtein's distance. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }
 
 function checkRequired(

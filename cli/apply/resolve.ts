@@ -1,6 +1,7 @@
 /** From what a user calls a policy to its URI and its file (`spec/cli.md §2.1`). */
 import { realpath } from "node:fs/promises";
 import { isAbsolute, resolve } from "node:path";
+import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import {
   ArtifactError,
@@ -13,10 +14,14 @@ import {
   parsePolicyUrl,
   parseReference,
 } from "../../artifact/mod.ts";
+import { windowsPathHint } from "../../program/render/windows_path.ts";
 import { CliError, type Context } from "../types/command.ts";
 import { pathsOf } from "./paths.ts";
 
-export const notFound = (name: string): CliError => new CliError(`Cannot find policy with uri: ${name}`);
+export function notFound(name: string): CliError {
+  const hint = windowsPathHint(name, process.platform);
+  return new CliError(`Cannot find policy with uri: ${name}${hint === undefined ? "" : `; ${hint}`}`);
+}
 
 /** A registry URI with everything that was left out; other URIs, and references that are none, as they are. */
 export function normalised(uri: string): string {
