@@ -123,7 +123,7 @@ async function checkSettings(evaluator: PolicyEvaluator, policy: number, name: s
   const outcome = await evaluator.validateSettings(policy);
   if (outcome.kind === "error") throw new PolicyError("not_runnable", `${name}: ${outcome.message}`);
   if (outcome.kind !== "settings" || outcome.settings.valid) return;
-  const reason = outcome.settings.message ?? "it does not say why";
+  const reason = outcome.settings.message?.trim().replace(/\s*\n\s*/g, " ") || "it does not say why";
   throw new PolicyError("invalid_settings", `${name}: the policy refuses its settings: ${reason}`);
 }
 

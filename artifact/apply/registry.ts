@@ -25,6 +25,8 @@ const REGISTRY_PREFIX = "Fail to interact with OCI registry: ";
 
 /** A registry's failure as it is shown: with the reference, if the message does not hold it already. */
 export function registryFailure(reference: Reference, error: unknown): ArtifactError {
+  // No registry was asked.
+  if (error instanceof ArtifactError && error.code === "invalid_options") return error;
   const message = messageOf(error);
   const about = message.includes(reference.repository) ? "" : ` (${formatReference(reference)})`;
   // `policies/x.wasm` is a good name of an image on Docker Hub, and hardly ever meant as one.

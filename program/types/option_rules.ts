@@ -19,11 +19,10 @@ export const isObject = (value: unknown): value is Readonly<Record<string, unkno
 
 /** A rule of these two. */
 export const ruled = (must: string, holds: OptionRule["holds"]): OptionRule => ({ must, holds });
-const ofType = (must: string, type: string) => ruled(must, (value) => typeof value === type);
 export const ANY = ruled("anything", () => true);
-export const TEXT = ofType("a string", "string");
-export const BOOLEAN = ofType("true or false", "boolean");
-export const FUNCTION = ofType("a function", "function");
+export const TEXT = ruled("a string", (value) => typeof value === "string");
+export const BOOLEAN = ruled("true or false", (value) => typeof value === "boolean");
+export const FUNCTION = ruled("a function", (value) => typeof value === "function");
 export const OBJECT = ruled("an object", isObject);
 export const TEXTS = ruled(
   "a list of strings",
