@@ -442,7 +442,7 @@ const MISSPELT: readonly (readonly [title: string, meant: string, code: string, 
   ],
   [
     "limits",
-    "retries",
+    "idleMs",
     "invalid_options",
     () => fetchPolicy("ghcr.io/a/b:v1", STORE, { limits: { idelMs: 1 } as object }),
   ],
