@@ -53,6 +53,11 @@ const common: BuildOptions = {
   logLevel: "warning",
   metafile: true,
   conditions: ["node"],
+  // Switches that nobody sets here; on Deno, looking would take a permission.
+  define: {
+    "process.env.EXTISM_ENABLE_WASI_OUTPUT": '""',
+    "process.env.__MINIMATCH_TESTING_PLATFORM__": '""',
+  },
   // The package's files for Node are CommonJS, of which a bundle always gets all.
   alias: { yaml: join(root, "node_modules/yaml/browser/index.js") },
 };

@@ -37,7 +37,7 @@ test("it is one package, small, without tests, sources and source maps", () => {
   assert.equal(readdirSync(home).filter((name) => !name.startsWith(".")), ["portreeve"]);
   const files = filesOf(join(home, "portreeve"));
   const bytes = files.reduce((sum, [, size]) => sum + size, 0);
-  assert.ok(bytes < 6.3e6, `unpacked: ${bytes} bytes`);
+  assert.ok(bytes < 6_000_000, `unpacked: ${bytes} bytes`);
   const strange = files.filter(([name]) =>
     !/^(npm\/|package\.json$|README\.md$|LICENSE$)/.test(name) ||
     /\.map$|_test\.|(?<!\.d)\.ts$|node_modules/.test(name)
@@ -64,9 +64,82 @@ test("it says what it is, and every part that it names is there", () => {
   }
 });
 
+test("its README is for those who got it by npm: no link leads nowhere, and what it shows does what it says", () => {
+  const home = join(folder, "node_modules/portreeve");
+  const readme = readFileSync(join(home, "README.md"), "utf8");
+  assert.equal([...readme.matchAll(/\]\((?!https:)[^)]*\)/g)].map(([link]) => link), []);
+  assert.not.match(readme, /npm (ci|start|test)|checkout|clone/);
+  const manifest = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
+  for (const [, part] of readme.matchAll(/^\| `portreeve(\/?[\w-]*)`/gm)) {
+    assert.ok(manifest.exports[`.${part}`], part);
+  }
+  const [, code, said] = /```js\n([\s\S]*?\/\/ (.*)\n)```/.exec(readme)!;
+  write(folder, { "readme.mjs": code! });
+  assert.is(succeed(folder, runtime, "readme.mjs"), `${said}\n`);
+  if (onBun) return;
+  const policy = join(ROOT, "policies/required-labels/requests");
+  const request = readdirSync(policy).find((name) => name.endsWith(".json"))!;
+  write(folder, { "request.json": readFileSync(join(policy, request), "utf8") });
+  const [, command] = /^(npx reeve run .*)$/m.exec(readme)!;
+  assert.type(JSON.parse(succeed(folder, "sh", "-c", command!)).allowed, "boolean");
+  // The repository has its own again.
+  assert.match(readFileSync(join(ROOT, "README.md"), "utf8"), "npm ci && npm start");
+});
+
+/** What a runtime prints of an error that nobody catches. */
+test("an error that nobody catches is told apart by its name, and shows no screen of code", () => {
+  const pieces: readonly (readonly [name: string, code: string])[] = [
+    ["PolicyError", 'await loadPolicy("absent.wasm");'],
+    ["ModuleError", "await loadPolicy(new Uint8Array(8));"],
+    ["ArtifactError", 'await fetchPolicy("registry://A B", { kind: "store", root: "." });'],
+    [
+      "ReviewShapeError",
+      `const policy = await loadPolicy(${
+        JSON.stringify(join(ROOT, "policies/pod-privileged/policy.wasm"))
+      }, { threads: 0 }); await policy.validate({});`,
+    ],
+  ];
+  for (const [name, code] of pieces) {
+    write(folder, { "uncaught.mjs": `import { fetchPolicy, loadPolicy } from "portreeve";\n${code}\n` });
+    const { status, stderr } = run(folder, runtime, ["uncaught.mjs"]);
+    assert.is(status, 1, stderr);
+    assert.match(stderr, new RegExp(`^(error: )?(Uncaught )?${name}:|^${name}: |${name}`, "m"));
+    const longest = Math.max(...stderr.split("\n").map((line) => line.length));
+    assert.ok(longest < 400, `${name}: a line of ${longest} characters: ${stderr}`);
+    assert.ok(stderr.length < 6_000, `${name}: ${stderr.length} characters`);
+  }
+  write(folder, {
+    "named.mjs": `import * as all from "portreeve";
+for (const [name, value] of Object.entries(all)) if (typeof value === "function" && value.name !== name) console.log(name, value.name);
+`,
+  });
+  assert.is(succeed(folder, runtime, "named.mjs"), "");
+});
+
+(onBun ? test.skip : test)(
+  "on Deno a policy is asked with the permission to read its module, and no other",
+  () => {
+    const module = join(ROOT, "policies/required-labels/policy.wasm");
+    for (const threads of [0, 1]) {
+      for (const part of ["portreeve", "portreeve/evaluator"]) {
+        write(folder, {
+          "bare.mjs": `import { loadPolicy } from "${part}";
+await using policy = await loadPolicy(${
+            JSON.stringify(module)
+          }, { threads: ${threads}, settings: { required: ["a"] } });
+console.log((await policy.validateSettings()).valid);
+`,
+        });
+        const words = ["run", "--no-prompt", `--allow-read=${module}`, "bare.mjs"];
+        assert.is(succeed(folder, join(BIN, "deno"), ...words), "true\n", `${part} ${threads}`);
+      }
+    }
+  },
+);
+
 /** Parts, and how many kilobytes of code an import may load at most: what is loaded on demand must stay so. */
 const PARTS: readonly (readonly [part: string, maxKb: number])[] = [
-  ["portreeve", 330],
+  ["portreeve", 360],
   ["portreeve/evaluator", 100],
   ["portreeve/artifact", 250],
   ["portreeve/crd", 50],
