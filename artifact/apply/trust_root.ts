@@ -162,7 +162,8 @@ async function openRepository(source: TrustRootSource & { kind: "tuf" }): Promis
   const metadataDir = join(source.cacheDir, encodeURIComponent(url.host + url.pathname.replace(/\/$/, "")));
   const targetDir = join(metadataDir, "targets");
   await makeFolder(targetDir).catch((cause) => {
-    const instead = "the variable XDG_CACHE_HOME (reeve) or --sigstore-cache-dir (policy server)";
+    const instead =
+      "the variable XDG_CACHE_HOME (reeve), --sigstore-cache-dir (policy server) or cacheDir (library)";
     throw new ArtifactError("trust_root", unwritable(targetDir, cause, instead), cause);
   });
   return { mirror, rootPath: source.rootPath, metadataDir, targetDir };

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { readText } from "../../program/apply/read_text.ts";
-import { osErrorText } from "../../program/render/os_error.ts";
+import { osErrorText, writeErrorText } from "../../program/render/os_error.ts";
 import { CliError, type Context } from "../types/command.ts";
 import { writeWhole } from "./write_whole.ts";
 
@@ -33,6 +33,6 @@ export async function writeGiven(
   try {
     await writeWhole(resolve(cwd, path), content);
   } catch (error) {
-    throw new CliError(`cannot write ${path}: ${osErrorText(error)}`);
+    throw new CliError(`cannot write ${path}: ${writeErrorText(error)}`);
   }
 }

@@ -1,7 +1,7 @@
 /** `new`: writes the folder of a new policy. */
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { osErrorText } from "../../program/render/os_error.ts";
+import { writeErrorText } from "../../program/render/os_error.ts";
 import { VERSION } from "../../policy_server/types/version.ts";
 import { newPolicyFiles, nextCommands } from "../render/new_policy/common.ts";
 import { POLICY_LANGUAGES } from "../render/new_policy/languages.ts";
@@ -38,7 +38,7 @@ export const run: Run = async (context, args) => {
     }
   } catch (error) {
     if (error instanceof CliError) throw error;
-    throw new CliError(`cannot write ${given}: ${osErrorText(error)}`);
+    throw new CliError(`cannot write ${given}: ${writeErrorText(error)}`);
   }
   context.err(`next: ${[`cd ${given}`, ...nextCommands(language)].join(" && ")}\n`);
 };

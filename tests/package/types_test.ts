@@ -225,6 +225,7 @@ once(
         "invalid_review",
         "overloaded",
         "server_not_started",
+        "unsupported_runtime",
       ]
     ) {
       assert.match(page, `\`${code}\``);
