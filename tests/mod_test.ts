@@ -496,6 +496,17 @@ test("options that are none, or nowhere near one, are refused with what there is
     reason,
   ) => reason);
   assert.match(sources.message, /^sources is what readSources\(path\) gives, awaited/);
+  const places: readonly (readonly [place: unknown, said: RegExp])[] = [
+    [{ kind: "shop", root: "" }, /^destination: its kind is store or file$/],
+    ["here", /^destination: its kind is store or file$/],
+    [{ kind: "store" }, /^destination: it needs root$/],
+    [{ kind: "file", root: "" }, /^destination: there is no option "root": the options are kind, path$/],
+  ];
+  for (const [place, said] of places) {
+    const error = await fetchPolicy("ghcr.io/a/b:v1", place as never).catch((reason) => reason);
+    assert.is(error.code, "invalid_options");
+    assert.match(error.message, said);
+  }
   for (const members of [{}, [], null, "a"]) {
     const error = await loadPolicyGroup(members as never, { expression: "true", message: "" }).catch((
       reason,

@@ -10,6 +10,7 @@ import {
   ruled,
   TEXT,
 } from "../../program/types/option_rules.ts";
+import { own } from "../../program/types/own.ts";
 import { ArtifactError } from "../types/error.ts";
 import { type ArtifactOptions, DEFAULT_LIMITS, type Limits } from "../types/options.ts";
 import type { Destination } from "./fetch.ts";
@@ -65,18 +66,20 @@ export function checkTrustRootSource(source: TrustRootSource): void {
   checkKind("trust root", source, TRUST_ROOTS, { file: "path", tuf: "cacheDir" });
 }
 
-function checkKind<Kind extends string>(
+function checkKind(
   what: string,
-  given: { readonly kind: Kind },
-  rules: Readonly<Record<Kind, OptionRules<object>>>,
-  needed: Readonly<Record<Kind, string>>,
+  given: object,
+  rules: Readonly<Record<string, OptionRules<object>>>,
+  needed: Readonly<Record<string, string>>,
 ): void {
-  if (!isObject(given) || !Object.hasOwn(rules, given.kind)) {
-    refuse(`${what}: `, `kind is ${Object.keys(rules).map((kind) => JSON.stringify(kind)).join(" or ")}`);
+  const kind = isObject(given) ? String(given["kind"]) : "";
+  const known = own(rules, kind);
+  const name = own(needed, kind);
+  if (known === undefined || name === undefined) {
+    throw new ArtifactError("invalid_options", `${what}: its kind is ${Object.keys(rules).join(" or ")}`);
   }
-  refuse(`${what}: `, optionFault(given, rules[given.kind]));
-  const name = needed[given.kind];
-  if ((given as Readonly<Record<string, unknown>>)[name] === undefined) {
+  refuse(`${what}: `, optionFault(given, known));
+  if (own(given as Readonly<Record<string, unknown>>, name) === undefined) {
     refuse(`${what}: `, `it needs ${name}`);
   }
 }
