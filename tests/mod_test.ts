@@ -8,7 +8,8 @@ import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { listTags } from "../artifact/mod.ts";
+import { listTags, readSources } from "../artifact/mod.ts";
+import { defaultingPatch, validatePolicy, validatePolicyServer } from "../crd/mod.ts";
 import {
   fetchPolicy,
   hostCapabilities,
@@ -471,6 +472,12 @@ const MISSPELT: readonly (readonly [title: string, meant: string, code: string, 
     () => loadTrustRoot({ kind: "tuf", cacheDir: "/nonexistent", ofline: true } as never),
   ],
   ["a registry", "signal", "invalid_options", () => listTags("ghcr.io/a/b", { signl: 1 } as object)],
+  [
+    "sources",
+    "onEvent",
+    "invalid_options",
+    () => readSources("/nonexistent", { onevent: () => {} } as object),
+  ],
   ["the server", "output", "server_not_started", () => servePolicies([], { outputs: () => 0 } as object)],
   ["the server's flags", "--port", "server_not_started", () => servePolicies(["--prot", "1"])],
 ];
@@ -486,6 +493,21 @@ for (const [title, meant, code, ask] of MISSPELT) {
     assert.not.match(error.message, "\n");
   });
 }
+
+test("what is given to the rules of custom resources is refused where it is misspelt", () => {
+  const metadata = { name: "a" };
+  const asks: readonly (readonly [meant: string, ask: () => unknown])[] = [
+    ["old", () => validatePolicy({ metadata, spec: {} } as never, { olds: {} } as object)],
+    ["old", () => validatePolicyServer({ metadata, spec: {} } as never, { olds: {} } as object)],
+    ["finalizer", () => defaultingPatch("PolicyServer", { metadata }, { finaliser: false } as object)],
+  ];
+  for (const [meant, ask] of asks) {
+    assert.throws(
+      ask,
+      (error: Error) => error instanceof TypeError && error.message.endsWith(`did you mean "${meant}"?`),
+    );
+  }
+});
 
 test("options that are none, or nowhere near one, are refused with what there is", async () => {
   const unlike = await loadPolicy(LABELS, { colour: "red" } as object).catch((reason) => reason);

@@ -13,6 +13,7 @@ import {
   type VerificationConfig,
 } from "../types/verification_config.ts";
 import { readBounded, readBoundedText } from "./bounded_file.ts";
+import { checkArtifactOptions } from "./check_options.ts";
 import { log } from "./event.ts";
 import { countPemKeys, keyFromPem } from "./signature/public_key.ts";
 
@@ -51,6 +52,7 @@ export async function readSources(
   path: string,
   options: Pick<ArtifactOptions, "onEvent"> = {},
 ): Promise<Sources> {
+  checkArtifactOptions(options);
   try {
     let text: string;
     try {
@@ -138,6 +140,7 @@ export async function readVerificationConfig(
   path: string,
   options: Pick<ArtifactOptions, "onEvent"> = {},
 ): Promise<VerificationConfig> {
+  checkArtifactOptions(options);
   let text: string;
   try {
     text = await readBoundedText(path);

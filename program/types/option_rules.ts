@@ -43,6 +43,12 @@ function shown(value: unknown): string {
   return isObject(value) ? "an object" : Array.isArray(value) ? "a list" : boundedText(String(value), 100);
 }
 
+/** Throws {@link TypeError} for options that can't be used. */
+export function requireOptions<Options>(options: unknown, rules: OptionRules<Options>): void {
+  const fault = optionFault(options, rules);
+  if (fault !== undefined) throw new TypeError(fault);
+}
+
 /** What is wrong with the first of the options that can't be used, in one line; undefined where all can. */
 export function optionFault<Options>(options: unknown, rules: OptionRules<Options>): string | undefined {
   if (!isObject(options)) return `the options are an object; they are ${shown(options)}`;
