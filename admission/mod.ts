@@ -14,6 +14,7 @@
 import { Policy } from "./apply/policy.ts";
 import { PolicyGroup } from "./apply/policy_group.ts";
 import { readModule } from "./apply/read_module.ts";
+import { checkPolicyOptions } from "./render/check_options.ts";
 import type { GroupMember, PolicyGroupOptions, PolicyOptions } from "./types/options.ts";
 
 export { Policy } from "./apply/policy.ts";
@@ -69,13 +70,14 @@ export type {
 /**
  * Loads a policy from the bytes of its module, from a path, or from a `file:`, `http:` or `https:` URL.
  *
- * @throws {PolicyError} when the module can't be got, or an option can't be used
+ * @throws {PolicyError} when the module can't be got, an option can't be used, or the policy refuses its settings
  * @throws {ModuleError} when it is no module that can be run
  */
 export async function loadPolicy(
   source: Uint8Array | string | URL,
   options: PolicyOptions = {},
 ): Promise<Policy> {
+  checkPolicyOptions(options);
   const name = options.name ?? (source instanceof Uint8Array ? "policy" : String(source));
   return await Policy.fromBytes(await readModule(source), { ...options, name });
 }
@@ -90,7 +92,7 @@ export async function loadPolicy(
  * }, { expression: "signed() || exempt()", message: "neither signed nor exempt" });
  * ```
  *
- * @throws {PolicyError} when a module can't be got, the expression is none, or an option can't be used
+ * @throws {PolicyError} when a module can't be got, the expression is none, an option can't be used, or a member refuses its settings
  * @throws {ModuleError} when a member is no module that can be run
  */
 export async function loadPolicyGroup(

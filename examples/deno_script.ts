@@ -1,4 +1,4 @@
-// A script for Deno: deno run --allow-read --allow-env --allow-sys deno_script.ts < review.json
+// A script for Deno: deno run --allow-read --allow-env=POLICY,SETTINGS deno_script.ts < review.json
 // It prints the answer to the review that it reads.
 import { loadPolicy } from "portreeve";
 

@@ -44,12 +44,20 @@ const common: BuildOptions = {
   bundle: true,
   format: "esm",
   minify: true,
-  // Classes and functions are told apart by their names in errors and in profiles.
-  keepNames: false,
+  // Classes and functions are told apart by their names in errors and in profiles; an uncaught error shows the line it was thrown in.
+  keepNames: true,
+  lineLimit: 120,
+  // Packages as ES modules, where they have them: of CommonJS a bundle gets all.
+  mainFields: ["module", "main"],
   legalComments: "none",
   logLevel: "warning",
   metafile: true,
   conditions: ["node"],
+  // Switches that nobody sets here; on Deno, looking would take a permission.
+  define: {
+    "process.env.EXTISM_ENABLE_WASI_OUTPUT": '""',
+    "process.env.__MINIMATCH_TESTING_PLATFORM__": '""',
+  },
   // The package's files for Node are CommonJS, of which a bundle always gets all.
   alias: { yaml: join(root, "node_modules/yaml/browser/index.js") },
 };

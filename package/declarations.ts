@@ -95,6 +95,19 @@ function read(folder: string, file: string): Declared {
 /** The third-party types that the package's own mention are opaque to its users. */
 const OPAQUE = "deps.ts";
 
+/** Types of the runtime that not every program has declared: they come with `lib: ["DOM"]`, or with the types of Node, Bun or Deno. */
+const PLATFORM_FILE = "platform.ts";
+const PLATFORM: Readonly<Record<string, string>> = {
+  AbortSignal:
+    'Declared<"AbortSignal", { readonly aborted: boolean; readonly reason: unknown; throwIfAborted(): void }>',
+  URL: 'Declared<"URL", { readonly href: string; readonly protocol: string; readonly pathname: string }>',
+};
+const PLATFORM_TEXT =
+  `/** Types of the runtime, as the program has them; where it has none, what is used of them. */
+type Declared<Name extends string, Otherwise> = typeof globalThis extends { readonly [Key in Name]: { prototype: infer Type } } ? Type
+  : Otherwise;
+${Object.entries(PLATFORM).map(([name, type]) => `export type ${name} = ${type};\n`).join("")}`;
+
 /** Where a name is declared. */
 interface Place {
   readonly file: string;
@@ -201,6 +214,12 @@ function declarationText(
     if (place.file !== file) lines.push(`export ${statement(file, ours, place)}\n`);
   }
   const text = declarations.filter(({ name }) => names.has(name)).map(({ text }) => text).join("");
+  const words = new Set(withoutComments(text).match(/[\w$]+/g));
+  for (const name of Object.keys(PLATFORM)) {
+    if (words.has(name)) {
+      lines.push(`import ${statement(file, name, { file: PLATFORM_FILE, name, type: true })}\n`);
+    }
+  }
   // `Symbol.dispose` and its kin are not in the libraries of every target that users compile for.
   const libraries = /\b(AsyncDisposable|Disposable|Symbol\.(asyncDispose|dispose))\b/.test(text)
     ? '/// <reference lib="esnext.disposable" />\n'
@@ -210,6 +229,7 @@ function declarationText(
 }
 
 function shake(folder: string, entries: readonly string[], outdir: string): void {
+  save(outdir, PLATFORM_FILE, PLATFORM_TEXT);
   const emitted = new Emitted(folder);
   for (const [file, needed] of reachedFrom(emitted, entries)) {
     if (file === OPAQUE) {

@@ -1,5 +1,5 @@
 /** The licences of what is bundled, which ask for being passed on. */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** The packages that files belong to; of several copies of one, the innermost. */
@@ -11,22 +11,27 @@ export function packagesOf(files: readonly string[]): readonly string[] {
   return [...new Set(folders)].sort();
 }
 
-/** Name, version and licence of every package that the files at `inputs` (seen from `root`) belong to. */
+/** A text as it is compared: packages break the lines of the same licence differently. */
+const words = (text: string): string => text.replace(/\s+/g, " ").trim();
+
+/**
+ * Name, version and licence of every package that the files at `inputs` (seen from `root`) belong to, each licence's text once with
+ * all the packages that have it.
+ */
 export function thirdPartyLicenses(root: string, inputs: readonly string[]): string {
-  const parts = packagesOf(inputs).map((folder) => {
+  const byText = new Map<string, { readonly names: string[]; readonly text: string }>();
+  for (const folder of packagesOf(inputs)) {
     const { name, version, license } = JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8"));
-    const file = readdirSync(join(root, folder)).find((entry) => /^(licen[cs]e|copying)(\.|$)/i.test(entry));
-    const notice = ["NOTICE", "NOTICE.txt", "NOTICE.md"].map((entry) => join(root, folder, entry)).find(
-      existsSync,
-    );
-    const texts = [
-      file && readFileSync(join(root, folder, file), "utf8"),
-      notice && readFileSync(notice, "utf8"),
-    ];
-    return [`${name} ${version} (${license})`, ...texts.filter((text) => text !== undefined)].join("\n\n");
-  });
+    const files = readdirSync(join(root, folder)).filter((entry) =>
+      /^(licen[cs]e|copying|notice)(\.|$)/i.test(entry)
+    ).sort();
+    const text = files.map((file) => readFileSync(join(root, folder, file), "utf8").trim()).join("\n\n");
+    const key = words(text);
+    const group = byText.get(key) ?? { names: [], text };
+    group.names.push(`${name} ${version} (${license})`);
+    byText.set(key, group);
+  }
   const line = `\n\n${"-".repeat(80)}\n\n`;
-  return `This package holds code of the following packages.${line}${
-    parts.map((part) => part.trim()).join(line)
-  }\n`;
+  const parts = [...byText.values()].map(({ names, text }) => `${names.join("\n")}\n\n${text}`.trim());
+  return `This package holds code of the following packages.${line}${parts.join(line)}\n`;
 }

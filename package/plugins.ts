@@ -130,6 +130,10 @@ const LEAN: Readonly<Record<string, (folder: string) => string>> = {
 export const leanPackages = (root: string): Plugin => ({
   name: "lean-packages",
   setup({ onResolve, onLoad }) {
+    // undici's second parser of HTTP, which only the variable UNDICI_USE_MILO turns on.
+    onLoad({ filter: /[\\/]undici[\\/]lib[\\/]milo[\\/]/ }, () => ({
+      contents: 'throw new Error("UNDICI_USE_MILO: this parser is no part of portreeve");',
+    }));
     onResolve({ filter: /^undici$/ }, ({ path }) => ({ path, namespace: "lean" }));
     onLoad({ filter: /.*/, namespace: "lean" }, ({ path }) => ({
       contents: LEAN[path]!(join(root, "node_modules", path)),

@@ -14,6 +14,7 @@
 import { availableParallelism } from "node:os";
 import process from "node:process";
 import { PortreeveError } from "../program/types/error.ts";
+import { FUNCTION, OBJECT, optionFault, type OptionRules } from "../program/types/option_rules.ts";
 import type { LogOutput } from "../program/apply/log_lines.ts";
 import { createLog } from "./apply/log.ts";
 import { parseOptions } from "./render/parse_options.ts";
@@ -40,6 +41,13 @@ export interface ServeOptions {
   readonly output?: LogOutput;
 }
 
+const SERVE_OPTIONS: OptionRules<ServeOptions> = { env: OBJECT, output: FUNCTION };
+
+/** What the program prints of a fault: `error: …`, a tip below it, and where help is. */
+const oneLine = (text: string): string =>
+  text.split("\n").map((line) => line.trim()).filter((line) => line !== "" && !/^(Usage|For more)/.test(line))
+    .join("; ").replace(/^error: /i, "");
+
 /**
  * Serves policies until it is told to stop. `flags` are those of the program, `policy-server --help` lists them; all but those that
  * print something or put the process into the background.
@@ -52,10 +60,14 @@ export async function servePolicies(
   flags: readonly string[],
   options: ServeOptions = {},
 ): Promise<PolicyServer> {
+  const fault = Array.isArray(flags) && flags.every((flag) => typeof flag === "string")
+    ? optionFault(options, SERVE_OPTIONS)
+    : 'the flags are a list of strings, as in ["--policies", "policies.yml"]';
+  if (fault !== undefined) throw new ServerError(fault);
   const parsed = parseOptions(flags, options.env ?? process.env, { cpus: availableParallelism() });
   if (parsed.kind !== "run") {
     throw new ServerError(
-      parsed.kind === "error" ? parsed.text : `the flags ask for ${parsed.kind}, not for a server`,
+      parsed.kind === "error" ? oneLine(parsed.text) : `the flags ask for ${parsed.kind}, not for a server`,
     );
   }
   if (parsed.options.daemon !== null) {

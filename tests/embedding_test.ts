@@ -280,29 +280,45 @@ const FAULTS:
       "invalid_group",
       /raw policies/,
       () =>
-        loadPolicyGroup({ a: { policy: LABELS }, b: { policy: QUOTA } }, {
+        loadPolicyGroup({
+          a: { ...SETTINGS, policy: LABELS },
+          b: { settings: { quotas: { t: { cpu: 1 } } }, policy: QUOTA },
+        }, {
           expression: "a() && b()",
           message: "",
         }),
     ],
     ["a request of the wrong shape", "invalid_review", /request\.operation/, async () => {
-      await using policy = await loadPolicy(LABELS, { threads: 0 });
+      await using policy = await loadPolicy(LABELS, { ...SETTINGS, threads: 0 });
       return await policy.validate({ ...pod({}), operation: 3 });
     }],
     ["a review without a request", "invalid_review", /request/, async () => {
-      await using policy = await loadPolicy(LABELS, { threads: 0 });
+      await using policy = await loadPolicy(LABELS, { ...SETTINGS, threads: 0 });
       return await policy.review({ request: null });
     }],
     ["text that is no JSON", "invalid_json", /./, async () => {
-      await using policy = await loadPolicy(LABELS, { threads: 0 });
+      await using policy = await loadPolicy(LABELS, { ...SETTINGS, threads: 0 });
       return await policy.validate('{"uid"');
     }],
-    ["a request that is undefined", "invalid_options", /undefined/, async () => {
-      await using policy = await loadPolicy(LABELS, { threads: 0 });
+    ["a request that is undefined", "invalid_review", /undefined/, async () => {
+      await using policy = await loadPolicy(LABELS, { ...SETTINGS, threads: 0 });
       return await policy.validate(undefined);
     }],
+    ["a request that refers to itself", "invalid_review", /can't be written as JSON/, async () => {
+      await using policy = await loadPolicy(LABELS, { ...SETTINGS, threads: 0 });
+      const request: Record<string, unknown> = pod({});
+      request["object"] = request;
+      return await policy.validate(request);
+    }],
+    ["settings that the policy refuses", "invalid_settings", /give required/, () => loadPolicy(LABELS)],
+    [
+      "settings that a member refuses",
+      "invalid_settings",
+      /^a: the policy refuses its settings/,
+      () => loadPolicyGroup({ a: { policy: LABELS } }, { expression: "a()", message: "" }),
+    ],
     ["a closed policy", "closed", /labels: it was closed/, async () => {
-      const policy = await loadPolicy(LABELS, { name: "labels" });
+      const policy = await loadPolicy(LABELS, { ...SETTINGS, name: "labels" });
       policy[Symbol.dispose]();
       return await policy.validate(pod({}));
     }],
@@ -327,14 +343,14 @@ for (const [title, code, message, run] of FAULTS) {
     assert.instance(found, PortreeveError);
     assert.is(found.code, code, found.message);
     assert.match(found.message, message);
-    assert.not.match(found.message, "\n    at ");
+    assert.not.match(found.message, "\n");
   });
 }
 
 test("the family's members can be told apart by their classes", async () => {
   assert.instance(await error(loadPolicy(folder)), PolicyError);
   assert.instance(await error(loadPolicy(encoder.encode("text"))), ModuleError);
-  await using policy = await loadPolicy(LABELS, { threads: 0 });
+  await using policy = await loadPolicy(LABELS, { ...SETTINGS, threads: 0 });
   assert.instance(await error(policy.validate({})), ReviewShapeError);
   assert.instance(
     await error(fetchPolicy("registry://UPPER CASE", { kind: "store", root: folder })),

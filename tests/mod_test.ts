@@ -8,7 +8,24 @@ import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { loadPolicy, ModuleError, Policy, PolicyError, type PolicyLogEntry, readMetadata } from "../mod.ts";
+import { listTags, readSources } from "../artifact/mod.ts";
+import { defaultingPatch, validatePolicy, validatePolicyServer } from "../crd/mod.ts";
+import {
+  fetchPolicy,
+  hostCapabilities,
+  loadPolicy,
+  loadPolicyGroup,
+  loadTrustRoot,
+  ModuleError,
+  parseVerificationConfig,
+  Policy,
+  PolicyError,
+  type PolicyLogEntry,
+  PortreeveError,
+  readMetadata,
+  verifyPolicy,
+} from "../mod.ts";
+import { servePolicies } from "../policy_server/mod.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const path = (relative: string) => join(root, relative);
@@ -62,7 +79,16 @@ for (const threads of [0, 1, 2]) {
     };
     assert.is((await policy.validate(JSON.stringify(labelled))).allowed, true);
     assert.is((await policy.validate(new TextEncoder().encode(JSON.stringify(labelled)))).allowed, true);
-    await using wrong = await loadPolicy(LABELS, { settings: { requird: [] }, threads });
+    const refused = await loadPolicy(LABELS, { settings: { requird: [] }, name: "labels", threads }).catch((
+      error,
+    ) => error);
+    assert.is(refused.code, "invalid_settings");
+    assert.match(refused.message, /^labels: the policy refuses its settings: unknown field `requird`/);
+    await using wrong = await loadPolicy(LABELS, {
+      settings: { requird: [] },
+      validateSettings: false,
+      threads,
+    });
     const verdict = await wrong.validateSettings();
     assert.is(verdict.valid, false);
     assert.match(verdict.valid ? "" : verdict.message ?? "", /requird/);
@@ -167,6 +193,40 @@ test("a policy is loaded from bytes, from a file URL and over HTTP", async () =>
   }
 });
 
+test("a policy that can't be got is one line: what, where, why, and what to do", async () => {
+  const sources: readonly (readonly [source: unknown, code: string, message: RegExp])[] = [
+    ["absent.wasm", "unreadable_policy", /absent\.wasm: there is no such file in \/.*$/],
+    ["/absent/policy.wasm", "unreadable_policy", /: there is no such file$/],
+    [path("policies"), "unreadable_policy", /: that is a folder: name the module in it$/],
+    ["C:\\policies\\x.wasm", "unreadable_policy", /a path of Windows: write it as this system does/],
+    ["policies\\x.wasm", "unreadable_policy", /a path of Windows/],
+    ["file:///C:/policies/x.wasm", "unreadable_policy", /a path of Windows/],
+    [new URL("file:///C:/policies/x.wasm"), "unreadable_policy", /a path of Windows/],
+    [
+      "registry://ghcr.io/a/b:v1",
+      "unreadable_policy",
+      /a reference to a registry: fetch it with fetchPolicy/,
+    ],
+    ["ghcr.io/a/b:v1", "unreadable_policy", /a reference to a registry/],
+    ["ftp://127.0.0.1/x.wasm", "unreadable_policy", /ftp: is none of file:, http: and https:$/],
+    [
+      "http://127.0.0.1:1/x.wasm",
+      "unreadable_policy",
+      /cannot reach http:\/\/127\.0\.0\.1:1: .*(refused|bad port)/i,
+    ],
+    ["http://absent.invalid/x.wasm", "unreadable_policy", /cannot reach http:\/\/absent\.invalid: ./],
+    [new ArrayBuffer(8), "invalid_options", /a Uint8Array.*found ArrayBuffer$/],
+    [undefined, "invalid_options", /found Undefined$/],
+  ];
+  for (const [source, code, message] of sources) {
+    const error = await loadPolicy(source as string, { threads: 0 }).catch((reason) => reason);
+    assert.instance(error, PolicyError, String(source));
+    assert.is(error.code, code, error.message);
+    assert.match(error.message, message);
+    assert.not.match(error.message, "\n");
+  }
+});
+
 test("what is no policy is refused with the reason", async () => {
   const refused = async (source: Uint8Array | string) =>
     await loadPolicy(source).catch((error: Error) => error);
@@ -189,10 +249,83 @@ test("metadata is read from bytes alone", () => {
 });
 
 test("a closed policy ends with an error instead of hanging", async () => {
-  const policy = await Policy.fromBytes(readFileSync(LABELS), SETTINGS);
+  for (const threads of [0, 1]) {
+    const policy = await Policy.fromBytes(readFileSync(LABELS), { ...SETTINGS, name: "labels", threads });
+    const group = await loadPolicyGroup({ labels: { ...SETTINGS, policy: LABELS } }, {
+      expression: "labels()",
+      message: "no",
+      name: "labels",
+      threads,
+    });
+    await policy.close();
+    await group.close();
+    const uses: Readonly<Record<string, () => Promise<unknown>>> = {
+      validate: () => policy.validate(POD),
+      "validate no request": () => policy.validate(""),
+      review: () => policy.review({}),
+      validateSettings: () => policy.validateSettings(),
+      protocolVersion: () => policy.protocolVersion(),
+      "a group's validate": () => group.validate(POD),
+      "a group's review": () => group.review({}),
+    };
+    for (const [name, use] of Object.entries(uses)) {
+      const error = await use().then(() => undefined, (reason) => reason);
+      assert.instance(error, PolicyError, `${name}: ${error}`);
+      assert.is(error.code, "closed", name);
+      assert.is(error.message, "labels: it was closed", name);
+    }
+  }
+});
+
+test("what still runs when the policy is closed ends with the same error", async () => {
+  const policy = await loadPolicy(path("tests/vectors/verdict-echo.wasm"), { timeoutMs: 60_000 });
+  const running = policy.validate({ ...POD, options: { verdict: "loop" } }).then(
+    () => undefined,
+    (reason) => reason,
+  );
   await policy.close();
-  const error = await policy.validate(POD).catch((reason: Error) => reason);
-  assert.instance(error, Error);
+  assert.is((await running).code, "closed");
+});
+
+test("a fault in a request is told where it stands in what was given, with no review put around it", async () => {
+  await using policy = await loadPolicy(LABELS, { ...SETTINGS, threads: 0 });
+  await using raw = await loadPolicy(path("policies/raw-quota/policy.wasm"), {
+    settings: { quotas: { t: { cpu: 1 } } },
+    threads: 0,
+  });
+  const faults: readonly (readonly [text: string, at: number])[] = [
+    ["", 0],
+    ["  ", 2],
+    ["x", 0],
+    ["{", 1],
+    ['{"uid":}', 7],
+    ['{"a":1}}', 7],
+    ['"a" 1', 4],
+    ["[1,]", 3],
+    ['{"request":}', 11],
+  ];
+  for (const [text, at] of faults) {
+    for (
+      const ask of [
+        () => policy.validate(text),
+        () => policy.review(text),
+        () => policy.validate(new TextEncoder().encode(text)),
+        () => raw.validate(text),
+        () => raw.review(text),
+      ]
+    ) {
+      const error = await ask().then(() => undefined, (reason) => reason);
+      // The first fault from the left: where an object must be, a list or a text is one.
+      if (error?.code === "invalid_review") assert.match(error.message, /at line 1 column 1$/, text);
+      else {
+        assert.is(error?.code, "invalid_json", `${text}: ${error}`);
+        assert.is(error.at, at, text);
+      }
+    }
+  }
+  const shape = await policy.validate('{"uid": 1}').then(() => undefined, (reason) => reason);
+  assert.is(shape.message, "request.uid: expected a string, found a number at line 1 column 9");
+  assert.is((await raw.validate("7")).allowed, false);
 });
 
 test("settings are one JSON object, whoever wrote them: they stand beside the request that the policy judges", async () => {
@@ -239,6 +372,17 @@ test("options that can't be meant are refused before anything is made", async ()
     ["threads", [-1, 0.5, NaN, Infinity, 1e9, "2"]],
     ["memoryMib", [0, -1, 0.5, NaN, 1e9, "64"]],
     ["timeoutMs", [0, -1, NaN, "100"]],
+    ["mode", ["monitr", true]],
+    ["message", [1]],
+    ["name", [1]],
+    ["allowedToMutate", ["no"]],
+    ["validateSettings", ["no"]],
+    ["hostCapabilities", ["net/*", [1]]],
+    ["contextAwareResources", [["Pod"], [{ kind: "Pod" }]]],
+    ["host", [Promise.resolve(), true]],
+    ["onHostCall", [{}]],
+    ["onLog", ["stdout"]],
+    ["onThreadError", [1]],
   ];
   for (const [name, values] of refused) {
     for (const value of values) {
@@ -247,10 +391,154 @@ test("options that can't be meant are refused before anything is made", async ()
         assert.unreachable(`${name}: ${value} is taken`);
       } catch (error) {
         assert.instance(error, PolicyError, `${name} ${value}: ${error}`);
-        assert.match((error as Error).message, new RegExp(`^${name} is a .*; it is `));
+        assert.is((error as PolicyError).code, "invalid_options");
+        assert.match((error as Error).message, new RegExp(`^${name} is .*; it is `));
       }
     }
   }
+});
+
+const NO_OPTIONS = "settings" as unknown as object;
+const STORE = { kind: "store", root: "/nonexistent" } as const;
+
+/** Every function of the library that takes options, with one that is misspelt; and the one that was meant. */
+const MISSPELT: readonly (readonly [title: string, meant: string, code: string, ask: () => unknown])[] = [
+  ["a policy", "settings", "invalid_options", () => loadPolicy(LABELS, { setings: {} } as object)],
+  [
+    "a policy's bytes",
+    "threads",
+    "invalid_options",
+    () => Policy.fromBytes(readFileSync(LABELS), { thread: 1 } as object),
+  ],
+  [
+    "a group",
+    "expression",
+    "invalid_options",
+    () => loadPolicyGroup({ a: { policy: LABELS } }, { expresion: "a()", message: "" } as never),
+  ],
+  [
+    "a group's member",
+    "policy",
+    "invalid_options",
+    () => loadPolicyGroup({ a: { polcy: LABELS } as never }, { expression: "a()", message: "" }),
+  ],
+  ["a host", "kubeconfig", "invalid_options", () => hostCapabilities({ kubeConfig: true } as object)],
+  [
+    "a host's registries",
+    "dockerConfigDir",
+    "invalid_options",
+    () => hostCapabilities({ registry: { dockerConfigDr: "" } as object }),
+  ],
+  [
+    "a host's trust root",
+    "cacheDir",
+    "invalid_options",
+    () => hostCapabilities({ trustRoot: { kind: "tuf", cachedir: "" } as never }),
+  ],
+  [
+    "fetching",
+    "sources",
+    "invalid_options",
+    () => fetchPolicy("ghcr.io/a/b:v1", STORE, { source: "" } as object),
+  ],
+  [
+    "limits",
+    "idleMs",
+    "invalid_options",
+    () => fetchPolicy("ghcr.io/a/b:v1", STORE, { limits: { idelMs: 1 } as object }),
+  ],
+  [
+    "a destination",
+    "root",
+    "invalid_options",
+    () => fetchPolicy("ghcr.io/a/b:v1", { kind: "store", rot: "" } as never),
+  ],
+  [
+    "verifying",
+    "onEvent",
+    "invalid_options",
+    () =>
+      verifyPolicy(
+        "ghcr.io/a/b:v1",
+        parseVerificationConfig("apiVersion: v1\nallOf: [{kind: githubAction, owner: a}]"),
+        undefined,
+        { onevent: () => {} } as object,
+      ),
+  ],
+  [
+    "a trust root",
+    "offline",
+    "invalid_options",
+    () => loadTrustRoot({ kind: "tuf", cacheDir: "/nonexistent", ofline: true } as never),
+  ],
+  ["a registry", "signal", "invalid_options", () => listTags("ghcr.io/a/b", { signl: 1 } as object)],
+  [
+    "sources",
+    "onEvent",
+    "invalid_options",
+    () => readSources("/nonexistent", { onevent: () => {} } as object),
+  ],
+  ["the server", "output", "server_not_started", () => servePolicies([], { outputs: () => 0 } as object)],
+  ["the server's flags", "--port", "server_not_started", () => servePolicies(["--prot", "1"])],
+];
+for (const [title, meant, code, ask] of MISSPELT) {
+  test(`a misspelt option is refused, with the one that was meant: ${title}`, async () => {
+    const error = await Promise.resolve().then(ask).then(() => undefined, (reason) => reason);
+    assert.instance(error, PortreeveError, String(error));
+    assert.is(error.code, code, error.message);
+    assert.match(
+      error.message,
+      new RegExp(`(did you mean "${meant}"\\?|a similar argument exists: '${meant}')$`),
+    );
+    assert.not.match(error.message, "\n");
+  });
+}
+
+test("what is given to the rules of custom resources is refused where it is misspelt", () => {
+  const metadata = { name: "a" };
+  const asks: readonly (readonly [meant: string, ask: () => unknown])[] = [
+    ["old", () => validatePolicy({ metadata, spec: {} } as never, { olds: {} } as object)],
+    ["old", () => validatePolicyServer({ metadata, spec: {} } as never, { olds: {} } as object)],
+    ["finalizer", () => defaultingPatch("PolicyServer", { metadata }, { finaliser: false } as object)],
+  ];
+  for (const [meant, ask] of asks) {
+    assert.throws(
+      ask,
+      (error: Error) => error instanceof TypeError && error.message.endsWith(`did you mean "${meant}"?`),
+    );
+  }
+});
+
+test("options that are none, or nowhere near one, are refused with what there is", async () => {
+  const unlike = await loadPolicy(LABELS, { colour: "red" } as object).catch((reason) => reason);
+  assert.match(unlike.message, /^there is no option "colour": the options are timeoutMs, .*settings/);
+  const none = await loadPolicy(LABELS, NO_OPTIONS).catch((reason) => reason);
+  assert.is(none.message, 'the options are an object; they are "settings"');
+  const sources = await fetchPolicy("ghcr.io/a/b:v1", STORE, { sources: "sources.yml" } as object).catch((
+    reason,
+  ) => reason);
+  assert.match(sources.message, /^sources is what readSources\(path\) gives, awaited/);
+  const places: readonly (readonly [place: unknown, said: RegExp])[] = [
+    [{ kind: "shop", root: "" }, /^destination: its kind is store or file$/],
+    ["here", /^destination: its kind is store or file$/],
+    [{ kind: "store" }, /^destination: it needs root$/],
+    [{ kind: "file", root: "" }, /^destination: there is no option "root": the options are kind, path$/],
+  ];
+  for (const [place, said] of places) {
+    const error = await fetchPolicy("ghcr.io/a/b:v1", place as never).catch((reason) => reason);
+    assert.is(error.code, "invalid_options");
+    assert.match(error.message, said);
+  }
+  for (const members of [{}, [], null, "a"]) {
+    const error = await loadPolicyGroup(members as never, { expression: "true", message: "" }).catch((
+      reason,
+    ) => reason);
+    assert.is(error.code, "invalid_group");
+    assert.match(error.message, /^group: it has no members: give at least one/);
+  }
+  const flags = await servePolicies("--port" as never).catch((reason) => reason);
+  assert.is(flags.code, "server_not_started");
+  assert.match(flags.message, /^the flags are a list of strings/);
 });
 
 test.run();

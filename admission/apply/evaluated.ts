@@ -1,7 +1,14 @@
 /** What policies and groups of policies have in common for who embeds them: requests in, verdicts and answers out. */
 import type { PolicyEvaluator } from "../../evaluator/apply/inline.ts";
+import { boundedText } from "../../program/types/bounded_text.ts";
 import { scanObject, skipSpace, skipValue, stringValue } from "../../evaluator/render/json_scan.ts";
-import { readRawReview, readReview, type Review } from "../../evaluator/render/review.ts";
+import {
+  readRawReview,
+  readRequest,
+  readReview,
+  type Review,
+  ReviewShapeError,
+} from "../../evaluator/render/review.ts";
 import type { Verdict } from "../../evaluator/types/evaluation.ts";
 import { admissionResponse, rawAnswer, reviewAnswer } from "../render/admission_response.ts";
 import type { ResponseRules } from "../types/admission.ts";
@@ -15,8 +22,14 @@ const OPEN_BRACE = 0x7b;
 
 function bytesOf(json: unknown): Uint8Array {
   if (json instanceof Uint8Array) return json;
-  const text = typeof json === "string" ? json : JSON.stringify(json);
-  if (text === undefined) throw new PolicyError("invalid_options", "the request is no JSON: it is undefined");
+  let text: string | undefined;
+  try {
+    text = typeof json === "string" ? json : JSON.stringify(json);
+  } catch (error) {
+    const reason = boundedText((error as Error).message.split("\n")[0]!, 300);
+    throw new ReviewShapeError(`the request can't be written as JSON: ${reason}`, { cause: error });
+  }
+  if (text === undefined) throw new ReviewShapeError(`the request is no JSON: it is ${typeof json}`);
   return encoder.encode(text);
 }
 
@@ -30,14 +43,6 @@ function holdsRequest(json: Uint8Array): boolean {
     return skipValue(json, valueStart, Infinity);
   });
   return found;
-}
-
-function wrapped(request: Uint8Array): Uint8Array {
-  const body = new Uint8Array(request.length + 12);
-  body.set(encoder.encode('{"request":'));
-  body.set(request, 11);
-  body[body.length - 1] = 0x7d;
-  return body;
 }
 
 /** A policy or a group of policies, loaded. Close it, or declare it with `await using`, to end its threads. */
@@ -65,15 +70,17 @@ export abstract class Evaluated implements AsyncDisposable, Disposable {
    *
    * @throws {JsonSyntaxError} when it is no JSON
    * @throws {ReviewShapeError} when it is another JSON than a request; the message names the member
-   * @throws {PolicyError} when the policy can't be run
+   * @throws {PolicyError} when the policy can't be run, or was closed
    * @throws {OverloadedError} when too many evaluations wait
    */
   async validate(
     request: AdmissionRequest | AdmissionReview | string | Uint8Array | unknown,
   ): Promise<Verdict> {
+    this.checkOpen();
     const json = bytesOf(request);
-    if (this.#raw) return await this.#ask(readRawReview(wrapped(json)));
-    return await this.#ask(readReview(holdsRequest(json) ? json : wrapped(json)));
+    return await this.#ask(
+      !this.#raw && holdsRequest(json) ? readReview(json) : readRequest(json, this.#raw),
+    );
   }
 
   /**
@@ -85,8 +92,9 @@ export abstract class Evaluated implements AsyncDisposable, Disposable {
   async review(
     review: AdmissionReview | AdmissionRequest | string | Uint8Array | unknown,
   ): Promise<AdmissionReviewAnswer> {
+    this.checkOpen();
     const json = bytesOf(review);
-    const read = this.#raw ? readRawReview(json) : readReview(holdsRequest(json) ? json : wrapped(json));
+    const read = this.#raw ? readRawReview(json) : holdsRequest(json) ? readReview(json) : readRequest(json);
     const response = admissionResponse(await this.#ask(read), this.#rules);
     return JSON.parse((this.#raw ? rawAnswer : reviewAnswer)(read.uid, response)) as AdmissionReviewAnswer;
   }
@@ -120,7 +128,12 @@ export abstract class Evaluated implements AsyncDisposable, Disposable {
   }
 
   async #ask(review: Review): Promise<Verdict> {
-    this.checkOpen();
-    return await this.verdict(review);
+    try {
+      return await this.verdict(review);
+    } catch (error) {
+      // Closed while it was evaluated.
+      this.checkOpen();
+      throw error;
+    }
   }
 }

@@ -25,31 +25,14 @@ export interface LoadedModule {
 const encoder = new TextEncoder();
 const DEFAULT_TIMEOUT_MS = 2_000;
 const DEFAULT_MEMORY_MIB = 256;
-/** The address space of a 32-bit guest. */
-const MAX_MEMORY_MIB = 4_096;
-/** Nobody has as many processors, and each takes tens of megabytes. */
-const MAX_THREADS = 1_024;
 
 const invalid = (text: string) => new PolicyError("invalid_options", text);
 
-function checkRunOptions({ timeoutMs = 1, memoryMib = 1, threads = 0 }: RunOptions): void {
-  if (typeof timeoutMs !== "number" || !(timeoutMs > 0)) {
-    throw invalid(`timeoutMs is a number of milliseconds above 0, or Infinity; it is ${String(timeoutMs)}`);
-  }
-  if (!Number.isInteger(memoryMib) || memoryMib < 1 || memoryMib > MAX_MEMORY_MIB) {
-    throw invalid(`memoryMib is a whole number from 1 to ${MAX_MEMORY_MIB}; it is ${String(memoryMib)}`);
-  }
-  if (!Number.isInteger(threads) || threads < 0 || threads > MAX_THREADS) {
-    throw invalid(`threads is a whole number from 0 to ${MAX_THREADS}; it is ${String(threads)}`);
-  }
-}
-
-/** An evaluator that has no modules yet. Throws {@link PolicyError} for options that can't be used. */
+/** An evaluator that has no modules yet. */
 export async function openEvaluator(
   options: RunOptions,
   onLog: (entry: PolicyLog) => void,
 ): Promise<PolicyEvaluator> {
-  checkRunOptions(options);
   const { threads = DEFAULT_THREADS, onThreadError } = options;
   const log = (policy: string, entry: PolicyLogEntry) => onLog({ policy, ...entry });
   const openPool = async (threads: number) =>
@@ -134,7 +117,19 @@ function handlerOf(name: string, options: ModuleOptions, metadata: PolicyMetadat
   );
 }
 
-/** Makes the module in `bytes` known to an evaluator. Throws {@link PolicyError} or `ModuleError`. */
+/** Throws {@link PolicyError} unless the policy takes its settings. */
+async function checkSettings(evaluator: PolicyEvaluator, policy: number, name: string): Promise<void> {
+  const outcome = await evaluator.validateSettings(policy);
+  if (outcome.kind === "error") throw new PolicyError("not_runnable", `${name}: ${outcome.message}`);
+  if (outcome.kind !== "settings" || outcome.settings.valid) return;
+  const reason = outcome.settings.message?.trim().replace(/\s*\n\s*/g, " ") || "it does not say why";
+  throw new PolicyError("invalid_settings", `${name}: the policy refuses its settings: ${reason}`);
+}
+
+/**
+ * Makes the module in `bytes` known to an evaluator, and has the policy check its settings. Throws {@link PolicyError} or
+ * `ModuleError`.
+ */
 export async function loadModule(
   evaluator: PolicyEvaluator,
   bytes: Uint8Array,
@@ -142,6 +137,7 @@ export async function loadModule(
   options: ModuleOptions,
   { timeoutMs = DEFAULT_TIMEOUT_MS, memoryMib = DEFAULT_MEMORY_MIB }: RunOptions,
 ): Promise<LoadedModule> {
+  if (!(bytes instanceof Uint8Array)) throw invalid(`${name}: a module's bytes are a Uint8Array`);
   const metadata = readMetadata(bytes) ?? NO_METADATA;
   const handler = handlerOf(name, options, metadata);
   const settings = settingsJson(options.settings);
@@ -154,5 +150,6 @@ export async function loadModule(
     contextAwareResources: options.contextAwareResources ?? metadata.contextAwareResources,
   };
   const policy = evaluator.addPolicy(definition, handler);
+  if (options.validateSettings !== false) await checkSettings(evaluator, policy, name);
   return { metadata, policy };
 }

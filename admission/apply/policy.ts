@@ -4,6 +4,7 @@ import type { Review } from "../../evaluator/render/review.ts";
 import type { SettingsVerdict, Verdict } from "../../evaluator/types/evaluation.ts";
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
 import type { Outcome } from "../../evaluator/types/protocol.ts";
+import { checkPolicyOptions } from "../render/check_options.ts";
 import type { ResponseRules } from "../types/admission.ts";
 import type { PolicyOptions } from "../types/options.ts";
 import { PolicyError } from "../types/policy_error.ts";
@@ -32,6 +33,7 @@ export class Policy extends Evaluated {
 
   /** Loads a policy from the bytes of its module. Throws {@link PolicyError} or `ModuleError`. */
   static async fromBytes(module: Uint8Array, options: PolicyOptions = {}): Promise<Policy> {
+    checkPolicyOptions(options);
     const { name = "policy", mode = "protect", message = null, allowedToMutate } = options;
     const logs = new LogStream(options.onLog);
     const evaluator = await openEvaluator(options, (entry) => logs.add(entry));
@@ -62,6 +64,7 @@ export class Policy extends Evaluated {
     this.checkOpen();
     const outcome = await this.#evaluator.validateSettings(this.#policy);
     if (outcome.kind === "settings") return outcome.settings;
+    this.checkOpen();
     throw unexpected(outcome);
   }
 
@@ -70,6 +73,7 @@ export class Policy extends Evaluated {
     this.checkOpen();
     const outcome = await this.#evaluator.protocolVersion(this.#policy);
     if (outcome.kind === "protocol") return outcome.version;
+    this.checkOpen();
     throw unexpected(outcome);
   }
 }

@@ -4,6 +4,7 @@ import { type Expression, readExpression } from "../../evaluator/render/group_ex
 import type { Review } from "../../evaluator/render/review.ts";
 import type { Verdict } from "../../evaluator/types/evaluation.ts";
 import type { PolicyMetadata } from "../../evaluator/types/metadata.ts";
+import { checkGroup } from "../render/check_options.ts";
 import { groupVerdict, type MemberAnswer } from "../render/group_verdict.ts";
 import type { ResponseRules } from "../types/admission.ts";
 import type { GroupMember, PolicyGroupOptions } from "../types/options.ts";
@@ -43,11 +44,12 @@ export class PolicyGroup extends Evaluated {
     this.#rules = { name: rules.policy, message };
   }
 
-  /** Loads a group; all members share its threads. Throws {@link PolicyError} or `ModuleError`; it names the member. */
+  /** Loads a group; all members share its threads. Throws {@link PolicyError} or `ModuleError`. */
   static async load(
     members: Readonly<Record<string, GroupMember>>,
     options: PolicyGroupOptions,
   ): Promise<PolicyGroup> {
+    checkGroup(members, options);
     const { name = "group", mode = "protect" } = options;
     const names = Object.keys(members);
     const expression = await readExpression(options.expression, names);
@@ -80,6 +82,7 @@ export class PolicyGroup extends Evaluated {
     return groupVerdict(this.#rules, this.#expression, async (name): Promise<MemberAnswer> => {
       const outcome = await this.#evaluator.validate(this.#members.get(name)!.policy, review);
       if (outcome.kind === "verdict") return outcome;
+      this.checkOpen();
       return {
         kind: "error",
         message: outcome.kind === "error" ? outcome.message : `unexpected outcome ${outcome.kind}`,

@@ -66,6 +66,11 @@ export interface ReviewOptions {
 export interface ModuleOptions {
   /** The policy's settings; `{}` unless given. An object is sent as JSON; text is taken as JSON, numbers as they are written. */
   readonly settings?: Readonly<Record<string, unknown>> | string;
+  /**
+   * Whether the policy is asked, when it is loaded, if it takes these settings; loading ends with an error unless it does. True unless
+   * given; false leaves asking to `validateSettings()`.
+   */
+  readonly validateSettings?: boolean;
   /** What the policy may ask of {@link host}: patterns as in policies.yml, such as `kubernetes/*`. Nothing unless given. */
   readonly hostCapabilities?: readonly string[];
   /** The kinds that it may read from the cluster; those of its metadata unless given. */

@@ -5,7 +5,8 @@ import { PortreeveError } from "../../program/types/error.ts";
  * What went wrong:
  *
  * - `unreadable_policy`: its bytes can't be got from where they are said to be
- * - `invalid_options`: an option of {@link PolicyOptions} has a value that can't be used, or two exclude each other
+ * - `invalid_options`: an option has a name that there is none of, a value that can't be used, or two exclude each other
+ * - `invalid_settings`: the policy refuses the settings that it is loaded with
  * - `invalid_group`: the group's expression, or its members, are no group
  * - `not_runnable`: the module is one, but no instance of it can be made, or it has no answer
  * - `unreadable_session`: a recorded session can't be read
@@ -15,6 +16,7 @@ import { PortreeveError } from "../../program/types/error.ts";
 export type PolicyErrorCode =
   | "unreadable_policy"
   | "invalid_options"
+  | "invalid_settings"
   | "invalid_group"
   | "not_runnable"
   | "unreadable_session"

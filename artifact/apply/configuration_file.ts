@@ -15,6 +15,7 @@ import {
   type VerificationConfig,
 } from "../types/verification_config.ts";
 import { readBounded, readBoundedText } from "../../program/apply/bounded_file.ts";
+import { checkArtifactOptions } from "./check_options.ts";
 import { log } from "./event.ts";
 import { keyFromPem, publicKeyWarnings } from "./signature/public_key.ts";
 
@@ -62,6 +63,7 @@ export async function readSources(
   path: string,
   options: Pick<ArtifactOptions, "onEvent"> = {},
 ): Promise<Sources> {
+  checkArtifactOptions(options);
   try {
     let text: string;
     try {
@@ -150,6 +152,7 @@ export async function readVerificationConfig(
   path: string,
   options: Pick<ArtifactOptions, "onEvent"> = {},
 ): Promise<VerificationConfig> {
+  checkArtifactOptions(options);
   let text: string;
   try {
     text = await readBoundedText(path);

@@ -9,6 +9,7 @@ import { type Descriptor, type Manifest, MEDIA_TYPE } from "../types/manifest.ts
 import type { ArtifactOptions } from "../types/options.ts";
 import { quotedUri } from "../types/quoted.ts";
 import { parsePolicyUrl, type PolicyUrl, type Reference } from "../types/reference.ts";
+import { checkArtifactOptions, checkDestination } from "./check_options.ts";
 import { downloadFile, downloadLayer } from "./download.ts";
 import { log } from "./event.ts";
 import { policyManifestEntry } from "./platform.ts";
@@ -213,6 +214,8 @@ export async function fetchPolicy(
   destination: Destination,
   options: ArtifactOptions = {},
 ): Promise<FetchedPolicy> {
+  checkArtifactOptions(options);
+  checkDestination(destination);
   const url = parsePolicyUrl(uri);
   if (url.scheme === "file") return { uri, path: filePath(url.uri), sha256: undefined, downloaded: false };
   const path = await destinationPath(url, destination);

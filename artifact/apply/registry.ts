@@ -8,6 +8,7 @@ import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions, Limits } from "../types/options.ts";
 import { quotedUri } from "../types/quoted.ts";
 import { parseImage, type Reference } from "../types/reference.ts";
+import { checkArtifactOptions } from "./check_options.ts";
 import { type Connection, plainAllowed, registryAttempts, withProtocols } from "./connection.ts";
 import { type CredentialsFound, findCredentials } from "./docker_credentials.ts";
 import { log } from "./event.ts";
@@ -24,6 +25,8 @@ const REGISTRY_PREFIX = "Fail to interact with OCI registry: ";
 
 /** A registry's failure as it is shown: with the reference, if the message does not hold it already. */
 export function registryFailure(reference: Reference, error: unknown): ArtifactError {
+  // No registry was asked.
+  if (error instanceof ArtifactError && error.code === "invalid_options") return error;
   const message = messageOf(error);
   const about = message.includes(reference.repository) ? "" : ` (${formatReference(reference)})`;
   // `policies/x.wasm` is a good name of an image on Docker Hub, and hardly ever meant as one.
@@ -187,6 +190,7 @@ export async function withRegistry<T>(
   options: ArtifactOptions,
   operation: (registry: Registry) => Promise<T>,
 ): Promise<T> {
+  checkArtifactOptions(options);
   const found = await findCredentials(reference, options);
   const attempts = registryAttempts(reference.registry, options);
   return await withProtocols(

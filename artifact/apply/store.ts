@@ -9,7 +9,7 @@ import { dirname, join, relative, sep } from "node:path";
 import process from "node:process";
 import { type NameCoding, STORE_SCHEMES, storeComponents, storedUri } from "../render/store_path.ts";
 import { makeFolder } from "../../program/apply/make_folder.ts";
-import { osErrorText } from "../../program/render/os_error.ts";
+import { osErrorText, writeErrorText } from "../../program/render/os_error.ts";
 import { ArtifactError } from "../types/error.ts";
 import type { Environment } from "../types/options.ts";
 import { parsePolicyUrl, type PolicyUrl } from "../types/reference.ts";
@@ -72,7 +72,11 @@ async function syncDirectory(directory: string): Promise<void> {
 
 /** The failure of a module that could not be written. */
 export function notSaved(path: string, cause: unknown): ArtifactError {
-  return new ArtifactError("store", `wasm module cannot be save to "${path}": ${osErrorText(cause)}`, cause);
+  return new ArtifactError(
+    "store",
+    `wasm module cannot be save to "${path}": ${writeErrorText(cause)}`,
+    cause,
+  );
 }
 
 /**
@@ -122,7 +126,7 @@ export async function makeParent(path: string): Promise<void> {
     const message = unwritable(
       dirname(path),
       cause,
-      "the variable XDG_CACHE_HOME (reeve) or --policies-download-dir (policy server)",
+      "the variable XDG_CACHE_HOME (reeve), --policies-download-dir (policy server) or the destination (library)",
     );
     throw new ArtifactError("store", message, cause);
   }

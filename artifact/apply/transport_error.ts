@@ -43,7 +43,7 @@ export function transportError(url: URL, error: unknown, proxy: string | undefin
     return new ArtifactError("tls", `cannot reach ${url.origin}${via}: ${advice[1]} (${code})`, error);
   }
   const detail = [...new Set(chain.map((part) => part.message.replace(BUN_ASKS, "connection refused")))]
-    .filter((message) => message !== "").join(
+    .filter((message) => !/^(fetch failed)?$/i.test(message)).join(
       ": ",
     );
   return new ArtifactError(

@@ -18,6 +18,7 @@ import { parseJson } from "../types/json_text.ts";
 import type { ArtifactOptions } from "../types/options.ts";
 import { parseTrustConfig, type TrustRoot } from "../types/trust_root.ts";
 import { readBounded, readBoundedText } from "../../program/apply/bounded_file.ts";
+import { checkArtifactOptions, checkTrustRootSource } from "./check_options.ts";
 import { log } from "./event.ts";
 import { createHttpClient, readBytes } from "./http.ts";
 import { PassingError, retrying } from "./retry.ts";
@@ -161,7 +162,8 @@ async function openRepository(source: TrustRootSource & { kind: "tuf" }): Promis
   const metadataDir = join(source.cacheDir, encodeURIComponent(url.host + url.pathname.replace(/\/$/, "")));
   const targetDir = join(metadataDir, "targets");
   await makeFolder(targetDir).catch((cause) => {
-    const instead = "the variable XDG_CACHE_HOME (reeve) or --sigstore-cache-dir (policy server)";
+    const instead =
+      "the variable XDG_CACHE_HOME (reeve), --sigstore-cache-dir (policy server) or cacheDir (library)";
     throw new ArtifactError("trust_root", unwritable(targetDir, cause, instead), cause);
   });
   return { mirror, rootPath: source.rootPath, metadataDir, targetDir };
@@ -239,6 +241,8 @@ export async function loadTrustRoot(
   source: TrustRootSource,
   options: ArtifactOptions = {},
 ): Promise<TrustRoot> {
+  checkTrustRootSource(source);
+  checkArtifactOptions(options);
   if (source.kind === "file") return await fromFile(source.path);
   try {
     return await fromTuf(source, options);

@@ -10,6 +10,7 @@ import type { TrustRoot } from "../types/trust_root.ts";
 import type { VerificationConfig } from "../types/verification_config.ts";
 import { downloadLayer } from "./download.ts";
 import { log } from "./event.ts";
+import { checkDestination } from "./check_options.ts";
 import { type Destination, destinationPath, type FetchedPolicy, keepImage, onceAtATime } from "./fetch.ts";
 import { policyManifestEntry } from "./platform.ts";
 import { type Registry, registryFailure, withRegistry } from "./registry.ts";
@@ -239,6 +240,7 @@ export async function fetchVerifiedPolicy(
   destination: Destination,
   options: ArtifactOptions = {},
 ): Promise<FetchedPolicy & { readonly sha256: string; readonly digest: string }> {
+  checkDestination(destination);
   const { digest } = await verifyPolicy(uri, config, trustRoot, options);
   const reference = verifiableReference(uri);
   const url = parsePolicyUrl(`registry://${formatReference(reference)}`);

@@ -4,6 +4,7 @@ import { PortreeveError } from "../../program/types/error.ts";
 
 /** What kind of thing went wrong; programs branch on this, people read the message. */
 export type ArtifactErrorCode =
+  | "invalid_options" // an option that there is none of, or a value that it can't have
   | "reference" // the URI or image reference cannot be understood
   | "config" // sources, verification, Docker or trust configuration
   | "connect" // no connection, or it broke

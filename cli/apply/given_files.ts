@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { readText } from "../../program/apply/read_text.ts";
-import { osErrorText } from "../../program/render/os_error.ts";
+import { osErrorText, writeErrorText } from "../../program/render/os_error.ts";
 import { CliError, type Context } from "../types/command.ts";
 import { buildFirst } from "./build_first.ts";
 import { writeWhole } from "./write_whole.ts";
@@ -32,14 +32,9 @@ export function readGivenText(context: Context, path: string, what: string): Pro
   return reading(context, path, what, readText);
 }
 
-const REFUSED = new Set(["EROFS", "EACCES", "EPERM"]);
-
-/** The error of what can't be written, and what to do where it isn't allowed. */
-export function cannotWrite(path: string, error: unknown): CliError {
-  const refused = REFUSED.has((error as NodeJS.ErrnoException).code ?? "");
-  const remedy = refused ? "; choose a folder that you may write to" : "";
-  return new CliError(`cannot write ${path}: ${osErrorText(error)}${remedy}`);
-}
+/** The error of what can't be written. */
+export const cannotWrite = (path: string, error: unknown): CliError =>
+  new CliError(`cannot write ${path}: ${writeErrorText(error)}`);
 
 /** Writes a file. Throws {@link CliError}. */
 export async function writeGiven(

@@ -3,7 +3,7 @@
  * errors name everything that is wrong at once, in 1.36's words.
  */
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
-import { nearestName } from "../../policy_server/types/nearest.ts";
+import { nearestName } from "../../program/types/nearest.ts";
 import { own } from "../../program/types/own.ts";
 import { flagText, positionalText, shortUsage } from "../render/help.ts";
 import type { Arguments, CommandDescription, Flag } from "../types/command.ts";

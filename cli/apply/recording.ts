@@ -8,7 +8,7 @@ import { HostCallError, type InventoryHandler } from "../../evaluator/types/eval
 import type { ContextAwareResource } from "../../evaluator/types/metadata.ts";
 import { requireGrant } from "../../policy_server/apply/capabilities/kubernetes.ts";
 import { readText } from "../../program/apply/read_text.ts";
-import { osErrorText } from "../../program/render/os_error.ts";
+import { writeErrorText } from "../../program/render/os_error.ts";
 import {
   exchangeRequest,
   listAllRequest,
@@ -182,7 +182,7 @@ export function recordingWorld(
       try {
         await writeFile(resolve(context.cwd, path), sessionText(exchanges));
       } catch (error) {
-        throw new CliError(`Cannot write the session file ${path}: ${osErrorText(error)}`);
+        throw new CliError(`Cannot write the session file ${path}: ${writeErrorText(error)}`);
       }
       context.log("INFO", "Context aware session saved to file", { destination: JSON.stringify(path) });
     },
@@ -254,7 +254,7 @@ export async function replayingWorld(context: Context, path: string): Promise<Ho
   try {
     text = await readText(resolve(context.cwd, path));
   } catch (error) {
-    throw new CliError(`Cannot open the session file ${path}: ${osErrorText(error)}`);
+    throw new CliError(`Cannot open the session file ${path}: ${writeErrorText(error)}`);
   }
   const session = readSession(text, path);
   context.log("INFO", "host capabilities proxy enabled with replay mode", {

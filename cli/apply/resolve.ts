@@ -1,6 +1,7 @@
 /** From what a user calls a policy to its URI and its file (`spec/cli.md §2.1`). */
 import { realpath } from "node:fs/promises";
 import { isAbsolute, resolve } from "node:path";
+import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import {
   ArtifactError,
@@ -15,6 +16,7 @@ import {
   quotedUri,
 } from "../../artifact/mod.ts";
 import { oneLine } from "../../program/render/terminal_text.ts";
+import { windowsPathHint } from "../../program/render/windows_path.ts";
 import { CliError, type Context } from "../types/command.ts";
 import { buildFirst } from "./build_first.ts";
 import { pathsOf } from "./paths.ts";
@@ -22,8 +24,12 @@ import { pathsOf } from "./paths.ts";
 /** A policy's URI in messages: in one line, bounded, without the password that it may hold. */
 export const shownUri = (uri: string): string => oneLine(quotedUri(uri));
 
-export const notFound = (name: string): CliError =>
-  new CliError(`Cannot find policy with uri: ${shownUri(name)}`);
+export function notFound(name: string): CliError {
+  const hint = windowsPathHint(name, process.platform);
+  return new CliError(
+    `Cannot find policy with uri: ${shownUri(name)}${hint === undefined ? "" : `; ${hint}`}`,
+  );
+}
 
 /** A registry URI with everything that was left out; other URIs, and references that are none, as they are. */
 export function normalised(uri: string): string {

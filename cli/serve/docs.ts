@@ -1,6 +1,6 @@
 /** `docs`: the reference of all commands as a Markdown file. */
 import { resolve } from "node:path";
-import { osErrorText } from "../../program/render/os_error.ts";
+import { writeErrorText } from "../../program/render/os_error.ts";
 import { writeWhole } from "../apply/write_whole.ts";
 import { referenceText } from "../render/reference.ts";
 import { CliError, type Run } from "../types/command.ts";
@@ -12,6 +12,6 @@ export const run: Run = async (context, args) => {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const what = code === "ENOSPC" || code === "EIO" ? "cannot write to" : "cannot create";
-    throw new CliError(`${what} file ${output}: ${osErrorText(error)}`);
+    throw new CliError(`${what} file ${output}: ${writeErrorText(error)}`);
   }
 };

@@ -3,7 +3,7 @@ import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import process from "node:process";
 import { PassThrough } from "node:stream";
-import { osErrorText } from "../../program/render/os_error.ts";
+import { writeErrorText } from "../../program/render/os_error.ts";
 import { pack, type Packed } from "../apply/archive.ts";
 import { pathsOf } from "../apply/paths.ts";
 import { checkedPath, keptManifests, shownUri, strictUri } from "../apply/resolve.ts";
@@ -60,7 +60,7 @@ export const run: Run = async (context, args) => {
   try {
     file = await open(unfinished, "w");
   } catch (error) {
-    throw new CliError(`cannot create file ${output}: ${osErrorText(error)}`);
+    throw new CliError(`cannot create file ${output}: ${writeErrorText(error)}`);
   }
   try {
     await pack(files, file.createWriteStream(), context.signal);
@@ -68,6 +68,6 @@ export const run: Run = async (context, args) => {
   } catch (error) {
     if (unfinished !== path) await rm(unfinished, { force: true });
     if (error instanceof CliError || context.signal.aborted) throw error;
-    throw new CliError(`cannot write file ${output}: ${osErrorText(error)}`);
+    throw new CliError(`cannot write file ${output}: ${writeErrorText(error)}`);
   }
 };

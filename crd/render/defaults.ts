@@ -2,6 +2,7 @@
  * Defaults (spec/crds.md §8.3): what the mutating webhook adds to an object, as an RFC 6902 patch that touches nothing else,
  * and the schema defaults for tools that read manifests without an API server.
  */
+import { BOOLEAN, type OptionRules, requireOptions } from "../../program/types/option_rules.ts";
 import { own } from "../../program/types/own.ts";
 import { DEFAULT_POLICY_SERVER, FINALIZER, type Kind, kindDescription } from "../types/kinds.ts";
 import type { Json } from "../types/schema.ts";
@@ -22,15 +23,20 @@ export interface DefaultingOptions {
   readonly finalizer?: boolean;
 }
 
+const OPTIONS: OptionRules<DefaultingOptions> = { finalizer: BOOLEAN };
+
 /**
  * The patch that completes an object of the given kind. Whatever has an unexpected JSON type is left alone, so that the API
  * server's schema, which names the field, refuses it.
+ *
+ * @throws {TypeError} for options that there are none of
  */
 export function defaultingPatch(
   kind: Kind,
   object: Json,
   options: DefaultingOptions = {},
 ): PatchOperation[] {
+  requireOptions(options, OPTIONS);
   const root = fields(object);
   const metadata = fields(root?.["metadata"]);
   const spec = fields(root?.["spec"]);

@@ -1,4 +1,5 @@
 /** Admission rules of the four policy kinds (spec/crds.md §8.4, V1 to V9). */
+import { OBJECT, type OptionRules, requireOptions, ruled } from "../../program/types/option_rules.ts";
 import { isGroup, isNamespaced, type Policy, policyId } from "../types/kinds.ts";
 import type { AdmissionPolicyGroup, ClusterAdmissionPolicyGroup } from "../types/kinds.ts";
 import type { Rule } from "../types/policy_fields.ts";
@@ -221,8 +222,18 @@ export type PolicyValidation = {
   readonly matchConditionErrors?: readonly FieldError[];
 };
 
-/** The errors of a policy, in the order in which they are reported. */
+const GIVEN: OptionRules<PolicyValidation> = {
+  old: OBJECT,
+  matchConditionErrors: ruled("a list", Array.isArray),
+};
+
+/**
+ * The errors of a policy, in the order in which they are reported.
+ *
+ * @throws {TypeError} when something is given that there is no name for
+ */
 export function validatePolicy(policy: Policy, given: PolicyValidation = {}): FieldError[] {
+  requireOptions(given, GIVEN);
   const { old, matchConditionErrors = [] } = given;
   // A policy that is being deleted must be able to lose its finalizer, whatever it holds (spec/crds.md §15, 1 and 2).
   if (policy.metadata.deletionTimestamp !== undefined) return [];

@@ -1,4 +1,5 @@
 /** Admission rules of PolicyServer (spec/crds.md §8.4, V10). */
+import { OBJECT, type OptionRules, requireOptions } from "../../program/types/option_rules.ts";
 import type { PolicyServer } from "../types/kinds.ts";
 import { capabilityProblem } from "./capabilities.ts";
 import { type FieldError, invalid } from "./field_error.ts";
@@ -122,8 +123,19 @@ function checkPorts({ spec }: PolicyServer): FieldError[] {
     : [];
 }
 
-/** The errors of a PolicyServer, in the order in which they are reported. */
+const GIVEN: OptionRules<PolicyServerValidation> = {
+  old: OBJECT,
+  imagePullSecret: OBJECT,
+  sigstoreTrustConfig: OBJECT,
+};
+
+/**
+ * The errors of a PolicyServer, in the order in which they are reported.
+ *
+ * @throws {TypeError} when something is given that there is no name for
+ */
 export function validatePolicyServer(server: PolicyServer, given: PolicyServerValidation = {}): FieldError[] {
+  requireOptions(given, GIVEN);
   // As for policies: what is being deleted must be able to lose its finalizer.
   if (server.metadata.deletionTimestamp !== undefined) return [];
   return [

@@ -299,28 +299,39 @@ export function readReview(body: Uint8Array): Review {
   );
 }
 
+/** Reads a request that no review is around; for a raw policy any JSON. Throws as {@link readReview} does. */
+export function readRequest(body: Uint8Array, raw = false): Review {
+  const start = skipSpace(body, 0);
+  const { end, review } = raw ? scanRaw(body, start) : new RequestScan(body).scan(start);
+  expectEnd(body, end);
+  return review;
+}
+
 const RAW_FIELDS = REVIEW_FIELDS.slice(0, 1);
 const UID = [key("uid")];
 
-/** Reads a raw review (`spec/policy-server.md §5.5`): only `request` is looked at, it may be any JSON. */
+/** A raw request: it may be any JSON, of which only the `uid` is looked at. */
+function scanRaw(body: Uint8Array, at: number): { end: number; review: Review } {
+  const end = skipValue(body, at, MAX_DEPTH - 1);
+  let uid = "";
+  if (body[at] === OPEN_BRACE) {
+    scanObject(body, at, (keyStart, keyEnd, valueStart) => {
+      const valueEnd = skipValue(body, valueStart, Infinity);
+      if (keyIndex(UID, body, keyStart, keyEnd) === 0) {
+        uid = body[valueStart] === QUOTE ? stringValue(body, valueStart, valueEnd) : "";
+      }
+      return valueEnd;
+    });
+  }
+  const pieces = [body.subarray(at, end)];
+  const object = [0, end - at] as const;
+  return {
+    end,
+    review: { uid, namespace: undefined, operation: "", kind: "", pieces, length: end - at, object },
+  };
+}
+
+/** Reads a raw review (`spec/policy-server.md §5.5`): only `request` is looked at. */
 export function readRawReview(body: Uint8Array): Review {
-  return scanReview(body, RAW_FIELDS, "an object (the raw review)", (at) => {
-    const end = skipValue(body, at, MAX_DEPTH - 1);
-    let uid = "";
-    if (body[at] === OPEN_BRACE) {
-      scanObject(body, at, (keyStart, keyEnd, valueStart) => {
-        const valueEnd = skipValue(body, valueStart, Infinity);
-        if (keyIndex(UID, body, keyStart, keyEnd) === 0) {
-          uid = body[valueStart] === QUOTE ? stringValue(body, valueStart, valueEnd) : "";
-        }
-        return valueEnd;
-      });
-    }
-    const pieces = [body.subarray(at, end)];
-    const object = [0, end - at] as const;
-    return {
-      end,
-      review: { uid, namespace: undefined, operation: "", kind: "", pieces, length: end - at, object },
-    };
-  });
+  return scanReview(body, RAW_FIELDS, "an object (the raw review)", (at) => scanRaw(body, at));
 }

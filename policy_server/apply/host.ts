@@ -5,7 +5,10 @@ import {
   type TrustRoot,
   type TrustRootSource,
 } from "../../artifact/mod.ts";
+import { checkArtifactOptions, checkTrustRootSource } from "../../artifact/apply/check_options.ts";
 import type { Host } from "../../admission/types/options.ts";
+import { PolicyError } from "../../admission/types/policy_error.ts";
+import { FUNCTION, OBJECT, optionFault, type OptionRules, ruled } from "../../program/types/option_rules.ts";
 import { allCapabilities } from "./capabilities/all.ts";
 import { regoInventory } from "./capabilities/rego_inventory.ts";
 import { environmentCluster } from "./kubernetes/cluster.ts";
@@ -32,12 +35,26 @@ export interface OpenHost extends Host, Disposable {
   close(): void;
 }
 
+const HOST: OptionRules<HostOptions> = {
+  kubeconfig: ruled("a kubeconfig's path, or true", (value) => typeof value === "string" || value === true),
+  registry: OBJECT,
+  trustRoot: OBJECT,
+  onWarning: FUNCTION,
+};
+
 const isSource = (root: TrustRoot | TrustRootSource): root is TrustRootSource => "kind" in root;
 
-/** Opens the world. Nothing is connected before a policy asks. */
-export function openHost(
-  { kubeconfig, registry = {}, trustRoot, onWarning = () => {} }: HostOptions,
-): OpenHost {
+/**
+ * Opens the world. Nothing is connected before a policy asks.
+ *
+ * @throws {PolicyError} or {ArtifactError} `invalid_options`
+ */
+export function openHost(options: HostOptions): OpenHost {
+  const fault = optionFault(options, HOST);
+  if (fault !== undefined) throw new PolicyError("invalid_options", fault);
+  const { kubeconfig, registry = {}, trustRoot, onWarning = () => {} } = options;
+  checkArtifactOptions(registry);
+  if (trustRoot !== undefined && isSource(trustRoot)) checkTrustRootSource(trustRoot);
   const warn = (message: string, fields?: { readonly error?: unknown }) =>
     onWarning(fields?.error === undefined ? message : `${message}: ${String(fields.error)}`);
   const log: Log = {

@@ -4,7 +4,7 @@
  */
 import { own } from "../../program/types/own.ts";
 import { type Flag, type FlagName, FLAGS } from "../types/flags.ts";
-import { nearestName } from "../types/nearest.ts";
+import { nearestName } from "../../program/types/nearest.ts";
 import type { LogLevel, OptionDefaults, OptionsOutcome, ServerOptions, TlsPaths } from "../types/options.ts";
 import { docsMarkdown, flagUsage, helpText, versionText } from "./usage.ts";
 

@@ -1,7 +1,7 @@
 /** The members of a document's maps by their names, as the types that they should have. */
 import { holdsPem } from "../../program/types/pem.ts";
 import { DocumentError, type DocumentValue, jsonText } from "./document.ts";
-import { nearestName } from "./nearest.ts";
+import { nearestName } from "../../program/types/nearest.ts";
 
 /** Members by their names. */
 export type Fields = ReadonlyMap<string, DocumentValue>;

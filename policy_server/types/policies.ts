@@ -27,7 +27,7 @@ import {
   string,
   unsigned,
 } from "./document_fields.ts";
-import { nearestName } from "./nearest.ts";
+import { nearestName } from "../../program/types/nearest.ts";
 import { readDocument } from "./read_document.ts";
 
 export type { PolicyMode };

@@ -6,11 +6,16 @@ declare const process: {
   exit(code: number): never;
 };
 
-/** For the library. @throws {Error} on a runtime that is not supported: one line that says what is needed and how to get it */
+/**
+ * For the library.
+ *
+ * @throws {Error} on a runtime that is not supported: one line that says what is needed and how to get it, with the code
+ * `unsupported_runtime`
+ */
 export function requireRuntime(name: string): void {
   const unsupported = unsupportedRuntime(name, process.versions, true);
   if (unsupported === undefined) return;
-  const error = new Error(unsupported);
+  const error = Object.assign(new Error(unsupported), { code: "unsupported_runtime" });
   // Where the check stands helps nobody.
   error.stack = "Error: " + unsupported;
   throw error;

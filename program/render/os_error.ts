@@ -19,3 +19,11 @@ export function osErrorText(error: unknown): string {
   const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
   return (typeof code === "string" ? own(TEXTS, code) : undefined) ?? String(message ?? error);
 }
+
+/** The same for a file that could not be written, with what to do where this user may not write there. */
+export function writeErrorText(error: unknown): string {
+  const advice = /^E(ACCES|PERM|ROFS)$/.test(String((error as { readonly code?: unknown }).code))
+    ? "; choose a place that this user may write to"
+    : "";
+  return osErrorText(error) + advice;
+}

@@ -251,7 +251,7 @@ mounted(
       assert.is(status, 1, command);
       assert.match(
         stderr,
-        /^Error: cannot write \S+: Read-only file system \(os error 30\); choose a folder that you may write to\n$/,
+        /^Error: cannot write \S+: Read-only file system \(os error 30\); choose a place that this user may write to\n$/,
       );
     }
   },

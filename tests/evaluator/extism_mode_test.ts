@@ -8,7 +8,8 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type HostCall, type HostCallAnswer, loadPolicy, type PolicyLogEntry } from "../../mod.ts";
+import type { HostCall, HostCallAnswer, PolicyLogEntry } from "../../mod.ts";
+import { loadGuest } from "../load_guest.ts";
 import { wasm, withMetadata } from "./wasm_text.ts";
 
 const committed = (name: string) =>
@@ -87,7 +88,7 @@ function plugin(body: string, declarations = "", imports = ""): Uint8Array {
 
 /** The message of the verdict of such a plug-in, without the prefix. */
 async function failureOf(module: Uint8Array, timeoutMs = 10_000): Promise<string> {
-  await using policy = await loadPolicy(module, { timeoutMs });
+  await using policy = await loadGuest(module, { timeoutMs });
   const { allowed, status } = await policy.validate("{}");
   assert.not.ok(allowed);
   assert.is(status?.code, 500);
@@ -129,7 +130,7 @@ test("the AssemblyScript plug-in is built by what npm installs, to the bytes tha
 
 test("the Rust kit: a host call and a mutation", async () => {
   const calls: HostCall[] = [];
-  await using policy = await loadPolicy(RUST, {
+  await using policy = await loadGuest(RUST, {
     settings: { allowedRegistries: ["registry.example"], pinDigests: true },
     onHostCall: (call): HostCallAnswer => {
       calls.push(call);
@@ -151,7 +152,7 @@ test("the Rust kit: a host call and a mutation", async () => {
 
 test("the Rust kit: logging, errors, the protocol's version", async () => {
   const logged: PolicyLogEntry[] = [];
-  await using policy = await loadPolicy(RUST, {
+  await using policy = await loadGuest(RUST, {
     settings: { allowedRegistries: ["registry.example"], pinDigests: true },
     onLog: (entry) => logged.push(entry),
     onHostCall: () => ({ ok: false, error: "the registry is away" }),
@@ -167,7 +168,7 @@ test("the Rust kit: logging, errors, the protocol's version", async () => {
 
 test("the AssemblyScript kit: a host call", async () => {
   const calls: string[] = [];
-  await using policy = await loadPolicy(ASSEMBLYSCRIPT, {
+  await using policy = await loadGuest(ASSEMBLYSCRIPT, {
     settings: { domains: ["example.com"], mustResolve: true },
     onHostCall: ({ namespace, operation, payload }): HostCallAnswer => {
       calls.push(`${namespace}/${operation} ${decoder.decode(payload)}`);
@@ -188,14 +189,14 @@ test("the AssemblyScript kit: a host call", async () => {
 });
 
 test("the AssemblyScript kit: what its runtime aborts with is the error", async () => {
-  await using policy = await loadPolicy(ASSEMBLYSCRIPT, { settings: '{"domains":[7]}' });
+  await using policy = await loadGuest(ASSEMBLYSCRIPT, { settings: '{"domains":[7]}' });
   const settings = await policy.validateSettings();
   assert.not.ok(settings.valid);
   assert.match(settings.valid ? "" : settings.message!, /^Extism plug-in failure: abort: .+:\d+:\d+$/);
 });
 
 test("many requests at once, large ones among them, each get their own answer", async () => {
-  await using policy = await loadPolicy(RUST, {
+  await using policy = await loadGuest(RUST, {
     settings: { allowedRegistries: ["r"] },
     threads: 2,
     timeoutMs: 20_000,
@@ -227,7 +228,7 @@ test("nothing of one call is left for the next: memory, globals, blocks, variabl
           (global.set $count (i32.add (global.get $count) (i32.const 1)))))`,
     "(global $seen (mut i32) (i32.const 0)) (global $count (mut i32) (i32.const 0))",
   );
-  await using policy = await loadPolicy(module);
+  await using policy = await loadGuest(module);
   for (let turn = 0; turn < 5; turn++) {
     const verdict = await policy.validate("{}");
     assert.ok(verdict.allowed, JSON.stringify(verdict));
@@ -287,7 +288,7 @@ test("neither HTTP nor configuration", async () => {
   const module = plugin(
     "(if (i64.ne (call $config (call $block (i32.const 2) (i32.const 8))) (i64.const 0)) (then unreachable))",
   );
-  await using policy = await loadPolicy(module);
+  await using policy = await loadGuest(module);
   assert.ok((await policy.validate("{}")).allowed);
 });
 
@@ -322,7 +323,7 @@ test("an endless loop is stopped, in a call and in what initialises a plug-in", 
 
 test("what Extism's SDK would run by itself while it links is not run", async () => {
   for (const body of ["(loop $again (br $again))", "unreachable"]) {
-    await using policy = await loadPolicy(plugin("", `(func (export "hs_init") ${body})`));
+    await using policy = await loadGuest(plugin("", `(func (export "hs_init") ${body})`));
     assert.ok((await policy.validate("{}")).allowed);
   }
 });
@@ -333,7 +334,7 @@ test("an initialised plug-in begins every call from there", async () => {
     `(global $ready (mut i32) (i32.const 0))
      (func (export "_initialize") (global.set $ready (i32.add (global.get $ready) (i32.const 1))))`,
   );
-  await using policy = await loadPolicy(module);
+  await using policy = await loadGuest(module);
   for (let turn = 0; turn < 3; turn++) assert.ok((await policy.validate("{}")).allowed);
 });
 
@@ -366,7 +367,7 @@ test("host calls that can't be read are answered, not trapped", async () => {
 test("a payload goes to the host and back byte for byte", async () => {
   const json = '{"namespace":"a","operation":"b","payload":{"z":1.0,"a":9007199254740993,"b":"\\u00e9"}}';
   let sent = "";
-  await using policy = await loadPolicy(caller(json), {
+  await using policy = await loadGuest(caller(json), {
     onHostCall: ({ payload }): HostCallAnswer => {
       sent = decoder.decode(payload);
       return { ok: true, payload: encoder.encode(' {"n":1.0,"big":9007199254740993} ') };
@@ -381,7 +382,7 @@ test("so does an answer in memory that threads share", async () => {
   const text = encoder.encode('{"gr\\u00fc\u00df":["\u00e4\\n"]}');
   const shared = new Uint8Array(new SharedArrayBuffer(text.length));
   shared.set(text);
-  await using policy = await loadPolicy(caller('{"namespace":"a","operation":"b"}'), {
+  await using policy = await loadGuest(caller('{"namespace":"a","operation":"b"}'), {
     onHostCall: () => ({ ok: true, payload: shared }),
   });
   const { status } = await policy.validate("{}");
@@ -389,7 +390,7 @@ test("so does an answer in memory that threads share", async () => {
 });
 
 test("an answer that is no JSON does not break the plug-in's", async () => {
-  await using policy = await loadPolicy(caller('{"namespace":"a","operation":"b"}'), {
+  await using policy = await loadGuest(caller('{"namespace":"a","operation":"b"}'), {
     onHostCall: ({ payload }): HostCallAnswer => {
       assert.is(payload.length, 0);
       return { ok: true, payload: encoder.encode('"},{') };
@@ -402,7 +403,7 @@ test("an answer that is no JSON does not break the plug-in's", async () => {
 test("log events through host_call are entries, like those of other policies", async () => {
   const logged: PolicyLogEntry[] = [];
   const json = '{"namespace":"tracing","operation":"log","payload":{"level":"error","message":"m","n":1}}';
-  await using policy = await loadPolicy(caller(json), { onLog: (entry) => logged.push(entry) });
+  await using policy = await loadGuest(caller(json), { onLog: (entry) => logged.push(entry) });
   assert.match((await policy.validate("{}")).status!.message!, '{"ok":true,"payload":null}');
   assert.equal(logged, [{ policy: "policy", level: "error", message: "m", data: '{"n":1}' }]);
 });
@@ -410,7 +411,7 @@ test("log events through host_call are entries, like those of other policies", a
 test("a plug-in must export both functions", async () => {
   const text = '(module (memory (export "memory") 1) (func (export "validate") (result i32) (i32.const 0)))';
   const metadata = { rules: [], mutating: false, executionMode: "extism", policyType: "raw" };
-  await using policy = await loadPolicy(withMetadata(wasm(text), JSON.stringify(metadata)));
+  await using policy = await loadGuest(withMetadata(wasm(text), JSON.stringify(metadata)));
   try {
     await policy.validate("{}");
     assert.unreachable();

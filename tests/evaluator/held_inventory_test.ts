@@ -16,7 +16,7 @@ import {
 import type { HostCallAnswer } from "../../evaluator/types/evaluation.ts";
 import type { PreparedModule } from "../../evaluator/types/module.ts";
 import type { ThreadMemory } from "../../evaluator/types/protocol.ts";
-import { loadPolicy } from "../../mod.ts";
+import { loadGuest } from "../load_guest.ts";
 import { PAGE, policyOf, probingGuest, REGO_MODES } from "./probing_guest.ts";
 
 const MIB = 1024 * 1024;
@@ -192,7 +192,7 @@ for (const form of ["opa", "gatekeeper"] as const) {
     test(`${form}: what the host says of its view reaches the guest (${threads} threads)`, async () => {
       let given = view(form, ["taken"], 1);
       const path = fileURLToPath(new URL(`../policies/${form}-context/policy.wasm`, import.meta.url));
-      await using policy = await loadPolicy(path, { threads, onHostCall: () => given });
+      await using policy = await loadGuest(path, { threads, onHostCall: () => given });
       const refuses = async (name: string) => {
         const object = { apiVersion: "v1", kind: "Service", metadata: { name } };
         const request = {

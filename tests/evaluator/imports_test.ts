@@ -6,7 +6,7 @@ import { RUNTIMES } from "../../evaluator/apply/engine.ts";
 import { ModuleError, prepareModule } from "../../evaluator/apply/prepare.ts";
 import { IMPORTS } from "../../evaluator/types/imports.ts";
 import type { ExecutionMode } from "../../evaluator/types/metadata.ts";
-import { loadPolicy } from "../../mod.ts";
+import { loadGuest } from "../load_guest.ts";
 import { evaluation } from "./evaluation.ts";
 import { wasm } from "./wasm_text.ts";
 import { importing, listed, type WantedImport } from "./import_modules.ts";
@@ -201,7 +201,7 @@ test("mod.ts refuses to load it, with and without threads", async () => {
       for (const threads of [0, 1]) {
         let message = "";
         try {
-          await using policy = await loadPolicy(importing(mode, [escape]), { threads });
+          await using policy = await loadGuest(importing(mode, [escape]), { threads });
           message = JSON.stringify(await policy.validateSettings());
         } catch (error) {
           message = (error as Error).message;

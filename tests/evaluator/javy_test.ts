@@ -4,13 +4,8 @@
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  type HostCall,
-  loadPolicy,
-  type Policy,
-  type PolicyLogEntry,
-  type PolicyOptions,
-} from "../../mod.ts";
+import type { HostCall, Policy, PolicyLogEntry, PolicyOptions } from "../../mod.ts";
+import { loadGuest } from "../load_guest.ts";
 import { javyModules, podRequest } from "../policies/javy_modules.ts";
 
 const INTERRUPTED = "Policy execution interrupted because it exceeded the allowed execution time";
@@ -28,7 +23,7 @@ for (const { name, bytes } of javyModules()) {
     if (bytes === undefined) return void test.skip(`${what}: ${name}`, () => {});
     test(`${what}: ${name}`, () =>
       use(async (options, use) => {
-        await using policy = await loadPolicy(bytes, { timeoutMs: 20_000, ...options });
+        await using policy = await loadGuest(bytes, { timeoutMs: 20_000, ...options });
         await use(policy);
       }));
   };

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { loadPolicy } from "../../mod.ts";
+import { loadGuest } from "../load_guest.ts";
 import { likelyMode, modeHint } from "../../evaluator/render/guest_mode.ts";
 import type { ExecutionMode } from "../../evaluator/types/metadata.ts";
 import { inPlace } from "../cli/place.ts";
@@ -84,7 +84,7 @@ for (const threads of [0, 1]) {
     for (const { name, annotated, hint } of MISMATCHES) {
       let said = "";
       try {
-        await using policy = await loadPolicy(annotated, { threads });
+        await using policy = await loadGuest(annotated, { threads });
         said = JSON.stringify(await policy.validate(REQUEST));
       } catch (error) {
         said = (error as Error).message;
@@ -225,7 +225,7 @@ test("Rego modules with the wrong entry point: the library and reeve", () =>
     file("review.json", REVIEW);
     for (const [what, module, message] of ENTRY_POINTS) {
       for (const threads of [0, 1]) {
-        await using policy = await loadPolicy(module(), { threads });
+        await using policy = await loadGuest(module(), { threads });
         const { allowed, status } = await policy.validate(REQUEST);
         assert.equal([allowed, status?.message, status?.code], [false, message, 500], what);
       }

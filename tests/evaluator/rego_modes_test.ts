@@ -11,7 +11,8 @@ import {
   opaInventory,
 } from "../../evaluator/render/rego_inventory.ts";
 import type { RegoValue } from "../../evaluator/types/rego.ts";
-import { loadPolicy, type Policy, type PolicyLogEntry } from "../../mod.ts";
+import type { Policy, PolicyLogEntry } from "../../mod.ts";
+import { loadGuest } from "../load_guest.ts";
 import type { PolicyOptions } from "../../mod.ts";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
 import { hostCallHandler } from "../../evaluator/apply/host_calls.ts";
@@ -19,7 +20,7 @@ import { recordedForm } from "../tools/record_rego_answers.ts";
 import type { InventoryHandler } from "../../evaluator/types/evaluation.ts";
 
 const path = (name: string) => fileURLToPath(new URL(`../policies/${name}/policy.wasm`, import.meta.url));
-const load = (name: string, options: PolicyOptions = {}): Promise<Policy> => loadPolicy(path(name), options);
+const load = (name: string, options: PolicyOptions = {}): Promise<Policy> => loadGuest(path(name), options);
 
 /** Runs with the policy in a thread and in the calling one. */
 function testBoth(

@@ -12,7 +12,7 @@ import { instrument } from "../../evaluator/render/instrument.ts";
 import type { ExecutionMode } from "../../evaluator/types/metadata.ts";
 import type { PreparedModule } from "../../evaluator/types/module.ts";
 import type { Outcome } from "../../evaluator/types/protocol.ts";
-import { loadPolicy } from "../../mod.ts";
+import { loadGuest } from "../load_guest.ts";
 import { ask, reviewOf } from "../policy_server/requests.ts";
 import { moduleUrl, serving } from "../policy_server/server_process.ts";
 import { STATEFUL_MODES, statefulGuest } from "./stateful_guests.ts";
@@ -226,7 +226,7 @@ test("names of what objects inherit are judged in such a thread as in the callin
     const module = join(ROOT, path, "policy.wasm");
     const verdicts = [];
     for (const threads of [0, 1]) {
-      await using policy = await loadPolicy(module, { threads, settings: { ...odd, required: ["owner"] } });
+      await using policy = await loadGuest(module, { threads, settings: { ...odd, required: ["owner"] } });
       verdicts.push(await policy.validate(request));
     }
     assert.equal(verdicts[1], verdicts[0], path);

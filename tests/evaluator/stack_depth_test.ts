@@ -20,7 +20,7 @@ import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { loadPolicy } from "../../mod.ts";
+import { loadGuest } from "../load_guest.ts";
 import { RUNTIMES } from "../../evaluator/apply/engine.ts";
 import type { ExecutionMode } from "../../evaluator/types/metadata.ts";
 import { inPlace } from "../cli/place.ts";
@@ -101,14 +101,14 @@ for (const threads of [1, 0]) {
   test(`the library with threads: ${threads}`, async () => {
     for (const [values, calls] of ROWS) {
       let logged = 0;
-      await using policy = await loadPolicy(deepPolicy(values, calls), { threads, onLog: () => logged++ });
+      await using policy = await loadGuest(deepPolicy(values, calls), { threads, onLog: () => logged++ });
       const verdict = await policy.validate(REQUEST);
       assert.ok(verdict.allowed, `${values} values: ${verdict.status?.message}`);
       assert.ok((await policy.validate(REQUEST)).allowed);
       assert.is(logged, 2);
     }
-    await using endless = await loadPolicy(deepPolicy(8, TOO_DEEP), { threads });
-    await using shallow = await loadPolicy(deepPolicy(8, SHALLOW), { threads });
+    await using endless = await loadGuest(deepPolicy(8, TOO_DEEP), { threads });
+    await using shallow = await loadGuest(deepPolicy(8, SHALLOW), { threads });
     for (let round = 0; round < 3; round++) {
       const [refused, good] = await Promise.all([endless.validate(REQUEST), shallow.validate(REQUEST)]);
       assert.match(refused.status?.message ?? "", EXHAUSTED);
@@ -119,11 +119,11 @@ for (const threads of [1, 0]) {
   for (const mode of MODES) {
     test(`every execution mode: ${mode}, with threads: ${threads}`, async () => {
       const [, calls] = ROWS[2]!;
-      await using deep = await loadPolicy(deepGuest(mode, 64, calls), { threads });
+      await using deep = await loadGuest(deepGuest(mode, 64, calls), { threads });
       const verdict = await deep.validate(REQUEST);
       assert.ok(verdict.allowed, verdict.status?.message);
       const said: string[] = [];
-      await using endless = await loadPolicy(deepGuest(mode, 64, TOO_DEEP), {
+      await using endless = await loadGuest(deepGuest(mode, 64, TOO_DEEP), {
         threads,
         onLog: ({ message }) => said.push(message),
       });
@@ -147,7 +147,7 @@ async function askedBy(depth: number, where: "first" | "bottom", threads: number
     return { ok: true as const, payload: new Uint8Array(0) };
   };
   const module = deepPolicy(64, depth, { [where]: HOST_CALL, declarations: NAMES });
-  await using policy = await loadPolicy(module, { threads, onHostCall });
+  await using policy = await loadGuest(module, { threads, onHostCall });
   const { allowed, status } = await policy.validate(REQUEST);
   return { asked, allowed, message: status?.message };
 }

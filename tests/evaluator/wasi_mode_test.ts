@@ -4,7 +4,8 @@ import binaryen from "binaryen";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { HostCall, PolicyLogEntry } from "../../mod.ts";
-import { loadPolicy, type Policy, type PolicyOptions } from "../../mod.ts";
+import type { Policy, PolicyOptions } from "../../mod.ts";
+import { loadGuest } from "../load_guest.ts";
 import { wasm, withMetadata } from "./wasm_text.ts";
 
 const committed = (name: string) =>
@@ -25,7 +26,7 @@ async function withProbe(
   ) => Promise<void>,
   module = PROBE,
 ): Promise<void> {
-  await using policy = await loadPolicy(module, { timeoutMs: 10_000, ...options });
+  await using policy = await loadGuest(module, { timeoutMs: 10_000, ...options });
   await use(policy, async (...told) => (await policy.validate(steps(...told))).status?.message);
 }
 
@@ -176,10 +177,10 @@ const writesOnce = (bytes: number) =>
 
 test("an answer of any length that is taken is taken by one write", async () => {
   for (const bytes of [17, 1_048_577, 4_194_304]) {
-    await using policy = await loadPolicy(writesOnce(bytes));
+    await using policy = await loadGuest(writesOnce(bytes));
     assert.ok((await policy.validate("{}")).allowed, `${bytes} bytes`);
   }
-  await using policy = await loadPolicy(writesOnce(4_194_305));
+  await using policy = await loadGuest(writesOnce(4_194_305));
   assert.equal((await policy.validate("{}")).status, {
     message: "the policy wrote over 4194304 bytes to standard output",
     code: 500,
@@ -262,7 +263,7 @@ test("the program's own pipes can't be waited for", async () => {
 
 test("a module without _start says so at each run", async () => {
   const module = wasiText('(module (memory (export "memory") 1))');
-  await using policy = await loadPolicy(module);
+  await using policy = await loadGuest(module);
   const text = "cannot find `_start` function inside of module: failed to find function export `_start`";
   assert.equal((await policy.validate("{}")).status, { message: text, code: 500 });
   assert.equal(await policy.validateSettings(), { valid: false, message: text });
@@ -271,7 +272,7 @@ test("a module without _start says so at each run", async () => {
 test("a module that imports what there isn't is not loaded", async () => {
   const module = wasiText('(module (import "env" "evil" (func)) (func (export "_start")))');
   try {
-    await using _ = await loadPolicy(module);
+    await using _ = await loadGuest(module);
     assert.unreachable();
   } catch (error) {
     assert.match((error as Error).message, /^error when building wasm module: .*env\.evil/);
@@ -284,7 +285,7 @@ test("a start section runs at each evaluation, under its deadline", async () => 
     (func $begin (loop $again (br $again)))
     (start $begin)
     (func (export "_start")))`);
-  await using policy = await loadPolicy(module, { timeoutMs: 200 });
+  await using policy = await loadGuest(module, { timeoutMs: 200 });
   assert.equal((await policy.validate("{}")).status, { message: INTERRUPTED, code: 500 });
 });
 
@@ -292,7 +293,7 @@ test("a program without memory can't use WASI, and harms nobody", async () => {
   const module = wasiText(`(module
     (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
     (func (export "_start") (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))`);
-  await using policy = await loadPolicy(module);
+  await using policy = await loadGuest(module);
   assert.equal((await policy.validate("{}")).status, { message: "", code: 500 });
 });
 
@@ -308,7 +309,7 @@ test("a module that can't be put back gets a new instance each time", async () =
       (i32.store (i32.const 0) (i32.const 100))
       (i32.store (i32.const 4) (i32.const 17))
       (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))`);
-  await using policy = await loadPolicy(module);
+  await using policy = await loadGuest(module);
   for (let turn = 0; turn < 3; turn++) assert.ok((await policy.validate("{}")).allowed);
 });
 
@@ -328,7 +329,7 @@ test("typed function references, which Go's compiler makes use of", async () => 
       (call_ref $answer (ref.as_non_null (local.get $call)))))`);
   module.setFeatures(binaryen.Features.ReferenceTypes | binaryen.Features.GC);
   const metadata = { rules: [], mutating: false, executionMode: "wasi", policyType: "raw" };
-  await using policy = await loadPolicy(withMetadata(module.emitBinary(), JSON.stringify(metadata)));
+  await using policy = await loadGuest(withMetadata(module.emitBinary(), JSON.stringify(metadata)));
   module.dispose();
   for (let turn = 0; turn < 2; turn++) assert.ok((await policy.validate("{}")).allowed);
 });
@@ -350,7 +351,7 @@ test("a Go program is answered by its host, also at length, and many at once", a
     hostCall: { namespace: "kubernetes", operation: "list_resources_all", payload: { kind: "Pod" } },
   };
   const calls: string[] = [];
-  await using policy = await loadPolicy(GO, {
+  await using policy = await loadGuest(GO, {
     settings,
     timeoutMs: 20_000,
     threads: 2,

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { loadPolicy } from "../../mod.ts";
+import { loadGuest } from "../load_guest.ts";
 import { inPlace } from "../cli/place.ts";
 import { failing } from "../policy_server/server_process.ts";
 import { metadataOf } from "./stateful_guests.ts";
@@ -65,7 +65,7 @@ test("the library", async () => {
   for (const [what, module, message] of ROWS) {
     for (const threads of [0, 1]) {
       try {
-        await using _ = await loadPolicy(policyOf(module), { threads });
+        await using _ = await loadGuest(policyOf(module), { threads });
         assert.unreachable(what);
       } catch (error) {
         assert.is((error as Error).message, message, what);

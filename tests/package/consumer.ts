@@ -44,7 +44,7 @@ export function run(
     cwd: folder,
     encoding: "utf8",
     maxBuffer: 64 << 20,
-    timeout: 120_000,
+    timeout: 600_000,
     env: {
       PATH: `${BIN}:${process.env["PATH"] ?? ""}`,
       HOME: process.env["HOME"] ?? folder,

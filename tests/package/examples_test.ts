@@ -1,6 +1,6 @@
 /** Every file of `examples/` runs as it stands, with the packed package installed beside it. */
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "uvu";
@@ -95,20 +95,50 @@ for (const name of ["express.mjs", "hono.mjs", "fastify.mjs"]) {
 covered.add("bun_server.ts");
 (onBun ? test : test.skip)("bun_server.ts (on Bun)", () => checkServer(join(BIN, "bun"), "bun_server.ts"));
 
-test("check_manifests.mjs", () => {
-  covered.add("check_manifests.mjs");
-  write(folder, {
-    "manifests/a.json": JSON.stringify(pod({ owner: "me" })),
-    "manifests/deep/b.json": JSON.stringify(pod({})),
-  });
+covered.add("check_manifests.mjs");
+test("check_manifests.mjs reads YAML and JSON, and says what it did not check", () => {
+  symlinkSync(join(ROOT, "node_modules/yaml"), join(folder, "node_modules/yaml"));
   const runtime = join(BIN, onBun ? "bun" : "node");
-  const { status, stdout, stderr } = run(folder, runtime, ["check_manifests.mjs", "manifests"], ENV);
-  assert.is(status, 1, stderr);
-  assert.is(stdout, 'deep/b.json: label "owner" is required\n1 rejected\n');
-  const fine = run(folder, runtime, ["check_manifests.mjs", "manifests/none"], ENV);
-  assert.not(fine.status === 0);
-  write(folder, { "good/a.json": JSON.stringify(pod({ owner: "me" })) });
-  assert.is(run(folder, runtime, ["check_manifests.mjs", "good"], ENV).stdout, "0 rejected\n");
+  const check = (files: Readonly<Record<string, string>>) => {
+    rmSync(join(folder, "manifests"), { recursive: true, force: true });
+    mkdirSync(join(folder, "manifests"));
+    write(join(folder, "manifests"), files);
+    const { status, stdout, stderr } = run(folder, runtime, ["check_manifests.mjs", "manifests"], ENV);
+    assert.is(stderr, "");
+    return [status, stdout] as const;
+  };
+  const good = JSON.stringify(pod({ owner: "me" }));
+  const bad = JSON.stringify(pod({}));
+  const told = 'Pod web: label "owner" is required';
+  assert.equal(check({ "a.json": good, "deep/b.json": bad }), [
+    1,
+    `deep/b.json: ${told}\n2 checked, 1 rejected, 0 not readable\n`,
+  ]);
+  assert.equal(check({ "a.yaml": `${good}\n---\n${bad}\n---\n`, "b.yml": `kind: List\nitems: [${bad}]\n` }), [
+    1,
+    `a.yaml: ${told}\nb.yml: ${told}\n3 checked, 2 rejected, 0 not readable\n`,
+  ]);
+  assert.equal(
+    check({ "a.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {labels: {owner: me}}\n", "b.txt": bad }),
+    [
+      0,
+      "1 checked, 0 rejected, 0 not readable\n",
+    ],
+  );
+  const nothing =
+    "0 checked, 0 rejected, 0 not readable\nthere is no manifest (.yaml, .yml, .json) below manifests\n";
+  assert.equal(check({}), [1, nothing]);
+  assert.equal(check({ "values.yaml": "replicas: 1\n" }), [
+    1,
+    `values.yaml: skipped: no apiVersion and kind, so no manifest\n${nothing}`,
+  ]);
+  const [status, output] = check({ "a.json": good, "b.json": "{" });
+  assert.is(status, 1);
+  assert.match(output, /^b\.json: cannot be read: .*\n1 checked, 0 rejected, 1 not readable\n$/);
+  const refused = run(folder, runtime, ["check_manifests.mjs", "manifests"], { ...ENV, SETTINGS: "{}" });
+  assert.not(refused.status === 0);
+  assert.match(refused.stderr, "the policy refuses its settings");
+  assert.not(run(folder, runtime, ["check_manifests.mjs", "absent"], ENV).status === 0);
 });
 
 covered.add("policy.test.mjs");
@@ -124,8 +154,7 @@ covered.add("deno_script.ts");
     "run",
     "--no-check",
     "--allow-read",
-    "--allow-env",
-    "--allow-sys",
+    "--allow-env=POLICY,SETTINGS",
     "deno_script.ts",
   ], {
     cwd: folder,

@@ -99,6 +99,72 @@ once("declarations satisfy a strict compiler", () => {
   }
 });
 
+/** A program that knows no platform: neither `lib: ["DOM"]` nor the types of a runtime. */
+const PLAIN =
+  `import { fetchPolicy, hostCapabilities, loadPolicy, loadPolicyGroup, replaySession } from "portreeve";
+import * as evaluator from "portreeve/evaluator";
+import { listTags } from "portreeve/artifact";
+import { validatePolicy } from "portreeve/crd";
+import { accept, definePolicy } from "portreeve/policy";
+import { servePolicies } from "portreeve/policy-server";
+
+export async function main(): Promise<boolean> {
+  const host = await hostCapabilities({ kubeconfig: true });
+  const policy = await loadPolicy("policy.wasm", { settings: {}, host });
+  const here = { href: "file:///policy.wasm", protocol: "file:", pathname: "/policy.wasm" };
+  await loadPolicyGroup({ a: { policy: here } }, { expression: "a()", message: "" });
+  await fetchPolicy("ghcr.io/a/b:v1", { kind: "store", root: "." }, { limits: { retries: 0 } });
+  // @ts-expect-error: neither a path nor a URL
+  await loadPolicy(1);
+  // @ts-expect-error: no signal
+  await listTags("ghcr.io/a/b", { signal: "now" });
+  return (await policy.validate({})).allowed;
+}
+console.log(evaluator, listTags, validatePolicy, servePolicies, replaySession, definePolicy({ validate: () => accept() }));
+declare const console: { log(...values: readonly unknown[]): void };
+`;
+/** With a platform, its own types are meant. */
+const PLATFORMED = `import { loadPolicy } from "portreeve";
+import { listTags } from "portreeve/artifact";
+
+await loadPolicy(new URL("policy.wasm", "file:///"));
+await listTags("ghcr.io/a/b", { signal: AbortSignal.timeout(1) });
+// @ts-expect-error: no URL of this platform
+await loadPolicy({ href: "", protocol: "", pathname: "" });
+`;
+
+once("… without any platform's types as well, and with a platform's own", () => {
+  const folder = consumer();
+  for (const [module, moduleResolution] of CASES) {
+    for (
+      const [text, lib] of [
+        [PLAIN, ["ES2023"]],
+        [PLAIN, ["ES2022"]],
+        [PLATFORMED, ["ES2023", "DOM"]],
+      ] as const
+    ) {
+      write(folder, {
+        "uses.mts": text,
+        "tsconfig.json": JSON.stringify({
+          compilerOptions: {
+            strict: true,
+            skipLibCheck: false,
+            noEmit: true,
+            target: "es2022",
+            lib,
+            types: [],
+            module,
+            moduleResolution,
+          },
+          files: ["uses.mts"],
+        }),
+      });
+      const { status, stdout } = run(folder, join(BIN, "tsc"), []);
+      assert.is(status, 0, `${module} ${moduleResolution} ${lib}\n${stdout}`);
+    }
+  }
+});
+
 once("… and a wrong use is an error", () => {
   const folder = consumer({
     "uses.mts":
@@ -159,6 +225,7 @@ once(
         "invalid_review",
         "overloaded",
         "server_not_started",
+        "unsupported_runtime",
       ]
     ) {
       assert.match(page, `\`${code}\``);

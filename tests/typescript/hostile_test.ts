@@ -1,7 +1,7 @@
 // Policies in TypeScript that don't end, take everything, or remember: they end in time, and no request sees another.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { loadPolicy } from "../../mod.ts";
+import { loadGuest } from "../load_guest.ts";
 import { evaluation } from "../evaluator/evaluation.ts";
 import { build, validating } from "./building.ts";
 
@@ -77,7 +77,7 @@ test("attacks end, and the next request is answered", async () => {
   for (const threads of [1, 0]) {
     for (const [what, body, seen] of ATTACKS) {
       const wasm = await build(validating(`if (request.uid === "good") return accept();\n    ${body}`));
-      const policy = await loadPolicy(wasm, { threads, timeoutMs: limitOf(seen), memoryMib: 128 });
+      const policy = await loadGuest(wasm, { threads, timeoutMs: limitOf(seen), memoryMib: 128 });
       try {
         for (let round = 0; round < 2; round++) {
           const { allowed, status } = await policy.validate(request("bad"));
@@ -150,7 +150,7 @@ const MEMORIES: readonly (readonly [where: string, before: string, body: string]
 test("no request sees what another left", async () => {
   for (const threads of [1, 0]) {
     for (const [where, before, body] of MEMORIES) {
-      await using policy = await loadPolicy(await build(validating(body, before)), {
+      await using policy = await loadGuest(await build(validating(body, before)), {
         threads,
         timeoutMs: 20_000,
       });

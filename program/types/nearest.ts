@@ -1,4 +1,4 @@
-/** Which known name was most likely meant by a mistyped one: for flags and for the fields of policies.yml. */
+/** Which known name was most likely meant by a mistyped one: flags, commands, fields of policies.yml, options of the library. */
 
 /** The known name closest to `word`, or `undefined` where none is close (more than a third of the letters differ). */
 export function nearestName(word: string, known: readonly string[]): string | undefined {
