@@ -12,7 +12,7 @@ import { closed, head, type Open, reset, resettable, tcp, tls, whole } from "./s
 
 /** No connection is held for longer, in milliseconds, whatever the server does. */
 const MAX_CONNECTION_MS = 60_000;
-/** After a connection, and before the first one, a client rests for up to twice as long. */
+/** The first connections are made within this time, and after each a client rests for so long on average. */
 const REST_MS = 10_000;
 const SLOW_PIECE_MS = 2_000;
 const BODY_BYTES = 100_000;
@@ -57,8 +57,8 @@ const counts: CrowdCounts = { connections: 0, handshakes: 0, atOnce: 0 };
 let open = 0;
 
 async function client([openIt, use]: Kind): Promise<never> {
-  for (;;) {
-    await sleep(2 * REST_MS * Math.random());
+  for (let rest = REST_MS;; rest = 2 * REST_MS) {
+    await sleep(rest * Math.random());
     const signal = AbortSignal.timeout(MAX_CONNECTION_MS);
     const socket = await openIt(port, signal);
     if (socket === undefined) continue;

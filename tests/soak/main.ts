@@ -34,6 +34,8 @@ const MAX_FAULT_MS = 8_000;
 /** The share of the time before the first attack. */
 const CALM_SHARE = 0.2;
 const MAX_CALM_MS = 60_000;
+/** Before a crowd: memory must have become what it is without one. */
+const CALM_SHARE_OF_CROWD = 0.5;
 const SAMPLE_MS = 1_000;
 /** How long the server gets to give back what attackers held. */
 const RECOVERY_MS = 60_000;
@@ -151,8 +153,13 @@ async function main(): Promise<number> {
   let slowest = 0;
   const sampling = setInterval(() => server.ended() || samples.push(sample()), SAMPLE_MS);
   const totalMs = minutes * 60_000;
-  const calmMs = Math.min(MAX_CALM_MS, totalMs * CALM_SHARE);
-  await pause(calmMs);
+  const calmMs = clients === undefined
+    ? Math.min(MAX_CALM_MS, totalMs * CALM_SHARE)
+    : totalMs * CALM_SHARE_OF_CROWD;
+  await pause(calmMs / 2);
+  // Until now policies were asked for the first time.
+  checks.calm.length = 0;
+  await pause(calmMs / 2);
   const before = sample();
   checked.attack(true);
   const attackMs = totalMs - calmMs;
@@ -163,7 +170,7 @@ async function main(): Promise<number> {
   let after = sample();
   for (const end = performance.now() + RECOVERY_MS; performance.now() < end && !server.ended();) {
     after = sample();
-    if (isBack(before, after, crowded)) break;
+    if (isBack({ minutes, crowd: crowded, before, after })) break;
     await pause(500);
   }
   clearInterval(sampling);

@@ -42,6 +42,8 @@ const MAX_MORE_THREADS = 4;
 const MAX_STOP_MS = 26_000;
 /** How much slower answers may be in a crowd, for the 99th percentile. */
 const MAX_SLOWDOWN = 3;
+/** In a shorter time before a crowd memory has not become what it is without one. */
+const MIN_CROWD_MINUTES = 4;
 
 export const percentile = (values: readonly number[], share: number): number => {
   const sorted = [...values].sort((a, b) => a - b);
@@ -50,10 +52,16 @@ export const percentile = (values: readonly number[], share: number): number => 
 
 const peak = (samples: readonly Sample[]) => Math.max(0, ...samples.map(({ rssMib }) => rssMib));
 
-/** Whether the server holds what it held before. */
-export const isBack = (before: Sample, after: Sample, crowd: CrowdCounts | undefined): boolean =>
-  after.descriptors <= before.descriptors && after.threads <= before.threads &&
-  (crowd === undefined || after.rssMib <= before.rssMib * MAX_GROWTH);
+type Recovery = Pick<Soak, "minutes" | "crowd" | "before" | "after">;
+
+/** Whether memory is not back after a crowd. */
+const keepsMemory = ({ minutes, crowd, before, after }: Recovery): boolean =>
+  crowd !== undefined && minutes >= MIN_CROWD_MINUTES && after.rssMib > before.rssMib * MAX_GROWTH;
+
+/** Whether the server holds no more than before. */
+export const isBack = (recovery: Recovery): boolean =>
+  recovery.after.descriptors <= recovery.before.descriptors &&
+  recovery.after.threads <= recovery.before.threads && !keepsMemory(recovery);
 
 /** What must not be, one line each; none: the server has held. */
 export function failures(soak: Soak): readonly string[] {
@@ -76,11 +84,11 @@ export function failures(soak: Soak): readonly string[] {
     if (crowded > calm * MAX_SLOWDOWN) {
       found.push(`p99: ${calm.toFixed(1)} ms before the crowd, ${crowded.toFixed(1)} ms in it`);
     }
-    if (after.rssMib > before.rssMib * MAX_GROWTH) {
-      found.push(
-        `resident memory: ${before.rssMib.toFixed(0)} MiB before, ${after.rssMib.toFixed(0)} MiB after`,
-      );
-    }
+  }
+  if (keepsMemory(soak)) {
+    found.push(
+      `resident memory: ${before.rssMib.toFixed(0)} MiB before, ${after.rssMib.toFixed(0)} MiB after`,
+    );
   }
   if (minutes >= 2 * FLAT_FROM_MINUTE) {
     const minute = (from: number) =>
