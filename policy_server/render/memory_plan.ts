@@ -78,7 +78,7 @@ export function memoryPlan({ limit, costs, threads, serving, guest }: MemoryDema
     kept,
     abandoned,
     waiting,
-    connections: Math.floor(limit / 16 / CONNECTION_BYTES),
+    connections: Math.floor(limit / 8 / CONNECTION_BYTES),
     pressure: Math.max(limit * PRESSURE, limit - MAX_FREE),
   };
 }
