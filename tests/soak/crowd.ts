@@ -14,6 +14,8 @@ export type CrowdCounts = {
   atOnce: number;
 };
 
+export type CrowdResult = Readonly<CrowdCounts> & { readonly clients: number };
+
 /** What a process needs besides its connections. */
 const OTHER_DESCRIPTORS = 100;
 
@@ -22,7 +24,7 @@ const OTHER_DESCRIPTORS = 100;
  *
  * @throws when they can't be, or end before
  */
-export async function crowd(port: number, clients: number, ms: number): Promise<CrowdCounts> {
+export async function crowd(port: number, clients: number, ms: number): Promise<CrowdResult> {
   const limit = descriptorLimit();
   if (limit < clients + OTHER_DESCRIPTORS) {
     throw new Error(`a process may have ${limit} descriptors, too few for --crowd ${clients}: see ulimit -n`);
@@ -42,5 +44,5 @@ export async function crowd(port: number, clients: number, ms: number): Promise<
   if (signal !== "SIGKILL") {
     throw new Error(`the clients of the crowd ended by themselves, with ${signal ?? code}`);
   }
-  return counts;
+  return { ...counts, clients };
 }

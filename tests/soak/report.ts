@@ -1,6 +1,6 @@
 /** What a soak has shown: a table over time, and what of it must not be. */
 import type { Checks } from "./checked.ts";
-import type { CrowdCounts } from "./crowd.ts";
+import type { CrowdResult } from "./crowd.ts";
 
 /** One look at the server. */
 export type Sample = {
@@ -24,7 +24,7 @@ export type Soak = {
   readonly samples: readonly Sample[];
   readonly checks: Checks;
   /** Undefined when there was none. */
-  readonly crowd?: CrowdCounts | undefined;
+  readonly crowd?: CrowdResult | undefined;
   /** Before the first attack, and when the server had its time after the last. */
   readonly before: Sample;
   readonly after: Sample;
@@ -80,6 +80,11 @@ export function failures(soak: Soak): readonly string[] {
     found.push(`threads: ${before.threads} before, ${after.threads} after`);
   }
   if (crowd !== undefined) {
+    if (crowd.connections < crowd.clients) {
+      found.push(
+        `${crowd.clients} clients made only ${crowd.connections} connections: the machine is too busy`,
+      );
+    }
     const [calm, crowded] = [percentile(checks.calm, 0.99), percentile(checks.attacked, 0.99)];
     if (crowded > calm * MAX_SLOWDOWN) {
       found.push(`p99: ${calm.toFixed(1)} ms before the crowd, ${crowded.toFixed(1)} ms in it`);

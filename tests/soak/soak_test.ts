@@ -48,7 +48,7 @@ const HELD: Soak = {
   stopped: { ms: 1000, code: 0, signal: null },
   died: false,
 };
-const CROWD = { connections: 5000, handshakes: 3000, atOnce: 1000 };
+const CROWD = { clients: 4000, connections: 5000, handshakes: 3000, atOnce: 1000 };
 const growing = (mib: number) => samples.map((at) => ({ ...at, rssMib: 400 + at.seconds / 60 * mib }));
 
 test("a server that held, also with refusals, and with what may come and go", () => {
@@ -71,6 +71,10 @@ test("each thing that must not be", () => {
     [{ after: sample(600, { descriptors: 60 }) }, /^descriptors: 30 before, 60 after$/],
     [{ after: sample(600, { threads: 19 }) }, /^threads: 14 before, 19 after$/],
     [{ samples: growing(20) }, /^resident memory grew from \d+ MiB in minute 5 to \d+ MiB$/],
+    [
+      { crowd: { ...CROWD, connections: 3999 } },
+      /^4000 clients made only 3999 connections: the machine is too busy$/,
+    ],
     [{ crowd: CROWD, checks: { ...CHECKS, attacked: [7] } }, /^p99: 2.0 ms before the crowd, 7.0 ms in it$/],
     [
       { crowd: CROWD, after: sample(600, { rssMib: 450 }) },
