@@ -2,7 +2,7 @@
 import type { PreparedModule } from "../../evaluator/types/module.ts";
 import type { EvaluablePolicy } from "../../evaluator/types/policy.ts";
 import type { Outcome, ThreadMemory } from "../../evaluator/types/protocol.ts";
-import type { Ending, TlsSettings } from "../../http/types.ts";
+import type { ConnectionLimits, Ending, TlsSettings } from "../../http/types.ts";
 import type { LogLevel } from "../types/options.ts";
 import type { CountedRequests } from "./metrics_relay.ts";
 import type { PolicySet } from "./policy_set.ts";
@@ -16,6 +16,8 @@ export interface ServingSettings {
   readonly logLevel: LogLevel;
   readonly logFormat: "text" | "json";
   readonly alwaysAcceptNamespace: string | null;
+  /** Of all these threads' connections. */
+  readonly limits: ConnectionLimits;
   /** What the thread may hold of guests that run no request. */
   readonly memory: ThreadMemory | undefined;
 }

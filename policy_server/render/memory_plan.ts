@@ -43,16 +43,20 @@ export type MemoryPlan = {
   readonly abandoned: number;
   /** Requests that wait. */
   readonly waiting: number;
+  /** So many connections fit what clients may make the server hold without asking anything. A number, not bytes. */
+  readonly connections: number;
   /** With more than this in use, requests are refused. */
   readonly pressure: number;
 };
 
 /** Where the memory is ample, there is no need for more than this. */
-const ENOUGH: Omit<MemoryPlan, "code" | "guest" | "pressure"> = {
+const ENOUGH: Pick<MemoryPlan, "kept" | "abandoned" | "waiting"> = {
   kept: 128 * MIB,
   abandoned: 128 * MIB,
   waiting: 256 * MIB,
 };
+/** A TLS connection in its handshake on Node, which keeps it for the next ones; Bun takes a third (docs/memory.md). */
+const CONNECTION_BYTES = 80 * 1024;
 /** No policy does with less. */
 const LEAST_GUEST = 16 * MIB;
 /** The share of the limit at which requests are refused, and what must be free there at most. */
@@ -74,6 +78,7 @@ export function memoryPlan({ limit, costs, threads, serving, guest }: MemoryDema
     kept,
     abandoned,
     waiting,
+    connections: Math.floor(limit / 8 / CONNECTION_BYTES),
     pressure: Math.max(limit * PRESSURE, limit - MAX_FREE),
   };
 }

@@ -7,7 +7,6 @@ import {
   AT_ONCE,
   type Ending,
   type HttpListener,
-  LIMITS,
   listen,
   type ListenOptions,
   type TlsSettings,
@@ -83,7 +82,7 @@ async function mainFront(
   { host, port, maxBodyBytes, alwaysAcceptNamespace }: FrontOptions,
   tls: TlsSettings | undefined,
   set: PolicySet,
-  { pool, memoryIsShort }: ServerThreads,
+  { pool, memoryIsShort, limits }: ServerThreads,
   observers: Observers,
 ): Promise<Front> {
   const policies = new CurrentPolicies(set);
@@ -93,7 +92,7 @@ async function mainFront(
     tls,
     handler: policyHandler({ ...observers, pool, alwaysAcceptNamespace, policies, memoryIsShort }),
     maxBodyBytes,
-    limits: LIMITS,
+    limits,
     onClosed: logClosed(observers.log, "policies"),
   }, NAMES);
   return {

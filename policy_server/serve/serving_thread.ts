@@ -8,7 +8,7 @@ import { PlacedEvaluator, type PooledOutcome } from "../../evaluator/apply/place
 import type { EvaluationOptions, PiecedRequest } from "../../evaluator/apply/pool.ts";
 import { joinRequest } from "../../evaluator/apply/inline.ts";
 import { OverloadedError } from "../../evaluator/types/overloaded_error.ts";
-import { type HttpHandler, type HttpListener, LIMITS, listen, sharedLimits } from "../../http/mod.ts";
+import { type HttpHandler, type HttpListener, listen, sharedLimits } from "../../http/mod.ts";
 import { CurrentPolicies } from "../apply/current_policies.ts";
 import { createLog, type Log } from "../apply/log.ts";
 import { logClosed, logPolicyEntry } from "../apply/log_events.ts";
@@ -130,7 +130,7 @@ class ServingThread {
         tls,
         handler: this.#handler,
         maxBodyBytes: this.#settings.maxBodyBytes,
-        limits: sharedLimits(LIMITS, this.#settings.threads),
+        limits: sharedLimits(this.#settings.limits, this.#settings.threads),
         onClosed: logClosed(this.#log, "policies"),
       });
       // Not earlier: Bun's own code listens by a global that is then gone. And not later: no request has been read yet.

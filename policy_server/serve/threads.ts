@@ -3,7 +3,7 @@ import process from "node:process";
 import { EvaluatorPool } from "../../evaluator/apply/pool.ts";
 import { workerUrl } from "../../evaluator/apply/worker_url.ts";
 import type { ThreadMemory } from "../../evaluator/types/protocol.ts";
-import { AT_ONCE } from "../../http/types.ts";
+import { AT_ONCE, type ConnectionLimits, LIMITS } from "../../http/types.ts";
 import { codeMemory } from "../apply/code_memory.ts";
 import type { Log } from "../apply/log.ts";
 import { logPolicyEntry } from "../apply/log_events.ts";
@@ -27,6 +27,8 @@ export interface ServerThreads {
   readonly serving: ServingThreads | undefined;
   /** Whether new requests are to be refused. */
   readonly memoryIsShort: () => boolean;
+  /** Of the connections of whoever listens. */
+  readonly limits: ConnectionLimits;
   /** What policy sets are built with, for these threads to evaluate. */
   readonly forPolicies: Pick<PolicySetOptions, "pool" | "codeMemory" | "limits">;
 }
@@ -51,6 +53,9 @@ export async function startThreads(
   const excess = demand && count > 0 ? threadsExcess(demand) : undefined;
   if (excess !== undefined) throw new Error(excess);
 
+  const limits = plan
+    ? { ...LIMITS, maxConnections: Math.min(LIMITS.maxConnections, plan.connections) }
+    : LIMITS;
   const pool = new EvaluatorPool({
     ...(plan && { memory: plan, maxBytes: plan.waiting }),
     worker: await workerUrl(),
@@ -64,7 +69,7 @@ export async function startThreads(
   });
   lifetimes.defer(() => pool.close());
   const serving = count > 0
-    ? await startServing(options, count, { pool, log, metrics, memory: plan })
+    ? await startServing(options, count, { pool, log, metrics, memory: plan, limits })
     : undefined;
   // Those that listen have been ended by then, with the time that their requests had.
   lifetimes.defer(() => serving?.end(AT_ONCE));
@@ -79,6 +84,7 @@ export async function startThreads(
     pool,
     serving,
     memoryIsShort: pressure.high,
+    limits,
     forPolicies: {
       pool: serving?.evaluators ?? pool,
       codeMemory: codeMemory(demand),
@@ -111,9 +117,12 @@ function servingThreads(options: ServerOptions, inOneThread: boolean, log: Log):
 async function startServing(
   { host, maxBodyBytes, logLevel, logFormat, alwaysAcceptNamespace }: ServerOptions,
   threads: number,
-  { memory, ...owned }: Pick<ConstructorParameters<typeof ServingThreads>[0], "pool" | "log" | "metrics"> & {
-    readonly memory: ThreadMemory | undefined;
-  },
+  { memory, limits, ...owned }:
+    & Pick<ConstructorParameters<typeof ServingThreads>[0], "pool" | "log" | "metrics">
+    & {
+      readonly memory: ThreadMemory | undefined;
+      readonly limits: ConnectionLimits;
+    },
 ): Promise<ServingThreads> {
   const { ServingThreads } = await import("./serving_threads.ts");
   return new ServingThreads({
@@ -126,6 +135,7 @@ async function startServing(
       logLevel,
       logFormat: logFormat === "json" ? "json" : "text",
       alwaysAcceptNamespace,
+      limits,
       memory,
     },
   });

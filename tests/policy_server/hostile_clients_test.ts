@@ -188,24 +188,37 @@ for (const tls of [true, false]) {
     }));
 }
 
-test("with few descriptors it serves on among more clients than it has descriptors for", async () => {
-  await serving({ policies: { good: GOOD }, program, flags: PATIENT, descriptors: 256 }, async (server) => {
-    const sockets: Socket[] = [];
-    await asking(server, async () => {
-      for (let made = 0; made < 600; made++) {
-        sockets.push(await open(server, false));
-        // All that come between two turns of its event loops look alike to a server.
-        if (made % 20 === 0) await ask(server, { path: "/validate/good", body: PRIVILEGED });
-      }
-      assert.is((await ask(server, { path: "/validate/good", body: PRIVILEGED })).status, 200);
-      const probe = { port: server.readinessPort, tls: false };
-      assert.is((await ask(probe, { method: "GET", path: "/readiness" })).status, 200);
+/** What leaves room for fewer connections than clients make, and for how many. */
+const SCARCE = {
+  descriptors: { room: 128, clients: 600, options: { flags: PATIENT, descriptors: 256 } },
+  memory: { room: 819, clients: 1_000, options: { flags: [...PATIENT, "--memory-limit-mib", "512"] } },
+};
+for (const [what, { room, clients, options }] of Object.entries(SCARCE)) {
+  test(`with little room for ${what} it serves on among more clients than it has room for`, async () => {
+    await serving({ policies: { good: GOOD }, program, ...options }, async (server) => {
+      const sockets: Socket[] = [];
+      const before = descriptors(server);
+      await asking(server, async () => {
+        for (let made = 0; made < clients; made++) {
+          sockets.push(await open(server, false));
+          // All that come between two turns of its event loops look alike to a server.
+          if (made % 20 === 0) await ask(server, { path: "/validate/good", body: PRIVILEGED });
+        }
+        // Those who ask are among them; what a thread opens now and then is not.
+        await until(
+          () => descriptors(server) <= before + room + 8,
+          () => `${before} descriptors before, ${descriptors(server)}`,
+        );
+        assert.is((await ask(server, { path: "/validate/good", body: PRIVILEGED })).status, 200);
+        const probe = { port: server.readinessPort, tls: false };
+        assert.is((await ask(probe, { method: "GET", path: "/readiness" })).status, 200);
+      });
+      for (const socket of sockets) socket.destroy();
+      await server.logged("there were too many connections");
+      assert.is(server.stderr(), "");
     });
-    for (const socket of sockets) socket.destroy();
-    await server.logged("there were too many connections");
-    assert.is(server.stderr(), "");
   });
-});
+}
 
 /** Serves modules, and holds what is asked for until it is told to let go. */
 async function withModules(

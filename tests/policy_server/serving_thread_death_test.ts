@@ -6,7 +6,7 @@ import * as assert from "uvu/assert";
 import { EvaluatorPool } from "../../evaluator/apply/pool.ts";
 import { prepareModule } from "../../evaluator/apply/prepare.ts";
 import { WORKER_URL } from "../../evaluator/apply/worker_url.ts";
-import { AT_ONCE } from "../../http/mod.ts";
+import { AT_ONCE, LIMITS } from "../../http/mod.ts";
 import { createLog } from "../../policy_server/apply/log.ts";
 import { createMetrics } from "../../policy_server/apply/metrics.ts";
 import type { PolicySet } from "../../policy_server/apply/policy_set.ts";
@@ -46,6 +46,7 @@ async function running(use: (running: Running) => Promise<void>): Promise<void> 
       logLevel: "info",
       logFormat: "text",
       alwaysAcceptNamespace: null,
+      limits: LIMITS,
       memory: undefined,
     },
   });

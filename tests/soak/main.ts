@@ -2,11 +2,13 @@
  * Runs a policy server for a while under load and attack, checks every answer, and watches what it holds. Ends with 1 unless it
  * has held: no wrong, lost or late answer, descriptors and threads as before, memory flat, an end in time.
  *
- * usage: npm run soak -- [--minutes N] [--runtime node|bun] [--program FILE] [--faults NAME,...] [--connections N] [--policies N]
- *                        [--memory-limit MIB] [--html FILE] [--folder DIR] [--list]
+ * usage: npm run soak -- [--minutes N] [--runtime node|bun] [--program FILE] [--faults NAME,... | --crowd N] [--connections N]
+ *                        [--policies N] [--memory-limit MIB] [--html FILE] [--folder DIR] [--list]
  *
  * Without `--program`, the bundle that ships is made and run on the runtime; with it, that file is run by itself, and has to take
  * the flags of Kubewarden's policy server (`--faults` names those that it shall meet: one that does not know SIGHUP ends of it).
+ * With `--crowd`, so many clients that are silent, half open, slow, resetting and pipelining take the place of the faults: answers
+ * may then take three times as long, and memory has to be back, too.
  * `--memory-limit` runs it in a memory cgroup of its own, like a container of that size (root only).
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -17,12 +19,13 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { bundleFile, imageEnvironmentOf } from "../programs.ts";
 import { checkedClients } from "./checked.ts";
+import { crowd } from "./crowd.ts";
 import { FAULTS } from "./faults.ts";
 import { reportHtml } from "./html.ts";
 import { type Observed, startObserved } from "./observed.ts";
 import { memoryCgroup } from "./memory_cgroup.ts";
 import { makePlan } from "./plan.ts";
-import { failures, reportText, type Sample, type Soak } from "./report.ts";
+import { failures, isBack, reportText, type Sample, type Soak } from "./report.ts";
 
 /** Faults that go on at once. */
 const AT_ONCE = 3;
@@ -31,6 +34,8 @@ const MAX_FAULT_MS = 8_000;
 /** The share of the time before the first attack. */
 const CALM_SHARE = 0.2;
 const MAX_CALM_MS = 60_000;
+/** Before a crowd: memory must have become what it is without one. */
+const CALM_SHARE_OF_CROWD = 0.5;
 const SAMPLE_MS = 1_000;
 /** How long the server gets to give back what attackers held. */
 const RECOVERY_MS = 60_000;
@@ -41,6 +46,7 @@ const { values } = parseArgs({
     runtime: { type: "string", default: "bun" in process.versions ? "bun" : "node" },
     program: { type: "string" },
     faults: { type: "string" },
+    crowd: { type: "string" },
     policies: { type: "string", default: "44" },
     connections: { type: "string", default: "8" },
     "memory-limit": { type: "string" },
@@ -99,9 +105,12 @@ async function main(): Promise<number> {
   }
   const minutes = Number(values.minutes);
   const [connections, policies] = [Number(values.connections), Number(values.policies)];
-  const whole = [connections, policies].every((number) => Number.isInteger(number) && number > 0);
+  const clients = values.crowd === undefined ? undefined : Number(values.crowd);
+  const whole = [connections, policies, clients ?? 1].every((number) =>
+    Number.isInteger(number) && number > 0
+  );
   if (!(minutes > 0) || !whole) {
-    throw new Error("--minutes, --connections and --policies take a number above 0");
+    throw new Error("--minutes, --connections, --policies and --crowd take a number above 0");
   }
   const names = chosenFaults();
   const { words, env } = command();
@@ -121,8 +130,8 @@ async function main(): Promise<number> {
     env,
   });
   await server.ready();
-  const clients = checkedClients(server.port, plan.questions, connections);
-  const { checks } = clients;
+  const checked = checkedClients(server.port, plan.questions, connections);
+  const { checks } = checked;
   const began = performance.now();
   const samples: Sample[] = [];
   const sample = (): Sample => {
@@ -144,22 +153,29 @@ async function main(): Promise<number> {
   let slowest = 0;
   const sampling = setInterval(() => server.ended() || samples.push(sample()), SAMPLE_MS);
   const totalMs = minutes * 60_000;
-  const calmMs = Math.min(MAX_CALM_MS, totalMs * CALM_SHARE);
-  await pause(calmMs);
+  const calmMs = clients === undefined
+    ? Math.min(MAX_CALM_MS, totalMs * CALM_SHARE)
+    : totalMs * CALM_SHARE_OF_CROWD;
+  await pause(calmMs / 2);
+  // Until now policies were asked for the first time.
+  checks.calm.length = 0;
+  await pause(calmMs / 2);
   const before = sample();
-  clients.attack(true);
-  await attackFor(totalMs - calmMs, names, server);
-  clients.attack(false);
+  checked.attack(true);
+  const attackMs = totalMs - calmMs;
+  const crowded = clients === undefined ? undefined : await crowd(server.port, clients, attackMs);
+  if (crowded === undefined) await attackFor(attackMs, names, server);
+  checked.attack(false);
   // The checked clients stay, as they were before the first attack.
   let after = sample();
   for (const end = performance.now() + RECOVERY_MS; performance.now() < end && !server.ended();) {
     after = sample();
-    if (after.descriptors <= before.descriptors && after.threads <= before.threads) break;
+    if (isBack({ minutes, crowd: crowded, before, after })) break;
     await pause(500);
   }
   clearInterval(sampling);
   const died = server.ended();
-  await clients.stop();
+  await checked.stop();
   checks.slowestMs = slowest;
   const stopped = await server.stop();
   const name = values.program === undefined ? `policy-server on ${values.runtime}` : basename(values.program);
@@ -167,7 +183,7 @@ async function main(): Promise<number> {
     console.log(`memory: at most ${Math.round(cgroup.peak() / 2 ** 20)} of ${values["memory-limit"]} MiB`);
     if (cgroup.killed()) console.log("the kernel has ended it, out of memory");
   }
-  const soak: Soak = { name, minutes, samples, checks, before, after, stopped, died };
+  const soak: Soak = { name, minutes, samples, checks, crowd: crowded, before, after, stopped, died };
   console.log(reportText(soak));
   if (values.html !== undefined) writeFileSync(values.html, reportHtml(soak));
   if (values.folder === undefined) rmSync(folder, { recursive: true, force: true });

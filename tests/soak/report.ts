@@ -1,5 +1,6 @@
 /** What a soak has shown: a table over time, and what of it must not be. */
 import type { Checks } from "./checked.ts";
+import type { CrowdResult } from "./crowd.ts";
 
 /** One look at the server. */
 export type Sample = {
@@ -22,6 +23,8 @@ export type Soak = {
   readonly minutes: number;
   readonly samples: readonly Sample[];
   readonly checks: Checks;
+  /** Undefined when there was none. */
+  readonly crowd?: CrowdResult | undefined;
   /** Before the first attack, and when the server had its time after the last. */
   readonly before: Sample;
   readonly after: Sample;
@@ -37,7 +40,11 @@ const MAX_GROWTH = 1.1;
 const MAX_MORE_DESCRIPTORS = 8;
 const MAX_MORE_THREADS = 4;
 const MAX_STOP_MS = 26_000;
-/** How much slower answers may be under attack, for one percentile. */
+/** How much slower answers may be in a crowd, for the 99th percentile. */
+const MAX_SLOWDOWN = 3;
+/** In a shorter time before a crowd memory has not become what it is without one. */
+const MIN_CROWD_MINUTES = 4;
+
 export const percentile = (values: readonly number[], share: number): number => {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
@@ -45,9 +52,20 @@ export const percentile = (values: readonly number[], share: number): number => 
 
 const peak = (samples: readonly Sample[]) => Math.max(0, ...samples.map(({ rssMib }) => rssMib));
 
+type Recovery = Pick<Soak, "minutes" | "crowd" | "before" | "after">;
+
+/** Whether memory is not back after a crowd. */
+const keepsMemory = ({ minutes, crowd, before, after }: Recovery): boolean =>
+  crowd !== undefined && minutes >= MIN_CROWD_MINUTES && after.rssMib > before.rssMib * MAX_GROWTH;
+
+/** Whether the server holds no more than before. */
+export const isBack = (recovery: Recovery): boolean =>
+  recovery.after.descriptors <= recovery.before.descriptors &&
+  recovery.after.threads <= recovery.before.threads && !keepsMemory(recovery);
+
 /** What must not be, one line each; none: the server has held. */
 export function failures(soak: Soak): readonly string[] {
-  const { checks, before, after, samples, minutes, stopped, died } = soak;
+  const { checks, crowd, before, after, samples, minutes, stopped, died } = soak;
   const found: string[] = [];
   if (died) found.push("the server ended by itself");
   if (checks.requests === 0) found.push("nothing was asked");
@@ -60,6 +78,22 @@ export function failures(soak: Soak): readonly string[] {
   }
   if (after.threads > before.threads + MAX_MORE_THREADS) {
     found.push(`threads: ${before.threads} before, ${after.threads} after`);
+  }
+  if (crowd !== undefined) {
+    if (crowd.connections < crowd.clients) {
+      found.push(
+        `${crowd.clients} clients made only ${crowd.connections} connections: the machine is too busy`,
+      );
+    }
+    const [calm, crowded] = [percentile(checks.calm, 0.99), percentile(checks.attacked, 0.99)];
+    if (crowded > calm * MAX_SLOWDOWN) {
+      found.push(`p99: ${calm.toFixed(1)} ms before the crowd, ${crowded.toFixed(1)} ms in it`);
+    }
+  }
+  if (keepsMemory(soak)) {
+    found.push(
+      `resident memory: ${before.rssMib.toFixed(0)} MiB before, ${after.rssMib.toFixed(0)} MiB after`,
+    );
   }
   if (minutes >= 2 * FLAT_FROM_MINUTE) {
     const minute = (from: number) =>
@@ -137,7 +171,7 @@ function thinned(samples: readonly Sample[], count: number): readonly Sample[] {
 
 /** The table and what it comes to, as text. */
 export function reportText(soak: Soak): string {
-  const { checks, before, after, samples, stopped } = soak;
+  const { checks, crowd, before, after, samples, stopped } = soak;
   const found = failures(soak);
   const calm = percentile(checks.calm, 0.99);
   const attacked = percentile(checks.attacked, 0.99);
@@ -152,6 +186,11 @@ export function reportText(soak: Soak): string {
     `${percentile(checks.calm, 0.5).toFixed(1)}, ${calm.toFixed(1)} ms before the attacks; ` +
     `${percentile(checks.attacked, 0.5).toFixed(1)}, ${attacked.toFixed(1)} ms under attack; ` +
     `slowest ${checks.slowestMs.toFixed(0)} ms`,
+    ...crowd
+      ? [
+        `the crowd made ${crowd.connections} connections, ${crowd.handshakes} with TLS, at most ${crowd.atOnce} at once`,
+      ]
+      : [],
     `SIGTERM: ended with ${stopped.signal ?? stopped.code} after ${stopped.ms.toFixed(0)} ms`,
     ...checks.examples.map((example) => `  ${example}`),
     found.length === 0 ? "it has held" : `it has NOT held: ${found.join("; ")}`,

@@ -1,6 +1,6 @@
 // The soak says so when a server has not held: each thing that must not be is found, and nothing else.
 import { execFile } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -48,6 +48,7 @@ const HELD: Soak = {
   stopped: { ms: 1000, code: 0, signal: null },
   died: false,
 };
+const CROWD = { clients: 4000, connections: 5000, handshakes: 3000, atOnce: 1000 };
 const growing = (mib: number) => samples.map((at) => ({ ...at, rssMib: 400 + at.seconds / 60 * mib }));
 
 test("a server that held, also with refusals, and with what may come and go", () => {
@@ -56,6 +57,8 @@ test("a server that held, also with refusals, and with what may come and go", ()
   // Grows at first, and then by less than a tenth.
   assert.equal(failures({ ...HELD, samples: growing(6) }), []);
   assert.match(reportText(HELD), /\bit has held$/);
+  // Three times as slow in a crowd.
+  assert.equal(failures({ ...HELD, crowd: CROWD, checks: { ...CHECKS, attacked: [6] } }), []);
 });
 
 test("each thing that must not be", () => {
@@ -68,6 +71,15 @@ test("each thing that must not be", () => {
     [{ after: sample(600, { descriptors: 60 }) }, /^descriptors: 30 before, 60 after$/],
     [{ after: sample(600, { threads: 19 }) }, /^threads: 14 before, 19 after$/],
     [{ samples: growing(20) }, /^resident memory grew from \d+ MiB in minute 5 to \d+ MiB$/],
+    [
+      { crowd: { ...CROWD, connections: 3999 } },
+      /^4000 clients made only 3999 connections: the machine is too busy$/,
+    ],
+    [{ crowd: CROWD, checks: { ...CHECKS, attacked: [7] } }, /^p99: 2.0 ms before the crowd, 7.0 ms in it$/],
+    [
+      { crowd: CROWD, after: sample(600, { rssMib: 450 }) },
+      /^resident memory: 400 MiB before, 450 MiB after$/,
+    ],
     [
       { stopped: { ms: 30_000, code: null, signal: "SIGKILL" } },
       /^SIGTERM: ended with SIGKILL after 30000 ms$/,
@@ -124,9 +136,68 @@ test("a few seconds of it: a table, a page, and a program that is no server", as
     const none = await soak("--program", "/bin/false", "--minutes", "0.1");
     assert.is(none.code, 1);
     assert.match(none.stderr, "the server did not become ready");
-    for (const words of [["--faults", "nonsense"], ["--minutes", "0"], ["--runtime", "deno"]]) {
+    for (
+      const words of [
+        ["--faults", "nonsense"],
+        ["--minutes", "0"],
+        ["--runtime", "deno"],
+        ["--crowd", "1.5"],
+        ["--crowd", "100000000"],
+      ]
+    ) {
       assert.is((await soak(...words)).code, 1);
     }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("a crowd: every answer is right, and what it held is given back", async () => {
+  const words = ["--minutes", "0.4", "--policies", "4", "--crowd", "400"];
+  const { stdout, stderr } = await soak(...words);
+  const [, connections, handshakes] =
+    /the crowd made (\d+) connections, (\d+) with TLS/.exec(stdout)?.map(Number) ?? [];
+  assert.ok(connections! > 100 && handshakes! > 50, stdout + stderr);
+  // How long answers take is measured by hand: `npm run soak -- --crowd 10000`.
+  assert.match(stdout, /it has (NOT )?held/);
+  assert.not.match(stdout, /answers (wrong|lost)|descriptors:|threads:|ended by itself/);
+});
+
+/** Ready, but of no use: `onConnection` is what it does with whoever connects. */
+const useless = (onConnection: string) =>
+  `#!${process.execPath}
+const { createServer } = require("node:net");
+const port = (flag) => Number(process.argv[process.argv.indexOf(flag) + 1]);
+const onConnection = ${onConnection};
+process.on("SIGHUP", () => {});
+createServer({ allowHalfOpen: true }, (socket) => {
+  socket.on("error", () => {});
+  onConnection(socket);
+}).listen(port("--port"), "127.0.0.1");
+require("node:http").createServer((_, response) => response.end()).listen(port("--readiness-probe-port"), "127.0.0.1");
+`;
+
+test("it comes to its end whatever the server does", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "soak-test-"));
+  const servers = {
+    "closes its side alone in the midst of a handshake": `(socket) => {
+      socket.once("data", () => socket.end());
+      socket.once("end", () => socket.destroy());
+    }`,
+    "resets": `(socket) => socket.resetAndDestroy()`,
+    "reads nothing": `(socket) => setTimeout(() => socket.destroy(), 8_000)`,
+  };
+  try {
+    await Promise.all(
+      Object.entries(servers).flatMap(([name, onConnection], index) => {
+        const program = join(folder, `server-${index}.cjs`);
+        writeFileSync(program, useless(onConnection), { mode: 0o755 });
+        return [["--crowd", "50"], []].map(async (attack) => {
+          const { stdout, stderr } = await soak("--program", program, "--minutes", "0.1", ...attack);
+          assert.match(stdout, "it has NOT held: ", `${name}: ${stderr}`);
+        });
+      }),
+    );
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
