@@ -163,7 +163,7 @@ withIt(`the playground of the examples${hint}`, async () => {
         ]),
     );
     assert.is(JSON.parse(String(rejected)).status.message, 'label "owner" is required');
-    assert.match(String(refused), /^The policy refuses its settings: ./);
+    assert.match(String(refused), /^PolicyError: .*the policy refuses its settings: ./);
     assert.match(String(wrong), /^JsonSyntaxError: ./);
   } finally {
     server.kill("SIGTERM");
