@@ -157,7 +157,10 @@ export async function readVerificationConfig(
   try {
     text = await readBoundedText(path);
   } catch (cause) {
-    throw new ArtifactError("config", `failed to read verification file: ${messageOf(cause)}`, cause);
+    const reason = messageOf(cause);
+    // Of a folder the system's text names no path.
+    const named = reason.includes(path) ? reason : `${reason} (${path})`;
+    throw new ArtifactError("config", `failed to read verification file: ${named}`, cause);
   }
   let config: VerificationConfig;
   try {

@@ -58,12 +58,21 @@ function leadingFlags(words: readonly string[]): number {
   return end < 0 ? words.length : end;
 }
 
+/** Which help is asked for; `-h` also stands before other short flags, which then don't count. */
 function helpAsked(words: readonly string[]): "-h" | "--help" | undefined {
   const end = words.indexOf("--");
-  return (end < 0 ? words : words.slice(0, end)).find((word) => word === "-h" || word === "--help") as
-    | "-h"
-    | "--help"
-    | undefined;
+  const word = (end < 0 ? words : words.slice(0, end)).find((word) => /^(?:-h|--help$)/.test(word));
+  return word === undefined || word === "--help" ? word : "-h";
+}
+
+/** What the root flags ask for instead of a command; the first one counts, alone or behind switches: `-vh`, `-vV`. */
+function askedByRoot(words: readonly string[]): "help" | "version" | "long version" | undefined {
+  for (const word of words) {
+    if (word === "--help" || /^-v*h/.test(word)) return "help";
+    if (word === "--version") return "long version";
+    if (/^-v*V/.test(word)) return "version";
+  }
+  return undefined;
 }
 
 /** A value's choice, with its alias resolved; throws where there is none. */
@@ -80,31 +89,64 @@ function chosen(flag: Flag, value: string, usage: string): string {
 /** A flag where it stands on a command line. */
 type Occurrence = {
   readonly name: string;
+  /** Which of the words it stands in. */
+  readonly index: number;
   readonly rawName: string;
   readonly value?: string | undefined;
   /** Whether the value is attached: `--flag=value`, `-fvalue`. */
   readonly inlineValue?: boolean | undefined;
 };
 
-function unknownFlag(
-  { name, rawName, value, inlineValue }: Occurrence,
-  flags: readonly Flag[],
-  usage: string,
-) {
-  const near = rawName.startsWith("--") ? nearestName(name, flags.map((flag) => flag.name)) : undefined;
-  return new UsageError(
-    `unexpected argument '${rawName}${inlineValue ? `=${value}` : ""}' found`,
-    usage,
-    near === undefined ? [] : [`  tip: a similar argument exists: '--${near}'`],
-  );
+/** The names that a word may have been meant as: what it abbreviates, else what it is closest to. */
+function meantName(word: string, names: readonly string[]): string | undefined {
+  if (word === "") return undefined;
+  return names.find((name) => name.startsWith(word) || word.startsWith(name)) ?? nearestName(word, names);
 }
 
-/** The value of a flag: what begins with a dash is nobody's unless it is attached, and `-f=value` is `-fvalue`. */
-function valueOf(flag: Flag, { rawName, value, inlineValue }: Occurrence, usage: string): string {
-  if (value === undefined || (!inlineValue && /^-./.test(value))) {
-    throw new UsageError(`a value is required for '${flagText(flag)}' but none was supplied`, usage);
+const isNamed = (flag: Flag, rawName: string) => rawName === `--${flag.name}` || rawName === `-${flag.short}`;
+
+function unknownFlag(
+  { name, rawName, value, inlineValue, index }: Occurrence,
+  flags: readonly Flag[],
+  args: readonly string[],
+  usage: string,
+) {
+  // Short flags are read by UTF-16 units: half of a character is shown with the word that it stands in.
+  const whole = /^-[^\x21-\x7e]/.test(rawName);
+  const shown = whole ? args[index] : `${rawName}${inlineValue ? `=${value}` : ""}`;
+  const near = rawName.startsWith("--") ? meantName(name, flags.map((flag) => flag.name)) : undefined;
+  const tip = flags !== ROOT_FLAGS && ROOT_FLAGS.some((flag) => isNamed(flag, rawName))
+    ? [`  tip: '${rawName}' stands before the command`]
+    : near === undefined
+    ? []
+    : [`  tip: a similar argument exists: '--${near}'`];
+  return new UsageError(`unexpected argument '${shown}' found`, usage, tip);
+}
+
+const noValue = (shown: string, usage: string, tip: readonly string[] = []) =>
+  new UsageError(`a value is required for '${shown}' but none was supplied`, usage, tip);
+
+/**
+ * The value of a flag: what begins with a dash is nobody's unless it is attached, and `-f=value` is `-fvalue`. An empty one, as an unset
+ * variable of a script gives it, names nothing: as a path it would be the working directory.
+ */
+function valueOf(
+  flag: Flag,
+  { rawName, value, inlineValue }: Occurrence,
+  flags: readonly Flag[],
+  usage: string,
+): string {
+  if (value === undefined) throw noValue(flagText(flag), usage);
+  if (!inlineValue && /^-./.test(value)) {
+    const meant = value === "--" || flags.some((other) => isNamed(other, value.split("=", 1)[0]!));
+    throw noValue(
+      flagText(flag),
+      usage,
+      meant ? [] : [`  tip: a value that begins with a dash is attached: '--${flag.name}=${value}'`],
+    );
   }
   const text = inlineValue && !rawName.startsWith("--") ? value.replace(/^=/, "") : value;
+  if (text === "" && !flag.mayBeEmpty && flag.choices === undefined) throw noValue(flagText(flag), usage);
   return chosen(flag, text, usage);
 }
 
@@ -114,8 +156,7 @@ function unknownCommand(
   command: CommandDescription | undefined,
 ): UsageError {
   const names = (command?.commands ?? COMMANDS).map(({ name }) => name);
-  const near = names.find((name) => name.startsWith(word) || word.startsWith(name)) ??
-    nearestName(word, names);
+  const near = meantName(word, names);
   return new UsageError(
     `unrecognized subcommand '${word}'`,
     shortUsage(path, command),
@@ -133,6 +174,8 @@ function checkRequired(
   const positionals = command.positionals ?? [];
   const excess = positionals.some(({ many }) => many) ? undefined : words[positionals.length];
   if (excess !== undefined) throw new UsageError(`unexpected argument '${excess}' found`, usage);
+  const empty = words.indexOf("");
+  if (empty >= 0) throw noValue(positionalText((positionals[empty] ?? positionals.at(-1))!), usage);
   const missing = [
     ...flags.filter((flag) => flag.required && !given.has(flag.name)).map(flagText),
     ...positionals.filter((positional, index) => !positional.optional && words.length <= index).map(
@@ -160,12 +203,15 @@ function checkRequired(
 /** What is asked for with `help`, `-h` or `--help`; undefined where none of them stands. Throws {@link UsageError}. */
 function helpQuestion(
   program: string,
-  words: readonly string[],
+  flag: "-h" | "--help" | undefined,
   rest: readonly string[],
 ): Parsed | undefined {
-  const flag = helpAsked(words);
-  if (rest[0] !== "help" && flag === undefined) return undefined;
-  const asked = rest[0] === "help" ? rest.slice(1) : rest;
+  const group = descend(rest);
+  const isGroup = group.command === undefined || group.command.commands !== undefined;
+  // Every group has a command `help`, as the root has.
+  const named = isGroup && rest[group.path.length] === "help";
+  if (!named && flag === undefined) return undefined;
+  const asked = named ? rest.toSpliced(group.path.length, 1) : rest;
   const { path, command } = descend(asked);
   const next = asked[path.length];
   const takesCommand = command === undefined || command.commands !== undefined;
@@ -208,7 +254,7 @@ function readFlags(
     if (token.kind !== "option") continue;
     const flag = flags.find(({ name }) => name === token.name);
     if (flag === undefined || (token.inlineValue && flag.value === undefined && !flag.tolerant)) {
-      throw unknownFlag(token, flags, usage);
+      throw unknownFlag(token, flags, args, usage);
     }
     const before = found.get(flag.name);
     if (before !== undefined && !flag.repeatable && !flag.greedy) {
@@ -217,7 +263,7 @@ function readFlags(
     const values = before ?? [];
     found.set(flag.name, values);
     if (flag.greedy && !token.inlineValue) open = values;
-    else if (flag.value !== undefined) values.push(valueOf(flag, token, usage));
+    else if (flag.value !== undefined) values.push(valueOf(flag, token, flags, usage));
   }
   return { given: found, words };
 }
@@ -238,16 +284,23 @@ function argumentsOf(command: CommandDescription, given: Given, words: readonly 
 export function parseCommandLine(program: string, words: readonly string[]): Parsed {
   const leading = leadingFlags(words);
   const [rootWords, rest] = [words.slice(0, leading), words.slice(leading)];
-  if (rootWords.includes("-V")) return { kind: "version", long: false };
-  if (rootWords.includes("--version")) return { kind: "version", long: true };
-  const help = helpQuestion(program, words, rest);
+  const rootUsage = shortUsage([program], undefined);
+  // A dash alone, and what ends flags, are no flags of the root's and no command.
+  const stray = rootWords.find((word) => word === "-" || word === "--");
+  if (stray !== undefined) throw new UsageError(`unexpected argument '${stray}' found`, rootUsage);
+  const asked = askedByRoot(rootWords);
+  if (asked === "version" || asked === "long version") return { kind: "version", long: asked !== "version" };
+  const flag = helpAsked(words) ?? (asked === "help" ? "-h" : undefined);
+  const help = helpQuestion(program, flag, rest);
   if (help !== undefined) return help;
-  const root = readFlags(ROOT_FLAGS, rootWords, shortUsage([program], undefined));
+  const root = readFlags(ROOT_FLAGS, rootWords, rootUsage);
   const { path, command } = descend(rest);
   const fullPath = [program, ...path];
   if (command === undefined || command.commands !== undefined) {
     const unknown = rest[path.length];
     if (unknown === undefined) return { kind: "help", path: fullPath, command, long: false, asked: false };
+    // Groups have no flags: reading one as theirs says so.
+    if (unknown.startsWith("-")) readFlags([], [unknown], shortUsage(fullPath, command));
     throw unknownCommand(unknown, fullPath, command);
   }
   const flags = command.flags ?? [];

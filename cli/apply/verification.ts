@@ -44,7 +44,9 @@ function annotationsOf(context: Context, given: readonly string[]): Annotations 
     // The original drops these, and with the last of them the whole verification (spec/cli.md, sharp edge 12).
     if (at <= 0) {
       throw new UsageError(
-        `invalid value '${pair}' for '--verification-annotation <KEY=VALUE>...': it has no '='`,
+        `invalid value '${pair}' for '--verification-annotation <KEY=VALUE>...': it has no ${
+          at < 0 ? "'='" : "key"
+        }`,
         `${context.program} <COMMAND> --verification-annotation <KEY=VALUE>...`,
       );
     }

@@ -36,7 +36,7 @@ async function givenAnnotations(
     const at = pair.indexOf("=");
     if (at <= 0) {
       throw new UsageError(
-        `invalid value '${pair}' for '--annotation <KEY=VALUE>...': it has no '='`,
+        `invalid value '${pair}' for '--annotation <KEY=VALUE>...': it has no ${at < 0 ? "'='" : "key"}`,
         USAGE_LINE(context.program),
       );
     }

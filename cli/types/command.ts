@@ -19,6 +19,8 @@ export interface Flag {
   /** A switch that also takes `--flag=anything`, which 1.36 asked for by accident. */
   readonly tolerant?: boolean;
   readonly required?: boolean;
+  /** Takes an empty value, too, which else names nothing. */
+  readonly mayBeEmpty?: boolean;
   readonly choices?: readonly string[];
   /** Further spellings of choices that are taken and not shown. */
   readonly aliases?: Readonly<Record<string, string>>;

@@ -35,7 +35,7 @@ const SCAFFOLD: readonly CommandDescription[] = [
       ),
       flag("-o, --output <FILE>", "Path where the artifact-pkg.yml file is stored"),
       flag("-q, --questions-path <PATH>", "File containing the questions-ui content of the policy"),
-      flag("-v, --version <VALUE>", "Deprecated: the metadata holds the version"),
+      flag("-v, --version <VALUE>", "Deprecated: the metadata holds the version", { mayBeEmpty: true }),
     ],
   },
   {
@@ -263,7 +263,7 @@ export const COMMANDS: readonly CommandDescription[] = [
     flags: [
       ...REGISTRY_FLAGS,
       ...SIGNATURE_FLAGS,
-      flag("--filter <TEXT>", "Run only the cases whose name contains this text"),
+      flag("--filter <TEXT>", "Run only the cases whose name contains this text", { mayBeEmpty: true }),
       flag("--junit <FILE>", "Write the results as JUnit XML, too"),
       flag("--watch", "Run again whenever a file beside a suite changes, until interrupted"),
     ],

@@ -363,10 +363,10 @@ test("verification: files that cannot be read, and what is accepted with a warni
     const absent = await failure(readVerificationConfig(join(directory, "absent.yml")));
     assert.match(absent.message, "failed to read verification file: ENOENT");
     await mkdir(join(directory, "folder"));
-    assert.match(
-      (await failure(readVerificationConfig(join(directory, "folder")))).message,
-      "failed to read verification file",
-    );
+    const folder = join(directory, "folder");
+    const { message } = await failure(readVerificationConfig(folder));
+    assert.match(message, "failed to read verification file");
+    assert.ok(message.includes(folder), `its place is named: ${message}`);
     const typo = join(directory, "typo.yml");
     for (const text of ["more: 1", "apiVersion: v2", "apiVersion: v1", "allOf: [", "hi"]) {
       await writeFile(typo, text);

@@ -44,6 +44,77 @@ test("values: behind the flag, behind an equals sign, attached, and - for standa
   assert.is((await given("run", "-r", "-", "p.wasm")).args.value("request-path"), "-");
 });
 
+test("values that clap knows otherwise: empty ones, dashes, equals signs, clusters", () => {
+  const value = (...words: string[]) => given("annotate", "-m", "m", ...words, "w").args.value("output-path");
+  for (
+    const [words, expected] of [
+      [["-o==x"], "=x"],
+      [["-o=-1"], "-1"],
+      [["-o-1"], "-1"],
+      [["--output-path=-1"], "-1"],
+      [["-o-"], "-"],
+      [["-fo", "x"], "x"],
+      [["-fox"], "x"],
+      [["-fo=x"], "x"],
+      [["-ofo"], "fo"],
+    ] as const
+  ) assert.is(value(...words), expected, words.join(" "));
+  for (const words of [["-o", ""], ["-o="], ["--output-path="], ["--output-path", ""]]) {
+    assert.match(
+      refused("annotate", "-m", "m", "w", ...words),
+      "error: a value is required for '--output-path <PATH>' but none was supplied\n",
+      words.join(" "),
+    );
+  }
+  assert.match(
+    refused("annotate", "-m", "m", "-o", "x", ""),
+    "a value is required for '<wasm-path>' but none",
+  );
+  assert.match(refused("save", "-o", "f", "a", ""), "a value is required for '<policies>...' but none");
+  assert.match(refused("test", ""), "a value is required for '[suites]...' but none was supplied");
+  assert.is(given("test", "--filter", "").args.value("filter"), "");
+  assert.is(given("scaffold", "artifacthub", "-v", "").args.value("version"), "");
+  assert.match(
+    refused("annotate", "-m", "m", "-o", "-x.wasm", "w"),
+    "none was supplied\n\n  tip: a value that begins with a dash is attached: '--output-path=-x.wasm'\n",
+  );
+  for (const next of ["-f", "--force", "--", "--metadata-path=x"]) {
+    assert.not.match(refused("annotate", "-o", next, "w"), "tip", next);
+  }
+});
+
+test("what stands before the command is a flag of the root's or refused", () => {
+  for (const words of [["-", "policies"], ["--", "policies"], ["-v", "--", "policies"], ["-"], ["--"]]) {
+    assert.match(
+      refused(...words),
+      /^error: unexpected argument '--?' found\n\nUsage: reeve /,
+      words.join(" "),
+    );
+  }
+  assert.not.match(refused(""), "tip");
+  for (
+    const [words, kind] of [
+      [["-vh"], "help"],
+      [["-hv"], "help"],
+      [["-h", "-V"], "help"],
+      [["--help", "--version"], "help"],
+      [["-vV"], "version"],
+      [["-V", "-h"], "version"],
+      [["-v", "--version", "run"], "version"],
+      [["annotate", "-hf"], "help"],
+    ] as const
+  ) assert.is(parseCommandLine("reeve", words).kind, kind, words.join(" "));
+  assert.is(given("save", "-o", "f", "--", "-h").args.word("policies"), "-h");
+  for (const flag of ["-v", "--verbose", "--no-color"]) {
+    for (const command of [["run"], ["scaffold"]]) {
+      assert.match(
+        refused(...command, flag),
+        `error: unexpected argument '${flag}' found\n\n  tip: '${flag}' stands before the command\n`,
+      );
+    }
+  }
+});
+
 test("flags and words stand in any order; -- ends flags", async () => {
   const { args, path } = await given("save", "a", "-o", "f", "b", "--", "-c");
   assert.equal(path, ["save"]);
@@ -112,6 +183,11 @@ test("unknown flags and commands, with the nearest known one", async () => {
   assert.match(await refused("inspekt", "p"), /unrecognized subcommand 'inspekt'\n\n.*exists: 'inspect'/);
   assert.match(await refused("scaffold", "manifst"), /unrecognized subcommand 'manifst'\n\n.*'manifest'/);
   assert.match(await refused("--nonsense"), /unexpected argument '--nonsense' found/);
+  assert.match(await refused("scaffold", "--nonsense"), /unexpected argument '--nonsense' found/);
+  assert.match(await refused("run", "p", "--req", "x"), "a similar argument exists: '--request-path'\n");
+  for (const flag of ["-😀", "-é", "--😀", "--__proto__", "--constructor", "---", "--=x", "-="]) {
+    assert.match(refused("run", flag), `error: unexpected argument '${flag}' found\n`);
+  }
   assert.match(await refused("zzzzzz"), /^error: unrecognized subcommand 'zzzzzz'\n\nUsage/);
 });
 
@@ -119,7 +195,13 @@ test("help of what there is not is an error as well", async () => {
   for (const words of [["help", "nonsense"], ["nonsense", "--help"], ["help", "scaffold", "nonsense"]]) {
     assert.match(await refused(...words), "error: unrecognized subcommand 'nonsense'\n");
   }
-  assert.equal((parseCommandLine("reeve", ["help", "scaffold", "vap"])).kind, "help");
+  assert.match(refused("scaffold", "help", "nonsense"), "error: unrecognized subcommand 'nonsense'\n");
+  for (const words of [["help", "scaffold", "vap"], ["scaffold", "help", "vap"], ["scaffold", "vap", "-h"]]) {
+    const parsed = parseCommandLine("reeve", words);
+    assert.equal(parsed.kind === "help" && parsed.path, ["reeve", "scaffold", "vap"]);
+  }
+  const group = parseCommandLine("reeve", ["scaffold", "help"]);
+  assert.equal(group.kind === "help" && group.path, ["reeve", "scaffold"]);
 });
 
 test("what is too much, given twice, without its value, or against another flag", async () => {
