@@ -60,6 +60,8 @@ function textOf(fields: Fields, name: string, where: string): string | undefined
   if (value.kind !== "string") {
     throw new CliError(`${where}: ${name}: expected a string, found ${value.kind}`);
   }
+  // As a path it would be the suite's folder.
+  if (value.value === "") throw new CliError(`${where}: ${name}: the text is empty`);
   return value.value;
 }
 
@@ -143,9 +145,47 @@ async function requestOf(
 ): Promise<string | undefined> {
   if (value === undefined) return undefined;
   if (value.kind !== "string") return jsonText(value);
+  if (value.value === "") throw new CliError(`${where}: request: the text is empty`);
   const path = resolve(folder, value.value);
   const text = await fileText(path, where);
   return /\.ya?ml$/.test(path) ? jsonText(parsed(text, path, reading)) : text;
+}
+
+const MATCHERS: readonly string[] = ["contains", "matches"];
+
+/** What can be expected of a member at all: anything else would fail whatever the policy does, and say so of the policy. */
+const EXPECTABLE: Readonly<
+  Record<
+    (typeof EXPECTED)[number],
+    { readonly kinds: readonly DocumentValue["kind"][]; readonly said: string }
+  >
+> = {
+  allowed: { kinds: ["boolean"], said: "true or false" },
+  message: {
+    kinds: ["string", "null", "map"],
+    said: "a text, null, or { contains: TEXT } or { matches: TEXT }",
+  },
+  code: { kinds: ["number", "null"], said: "a number or null" },
+  patch: { kinds: ["list"], said: "a list, [] where nothing is changed" },
+  warnings: { kinds: ["list", "null"], said: "a list or null" },
+  auditAnnotations: { kinds: ["map", "null"], said: "a map or null" },
+  settingsValid: { kinds: ["boolean"], said: "true or false" },
+  settingsMessage: {
+    kinds: ["string", "null", "map"],
+    said: "a text, null, or { contains: TEXT } or { matches: TEXT }",
+  },
+};
+
+function requireExpectable(member: (typeof EXPECTED)[number], value: DocumentValue, where: string): void {
+  const { kinds, said } = EXPECTABLE[member];
+  const place = `${where}: ${member}: expected ${said}`;
+  if (!kinds.includes(value.kind)) throw new CliError(`${place}, found ${value.kind}`);
+  if (!kinds.includes("string") || value.kind !== "map") return;
+  const [only, ...more] = value.entries;
+  if (
+    only !== undefined && more.length === 0 && MATCHERS.includes(only.key) && only.value.kind === "string"
+  ) return;
+  throw new CliError(`${place}, found ${jsonText(value)}`);
 }
 
 /** What a case expects. Refused is what would never be looked at, and so pass whatever the policy does. */
@@ -157,6 +197,7 @@ function expectationsOf(given: Fields, where: string): SuiteCase["expectations"]
     if (!given.has("request") && !OF_SETTINGS.includes(member)) {
       throw new CliError(`${where}: ${member} is expected of a request, and there is none`);
     }
+    requireExpectable(member as (typeof EXPECTED)[number], value, where);
     const pattern = memberOf(value, "matches");
     if (pattern?.kind !== "string") continue;
     try {

@@ -304,6 +304,28 @@ test("suites that can't be run say where they are wrong", async () => {
       { policy: LABELS, cases: [{ name: "a", request: "absent.json" }] },
       /"a": cannot read .*absent\.json: No such file/,
     ],
+    [{ policy: LABELS, cases: [{ name: "" }] }, /cases\[0\]: name: the text is empty/],
+    [{ policy: LABELS, cases: [{ name: "a", request: "" }] }, /"a": request: the text is empty/],
+    [{ policy: "", cases: [{ name: "a" }] }, /suite\.yml: policy: the text is empty/],
+    ...[
+      ["allowed", "yes", "true or false, found string"],
+      ["allowed", null, "true or false, found null"],
+      ["settingsValid", "no", "true or false, found string"],
+      ["code", "422", "a number or null, found string"],
+      ["message", 1, "a text, null, or { contains: TEXT } or { matches: TEXT }, found number"],
+      ["message", { contain: "x" }, '{ matches: TEXT }, found {"contain":"x"}'],
+      ["message", { contains: 1 }, '{ matches: TEXT }, found {"contains":1}'],
+      ["message", { contains: "x", matches: "y" }, '{ matches: TEXT }, found {"contains":"x","matches":"y"}'],
+      ["settingsMessage", ["x"], "{ matches: TEXT }, found list"],
+      ["patch", null, "a list, [] where nothing is changed, found null"],
+      ["warnings", "w", "a list or null, found string"],
+      ["auditAnnotations", ["a"], "a map or null, found list"],
+    ].map(([member, value, said]) =>
+      [
+        { policy: LABELS, cases: [{ name: "a", request: POD, [member as string]: value }] },
+        new RegExp(`"a": ${member}: expected .*${(said as string).replace(/[{}[\]]/g, "\\$&")}\n`),
+      ] as const
+    ),
     [{ policy: "absent.wasm", cases: [{ name: "a" }] }, /Cannot find policy with uri: absent\.wasm/],
     [
       { policy: LABELS, context: { answers: [{ call: "x", answer: 1 }] }, cases: [{ name: "a" }] },
