@@ -146,20 +146,21 @@ function refusePath(text: string): void {
 /** Schemes by which other tools name images. */
 const IMAGE_SCHEMES: readonly string[] = ["oci", "docker", "docker-image", "container", "ghcr", "oci-image"];
 
-/** The reference of an image that people typed: what is most often wrong with it is said. */
+/** Host, tag and digest of a reference, which may have capital letters. */
+const NOT_OF_REPOSITORY = /^(?:[^/]*[.:][^/]*|localhost)\/|[:@][^/]*$/g;
+
+/** The reference of an image that people typed: errors quote it, and say what is most often wrong with it. */
 function typedReference(text: string): Reference {
   try {
     return parseReference(text);
   } catch (error) {
-    if (
-      !(error instanceof ArtifactError) ||
-      !/[A-Z]/.test(text.replace(/[:@][^/]*$/, "").replace(/^[^/]*\//, ""))
-    ) {
-      throw error;
-    }
+    if (!(error instanceof ArtifactError)) throw error;
+    const hint = /[A-Z]/.test(text.replace(NOT_OF_REPOSITORY, ""))
+      ? ": the name of a repository has no capital letters"
+      : "";
     throw new ArtifactError(
       "reference",
-      `${error.message}: the name of a repository has no capital letters`,
+      `${error.message}${hint} (${quotedUri(`registry://${text}`)})`,
       error,
     );
   }

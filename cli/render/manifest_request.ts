@@ -83,8 +83,15 @@ function flattened(value: DocumentValue): readonly DocumentValue[] {
 
 const tooMany = (from: string) => new CliError(`${from} holds more than ${MAX_OBJECTS} objects`);
 
-const noObject = (from: string) =>
-  new CliError(`${from} holds no object: one with apiVersion and kind is wanted`);
+const NO_OBJECT = "holds no object: one with apiVersion and kind is wanted";
+
+/** Refuses what stands among objects and is none, with its place. */
+function requireObjects(values: readonly DocumentValue[], text: string, from: string): void {
+  const other = values.find((value) => !isManifest(value));
+  if (other !== undefined) {
+    throw new CliError(`${from} ${located(text, new DocumentError(NO_OBJECT, other.at))}`);
+  }
+}
 
 function documentsIn(text: string, from: string): readonly DocumentValue[] {
   try {
@@ -95,7 +102,7 @@ function documentsIn(text: string, from: string): readonly DocumentValue[] {
       if (objects.length === 0) {
         throw new CliError(`Error parsing request ${from}: its list holds no objects`);
       }
-      if (!objects.every(isManifest)) throw noObject(from);
+      requireObjects(objects, text, from);
     }
     return objects;
   } catch (error) {
@@ -108,7 +115,7 @@ function documentsIn(text: string, from: string): readonly DocumentValue[] {
 const API_VERSION = /^[^\s/]+(?:\/[^\s/]+)?$/;
 
 function objectOf(value: DocumentValue, from: string): AdmittedObject {
-  if (!isManifest(value)) throw noObject(from);
+  if (!isManifest(value)) throw new CliError(`${from} ${NO_OBJECT}`);
   const apiVersion = textField(value, "apiVersion")!;
   if (!API_VERSION.test(apiVersion)) {
     throw new CliError(
@@ -303,5 +310,6 @@ function requestsInText(
       `${from} holds no object: it holds ${documents.length} reviews, give one file for each`,
     );
   }
+  requireObjects(documents, text, from);
   return documents.map((document, index) => requestFor(document, admission, from, index));
 }

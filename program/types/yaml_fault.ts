@@ -17,7 +17,6 @@ const QUOTING: ReadonlySet<string | undefined> = new Set([
   "BAD_ALIAS",
   "BAD_DIRECTIVE",
   "NON_STRING_KEY",
-  "RESOURCE_EXHAUSTION",
   "TAG_RESOLVE_FAILED",
   "UNEXPECTED_TOKEN",
 ]);
@@ -25,6 +24,8 @@ const QUOTING: ReadonlySet<string | undefined> = new Set([
 /** The message without what it quotes. */
 export function yamlFaultText({ code, message }: YamlFault): string {
   if (code === "BAD_DQ_ESCAPE") return "Invalid escape sequence";
+  // The package gives the engine's own words for a stack that is full.
+  if (code === "RESOURCE_EXHAUSTION") return "nested too deeply";
   const [line = ""] = message.split("\n");
   return QUOTING.has(code) ? line.split(/:|["'`]/)[0]!.trim() : line;
 }

@@ -106,13 +106,18 @@ test("policy URIs: four schemes, and what is only misread as another", () => {
     /an image is named by registry:\/\/HOST\/REPO/,
   );
   for (
-    const [reference, capital] of [["ghcr.io/Me/policy:v1", true], [
-      "GHCR.io/me/policy:V1@sha1:A",
-      false,
-    ]] as const
+    const [reference, capital] of [
+      ["ghcr.io/Me/policy:v1", true],
+      ["Me/policy:v1", true],
+      ["localhost/Me:v1", true],
+      ["localhost:5000/Me", true],
+      ["GHCR.io/me/policy:V1@sha1:A", false],
+    ] as const
   ) {
     assert.is(
-      message(() => parsePolicyUrl(reference)).endsWith(": the name of a repository has no capital letters"),
+      message(() => parsePolicyUrl(reference)).endsWith(
+        `: the name of a repository has no capital letters (registry://${reference})`,
+      ),
       capital,
       reference,
     );
@@ -133,6 +138,11 @@ test("policy URIs: four schemes, and what is only misread as another", () => {
     assert.not.match(refused, "\n");
   }
   assert.match(message(() => parsePolicyUrl("registry://ghcr.io/UPPER")), "Invalid OCI image reference: ");
+  for (const named of ["registry://me:s3cret@ghcr.io/a", "me:s3cret@ghcr.io/a"]) {
+    const refused = message(() => parsePolicyUrl(named));
+    assert.match(refused, "invalid reference format (registry://***@ghcr.io/a)");
+    assert.not.match(refused, "s3cret");
+  }
 });
 
 test("a digest is never `latest`", () => {

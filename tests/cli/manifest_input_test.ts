@@ -402,6 +402,24 @@ test("what is neither is refused with its place", () => {
     ["a name that is a number", pod("1_000"), {}, /metadata\.name must be a string, it is a number/],
     ["nothing", "", {}, /Error parsing request input\.yml: it is empty/],
     ["a broken document", "a: [\n", {}, /Error parsing request input\.yml: .* at line \d+ column \d+/],
+    [
+      "brackets that exhaust a stack",
+      `${pod("a")}spec: ${"[".repeat(20_000)}${"]".repeat(20_000)}\n`,
+      {},
+      /input\.yml: nested too deeply at line \d+ column \d+$/,
+    ],
+    [
+      "an object, and what is none",
+      `${pod("a")}---\na: b\n`,
+      {},
+      /^input\.yml holds no object: one with apiVersion and kind is wanted at line 5 column 1$/,
+    ],
+    [
+      "a list with what is no object",
+      `apiVersion: v1\nkind: List\nitems:\n- a: b\n`,
+      {},
+      /^input\.yml holds no object: one with apiVersion and kind is wanted at line 4 column 3$/,
+    ],
     ["broken JSON", `{"apiVersion": "v1",}`, {}, /Error parsing request input\.yml: /],
     ["an empty list", "apiVersion: v1\nkind: List\nitems: []\n", {}, /input\.yml: its list holds no objects/],
     [
