@@ -22,6 +22,7 @@ export {
 export { NO_SOURCES, type Proxies, type Sources } from "./types/sources.ts";
 export {
   type Annotations,
+  githubNameFault,
   parseVerificationConfig,
   type Signature,
   type Subject,

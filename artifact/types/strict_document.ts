@@ -38,8 +38,8 @@ export function invalidType(value: unknown, expected: string, where: string): ne
   throw new DocumentError(`invalid type: ${describe(value)}, expected ${expected}${at(where)}`);
 }
 
-export function missingField(name: string): never {
-  throw new DocumentError(`missing field \`${name}\``);
+export function missingField(name: string, where = ""): never {
+  throw new DocumentError(`missing field \`${name}\`${at(where)}`);
 }
 
 export function unknownVariant(name: string, known: readonly string[], where: string): never {
@@ -63,7 +63,7 @@ export function refuseUnknown(mapping: Mapping, known: readonly string[], where:
 
 export function readString(mapping: Mapping, name: string, where: string): string {
   const value = own(mapping, name);
-  if (value === undefined) missingField(name);
+  if (value === undefined) missingField(name, where);
   if (typeof value !== "string") invalidType(value, "a string", where && `${where}.${name}`);
   return value;
 }

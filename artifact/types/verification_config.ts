@@ -67,14 +67,29 @@ const KINDS = ["pubKey", "genericIssuer", "githubAction"] as const;
  *
  * @throws {DocumentError} not a URL, or one that cannot be a prefix
  */
-export function urlPrefix(text: string): Subject {
+export function urlPrefix(text: string, where = ""): Subject {
   const value = normalisedPrefix(text);
   if (typeof value === "string") return { kind: "urlPrefix", value };
-  throw new DocumentError(`invalid value: string ${JSON.stringify(quoted(text))}, ${value.reason}`);
+  const place = where && ` at ${where}`;
+  throw new DocumentError(`invalid value: string ${JSON.stringify(quoted(text))}, ${value.reason}${place}`);
 }
 
+/** Why a text can't be the name of an account or a repository of GitHub; `undefined` where it can. No signature would ever have it. */
+export function githubNameFault(text: string): string | undefined {
+  if (text === "") return "is empty";
+  return /[\s/*]/.test(text) ? "has a blank, `/` or `*`: owner and repo are one name each" : undefined;
+}
+
+/** A text that a signature has to have: an empty one would be reported as a missing signature. */
+function required(text: string, where: string, fault = text === "" ? "is empty" : undefined): string {
+  if (fault === undefined) return text;
+  throw new DocumentError(`invalid value: string ${JSON.stringify(quoted(text))}, it ${fault} at ${where}`);
+}
+
+const githubName = (text: string, where: string) => required(text, where, githubNameFault(text));
+
 function readSubject(mapping: Mapping, where: string): Subject {
-  if (mapping["subject"] === undefined) missingField("subject");
+  if (mapping["subject"] === undefined) missingField("subject", where);
   const subject = readMapping(mapping["subject"], "a map with `equal` or `urlPrefix`", `${where}.subject`);
   const names = Object.keys(subject);
   const name = names[0];
@@ -83,8 +98,10 @@ function readSubject(mapping: Mapping, where: string): Subject {
       `\`subject\` must hold exactly one of \`equal\` or \`urlPrefix\` at ${where}.subject`,
     );
   }
-  if (name === "equal") return { kind: "equal", value: readString(subject, "equal", `${where}.subject`) };
-  if (name === "urlPrefix") return urlPrefix(readString(subject, "urlPrefix", `${where}.subject`));
+  const text = () => readString(subject, name, `${where}.subject`);
+  const place = `${where}.subject.${name}`;
+  if (name === "equal") return { kind: "equal", value: required(text(), place) };
+  if (name === "urlPrefix") return urlPrefix(text(), place);
   unknownVariant(name, ["equal", "urlPrefix"], `${where}.subject`);
 }
 
@@ -104,18 +121,20 @@ function readSignature(value: unknown, where: string): Signature {
       refuseUnknown(mapping, ["kind", "issuer", "subject", "annotations"], where);
       return {
         kind,
-        issuer: readString(mapping, "issuer", where),
+        issuer: required(readString(mapping, "issuer", where), `${where}.issuer`),
         subject: readSubject(mapping, where),
         annotations: readStringMap(mapping, "annotations", where),
       };
-    case "githubAction":
+    case "githubAction": {
       refuseUnknown(mapping, ["kind", "owner", "repo", "annotations"], where);
+      const repo = readOptionalString(mapping, "repo", where);
       return {
         kind,
-        owner: readString(mapping, "owner", where),
-        repo: readOptionalString(mapping, "repo", where),
+        owner: githubName(readString(mapping, "owner", where), `${where}.owner`),
+        repo: repo === undefined ? undefined : githubName(repo, `${where}.repo`),
         annotations: readStringMap(mapping, "annotations", where),
       };
+    }
     default:
       unknownVariant(kind, KINDS, where);
   }
@@ -135,7 +154,7 @@ function readAnyOf(value: unknown): VerificationConfig["anyOf"] {
   if (minimum < 0 || minimum > 255) {
     throw new DocumentError(`invalid value: integer \`${minimum}\`, expected u8 at anyOf.minimumMatches`);
   }
-  if (mapping["signatures"] === undefined) missingField("signatures");
+  if (mapping["signatures"] === undefined) missingField("signatures", "anyOf");
   return { minimumMatches: minimum, signatures: readSignatures(mapping["signatures"], "anyOf.signatures") };
 }
 

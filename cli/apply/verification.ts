@@ -5,6 +5,7 @@ import { resolve } from "node:path";
 import {
   type Annotations,
   type ArtifactOptions,
+  githubNameFault,
   loadTrustRoot,
   publicKeyFault,
   publicKeyWarnings,
@@ -86,6 +87,10 @@ async function fromFlags(context: Context, args: Arguments): Promise<Verificatio
   }
   for (const flag of KEY_FLAGS) {
     if (args.values(flag).includes("") || args.value(flag) === "") throw new CliError(`--${flag} is empty`);
+  }
+  for (const [flag, name] of [["github-owner", owner], ["github-repo", repo]] as const) {
+    const fault = name === undefined ? undefined : githubNameFault(name);
+    if (fault !== undefined) throw new CliError(`--${flag} ${JSON.stringify(name)} ${fault}`);
   }
   const allOf: Signature[] = [];
   if (email !== undefined && issuer !== undefined) {

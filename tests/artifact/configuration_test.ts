@@ -302,11 +302,11 @@ test("verification: what is refused, with the specified texts", () => {
   const invalid = "Not a valid configuration file: ";
   assert.is(
     refusal(entry("kind: genericIssuer, issuer: https://x.test")),
-    `${invalid}missing field \`subject\``,
+    `${invalid}missing field \`subject\` at allOf[0]`,
   );
-  assert.is(refusal(entry("kind: pubKey")), `${invalid}missing field \`key\``);
-  assert.is(refusal(entry("kind: githubAction")), `${invalid}missing field \`owner\``);
-  assert.is(refusal(entry("owner: x")), `${invalid}missing field \`kind\``);
+  assert.is(refusal(entry("kind: pubKey")), `${invalid}missing field \`key\` at allOf[0]`);
+  assert.is(refusal(entry("kind: githubAction")), `${invalid}missing field \`owner\` at allOf[0]`);
+  assert.is(refusal(entry("owner: x")), `${invalid}missing field \`kind\` at allOf[0]`);
   const cases: readonly (readonly [string, string])[] = [
     [
       entry("kind: keyless"),
@@ -329,7 +329,24 @@ test("verification: what is refused, with the specified texts", () => {
       entry("kind: genericIssuer, issuer: i, subject: { like: a }"),
       "unknown variant `like`, expected `equal` or `urlPrefix`",
     ],
-    [entry("kind: genericIssuer, issuer: i, subject: { urlPrefix: nothing }"), "expected a URL"],
+    [
+      entry("kind: genericIssuer, issuer: i, subject: { urlPrefix: nothing }"),
+      "expected a URL such as https://github.com/OWNER at allOf[0].subject.urlPrefix",
+    ],
+    ...[
+      ["githubAction, owner: ''", "owner", "is empty"],
+      ["githubAction, owner: ' o'", "owner", "has a blank, `/` or `*`: owner and repo are one name each"],
+      ["githubAction, owner: 'o*'", "owner", "has a blank, `/` or `*`: owner and repo are one name each"],
+      ["githubAction, owner: o/r", "owner", "has a blank, `/` or `*`: owner and repo are one name each"],
+      ["githubAction, owner: o, repo: ''", "repo", "is empty"],
+      [
+        "githubAction, owner: o, repo: o/r",
+        "repo",
+        "has a blank, `/` or `*`: owner and repo are one name each",
+      ],
+      ["genericIssuer, issuer: '', subject: { equal: a }", "issuer", "is empty"],
+      ["genericIssuer, issuer: i, subject: { equal: '' }", "subject.equal", "is empty"],
+    ].map(([fields, place, said]) => [entry(`kind: ${fields}`), `it ${said} at allOf[0].${place}`] as const),
     ["apiVersion: v1\nsomeOf: []", "unknown field `someOf`, expected one of `apiVersion`, `allOf`, `anyOf`"],
     [
       "apiVersion: v1\nanyOf: { signatures: [], x: 1 }",

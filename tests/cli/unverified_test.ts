@@ -122,6 +122,8 @@ for (const [name, words] of Object.entries(COMMANDS)) {
           ["--github-owner", ""],
           ["--github-owner="],
           ["--github-owner", "o", "--github-repo", ""],
+          ["--github-owner", "o", "--github-repo", "o/r"],
+          ["--github-owner", "o*", "--github-repo", "r"],
           ["--cert-email", "", "--cert-oidc-issuer", ""],
           ["--cert-email", "a@b.c", "--cert-oidc-issuer", ""],
           ["--cert-email", "a@b.c"],
