@@ -183,10 +183,14 @@ function checkRequired(
     ),
   ];
   if (missing.length > 0) {
+    const greedy = flags.find((flag) => flag.greedy && (given.get(flag.name)?.length ?? 0) > 0);
+    const tip = greedy === undefined || words.length >= positionals.length
+      ? []
+      : ["", `  tip: '--${greedy.name}' takes all words up to the next flag, or up to '--'`];
     throw new UsageError(
       "the following required arguments were not provided:",
       usage,
-      missing.map((text) => `  ${text}`),
+      [...missing.map((text) => `  ${text}`), ...tip],
     );
   }
   for (const flag of flags) {

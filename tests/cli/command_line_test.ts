@@ -133,6 +133,10 @@ test("repeatable flags keep their order, greedy ones take words up to the next f
     ...["--allowed-host-capabilities", "oci/*", "--allowed-host-capabilities", "net/*", "--", "p"],
   );
   assert.equal(twice.values("allowed-host-capabilities"), ["oci/*", "net/*"]);
+  assert.match(
+    refused("run", "-r", "x", "--allowed-host-capabilities", "oci/*", "p"),
+    "<uri_or_sha_prefix_or_yaml_file>\n\n  tip: '--allowed-host-capabilities' takes all words up to the next flag",
+  );
   const none = await patterns("p", "--allowed-host-capabilities");
   assert.ok(none.has("allowed-host-capabilities"));
   assert.equal(none.values("allowed-host-capabilities"), []);
