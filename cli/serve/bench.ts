@@ -23,11 +23,12 @@ import { append } from "../../program/types/lists.ts";
 function numberOf(args: Arguments, flag: string, preset: number, unit: "seconds" | "number"): number {
   const text = args.value(flag);
   if (text === undefined) return preset;
-  const value = Number(text);
+  // `Number` also reads blanks, hexadecimals and exponents, which 1.36 refuses.
+  const value = /^\+?\d+(?:\.\d+)?$/.test(text) ? Number(text) : NaN;
   const good = unit === "seconds"
     ? value > 0 && value <= 86_400
     : Number.isInteger(value) && value > 0 && value <= 1e7;
-  if (text.trim() === "" || !good) {
+  if (!good) {
     throw new CliError(
       `Cannot convert '${flag}' to ${unit}: ${JSON.stringify(text)} is not a positive number in range`,
     );

@@ -28,6 +28,12 @@ export const run: Run = async (context, args) => {
       return;
     }
     await fetchChecked(context, uri, { kind: "file", path }, fetching);
+    if (uri.startsWith("file://")) {
+      // 1.36 does so without a word (spec/cli.md §4 rule 2).
+      context.log("WARN", "nothing was written: a policy of file:// is used where it is, copy it yourself", {
+        path: JSON.stringify(target),
+      });
+    }
   }
   if (context.terminal.err) context.err(`Successfully pulled policy from ${shownUri(uri)}\n`);
 };

@@ -128,6 +128,9 @@ test("bad numbers, and settings that are refused, are told by the definition's n
     const [flag, value, text] of [
       ["measurement-time", "x", /^Error: Cannot convert 'measurement-time' to seconds: /],
       ["warm-up-time", "-1", /^Error: Cannot convert 'warm-up-time' to seconds: /],
+      ["warm-up-time", "0x10", /^Error: Cannot convert 'warm-up-time' to seconds: /],
+      ["num-samples", "1e3", /^Error: Cannot convert 'num-samples' to number: /],
+      ["num-samples", " 5", /^Error: Cannot convert 'num-samples' to number: /],
       ["num-samples", "1.5", /^Error: Cannot convert 'num-samples' to number: /],
       ["num-resamples", "0", /^Error: Cannot convert 'num-resamples' to number: /],
     ] as const

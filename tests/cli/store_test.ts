@@ -68,6 +68,16 @@ test("one file that is no module fails the listing, and is named", () =>
     assert.match(stderr, /^Error: error processing metadata of policy https:\/\/h\/junk\.wasm: /);
   }));
 
+test("a policy of a file is not pulled, which is said where it should have been written", () =>
+  inPlace(async ({ reeve, cwd }) => {
+    const path = join(cwd, "policy.wasm");
+    writeFileSync(path, policy);
+    assert.is((await reeve("pull", `file://${path}`)).stderr, "");
+    const { exit, stdout, stderr } = await reeve("pull", "-o", "copy.wasm", `file://${path}`);
+    assert.equal([exit, stdout, existsSync(join(cwd, "copy.wasm"))], [0, "", false]);
+    assert.match(stderr, "WARN reeve: nothing was written: ");
+  }));
+
 test("policies are removed by URI, by name and by the beginning of their digest, with the folders that become empty", () =>
   inPlace(async ({ reeve, stored, inStore, store }) => {
     stored(TAGGED, policy);
