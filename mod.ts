@@ -27,6 +27,8 @@ import "./program/check_runtime.ts";
 import { loadPart } from "./admission/apply/load_part.ts";
 import { type Host, PolicyError } from "./admission/mod.ts";
 import type { HostOptions, OpenHost } from "./policy_server/apply/host.ts";
+import { osErrorText } from "./program/render/os_error.ts";
+import { boundedText } from "./program/types/bounded_text.ts";
 
 export * from "./admission/mod.ts";
 export type { HostOptions, OpenHost };
@@ -85,8 +87,12 @@ export async function replaySession(file: string | URL): Promise<Host> {
     import("./cli/render/exchange.ts"),
     import("./cli/apply/recording.ts"),
   ]));
+  const text = await readFile(file, "utf8").catch((error) => {
+    const reason = `cannot read the session ${boundedText(String(file), 500)}: ${osErrorText(error)}`;
+    throw new PolicyError("unreadable_session", reason, { cause: error });
+  });
   try {
-    return replayedHost(readSession(await readFile(file, "utf8"), String(file)));
+    return replayedHost(readSession(text, String(file)));
   } catch (error) {
     throw new PolicyError("unreadable_session", (error as Error).message, { cause: error });
   }

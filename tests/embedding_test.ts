@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { runInNewContext } from "node:vm";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
@@ -44,6 +45,11 @@ const error = async (promise: Promise<unknown>): Promise<PortreeveError> =>
   await promise.then(() => assert.unreachable("no error"), (reason) => reason) as PortreeveError;
 const encoder = new TextEncoder();
 
+function circle(): unknown {
+  const itself: Record<string, unknown> = {};
+  return itself["itself"] = itself;
+}
+
 let folder: string;
 test.before(() => void (folder = mkdtempSync(join(tmpdir(), "embedding-"))));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -55,9 +61,18 @@ test("a whole review is taken as well as its request: as an object, as text, as 
     assert.is(expected.allowed, "owner" in labels);
     const whole = wrap(pod(labels));
     for (
-      const given of [whole, JSON.stringify(whole), encoder.encode(JSON.stringify(whole)), {
-        request: pod(labels),
-      }]
+      const given of [
+        whole,
+        JSON.stringify(whole),
+        encoder.encode(JSON.stringify(whole)),
+        encoder.encode(JSON.stringify(whole)).buffer,
+        new DataView(encoder.encode(JSON.stringify(whole)).buffer),
+        runInNewContext(`new Uint8Array([${encoder.encode(JSON.stringify(whole))}])`),
+        runInNewContext(`(${JSON.stringify(whole)})`),
+        {
+          request: pod(labels),
+        },
+      ]
     ) {
       assert.equal(await policy.validate(given), expected);
       assert.equal((await policy.review(given)).response.uid, "request-1");
@@ -310,6 +325,63 @@ const FAULTS:
       request["object"] = request;
       return await policy.validate(request);
     }],
+    // A policy whose settings are all optional would be without them.
+    ...([
+      ["a promise", Promise.resolve({ required: ["a"] }), /^settings: .*a Promise: await it$/],
+      ["a map", new Map([["required", ["a"]]]), /^settings: .*the class Map$/],
+      ["bytes", encoder.encode("{}"), /^settings: they are bytes/],
+      ["a buffer", encoder.encode("{}").buffer, /^settings: they are bytes/],
+      ["a function", () => ({}), /^settings: .*a function$/],
+      ["text that is no JSON", "owner", /^settings: they are no JSON: ./],
+      ["a circle", circle(), /^settings: they can't be written as JSON: ./],
+      ["a bigint", { required: 1n }, /^settings: they can't be written as JSON: ./],
+      ["what throws nothing", {
+        toJSON: () => {
+          throw null;
+        },
+      }, /^settings: they can't be written as JSON: null$/],
+    ] as [string, unknown, RegExp][]).map(([what, settings, message]): (typeof FAULTS)[number] => [
+      `settings that are ${what}`,
+      "invalid_options",
+      message,
+      () => loadPolicy(LABELS, { settings: settings as string }),
+    ]),
+    // A raw policy would be asked about `{}`.
+    ...([
+      ["a promise", Promise.resolve({}), /a Promise: await it$/],
+      ["a map", new Map(), /the class Map$/],
+      ["a response", new Response("{}"), /the class Response$/],
+      ["a function", () => ({}), /a function$/],
+    ] as [string, unknown, RegExp][]).flatMap(([what, request, message]) =>
+      (["validate", "review"] as const).map((method): (typeof FAULTS)[number] => [
+        `${method} of ${what}`,
+        "invalid_review",
+        message,
+        async () => {
+          await using raw = await loadPolicy(QUOTA, { settings: { quotas: { t: { cpu: 1 } } }, threads: 0 });
+          return await raw[method](request);
+        },
+      ])
+    ),
+    ["no source", "invalid_options", /found undefined$/, () => loadPolicy(undefined as unknown as string)],
+    [
+      "a source that was not awaited",
+      "invalid_options",
+      /a Promise: await it$/,
+      () => loadPolicy(Promise.resolve("") as unknown as string),
+    ],
+    [
+      "a file's URL with half a path",
+      "unreadable_policy",
+      /whole path follows/,
+      () => loadPolicy("file://x.wasm"),
+    ],
+    [
+      "no session",
+      "unreadable_session",
+      /^cannot read the session .*absent\.yml: No such file/,
+      () => replaySession(join(folder, "absent.yml")),
+    ],
     ["settings that the policy refuses", "invalid_settings", /give required/, () => loadPolicy(LABELS)],
     [
       "settings that a member refuses",

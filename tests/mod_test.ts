@@ -215,8 +215,8 @@ test("a policy that can't be got is one line: what, where, why, and what to do",
       /cannot reach http:\/\/127\.0\.0\.1:1: .*(refused|bad port)/i,
     ],
     ["http://absent.invalid/x.wasm", "unreadable_policy", /cannot reach http:\/\/absent\.invalid: ./],
-    [new ArrayBuffer(8), "invalid_options", /a Uint8Array.*found ArrayBuffer$/],
-    [undefined, "invalid_options", /found Undefined$/],
+    [new ArrayBuffer(8), "invalid_options", /a Uint8Array.*found the class ArrayBuffer$/],
+    [undefined, "invalid_options", /found undefined$/],
   ];
   for (const [source, code, message] of sources) {
     const error = await loadPolicy(source as string, { threads: 0 }).catch((reason) => reason);

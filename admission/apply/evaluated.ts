@@ -1,6 +1,5 @@
 /** What policies and groups of policies have in common for who embeds them: requests in, verdicts and answers out. */
 import type { PolicyEvaluator } from "../../evaluator/apply/inline.ts";
-import { boundedText } from "../../program/types/bounded_text.ts";
 import { scanObject, skipSpace, skipValue, stringValue } from "../../evaluator/render/json_scan.ts";
 import {
   readRawReview,
@@ -11,27 +10,20 @@ import {
 } from "../../evaluator/render/review.ts";
 import type { Verdict } from "../../evaluator/types/evaluation.ts";
 import { admissionResponse, rawAnswer, reviewAnswer } from "../render/admission_response.ts";
+import { givenJson } from "../render/given_json.ts";
 import type { ResponseRules } from "../types/admission.ts";
 import type { PolicyLog } from "../types/options.ts";
 import { PolicyError } from "../types/policy_error.ts";
 import type { AdmissionRequest, AdmissionReview, AdmissionReviewAnswer } from "../types/review.ts";
 import type { LogStream } from "./log_stream.ts";
 
-const encoder = new TextEncoder();
 const OPEN_BRACE = 0x7b;
 
-function bytesOf(json: unknown): Uint8Array {
-  if (json instanceof Uint8Array) return json;
-  let text: string | undefined;
-  try {
-    text = typeof json === "string" ? json : JSON.stringify(json);
-  } catch (error) {
-    const reason = boundedText((error as Error).message.split("\n")[0]!, 300);
-    throw new ReviewShapeError(`the request can't be written as JSON: ${reason}`, { cause: error });
-  }
-  if (text === undefined) throw new ReviewShapeError(`the request is no JSON: it is ${typeof json}`);
-  return encoder.encode(text);
-}
+const bytesOf = (json: unknown): Uint8Array =>
+  givenJson(
+    json,
+    (reason, cause) => new ReviewShapeError(`the request can't be written as JSON: ${reason}`, { cause }),
+  );
 
 /** Whether JSON is an object that has a `request`, as reviews do and requests don't. Throws JsonSyntaxError. */
 function holdsRequest(json: Uint8Array): boolean {

@@ -11,6 +11,7 @@ import { jsonExcess } from "../../evaluator/render/json_size.ts";
 import { type HostCallHandler, type PolicyLogEntry, TEXT } from "../../evaluator/types/evaluation.ts";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
 import { NO_METADATA, type PolicyMetadata } from "../../evaluator/types/metadata.ts";
+import { givenBytes, givenJson } from "../render/given_json.ts";
 import type { ModuleOptions, PolicyLog, RunOptions } from "../types/options.ts";
 import { PolicyError } from "../types/policy_error.ts";
 import { loadPart } from "./load_part.ts";
@@ -22,7 +23,7 @@ export interface LoadedModule {
   readonly policy: number;
 }
 
-const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const DEFAULT_TIMEOUT_MS = 2_000;
 const DEFAULT_MEMORY_MIB = 256;
 
@@ -60,20 +61,22 @@ export async function openEvaluator(
  * object could put another request in the place of the one that is evaluated.
  */
 function settingsJson(settings: ModuleOptions["settings"]): Uint8Array {
-  let text: string | undefined;
-  try {
-    text = typeof settings === "string" ? settings : JSON.stringify(settings === undefined ? {} : settings);
-  } catch (error) {
-    throw invalid(`settings: they can't be written as JSON: ${boundedText(String(error), 500)}`);
+  if (givenBytes(settings) !== undefined) {
+    throw invalid("settings: they are bytes: give the text or the object");
   }
-  const json = encoder.encode(text ?? "");
+  const json = givenJson(
+    settings === undefined ? {} : settings,
+    (reason) => invalid(`settings: they can't be written as JSON: ${reason}`),
+  );
   const excess = jsonExcess(json);
   if (excess !== undefined) throw invalid(`settings: they have ${excess}`);
   let value: unknown;
   try {
-    value = JSON.parse(text ?? "");
-  } catch {
-    throw invalid("settings: they are no JSON");
+    value = JSON.parse(decoder.decode(json));
+  } catch (error) {
+    throw invalid(
+      `settings: they are no JSON: ${boundedText((error as Error).message.split("\n")[0]!, 300)}`,
+    );
   }
   if (!isObject(value)) throw invalid("settings: they are no JSON object");
   return json;

@@ -4,6 +4,7 @@ import { transportError } from "../../artifact/apply/transport_error.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { windowsPathHint } from "../../program/render/windows_path.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
+import { givenName, viewedBytes } from "../render/given_json.ts";
 import { PolicyError } from "../types/policy_error.ts";
 
 /** No policy comes near; a module is held in memory twice while it is prepared. */
@@ -14,12 +15,12 @@ const REFERENCE = /^(registry|oci|docker):\/\/|^[\w-]+(\.[\w-]+)+(:\d+)?\/[^\\]+
 
 /** The bytes of a module; of a `file:`, `http:` or `https:` URL or a path, what is there. Throws {@link PolicyError}. */
 export async function readModule(source: Uint8Array | string | URL): Promise<Uint8Array> {
-  if (source instanceof Uint8Array) return source;
+  const bytes = viewedBytes(source);
+  if (bytes !== undefined) return bytes;
   if (typeof source !== "string" && !(source instanceof URL)) {
     throw new PolicyError(
       "invalid_options",
-      "a policy is loaded from bytes (a Uint8Array), a path or a URL; found " +
-        Object.prototype.toString.call(source).slice(8, -1),
+      `a policy is loaded from bytes (a Uint8Array), a path or a URL; found ${givenName(source)}`,
     );
   }
   const scheme = source instanceof URL
@@ -49,6 +50,9 @@ const SCHEMES: ReadonlySet<string> = new Set(["file", "http", "https", "data", "
 /** Why a file can't be read, and what to do, where that is known. */
 function reasonOf(source: string | URL, error: unknown): string {
   const { code } = error as { readonly code?: unknown };
+  if (/^ERR_INVALID_FILE_URL_/.test(String(code))) {
+    return "a whole path follows file://, as in file:///policies/x.wasm";
+  }
   if (code === "EISDIR") return "that is a folder: name the module in it";
   if (code !== "ENOENT") return osErrorText(error);
   const relative = typeof source === "string" && !/^([/\\]|\w+:)/.test(source);

@@ -19,6 +19,7 @@ import type {
   PolicyOptions,
   RunOptions,
 } from "../types/options.ts";
+import { viewedBytes } from "./given_json.ts";
 import { PolicyError } from "../types/policy_error.ts";
 
 /** The address space of a 32-bit guest. */
@@ -72,7 +73,7 @@ const MEMBER: OptionRules<GroupMember> = {
   ...MODULE,
   policy: ruled(
     "a module's bytes, its path or its URL",
-    (value) => typeof value === "string" || value instanceof Uint8Array || value instanceof URL,
+    (value) => typeof value === "string" || viewedBytes(value) !== undefined || value instanceof URL,
   ),
 };
 

@@ -107,10 +107,15 @@ export class DefinitionEvaluator {
   readonly #evaluator: InlineFirstEvaluator;
   readonly #log: Log;
   readonly #prepared = new Map<string, Promise<number>>();
+  /** Of modules whose metadata say that they change nothing, whether the person was told that one does. */
+  readonly #unchanging = new Map<string, boolean>();
+  readonly #warn: Context["log"];
   readonly #metrics = createMetrics();
 
-  constructor(context: Context, options: EvaluatorOptions, world: HostWorld) {
+  /** `warn` tells the author what is wrong with a module, where what policies log is shown elsewhere or not at all. */
+  constructor(context: Context, options: EvaluatorOptions, world: HostWorld, warn = context.log) {
     this.#context = context;
+    this.#warn = warn;
     this.#options = options;
     this.#world = world;
     this.#log = logOf(context);
@@ -229,7 +234,12 @@ export class DefinitionEvaluator {
     const name = definition.id.replaceAll("/", "_");
     if (definition.kind === "policy") {
       const { policy, entry } = await this.#member(name, definition, modules.get(definition.uri)!);
-      const { mode: policyMode, allowedToMutate, message } = definition;
+      const { mode: policyMode, allowedToMutate, message, uri } = definition;
+      const changesNothing = modules.get(uri)?.metadata?.mutating === false;
+      // What a resource says of mutation is what a server goes by.
+      if (definition.grants.kind === "metadata" && changesNothing && !this.#unchanging.has(uri)) {
+        this.#unchanging.set(uri, false);
+      }
       return {
         definition,
         served: {
@@ -283,9 +293,25 @@ export class DefinitionEvaluator {
       alwaysAcceptNamespace: null,
     };
     const evaluated = await evaluate(context, set, name, review, raw ? "raw" : "validate");
-    if (evaluated.kind === "response") return evaluated.response;
+    if (evaluated.kind === "response") {
+      const { response } = evaluated;
+      if (response.patch !== undefined && definition.kind === "policy") this.#warnOfChange(definition.uri);
+      return response;
+    }
     throw new CliError(
       evaluated.kind === "error" ? evaluated.reason : `${titleOf(definition)} cannot be evaluated`,
+    );
+  }
+
+  /** A policy may change nothing where its metadata say so: a manifest made of them says `mutating: false`. */
+  #warnOfChange(uri: string): void {
+    if (this.#unchanging.get(uri) !== false) return;
+    this.#unchanging.set(uri, true);
+    this.#warn(
+      "WARN",
+      "the policy changes the request, and its metadata says mutating: false: a server that goes by that rejects " +
+        "the request; write mutating: true into the metadata",
+      { policy: shownUri(uri) },
     );
   }
 

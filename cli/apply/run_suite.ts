@@ -120,7 +120,7 @@ export async function runSuite(
   const options = evaluatorOptions(allowed, suite.executionMode);
   const modules = await loadModules(context, distinctModules([definition]), options, fetching);
   const world = switchingWorld(outside, emptyWorld(suite.hostCapabilities !== undefined));
-  const evaluator = new DefinitionEvaluator(context, options, world);
+  const evaluator = new DefinitionEvaluator(context, options, world, outside.log);
   const results: CaseResult[] = [];
   try {
     for (const one of suite.cases) {

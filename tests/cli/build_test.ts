@@ -1,6 +1,6 @@
 // `reeve build` and `reeve new`: from TypeScript to a module, and what is said when that can't be.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "uvu";
@@ -134,6 +134,27 @@ test("with --watch it is built again whenever the source changes, and errors do 
   folder.file("watched.ts", "const = 1;\n");
   await until(/Error: cannot build the policy: watched\.ts:1:7:[^]*waiting for changes/);
   folder.file("watched.ts", POLICY.replace("no $", "never $"));
+  await until(/watched\.wasm: \d+ bytes[^]*waiting for changes/);
+  // Many editors save under another name and rename that, each time.
+  for (const word of ["once", "twice", "thrice"]) {
+    folder.file("saved.tmp", POLICY.replace("no $", `${word} $`));
+    renameSync(join(folder.path, "saved.tmp"), join(folder.path, "watched.ts"));
+    await until(/watched\.wasm: \d+ bytes[^]*waiting for changes/);
+  }
+  // A folder that comes later is watched, and so is one that is put in its place.
+  for (const word of ["new", "newer"]) {
+    rmSync(join(folder.path, "parts"), { recursive: true, force: true });
+    mkdirSync(join(folder.path, "parts/deep"), { recursive: true });
+    folder.file("parts/deep/word.ts", `export const word = "${word}";\n`);
+    if (word === "new") {
+      folder.file(
+        "watched.ts",
+        `import { word } from "./parts/deep/word.ts";\n${POLICY.replace("no $", "${word} $")}`,
+      );
+    }
+    await until(/watched\.wasm: \d+ bytes[^]*waiting for changes/);
+  }
+  folder.file("parts/deep/word.ts", 'export const word = "newest";\n');
   await until(/watched\.wasm: \d+ bytes[^]*waiting for changes/);
   // What is no part of it starts nothing: the next thing that is said is about what is changed after it.
   folder.file("build.log", "watched.wasm\n");

@@ -64,6 +64,39 @@ test("a resource says no more than it needs to be evaluated", async () => {
   assert.match(stdout, /Request rejected by policy named\. The policy attempted to mutate the request/);
 });
 
+test("a module that changes what its metadata says it leaves alone gets a warning, once", async () => {
+  const request = policy("policies/default-seccomp/requests/no-context.json");
+  const metadata = (mutating: boolean) =>
+    `rules: [{apiGroups: [""], apiVersions: [v1], resources: [pods], operations: [CREATE]}]\nmutating: ${mutating}\n`;
+  for (const mutating of [false, true]) {
+    folder.file("mutation.yml", metadata(mutating));
+    const made = await folder.run(["annotate", SECCOMP, "-m", "mutation.yml", "-o", "annotated.wasm"]);
+    assert.is(made.exit, 0, made.stderr);
+    folder.file("mutation-suite.yml", {
+      policy: "annotated.wasm",
+      cases: ["a", "b"].map((name) => ({ name, request, allowed: true })),
+    });
+    for (
+      const words of [
+        ["run", "annotated.wasm", "-r", request],
+        ["explain", "annotated.wasm", "-r", request],
+        [
+          "test",
+          "mutation-suite.yml",
+        ],
+      ]
+    ) {
+      const { exit, stderr } = await folder.run(words);
+      assert.is(exit, 0, stderr);
+      assert.is(
+        count(stderr, "write mutating: true into the metadata"),
+        mutating ? 0 : 1,
+        `${words}: ${stderr}`,
+      );
+    }
+  }
+});
+
 test("every field that the served resource has is taken; lists are taken apart, empty documents skipped", async () => {
   const spec = `  module: file://${ECHO}\n  allowInsideAdmissionControllerNamespace: true`;
   folder.file("field.yml", `---\n${resource("ClusterAdmissionPolicy", spec)}---\n`);
