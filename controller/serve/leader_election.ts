@@ -99,7 +99,14 @@ class LeaderElector implements Leadership {
 
   async #letGo(): Promise<void> {
     const lease = await this.#read();
-    if (lease?.spec?.holderIdentity === this.#options.identity) await this.#write(lease, "");
+    if (lease?.spec?.holderIdentity !== this.#options.identity) return;
+    try {
+      await this.#write(lease, "");
+    } catch (error) {
+      // A renewal was on its way, the last one: there will be no other.
+      if (!isConflict(error)) throw error;
+      await this.#letGo();
+    }
   }
 
   async acquire(): Promise<void> {

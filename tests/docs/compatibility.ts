@@ -50,7 +50,9 @@ ${
 
 Besides: a server without a reachable Kubernetes API serves all policies that ask nothing of it; \`GET /metrics\` needs no
 collector; SIGHUP and \`--watch-policies\` take new policies without a restart; why a policy could not be loaded stands in the
-container's termination message and in the policy's status.
+container's termination message and in the policy's status. An answer of a policy, and the patch that is made of it, have 4 MiB at
+most; no API server takes more. A signature in a verification file that no image can have (an empty issuer, an owner with a slash) is
+refused when the file is read, instead of being missed in each image.
 
 ## Controller and custom resources
 

@@ -68,7 +68,7 @@ const ENDLESS: Readonly<Record<string, readonly [body: string, declarations?: st
     `(loop $l ${"(call $leaf)".repeat(400)} (br $l))`,
     `${SINK} (func $leaf ${`(local ${"i64 ".repeat(4_900)})`} (global.set $sink (local.get 7)))`,
   ],
-  "responses": ["(loop $l (call $respond (i32.const 0) (i32.const 16000000)) (br $l))", "", PAGES],
+  "responses": ["(loop $l (call $respond (i32.const 0) (i32.const 4000000)) (br $l))", "", PAGES],
   "randomness": ["(loop $l (drop (call $random (i32.const 0) (i32.const 1000000))) (br $l))", "", PAGES],
   "texts for the console": ["(loop $l (call $log (i32.const 1024) (i32.const 60000)) (br $l))", "", PAGES],
   "output": [
@@ -79,7 +79,7 @@ const ENDLESS: Readonly<Record<string, readonly [body: string, declarations?: st
   ],
   "log entries": [`(loop $l ${hostCall("60000")} (br $l))`, NAMES, PAGES],
   "host calls that are refused": [
-    `(loop $l ${hostCall("16000000")} (br $l))`,
+    `(loop $l ${hostCall("4000000")} (br $l))`,
     NAMES.replace("tracing", "nothing"),
     PAGES,
   ],

@@ -33,15 +33,16 @@ export const accepted = (stack: Stack, options: PodOptions = {}) =>
 export const serverPods = (stack: Stack, name: string): readonly Any[] =>
   stack.list("pods", "-n", NAMESPACE, "-l", `app.kubernetes.io/instance=policy-server-${name}`);
 /** What all pods of a PolicyServer logged. */
-export const serverLogs = (stack: Stack, name = "default"): string =>
-  stack.node.kubectl(
-    "logs",
-    "-n",
-    NAMESPACE,
-    "-l",
-    `app.kubernetes.io/instance=policy-server-${name}`,
-    "--tail=-1",
-  );
+export function serverLogs(stack: Stack, name = "default"): string {
+  const selector = `app.kubernetes.io/instance=policy-server-${name}`;
+  try {
+    return stack.node.kubectl("logs", "-n", NAMESPACE, "-l", selector, "--tail=-1");
+  } catch (error) {
+    // kubectl lists the pods first: one of a rollout may be gone when it is asked.
+    if (!/pods "[^"]+" not found/.test((error as Error).message)) throw error;
+    return serverLogs(stack, name);
+  }
+}
 
 /** The conditions of an object by their types. */
 export const conditions = (object: Any): ReadonlyMap<string, Any> =>

@@ -14,8 +14,10 @@ const SERVERS = ["index.docker.io", "ghcr.io", "localhost:5000", "constructor", 
 /** All that an error may say: the names of servers are quoted, values never. */
 const SAID = new RegExp(
   "^Docker's config\\.json(?: is no JSON| is nested deeper than 64 levels|" +
-    ": (?:the file|auths|credHelpers) must be an object, it is (?:null|a list|a string|a number|a boolean)|" +
-    ": `auth` is not base64 of user:password)$",
+    ": (?:it|`?auths`?|`?credHelpers`?) must be an object, it is (?:null|a list|a string|a number|a boolean)|" +
+    ": it has no `auths`, as the older \\.dockercfg: put what it holds into `auths`|" +
+    ": `registrytoken` is no token: it has blanks or other characters that no header has|" +
+    ": `auth` (?:is not base64 of user:password|holds a user and a password that are not UTF-8: log in again))$",
   "s",
 );
 
@@ -65,6 +67,7 @@ export const target = textTarget({
       if (error instanceof ArtifactError) quotesNothing(error);
       throw error;
     }
+    for (const fault of config.faults) quotesNothing(fault);
     for (const server of SERVERS) {
       for (const { key, auth } of authsFor(config, server, "team/policy")) {
         holds(config.auths.get(key) === auth, `${server} has credentials that stand nowhere`);
