@@ -18,6 +18,8 @@ const MAX_ABANDONED = ("bun" in process.versions ? 128 : 48) << 20;
 const COPIES = 4;
 /** Milliseconds that less than that may wait. */
 const MAX_WAIT_MS = 1_000;
+/** A memory that outlives so many collections is not waited for: something refers to it, and a thread would collect for ever. */
+const MAX_COLLECTIONS = 8;
 
 /** Collects garbage. With `all`, whatever can be given back to the system is, which takes longer. */
 type Collect = (all: boolean) => void;
@@ -91,6 +93,8 @@ export class AbandonedMemory {
   #bytes = 0;
   /** Since when a collection is wanted; undefined when none is. */
   #since: number | undefined;
+  /** Collections since a memory was added. */
+  #collections = 0;
   readonly #max: number;
 
   /** @param max bytes that wait at most before they are given back */
@@ -102,6 +106,7 @@ export class AbandonedMemory {
   add(memory: WebAssembly.Memory | undefined): void {
     if (!memory) return;
     this.#since ??= performance.now();
+    this.#collections = 0;
     this.#bytes += wholeMemory(memory).length;
     this.#left.add(new WeakRef(memory));
   }
@@ -137,6 +142,7 @@ export class AbandonedMemory {
     collectGarbage ??= v8Collector();
     collectGarbage(!much);
     for (const memory of this.#left) if (!memory.deref()) this.#left.delete(memory);
+    if (++this.#collections >= MAX_COLLECTIONS) this.#left.clear();
     this.#bytes = 0;
     // Under attack the next one comes at once; all is given back when none has come for a while.
     this.#since = much || this.#left.size > 0 ? performance.now() : undefined;

@@ -331,6 +331,8 @@ export class Engine {
       return { kind: "error", message: boundedText(message, GUEST_LIMIT.error.max) };
     } finally {
       this.#current = -1;
+      // An error has a trace, and that the guest's instance: its memory would stay as long as nothing else is run.
+      this.#fault = undefined;
     }
   }
 

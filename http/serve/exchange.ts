@@ -1,6 +1,6 @@
 /** What HTTP/1.1 and HTTP/2 share: a request as handlers see it, and an answer as it is sent. */
 import { Buffer } from "node:buffer";
-import { type EventEmitter, once } from "node:events";
+import type { EventEmitter } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
 import type { Socket } from "node:net";
@@ -63,8 +63,17 @@ type Sending = EventEmitter & {
 const PART = 128 * 1024;
 
 /** Waits until a response takes more, or nobody takes it any more. */
-async function taken(response: Sending): Promise<void> {
-  await Promise.race([once(response, "drain"), once(response, "close")]);
+function taken(response: Sending): Promise<void> {
+  return new Promise((resolve) => {
+    if (response.destroyed) return resolve();
+    const done = () => {
+      response.off("drain", done);
+      response.off("close", done);
+      resolve();
+    };
+    response.on("drain", done);
+    response.on("close", done);
+  });
 }
 
 /** Sends an answer with `more` headers; pieces as they come, no faster than they are taken. */

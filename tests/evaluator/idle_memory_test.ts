@@ -84,7 +84,7 @@ test("guests that were used longest ago make room; the policy answers all the sa
 
 test("what large answers were copied to has gone back when the thread rests", async () => {
   const engine = await engineWith("../policies/garbage/policy.wasm", 1);
-  const megabytes = request({ do: "megabytes-of-message", megabytes: "12" });
+  const megabytes = request({ do: "megabytes-of-message", megabytes: "3" });
   await engine.run(100, "validate", megabytes);
   await idle(engine);
   const before = residentMib();
@@ -96,6 +96,18 @@ test("what large answers were copied to has gone back when the thread rests", as
   assert.ok(grown < 32, `${grown.toFixed(0)} MiB more than before`);
   await engine.run(100, "validate", request({}));
   assert.is(engine.tidy(), Infinity, "small answers ask for none");
+});
+
+test("a guest whose last answer was refused is collected once, and not again and again", async () => {
+  const engine = await engineWith("../policies/garbage/policy.wasm", 1);
+  await engine.run(100, "validate", request({ do: "megabytes-of-message", megabytes: "5" }));
+  let collected = 0;
+  for (let ms = engine.tidy(); ms < Infinity && collected < 5; ms = engine.tidy()) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+    await engine.collect();
+    collected++;
+  }
+  assert.is(engine.tidy(), Infinity, `something is left after ${collected} collections`);
 });
 
 test.run();
