@@ -56,8 +56,8 @@ export const WORKLOADS: readonly Workload[] = [
   },
   {
     policy: "typescript",
-    module: "policies/trusted-registries/policy.wasm",
-    settings: { registries: ["registry.example.com"] },
+    module: "tests/policies/typescript-privileged/policy.wasm",
+    settings: {},
     allowedToMutate: false,
     request: "policies/pod-privileged/requests/unprivileged-3500-bytes.json",
     expected: accepted,

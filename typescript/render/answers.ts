@@ -22,9 +22,12 @@ const besides = ({ warnings, auditAnnotations }: AnswerOptions) => ({
   audit_annotations: auditAnnotations,
 });
 
+/** What most requests get, checked and written once. */
+export const ACCEPTED: Answer = Object.freeze({ accepted: true });
+
 /** The request is allowed. Throws {@link TypeError} for options that a policy server would refuse. */
-export function accept(options: AnswerOptions = {}): Answer {
-  return exactAnswer({ accepted: true, ...besides(options) });
+export function accept(options?: AnswerOptions): Answer {
+  return options === undefined ? ACCEPTED : exactAnswer({ accepted: true, ...besides(options) });
 }
 
 /**
@@ -60,6 +63,7 @@ export const writers: WeakMap<Answer, (object: unknown, payload: string) => stri
  * would refuse.
  */
 export function exactAnswer(answer: Answer): Answer {
+  if (answer === ACCEPTED) return ACCEPTED;
   const exact: Record<string, unknown> = {};
   for (let index = 0; index < MEMBERS.length; index++) {
     const name = MEMBERS[index]!;

@@ -4,7 +4,7 @@
  */
 import type { DefinedPolicy } from "../types/policy.ts";
 import type { AdmissionRequest } from "../types/request.ts";
-import { writers } from "./answers.ts";
+import { ACCEPTED, writers } from "./answers.ts";
 import { isDefined } from "./define_policy.ts";
 import { HostError, hostOf } from "./host.ts";
 import { authorStack, type LineMap } from "./stack.ts";
@@ -121,6 +121,7 @@ function shortText(error: unknown): string {
 function validate(policy: DefinedPolicy, payload: unknown): string {
   const { request, settings } = payload as { request: AdmissionRequest<never>; settings: unknown };
   const answer = policy.validate(request, { settings, host });
+  if (answer === ACCEPTED) return '{"accepted":true}';
   const write = writers.get(answer);
   // The policy's own copy by now. What its author makes of all objects' toJSON is nothing that it answers.
   Object.setPrototypeOf(answer, null);
