@@ -100,6 +100,9 @@ function whatItIs(bytes: Uint8Array): string {
   if (/^\s*package\s+[\w.]+/m.test(head)) {
     return "not a WebAssembly module: it looks like Rego; build it with `opa build -t wasm -e PACKAGE/RULE`";
   }
+  if (/\bfrom\s*["']portreeve\/policy["']/.test(head)) {
+    return "not a WebAssembly module: it is a policy in TypeScript or JavaScript; build it with `reeve build`";
+  }
   if (/^\s*\(module\b/.test(head)) {
     return "not a WebAssembly module: it is WebAssembly's text format; translate it with `wat2wasm`";
   }

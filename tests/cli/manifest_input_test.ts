@@ -608,6 +608,11 @@ test("OPA bundles, custom resources in JSON, and what is no module", () =>
         "apiVersion: policies.kubewarden.io/v1\n",
         /it looks like a resource of Kubernetes; a policy's custom resource is read from a file whose name ends in \.yml, \.yaml or \.json/,
       ],
+      [
+        "policy.ts",
+        'import { accept } from "portreeve/policy";\n',
+        /it is a policy in TypeScript or JavaScript; build it with `reeve build`/,
+      ],
       ["policy.rego", "package a.b\n\nallow := true\n", /it looks like Rego; build it with/],
       ["policy.wat", "(module)", /it is WebAssembly's text format/],
       ["words.wasm", "hello", /it does not begin with the bytes/],
