@@ -106,4 +106,31 @@ test("the folder's own tsconfig.json decides, where there is one", async () => {
   });
 });
 
+test("but what only the author's tests have a policy has not", async () => {
+  await inFolder(async (folder) => {
+    const config = {
+      compilerOptions: { strict: true, noEmit: true, module: "preserve", types: ["node"], composite: true },
+    };
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
+    writeFileSync(join(folder, "own.d.ts"), "declare const OWN: string;\n");
+    writeFileSync(join(folder, "imported.ts"), "export const a = OWN.length;\n");
+    writeFileSync(
+      join(folder, "policy.test.ts"),
+      'import "node:test";\nsetTimeout(() => {}, Number("a" as never));\n',
+    );
+    const file = join(folder, "policy.ts");
+    const check = (source: string) => {
+      writeFileSync(file, `import { a } from "./imported";\nconsole.log(a);\n${source}\n`);
+      return checkTypes(file, new AbortController().signal).catch(({ message }: Error) => message);
+    };
+    assert.is(await check("export {};"), true);
+    for (const name of ["fetch", "setTimeout", "process", "document", "Buffer", "URL", "require"]) {
+      assert.match(
+        String(await check(`${name};`)),
+        new RegExp(`policy\\.ts:3:1: TS\\d+: Cannot find name '${name}'`),
+      );
+    }
+  });
+});
+
 test.run();

@@ -19,23 +19,35 @@ const GLOBALS = `type Logged = (...values: unknown[]) => void;
 declare const console: { trace: Logged; debug: Logged; log: Logged; info: Logged; warn: Logged; error: Logged };
 `;
 
-function options(file: string, globals: string): string {
-  return JSON.stringify({
-    compilerOptions: {
-      target: "es2023",
-      lib: ["es2023"],
-      module: "preserve",
-      moduleResolution: "bundler",
-      allowImportingTsExtensions: true,
-      resolveJsonModule: true,
-      strict: true,
-      noEmit: true,
-      skipLibCheck: true,
-      types: [],
-      paths: { [SDK]: [fileURLToPath(typesUrl())] },
-    },
-    files: [file, globals],
-  });
+/** What a policy is compiled with, whatever else the folder has: there is neither Node nor a browser where it runs. */
+const HERE = { lib: ["es2023"], types: [], noEmit: true, skipLibCheck: true };
+
+/** The compiler's configuration: that of the policy's folder where there is one (`own`), or else a strict one. */
+function configuration(file: string, globals: string, own: string | undefined): string {
+  return JSON.stringify(
+    own === undefined
+      ? {
+        compilerOptions: {
+          ...HERE,
+          target: "es2023",
+          module: "preserve",
+          moduleResolution: "bundler",
+          allowImportingTsExtensions: true,
+          resolveJsonModule: true,
+          strict: true,
+          paths: { [SDK]: [fileURLToPath(typesUrl())] },
+        },
+        files: [file, globals],
+      }
+      : {
+        extends: own,
+        // Files that nobody lists are imported ones, which these two would refuse.
+        compilerOptions: { ...HERE, composite: false, incremental: false },
+        files: [file, globals],
+        include: [join(dirname(own), "**/*.d.ts")],
+        exclude: [join(dirname(own), "node_modules")],
+      },
+  );
 }
 
 function runCompiler(compiler: string, config: string, folder: string, signal: AbortSignal): Promise<string> {
@@ -68,7 +80,7 @@ function runCompiler(compiler: string, config: string, folder: string, signal: A
 const shown = (line: string) => line.replace(/^(.+?)\((\d+),(\d+)\): error (TS\d+): /, "$1:$2:$3: $4: ");
 
 /**
- * Checks the types of `file` and of what it imports, by the `tsconfig.json` beside it or else strictly. Returns false when there is no
+ * Checks the types of `file` and of what it imports, by the `tsconfig.json` beside it or else strictly, as a policy sees the world. Returns false when there is no
  * compiler to do so. Throws {@link PolicyBuildError} with the compiler's words.
  */
 export async function checkTypes(file: string, signal: AbortSignal): Promise<boolean> {
@@ -76,18 +88,15 @@ export async function checkTypes(file: string, signal: AbortSignal): Promise<boo
   const compiler = findPackage("typescript", folder);
   if (compiler === undefined) return false;
   const own = join(folder, "tsconfig.json");
+  const temporary = await mkdtemp(join(tmpdir(), "portreeve-types-"));
   let said: string;
-  if (existsSync(own)) said = await runCompiler(compiler, own, folder, signal);
-  else {
-    const temporary = await mkdtemp(join(tmpdir(), "portreeve-types-"));
-    try {
-      const [config, globals] = ["tsconfig.json", "globals.d.ts"].map((name) => join(temporary, name));
-      await writeFile(globals!, GLOBALS);
-      await writeFile(config!, options(file, globals!));
-      said = await runCompiler(compiler, config!, folder, signal);
-    } finally {
-      await rm(temporary, { recursive: true, force: true });
-    }
+  try {
+    const [config, globals] = ["tsconfig.json", "globals.d.ts"].map((name) => join(temporary, name));
+    await writeFile(globals!, GLOBALS);
+    await writeFile(config!, configuration(file, globals!, existsSync(own) ? own : undefined));
+    said = await runCompiler(compiler, config!, folder, signal);
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
   }
   if (said === "") return true;
   const lines = said.trimEnd().split("\n").map(shown);
