@@ -91,12 +91,34 @@ function write(value: unknown, original: unknown, found: Originals): string | un
   return `{${members.join(",")}}`;
 }
 
+/** What in `value` JSON can't hold, by its path. */
+function unwritable(value: unknown, path: string, above: readonly unknown[]): string | undefined {
+  if (typeof value === "bigint") return `${path} is a BigInt`;
+  if (typeof value !== "object" || value === null) return undefined;
+  if (above.includes(value)) return `${path} stands in itself`;
+  for (const [name, member] of Object.entries(value)) {
+    const found = unwritable(member, `${path}.${name}`, [...above, value]);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** What JavaScript writes of an object that is to be sent. */
+function plainText(object: unknown): string | undefined {
+  try {
+    return JSON.stringify(object);
+  } catch (error) {
+    const fault = unwritable(object, "object", []) ?? (error as Error).message;
+    throw new TypeError(`mutate needs what JSON can hold: ${fault}`);
+  }
+}
+
 /**
  * `object` as JSON. `payload` is the text of the call, of whose request it was made. Throws {@link RangeError} when it can't
  * be told which of two numbers one was, and {@link TypeError} for what JSON can't hold.
  */
 export function withExactNumbers(object: unknown, payload: string): string {
-  const plain: string | undefined = JSON.stringify(object);
+  const plain = plainText(object);
   // A Map, a Set and their like would be written as an object without members: everything would be removed.
   if (plain?.[0] !== "{" || (typeof object === "object" && object !== null && Symbol.iterator in object)) {
     throw new TypeError("mutate needs the whole object, as it should be: what it got isn't written as one");
