@@ -74,7 +74,11 @@ if (binariesFolder() === undefined) {
     await create(harness, server("listed"), policy);
     const rejected = await when(harness, policy, "is rejected", isStatus("rejected"));
     assert.match(condition(rejected, "PolicyActive").message, new RegExp(`in the ConfigMap ${name}\\. `));
-    assert.match(controller.log(), /the allow list of resources for namespaced policies has a problem/);
+    // The log comes by a pipe of its own, maybe after the status.
+    await until(
+      "the log says it too",
+      () => /the allow list of resources for namespaced policies has a problem/.test(controller.log()),
+    );
     await harness.client.create<Any>(CONFIG_MAPS, {
       apiVersion: "v1",
       kind: "ConfigMap",
