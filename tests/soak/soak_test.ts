@@ -133,7 +133,7 @@ test("a few seconds of it: a table, a page, and a program that is no server", as
     assert.match(ran.stdout, /\d+ +0 +0 +0 /);
     assert.match(ran.stdout, /it has (NOT )?held/);
     assert.match(readFileSync(html, "utf8"), "Resident memory");
-    const none = await soak("--program", "/bin/false", "--minutes", "0.1");
+    const none = await soak("--program", "/bin/false", "--minutes", "0.1", "--policies", "4");
     assert.is(none.code, 1);
     assert.match(none.stderr, "the server did not become ready");
     for (
@@ -193,7 +193,15 @@ test("it comes to its end whatever the server does", async () => {
         const program = join(folder, `server-${index}.cjs`);
         writeFileSync(program, useless(onConnection), { mode: 0o755 });
         return [["--crowd", "50"], []].map(async (attack) => {
-          const { stdout, stderr } = await soak("--program", program, "--minutes", "0.1", ...attack);
+          const { stdout, stderr } = await soak(
+            "--program",
+            program,
+            "--minutes",
+            "0.1",
+            "--policies",
+            "4",
+            ...attack,
+          );
           assert.match(stdout, "it has NOT held: ", `${name}: ${stderr}`);
         });
       }),
