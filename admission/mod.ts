@@ -15,6 +15,7 @@ import { Policy } from "./apply/policy.ts";
 import { PolicyGroup } from "./apply/policy_group.ts";
 import { readModule } from "./apply/read_module.ts";
 import { checkPolicyOptions } from "./render/check_options.ts";
+import { viewedBytes } from "./render/given_json.ts";
 import type { GroupMember, PolicyGroupOptions, PolicyOptions } from "./types/options.ts";
 
 export { Policy } from "./apply/policy.ts";
@@ -78,7 +79,7 @@ export async function loadPolicy(
   options: PolicyOptions = {},
 ): Promise<Policy> {
   checkPolicyOptions(options);
-  const name = options.name ?? (source instanceof Uint8Array ? "policy" : String(source));
+  const name = options.name ?? (viewedBytes(source) === undefined ? String(source) : "policy");
   return await Policy.fromBytes(await readModule(source), { ...options, name });
 }
 

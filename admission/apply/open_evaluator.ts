@@ -11,7 +11,7 @@ import { jsonExcess } from "../../evaluator/render/json_size.ts";
 import { type HostCallHandler, type PolicyLogEntry, TEXT } from "../../evaluator/types/evaluation.ts";
 import { parseCapabilities } from "../../evaluator/types/host_capabilities.ts";
 import { NO_METADATA, type PolicyMetadata } from "../../evaluator/types/metadata.ts";
-import { givenBytes, givenJson } from "../render/given_json.ts";
+import { errorReason, givenBytes, givenJson } from "../render/given_json.ts";
 import type { ModuleOptions, PolicyLog, RunOptions } from "../types/options.ts";
 import { PolicyError } from "../types/policy_error.ts";
 import { loadPart } from "./load_part.ts";
@@ -74,9 +74,7 @@ function settingsJson(settings: ModuleOptions["settings"]): Uint8Array {
   try {
     value = JSON.parse(decoder.decode(json));
   } catch (error) {
-    throw invalid(
-      `settings: they are no JSON: ${boundedText((error as Error).message.split("\n")[0]!, 300)}`,
-    );
+    throw invalid(`settings: they are no JSON: ${errorReason(error)}`);
   }
   if (!isObject(value)) throw invalid("settings: they are no JSON object");
   return json;

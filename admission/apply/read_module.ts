@@ -4,6 +4,7 @@ import { transportError } from "../../artifact/apply/transport_error.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
 import { windowsPathHint } from "../../program/render/windows_path.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
+import { joined } from "../../program/types/bytes.ts";
 import { givenName, viewedBytes } from "../render/given_json.ts";
 import { PolicyError } from "../types/policy_error.ts";
 
@@ -96,11 +97,5 @@ async function download(url: URL): Promise<Uint8Array> {
     }
     chunks.push(read.value);
   }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
+  return joined(chunks, length);
 }

@@ -3,7 +3,6 @@ import {
   ANY,
   BOOLEAN,
   FUNCTION,
-  isObject,
   oneOf,
   optionFault,
   type OptionRules,
@@ -12,6 +11,7 @@ import {
   TEXTS,
   whole,
 } from "../../program/types/option_rules.ts";
+import { isObject } from "../../program/types/json_object.ts";
 import type {
   GroupMember,
   ModuleOptions,

@@ -27,6 +27,10 @@ export function givenName(value: unknown): string {
   return name === "Promise" ? "a Promise: await it" : `the class ${name}`;
 }
 
+/** What an error says, as a part of another's line. */
+export const errorReason = (error: unknown): string =>
+  boundedText(String((error as Error | null)?.message ?? error).split("\n")[0]!, 300);
+
 /**
  * Classes whose members are what JSON writes. Of all others (a Promise, a Map, a Response) it would write `{}`, and a policy would be
  * asked about nothing, or have no settings.
@@ -44,7 +48,7 @@ export function givenJson(value: unknown, fault: (reason: string, cause?: unknow
       typeof (value as { readonly toJSON?: unknown }).toJSON === "function";
     if (written) text = JSON.stringify(value);
   } catch (error) {
-    throw fault(boundedText(String((error as Error | null)?.message ?? error).split("\n")[0]!, 300), error);
+    throw fault(errorReason(error), error);
   }
   if (text === undefined) throw fault(`found ${givenName(value)}`);
   return encoder.encode(text);

@@ -2,7 +2,6 @@
 import {
   BOOLEAN,
   FUNCTION,
-  isObject,
   OBJECT,
   oneOf,
   optionFault,
@@ -10,6 +9,7 @@ import {
   ruled,
   TEXT,
 } from "../../program/types/option_rules.ts";
+import { isObject } from "../../program/types/json_object.ts";
 import { own } from "../../program/types/own.ts";
 import { ArtifactError } from "../types/error.ts";
 import { type ArtifactOptions, DEFAULT_LIMITS, type Limits } from "../types/options.ts";

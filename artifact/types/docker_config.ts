@@ -3,6 +3,7 @@
  * (`spec/fetch-verify.md §5.2`). A member that is null, or of another type than the programs write, takes no other with it.
  */
 import { own } from "../../program/types/own.ts";
+import { isObject, type JsonObject } from "../../program/types/json_object.ts";
 import { ArtifactError } from "./error.ts";
 import { parseJson } from "./json_text.ts";
 
@@ -36,21 +37,15 @@ function text(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 const DEFAULT_ORIGIN = "Docker's config.json";
 
 const fault = (origin: string, reason: string) => new ArtifactError("config", `${origin}: ${reason}`);
 
 /** An object of the file. Whatever stands in its place is named by its kind alone: everything in this file may be a secret. */
-function fields(value: unknown, what: string, origin: string): Fields {
-  if (isFields(value)) return value;
+function fields(value: unknown, what: string, origin: string): JsonObject {
+  if (isObject(value)) return value;
   const kind = value === null ? "null" : Array.isArray(value) ? "a list" : `a ${typeof value}`;
   throw fault(origin, `${what} must be an object, it is ${kind}`);
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /**
@@ -60,7 +55,7 @@ function isFields(value: unknown): value is Fields {
 export function parseDockerConfig(json: string, origin = DEFAULT_ORIGIN): DockerConfig {
   const root = fields(parseJson(json, origin, "config"), "it", origin);
   const faults: ArtifactError[] = [];
-  const member = (name: string): Fields => {
+  const member = (name: string): JsonObject => {
     try {
       return fields(own(root, name) ?? {}, name, origin);
     } catch (error) {
@@ -69,7 +64,7 @@ export function parseDockerConfig(json: string, origin = DEFAULT_ORIGIN): Docker
     }
   };
   const auths = Object.entries(member("auths")).flatMap(([server, entry]) =>
-    isFields(entry)
+    isObject(entry)
       ? [
         [server, {
           auth: text(entry["auth"]),
@@ -96,10 +91,10 @@ export function parseDockerConfig(json: string, origin = DEFAULT_ORIGIN): Docker
 }
 
 /** Whether registries stand where `auths` should: so was the file before Docker 1.7, and the kubelet still knows it (`.dockercfg`). */
-function isOldConfig(root: Fields): boolean {
+function isOldConfig(root: JsonObject): boolean {
   const members = Object.values(root);
   return members.length > 0 &&
-    members.every((member) => isFields(member) && text(own(member, "auth")) !== undefined);
+    members.every((member) => isObject(member) && text(own(member, "auth")) !== undefined);
 }
 
 /** The name under which `docker login` keeps the credentials of Docker Hub. */

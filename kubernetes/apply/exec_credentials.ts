@@ -1,11 +1,12 @@
 /** Runs the program that a kubeconfig names for credentials (Kubernetes, "client-go credential plugins"). */
+import { isObject } from "../../program/types/json_object.ts";
 import { isAbsolute } from "node:path";
 import process from "node:process";
 import { programInPath, runProgram } from "../../program/apply/run_program.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
 import type { ClusterEntry } from "../types/kubeconfig.ts";
 import { type ExecEntry, isToken } from "../types/kubeconfig_user.ts";
-import { entryName, isFields, KubeconfigError } from "../types/kubeconfig_fields.ts";
+import { entryName, KubeconfigError } from "../types/kubeconfig_fields.ts";
 import { parseKubeconfigText } from "../types/kubeconfig_text.ts";
 
 /** What a plugin answered. */
@@ -59,7 +60,7 @@ function parsedAnswer(output: string): Readonly<Record<string, unknown>> | null 
   }
   try {
     const answer = parseKubeconfigText(output);
-    return isFields(answer) ? answer : undefined;
+    return isObject(answer) ? answer : undefined;
   } catch {
     return undefined;
   }

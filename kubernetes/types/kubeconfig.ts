@@ -3,6 +3,7 @@
  * not know how to honour is an error that names the field: a field that is passed over would be another identity, another proxy, or
  * another server than the one that was configured.
  */
+import { isObject, type JsonObject } from "../../program/types/json_object.ts";
 import { ipAddress } from "../../http/types/ip_address.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
 import { own } from "../../program/types/own.ts";
@@ -10,8 +11,6 @@ import {
   base64,
   eitherOf,
   entryName,
-  type Fields,
-  isFields,
   kindOf,
   KubeconfigError,
   type Named,
@@ -48,12 +47,12 @@ export type KubeconfigDocument = {
   readonly users: readonly Named[];
 };
 
-function namedList(document: Fields, list: string, member: string, file: string): readonly Named[] {
+function namedList(document: JsonObject, list: string, member: string, file: string): readonly Named[] {
   const found = Object.hasOwn(document, list) ? document[list] ?? [] : [];
   if (!Array.isArray(found)) refuse(list, "a list", found);
   const seen = new Map<string, number>();
   return found.flatMap((item: unknown, index): Named[] => {
-    if (!isFields(item)) return [];
+    if (!isObject(item)) return [];
     const given = item["name"];
     if (typeof given !== "string" && typeof given !== "number" && typeof given !== "boolean") return [];
     const name = String(given);
@@ -126,7 +125,7 @@ export function readKubeconfigDocument(document: unknown, file: string): Kubecon
   if (typeof document === "string" && /^[A-Za-z0-9+/\s]{40,}={0,2}\s*$/.test(document)) {
     throw new KubeconfigError("it must be a map, it looks like base64: decode it, as `base64 -d` does");
   }
-  if (!isFields(document)) refuse("it", "a map", document);
+  if (!isObject(document)) refuse("it", "a map", document);
   const kind = document["kind"] ?? "Config";
   if (kind !== "Config") {
     throw new KubeconfigError(
@@ -195,7 +194,7 @@ export function readCluster({ name, value }: Named): ClusterEntry {
   const where = entryName("cluster", name);
   const read = readerOf(value, where);
   const server = read.text("server");
-  const extension = read.list("extensions").find((one) => isFields(one) && one["name"] === EXEC_EXTENSION);
+  const extension = read.list("extensions").find((one) => isObject(one) && one["name"] === EXEC_EXTENSION);
   const entry = {
     certificateAuthority: read.text("certificate-authority"),
     certificateAuthorityData: base64(
@@ -207,7 +206,7 @@ export function readCluster({ name, value }: Named): ClusterEntry {
     insecureSkipTlsVerify: read.flag("insecure-skip-tls-verify"),
     tlsServerName: read.text("tls-server-name"),
     proxyUrl: read.text("proxy-url"),
-    execConfig: isFields(extension) ? extension["extension"] : undefined,
+    execConfig: isObject(extension) ? extension["extension"] : undefined,
   };
   read.end();
   if (server === undefined) throw new KubeconfigError(`${where} has no server`);

@@ -1,4 +1,5 @@
 /** The fields of a kubeconfig's entries: each is read as what it must be, and none is passed over. */
+import { isObject, type JsonObject } from "../../program/types/json_object.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
 import { PortreeveError } from "../../program/types/error.ts";
 import { own } from "../../program/types/own.ts";
@@ -10,11 +11,6 @@ export class KubeconfigError extends PortreeveError {
   /** The name of the error. */
   override readonly name = "KubeconfigError";
 }
-
-export type Fields = Readonly<Record<string, unknown>>;
-
-export const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** The value of a key behind which not even a colon stands, as in `{token}`, or no blank behind the colon, as in `{token:s3cret}`. */
 export const NO_VALUE = Symbol("no value");
@@ -51,7 +47,7 @@ export const entryName = (kind: "cluster" | "context" | "user", name: string): s
 
 /** A reader of a map's members, none of which it takes from a prototype, that knows which it was asked for. */
 export function readerOf(value: unknown, where: string) {
-  if (!isFields(value)) refuse(where, "a map", value);
+  if (!isObject(value)) refuse(where, "a map", value);
   const asked = new Set<string>();
   const member = (name: string): unknown => {
     asked.add(name);
@@ -75,9 +71,9 @@ export function readerOf(value: unknown, where: string) {
       if (!Array.isArray(found)) refuse(`${where}.${name}`, "a list", found);
       return found;
     },
-    map(name: string): Fields {
+    map(name: string): JsonObject {
       const found = member(name) ?? {};
-      if (!isFields(found)) refuse(`${where}.${name}`, "a map", found);
+      if (!isObject(found)) refuse(`${where}.${name}`, "a map", found);
       return found;
     },
     /** Refuses what was not asked for. */

@@ -1,10 +1,9 @@
 /** Who a kubeconfig says that we are to the API server. */
+import { isObject, type JsonObject } from "../../program/types/json_object.ts";
 import {
   base64,
   eitherOf,
   entryName,
-  type Fields,
-  isFields,
   KubeconfigError,
   type Named,
   readerOf,
@@ -109,7 +108,7 @@ const PROVIDER_REMEDIES: ReadonlyMap<string, string> = new Map([
 ]);
 
 function refuseProvider(provider: unknown, where: string): never {
-  const { name: kind } = isFields(provider) ? provider : { name: undefined };
+  const { name: kind } = isObject(provider) ? provider : { name: undefined };
   const remedy = typeof kind === "string" ? PROVIDER_REMEDIES.get(kind) : undefined;
   throw new KubeconfigError(
     `${where} has the field "auth-provider"${
@@ -118,7 +117,7 @@ function refuseProvider(provider: unknown, where: string): never {
   );
 }
 
-function readExtra(extra: Fields, where: string): UserEntry["asUserExtra"] {
+function readExtra(extra: JsonObject, where: string): UserEntry["asUserExtra"] {
   return new Map(
     Object.entries(extra).map(([key, values], index) => {
       // The key may be a secret that stands in the wrong place.

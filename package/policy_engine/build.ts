@@ -17,7 +17,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { customSections, withCustomSection } from "../../evaluator/render/custom_section.ts";
-import { ENGINE_SECTION, type EngineFacts } from "../../typescript/types/engine.ts";
+import { ENGINE_SECTION, type EngineFacts, STACK_END } from "../../typescript/types/engine.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const ENGINE = join(root, "typescript/apply/engine.wasm");
@@ -51,8 +51,6 @@ const BUILDER = [
   "JS_RunGC",
   "JS_AddIntrinsicEval",
 ] as const;
-/** QuickJS's own stack is in front of its data. */
-const STACK_END = 1 << 20;
 /** What QuickJS is compiled with, and nothing newer, so that every engine of the field reads it. */
 const FEATURES = [
   "--mvp-features",

@@ -115,8 +115,6 @@ const parse = (words: readonly string[], values: Values) =>
     regoBuiltins: REGO_BUILTINS,
   });
 
-const WINDOWS = process.platform === "win32";
-
 function nextToRead(): string {
   const map = fileURLToPath(new URL("../docs/README.md", import.meta.url));
   const help = "--help lists the flags, --open shows the answers in the browser";
@@ -144,7 +142,7 @@ function facts(
     caFile: asks ? material.certFile : undefined,
     answers: [],
     asking: asks || options.tls !== null ? undefined : "request.json",
-    windows: WINDOWS,
+    windows: process.platform === "win32",
     proxied: ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].some((name) => process.env[name]),
     stop: "Ctrl-C",
     next: nextToRead(),
@@ -189,9 +187,7 @@ async function show(
     const url = `${known.url}/validate/${sample.policy}`;
     answers.push(await ask(sample, { file, url, caFile: material.certFile }));
   }
-  print(
-    screen({ ...known, answers }),
-  );
+  print(screen({ ...known, answers }));
   if (!open) return;
   const page = join(material.folder, "answers.html");
   writeFileSync(page, answersPage(known.url, answers, answers.map(({ file }) => readFileSync(file, "utf8"))));

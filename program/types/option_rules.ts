@@ -1,5 +1,6 @@
 /** What the options of the library's functions may be: a name that is misspelt, or a value of another kind, is refused. */
 import { boundedText } from "./bounded_text.ts";
+import { isObject } from "./json_object.ts";
 import { nearestName } from "./nearest.ts";
 import { own } from "./own.ts";
 
@@ -13,9 +14,6 @@ export interface OptionRule {
 
 /** A rule for each option of a type: the compiler misses the ones that are left out. */
 export type OptionRules<Options> = Readonly<Record<keyof Options & string, OptionRule>>;
-
-export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** A rule of these two. */
 export const ruled = (must: string, holds: OptionRule["holds"]): OptionRule => ({ must, holds });

@@ -54,6 +54,16 @@ export async function inDirectory<T>(test: (directory: string) => Promise<T>): P
   }
 }
 
+/** The error of a call that must fail. */
+export function refusalOf(attempt: () => unknown): Error {
+  try {
+    attempt();
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error("it should have failed");
+}
+
 /** The error of a promise that must fail. */
 export async function failure(promise: Promise<unknown>): Promise<Error & { readonly code?: string }> {
   try {

@@ -18,7 +18,7 @@ import { createAuthority } from "./_certificates.ts";
 import { OCI_MANIFEST, sha256, WASM_LAYER, wasmModule } from "./_image.ts";
 import { type Answer, memoryRegistry, startServer, type TestServer } from "./_server.ts";
 import { createTufRepository } from "./_tuf.ts";
-import { failure, inDirectory, listening } from "./_setting.ts";
+import { failure, inDirectory, listening, refusalOf } from "./_setting.ts";
 
 const module = wasmModule("addresses", 5000);
 const LOGIN = Buffer.from("user:secret").toString("base64");
@@ -459,15 +459,6 @@ test("hosts are listed in any case, and with the port that is the scheme's own",
     );
     assert.not.match(tried.message, REFUSED);
   }));
-
-const refusalOf = (attempt: () => unknown): Error => {
-  try {
-    attempt();
-  } catch (error) {
-    return error as Error;
-  }
-  throw new Error("it should have failed");
-};
 
 test("addresses that a server names: what is refused before anybody is asked", () => {
   const base = "https://registry.test/v2/x";

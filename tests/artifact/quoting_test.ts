@@ -3,8 +3,7 @@ import { inspect } from "node:util";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { digestOfLocation } from "../../artifact/apply/registry_push.ts";
-import { storeComponents, storedUri } from "../../artifact/render/store_path.ts";
-import { manifestComponents } from "../../artifact/render/store_path.ts";
+import { manifestComponents, storeComponents, storedUri } from "../../artifact/render/store_path.ts";
 import { authsFor, credentialsOf, parseDockerConfig } from "../../artifact/types/docker_config.ts";
 import { ArtifactError } from "../../artifact/types/error.ts";
 import { parseJson } from "../../artifact/types/json_text.ts";
@@ -14,18 +13,10 @@ import { parsePolicyUrl, parseReference } from "../../artifact/types/reference.t
 import { parseSources } from "../../artifact/types/sources.ts";
 import { DocumentError } from "../../artifact/types/strict_document.ts";
 import { parseVerificationConfig } from "../../artifact/types/verification_config.ts";
+import { refusalOf } from "./_setting.ts";
 
 const LONG = "x".repeat(100_000);
 const MAX = 2_048;
-
-const refusal = (attempt: () => unknown): Error => {
-  try {
-    attempt();
-  } catch (error) {
-    return error as Error;
-  }
-  throw new Error("it was not refused");
-};
 
 test("errors quote addresses, names, digests and media types with an end", () => {
   const json = JSON.stringify;
@@ -85,7 +76,7 @@ test("errors quote addresses, names, digests and media types with an end", () =>
       ),
   };
   for (const [what, attempt] of Object.entries(cases)) {
-    const error = refusal(attempt);
+    const error = refusalOf(attempt);
     assert.ok(error instanceof ArtifactError || error instanceof DocumentError, `${what}: ${error.name}`);
     assert.ok(error.message.length <= MAX, `${what}: ${error.message.length} characters`);
   }
@@ -105,10 +96,10 @@ test("addresses are quoted without the user name and password that they hold", (
   ];
   for (const [uri, expected] of cases) assert.is(quotedUri(uri), expected, uri);
   for (const uri of ["https://me:secret@[", "http://me:secret@a b/", "registry://me:secret@"]) {
-    assert.not.match(refusal(() => parsePolicyUrl(uri)).message, "secret", uri);
+    assert.not.match(refusalOf(() => parsePolicyUrl(uri)).message, "secret", uri);
   }
   const nameless = parsePolicyUrl("https://me:secret@example.org/");
-  assert.not.match(refusal(() => storeComponents(nameless)).message, "secret");
+  assert.not.match(refusalOf(() => storeComponents(nameless)).message, "secret");
 });
 
 test("errors about Docker's config.json hold nothing that it says", () => {
@@ -130,7 +121,7 @@ test("errors about Docker's config.json hold nothing that it says", () => {
     "helpers as a list": JSON.stringify({ credHelpers: [secret] }),
   };
   const all = [
-    ...Object.entries(texts).map(([what, text]) => [what, refusal(() => parseDockerConfig(text))] as const),
+    ...Object.entries(texts).map(([what, text]) => [what, refusalOf(() => parseDockerConfig(text))] as const),
     ...Object.entries(members).map(([what, text]) => [what, parseDockerConfig(text).faults[0]!] as const),
   ];
   for (const [what, error] of all) {
@@ -147,7 +138,7 @@ test("errors about Docker's config.json hold nothing that it says", () => {
   };
   for (const [what, entry] of Object.entries(entries)) {
     const config = parseDockerConfig(JSON.stringify({ auths: { "ghcr.io": entry } }));
-    const error = refusal(() => credentialsOf(authsFor(config, "ghcr.io", "a/b")[0]!.auth));
+    const error = refusalOf(() => credentialsOf(authsFor(config, "ghcr.io", "a/b")[0]!.auth));
     assert.instance(error, ArtifactError, what);
     const shown = inspect(error, { depth: Infinity, showHidden: true });
     for (const hidden of [secret, btoa(secret)]) assert.not.match(shown, hidden, what);
@@ -156,7 +147,7 @@ test("errors about Docker's config.json hold nothing that it says", () => {
 
 test("JSON that can't be read is refused without its text, as it may hold a token", () => {
   for (const text of ["s3cr3t", '{"token":"s3cr3t"', '["s3cr3t"x]']) {
-    assert.not.match(inspect(refusal(() => parseJson(text, "the token")), { showHidden: true }), "s3cr3t");
+    assert.not.match(inspect(refusalOf(() => parseJson(text, "the token")), { showHidden: true }), "s3cr3t");
   }
 });
 

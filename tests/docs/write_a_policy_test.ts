@@ -100,24 +100,27 @@ test("`reeve new` writes what the pages show, and names the commands that they r
   }
 });
 
-const go = has("go") ? test : test.skip;
-go(
-  `a new policy in Go is built whatever its name${has("go") ? "" : " (needs Go, https://go.dev/dl)"}`,
+const GO = has("go");
+(GO ? test : test.skip)(
+  `a new policy in Go is built whatever its name${GO ? "" : " (needs Go, https://go.dev/dl)"}`,
   () => {
     const folder = mkdtempSync(join(tmpdir(), "go-names-"));
-    for (const name of ["go", "toolchain", "fmt", "std", "cmd", "1st", "main"]) {
-      const portreeve = { from: "^1.0.0", commands: [] };
-      for (const [file, text] of newPolicyFiles(POLICY_LANGUAGES.get("go")!, { name, portreeve })) {
-        writeFileSync(join(folder, file), text);
+    try {
+      for (const name of ["go", "toolchain", "fmt", "std", "cmd", "1st", "main"]) {
+        const portreeve = { from: "^1.0.0", commands: [] };
+        for (const [file, text] of newPolicyFiles(POLICY_LANGUAGES.get("go")!, { name, portreeve })) {
+          writeFileSync(join(folder, file), text);
+        }
+        const { status, stderr } = spawnSync("go", ["vet", "."], {
+          cwd: folder,
+          encoding: "utf8",
+          env: { ...process.env, PATH, GOTOOLCHAIN: "local" },
+        });
+        assert.is(status, 0, `${name}: ${stderr}`);
       }
-      const { status, stderr } = spawnSync("go", ["vet", "."], {
-        cwd: folder,
-        encoding: "utf8",
-        env: { ...process.env, GOTOOLCHAIN: "local" },
-      });
-      assert.is(status, 0, `${name}: ${stderr}`);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
     }
-    rmSync(folder, { recursive: true, force: true });
   },
 );
 

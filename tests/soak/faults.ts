@@ -89,7 +89,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   }, 50),
   "clients that give up on a slow policy": again(tls, async (socket) => {
     socket.write(whole("sleep", { do: "sleep", ms: "1500" }));
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
     socket.destroy();
   }, 100),
   "handshakes": again(tls, () => {}, 2),

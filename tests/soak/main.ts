@@ -11,6 +11,7 @@
  * may then take three times as long, and memory has to be back, too.
  * `--memory-limit` runs it in a memory cgroup of its own, like a container of that size (root only).
  */
+import { sleep } from "../../program/apply/sleep.ts";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
@@ -56,8 +57,6 @@ const { values } = parseArgs({
   },
 });
 
-const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
-
 /** The words that start the server. */
 function command(): { readonly words: readonly string[]; readonly env: Readonly<Record<string, string>> } {
   if (values.program !== undefined) return { words: [resolve(values.program)], env: {} };
@@ -92,7 +91,7 @@ async function attackFor(ms: number, names: readonly string[], server: Observed)
     );
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), Math.min(slotMs, end - performance.now()));
-    if (names.length === 0) await pause(slotMs);
+    if (names.length === 0) await sleep(slotMs);
     await Promise.all([...new Set(chosen)].map((name) => FAULTS[name]!(server, stop.signal)));
     clearTimeout(timer);
   }
@@ -156,10 +155,10 @@ async function main(): Promise<number> {
   const calmMs = clients === undefined
     ? Math.min(MAX_CALM_MS, totalMs * CALM_SHARE)
     : totalMs * CALM_SHARE_OF_CROWD;
-  await pause(calmMs / 2);
+  await sleep(calmMs / 2);
   // Until now policies were asked for the first time.
   checks.calm.length = 0;
-  await pause(calmMs / 2);
+  await sleep(calmMs / 2);
   const before = sample();
   checked.attack(true);
   const attackMs = totalMs - calmMs;
@@ -172,7 +171,7 @@ async function main(): Promise<number> {
   for (const end = performance.now() + recoveryMs; performance.now() < end && !server.ended();) {
     after = sample();
     if (isBack({ minutes, crowd: crowded, before, after })) break;
-    await pause(500);
+    await sleep(500);
   }
   clearInterval(sampling);
   const died = server.ended();

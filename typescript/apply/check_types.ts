@@ -54,7 +54,6 @@ function runCompiler(compiler: string, config: string, folder: string, signal: A
   return new Promise((done, fail) => {
     const child = spawn(process.execPath, [
       join(compiler, "bin/tsc"),
-      "--noEmit",
       "--pretty",
       "false",
       "-p",
@@ -80,8 +79,8 @@ function runCompiler(compiler: string, config: string, folder: string, signal: A
 const shown = (line: string) => line.replace(/^(.+?)\((\d+),(\d+)\): error (TS\d+): /, "$1:$2:$3: $4: ");
 
 /**
- * Checks the types of `file` and of what it imports, by the `tsconfig.json` beside it or else strictly, as a policy sees the world. Returns false when there is no
- * compiler to do so. Throws {@link PolicyBuildError} with the compiler's words.
+ * Checks the types of `file` and of what it imports, by the `tsconfig.json` beside it or else strictly, as a policy sees the world.
+ * Returns false when there is no compiler to do so. Throws {@link PolicyBuildError} with the compiler's words.
  */
 export async function checkTypes(file: string, signal: AbortSignal): Promise<boolean> {
   const folder = dirname(file);

@@ -13,13 +13,11 @@ import { clearFreeMemory, clearTexts } from "../render/free_memory.ts";
 import { policyModule } from "../render/policy_module.ts";
 import { authorStack, type LineMap } from "../render/stack.ts";
 import { PolicyBuildError } from "../types/build_error.ts";
-import { ENGINE_SECTION, type EngineFacts } from "../types/engine.ts";
+import { ENGINE_SECTION, type EngineFacts, STACK_END } from "../types/engine.ts";
 import { engineUrl } from "./own_files.ts";
 
 /** Where the engine's shim reads its state, see `package/policy_engine/shim.wat`. */
 const CONTEXT_AT = 16, FUNCTION_AT = 24, FREE_PAGE = 1024;
-/** QuickJS's own stack is in front of its data. */
-const STACK_END = 1 << 20;
 const PAGE = 65_536;
 
 /** Deeper recursion is a RangeError; a stack of twice this size ends in a trap of some WebAssembly engines. */

@@ -11,3 +11,6 @@ export interface EngineFacts {
   /** From where to where the texts stand that only they name. */
   readonly unusedTexts: readonly (readonly [start: number, end: number])[];
 }
+
+/** QuickJS's own stack is in front of its data. */
+export const STACK_END = 1 << 20;
