@@ -18,10 +18,9 @@ import { readBounded, readBoundedText } from "../../program/apply/bounded_file.t
 import { checkArtifactOptions } from "./check_options.ts";
 import { log } from "./event.ts";
 import { keyFromPem, publicKeyWarnings } from "./signature/public_key.ts";
+import { opensslBlocks } from "./trusted_roots.ts";
 
 const NO_CERTIFICATE = "Invalid certificate: Raw certificate is not in PEM nor in DER encoding";
-/** Certificates in forms that OpenSSL alone knows. */
-const OPENSSL_BLOCK = /-----BEGIN (TRUSTED |X509 )CERTIFICATE-----[\s\S]+?-----END \1CERTIFICATE-----/;
 
 /** An authority's certificates in PEM; `warn` is told of blocks that are none, which are passed over. */
 async function readAuthority(entry: AuthorityEntry, warn: (what: string) => void): Promise<string> {
@@ -42,7 +41,7 @@ async function readAuthority(entry: AuthorityEntry, warn: (what: string) => void
     return `${certificates.join("\n")}\n`;
   }
   // TLS libraries pass over a block that does not begin its line: then nothing of the file would be trusted.
-  if (OPENSSL_BLOCK.test(text)) return text.replace(/([^\r\n])(?=-----BEGIN )/g, "$1\n");
+  if (opensslBlocks(text).length > 0) return text.replace(/([^\r\n])(?=-----BEGIN )/g, "$1\n");
   try {
     // The structure alone: whether the key is strong enough is for the TLS library, when it is used.
     const der = new X509Certificate(bytes).raw;

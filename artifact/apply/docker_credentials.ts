@@ -3,7 +3,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { homeFolder } from "../../program/apply/home.ts";
-import { programInPath, runProgram } from "../../program/apply/run_program.ts";
+import { programFault, programInPath, runProgram } from "../../program/apply/run_program.ts";
 import { messageOf } from "../types/error.ts";
 import {
   ANONYMOUS,
@@ -22,8 +22,7 @@ import { readBounded } from "../../program/apply/bounded_file.ts";
 import { log } from "./event.ts";
 import { environmentOf } from "./settings.ts";
 
-const HELPER_MS = 30_000;
-const HELPER_BYTES = 256 * 1024;
+const HELPER_LIMITS = { timeoutMs: 30_000, maxBytes: 256 * 1024 };
 
 /** The directory that holds `config.json`. */
 export function dockerConfigDir(options: ArtifactOptions): string {
@@ -92,24 +91,16 @@ async function runHelper(
     args: ["get"],
     env,
     input: server,
-    timeoutMs: HELPER_MS,
-    maxBytes: HELPER_BYTES,
+    ...HELPER_LIMITS,
     signal,
   });
+  if (end.kind === "exited" && end.code === 0) return readHelperAnswer(end.output, program);
   // What it printed may hold a secret: it is never part of a message.
-  switch (end.kind) {
-    case "not started":
-      throw new Error(
-        end.code === "ENOENT" ? missing : `${program} cannot be run (${end.code})`,
-      );
-    case "too much output":
-      throw new Error(`${program} printed more than ${HELPER_BYTES} bytes`);
-    case "stopped":
-      throw new Error(`${program} did not end within ${HELPER_MS / 1000} s, or was stopped (${end.signal})`);
-    case "exited":
-      if (end.code !== 0) throw new Error(`${program} ended with code ${end.code}`);
-      return readHelperAnswer(end.output, program);
-  }
+  throw new Error(
+    end.kind === "not started" && end.code === "ENOENT"
+      ? missing
+      : `${program} ${programFault(end, HELPER_LIMITS)}`,
+  );
 }
 
 function readHelperAnswer(output: Buffer, program: string): Credentials {

@@ -9,11 +9,12 @@ import type { Environment } from "../types/options.ts";
 import { append } from "../../program/types/lists.ts";
 
 /** Certificates in forms that OpenSSL alone knows. */
-const OPENSSL_BLOCK = /-----BEGIN (TRUSTED |X509 )CERTIFICATE-----[\s\S]*?-----END \1CERTIFICATE-----/g;
+export const opensslBlocks = (text: string): readonly string[] =>
+  text.match(/-----BEGIN (TRUSTED |X509 )CERTIFICATE-----[\s\S]+?-----END \1CERTIFICATE-----/g) ?? [];
 
 function authoritiesIn(file: string): readonly string[] {
   const text = looseText(readFileSync(file));
-  return [...certificatesIn(text).certificates, ...text.match(OPENSSL_BLOCK) ?? []];
+  return [...certificatesIn(text).certificates, ...opensslBlocks(text)];
 }
 
 /** `SSL_CERT_FILE` and `SSL_CERT_DIR`, as OpenSSL and Go understand them: they replace the system's roots. */

@@ -38,6 +38,10 @@ export function invalidType(value: unknown, expected: string, where: string): ne
   throw new DocumentError(`invalid type: ${describe(value)}, expected ${expected}${at(where)}`);
 }
 
+export function invalidValue(text: string, reason: string, where: string): never {
+  throw new DocumentError(`invalid value: string ${JSON.stringify(quoted(text))}, ${reason}${at(where)}`);
+}
+
 export function missingField(name: string, where = ""): never {
   throw new DocumentError(`missing field \`${name}\`${at(where)}`);
 }

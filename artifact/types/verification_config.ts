@@ -1,9 +1,9 @@
 /** The verification configuration v1: who must have signed (`spec/fetch-verify.md §8`). */
 import { ArtifactError } from "./error.ts";
-import { quoted } from "./quoted.ts";
 import {
   DocumentError,
   invalidType,
+  invalidValue,
   type Mapping,
   missingField,
   readList,
@@ -70,8 +70,7 @@ const KINDS = ["pubKey", "genericIssuer", "githubAction"] as const;
 export function urlPrefix(text: string, where = ""): Subject {
   const value = normalisedPrefix(text);
   if (typeof value === "string") return { kind: "urlPrefix", value };
-  const place = where && ` at ${where}`;
-  throw new DocumentError(`invalid value: string ${JSON.stringify(quoted(text))}, ${value.reason}${place}`);
+  return invalidValue(text, value.reason, where);
 }
 
 /** Why a text can't be the name of an account or a repository of GitHub; `undefined` where it can. No signature would ever have it. */
@@ -82,8 +81,7 @@ export function githubNameFault(text: string): string | undefined {
 
 /** A text that a signature has to have: an empty one would be reported as a missing signature. */
 function required(text: string, where: string, fault = text === "" ? "is empty" : undefined): string {
-  if (fault === undefined) return text;
-  throw new DocumentError(`invalid value: string ${JSON.stringify(quoted(text))}, it ${fault} at ${where}`);
+  return fault === undefined ? text : invalidValue(text, `it ${fault}`, where);
 }
 
 const githubName = (text: string, where: string) => required(text, where, githubNameFault(text));

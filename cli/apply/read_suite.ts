@@ -2,6 +2,7 @@
 import { dirname, resolve } from "node:path";
 import { readText } from "../../program/apply/read_text.ts";
 import { osErrorText } from "../../program/render/os_error.ts";
+import { own } from "../../program/types/own.ts";
 import {
   DocumentError,
   type DocumentValue,
@@ -12,6 +13,7 @@ import {
 import type { YamlReading } from "../../policy_server/types/yaml_document.ts";
 import { readDocument } from "../../policy_server/types/read_document.ts";
 import { readSession, RECORDED_CAPABILITIES } from "../render/exchange.ts";
+import { matcherOf } from "../render/expectation.ts";
 import { located } from "../render/located.ts";
 import { CliError } from "../types/command.ts";
 import type { DeclaredAnswer, Suite, SuiteCase, SuiteContext } from "../types/suite.ts";
@@ -27,18 +29,24 @@ const SUITE = [
   "context",
   "cases",
 ];
-export const EXPECTED = [
-  "allowed",
-  "message",
-  "code",
-  "patch",
-  "warnings",
-  "auditAnnotations",
-  "settingsValid",
-  "settingsMessage",
-] as const;
+type Expectable = { readonly kinds: readonly DocumentValue["kind"][]; readonly said: string };
+const TEXT: Expectable = {
+  kinds: ["string", "null", "map"],
+  said: "a text, null, or { contains: TEXT } or { matches: TEXT }",
+};
+/** What can be expected of a member at all: anything else would fail whatever the policy does, and say so of the policy. */
+const EXPECTABLE: Readonly<Record<string, Expectable>> = {
+  allowed: { kinds: ["boolean"], said: "true or false" },
+  message: TEXT,
+  code: { kinds: ["number", "null"], said: "a number or null" },
+  patch: { kinds: ["list"], said: "a list, [] where nothing is changed" },
+  warnings: { kinds: ["list", "null"], said: "a list or null" },
+  auditAnnotations: { kinds: ["map", "null"], said: "a map or null" },
+  settingsValid: { kinds: ["boolean"], said: "true or false" },
+  settingsMessage: TEXT,
+};
 const CONTEXT = ["session", "objects", "answers"];
-const CASE = ["name", "request", "settings", "context", ...EXPECTED];
+const CASE = ["name", "request", "settings", "context", ...Object.keys(EXPECTABLE)];
 
 /** What is expected of settings; everything else is expected of a verdict. */
 export const OF_SETTINGS: readonly string[] = ["settingsValid", "settingsMessage"];
@@ -151,53 +159,22 @@ async function requestOf(
   return /\.ya?ml$/.test(path) ? jsonText(parsed(text, path, reading)) : text;
 }
 
-const MATCHERS: readonly string[] = ["contains", "matches"];
-
-/** What can be expected of a member at all: anything else would fail whatever the policy does, and say so of the policy. */
-const EXPECTABLE: Readonly<
-  Record<
-    (typeof EXPECTED)[number],
-    { readonly kinds: readonly DocumentValue["kind"][]; readonly said: string }
-  >
-> = {
-  allowed: { kinds: ["boolean"], said: "true or false" },
-  message: {
-    kinds: ["string", "null", "map"],
-    said: "a text, null, or { contains: TEXT } or { matches: TEXT }",
-  },
-  code: { kinds: ["number", "null"], said: "a number or null" },
-  patch: { kinds: ["list"], said: "a list, [] where nothing is changed" },
-  warnings: { kinds: ["list", "null"], said: "a list or null" },
-  auditAnnotations: { kinds: ["map", "null"], said: "a map or null" },
-  settingsValid: { kinds: ["boolean"], said: "true or false" },
-  settingsMessage: {
-    kinds: ["string", "null", "map"],
-    said: "a text, null, or { contains: TEXT } or { matches: TEXT }",
-  },
-};
-
-function requireExpectable(member: (typeof EXPECTED)[number], value: DocumentValue, where: string): void {
-  const { kinds, said } = EXPECTABLE[member];
+function requireExpectable(member: string, value: DocumentValue, where: string): void {
+  const { kinds, said } = own(EXPECTABLE, member)!;
   const place = `${where}: ${member}: expected ${said}`;
   if (!kinds.includes(value.kind)) throw new CliError(`${place}, found ${value.kind}`);
-  if (!kinds.includes("string") || value.kind !== "map") return;
-  const [only, ...more] = value.entries;
-  if (
-    only !== undefined && more.length === 0 && MATCHERS.includes(only.key) && only.value.kind === "string"
-  ) return;
+  if (!kinds.includes("string") || value.kind !== "map" || matcherOf(value) !== undefined) return;
   throw new CliError(`${place}, found ${jsonText(value)}`);
 }
 
 /** What a case expects. Refused is what would never be looked at, and so pass whatever the policy does. */
 function expectationsOf(given: Fields, where: string): SuiteCase["expectations"] {
-  const expectations = new Map(
-    [...given].filter(([member]) => (EXPECTED as readonly string[]).includes(member)),
-  );
+  const expectations = new Map([...given].filter(([member]) => Object.hasOwn(EXPECTABLE, member)));
   for (const [member, value] of expectations) {
     if (!given.has("request") && !OF_SETTINGS.includes(member)) {
       throw new CliError(`${where}: ${member} is expected of a request, and there is none`);
     }
-    requireExpectable(member as (typeof EXPECTED)[number], value, where);
+    requireExpectable(member, value, where);
     const pattern = memberOf(value, "matches");
     if (pattern?.kind !== "string") continue;
     try {

@@ -8,7 +8,7 @@ import { HostCallError, type InventoryHandler } from "../../evaluator/types/eval
 import type { ContextAwareResource } from "../../evaluator/types/metadata.ts";
 import { requireGrant } from "../../policy_server/apply/capabilities/kubernetes.ts";
 import { readText } from "../../program/apply/read_text.ts";
-import { writeErrorText } from "../../program/render/os_error.ts";
+import { osErrorText, writeErrorText } from "../../program/render/os_error.ts";
 import {
   exchangeRequest,
   listAllRequest,
@@ -254,7 +254,7 @@ export async function replayingWorld(context: Context, path: string): Promise<Ho
   try {
     text = await readText(resolve(context.cwd, path));
   } catch (error) {
-    throw new CliError(`Cannot open the session file ${path}: ${writeErrorText(error)}`);
+    throw new CliError(`Cannot open the session file ${path}: ${osErrorText(error)}`);
   }
   const session = readSession(text, path);
   context.log("INFO", "host capabilities proxy enabled with replay mode", {

@@ -24,10 +24,11 @@ import { pathsOf } from "./paths.ts";
 /** A policy's URI in messages: in one line, bounded, without the password that it may hold. */
 export const shownUri = (uri: string): string => oneLine(quotedUri(uri));
 
-export function notFound(name: string): CliError {
+/** `remedy` stands behind the name. */
+export function notFound(name: string, remedy = ""): CliError {
   const hint = windowsPathHint(name, process.platform);
   return new CliError(
-    `Cannot find policy with uri: ${shownUri(name)}${hint === undefined ? "" : `; ${hint}`}`,
+    `Cannot find policy with uri: ${shownUri(name)}${remedy}${hint === undefined ? "" : `; ${hint}`}`,
   );
 }
 
@@ -62,7 +63,7 @@ export async function strictUri({ cwd, env }: Context, name: string): Promise<st
     });
     if (stored) return stored.uri;
   }
-  throw notFound(`${name}${await buildFirst(resolve(cwd, name))}`);
+  throw notFound(name, await buildFirst(resolve(cwd, name)));
 }
 
 /** As {@link strictUri}; what is none of those is taken for an image's name. */

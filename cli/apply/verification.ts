@@ -22,37 +22,39 @@ import { pathsOf } from "./paths.ts";
 
 const KEY_FLAGS = ["cert-email", "cert-oidc-issuer", "github-owner", "github-repo", "verification-key"];
 
-/** 1.36 takes the last of several values for one key; it is said here. */
-export function warnOfRepeated(
+/** The key and the value of a flag's `KEY=VALUE`. 1.36 takes the last of several values for one key; it is said here. */
+export function pairOf(
   { log }: Context,
   flag: string,
-  key: string,
+  pair: string,
+  usage: string,
   before: ReadonlyMap<string, unknown>,
-): void {
+): readonly [key: string, value: string] {
+  const at = pair.indexOf("=");
+  if (at <= 0) {
+    const missing = at < 0 ? "'='" : "key";
+    throw new UsageError(
+      `invalid value '${pair}' for '--${flag} <KEY=VALUE>...': it has no ${missing}`,
+      usage,
+    );
+  }
+  const key = pair.slice(0, at);
   if (before.has(key)) {
     log(
       "WARN",
       `--${flag} gives the key ${JSON.stringify(key)} twice: the last one counts, remove one of them`,
     );
   }
+  return [key, pair.slice(at + 1)];
 }
 
 function annotationsOf(context: Context, given: readonly string[]): Annotations | undefined {
   if (given.length === 0) return undefined;
   const annotations = new Map<string, string>();
   for (const pair of given) {
-    const at = pair.indexOf("=");
-    // The original drops these, and with the last of them the whole verification (spec/cli.md, sharp edge 12).
-    if (at <= 0) {
-      throw new UsageError(
-        `invalid value '${pair}' for '--verification-annotation <KEY=VALUE>...': it has no ${
-          at < 0 ? "'='" : "key"
-        }`,
-        `${context.program} <COMMAND> --verification-annotation <KEY=VALUE>...`,
-      );
-    }
-    warnOfRepeated(context, "verification-annotation", pair.slice(0, at), annotations);
-    annotations.set(pair.slice(0, at), pair.slice(at + 1));
+    // The original drops those without a key, and with the last of them the whole verification (spec/cli.md, sharp edge 12).
+    const usage = `${context.program} <COMMAND> --verification-annotation <KEY=VALUE>...`;
+    annotations.set(...pairOf(context, "verification-annotation", pair, usage, annotations));
   }
   return annotations;
 }

@@ -14,17 +14,26 @@ function sorted(value: LosslessJson): LosslessJson {
   );
 }
 
+/** What a text must contain or match; undefined for a text, or whatever else, that it must be. */
+export function matcherOf(
+  expected: DocumentValue,
+): { readonly key: "contains" | "matches"; readonly text: string } | undefined {
+  const only = expected.kind === "map" && expected.entries.length === 1 ? expected.entries[0] : undefined;
+  if (only === undefined || only.value.kind !== "string") return undefined;
+  return only.key === "contains" || only.key === "matches"
+    ? { key: only.key, text: only.value.value }
+    : undefined;
+}
+
 /** Whether `found`, JSON text, is what is expected; numbers have to have the same form. */
 function fits(expected: DocumentValue, found: string | undefined): boolean {
-  const only = expected.kind === "map" && expected.entries.length === 1 ? expected.entries[0] : undefined;
-  if (
-    only !== undefined && (only.key === "contains" || only.key === "matches") && only.value.kind === "string"
-  ) {
+  const matcher = matcherOf(expected);
+  if (matcher !== undefined) {
     const text: unknown = found === undefined ? undefined : JSON.parse(found);
     if (typeof text !== "string") return false;
-    return only.key === "contains"
-      ? text.includes(only.value.value)
-      : new RegExp(only.value.value, "u").test(text);
+    return matcher.key === "contains"
+      ? text.includes(matcher.text)
+      : new RegExp(matcher.text, "u").test(text);
   }
   const normal = (text: string) => JSON.stringify(sorted(parseLossless(text)));
   return normal(jsonText(expected)) === normal(found ?? "null");

@@ -268,12 +268,13 @@ function jsonRequests(
   return isManifest ? undefined : [asItIs(json, from, admission)];
 }
 
-function holdsManifests(text: string, from: string): boolean {
+/** The documents of YAML, if all of them are manifests. */
+function manifestsIn(text: string, from: string): readonly DocumentValue[] | undefined {
   try {
     const documents = documentsIn(text, from);
-    return documents.length > 0 && documents.every(isManifest);
+    return documents.length > 0 && documents.every(isManifest) ? documents : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }
 
@@ -283,15 +284,17 @@ function requestsInText(
   admission: Admission,
 ): readonly GivenRequest[] {
   // What begins so is meant as JSON, and its errors are told as such, unless it is YAML in braces, which kubectl takes as well.
+  let documents: readonly DocumentValue[] | undefined;
   if (/^\s*[{[]/.test(text)) {
     try {
       const given = jsonRequests(text, from, admission);
       if (given !== undefined) return given;
     } catch (error) {
-      if (!holdsManifests(text, from)) throw error;
+      documents = manifestsIn(text, from);
+      if (documents === undefined) throw error;
     }
   }
-  const documents = documentsIn(text, from);
+  documents ??= documentsIn(text, from);
   if (documents.length === 0) throw new CliError(`Error parsing request ${from}: it is empty`);
   if (documents.length > MAX_OBJECTS) throw tooMany(from);
   const [first] = documents;

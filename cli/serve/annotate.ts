@@ -6,7 +6,7 @@ import { annotatedModule, USAGE } from "../apply/annotated_module.ts";
 import { readGiven, readGivenText, writeGiven } from "../apply/given_files.ts";
 import { readMetadataFile } from "../apply/metadata_file.ts";
 import { isGzip, moduleInBundle } from "../apply/opa_bundle.ts";
-import { warnOfRepeated } from "../apply/verification.ts";
+import { pairOf } from "../apply/verification.ts";
 import { type Arguments, CliError, type Context, type Run } from "../types/command.ts";
 import { UsageError } from "../types/usage_error.ts";
 
@@ -33,17 +33,9 @@ async function givenAnnotations(
 ): Promise<Readonly<Record<string, string>>> {
   const annotations = new Map<string, string>();
   for (const pair of args.values("annotation")) {
-    const at = pair.indexOf("=");
-    if (at <= 0) {
-      throw new UsageError(
-        `invalid value '${pair}' for '--annotation <KEY=VALUE>...': it has no ${at < 0 ? "'='" : "key"}`,
-        USAGE_LINE(context.program),
-      );
-    }
-    const value = pair.slice(at + 1);
-    warnOfRepeated(context, "annotation", pair.slice(0, at), annotations);
+    const [key, value] = pairOf(context, "annotation", pair, USAGE_LINE(context.program), annotations);
     annotations.set(
-      pair.slice(0, at),
+      key,
       value.startsWith("@") ? await readGivenText(context, value.slice(1), "annotation") : value,
     );
   }

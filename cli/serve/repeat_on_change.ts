@@ -2,6 +2,7 @@
 import { existsSync, type FSWatcher, lstatSync, readdirSync, watch } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import process from "node:process";
+import { sleep } from "../../program/apply/sleep.ts";
 import { CliError, type Context } from "../types/command.ts";
 
 /** Editors write a file in several steps. */
@@ -113,7 +114,7 @@ export async function repeatOnChange(
       context.err("waiting for changes…\n");
       if (context.outputRead?.() === false) return right ? 0 : 1;
       await changed;
-      await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+      await sleep(SETTLE_MS, signal);
     }
     return 0;
   } finally {

@@ -1,4 +1,5 @@
 /** Reading AdmissionReviews and writing their answers (spec/crds.md §8.2). */
+import { isObject } from "../../program/types/json_object.ts";
 import { type FieldError, invalidMessage, toldErrors } from "../../crd/render/field_error.ts";
 import { API_GROUP, type Kind } from "../../crd/types.ts";
 import type { PatchOperation } from "../../crd/render/defaults.ts";
@@ -36,9 +37,7 @@ export type Verdict =
 const VERSIONS = ["admission.k8s.io/v1", "admission.k8s.io/v1beta1"];
 
 function record(value: unknown): { readonly [key: string]: unknown } | undefined {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? value as { [key: string]: unknown }
-    : undefined;
+  return isObject(value) ? value : undefined;
 }
 
 /** Reads a review from a request's body; a text says why it cannot be read. */

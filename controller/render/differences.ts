@@ -2,6 +2,7 @@
  * What stands between an object in the cluster and the one that should be there: whether server-side apply would change
  * anything, and what has to be taken away where an object is to hold exactly what we say.
  */
+import { isObject } from "../../program/types/json_object.ts";
 import { own } from "../../program/types/own.ts";
 import { parseQuantity } from "../../crd/render/quantity.ts";
 import type { ManagedFields } from "../../crd/types.ts";
@@ -11,7 +12,7 @@ import { FIELD_MANAGER } from "./names.ts";
 type Fields = { readonly [key: string]: unknown };
 
 function fields(value: unknown): Fields | undefined {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? value as Fields : undefined;
+  return isObject(value) ? value : undefined;
 }
 
 /** A field of an object; labels and annotations may have names that objects inherit something under. */

@@ -2,6 +2,7 @@
  * Defaults (spec/crds.md §8.3): what the mutating webhook adds to an object, as an RFC 6902 patch that touches nothing else,
  * and the schema defaults for tools that read manifests without an API server.
  */
+import { isObject } from "../../program/types/json_object.ts";
 import { BOOLEAN, type OptionRules, requireOptions } from "../../program/types/option_rules.ts";
 import { own } from "../../program/types/own.ts";
 import { DEFAULT_POLICY_SERVER, FINALIZER, type Kind, kindDescription } from "../types/kinds.ts";
@@ -14,7 +15,7 @@ export type PatchOperation =
 type Fields = { readonly [name: string]: Json | undefined };
 
 function fields(value: Json | undefined): Fields | undefined {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? value as Fields : undefined;
+  return isObject(value) ? value as Fields : undefined;
 }
 
 /** What the defaults depend on besides the object. */

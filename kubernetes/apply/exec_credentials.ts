@@ -2,7 +2,7 @@
 import { isObject } from "../../program/types/json_object.ts";
 import { isAbsolute } from "node:path";
 import process from "node:process";
-import { programInPath, runProgram } from "../../program/apply/run_program.ts";
+import { programFault, programInPath, runProgram } from "../../program/apply/run_program.ts";
 import { boundedText } from "../../program/types/bounded_text.ts";
 import type { ClusterEntry } from "../types/kubeconfig.ts";
 import { type ExecEntry, isToken } from "../types/kubeconfig_user.ts";
@@ -19,8 +19,7 @@ export type ExecCredential = {
   readonly expiresAt: number | undefined;
 };
 
-const PLUGIN_MS = 60_000;
-const MAX_OUTPUT_BYTES = 1024 * 1024;
+const PLUGIN_LIMITS = { timeoutMs: 60_000, maxBytes: 1024 * 1024 };
 
 /** `KUBERNETES_EXEC_INFO`: what the plugin is told. */
 function execInfo(
@@ -160,18 +159,11 @@ export async function runExecPlugin(
       ...Object.fromEntries(exec.env.map(({ name, value }) => [name, value])),
       KUBERNETES_EXEC_INFO: execInfo(exec, cluster, caData),
     },
-    timeoutMs: PLUGIN_MS,
-    maxBytes: MAX_OUTPUT_BYTES,
+    ...PLUGIN_LIMITS,
   });
-  switch (end.kind) {
-    case "not started":
-      return refuse(end.code === "ENOENT" ? missing : `cannot be run (${end.code})`);
-    case "too much output":
-      return refuse(`printed more than ${MAX_OUTPUT_BYTES} bytes`);
-    case "stopped":
-      return refuse(`did not end within ${PLUGIN_MS / 1000} s, or was stopped (${end.signal})`);
-    case "exited":
-      if (end.code !== 0) return refuse(`ended with code ${end.code}: run it by hand to see why`);
-      return readAnswer(end.output.toString("utf8"), exec, refuse);
-  }
+  if (end.kind === "exited" && end.code === 0) return readAnswer(end.output.toString("utf8"), exec, refuse);
+  if (end.kind === "not started" && end.code === "ENOENT") return refuse(missing);
+  return refuse(
+    programFault(end, PLUGIN_LIMITS) + (end.kind === "exited" ? ": run it by hand to see why" : ""),
+  );
 }

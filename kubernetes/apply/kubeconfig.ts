@@ -127,10 +127,9 @@ function entryOf<T>(named: Named, read: (named: Named) => T): T {
 /** The current context and what it names. */
 function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): Chosen {
   const names = document.contexts.map(({ name }) => name);
-  const shown = (name: string) => boundedText(name, 100);
   const choice = names.length === 0
     ? "it has no contexts"
-    : `it has ${names.slice(0, 10).map(shown).join(", ")}`;
+    : `it has ${names.slice(0, 10).map((name) => boundedText(name, 100)).join(", ")}`;
   const { currentContext: current } = document;
   if (current === undefined) {
     throw new KubeconfigError(
@@ -140,7 +139,7 @@ function choose(document: ReturnType<typeof mergeKubeconfigs>, origin: string): 
   const found = document.contexts.find(({ name }) => name === current);
   if (found === undefined) {
     throw new KubeconfigError(
-      `${origin} has no context "${shown(current)}", its current-context (${choice})`,
+      `${origin} has no ${entryName("context", current)}, its current-context (${choice})`,
     );
   }
   const context = entryOf(found, readContext);

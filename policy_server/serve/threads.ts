@@ -2,7 +2,6 @@
 import process from "node:process";
 import { EvaluatorPool } from "../../evaluator/apply/pool.ts";
 import { workerUrl } from "../../evaluator/apply/worker_url.ts";
-import type { ThreadMemory } from "../../evaluator/types/protocol.ts";
 import { AT_ONCE, type ConnectionLimits, LIMITS } from "../../http/types.ts";
 import { codeMemory } from "../apply/code_memory.ts";
 import type { Log } from "../apply/log.ts";
@@ -11,6 +10,7 @@ import { memoryDemand } from "../apply/memory_limit.ts";
 import { memoryPressure, NO_PRESSURE } from "../apply/memory_pressure.ts";
 import type { Observers } from "../apply/observers.ts";
 import type { PolicySetOptions } from "../apply/policy_set.ts";
+import type { ServingSettings } from "../apply/serving_messages.ts";
 import { affordableServing, memoryFields, memoryPlan, MIB, threadsExcess } from "../render/memory_plan.ts";
 import type { ServerOptions } from "../types/options.ts";
 import type { ServingThreads } from "./serving_threads.ts";
@@ -119,10 +119,7 @@ async function startServing(
   threads: number,
   { memory, limits, ...owned }:
     & Pick<ConstructorParameters<typeof ServingThreads>[0], "pool" | "log" | "metrics">
-    & {
-      readonly memory: ThreadMemory | undefined;
-      readonly limits: ConnectionLimits;
-    },
+    & Pick<ServingSettings, "memory" | "limits">,
 ): Promise<ServingThreads> {
   const { ServingThreads } = await import("./serving_threads.ts");
   return new ServingThreads({

@@ -169,9 +169,12 @@ class NodeReader {
   ): readonly DocumentEntry[] {
     const entries = pairs.map((pair) => this.#entry(pair.key, pair.value, at, depth));
     if (this.#reading === "core") return entries;
-    const spend = (count: number, place: number) => this.#spend(count, place);
     if (!pairs.some(isMerge)) return entries;
-    return mergedEntries(entries, (index) => isMerge(pairs[index]!), spend);
+    return mergedEntries(
+      entries,
+      (index) => isMerge(pairs[index]!),
+      (count, place) => this.#spend(count, place),
+    );
   }
 
   #spend(count: number, at: number): void {
@@ -189,7 +192,10 @@ class NodeReader {
       ? keyNode.source ?? ""
       : "";
     const value = this.value(valueNode, key.at, depth + 1);
-    if (isAlias(valueNode) && value.kind === "list" && isMerge({ key: keyNode })) throw notMaps(value.at);
+    const ofKubectl = this.#reading === "kubectl";
+    if (ofKubectl && isAlias(valueNode) && value.kind === "list" && isMerge({ key: keyNode })) {
+      throw notMaps(value.at);
+    }
     return { key: text, keyKind: key.kind, keyAt: key.at, value };
   }
 

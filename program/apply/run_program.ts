@@ -7,7 +7,7 @@ import process from "node:process";
 /** How long what an ended program left behind, such as a daemon that keeps its output open, is waited for; Go's `exec.Cmd.WaitDelay`. */
 const LEFT_BEHIND_MS = 1_000;
 
-export interface ProgramOptions {
+interface ProgramOptions {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   /** For its standard input; undefined: it has none. */
@@ -19,12 +19,29 @@ export interface ProgramOptions {
 }
 
 /** How a program ended. What it printed may be a secret: no message holds any of it. */
-export type ProgramEnd =
+type ProgramEnd =
   | { readonly kind: "exited"; readonly code: number; readonly output: Buffer }
   | { readonly kind: "too much output" }
   /** It was stopped, by us after the time, or by somebody else. */
   | { readonly kind: "stopped"; readonly signal: string }
   | { readonly kind: "not started"; readonly code: string };
+
+/** Why a program gave no answer, as it reads behind its name. */
+export function programFault(
+  end: ProgramEnd,
+  { timeoutMs, maxBytes }: Pick<ProgramOptions, "timeoutMs" | "maxBytes">,
+): string {
+  switch (end.kind) {
+    case "not started":
+      return `cannot be run (${end.code})`;
+    case "too much output":
+      return `printed more than ${maxBytes} bytes`;
+    case "stopped":
+      return `did not end within ${timeoutMs / 1000} s, or was stopped (${end.signal})`;
+    case "exited":
+      return `ended with code ${end.code}`;
+  }
+}
 
 /**
  * Runs `program` and collects what it prints; its standard error is nobody's.

@@ -31,6 +31,13 @@ test("a file is read", () => {
   }
 });
 
+test("`<<` is a key like others, whatever it stands before", () => {
+  for (const value of ["*list", "*map", "1"]) {
+    const text = `list: &list [1]\nmap: &map {a: 1}\nb:\n  <<: ${value}\n`;
+    assert.match(jsonText(readYaml(text)!), '"b":{"<<":');
+  }
+});
+
 test("a file that can't be read", () => {
   const prefix = (path: string) => `error while loading policies from "${path}": `;
   const absent = join(folder, "absent.yml");
